@@ -1,0 +1,98 @@
+"""Every error a user can meet, and how it is rendered.
+
+A user's fault is a `GraphcError`: it names the operation, the argument, what was expected, what
+came, the user's own line, and the remedy.  A fault of ours is a `VerifyError`: it names the pass.
+Invariant: nothing here imports from graphc.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from dataclasses import dataclass
+
+PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    @property
+    def text(self) -> str:
+        return linecache.getline(self.file, self.line).strip()
+
+
+def user_location() -> Location | None:
+    """The innermost line on the call stack that is not graphc's own."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back  # type: ignore[assignment]
+    return Location(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+
+def render(message: str, location: Location | None) -> str:
+    """The message, then the guilty line under it."""
+    if location is None:
+        return message
+    source = location.text
+    return f"{message}\n  at {location}" + (f"\n    {source}" if source else "")
+
+
+class GraphcError(Exception):
+    """Base of all errors that graphc raises on purpose."""
+
+    def __init__(self, message: str, location: Location | None = None) -> None:
+        self.message, self.location = message, location
+        super().__init__(render(message, location))
+
+
+class ShapeError(GraphcError):
+    """Sizes, ranks or axes that do not fit."""
+
+
+class DTypeError(GraphcError):
+    """An element type that the operation does not take."""
+
+
+class GraphError(GraphcError):
+    """A value used where it does not belong: another graph, a missing gradient, a duplicate name."""
+
+
+class GradientError(GraphError):
+    """A gradient that does not exist."""
+
+
+class FeedError(GraphcError):
+    """A feed that is missing, superfluous or of the wrong type or size."""
+
+
+class FetchError(GraphcError):
+    """A fetch that the session cannot answer."""
+
+
+class SessionError(GraphcError):
+    """A session that is closed or used wrongly."""
+
+
+class ParseError(GraphcError):
+    """Text that is not graphc IR.  `line` counts from 1."""
+
+    def __init__(self, message: str, line: int, source: str) -> None:
+        self.line = line
+        GraphcError.__init__(self, f"line {line}: {message}\n    {source}")
+
+
+class VerifyError(GraphcError):
+    """A broken invariant of the IR: a bug in graphc or in a user's pass, never bad input."""
+
+
+class CodegenError(GraphcError):
+    """A kernel that could not be compiled."""

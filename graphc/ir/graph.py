@@ -1,0 +1,139 @@
+"""Value and Graph: the first IR, pure and orderless.
+
+A `Value` is an op applied to values.  A `Graph` is inputs and outputs; what its outputs do not reach
+does not exist, so dead code cannot.  Invariant: values are immutable and compare by identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphc.errors import GraphcError, Location
+from graphc.ir.op import Number, Op, Pointwise, check_requirements
+from graphc.ir.ops.pointwise import Arithmetic
+from graphc.ir.ops.shape import Full
+from graphc.ir.types import DType, TensorType
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Value(Arithmetic):
+    """An op applied to values: immutable, typed, with the user's name and source line."""
+
+    op: Op
+    args: tuple[Value, ...]
+    type: TensorType
+    name: str = ""
+    loc: Location | None = field(default=None)
+
+    def apply(self, op: Op, args: Sequence[Value | Number]) -> Value:
+        """The result of `op`, checked.  Numbers become literals of the other operands' shape."""
+        return make(op, literals(op, args))
+
+    def __repr__(self) -> str:
+        label = f" {self.name!r}" if self.name else ""
+        return f"<{type(self).__name__}{label} {self.op.name}: {self.type}>"
+
+
+def literals(op: Op, args: Sequence[Value | Number]) -> tuple[Value, ...]:
+    """The operands with plain numbers made values."""
+    shape = next((a.type.shape for a in args if isinstance(a, Value)), ())
+    dtypes = [a.type.dtype if isinstance(a, Value) else None for a in args]
+
+    def convert(a: Value | Number) -> Value:
+        if isinstance(a, Value):
+            return a
+        assert isinstance(op, Pointwise), f"{op.name} takes no plain numbers"
+        return full(a, TensorType(op.literal_dtype(dtypes), shape))
+
+    return tuple(convert(a) for a in args)
+
+
+def make(op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None = None) -> Value:
+    """A value, its type inferred.  Raises `ShapeError`, `DTypeError` with the user's line."""
+    return Value(op, args, typecheck(op, args, loc), name, loc)
+
+
+def typecheck(op: Op, args: tuple[Value, ...], loc: Location | None) -> TensorType:
+    """The type of `op` on these operands; errors get the line."""
+    types = [a.type for a in args]
+    try:
+        result = op.infer(*types)
+        check_requirements(op, types)
+    except GraphcError as error:
+        if error.location is None and loc is not None:
+            raise type(error)(error.message, loc) from None
+        raise
+    return result
+
+
+def full(number: Number, type: TensorType) -> Value:
+    """A tensor of one number."""
+    return Value(Full(_typed(number, type.dtype), type.dtype, type.shape), (), type)
+
+
+def _typed(number: Number, dtype: DType) -> Number:
+    if dtype.kind == "bool":
+        return bool(number)
+    return float(number) if dtype.is_float else int(number)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Inputs, outputs, and the variables among the inputs that take a new value at the end."""
+
+    name: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    updates: tuple[tuple[Value, Value], ...] = ()
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """All that the graph must compute: outputs, then new values of variables."""
+        return self.outputs + tuple(new for _, new in self.updates)
+
+    def nodes(self) -> list[Value]:
+        """Every value but the inputs, operands first, in an order that depends on the graph alone."""
+        return topological(self.results, self.inputs)
+
+    def replace(self, done: Mapping[Value, Value]) -> Graph:
+        """The same graph over rewritten values."""
+        return Graph(
+            self.name,
+            tuple(done[v] for v in self.inputs),
+            tuple(done[v] for v in self.outputs),
+            tuple((done[old], done[new]) for old, new in self.updates),
+        )
+
+
+def topological(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Value]:
+    """The values that `roots` need, operands before users, without those in `stop`."""
+    seen = set(stop)
+    order: list[Value] = []
+    for root in roots:
+        if root in seen:
+            continue
+        seen.add(root)
+        stack: list[tuple[Value, Any]] = [(root, iter(root.args))]
+        while stack:
+            value, rest = stack[-1]
+            for arg in rest:
+                if arg not in seen:
+                    seen.add(arg)
+                    stack.append((arg, iter(arg.args)))
+                    break
+            else:
+                stack.pop()
+                order.append(value)
+    return order
+
+
+def users(graph: Graph) -> dict[Value, list[Value]]:
+    """For each value, the values that read it (one entry for each operand place)."""
+    found: dict[Value, list[Value]] = {v: [] for v in graph.inputs}
+    for v in graph.nodes():
+        found[v] = []
+        for a in v.args:
+            found[a].append(v)
+    return found

@@ -1,0 +1,87 @@
+"""The meaning of a Graph, in NumPy: the oracle that passes and kernels are judged against.
+
+It shares no code with folding or code generation: it calls each op's `reference` on whole arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import VerifyError
+from graphc.ir import dim
+from graphc.ir.graph import Graph, Value
+from graphc.ir.op import Array, Op
+
+Sizes = Mapping[str, int]
+
+
+def bind_sizes(inputs: Sequence[Value], arrays: Sequence[Array]) -> dict[str, int]:
+    """The values of symbols, read off the shapes of arrays whose dims are plain symbols."""
+    sizes: dict[str, int] = {}
+    for v, a in zip(inputs, arrays, strict=True):
+        for declared, size in zip(v.type.shape, np.shape(a), strict=True):
+            if not isinstance(declared, int) and str(declared).isidentifier():
+                sizes.setdefault(str(declared), size)
+    return sizes
+
+
+def interpret(graph: Graph, *arrays: Array) -> tuple[Array, ...]:
+    """The outputs and then the new values of updated variables, for one array an input.
+
+    >>> from graphc.ir.text import parse_graph
+    >>> g = parse_graph('''graph @f(%x: f32[n]) {
+    ...   %y = add %x, 1.0f32 : f32[n]
+    ...   return %y
+    ... }''')
+    >>> interpret(g, np.zeros(2, np.float32))
+    (array([1., 1.], dtype=float32),)
+    """
+    return evaluate(graph, arrays, lambda value, array: None)
+
+
+def evaluate(
+    graph: Graph, arrays: Sequence[Array], watch: Callable[[Value, Array], None]
+) -> tuple[Array, ...]:
+    """`interpret`, showing `watch` each value and its array."""
+    sizes = bind_sizes(graph.inputs, arrays)
+    env: dict[Value, Array] = dict(zip(graph.inputs, map(np.asarray, arrays), strict=True))
+    for v in graph.nodes():
+        env[v] = _apply(v, tuple(env[a] for a in v.args), sizes)
+        watch(v, env[v])
+    return tuple(env[r] for r in graph.results)
+
+
+def _apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Array:
+    shape = tuple(dim.evaluate(s, sizes) for s in v.type.shape)
+    op = concrete(v.op, sizes)
+    result = np.asarray(op.reference(*args))
+    if result.shape != shape or result.dtype != v.type.dtype.numpy:
+        raise VerifyError(
+            f"{v.op.name}: reference gives {result.dtype}{list(result.shape)}, the type is {v.type} "
+            f"with sizes {dict(sizes)}",
+            v.loc,
+        )
+    return result
+
+
+def concrete(op: Op, sizes: Sizes) -> Op:
+    """The op with the symbols in its fields replaced by numbers."""
+    changed = {}
+    for f in op.fields():
+        old = getattr(op, f.name)
+        new = _concrete(old, sizes)
+        if new is not old:
+            changed[f.name] = new
+    return dataclasses.replace(op, **changed) if changed else op  # type: ignore[type-var]
+
+
+def _concrete(x: Any, sizes: Sizes) -> Any:
+    if isinstance(x, dim.Dim):
+        return dim.evaluate(x, sizes)
+    if isinstance(x, tuple) and any(isinstance(e, dim.Dim) for e in x):
+        return tuple(_concrete(e, sizes) for e in x)
+    return x

@@ -1,0 +1,285 @@
+"""What an op is: one frozen class with typed fields that says everything about itself.
+
+A family is a base class, and the rest of the compiler asks only about families, never about op names:
+
+    Pointwise     out[i] = f(a[i], b[i], ...)         all operands have the same shape
+    View          out[i] = a[g(i)]                    index arithmetic only, perhaps with a fill value
+    Generator     out[i] = f(i)                       no tensor operands, or 0-d ones
+    Gather        out[i] = a[g(i, index[h(i)])]
+    Reduction     out[i] = fold of a[i, j] over j
+    Contraction   products summed over shared axes
+    Opaque        a kernel written by hand
+    State         inputs of a graph, and writes of variables
+
+Ops sit below `Value`.  They speak to `Operand.apply`, which values (it builds graph), patterns (rules)
+and scalars (kernel expressions) implement, so a gradient, a rule and a lowering are spelled alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import numpy as np
+
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.dim import Shape, Size, differ
+from graphc.ir.types import ALL, DType, TensorType
+
+Number = bool | int | float
+Array = np.ndarray[Any, Any]
+T = TypeVar("T", bound="Operand")
+
+
+class Operand:
+    """What an op can be applied to.  `type` exists where types do (values), not on patterns."""
+
+    type: TensorType
+
+    def apply(self: T, op: Op, args: Sequence[T | Number]) -> T:
+        """The result of `op` on these operands; plain numbers become literals."""
+        raise NotImplementedError(type(self).__name__)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Operand types and field values that the tests try an op on."""
+
+    types: tuple[TensorType, ...]
+    fields: dict[str, Any]
+    low: float = -2.0
+    high: float = 2.0
+    special: bool = True
+
+
+def sample(
+    *types: TensorType, low: float = -2.0, high: float = 2.0, special: bool = True, **fields: Any
+) -> Sample:
+    """A test case: operands uniform in [low, high); with `special`, also ±0, ±inf, nan, extremes."""
+    return Sample(types, fields, low, high, special)
+
+
+OPS: dict[str, type[Op]] = {}
+
+
+@dataclass_transform(frozen_default=True)
+class Op:
+    """Base of all ops.  A subclass becomes a frozen dataclass; its text name is derived."""
+
+    name: ClassVar[str] = ""
+    samples: ClassVar[tuple[Sample, ...]] = ()
+    differentiable: ClassVar[bool] = True
+    abstract: ClassVar[bool] = True
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True)(cls)
+        cls.abstract = abstract
+        if not abstract:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+            OPS[cls.name] = cls
+
+    def __call__(self, *args: Any) -> Any:
+        carrier = next(a for a in args if isinstance(a, Operand))
+        return carrier.apply(self, args)
+
+    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+        """Pairs of sizes that must be equal; what is not known yet is checked at feed time."""
+        return ()
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """The type of the result.  Raises `ShapeError` or `DTypeError`."""
+        raise NotImplementedError(self.name)
+
+    def reference(self, *arrays: Any) -> Any:
+        """The meaning, in NumPy."""
+        raise NotImplementedError(self.name)
+
+    def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
+        """Cotangents of the operands (None: no gradient), from the cotangent of the result."""
+        return (None,) * len(args)
+
+    @classmethod
+    def fields(cls) -> tuple[dataclasses.Field[Any], ...]:
+        return dataclasses.fields(cls)  # type: ignore[arg-type]
+
+
+def check_requirements(op: Op, types: Sequence[TensorType]) -> None:
+    """Raises `ShapeError` where two sizes that must be equal never can be."""
+    for a, b in op.requires(*types):
+        if differ(a, b):
+            shown = ", ".join(map(str, types))
+            raise ShapeError(f"{op.name}: sizes differ: {a} and {b}, in operands {shown}")
+
+
+class Pointwise(Op, abstract=True):
+    """out[i] = f(a[i], b[i], ...).
+
+    A primitive has a `spelling` (source text, a function of `codegen/builtins.py` or an operator);
+    a composite has a `scalar` definition in terms of other pointwise ops.
+    """
+
+    arity: ClassVar[int] = 2
+    accepts: ClassVar[tuple[DType, ...]] = ALL
+    spelling: ClassVar[str] = ""
+    commutative: ClassVar[bool] = False
+    cost: ClassVar[int] = 1  # in additions
+
+    def result(self, *dtypes: DType) -> DType:
+        """The element type of the result."""
+        return dtypes[-1]
+
+    def check(self, *dtypes: DType) -> None:
+        """Raises `DTypeError` for element types that this op does not take."""
+        for position, dtype in enumerate(dtypes):
+            if dtype not in self.accepts:
+                wanted = ", ".join(map(str, self.accepts))
+                raise DTypeError(
+                    f"{self.name}: operand {position} has element type {dtype}; expected one of "
+                    f"{wanted}. Use gc.astype to convert it"
+                )
+            if dtype != dtypes[0]:
+                raise DTypeError(
+                    f"{self.name}: operands have element types {dtypes[0]} and {dtype}; "
+                    "expected the same. Use gc.astype to convert one"
+                )
+
+    def literal_dtype(self, dtypes: Sequence[DType | None]) -> DType:
+        """The type that a plain number among the operands takes (None stands for the number)."""
+        return next(d for d in reversed(dtypes) if d is not None)
+
+    def scalar(self, *args: Any) -> Any:
+        """The definition by other ops, None for a primitive."""
+        return None
+
+    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+        first = types[0].shape
+        return tuple((a, b) for t in types[1:] for a, b in zip(first, t.shape, strict=True))
+
+    def infer(self, *types: TensorType) -> TensorType:
+        if any(t.rank != types[0].rank for t in types):
+            raise ShapeError(f"{self.name}: ranks differ: {', '.join(map(str, types))}")
+        dtypes = [t.dtype for t in types]
+        self.check(*dtypes)
+        return TensorType(self.result(*dtypes), merged(types))
+
+
+def merged(types: Sequence[TensorType]) -> Shape:
+    """The common shape: of sizes that must be equal, the known one."""
+    shape = list(types[0].shape)
+    for t in types[1:]:
+        shape = [b if isinstance(b, int) else a for a, b in zip(shape, t.shape, strict=True)]
+    return tuple(shape)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Where a view reads: `operand` at `index`, wherever `low <= e < high` for each bound."""
+
+    operand: int
+    index: tuple[Size, ...]
+    bounds: tuple[tuple[Size, Size, Size], ...] = ()
+
+
+class View(Op, abstract=True):
+    """out[i] = a[g(i)], by pieces: the first piece whose bounds hold is read, else `fill`."""
+
+    fill: ClassVar[Number] = 0
+
+    def pieces(self, index: tuple[Size, ...], *types: TensorType) -> tuple[Piece, ...]:
+        """The pieces of the result at `index`."""
+        raise NotImplementedError(self.name)
+
+    @property
+    def filler(self) -> Number:
+        """The value outside all pieces."""
+        return self.fill
+
+
+class Generator(Op, abstract=True):
+    """out[i] = f(i).  Operands, if any, are 0-d."""
+
+    cost: ClassVar[int] = 1
+
+    def element(self, index: tuple[Any, ...], out: TensorType, *args: Any) -> Any:
+        """The element at `index` (scalars of type i64), as a scalar expression."""
+        raise NotImplementedError(self.name)
+
+
+class Gather(Op, abstract=True):
+    """out[i] = x[source(i, indices[locate(i)])], operands (x, indices)."""
+
+    def locate(self, index: tuple[Size, ...], x: TensorType, indices: TensorType) -> tuple[Size, ...]:
+        """Where the index itself is read."""
+        raise NotImplementedError(self.name)
+
+    def source(
+        self, index: tuple[Size, ...], found: Size, x: TensorType, indices: TensorType
+    ) -> tuple[Size, ...]:
+        """Where the element is read, given the index found."""
+        raise NotImplementedError(self.name)
+
+    def extent(self, x: TensorType) -> Size:
+        """Indices lie in [-extent, extent)."""
+        raise NotImplementedError(self.name)
+
+
+class Scatter(Op, abstract=True):
+    """out = x, with updates[i] combined into out[target(i, indices[locate(i)])] in order of i."""
+
+    def locate(self, index: tuple[Size, ...], *types: TensorType) -> tuple[Size, ...]:
+        raise NotImplementedError(self.name)
+
+    def target(self, index: tuple[Size, ...], found: Size, *types: TensorType) -> tuple[Size, ...]:
+        raise NotImplementedError(self.name)
+
+    def extent(self, x: TensorType) -> Size:
+        raise NotImplementedError(self.name)
+
+
+class Reduction(Op, abstract=True):
+    """out[i] = the fold of a[i, j] over the indices j of `axes`."""
+
+    axes: tuple[int, ...]
+    combine: ClassVar[str] = ""  # source text of one step, over {0} (so far) and {1}
+    positional: ClassVar[bool] = False  # folds (value, position) and yields the position
+
+    def identity(self, dtype: DType) -> Number:
+        """The value of an empty fold."""
+        raise NotImplementedError(self.name)
+
+    def result(self, dtype: DType) -> DType:
+        return dtype
+
+    def check(self, x: TensorType) -> None:
+        """Raises for operands that this reduction does not take."""
+
+    def infer(self, *types: TensorType) -> TensorType:
+        (x,) = types
+        valid = sorted(set(self.axes)) == list(self.axes) and all(0 <= a < x.rank for a in self.axes)
+        if not valid:
+            raise ShapeError(f"{self.name}: axes {self.axes} are not rising axes of {x}")
+        self.check(x)
+        kept = x.without(self.axes)
+        return kept.with_dtype(self.result(x.dtype))
+
+
+class Contraction(Op, abstract=True):
+    """Products summed over shared axes."""
+
+
+class Opaque(Op, abstract=True):
+    """A kernel written by hand: `source` is the body of `kernel(args, lo, hi)`."""
+
+    def source(self, out: TensorType, *types: TensorType) -> str:
+        """Numba source of the kernel; see docs/extending.md."""
+        raise NotImplementedError(self.name)
+
+
+class State(Op, abstract=True):
+    """Inputs of a graph, and writes of variables."""
+
+    differentiable = False

@@ -1,0 +1,290 @@
+"""Graphs as text, and back.  Law: `print_graph(parse_graph(t)) == t` for every printed `t`.
+
+    graph @f(%x: f32[n,4], var %w: f32[4]) {
+      %b    = broadcast %w {axes=[1]} : f32[n,4]
+      %y    = multiply %x, %b         : f32[n,4]
+      %next = add %w, 1.0f32          : f32[4]
+      return %y, %w <- %next
+    }
+
+A literal carries its dtype and takes the line's shape.  Fields that the type gives (`shape`, `dtype`)
+and fields at their default are not printed.  `//` starts a comment.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError, ParseError
+from graphc.ir import dim
+from graphc.ir.graph import Graph, Value, full, make
+from graphc.ir.op import OPS, Op, Pointwise
+from graphc.ir.ops.shape import Data, Full
+from graphc.ir.ops.state import Placeholder, RunCounter, Variable
+from graphc.ir.types import BY_NAME, DType, TensorType
+
+GIVEN = ("shape", "dtype")
+NAME = r"%[\w./:\-]+"
+TYPE = r"[a-z]\w*\[[^\]]*\]"
+INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
+HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
+LINE = re.compile(rf"({NAME})\s*= (\w+)\s*([^{{]*?)\s*(?:\{{(.*)\}})?\s*: ({TYPE})")
+LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|false)")
+
+
+def names_of(graph: Graph) -> dict[Value, str]:
+    """A distinct name for every value, made of the user's names and the op names."""
+    return unique_names((*graph.inputs, *graph.nodes()))
+
+
+def unique_names(values: Iterable[Value]) -> dict[Value, str]:
+    """Distinct names; a literal that can be written in place gets one too, unused."""
+    names: dict[Value, str] = {}
+    used: dict[str, int] = {}
+    for v in values:
+        base = re.sub(r"[^\w./:\-]", "_", v.name) or v.op.name
+        name = base
+        while name in used:
+            used[base] += 1
+            name = f"{base}.{used[base]}"
+        used[name] = 0
+        if isinstance(v.op, Full) and not v.name:
+            del used[name]  # written in place nearly always: keeps the other names short
+            name = f"c{len(names)}"
+        names[v] = "%" + name
+    return names
+
+
+def show(value: Any) -> str:
+    """A field value as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(show, value)) + "]"
+    if isinstance(value, Data):
+        return _show_data(value)
+    return repr(value) if isinstance(value, float | str) else str(value)
+
+
+def _show_data(value: Data) -> str:
+    array = value.array
+    if array.size > 16 or array.dtype.kind not in "iub":
+        return f'base64"{base64.b64encode(array.tobytes()).decode()}"'
+    return "dense[" + ", ".join(str(x).lower() for x in array.ravel().tolist()) + "]"
+
+
+def show_fields(op: Op) -> str:
+    """`{axes=[0]}`, or nothing."""
+    shown = [
+        f"{f.name}={show(getattr(op, f.name))}"
+        for f in op.fields()
+        if f.name not in GIVEN and getattr(op, f.name) != f.default
+    ]
+    return f" {{{', '.join(shown)}}}" if shown else ""
+
+
+def show_literal(value: Value) -> str:
+    """`0.5f32`, `true`."""
+    op = value.op
+    assert isinstance(op, Full)
+    return show(op.value) if isinstance(op.value, bool) else f"{op.value!r}{op.dtype}"
+
+
+def in_place(value: Value, user: Op) -> bool:
+    """Whether a literal is written where it is used."""
+    return isinstance(value.op, Full) and isinstance(user, Pointwise)
+
+
+def show_operands(value: Value, names: dict[Value, str]) -> str:
+    """The operands of a value, literals in place."""
+    return ", ".join(show_literal(a) if in_place(a, value.op) else names[a] for a in value.args)
+
+
+def print_lines(values: Sequence[Value], names: dict[Value, str], indent: str = "  ") -> list[str]:
+    """One aligned line for each value."""
+    rows = [
+        (names[v], f"{v.op.name} {show_operands(v, names)}".rstrip() + show_fields(v.op), str(v.type))
+        for v in values
+    ]
+    left = max((len(r[0]) for r in rows), default=0)
+    middle = min(72, max((len(r[1]) for r in rows), default=0))
+    return [f"{indent}{a:<{left}} = {b:<{middle}} : {t}" for a, b, t in rows]
+
+
+def print_graph(graph: Graph) -> str:
+    """The graph as text."""
+    names = names_of(graph)
+    nodes = graph.nodes()
+    needed = {a for v in nodes for a in v.args if not in_place(a, v.op)} | set(graph.results)
+    lines = [v for v in nodes if not isinstance(v.op, Full) or v in needed]
+    kinds = {Variable: "var ", RunCounter: "counter "}
+    inputs = ", ".join(f"{kinds.get(type(v.op), '')}{names[v]}: {v.type}" for v in graph.inputs)
+    results = [names[v] for v in graph.outputs]
+    results += [f"{names[old]} <- {names[new]}" for old, new in graph.updates]
+    head = f"graph @{graph.name}({inputs}) {{"
+    tail = f"  return {', '.join(results)}".rstrip()
+    return "\n".join([head, *print_lines(lines, names), tail, "}", ""])
+
+
+def parse_type(text: str) -> TensorType:
+    """`f32[n,784]` as a type.  Raises `ValueError`."""
+    name, _, rest = text.partition("[")
+    if name not in BY_NAME:
+        raise ValueError(f"{name!r} is not an element type; use one of {', '.join(BY_NAME)}")
+    inside = rest.removesuffix("]").strip()
+    shape = tuple(dim.parse(s) for s in split(inside)) if inside else ()
+    if any(isinstance(s, int) and s < 0 for s in shape):
+        raise ValueError(f"{text}: a size is negative")
+    return TensorType(BY_NAME[name], shape)
+
+
+def split(text: str) -> list[str]:
+    """Split at the commas outside brackets."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += c in "[(" and 1 or c in "])" and -1
+        if c == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    return [*parts, text[start:].strip()] if text.strip() else []
+
+
+def parse_value(text: str, like: TensorType) -> Any:
+    """A field value; `like` is the type of the line, which arrays take."""
+    text = text.strip()
+    if text in ("true", "false"):
+        return text == "true"
+    if text.startswith("["):
+        return tuple(parse_value(t, like) for t in split(text[1:-1]))
+    if text.startswith(("dense[", 'base64"')):
+        return _parse_data(text, like)
+    if text[:1] in "'\"":
+        return text[1:-1]
+    if re.fullmatch(r"-?(inf|nan|\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", text):
+        return float(text)
+    return BY_NAME[text] if text in BY_NAME else dim.parse(text)
+
+
+def _parse_data(text: str, like: TensorType) -> Data:
+    dtype = like.dtype.numpy
+    shape = tuple(dim.evaluate(s, {}) for s in like.shape)
+    if text.startswith("dense["):
+        values = [parse_value(t, like) for t in split(text[6:-1])]
+        return Data(np.array(values, dtype).reshape(shape))
+    raw = base64.b64decode(text[7:-1], validate=True)
+    return Data(np.frombuffer(raw, dtype).reshape(shape))
+
+
+def parse_graph(text: str) -> Graph:
+    """The graph that `print_graph` printed.  Raises `ParseError` with the line."""
+    lines = [(i + 1, s.split("//")[0].strip() if '"' not in s else s.strip())
+             for i, s in enumerate(text.splitlines())]
+    lines = [(i, s) for i, s in lines if s]
+    number, source = lines[0] if lines else (1, "")
+    try:
+        head = HEADER.fullmatch(source)
+        if head is None:
+            raise ValueError("expected `graph @name(%input: type, ...) {`")
+        env = _parse_inputs(head[2])
+        inputs = tuple(env.values())
+        for number, source in lines[1:]:
+            if source.startswith("return"):
+                return _parse_return(head[1], inputs, env, source)
+            _parse_line(source, env)
+        raise ValueError("the graph has no `return`")
+    except ParseError:
+        raise
+    except (ValueError, KeyError, TypeError, SyntaxError, OverflowError, GraphcError) as error:
+        reason = error.message if isinstance(error, GraphcError) else str(error)
+        raise ParseError(reason, number, source) from None
+
+
+def _parse_inputs(text: str) -> dict[str, Value]:
+    env: dict[str, Value] = {}
+    position = 0
+    for match in INPUT.finditer(text):
+        if text[position : match.start()].strip(", "):
+            raise ValueError(f"cannot read the input {text[position:match.start()]!r}")
+        position = match.end()
+        kind, name, type = match[1], match[2], parse_type(match[3])
+        if name in env:
+            raise ValueError(f"{name} is declared twice")
+        op = {"var ": Variable, "counter ": RunCounter}.get(kind or "", Placeholder)
+        built = op() if op is RunCounter else op(type.dtype, type.shape)
+        env[name] = make(built, (), name[1:])
+    if text[position:].strip(", "):
+        raise ValueError(f"cannot read the input {text[position:]!r}")
+    return env
+
+
+def _parse_line(source: str, env: dict[str, Value]) -> None:
+    match = LINE.fullmatch(source)
+    if match is None:
+        raise ValueError("expected `%name = op operand, ... {field=value} : type`")
+    name, opname, operands, fields, declared = match.groups()
+    if name in env:
+        raise ValueError(f"{name} is defined twice")
+    if opname not in OPS:
+        raise ValueError(f"{opname!r} is not an op; `graphc ops` lists them")
+    type = parse_type(declared)
+    op = _parse_op(OPS[opname], fields or "", type)
+    args = tuple(_parse_operand(t, env, op, type) for t in split(operands))
+    value = make(op, args, "" if name[1:] == opname else name[1:])
+    if value.type != type:
+        raise ValueError(f"{name} is declared {type} but {opname} gives {value.type}")
+    env[name] = value
+
+
+def _parse_op(cls: type[Op], text: str, type: TensorType) -> Op:
+    given: dict[str, Any] = {"shape": type.shape, "dtype": type.dtype}
+    known = {f.name for f in cls.fields()}
+    values = {k: v for k, v in given.items() if k in known}
+    for part in split(text):
+        key, _, value = part.partition("=")
+        if key.strip() not in known:
+            raise ValueError(f"{cls.name} has no field {key.strip()!r}; it has {sorted(known)}")
+        values[key.strip()] = parse_value(value, type)
+    missing = [f.name for f in cls.fields() if f.name not in values and f.default is dataclasses.MISSING]
+    if missing:
+        raise ValueError(f"{cls.name}: field {missing[0]!r} is missing")
+    return cls(**values)
+
+
+def _parse_operand(text: str, env: dict[str, Value], op: Op, type: TensorType) -> Value:
+    if text.startswith("%"):
+        if text not in env:
+            raise ValueError(f"{text} is not defined above")
+        return env[text]
+    match = LITERAL.fullmatch(text)
+    if match is None or not isinstance(op, Pointwise):
+        raise ValueError(f"{text!r} is neither a value (%name) nor a literal (0.5f32)")
+    if match[3]:
+        return full(match[3] == "true", TensorType(BY_NAME["bool"], type.shape))
+    if match[2] not in BY_NAME:
+        raise ValueError(f"{match[2]!r} is not an element type")
+    dtype: DType = BY_NAME[match[2]]
+    number = float(match[1]) if dtype.is_float else int(match[1])
+    return full(number, TensorType(dtype, type.shape))
+
+
+def _parse_return(
+    name: str, inputs: tuple[Value, ...], env: dict[str, Value], source: str
+) -> Graph:
+    outputs: list[Value] = []
+    updates: list[tuple[Value, Value]] = []
+    for part in split(source.removeprefix("return")):
+        names = [n.strip() for n in part.split("<-")]
+        for n in names:
+            if n not in env:
+                raise ValueError(f"{n} is not defined")
+        if len(names) == 1:
+            outputs.append(env[names[0]])
+        else:
+            updates.append((env[names[0]], env[names[1]]))
+    return Graph(name, inputs, tuple(outputs), tuple(updates))

@@ -1,0 +1,115 @@
+"""Reverse-mode differentiation, graph to graph.
+
+Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients need
+nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly zero on its
+way through pointwise ops, even where their derivative is not finite ("strong zero").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.errors import GradientError, Location
+from graphc.ir.graph import Value, topological
+from graphc.ir.op import Pointwise, Reduction, View
+from graphc.ir.ops.pointwise import Add, Cast, Negative, StopGradient, Subtract, Where, equal, where
+from graphc.ir.ops.shape import Full
+from graphc.ir.ops.state import Assign
+
+LINEAR = (Add, Subtract, Negative, Cast, Where)  # their derivatives are finite constants
+
+
+def gradients(
+    ys: Sequence[Value], xs: Sequence[Value], seeds: Sequence[Value | None]
+) -> list[Value | None]:
+    """The cotangent of each x, for the cotangents `seeds` of the ys (None: ones)."""
+    order = topological(ys)
+    active = depends_on(order, xs)
+    cotangents: dict[Value, Value] = {}
+    masked: set[Value] = set()
+    for y, seed in zip(ys, seeds, strict=True):
+        if y in active:
+            one = y.apply(Full(1.0, y.type.dtype, y.type.shape), ()) if seed is None else seed
+            _accumulate(cotangents, y, one)
+    for value in reversed(order):
+        if value in cotangents and value in active and value.args:
+            _backward(value, cotangents, active, masked)
+    return [cotangents.get(x) for x in xs]
+
+
+def depends_on(order: Sequence[Value], xs: Sequence[Value]) -> set[Value]:
+    """The values of `order` (and the xs) through which a gradient can reach an x."""
+    active = set(xs)
+    for v in order:
+        if v in active:
+            continue
+        if (v.op.differentiable or isinstance(v.op, Assign)) and any(a in active for a in v.args):
+            active.add(v)
+    return active
+
+
+def _accumulate(cotangents: dict[Value, Value], target: Value, ct: Value) -> None:
+    have = cotangents.get(target)
+    cotangents[target] = ct if have is None else have + ct
+
+
+def _backward(
+    value: Value, cotangents: dict[Value, Value], active: set[Value], masked: set[Value]
+) -> None:
+    """Adds the contributions of one value to the cotangents of its operands."""
+    ct = cotangents[value]
+    if isinstance(value.op, Assign):
+        parts: Sequence[Any] = (None, ct)
+    else:
+        parts = value.op.vjp(ct, value, *value.args)
+    zeroing = ct in masked
+    for arg, part in zip(value.args, parts, strict=True):
+        if part is None or arg not in active:
+            continue
+        if zeroing and part is not ct and isinstance(value.op, Pointwise) and not isinstance(
+            value.op, LINEAR
+        ):
+            part = where(equal(ct, 0.0), 0.0, part)
+        _accumulate(cotangents, arg, part)
+        if isinstance(value.op, Where) or zeroing and isinstance(value.op, Pointwise | View | Reduction):
+            masked.add(cotangents[arg])
+
+
+def explain_gradient(y: Value, x: Value) -> str:
+    """Why the gradient of y by x is what it is: the path it takes, or where every path was cut."""
+    order = topological([y])
+    if x not in set(order):
+        return f"{_name(y)} does not depend on {_name(x)}: no path leads from one to the other"
+    if y in depends_on(order, [x]):
+        path = [y]
+        active = depends_on(order, [x])
+        while path[-1] is not x:
+            path.append(next(a for a in path[-1].args if a in active))
+        return "gradient flows: " + " <- ".join(_name(v) for v in path)
+    reached = {x}
+    cuts = []
+    for v in order:
+        if v is not x and any(a in reached for a in v.args):
+            if v.op.differentiable or isinstance(v.op, Assign):
+                reached.add(v)
+            else:
+                cuts.append(v)
+    lines = [f"no gradient of {_name(y)} by {_name(x)}: every path is cut"]
+    for v in cuts:
+        why = "stops it on purpose" if isinstance(v.op, StopGradient) else "has no derivative"
+        lines.append(f"  {_name(v)} = {v.op.name} : {v.type} {why}{_at(v.loc)}")
+    return "\n".join(lines)
+
+
+def missing(y: Value, x: Value, loc: Location | None) -> GradientError:
+    """The error for a gradient that does not exist."""
+    return GradientError(f"gradients: {explain_gradient(y, x)}", loc)
+
+
+def _name(v: Value) -> str:
+    return "%" + (v.name or v.op.name)
+
+
+def _at(loc: Location | None) -> str:
+    return f"  at {loc}" if loc else ""

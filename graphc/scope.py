@@ -1,0 +1,127 @@
+"""Where graphs grow: the scope that hands out names, sizes and keys, and lists the variables.
+
+`gc.Graph()` makes one; there is a default.  Growing is locked, so threads may build one graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from graphc.errors import GraphError, Location
+from graphc.ir import dim
+from graphc.ir.dim import Size
+
+
+class GraphScope:
+    """A graph under construction.
+
+    >>> import graphc as gc
+    >>> with gc.Graph().as_default() as g:
+    ...     x = gc.placeholder(gc.float32, [None, 3], name="x")
+    >>> x.graph is g
+    True
+    """
+
+    def __init__(self) -> None:
+        self.variables: list[Any] = []
+        self.finalized = False
+        self.by_name: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
+        self._path: list[str] = []
+        self._fresh: set[str] = set()
+        self._named: set[str] = set()
+        self._lock = threading.RLock()
+
+    def as_default(self) -> contextlib.AbstractContextManager[GraphScope]:
+        """Makes this graph the one that new tensors belong to, within a `with` block."""
+        return _within(self)
+
+    def finalize(self) -> None:
+        """From now on, adding to this graph is an error (a guard against growth inside a loop)."""
+        self.finalized = True
+
+    @contextlib.contextmanager
+    def name_scope(self, name: str) -> Iterator[None]:
+        """Prefixes the names of what is built inside."""
+        self._path.append(name)
+        try:
+            yield
+        finally:
+            self._path.pop()
+
+    def unique(self, name: str, location: Location | None) -> str:
+        """The full name of a new named tensor; a second `w` becomes `w_1`."""
+        with self._lock:
+            if self.finalized:
+                raise GraphError(f"graph is finalized; cannot add {name!r}", location)
+            full = "/".join([*self._path, name])
+            if full in self._counts:
+                self._counts[full] += 1
+                full = f"{full}_{self._counts[full]}"
+            self._counts.setdefault(full, 0)
+            return full
+
+    def size(self, given: Any, location: Location | None) -> Size:
+        """One size of a placeholder: None is a fresh symbol, a string a named one."""
+        with self._lock:
+            if given is None:
+                name = next(f"n{i}" if i else "n" for i in range(1 << 30)
+                            if (f"n{i}" if i else "n") not in self._fresh | self._named)
+                self._fresh.add(name)
+                return dim.symbol(name)
+            if isinstance(given, str):
+                if not given.isidentifier():
+                    raise GraphError(f"size name {given!r} is not an identifier", location)
+                if given in self._fresh:
+                    raise GraphError(
+                        f"size name {given!r} already stands for an unnamed size (None) of this graph; "
+                        "name that one too, or choose another name", location)
+                self._named.add(given)
+                return dim.symbol(given)
+        if isinstance(given, dim.Dim):
+            return given
+        if isinstance(given, bool) or not hasattr(given, "__index__") or int(given) < 0:
+            raise GraphError(f"size {given!r} is no size: use an int >= 0, a name, or None", location)
+        return int(given)
+
+
+_default = GraphScope()
+_stack = threading.local()
+
+
+def current() -> GraphScope:
+    """The graph that new tensors belong to."""
+    scopes: list[GraphScope] = getattr(_stack, "scopes", [])
+    return scopes[-1] if scopes else _default
+
+
+@contextlib.contextmanager
+def _within(scope: GraphScope) -> Iterator[GraphScope]:
+    if not hasattr(_stack, "scopes"):
+        _stack.scopes = []
+    _stack.scopes.append(scope)
+    try:
+        yield scope
+    finally:
+        _stack.scopes.pop()
+
+
+def reset_default_graph() -> None:
+    """Forgets the default graph; tensors already built keep working in their sessions."""
+    global _default
+    _default = GraphScope()
+
+
+def name_scope(name: str) -> contextlib.AbstractContextManager[None]:
+    """Prefixes the names of what is built inside, in the current graph.
+
+    >>> import graphc as gc
+    >>> with gc.Graph().as_default(), gc.name_scope("layer"):
+    ...     w = gc.variable(gc.zeros((2,)), name="w")
+    >>> w.name
+    'layer/w'
+    """
+    return current().name_scope(name)
