@@ -127,6 +127,13 @@ class Pointwise(Op, abstract=True):
     spelling: ClassVar[str] = ""
     commutative: ClassVar[bool] = False
     cost: ClassVar[int] = 1  # in additions
+    exact: ClassVar[bool] = True  # correctly rounded, so that folding gives the bits of run time
+    can_fail: ClassVar[bool] = False  # may end the run with an error
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Sizes that the spelling takes after the operands."""
+        return ()
 
     def result(self, *dtypes: DType) -> DType:
         """The element type of the result."""
@@ -272,10 +279,15 @@ class Contraction(Op, abstract=True):
 
 
 class Opaque(Op, abstract=True):
-    """A kernel written by hand: `source` is the body of `kernel(args, lo, hi)`."""
+    """A kernel written by hand, over the buffers `out`, `a0`, `a1`, ... and the sizes `n0`, `n1`, ..."""
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The sizes that the source calls n0, n1, ..."""
+        return ()
 
     def source(self, out: TensorType, *types: TensorType) -> str:
-        """Numba source of the kernel; see docs/extending.md."""
+        """The kernel's body in numba source, indented by 4; see docs/extending.md."""
         raise NotImplementedError(self.name)
 
 

@@ -1,0 +1,15 @@
+"""Every op, declared once.  Importing this package fills the table `graphc.ir.op.OPS`."""
+
+from graphc.ir.ops import (
+    angles as angles,
+    elementary as elementary,
+    index as index,
+    linalg as linalg,
+    logic as logic,
+    pointwise as pointwise,
+    random as random,
+    reduction as reduction,
+    rounding as rounding,
+    shape as shape,
+    state as state,
+)

@@ -1,4 +1,4 @@
-"""Elementary functions of floats: exponentials, logarithms, powers, angles, error functions.
+"""Elementary functions of floats: exponentials, logarithms, roots, powers, error functions.
 
 Each is evaluated by graphc's own branch-free code (`codegen/mathlib.py`); the bound on its error is
 there.  NumPy (and `math`, for erf and erfc) is the meaning.
@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.op import Pointwise, sample
-from graphc.ir.ops.pointwise import (
-    Unary, absolute, equal, greater, logical_and, logical_or, maximum, quiet, where,
+from graphc.ir.ops.logic import (
+    Unary,
+    equal,
+    greater,
+    is_float,
+    logical_and,
+    logical_or,
+    quiet,
+    widened,
 )
-from graphc.ir.types import FLOATS, NUMBERS, DType, bool_, f32, f64, i32
+from graphc.ir.ops.pointwise import absolute, maximum, where
+from graphc.ir.types import FLOATS, NUMBERS, f32, f64, i32
 
 SAMPLES = (sample(f32[33]), sample(f64[2, 3]), sample(f32[()]), sample(f32[0, 3]))
 UNIT = (sample(f32[33], low=-0.9, high=0.9), sample(f64[5], low=-0.9, high=0.9))
@@ -25,7 +33,7 @@ POSITIVE = (sample(f32[33], low=0.1, high=4), sample(f64[5], low=0.1, high=4))
 class Elementary(Unary, abstract=True):
     """One float operand, one float result."""
 
-    accepts = FLOATS
+    accepts, exact = FLOATS, False
 
 
 class Exp(Elementary):
@@ -136,150 +144,6 @@ class Cbrt(Elementary):
         return (ct / (3.0 * out * out),)
 
 
-class Sin(Elementary):
-    """The sine."""
-
-    spelling, cost, samples = "sin({0})", 12, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.sin)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct * cos(x),)
-
-
-class Cos(Elementary):
-    """The cosine."""
-
-    spelling, cost, samples = "cos({0})", 12, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.cos)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (-ct * sin(x),)
-
-
-class Tan(Elementary):
-    """The tangent."""
-
-    spelling, cost, samples = "tan({0})", 16, UNIT
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.tan)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct * (out * out + 1.0),)
-
-
-class Asin(Elementary):
-    """The angle in [-pi/2, pi/2] whose sine is x."""
-
-    spelling, cost, samples = "asin({0})", 16, UNIT
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.arcsin)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct / sqrt(1.0 - x * x),)
-
-
-class Acos(Elementary):
-    """The angle in [0, pi] whose cosine is x."""
-
-    spelling, cost, samples = "acos({0})", 16, UNIT
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.arccos)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (-ct / sqrt(1.0 - x * x),)
-
-
-class Atan(Elementary):
-    """The angle in (-pi/2, pi/2) whose tangent is x."""
-
-    spelling, cost, samples = "atan({0})", 16, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.arctan)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct / (x * x + 1.0),)
-
-
-class Sinh(Elementary):
-    """The hyperbolic sine."""
-
-    spelling, cost, samples = "sinh({0})", 14, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.sinh)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct * cosh(x),)
-
-
-class Cosh(Elementary):
-    """The hyperbolic cosine."""
-
-    spelling, cost, samples = "cosh({0})", 14, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.cosh)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct * sinh(x),)
-
-
-class Tanh(Elementary):
-    """The hyperbolic tangent."""
-
-    spelling, cost, samples = "tanh({0})", 10, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.tanh)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct * (1.0 - out * out),)
-
-
-class Asinh(Elementary):
-    """The inverse of sinh."""
-
-    spelling, cost, samples = "asinh({0})", 16, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.arcsinh)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct / sqrt(x * x + 1.0),)
-
-
-class Acosh(Elementary):
-    """The inverse of cosh; nan below 1."""
-
-    spelling, cost, samples = "acosh({0})", 16, (sample(f32[9], low=1.5, high=4), sample(f64[3], low=1.5, high=4))
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.arccosh)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct / sqrt(x * x - 1.0),)
-
-
-class Atanh(Elementary):
-    """The inverse of tanh; nan beyond ±1."""
-
-    spelling, cost, samples = "atanh({0})", 16, UNIT
-
-    def reference(self, x: Any) -> Any:
-        return quiet(np.arctanh)(x)
-
-    def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (ct / (1.0 - x * x),)
-
-
 class Rsqrt(Elementary):
     """1 / sqrt(x)."""
 
@@ -289,7 +153,7 @@ class Rsqrt(Elementary):
         return 1.0 / sqrt(args[0])
 
     def reference(self, x: Any) -> Any:
-        return quiet(lambda v: (1 / np.sqrt(v)).astype(v.dtype))(x)
+        return quiet(lambda v: 1 / np.sqrt(v))(x)
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (ct * -0.5 * out / x,)
@@ -321,7 +185,8 @@ class Erfc(Elementary):
 
 def _each(function: Any, x: Any) -> Any:
     wide = np.asarray(x, np.float64)
-    return np.array([function(float(v)) for v in wide.ravel()], np.float64).reshape(wide.shape).astype(x.dtype)
+    values = np.array([function(float(v)) for v in wide.ravel()], np.float64)
+    return values.reshape(wide.shape).astype(widened(x).dtype).astype(x.dtype)
 
 
 class Sigmoid(Elementary):
@@ -346,7 +211,7 @@ class Softplus(Elementary):
         return maximum(x, 0.0) + log1p(exp(-absolute(x)))
 
     def reference(self, x: Any) -> Any:
-        return quiet(np.logaddexp)(x, np.zeros((), x.dtype)).astype(x.dtype)
+        return quiet(np.logaddexp)(x, np.zeros((), x.dtype))
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (ct * sigmoid(x),)
@@ -362,135 +227,44 @@ class Relu(Unary):
 
     def reference(self, x: Any) -> Any:
         zero = np.zeros((), x.dtype)
-        return np.where(x == 0, zero, np.maximum(x, zero)).astype(x.dtype)
+        return np.where(x == 0, zero, quiet(np.maximum)(x, zero))
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (where(greater(out, 0.0), ct, 0.0),)
 
 
-class Floor(Elementary):
-    """The greatest integer not above x."""
-
-    spelling, differentiable, samples = "floor({0})", False, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return np.floor(x)
-
-
-class Ceil(Elementary):
-    """The least integer not below x."""
-
-    spelling, differentiable, samples = "ceil({0})", False, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return np.ceil(x)
-
-
-class Round(Elementary):
-    """The nearest integer, halves to even."""
-
-    spelling, differentiable, samples = "rint({0})", False, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return np.round(x)
-
-
-class Trunc(Elementary):
-    """x without its fraction."""
-
-    spelling, differentiable, samples = "trunc({0})", False, SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return np.trunc(x)
-
-
-class Classify(Unary, abstract=True):
-    """One float operand, a truth value."""
-
-    accepts, differentiable = FLOATS, False
-
-    def result(self, *dtypes: DType) -> DType:
-        return bool_
-
-
-class Isnan(Classify):
-    """Whether x is NaN."""
-
-    spelling, samples = "({0} != {0})", SAMPLES
-
-    def reference(self, x: Any) -> Any:
-        return np.isnan(x)
-
-
-class Isinf(Classify):
-    """Whether x is inf or -inf."""
-
-    samples = SAMPLES
-
-    def scalar(self, *args: Any) -> Any:
-        return equal(absolute(args[0]), math.inf)
-
-    def reference(self, x: Any) -> Any:
-        return np.isinf(x)
-
-
-class Isfinite(Classify):
-    """Whether x is neither NaN nor infinite."""
-
-    samples = SAMPLES
-
-    def scalar(self, *args: Any) -> Any:
-        return absolute(args[0]) < math.inf
-
-    def reference(self, x: Any) -> Any:
-        return np.isfinite(x)
-
-
 class Power(Pointwise):
     """x to the y.  Integers wrap, and a negative exponent gives the truncated value (0, 1 or -1).
 
-    The gradient by y is 0 where x is 0; powers of negative x by non-integers are nan.
+    The gradient by y is 0 where x is not above 0; powers of negative x by non-integers are nan.
     """
 
-    accepts, spelling, cost = NUMBERS, "power({0}, {1})", 20
+    accepts, spelling, cost, exact = NUMBERS, "power({0}, {1})", 20, False
     samples = (
         sample(f32[9], f32[9], low=0.2, high=3), sample(f64[5], f64[5], low=0.2, high=3),
         sample(i32[9], i32[9], low=-4, high=5),
     )
 
     def reference(self, x: Any, y: Any) -> Any:
-        if x.dtype.kind == "f" or x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
+        if is_float(x):
             return quiet(np.power)(x, y)
         base = quiet(np.power)(x, np.maximum(y, 0).astype(y.dtype))
-        unit = np.where(x == 1, 1, np.where(x == -1, np.where(y % 2 == 0, 1, -1), 0)).astype(x.dtype)
-        return np.where(y < 0, unit, base).astype(x.dtype)
+        flip = np.where(y % 2 == 0, 1, -1)
+        unit = np.where(x == 1, 1, np.where(x == -1, flip, 0)).astype(x.dtype)
+        return np.where(y < 0, unit, base)
 
     def vjp(self, ct: Any, out: Any, x: Any, y: Any) -> tuple[Any, ...]:
-        zero_exponent = equal(y, 0.0)
-        dx = where(zero_exponent, 0.0, ct * y * power(x, where(zero_exponent, 1.0, y - 1.0)))
+        flat = logical_and(equal(x, 0.0), equal(y, 0.0))  # 0 * 0**-1 is no number
+        dx = ct * y * power(x, where(flat, 1.0, y - 1.0))
         usable = greater(x, 0.0)
         dy = where(usable, ct * out * log(where(usable, x, 1.0)), 0.0)
         return dx, dy
 
 
-class Atan2(Pointwise):
-    """The angle of the point (x2, x1)."""
-
-    accepts, spelling, cost = FLOATS, "atan2({0}, {1})", 24
-    samples = (sample(f32[9], f32[9]), sample(f64[5], f64[5]))
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.arctan2(x, y)
-
-    def vjp(self, ct: Any, out: Any, x: Any, y: Any) -> tuple[Any, ...]:
-        square = x * x + y * y
-        return ct * y / square, -ct * x / square
-
-
 class Hypot(Pointwise):
     """sqrt(x^2 + y^2), without overflow on the way; its gradient at (0, 0) is 0."""
 
-    accepts, cost = FLOATS, 20
+    accepts, cost, exact = FLOATS, 20, False
     samples = (sample(f32[9], f32[9]), sample(f64[5], f64[5]))
 
     def scalar(self, *args: Any) -> Any:
@@ -509,40 +283,7 @@ class Hypot(Pointwise):
         return ct * x / safe, ct * y / safe
 
 
-exp = Exp()
-exp2 = Exp2()
-expm1 = Expm1()
-log = Log()
-log2 = Log2()
-log10 = Log10()
-log1p = Log1p()
-sqrt = Sqrt()
-cbrt = Cbrt()
-sin = Sin()
-cos = Cos()
-tan = Tan()
-asin = Asin()
-acos = Acos()
-atan = Atan()
-sinh = Sinh()
-cosh = Cosh()
-tanh = Tanh()
-asinh = Asinh()
-acosh = Acosh()
-atanh = Atanh()
-rsqrt = Rsqrt()
-erf = Erf()
-erfc = Erfc()
-sigmoid = Sigmoid()
-softplus = Softplus()
-relu = Relu()
-floor = Floor()
-ceil = Ceil()
-round = Round()
-trunc = Trunc()
-isnan = Isnan()
-isinf = Isinf()
-isfinite = Isfinite()
-power = Power()
-atan2 = Atan2()
-hypot = Hypot()
+exp, exp2, expm1 = Exp(), Exp2(), Expm1()
+log, log2, log10, log1p = Log(), Log2(), Log10(), Log1p()
+sqrt, cbrt, rsqrt, hypot, power = Sqrt(), Cbrt(), Rsqrt(), Hypot(), Power()
+erf, erfc, sigmoid, softplus, relu = Erf(), Erfc(), Sigmoid(), Softplus(), Relu()

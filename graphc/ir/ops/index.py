@@ -32,12 +32,13 @@ class CheckIndex(Pointwise):
     """An index made non-negative (i64); the run fails where it is not in [-size, size)."""
 
     size: Size
-    arity, accepts, differentiable = 1, INTS, False
+    arity, accepts, differentiable, can_fail = 1, INTS, False, True
+    spelling = "check_index({0}, {1}, status)"
     samples = (sample(i32[5], size=9, special=False), sample(i64[3], size=2, special=False))
 
     @property
-    def spelling(self) -> str:  # type: ignore[override]
-        return "check_index({0}, {size})"
+    def sizes(self) -> tuple[Size, ...]:
+        return (self.size,)
 
     def result(self, *dtypes: DType) -> DType:
         return i64
@@ -58,8 +59,10 @@ class Take(Gather):
 
     axis: int
     samples = (
-        sample(f32[5, 3], i32[4], axis=0, special=False), sample(f64[3, 4], i64[2, 2], axis=1, special=False),
-        sample(f32[5], i32[()], axis=0, special=False), sample(f32[3, 2], i32[0], axis=0, special=False),
+        sample(f32[5, 3], i32[4], axis=0, special=False),
+        sample(f64[3, 4], i64[2, 2], axis=1, special=False),
+        sample(f32[5], i32[()], axis=0, special=False),
+        sample(f32[3, 2], i32[0], axis=0, special=False),
     )
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -90,7 +93,8 @@ class TakeAlongAxis(Gather):
 
     axis: int
     samples = (
-        sample(f32[3, 5], i32[3, 2], axis=1, special=False), sample(f64[4, 2], i64[1, 2], axis=0, special=False),
+        sample(f32[3, 5], i32[3, 2], axis=1, special=False),
+        sample(f64[4, 2], i64[1, 2], axis=0, special=False),
     )
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:

@@ -13,40 +13,62 @@ import numpy as np
 
 from graphc.errors import DTypeError
 from graphc.ir.op import Operand, Pointwise, sample
-from graphc.ir.types import (
-    ALL, BOOLS, FLOATS, INTS, NUMBERS, SIGNED, DType, bool_, f32, f64, i8, i32, i64, u8, u64,
+from graphc.ir.ops.logic import (
+    BINARY as BINARY,
+    INTEGER as INTEGER,
+    UNARY as UNARY,
+    BitwiseAnd as BitwiseAnd,
+    BitwiseInvert as BitwiseInvert,
+    BitwiseLeftShift as BitwiseLeftShift,
+    BitwiseOr as BitwiseOr,
+    BitwiseRightShift as BitwiseRightShift,
+    BitwiseXor as BitwiseXor,
+    Compare as Compare,
+    Equal as Equal,
+    Greater as Greater,
+    GreaterEqual as GreaterEqual,
+    Less as Less,
+    LessEqual as LessEqual,
+    LogicalAnd as LogicalAnd,
+    LogicalNot as LogicalNot,
+    LogicalOr as LogicalOr,
+    LogicalXor as LogicalXor,
+    NotEqual as NotEqual,
+    Unary as Unary,
+    bitwise_and as bitwise_and,
+    bitwise_invert as bitwise_invert,
+    bitwise_left_shift as bitwise_left_shift,
+    bitwise_or as bitwise_or,
+    bitwise_right_shift as bitwise_right_shift,
+    bitwise_xor as bitwise_xor,
+    equal as equal,
+    greater as greater,
+    greater_equal as greater_equal,
+    is_float,
+    less as less,
+    less_equal as less_equal,
+    logical_and as logical_and,
+    logical_not as logical_not,
+    logical_or as logical_or,
+    logical_xor as logical_xor,
+    not_equal as not_equal,
+    quiet as quiet,
 )
-
-
-def quiet(function: Any) -> Any:
-    """NumPy without its warnings: overflow and division by zero have defined results here."""
-
-    def call(*args: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*args)
-
-    return call
-
-
-class Unary(Pointwise, abstract=True):
-    """One operand."""
-
-    arity = 1
-
-
-class Compare(Pointwise, abstract=True):
-    """Two operands, a truth value; no gradient."""
-
-    differentiable = False
-
-    def result(self, *dtypes: DType) -> DType:
-        return bool_
-
-
-BINARY = (sample(f32[7], f32[7]), sample(f64[3, 1], f64[3, 1]), sample(i32[5], i32[5]),
-          sample(i8[64], i8[64]), sample(u8[4], u8[4]), sample(f32[()], f32[()]), sample(f32[0], f32[0]))
-UNARY = (sample(f32[33]), sample(f64[2, 3]), sample(f32[()]), sample(f32[0, 3]))
-INTEGER = (sample(i32[9], i32[9]), sample(u8[40], u8[40]), sample(i64[3], i64[3]))
+from graphc.ir.types import (
+    ALL,
+    FLOATS,
+    NUMBERS,
+    SIGNED,
+    DType,
+    bf16,
+    bool_,
+    f16,
+    f32,
+    f64,
+    i8,
+    i32,
+    u8,
+)
 
 
 class Add(Pointwise):
@@ -155,203 +177,46 @@ class Sign(Unary):
     spelling = "sign({0})"
 
     def reference(self, x: Any) -> Any:
-        return np.sign(x)
+        return quiet(np.sign)(x)
 
 
 class Maximum(Pointwise):
-    """The larger; NaN wins; 0.0 is above -0.0.  At a tie each operand gets half of the gradient."""
+    """The larger; NaN wins; 0.0 is above -0.0.  At a tie both operands get half the gradient."""
 
     accepts, spelling, commutative, samples = NUMBERS, "maximum({0}, {1})", True, BINARY
 
     def reference(self, x: Any, y: Any) -> Any:
-        return _extreme(np.maximum, x, y)
+        return extreme(np.maximum, x, y)
 
     def vjp(self, ct: Any, out: Any, x: Any, y: Any) -> tuple[Any, ...]:
         return _split(ct, x > y, x, y), _split(ct, x < y, x, y)
 
 
 class Minimum(Pointwise):
-    """The smaller; NaN wins; -0.0 is below 0.0.  At a tie each operand gets half of the gradient."""
+    """The smaller; NaN wins; -0.0 is below 0.0.  At a tie both operands get half the gradient."""
 
     accepts, spelling, commutative, samples = NUMBERS, "minimum({0}, {1})", True, BINARY
 
     def reference(self, x: Any, y: Any) -> Any:
-        return _extreme(np.minimum, x, y)
+        return extreme(np.minimum, x, y)
 
     def vjp(self, ct: Any, out: Any, x: Any, y: Any) -> tuple[Any, ...]:
         return _split(ct, x < y, x, y), _split(ct, x > y, x, y)
 
 
-def _extreme(function: Any, x: Any, y: Any) -> Any:
-    """NumPy leaves the sign of max(0.0, -0.0) open; graphc does not."""
-    out = function(x, y)
-    if x.dtype.kind != "f" or out.size == 0:
+def extreme(function: Any, x: Any, y: Any) -> Any:
+    """NumPy leaves the sign of max(0.0, -0.0) open; graphc does not (semantics 2.2)."""
+    out = quiet(function)(x, y)
+    if not is_float(x):
         return out
-    both = (x == 0) & (y == 0)
-    negative = np.signbit(x) | np.signbit(y) if function is np.minimum else np.signbit(x) & np.signbit(y)
-    zero = np.where(negative, out.dtype.type(-0.0), out.dtype.type(0.0))
-    return np.where(both, zero, out).astype(out.dtype)
+    least = function is np.minimum
+    negative = np.logical_or if least else np.logical_and
+    zero = np.where(negative(np.signbit(x), np.signbit(y)), -0.0, 0.0).astype(x.dtype)
+    return np.where((x == 0) & (y == 0), zero, out)
 
 
 def _split(ct: Any, wins: Any, x: Any, y: Any) -> Any:
     return where(wins, ct, where(equal(x, y), ct * 0.5, 0.0))
-
-
-class Equal(Compare):
-    """x == y."""
-
-    spelling, commutative, samples = "({0} == {1})", True, BINARY
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.equal(x, y)
-
-
-class NotEqual(Compare):
-    """x != y."""
-
-    spelling, commutative, samples = "({0} != {1})", True, BINARY
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.not_equal(x, y)
-
-
-class Less(Compare):
-    """x < y."""
-
-    accepts, spelling, samples = NUMBERS, "({0} < {1})", BINARY
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.less(x, y)
-
-
-class LessEqual(Compare):
-    """x <= y."""
-
-    accepts, spelling, samples = NUMBERS, "({0} <= {1})", BINARY
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.less_equal(x, y)
-
-
-class Greater(Compare):
-    """x > y."""
-
-    accepts, spelling, samples = NUMBERS, "({0} > {1})", BINARY
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.greater(x, y)
-
-
-class GreaterEqual(Compare):
-    """x >= y."""
-
-    accepts, spelling, samples = NUMBERS, "({0} >= {1})", BINARY
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.greater_equal(x, y)
-
-
-LOGIC = (sample(bool_[9], bool_[9]), sample(bool_[0], bool_[0]))
-
-
-class LogicalAnd(Compare):
-    """Both."""
-
-    accepts, spelling, commutative, samples = BOOLS, "({0} & {1})", True, LOGIC
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.logical_and(x, y)
-
-
-class LogicalOr(Compare):
-    """Either."""
-
-    accepts, spelling, commutative, samples = BOOLS, "({0} | {1})", True, LOGIC
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.logical_or(x, y)
-
-
-class LogicalXor(Compare):
-    """One but not both."""
-
-    accepts, spelling, commutative, samples = BOOLS, "({0} ^ {1})", True, LOGIC
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.logical_xor(x, y)
-
-
-class LogicalNot(Unary):
-    """Not x."""
-
-    accepts, spelling, differentiable = BOOLS, "logical_not({0})", False
-    samples = (sample(bool_[9]), sample(bool_[()]))
-
-    def reference(self, x: Any) -> Any:
-        return np.logical_not(x)
-
-
-class BitwiseAnd(Pointwise):
-    """The bits set in both."""
-
-    accepts, spelling, commutative = INTS, "({0} & {1})", True
-    samples, differentiable = INTEGER, False
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.bitwise_and(x, y)
-
-
-class BitwiseOr(Pointwise):
-    """The bits set in either."""
-
-    accepts, spelling, commutative = INTS, "({0} | {1})", True
-    samples, differentiable = INTEGER, False
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.bitwise_or(x, y)
-
-
-class BitwiseXor(Pointwise):
-    """The bits that differ."""
-
-    accepts, spelling, commutative = INTS, "({0} ^ {1})", True
-    samples, differentiable = INTEGER, False
-
-    def reference(self, x: Any, y: Any) -> Any:
-        return np.bitwise_xor(x, y)
-
-
-class BitwiseInvert(Unary):
-    """All bits flipped."""
-
-    accepts, spelling, differentiable = INTS, "(~{0})", False
-    samples = (sample(i32[9]), sample(u8[9]))
-
-    def reference(self, x: Any) -> Any:
-        return np.invert(x)
-
-
-class BitwiseLeftShift(Pointwise):
-    """x * 2**y, wrapping; 0 where y is not in [0, bits)."""
-
-    accepts, spelling, differentiable = INTS, "left_shift({0}, {1})", False
-    samples = (*INTEGER, sample(i32[9], i32[9], low=0, high=40), sample(u64[9], u64[9], low=0, high=70))
-
-    def reference(self, x: Any, y: Any) -> Any:
-        inside = (y >= 0) & (y < 8 * x.dtype.itemsize)
-        return np.where(inside, np.left_shift(x, np.where(inside, y, 0)), 0).astype(x.dtype)
-
-
-class BitwiseRightShift(Pointwise):
-    """floor(x / 2**y); where y is not in [0, bits): -1 for negative x, else 0."""
-
-    accepts, spelling, differentiable = INTS, "right_shift({0}, {1})", False
-    samples = (*INTEGER, sample(i32[9], i32[9], low=0, high=40), sample(u64[9], u64[9], low=0, high=70))
-
-    def reference(self, x: Any, y: Any) -> Any:
-        inside = (y >= 0) & (y < 8 * x.dtype.itemsize)
-        beyond = np.where(x < 0, -1, 0).astype(x.dtype)
-        return np.where(inside, np.right_shift(x, np.where(inside, y, 0)), beyond).astype(x.dtype)
 
 
 class Where(Pointwise):
@@ -378,7 +243,10 @@ class Where(Pointwise):
 
 
 class Cast(Unary):
-    """Conversion.  Float to integer truncates, saturates and takes NaN to 0; anything but 0 is true."""
+    """Conversion.  Float to integer truncates, saturates and takes NaN to 0; what is not 0 is true.
+
+    f16 and bf16 are reached by way of f32 (semantics 9.2).
+    """
 
     dtype: DType
     samples: ClassVar[Any] = tuple(
@@ -394,18 +262,25 @@ class Cast(Unary):
 
     def reference(self, x: Any) -> Any:
         to = self.dtype.numpy
-        if not self.dtype.is_integer or x.dtype.kind in "biu":
-            return quiet(lambda v: v.astype(to))(x)
-        info = np.iinfo(to)
-        whole = np.trunc(np.nan_to_num(x.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
-        inside = (whole >= float(info.min)) & (whole < float(info.max))
-        clipped = np.where(whole < float(info.min), info.min, info.max).astype(to)
-        return np.where(inside, np.where(inside, whole, 0).astype(to), clipped).astype(to)
+        with np.errstate(all="ignore"):
+            if self.dtype.is_integer and is_float(x):
+                return saturated(x.astype(np.float64), to)
+            middle = np.dtype(np.float32) if self.dtype in (f16, bf16) else to
+            return x.astype(middle).astype(to)
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         if not (x.type.dtype.is_float and self.dtype.is_float):
             return (None,)
         return (cast(ct, x.type.dtype),)
+
+
+def saturated(x: Any, to: Any) -> Any:
+    """Floats (f64) as integers: truncated, clamped to the range of the type, NaN to 0."""
+    info = np.iinfo(to)
+    whole = np.where(np.isnan(x), 0.0, np.trunc(x))
+    inside = (whole >= float(info.min)) & (whole < float(info.max))
+    beyond = np.where(whole < 0, to.type(info.min), to.type(info.max))
+    return np.where(inside, np.where(inside, whole, 0).astype(to), beyond)
 
 
 class StopGradient(Unary):
@@ -421,13 +296,6 @@ add, subtract, multiply, divide = Add(), Subtract(), Multiply(), Divide()
 floor_divide, remainder, negative, absolute, sign = (
     FloorDivide(), Remainder(), Negative(), Absolute(), Sign())
 maximum, minimum, where, stop_gradient = Maximum(), Minimum(), Where(), StopGradient()
-equal, not_equal, less, less_equal = Equal(), NotEqual(), Less(), LessEqual()
-greater, greater_equal = Greater(), GreaterEqual()
-logical_and, logical_or, logical_xor, logical_not = (
-    LogicalAnd(), LogicalOr(), LogicalXor(), LogicalNot())
-bitwise_and, bitwise_or, bitwise_xor = BitwiseAnd(), BitwiseOr(), BitwiseXor()
-bitwise_invert, bitwise_left_shift, bitwise_right_shift = (
-    BitwiseInvert(), BitwiseLeftShift(), BitwiseRightShift())
 SIGNED_OR_FLOAT = SIGNED + FLOATS
 
 

@@ -7,12 +7,14 @@ session's seed and run number.  So no optimisation changes a draw, and no two op
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Generator, Opaque, sample
+from graphc.ir.ops.layout import ints
 from graphc.ir.types import TensorType, i64, u32, u64
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -29,9 +31,8 @@ def philox(key: int, counter: int, position: Any) -> Any:
     k0, k1 = key & 0xFFFFFFFF, key >> 32
     for _ in range(10):
         p0, p1 = x0 * np.uint64(MULTIPLIERS[0]), x2 * np.uint64(MULTIPLIERS[1])
-        x0, x1, x2, x3 = (
-            (p1 >> shift) ^ x1 ^ np.uint64(k0), p1 & low, (p0 >> shift) ^ x3 ^ np.uint64(k1), p0 & low,
-        )
+        x0, x2 = (p1 >> shift) ^ x1 ^ np.uint64(k0), (p0 >> shift) ^ x3 ^ np.uint64(k1)
+        x1, x3 = p1 & low, p0 & low
         k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
     return x0.astype(np.uint32)
 
@@ -51,9 +52,9 @@ class RandomBits(Generator):
         return index[0].call("random_bits", u32, self.key, args[0], *index[1:])
 
     def reference(self, *arrays: Any) -> Any:
-        count = int(np.prod(self.shape, dtype=np.int64))
-        bits = philox(self.key, int(arrays[0]), np.arange(count, dtype=np.uint64))
-        return bits.reshape(self.shape)
+        shape = ints(self.shape)
+        bits = philox(self.key, int(arrays[0]), np.arange(math.prod(shape), dtype=np.uint64))
+        return bits.reshape(shape)
 
 
 class RandomPermutation(Opaque):
@@ -68,7 +69,7 @@ class RandomPermutation(Opaque):
         return TensorType(i64, (self.size,))
 
     def reference(self, *arrays: Any) -> Any:
-        size = int(self.size)  # type: ignore[arg-type]
+        (size,) = ints((self.size,))
         order = np.arange(size)
         bits = philox(self.key, int(arrays[0]), np.arange(size, dtype=np.uint64))
         for i in range(size - 1, 0, -1):
@@ -76,15 +77,17 @@ class RandomPermutation(Opaque):
             order[i], order[j] = order[j], order[i]
         return order
 
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        return (self.size,)
+
     def source(self, out: TensorType, *types: TensorType) -> str:
         return f"""\
-    n = args[{{sizes}}]
-    for i in range(n):
+    for i in range(n0):
         out[i] = i
-    for k in range(1, n):
-        i = n - k
-        bits = random_bits(u64({self.key}), a0[0], i)
-        j = (i64(bits) * (i + 1)) >> 32
+    for k in range(1, n0):
+        i = n0 - k
+        j = (i64(random_bits(u64({self.key}), a0[0], i)) * (i + 1)) >> 32
         moved = out[i]
         out[i] = out[j]
         out[j] = moved

@@ -1,4 +1,7 @@
-"""Folds over axes, and Broadcast, their adjoint.  Sums and products of f16 and bf16 accumulate in f32; integers wrap."""
+"""Folds over axes, and Broadcast, their adjoint.
+
+Sums and products of f16 and bf16 accumulate in f32 and are rounded once; those of integers wrap.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number, Piece, Reduction, View, sample
-from graphc.ir.ops.pointwise import cast, equal, where
-from graphc.ir.ops.shape import others
+from graphc.ir.ops.layout import ints, others
+from graphc.ir.ops.logic import equal, is_float, quiet, widened
+from graphc.ir.ops.pointwise import cast, where
 from graphc.ir.types import BOOLS, NUMBERS, DType, TensorType, bool_, f32, f64, i32, i64
 
 SHAPES = (
@@ -61,7 +65,7 @@ class Broadcast(View):
     def reference(self, *arrays: Any) -> Any:
         (x,) = arrays
         place = tuple(slice(None) if a in self.axes else None for a in range(len(self.shape)))
-        return np.broadcast_to(x[place], self.shape)
+        return np.broadcast_to(x[place], ints(self.shape))
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (reduce_sum(ct, others(len(self.shape), self.axes)),)
@@ -74,7 +78,9 @@ class Fold(Reduction, abstract=True):
 
     def check(self, x: TensorType) -> None:
         if x.dtype not in NUMBERS:
-            raise DTypeError(f"{self.name}: operand {x} is no number; use gc.astype, or gc.any and gc.all")
+            raise DTypeError(
+                f"{self.name}: operand {x} holds no numbers; use gc.astype, or gc.any and gc.all"
+            )
 
     def back(self, value: Any, x: Any) -> Any:
         """A result repeated to the shape of the operand."""
@@ -91,9 +97,7 @@ class ReduceSum(Fold):
         return 0
 
     def reference(self, *arrays: Any) -> Any:
-        (x,) = arrays
-        wide = np.float32 if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x.dtype
-        return np.asarray(np.sum(x, axis=self.axes, dtype=wide)).astype(x.dtype)
+        return quiet(lambda x: np.sum(x, axis=self.axes, dtype=x.dtype))(arrays[0])
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (self.back(ct, x),)
@@ -110,20 +114,24 @@ class ReduceProd(Fold):
         return 1
 
     def reference(self, *arrays: Any) -> Any:
-        (x,) = arrays
-        wide = np.float32 if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x.dtype
-        with np.errstate(all="ignore"):
-            return np.asarray(np.prod(x, axis=self.axes, dtype=wide)).astype(x.dtype)
+        return quiet(lambda x: np.prod(x, axis=self.axes, dtype=x.dtype))(arrays[0])
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        """Without a zero: out / x.  One zero: the product of the others, there only.  More: 0."""
+        """The product of the other factors: `rest` is that of the factors that are not 0.
+
+        `zero` stands for the factors that are 0: it is 0, but has their derivative, so that second
+        derivatives are exact too.
+        """
         is_zero = equal(x, 0.0)
+        factors = where(is_zero, 1.0, x)
+        rest = ReduceProd(self.axes)(factors)
+        zero = reduce_sum(where(is_zero, x, 0.0), self.axes)
         zeros = reduce_sum(cast(is_zero, x.type.dtype), self.axes)
-        rest = ReduceProd(self.axes)(where(is_zero, 1.0, x))
-        single = where(is_zero, self.back(where(equal(zeros, 1.0), rest, 0.0), x), 0.0)
-        plain = self.back(out, x) / where(is_zero, 1.0, x)
-        none = equal(self.back(zeros, x), 0.0)
-        return (self.back(ct, x) * where(none, plain, single),)
+        none, one, two = (equal(zeros, float(n)) for n in (0, 1, 2))
+        plain = self.back(where(none, rest, where(one, rest * zero, 0.0)), x) / factors
+        pair = self.back(where(two, rest * zero, 0.0), x) - self.back(where(two, rest, 0.0), x) * x
+        single = self.back(where(one, rest, 0.0), x) + pair
+        return (self.back(ct, x) * where(is_zero, single, plain),)
 
 
 class Extremum(Fold, abstract=True):
@@ -140,32 +148,39 @@ class Extremum(Fold, abstract=True):
 class ReduceMax(Extremum):
     """The largest over `axes`; of nothing, the least value of the type (-inf)."""
 
-    combine, samples = "maximum({0}, {1})", SHAPES
+    combine, samples = "maximum({0}, {1})", SHAPES + EMPTY
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
         return lowest(dtype)
 
     def reference(self, *arrays: Any) -> Any:
-        (x,) = arrays
-        return np.max(x, axis=self.axes, initial=self.identity_of(x))
-
-    def identity_of(self, x: Any) -> Any:
-        return -np.inf if x.dtype.kind not in "iu" else np.iinfo(x.dtype).min
+        return fold_extreme(np.maximum, arrays[0], self.axes)
 
 
 class ReduceMin(Extremum):
     """The smallest over `axes`; of nothing, the greatest value of the type (inf)."""
 
-    combine, samples = "minimum({0}, {1})", SHAPES
+    combine, samples = "minimum({0}, {1})", SHAPES + EMPTY
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
         return highest(dtype)
 
     def reference(self, *arrays: Any) -> Any:
-        (x,) = arrays
-        return np.min(x, axis=self.axes, initial=np.inf if x.dtype.kind not in "iu" else np.iinfo(x.dtype).max)
+        return fold_extreme(np.minimum, arrays[0], self.axes)
+
+
+def fold_extreme(function: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """A fold by maximum or minimum; 0.0 is above -0.0 (semantics 2.2)."""
+    least = function is np.minimum
+    if not is_float(x):
+        info = np.iinfo(x.dtype)
+        return function.reduce(x, axis=axes, initial=info.max if least else info.min)
+    found = function.reduce(widened(x), axis=axes, initial=np.inf if least else -np.inf)
+    either = np.any((x == 0) & (np.signbit(x) == least), axis=axes)
+    zero = np.where(either == least, -0.0, 0.0).astype(found.dtype)
+    return np.where(found == 0, zero, found).astype(x.dtype)
 
 
 class Truth(Reduction, abstract=True):
@@ -179,7 +194,9 @@ class Truth(Reduction, abstract=True):
             raise DTypeError(f"{self.name}: operand {x} holds no truth values; compare it first")
 
 
-LOGIC = (sample(bool_[3, 4], axes=(1,)), sample(bool_[5], axes=(0,)), sample(bool_[0, 2], axes=(0,)))
+LOGIC = (
+    sample(bool_[3, 4], axes=(1,)), sample(bool_[5], axes=(0,)), sample(bool_[0, 2], axes=(0,)),
+)
 
 
 class ReduceAny(Truth):
@@ -209,7 +226,7 @@ class ReduceAll(Truth):
 
 
 class Positional(Fold, abstract=True):
-    """The position of the extreme element along one axis: the first of equals, the first NaN if any."""
+    """The position of the extreme element along one axis: the first of equals, or the first NaN."""
 
     axes: tuple[int, ...]
     positional, differentiable = True, False
@@ -238,7 +255,7 @@ class ReduceArgmax(Positional):
         return lowest(dtype)
 
     def reference(self, *arrays: Any) -> Any:
-        return np.argmax(arrays[0], axis=self.axes[0])
+        return np.argmax(widened(arrays[0]), axis=self.axes[0])
 
 
 class ReduceArgmin(Positional):
@@ -251,7 +268,7 @@ class ReduceArgmin(Positional):
         return highest(dtype)
 
     def reference(self, *arrays: Any) -> Any:
-        return np.argmin(arrays[0], axis=self.axes[0])
+        return np.argmin(widened(arrays[0]), axis=self.axes[0])
 
 
 def reduce_sum(x: Any, axes: tuple[int, ...]) -> Any:

@@ -12,12 +12,19 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ShapeError
+from graphc.ir import dim
 from graphc.ir.dim import Shape, Size, product
-from graphc.ir.op import Generator, Number, Op, Piece, View, sample
-from graphc.ir.ops.pointwise import cast
+from graphc.ir.op import Generator, Number, Op, Piece, Sample, View, sample
+from graphc.ir.ops.layout import (
+    Index,
+    ints,
+    inverse as inverse,
+    others as others,
+    reindex as reindex,
+    unflatten as unflatten,
+)
+from graphc.ir.ops.pointwise import Cast, cast
 from graphc.ir.types import DType, TensorType, bool_, f32, f64, i32
-
-Index = tuple[Size, ...]
 
 
 class Data:
@@ -68,7 +75,7 @@ class Full(Generator):
         return TensorType(self.dtype, self.shape)
 
     def reference(self, *arrays: Any) -> Any:
-        return np.full(self.shape, self.value, self.dtype.numpy)
+        return np.full(ints(self.shape), self.value, self.dtype.numpy)
 
     def __eq__(self, other: object) -> bool:
         """-0.0 is not 0.0 here, and nan is nan: literals compare by what they print."""
@@ -113,9 +120,10 @@ class Iota(Generator):
         return cast(index[self.axis], self.dtype)
 
     def reference(self, *arrays: Any) -> Any:
-        along = [n if a == self.axis else 1 for a, n in enumerate(self.shape)]
-        line = np.arange(self.shape[self.axis]).astype(self.dtype.numpy)
-        return np.broadcast_to(line.reshape(along), self.shape)
+        shape = ints(self.shape)
+        along = [n if a == self.axis else 1 for a, n in enumerate(shape)]
+        line = Cast(self.dtype).reference(np.arange(shape[self.axis]))
+        return np.broadcast_to(line.reshape(along), shape)
 
 
 class Transpose(View):
@@ -145,8 +153,9 @@ class Reshape(View):
 
     shape: Shape
     samples = (
-        sample(f32[3, 4], shape=(12,)), sample(f32[12], shape=(3, 4)), sample(f64[6, 2], shape=(4, 3)),
-        sample(f32[()], shape=(1, 1)), sample(f32[2, 0], shape=(0, 5)),
+        sample(f32[3, 4], shape=(12,)), sample(f32[12], shape=(3, 4)),
+        sample(f32[()], shape=(1, 1)),
+        sample(f64[6, 2], shape=(4, 3)), sample(f32[2, 0], shape=(0, 5)),
     )
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
@@ -159,14 +168,14 @@ class Reshape(View):
         return (Piece(0, reindex(index, self.shape, types[0].shape)),)
 
     def reference(self, *arrays: Any) -> Any:
-        return np.reshape(arrays[0], self.shape)
+        return np.reshape(arrays[0], ints(self.shape))
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (Reshape(x.type.shape)(ct),)
 
 
 class Slice(View):
-    """Element i along an axis is element `start + step * i` of the operand; steps may be negative."""
+    """Element i along an axis is element `start + step * i` of the operand; steps of any sign."""
 
     starts: tuple[Size, ...]
     steps: tuple[int, ...]
@@ -182,13 +191,15 @@ class Slice(View):
         (x,) = types
         if not len(self.starts) == len(self.steps) == len(self.shape) == x.rank:
             raise ShapeError(f"slice: {len(self.shape)} ranges for {x} of rank {x.rank}")
-        for axis, (start, step, size) in enumerate(zip(self.starts, self.steps, self.shape)):
+        ranges = zip(self.starts, self.steps, self.shape, strict=True)
+        for axis, (start, step, size) in enumerate(ranges):
             last = start + (size - 1) * step
             ends = [e for e in (start, last) if isinstance(e, int)]
             bound = x.shape[axis]
             beyond = isinstance(bound, int) and any(e >= bound for e in ends)
             if size != 0 and (step == 0 or any(e < 0 for e in ends) or beyond):
-                raise ShapeError(f"slice: {size} elements from {start} by {step} leave axis {axis} of {x}")
+                reach = f"{size} elements from {start} by {step}"
+                raise ShapeError(f"slice: {reach} leave axis {axis} of {x}")
         return x.with_shape(self.shape)
 
     def pieces(self, index: Index, *types: TensorType) -> tuple[Piece, ...]:
@@ -197,7 +208,8 @@ class Slice(View):
 
     def reference(self, *arrays: Any) -> Any:
         out = arrays[0]
-        for axis, (start, step, size) in enumerate(zip(self.starts, self.steps, self.shape)):
+        ranges = zip(ints(self.starts), self.steps, ints(self.shape), strict=True)
+        for axis, (start, step, size) in enumerate(ranges):
             out = np.take(out, start + step * np.arange(size), axis=axis)
         return out
 
@@ -219,7 +231,9 @@ class Dilate(View):
     """`steps[a] - 1` zeros between neighbours along axis a."""
 
     steps: tuple[int, ...]
-    samples = (sample(f32[4], steps=(2,)), sample(f32[3, 2], steps=(1, 3)), sample(f32[0], steps=(2,)))
+    samples = (
+        sample(f32[4], steps=(2,)), sample(f32[3, 2], steps=(1, 3)), sample(f32[0], steps=(2,)),
+    )
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
@@ -233,7 +247,7 @@ class Dilate(View):
     def reference(self, *arrays: Any) -> Any:
         (x,) = arrays
         shape = tuple(_dilated(n, s) for n, s in zip(x.shape, self.steps, strict=True))
-        out = np.zeros(shape, x.dtype)
+        out = np.zeros(ints(shape), x.dtype)
         out[tuple(slice(None, None, s) for s in self.steps)] = x
         return out
 
@@ -244,7 +258,8 @@ class Dilate(View):
 def _dilated(size: Size, step: int) -> Size:
     if step == 1:
         return size
-    return max(0, (size - 1) * step + 1) if isinstance(size, int) else (size - 1) * step + 1
+    grown = (size - 1) * step + 1
+    return max(0, grown) if isinstance(grown, int) else dim.maximum(grown, 0)
 
 
 class Pad(View):
@@ -254,14 +269,18 @@ class Pad(View):
     high: tuple[Size, ...]
     value: Number
     samples = (
-        sample(f32[3], low=(1,), high=(2,), value=0), sample(f64[2, 3], low=(0, 1), high=(1, 0), value=7),
-        sample(f32[5], low=(-1,), high=(2,), value=0), sample(f32[0], low=(2,), high=(1,), value=1),
+        Sample((f32[3],), {"low": (1,), "high": (2,), "value": 0}),
+        Sample((f64[2, 3],), {"low": (0, 1), "high": (1, 0), "value": 7}),
+        Sample((f32[5],), {"low": (-1,), "high": (2,), "value": 0}),
+        Sample((f32[0],), {"low": (2,), "high": (1,), "value": 1}),
+        Sample((i32[3],), {"low": (-5,), "high": (4,), "value": -3}),
     )
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
         if not len(self.low) == len(self.high) == x.rank:
-            raise ShapeError(f"pad: {len(self.low)} and {len(self.high)} widths for {x} of rank {x.rank}")
+            widths = f"{len(self.low)} and {len(self.high)} widths"
+            raise ShapeError(f"pad: {widths} for {x} of rank {x.rank}")
         shape = tuple(a + n + b for a, n, b in zip(self.low, x.shape, self.high, strict=True))
         if any(isinstance(n, int) and n < 0 for n in shape):
             raise ShapeError(f"pad: {x} cropped to a negative size {list(shape)}")
@@ -279,10 +298,11 @@ class Pad(View):
 
     def reference(self, *arrays: Any) -> Any:
         (x,) = arrays
-        widths = [(max(a, 0), max(b, 0)) for a, b in zip(self.low, self.high, strict=True)]
+        sides = list(zip(ints(self.low), ints(self.high), strict=True))
+        widths = [(max(a, 0), max(b, 0)) for a, b in sides]
         out = np.pad(x, widths, constant_values=np.asarray(self.value).astype(x.dtype))
-        crop = (slice(max(-a, 0), n - max(-b, 0)) for a, n, b in zip(self.low, out.shape, self.high))
-        return out[tuple(crop)]
+        ends = zip(sides, out.shape, strict=True)
+        return out[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in ends)]
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         back = Pad(tuple(-a for a in self.low), tuple(-b for b in self.high), 0)
@@ -300,9 +320,8 @@ class Concat(View):
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         first = types[0]
-        return tuple(
-            (first.shape[a], t.shape[a]) for t in types[1:] for a in range(first.rank) if a != self.axis
-        )
+        kept = others(first.rank, (self.axis,))
+        return tuple((first.shape[a], t.shape[a]) for t in types[1:] for a in kept)
 
     def infer(self, *types: TensorType) -> TensorType:
         first = types[0]
@@ -348,55 +367,3 @@ def flip(x: Any, which: tuple[bool, ...]) -> Any:
     shape = x.type.shape
     starts = tuple(n - 1 if f else 0 for n, f in zip(shape, which, strict=True))
     return Slice(starts, tuple(-1 if f else 1 for f in which), shape)(x)
-
-
-def others(rank: int, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes not in `axes`."""
-    return tuple(a for a in range(rank) if a not in axes)
-
-
-def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The inverse permutation."""
-    return tuple(axes.index(a) for a in range(len(axes)))
-
-
-def reindex(index: Index, shape: Shape, to: Shape) -> Index:
-    """The position under shape `to` of the element at `index` under `shape` (row-major).
-
-    Axes are matched in groups of equal size from the front, so that `//` and `%` appear only where an
-    axis really is split.
-    """
-    result: list[Size] = []
-    a = b = 0
-    while b < len(to) or a < len(shape):
-        left, right = _group(shape[a:], to[b:])
-        linear: Size = 0
-        for i, n in zip(index[a : a + left], shape[a : a + left], strict=True):
-            linear = linear * n + i
-        result += unflatten(linear, to[b : b + right])
-        a, b = a + left, b + right
-    return tuple(result)
-
-
-def _group(x: Shape, y: Shape) -> tuple[int, int]:
-    """The lengths of the shortest prefixes of `x` and `y` with equal products; all, if there are none."""
-    for total in range(1, len(x) + len(y)):
-        for i in range(max(0, total - len(y)), min(total, len(x)) + 1):
-            if product(x[:i]) == product(y[: total - i]) and not _zero(x) and not _zero(y):
-                return i, total - i
-    return len(x), len(y)
-
-
-def _zero(shape: Shape) -> bool:
-    return any(s == 0 for s in shape)
-
-
-def unflatten(linear: Size, shape: Shape) -> list[Size]:
-    """The index under `shape` of the element at a linear position."""
-    index: list[Size] = []
-    for axis in range(len(shape)):
-        inner = product(shape[axis + 1 :])
-        here = linear if inner == 1 else linear // inner
-        index.append(here if axis == 0 else here % shape[axis])
-    return [0 if s == 1 else i for i, s in zip(index, shape, strict=True)]
-

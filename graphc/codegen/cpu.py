@@ -1,0 +1,182 @@
+"""Loops -> numba source for the CPU.
+
+The source is a product: `graphc dump --stage kernels` prints it with the graph's names.  What is compiled is
+the same text with canonical names and large sizes as arguments, so equal loops share one compiled kernel.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.loops import (
+    Accumulate, Apply, Const, For, Guard, IndexValue, Let, Load, Loops, Ref, Store,
+)
+from graphc.codegen.nests import Parameters, map_sizes
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.op import Number
+from graphc.ir.types import DType
+
+NARROW = ("f16", "bf16")
+WRAPS = ("i8", "i16", "i32", "u8", "u16", "u32", "u64")
+STATUS = "status"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kernel as text: `text` is what is compiled, `sizes` the values of its size arguments."""
+
+    text: str
+    sizes: tuple[Size, ...]
+    extent: Size
+    uses_status: bool
+
+
+def print_kernel(loops: Loops, readable: bool = False) -> Source:
+    """Numba source of `kernel(args, lo, hi)`; `readable` keeps names and sizes as they are."""
+    parameters = Parameters()
+    change = (lambda s: s) if readable else parameters.generalize
+    body = [map_sizes(s, change) for s in loops.body]
+    if readable:
+        body = [map_sizes(s, lambda s: _named(s, parameters)) for s in body]
+    lines = _statements(body, 1)
+    text = with_buffers("\n".join(lines), [b.name for b in loops.buffers])
+    uses_status = STATUS in text
+    head = [f"def {_identifier(loops.name) if readable else 'kernel'}(args, lo, hi):"]
+    for i, b in enumerate(loops.buffers):
+        head.append(f"    {b.name} = {b.dtype}_buffer(args, {i})")
+    at = len(loops.buffers)
+    for i, (value, name) in enumerate(parameters.values.items()):
+        shown = _size(name)
+        head.append(f"    {shown} = args[{at + i}]" + (f"  # {value}" if readable and shown != str(value) else ""))
+    if uses_status:
+        head.append(f"    {STATUS} = args[{at + len(parameters.values)}]")
+    full = "\n".join([*head, text, ""])
+    if not readable:
+        full = canonical(full)
+    return Source(full, tuple(parameters.values), loops.extent, uses_status)
+
+
+def _named(size: Size, parameters: Parameters) -> Size:
+    """Registers the user's size names as arguments that keep their names."""
+    for name in sorted(dim.symbols(size)):
+        if not name.endswith("."):
+            parameters.values.setdefault(dim.symbol(name), dim.symbol(name))
+    return size
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name) or "kernel"
+
+
+def canonical(text: str) -> str:
+    """The text with local names replaced in order of appearance, so that equal kernels are equal text."""
+    assigned = re.findall(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", text, re.MULTILINE)
+    names = {name: f"v{i}" for i, name in enumerate(dict.fromkeys(assigned))}
+    return re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m[0], m[0]), text)
+
+
+def _statements(body: Any, depth: int) -> list[str]:
+    pad = "    " * depth
+    lines: list[str] = []
+    for s in body:
+        match s:
+            case Let(name=name, value=value):
+                lines.append(f"{pad}{name} = {_bare(expression(value))}")
+            case Store(buffer=buffer, offset=offset, value=value):
+                lines.append(f"{pad}@{buffer}[{_size(offset)}] = {_bare(expression(value))}")
+            case Accumulate(name=name, combine=combine, value=value, dtype=dtype):
+                step = _fold(combine, name, expression(value), dtype)
+                lines.append(f"{pad}{name} = {_bare(step)}")
+            case For(var=var, low=low, high=high, body=inner):
+                bounds = _size(high) if low == 0 else f"{_size(low)}, {_size(high)}"
+                lines.append(f"{pad}for {var.rstrip('.')} in range({bounds}):")
+                lines += _statements(inner, depth + 1) or [f"{pad}    pass"]
+    return lines
+
+
+def _fold(combine: str, name: str, value: str, dtype: DType) -> str:
+    """Sums and products of floats are folded in an order that the compiler may choose once for all."""
+    if dtype.is_float and combine in ("({0} + {1})", "({0} * {1})"):
+        return f"{'fold_add' if '+' in combine else 'fold_multiply'}({name}, {value})"
+    text = combine.format(name, value)
+    return f"{dtype}({_bare(text)})" if dtype.name in WRAPS and combine[0] == "(" else text
+
+
+def expression(e: Any) -> str:
+    """The source text of an expression."""
+    match e:
+        case Const(value=value, dtype=dtype):
+            return literal(value, dtype)
+        case Ref(name=name):
+            return name
+        case IndexValue(size=size):
+            return f"i64({_size(size)})"
+        case Load(buffer=buffer, offset=offset):
+            return f"@{buffer}[{_size(offset)}]"
+        case Apply(spelling=spelling, args=args, dtype=dtype):
+            return _wrap(spelling.format(*map(expression, args)), spelling, dtype)
+        case Guard(bounds=bounds, then=then, other=other):
+            tests = " and ".join(_test(*b) for b in bounds)
+            return f"({expression(then)} if {tests} else {expression(other)})"
+    raise AssertionError(e)
+
+
+def _test(e: Size, low: Size, high: Size) -> str:
+    return f"{_size(low)} <= {_size(e)} < {_size(high)}"
+
+
+def _wrap(text: str, spelling: str, dtype: DType) -> str:
+    """Operators widen narrow types in Python and numba: cut them back."""
+    if dtype.name in NARROW and not spelling.startswith(("cast_", "where")):
+        return f"round_{dtype}({_bare(text)})"
+    operator = spelling.startswith("(") and "==" not in spelling and "<" not in spelling
+    if operator and (dtype.name in WRAPS):
+        return f"{dtype}({_bare(text)})"
+    return text
+
+
+def _bare(text: str) -> str:
+    """Without the outermost parentheses, if they enclose all of it."""
+    if not text.startswith("("):
+        return text
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return text[1:-1] if i == len(text) - 1 else text
+    return text
+
+
+def literal(value: Number, dtype: DType) -> str:
+    """A typed literal: numba would widen a bare 0.0 to f64."""
+    if dtype.kind == "bool":
+        return str(bool(value))
+    if dtype.is_integer:
+        return f"{dtype}({int(value)})"
+    kind = "f64" if dtype.name == "f64" else "f32"
+    rounded = float(np.asarray(value).astype(dtype.numpy))
+    if rounded != rounded:
+        return f"{kind}(nan)"
+    if rounded in (float("inf"), float("-inf")):
+        return f"{kind}({'-' if rounded < 0 else ''}inf)"
+    return f"{kind}({rounded!r})" if kind == "f64" else f"f32({_short(rounded)})"
+
+
+def _short(value: float) -> str:
+    """The shortest text that gives this f32."""
+    return repr(float(str(np.float32(value))))
+
+
+def _size(size: Size) -> str:
+    return str(size).replace(".", "")
+
+
+def with_buffers(text: str, names: list[str]) -> str:
+    """`@3[...]` as `name[...]`."""
+    return re.sub(r"@(\d+)\[", lambda m: f"{names[int(m[1])]}[", text)
+

@@ -1,0 +1,240 @@
+"""Fused kernels -> Loops: maps, row kernels with several reductions, folds of rows by chunks.
+
+    for c in chunks:                    only where rows are folded too
+        for i in rows:
+            for j in row: ...           loop 0: folds, stores
+            for j in row: ...           loop 1: may use what loop 0 folded
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.codegen.loops import Apply, Buffer, Const, For, IndexValue, Let, Load, Loops, Ref, Store
+from graphc.codegen.lower import Emitter, Index, fold, nest, row_major, start_of, variable, wide
+from graphc.codegen.nests import collapse
+from graphc.codegen.scalar import Scalar
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.graph import Value
+from graphc.ir.op import Reduction
+from graphc.ir.program import Kernel
+from graphc.ir.types import DType, i64
+from graphc.passes.partial import CHUNKS, Partial
+from graphc.passes.stages import Stages, is_element, stages
+
+
+class Fused:
+    """Lowers one fused kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.stages: Stages = stages(kernel, set(kernel.reads))
+        buffers = (*kernel.reads, *kernel.writes)
+        self.slots = {v: i for i, v in enumerate(buffers)}
+        self.emit = Emitter(self.slots)
+        self.emit.reads = set(kernel.reads)
+        outer = [a for a in range(len(kernel.domain)) if a not in kernel.inner]
+        self.outer = [(f"i{n}", kernel.domain[a]) for n, a in enumerate(outer)]
+        self.inner = [(f"j{n}", kernel.domain[a]) for n, a in enumerate(kernel.inner)]
+        names = {a: self.outer[n][0] for n, a in enumerate(outer)}
+        names |= {a: self.inner[n][0] for n, a in enumerate(kernel.inner)}
+        self.index: Index = tuple(variable(names[a]) for a in range(len(kernel.domain)))
+        self.row: Index = tuple(variable(name) for name, _ in self.outer)
+        self.column: Index = tuple(variable(name) for name, _ in self.inner)
+        self.partials = [v for v in kernel.body if isinstance(v.op, Partial)]
+        self.element = {v: bool(kernel.inner) and is_element(kernel, v) for v in kernel.body}
+
+    def lower(self) -> Loops:
+        """The loops of the kernel."""
+        self.emit.open()
+        if self.partials:
+            self.emit.open("c")
+            self._start_partials()
+        merged = not self.outer and not self.partials
+        if not merged:
+            self.emit.open(*(name for name, _ in self.outer))
+        for s in range(self.stages.last + 1):
+            self._row_work(s)
+            self._loop(s)
+            self._after(s)
+        body = self.emit.close()
+        body, extent = self._rows(body)
+        if self.partials:
+            chunk = self.emit.close()
+            body = [For("c.", variable("lo"), variable("hi"), (*chunk, *body, *self._end_partials()))]
+        top = [] if merged else self.emit.close()
+        buffers = tuple(
+            Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
+            for v in self.slots
+        )
+        return Loops(self.kernel.name, buffers, (), extent, (*top, *body))
+
+    # -- the parts of a row
+
+    def _row_work(self, s: int) -> None:
+        """What is computed once a row, before loop s."""
+        for v in self.kernel.body:
+            if self.element[v] or self.stages.at[v] != s:
+                continue
+            if isinstance(v.op, Partial):
+                step = self.emit.element(v.args[0], self.row)
+                self._append(fold(self.totals[v], v.op, step))
+            elif v in self.kernel.writes and not isinstance(v.op, Reduction):
+                self._store(v, self.row, self.emit.element(v, self.row))
+
+    def _loop(self, s: int) -> None:
+        """One loop over the inner axes."""
+        work = [v for v in self.kernel.body if self.element[v] and self._works(v, s)]
+        if not work:
+            return
+        folds = {v: self._start_fold(v) for v in work if isinstance(v.op, Reduction) and not isinstance(v.op, Partial)}
+        self.emit.open(*(name for name, _ in self.inner))
+        last: list[Any] = []
+        for v in work:
+            last += self._element_work(v, folds)
+        body = self.emit.close() + last
+        for statement in nest([n for n, _ in self.inner], tuple(size for _, size in self.inner), body):
+            self._append(statement)
+        for v, name in folds.items():
+            self._finish_fold(v, name)
+
+    def _works(self, v: Value, s: int) -> bool:
+        if isinstance(v.op, Reduction) or v in self.kernel.writes:
+            return self.stages.at[v] == s
+        return v in self.stages.kept and min(self.stages.loops[v]) == s
+
+    def _element_work(self, v: Value, folds: dict[Value, str]) -> list[Any]:
+        """What a value adds at the end of a loop's body."""
+        op = v.op
+        if isinstance(op, Partial):
+            step = self.emit.element(v.args[0], self.index)
+            return [self._add_partial(v, step)]
+        if isinstance(op, Reduction):
+            step = self.emit.element(v.args[0], self.index)
+            return self._step(v, folds[v], step)
+        scalar = self.emit.element(v, self.index)
+        holder = self.stages.kept.get(v, v)
+        return [Store(self.slots[holder], row_major(self.index, v.type.shape), scalar.expr)]
+
+    def _after(self, s: int) -> None:
+        """What loop s kept is loaded by the loops after it."""
+        for v, holder in self.stages.kept.items():
+            if min(self.stages.loops[v]) == s:
+                self.emit.reload[v] = (holder, row_major(self.index, v.type.shape))
+
+    # -- folds of a row
+
+    def _start_fold(self, v: Value) -> str:
+        op = v.op
+        assert isinstance(op, Reduction)
+        dtype = v.args[0].type.dtype
+        name = self.emit.name(v.name or v.op.name)
+        self._append(Let(name, start_of(op, dtype)))
+        if op.positional:
+            self._append(Let(f"{name}_at", Const(0, i64)))
+        return name
+
+    def _step(self, v: Value, name: str, step: Scalar) -> list[Any]:
+        op = v.op
+        assert isinstance(op, Reduction)
+        if not op.positional:
+            return [fold(name, op, step)]
+        dtype = step.dtype
+        taken = f"{name}_take"
+        better = Apply(op.combine, (Ref(name, dtype), step.expr), dtype)
+        place = IndexValue(self.column[0], i64)
+        choose = "where({2}, {1}, {0})"
+        flag = Ref(taken, dtype)
+        return [
+            Let(taken, better),
+            Let(name, Apply(choose, (Ref(name, dtype), step.expr, flag), dtype)),
+            Let(f"{name}_at", Apply(choose, (Ref(f"{name}_at", i64), place, flag), i64)),
+        ]
+
+    def _finish_fold(self, v: Value, name: str) -> None:
+        op = v.op
+        assert isinstance(op, Reduction)
+        dtype = v.args[0].type.dtype
+        emit = self.emit.emitter(len(self.emit.stack) - 1)
+        if op.positional:
+            result = Scalar(Ref(f"{name}_at", i64), i64, emit)
+        else:
+            result = Scalar(Ref(name, wide(dtype)), wide(dtype), emit)
+            if wide(dtype) != dtype:
+                result = Scalar(emit(Apply(f"cast_{dtype}({{0}})", (result.expr,), dtype), name), dtype, emit)
+        self.emit.stack[-1].known[v, self.row] = result
+        if v in self.kernel.writes:
+            self._store(v, self.row, result)
+
+    # -- folds of rows, by chunks
+
+    def _start_partials(self) -> None:
+        """Accumulators: a local for each fold of row values, the result's row for folds of elements."""
+        self.totals: dict[Value, str] = {}
+        for v in self.partials:
+            op = v.op
+            assert isinstance(op, Partial) and op.chunks == CHUNKS
+            start = start_of(op, v.args[0].type.dtype)
+            if self.element[v]:
+                store = Store(self.slots[v], self._chunk_offset(v), start)
+                sizes = tuple(size for _, size in self.inner)
+                for statement in nest([n for n, _ in self.inner], sizes, [store]):
+                    self._append(statement)
+            else:
+                self.totals[v] = self.emit.name(v.name or op.name)
+                self._append(Let(self.totals[v], start))
+
+    def _chunk_offset(self, v: Value) -> Size:
+        return row_major((variable("c"), *self.column), v.type.shape)
+
+    def _add_partial(self, v: Value, step: Scalar) -> Store:
+        op, dtype = v.op, v.type.dtype
+        assert isinstance(op, Partial)
+        offset = self._chunk_offset(v)
+        have = Load(self.slots[v], offset, dtype)
+        return Store(self.slots[v], offset, Apply(op.combine, (have, step.expr), dtype))
+
+    def _end_partials(self) -> list[Any]:
+        stores: list[Any] = []
+        for v, name in self.totals.items():
+            dtype: DType = wide(v.type.dtype)
+            stores.append(Store(self.slots[v], variable("c"), Ref(name, dtype)))
+        return stores
+
+    # -- the loops around a row
+
+    def _rows(self, body: list[Any]) -> tuple[list[Any], Size]:
+        """The row loops around the body of a row, and the size of the parallel axis."""
+        body, outer = collapse(body, self.outer)
+        body, _ = collapse(body, self.inner)
+        low, high = variable("lo"), variable("hi")
+        rows = dim.product(tuple(n for _, n in self.outer))
+        if self.partials:
+            low, high = rows * variable("c") // CHUNKS, rows * (variable("c") + 1) // CHUNKS
+        elif not self.kernel.inner and len(outer) > 1:
+            name, size = outer.pop()
+            body = [For(f"{name}.", 0, size, tuple(body))]
+        extent: Size = CHUNKS if self.partials else dim.product(tuple(n for _, n in outer))
+        if len(outer) == 1:
+            return [For(f"{outer[0][0]}.", low, high, tuple(body))], extent
+        linear = variable("r")
+        lets = []
+        for position, (name, size) in enumerate(outer):
+            inner = dim.product(tuple(n for _, n in outer[position + 1 :]))
+            here = linear // inner if position == 0 else linear // inner % size
+            lets.append(Let(name, IndexValue(here, i64)))
+        return [For("r.", low, high, (*lets, *body))], extent
+
+    def _append(self, statement: Any) -> None:
+        self.emit.stack[-1].body.append(statement)
+
+    def _store(self, v: Value, index: Index, scalar: Scalar) -> None:
+        self._append(Store(self.slots[v], row_major(index, v.type.shape), scalar.expr))
+
+
+def lower_fused(kernel: Kernel) -> Loops:
+    """The loops of a fused kernel."""
+    return Fused(kernel).lower()
+
+

@@ -1,0 +1,146 @@
+"""Kernel source -> machine code, and the disk cache of object code.
+
+numba types the source and lowers it to LLVM IR (a lean pipeline, no wrappers); LLVM optimises it and emits
+an object file, named after a hash of everything that could change it.  A warm process loads object files
+through llvmlite alone: numba is imported only when something must be compiled.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import tempfile
+import threading
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from graphc.errors import CodegenError
+
+HERE = Path(__file__).parent
+MAGIC = b"graphc-object-1\n"
+
+
+@functools.cache
+def target_machine() -> Any:
+    """The host, with 512-bit vectors where it has them."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=host_features(), opt=3, reloc="pic", codemodel="small",
+        jit=True,
+    )
+
+
+@functools.cache
+def host_features() -> str:
+    """The host's features; wide vectors are preferred (measured: docs/decisions.md)."""
+    return str(llvm.get_host_cpu_features().flatten()) + ",-prefer-256-bit"
+
+
+@functools.cache
+def fingerprint() -> bytes:
+    """A hash of all that decides what machine code a source becomes, except the source."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (llvmlite.__version__, str(llvm.llvm_version_info), llvm.get_host_cpu_name(), host_features()):
+        digest.update(part.encode())
+    for path in sorted(HERE.glob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update((HERE.parent / "ir" / "ops" / "random.py").read_bytes())
+    return digest.digest()
+
+
+def symbol_of(text: str) -> str:
+    """The name of a kernel's machine code: a hash of its source and of `fingerprint`."""
+    return "gc_" + hashlib.blake2b(text.encode() + fingerprint(), digest_size=16).hexdigest()
+
+
+def optimise(text: str) -> Any:
+    """LLVM IR, parsed, verified and optimised for the host."""
+    tm = target_machine()
+    module = llvm.parse_assembly(text)
+    module.triple = tm.triple
+    module.data_layout = str(tm.target_data)
+    module.verify()
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_interleaving = True
+    builder = llvm.create_pass_builder(tm, tuning)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def compile_kernel(text: str, symbol: str) -> bytes:
+    """Object code of a kernel source."""
+    from graphc.codegen.frontend import llvm_ir
+
+    return bytes(target_machine().emit_object(optimise(llvm_ir(text, symbol))))
+
+
+@dataclass
+class Cache:
+    """Object files in a directory, one for each kernel, checked when read, written whole or not at all."""
+
+    directory: Path
+
+    def read(self, symbol: str) -> bytes | None:
+        """The object code, or None if it is absent or damaged (then a warning says so)."""
+        path = self.directory / f"{symbol}.o"
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return None
+        head, data = raw[: len(MAGIC) + 16], raw[len(MAGIC) + 16 :]
+        if head != MAGIC + _checksum(data):
+            warnings.warn(f"graphc: the cached kernel {path} is damaged; compiling it again", stacklevel=2)
+            return None
+        return data
+
+    def write(self, symbol: str, data: bytes) -> None:
+        """Keeps object code; a cache that cannot be written is reported once and does no harm."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, name = tempfile.mkstemp(dir=self.directory, suffix=".tmp")
+            with os.fdopen(handle, "wb") as file:
+                file.write(MAGIC + _checksum(data) + data)
+            os.replace(name, self.directory / f"{symbol}.o")
+        except OSError as error:
+            warnings.warn(f"graphc: cannot write the kernel cache {self.directory}: {error}", stacklevel=2)
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+@dataclass
+class Loader:
+    """Machine code in this process, by symbol."""
+
+    engine: Any = None
+    addresses: dict[str, int] = field(default_factory=dict)
+    lock: Any = field(default_factory=threading.RLock)
+
+    def load(self, symbol: str, data: bytes) -> int:
+        """The address of a function in object code."""
+        with self.lock:
+            if symbol not in self.addresses:
+                if self.engine is None:
+                    tm = target_machine()
+                    self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), tm)
+                self.engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+                self.engine.finalize_object()
+                address = self.engine.get_function_address(symbol)
+                if not address:
+                    raise CodegenError(f"object code lacks the function {symbol}")
+                self.addresses[symbol] = address
+            return self.addresses[symbol]
+
+
+@functools.cache
+def loader() -> Loader:
+    """The process's loader."""
+    return Loader()

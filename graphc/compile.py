@@ -1,0 +1,61 @@
+"""Graph -> Executable: the forty lines to read first.
+
+    tensors   --stage-->     Graph      what a run computes                (stage.py)
+              --unify-->     Graph      equal sizes have one symbol        (passes/sizes.py)
+              --optimise-->  Graph      rules, folding, split reductions   (passes/pipeline.py)
+              --fuse-->      Program    kernels                            (passes/fuse.py)
+              --plan-->      Program    buffers, in place, arena           (passes/plan.py)
+              --lower-->     Loops      index arithmetic                   (codegen/lower.py, fused.py)
+              --print-->     source     numba code a person can read       (codegen/cpu.py)
+              --build-->     addresses  machine code, cached on disk       (codegen/build.py)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.codegen.build import Built, build
+from graphc.codegen.cpu import Source
+from graphc.codegen.kernels import source_of
+from graphc.config import Options
+from graphc.ir import dim
+from graphc.ir.graph import Graph
+from graphc.ir.ops.state import Placeholder
+from graphc.ir.program import Program
+from graphc.passes.pipeline import Trace, optimise, schedule
+from graphc.passes.sizes import Unified, unify_sizes
+from graphc.runtime.executable import Executable
+
+
+@dataclass
+class Compiled:
+    """Every stage of one compilation, for those who want to look."""
+
+    staged: Graph
+    unified: Unified
+    optimised: Graph
+    program: Program
+    sources: tuple[Source, ...]
+    trace: Trace
+
+
+def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compiled:
+    """All that needs no machine code."""
+    trace = trace or Trace()
+    unified = unify_sizes(graph)
+    optimised = optimise(unified.graph, options, trace)
+    program = schedule(optimised)
+    sources = tuple(source_of(k) for k in program.kernels)
+    return Compiled(graph, unified, optimised, program, sources, trace)
+
+
+def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
+    """The executable of a graph; `built` counts compilations and cache hits."""
+    made = lower(graph, options)
+    addresses = build([s.text for s in made.sources], options, built)
+    symbols = sorted({s for v in made.program.graph.inputs for size in v.type.shape for s in dim.symbols(size)})
+    variables = tuple(
+        i for i, v in enumerate(made.program.graph.inputs) if not isinstance(v.op, Placeholder)
+    )
+    return Executable(made.program, made.unified, made.sources,
+                      tuple(addresses[s.text] for s in made.sources), tuple(symbols), variables)

@@ -1,0 +1,55 @@
+"""Options, and the only place that reads environment variables.
+
+    GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graphc)
+    GRAPHC_DATA        where examples look for data sets
+    GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
+    GRAPHC_CHECK       "passes": the oracle checks every pass
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from graphc.errors import GraphcError
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads() -> int:
+    given = os.environ.get("GRAPHC_THREADS", "")
+    if not given:
+        return _cpus()
+    if not given.isdecimal() or int(given) < 1:
+        raise GraphcError(f"GRAPHC_THREADS is {given!r}; expected a positive integer")
+    return int(given)
+
+
+def _cache_dir() -> Path:
+    given = os.environ.get("GRAPHC_CACHE_DIR")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "graphc"
+
+
+def data_dir() -> Path | None:
+    """Where data sets lie, if GRAPHC_DATA says so."""
+    given = os.environ.get("GRAPHC_DATA")
+    return Path(given) if given else None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a session compiles and runs.  `disable` names passes to leave out (for tests and bisection)."""
+
+    threads: int = field(default_factory=_threads)
+    cache_dir: Path = field(default_factory=_cache_dir)
+    seed: int = 0
+    check: str = field(default_factory=lambda: os.environ.get("GRAPHC_CHECK", ""))
+    disable: frozenset[str] = frozenset()
+    fast_math: bool = False
+    progress: bool = True

@@ -1,0 +1,3 @@
+"""Neural networks, under PyTorch's names: ordinary graph code, nothing privileged."""
+
+from graphc.nn import functional as functional

@@ -1,0 +1,296 @@
+"""Fusion: Graph -> Program.  Each value joins the kernel where it costs least memory traffic.
+
+Views, literals and 0-d arithmetic are *melted*: they are index lambdas, recomputed wherever they are read.
+Every other value has one group.  Values are visited operands first; a value joins a group of its operands
+if both walk the same index space and no cycle arises:
+
+    element-level   the group's domain                       a map
+    row-level       the domain without the folded axes       what lies between reductions of a row
+
+A reduction joins if it folds the group's inner axes.  So softmax, layer norm, cross entropy and their
+gradients become one kernel whose row stays in cache.  At last, groups that read the same arrays merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.ir.dim import Shape
+from graphc.ir.graph import Graph, Value
+from graphc.ir.op import Contraction, Gather, Generator, Opaque, Pointwise, Reduction, Scatter, View
+from graphc.ir.ops.reduction import Broadcast
+from graphc.ir.ops.shape import Constant, Reshape
+from graphc.ir.program import Kernel, Kind, Program
+from graphc.passes.groups import Group, Groups, common_space
+from graphc.passes.partial import UNROLL, Partial
+
+MATERIAL = (Contraction, Opaque, Scatter)  # their operands must lie in memory
+
+
+@dataclass(frozen=True)
+class Source:
+    """A stored value that another reads, and how: at the same index, along rows, or otherwise.
+
+    `rows` are the axes of the reader that index it when it repeats along the others.
+    """
+
+    value: Value
+    same: bool
+    rows: tuple[int, ...] | None = None
+
+
+def storage(v: Value) -> Value:
+    """The value in whose buffer v lies: reshapes share their operand's."""
+    while isinstance(v.op, Reshape):
+        v = v.args[0]
+    return v
+
+
+class Fuser:
+    """One run of fusion over one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.inputs = set(graph.inputs)
+        self.nodes = graph.nodes()
+        self.required = self._required()
+        self.groups = Groups()
+
+    def _required(self) -> set[Value]:
+        """The values that must lie in memory whatever the kernels are."""
+        needed = {storage(v) for v in self.graph.results}
+        for v in self.nodes:
+            if isinstance(v.op, MATERIAL):
+                needed |= {storage(a) for a in v.args}
+        return needed
+
+    def is_input(self, v: Value) -> bool:
+        return v in self.inputs or isinstance(v.op, Constant)
+
+    def melted(self, v: Value) -> bool:
+        """Whether v is an index lambda, recomputed where it is read."""
+        if v in self.required or self.is_input(v):
+            return False
+        match v.op:
+            case View():
+                return True
+            case Generator(cost=cost):
+                return cost <= 1
+            case Pointwise():
+                return v.type.rank == 0
+            case Reduction():
+                return self.unrolled(v)
+        return False
+
+    def unrolled(self, v: Value) -> bool:
+        """Whether a reduction is so short, over something stored, that it is written out in place."""
+        if isinstance(v.op, Partial) or not isinstance(v.op, Reduction) or v.op.positional:
+            return False
+        (x,) = v.args
+        count = 1
+        for a in v.op.axes:
+            size = x.type.shape[a]
+            if not isinstance(size, int):
+                return False
+            count *= size
+        base = storage(x)
+        stored = self.is_input(base) or isinstance(base.op, (*MATERIAL, Partial))
+        return count <= UNROLL and stored and x.type.rank - 1 not in v.op.axes or (
+            count <= UNROLL and isinstance(base.op, Partial))
+
+    def sources(self, v: Value) -> list[Source]:
+        """The stored values that v reads, through what is melted."""
+        found: dict[tuple[Value, bool, tuple[int, ...] | None], Source] = {}
+        gathers = isinstance(v.op, Gather)
+        view = isinstance(v.op, View) and not isinstance(v.op, Reshape)
+        stack: list[tuple[Value, bool, tuple[int, ...] | None]] = [
+            (a, not gathers and not view, None) for a in v.args
+        ]
+        if isinstance(v.op, Broadcast):
+            stack = [(v.args[0], False, v.op.axes)]
+        if isinstance(v.op, Reshape):
+            stack = [(v.args[0], False, None)]
+        while stack:
+            value, same, rows = stack.pop()
+            if not self.melted(value):
+                found[value, same, rows] = Source(value, same, rows)
+                continue
+            for a in value.args:
+                stack.append((a, *self._through(value, same, rows)))
+        return list(found.values())
+
+    def _through(
+        self, v: Value, same: bool, rows: tuple[int, ...] | None
+    ) -> tuple[bool, tuple[int, ...] | None]:
+        """How the operand of a melted value is read, if v is read so."""
+        match v.op:
+            case Broadcast(axes=axes) if same:
+                return False, axes
+            case Pointwise():
+                return same, rows
+        return False, None
+
+    def place(self, v: Value) -> None:
+        """Puts v in a group."""
+        if isinstance(v.op, MATERIAL):
+            kind = {Contraction: Kind.MATMUL, Opaque: Kind.OPAQUE, Scatter: Kind.SCATTER}
+            found = next(k for c, k in kind.items() if isinstance(v.op, c))
+            group = self.groups.new(found, v.type.shape)
+            self.groups.add(group, v, [storage(a) for a in v.args])
+            return
+        sources = self.sources(v)
+        values = [s.value for s in sources]
+        group = self._choose(v, sources)
+        self.groups.add(group, v, values)
+
+    def _choose(self, v: Value, sources: list[Source]) -> Group:
+        own = space_of(v)
+        best: Group | None = None
+        barred = {self.groups.of[s.value] for s in sources if s.value in self.groups.of and not self._aligned(s)}
+        for number in sorted({self.groups.of[s.value] for s in sources if s.value in self.groups.of}):
+            group = self.groups.all.get(number)
+            if group is None or number in barred:
+                continue
+            if best is not None:
+                if self.groups.mergeable(best, group) and self._allows(best, group, barred):
+                    best = self.groups.merge(best, group)
+                continue
+            if self._joins(group, v, own, sources):
+                best = group
+        if best is None:
+            return self.groups.new(Kind.LOOPS, *own)
+        if not self._joins(best, v, own, sources):
+            return self.groups.new(Kind.LOOPS, *own)
+        probe = Group(-1, Kind.LOOPS, *own)
+        space = common_space(best, probe)
+        assert space is not None
+        best.domain, best.inner = space
+        return best
+
+    def _allows(self, a: Group, b: Group, barred: set[int]) -> bool:
+        return not any(self.groups.needs(x, g.number) for x in barred for g in (a, b))
+
+    def _aligned(self, s: Source) -> bool:
+        return s.same or s.rows is not None
+
+    def _joins(
+        self, group: Group, v: Value, own: tuple[Shape, tuple[int, ...] | None], sources: list[Source]
+    ) -> bool:
+        """Whether v can be a member: one index space, members read in step, no cycle."""
+        if group.kind is not Kind.LOOPS:
+            return False
+        space = common_space(group, Group(-1, Kind.LOOPS, *own))
+        if space is None:
+            return False
+        merged = Group(-1, Kind.LOOPS, *space)
+        if isinstance(v.op, Partial) and not merged.trailing:
+            return False
+        if any(isinstance(m.op, Partial) for m in group.members) and not merged.trailing:
+            return False
+        for s in sources:
+            if self.groups.of.get(s.value) != group.number:
+                continue
+            if isinstance(s.value.op, Partial):
+                return False
+            if s.rows is not None and s.rows != merged.outer_axes:
+                return False
+            if s.rows is not None and merged.inner in (None, ()):
+                return False
+            if not s.same and s.rows is None:
+                return False
+        return self.groups.joinable(group, [s.value for s in sources])
+
+    def run(self) -> Program:
+        """Groups everything, merges groups that read the same arrays, orders the kernels."""
+        for v in self.nodes:
+            if not self.is_input(v) and not self.melted(v):
+                self.place(v)
+        self._merge_siblings()
+        return Program(self.graph, tuple(self._kernels()))
+
+    def _merge_siblings(self) -> None:
+        """Merges groups of one domain that read the same array at the same index."""
+        readers: dict[Value, list[int]] = {}
+        for v in self.nodes:
+            if v not in self.groups.of:
+                continue
+            for s in self.sources(v):
+                if s.same and s.value.type.rank:
+                    readers.setdefault(s.value, []).append(self.groups.of[v])
+        for value, numbers in readers.items():
+            del value
+            first: Group | None = None
+            for n in dict.fromkeys(numbers):
+                group = self.groups.all.get(n)
+                if group is None or group.kind is not Kind.LOOPS:
+                    continue
+                if first is None:
+                    first = group
+                elif self._independent(first, group) and self.groups.mergeable(first, group):
+                    first = self.groups.merge(first, group)
+
+    def _independent(self, a: Group, b: Group) -> bool:
+        return a.domain == b.domain and not (
+            self.groups.needs(a.number, b.number) or self.groups.needs(b.number, a.number)
+        )
+
+    def _kernels(self) -> Iterable[Kernel]:
+        """The groups as kernels, in an order that the graph alone decides; commits come last."""
+        position = {v: i for i, v in enumerate(self.nodes)}
+        results = {storage(v) for v in self.graph.results}
+        updated = {storage(new) for _, new in self.graph.updates}
+        users: dict[Value, set[int]] = {}
+        reads: dict[int, dict[Value, None]] = {n: {} for n in self.groups.all}
+        for v in self.nodes:
+            if v not in self.groups.of:
+                continue
+            n = self.groups.of[v]
+            found = [storage(a) for a in v.args] if isinstance(v.op, MATERIAL) else [
+                s.value for s in self.sources(v)]
+            for s in found:
+                if self.groups.of.get(s) != n:
+                    reads[n][s] = None
+                    users.setdefault(s, set()).add(n)
+        for n in self._order(position, updated):
+            group = self.groups.all[n]
+            members = sorted(group.members, key=position.__getitem__)
+            writes = tuple(m for m in members if m in results or m in users)
+            commits = self._commits(group, updated)
+            name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
+            yield Kernel(name, group.kind, tuple(reads[n]), writes, tuple(members),
+                         group.domain, group.inner or (), commits)
+
+    def _commits(self, group: Group, updated: set[Value]) -> bool:
+        """Whether a kernel does nothing but compute new values of variables, for nobody else."""
+        return not self.groups.descendants[group.number] and any(m in updated for m in group.members)
+
+    def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
+        groups = self.groups
+        left = dict.fromkeys(groups.all)
+        first = {n: min(position[m] for m in groups.all[n].members) for n in left}
+        ranked = sorted(left, key=lambda n: (self._commits(groups.all[n], updated), first[n]))
+        order: list[int] = []
+        done = 0
+        while ranked:
+            n = next(n for n in ranked if not groups.ancestors[n] & ~done)
+            ranked.remove(n)
+            order.append(n)
+            done |= 1 << n
+        return order
+
+
+def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:
+    """The index space of a value alone: what it folds is its inner axes."""
+    if isinstance(v.op, Partial):
+        shape = v.args[0].type.shape
+        return shape, tuple(range(len(v.op.axes), len(shape)))
+    if isinstance(v.op, Reduction):
+        return v.args[0].type.shape, v.op.axes
+    return v.type.shape, None
+
+
+def fuse(graph: Graph) -> Program:
+    """The graph as kernels."""
+    return Fuser(graph).run()
+

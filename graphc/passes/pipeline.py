@@ -1,0 +1,73 @@
+"""The passes, in order, and why in that order.  The verifier runs after each."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from graphc.config import Options
+from graphc.errors import GraphcError
+from graphc.ir.graph import Graph
+from graphc.ir.program import Program
+from graphc.ir.verify import verify
+from graphc.passes.fuse import fuse
+from graphc.passes.partial import split_reductions
+from graphc.passes.plan import plan
+from graphc.passes.simplify import simplify
+
+PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
+    "simplify": simplify,
+    "partial": lambda graph, fired, fast: split_reductions(graph),
+    "cleanup": simplify,
+}
+ORDER = (
+    ("simplify", "partial", "a reduction that a rule removes need not be split"),
+    ("partial", "cleanup", "splitting leaves reshapes and folds of one chunk"),
+)
+
+
+def _check_order() -> None:
+    place = {name: i for i, name in enumerate(PASSES)}
+    for earlier, later, why in ORDER:
+        assert place[earlier] < place[later], f"{earlier} must come before {later}: {why}"
+
+
+_check_order()
+
+
+@dataclass
+class Trace:
+    """What the passes did: rule counts, seconds, and each graph if asked for."""
+
+    fired: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    watch: Callable[[str, Graph], None] | None = None
+
+
+def optimise(graph: Graph, options: Options, trace: Trace | None = None) -> Graph:
+    """The graph after all graph passes but those that `options.disable` names."""
+    trace = trace or Trace()
+    verify(graph, "stage")
+    for name in PASSES:
+        if name not in options.disable:
+            graph = run_pass(name, graph, options.fast_math, trace)
+    return graph
+
+
+def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
+    """One pass and the verifier.  Raises `GraphcError` for an unknown name."""
+    if name not in PASSES:
+        raise GraphcError(f"no pass {name!r}; there are {', '.join(PASSES)}")
+    start = time.perf_counter()
+    graph = verify(PASSES[name](graph, trace.fired, fast_math), name)
+    trace.seconds[name] = trace.seconds.get(name, 0.0) + time.perf_counter() - start
+    if trace.watch:
+        trace.watch(name, graph)
+    return graph
+
+
+def schedule(graph: Graph) -> Program:
+    """The graph as planned kernels."""
+    return plan(fuse(graph))

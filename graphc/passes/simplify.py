@@ -1,0 +1,160 @@
+"""Simplification: rules (rules.py), folding, and what needs analysis; Graph -> Graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from graphc.ir import dim
+from graphc.ir.graph import Graph, Value, full, make
+from graphc.ir.op import Pointwise, Reduction
+from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.pointwise import Cast
+from graphc.ir.ops.reduction import Broadcast, ReduceSum
+from graphc.ir.ops.shape import Full, Pad, Reshape, SizeOf, Slice, Transpose
+from graphc.passes.rewrite import Rewriter
+from graphc.passes.rules import RULES
+
+
+def simplify(graph: Graph, fired: Counter[str] | None = None, fast_math: bool = False) -> Graph:
+    """The graph with every rule applied until none fires; counts go to `fired`."""
+    rules = [r for r in RULES if fast_math or r.kind != "fast"]
+    rewriter = Rewriter(rules, FUNCTIONS)
+    for _ in range(4):
+        before = sum(rewriter.fired.values())
+        graph = rewriter.run(graph)
+        if sum(rewriter.fired.values()) == before:
+            break
+    if fired is not None:
+        fired.update(rewriter.fired)
+    return graph
+
+
+def fold_literals(v: Value) -> Value | None:
+    """A pointwise op over literals is a literal.  Only correctly rounded ops: others differ at run time."""
+    if not isinstance(v.op, Pointwise) or not v.op.exact or v.op.can_fail or not v.args:
+        return None
+    if not all(isinstance(a.op, Full) for a in v.args):
+        return None
+    args = [np.asarray(a.op.value, a.type.dtype.numpy) for a in v.args if isinstance(a.op, Full)]
+    return full(np.asarray(v.op.reference(*args)).astype(v.type.dtype.numpy).item(), v.type)
+
+
+def fold_view_of_literal(v: Value) -> Value | None:
+    """A view of a literal is a literal."""
+    if isinstance(v.op, Broadcast | Reshape | Transpose | Slice) and isinstance(v.args[0].op, Full):
+        return full(v.args[0].op.value, v.type)
+    return None
+
+
+def fold_size(v: Value) -> Value | None:
+    """A size that is known is a literal."""
+    if isinstance(v.op, SizeOf) and isinstance(v.op.size, int):
+        return full(v.op.size, v.type)
+    return None
+
+
+def drop_identity_view(v: Value) -> Value | None:
+    """A view that changes nothing."""
+    if not v.args or v.type != v.args[0].type:
+        return None
+    match v.op:
+        case Reshape() | Broadcast():
+            return v.args[0]
+        case Transpose(axes=axes) if axes == tuple(range(len(axes))):
+            return v.args[0]
+        case Slice(starts=starts, steps=steps) if not any(starts) and set(steps) <= {1}:
+            return v.args[0]
+        case Pad(low=low, high=high) if not any(low) and not any(high):
+            return v.args[0]
+        case Cast():
+            return v.args[0]
+        case Reduction(axes=()) if not v.op.positional:
+            return v.args[0]
+    return None
+
+
+def merge_reshapes(v: Value) -> Value | None:
+    """A reshape of a reshape."""
+    if isinstance(v.op, Reshape) and isinstance(v.args[0].op, Reshape):
+        return make(v.op, v.args[0].args, v.name, v.loc)
+    return None
+
+
+def merge_transposes(v: Value) -> Value | None:
+    """A transpose of a transpose."""
+    if isinstance(v.op, Transpose) and isinstance(v.args[0].op, Transpose):
+        inner = v.args[0].op.axes
+        return make(Transpose(tuple(inner[a] for a in v.op.axes)), v.args[0].args, v.name, v.loc)
+    return None
+
+
+def merge_broadcasts(v: Value) -> Value | None:
+    """A broadcast of a broadcast."""
+    if isinstance(v.op, Broadcast) and isinstance(v.args[0].op, Broadcast):
+        axes = tuple(v.op.axes[a] for a in v.args[0].op.axes)
+        return make(Broadcast(axes, v.type.shape), v.args[0].args, v.name, v.loc)
+    return None
+
+
+def unit_reshape_as_broadcast(v: Value) -> Value | None:
+    """A broadcast of a reshape that only adds axes of size 1: one broadcast."""
+    if not isinstance(v.op, Broadcast) or not isinstance(v.args[0].op, Reshape):
+        return None
+    wide, (base,) = v.args[0], v.args[0].args
+    kept = [a for a, s in enumerate(wide.type.shape) if s != 1]
+    if tuple(wide.type.shape[a] for a in kept) != base.type.shape:
+        return None
+    return make(Broadcast(tuple(v.op.axes[a] for a in kept), v.type.shape), (base,), v.name, v.loc)
+
+
+def transpose_into_matmul(v: Value) -> Value | None:
+    """A product of transposed matrices sets ta, tb."""
+    if not isinstance(v.op, Matmul):
+        return None
+    rank = v.type.rank
+    swapped = (*range(rank - 2), rank - 1, rank - 2)
+    flags, args = [v.op.ta, v.op.tb], list(v.args)
+    for i, a in enumerate(v.args):
+        if isinstance(a.op, Transpose) and a.op.axes == swapped:
+            flags[i], args[i] = not flags[i], a.args[0]
+    if tuple(args) == v.args:
+        return None
+    return make(Matmul(*flags), tuple(args), v.name, v.loc)
+
+
+def pointwise_before_broadcast(v: Value) -> Value | None:
+    """f(broadcast(x)) = broadcast(f(x)): less work, and reductions see through."""
+    if not isinstance(v.op, Pointwise) or v.op.can_fail or not v.args:
+        return None
+    views = [a for a in v.args if not isinstance(a.op, Full)]
+    if not views or any(not isinstance(a.op, Broadcast) or a.op != views[0].op for a in views):
+        return None
+    base = views[0].args[0].type
+    if any(a.args[0].type.shape != base.shape for a in views) or base.shape == v.type.shape:
+        return None
+    args = tuple(
+        full(a.op.value, a.type.with_shape(base.shape)) if isinstance(a.op, Full) else a.args[0]
+        for a in v.args
+    )
+    return make(views[0].op, (make(v.op, args, "", v.loc),), v.name, v.loc)
+
+
+def merge_sums(v: Value) -> Value | None:
+    """A sum over axes that a broadcast made is a product with their size (exact only for powers of two)."""
+    if not isinstance(v.op, ReduceSum) or not isinstance(v.args[0].op, Full):
+        return None
+    count = dim.product(tuple(v.args[0].type.shape[a] for a in v.op.axes))
+    value = v.args[0].op.value
+    if value == 0 and isinstance(count, int):
+        return full(0, v.type)
+    return None
+
+
+FUNCTIONS: tuple[Callable[[Value], Value | None], ...] = (
+    fold_literals, fold_view_of_literal, fold_size, drop_identity_view, merge_reshapes, merge_transposes,
+    merge_broadcasts, unit_reshape_as_broadcast, transpose_into_matmul, pointwise_before_broadcast,
+    merge_sums,
+)

@@ -1,0 +1,188 @@
+"""An executable: a planned program with machine code, bound to sizes and run.
+
+`Executable` is shared between sessions.  `Bound` belongs to one session and one set of sizes: its words hold
+the driver's plan, the kernels' arguments and the arena, so that a run fills in a few addresses and makes one
+native call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.contraction import uses_blas
+from graphc.codegen.cpu import Source
+from graphc.codegen.kernels import buffers_of
+from graphc.ir import dim
+from graphc.ir.graph import Value
+from graphc.ir.op import Array
+from graphc.ir.ops.shape import Constant
+from graphc.ir.program import Kernel, Kind, Place, Program
+from graphc.passes.fuse import storage
+from graphc.passes.plan import ALIGN
+from graphc.passes.sizes import Unified
+from graphc.runtime.blas import gemm_address
+from graphc.runtime.driver import Instruction, Word
+
+PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
+CHUNK_WORK = 30_000
+MOST_CHUNKS = 64
+
+
+@dataclass
+class Executable:
+    """Machine code for every batch size."""
+
+    program: Program
+    unified: Unified
+    sources: tuple[Source, ...]
+    addresses: tuple[int, ...]
+    symbols: tuple[str, ...] = ()
+    variables: tuple[int, ...] = ()  # positions of inputs that are variables
+
+    def bind(self, sizes: dict[str, int]) -> Bound:
+        """A plan for these sizes."""
+        return Bound(self, sizes)
+
+
+class Bound:
+    """A plan ready to run.  `externals` are the words that hold array objects' addresses: inputs first, in
+    the graph's order, then outputs."""
+
+    def __init__(self, executable: Executable, sizes: dict[str, int]) -> None:
+        self.executable, self.sizes = executable, sizes
+        program = executable.program
+        graph = program.graph
+        self.arena_bytes = dim.evaluate(program.arena, sizes)
+        self.arena = np.empty(self.arena_bytes + ALIGN, np.uint8)
+        self.arena_start = -(-self.arena.__array_interface__["data"][0] // ALIGN) * ALIGN
+        self.outputs = [v for k in program.kernels for v in k.writes if self._place(v) is Place.OUTPUT]
+        self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
+        self.constants: list[Array] = []
+        self.patches: list[tuple[int, int]] = []
+        arguments = [self._arguments(k, s) for k, s in zip(program.kernels, executable.sources)]
+        self._lay_out(arguments)
+        self.results = [_Result(self, v) for v in graph.outputs]
+        self.copies = [self._copy(old, new) for old, new in graph.updates]
+        self.copies = [c for c in self.copies if c is not None]
+        self.work = sum(self._work(k) for k in program.kernels)
+        self.owner: Any = None
+
+    def _place(self, v: Value) -> Place:
+        return self.executable.program.buffers[v].place
+
+    def _arguments(self, kernel: Kernel, source: Source) -> list[tuple[int, int | None]]:
+        """The words of a kernel: (value, external to patch in)."""
+        words: list[tuple[int, int | None]] = [self._address(v) for v in buffers_of(kernel)]
+        words += [(dim.evaluate(s, self.sizes), None) for s in source.sizes]
+        if source.uses_status:
+            words.append((-1, None))
+        if kernel.kind is Kind.MATMUL and uses_blas(kernel):
+            words.append((gemm_address(kernel.writes[0].type.dtype.name), None))
+        return words
+
+    def _address(self, v: Value) -> tuple[int, int | None]:
+        if isinstance(v.op, Constant):
+            array = v.op.value.array
+            self.constants.append(array)
+            return array.__array_interface__["data"][0], None
+        buffer = self.executable.program.buffers[v]
+        if buffer.place is Place.ARENA:
+            return self.arena_start + dim.evaluate(buffer.offset, self.sizes), None
+        if buffer.place is Place.VARIABLE:
+            assert buffer.slot is not None
+            return 0, self.external[buffer.slot]
+        return 0, self.external[v]
+
+    def _lay_out(self, arguments: list[list[tuple[int, int | None]]]) -> None:
+        """All words in one array: head, instructions, externals, status, arguments, patches."""
+        kernels = self.executable.program.kernels
+        count = len(kernels)
+        instructions_at = int(Word.SIZE)
+        externals_at = instructions_at + count * Instruction.SIZE
+        status_at = externals_at + len(self.external)
+        arguments_at = status_at + 4
+        total = sum(map(len, arguments))
+        patches = [(e, a) for a, (_, e) in enumerate(w for words in arguments for w in words) if e is not None]
+        patches_at = arguments_at + total
+        self.words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
+        base = self.words.__array_interface__["data"][0]
+        self.address, self.externals_at, self.status_at = base, externals_at, status_at
+        at = lambda i: base + 8 * i  # noqa: E731
+        self.words[: Word.SIZE] = (
+            at(instructions_at), count, at(patches_at), len(patches), at(status_at), 0,
+            next((i for i, k in enumerate(kernels) if k.commits), count), 0,
+        )
+        here = arguments_at
+        for i, (kernel, words) in enumerate(zip(kernels, arguments)):
+            extent = dim.evaluate(self.executable.sources[i].extent, self.sizes)
+            self.words[instructions_at + i * Instruction.SIZE :][: Instruction.SIZE] = (
+                self.executable.addresses[i], at(here), extent, self._chunks(kernel, extent), 0, 0)
+            for value, _ in words:
+                self.words[here] = at(status_at) if value == -1 else value
+                here += 1
+        for i, (external, argument) in enumerate(patches):
+            self.words[patches_at + 2 * i] = at(externals_at + external)
+            self.words[patches_at + 2 * i + 1] = at(arguments_at + argument)
+        self.view = memoryview(self.words)
+
+    def _work(self, kernel: Kernel) -> int:
+        elements = dim.evaluate(dim.product(kernel.domain), self.sizes)
+        if kernel.kind is Kind.MATMUL:
+            inner = kernel.body[0].args[0].type.shape
+            return elements * max(dim.evaluate(s, self.sizes) for s in inner[-2:]) // 16
+        return elements * max(1, len(kernel.body))
+
+    def _chunks(self, kernel: Kernel, extent: int) -> int:
+        """How many pieces a kernel is cut into: by its size alone."""
+        if extent <= 1:
+            return 1
+        work = self._work(kernel)
+        if kernel.kind is Kind.MATMUL:
+            return min(extent, MOST_CHUNKS)
+        return 1 if work < PARALLEL_WORK else max(1, min(extent, MOST_CHUNKS, work // CHUNK_WORK))
+
+    def _copy(self, old: Value, new: Value) -> _Copy | None:
+        """The copy that a commit needs, unless the kernel wrote the variable itself."""
+        base = storage(new)
+        program = self.executable.program
+        if base in program.buffers and program.buffers[base].place is Place.VARIABLE:
+            return None
+        return _Copy(self.external[old], _Result(self, new))
+
+
+@dataclass
+class _Copy:
+    """A variable (its external number) that takes a result when everything has succeeded."""
+
+    variable: int
+    source: _Result
+
+
+@dataclass
+class _Result:
+    """Where a graph output is found after a run: an external array, the arena or a constant."""
+
+    bound: Bound
+    value: Value
+    external: int | None = None
+    array: Array | None = field(default=None)
+    shape: tuple[int, ...] = ()
+    is_input: bool = False
+
+    def __post_init__(self) -> None:
+        bound, base = self.bound, storage(self.value)
+        self.shape = tuple(dim.evaluate(s, bound.sizes) for s in self.value.type.shape)
+        if isinstance(base.op, Constant):
+            self.array = base.op.value.array.reshape(self.shape)
+        elif base in bound.external:
+            self.external = bound.external[base]
+            self.is_input = base in set(bound.executable.program.graph.inputs)
+        else:
+            offset = dim.evaluate(bound.executable.program.buffers[base].offset, bound.sizes)
+            start = bound.arena_start - bound.arena.__array_interface__["data"][0] + offset
+            dtype = self.value.type.dtype.numpy
+            count = int(np.prod(self.shape, dtype=np.int64)) * dtype.itemsize
+            self.array = bound.arena[start : start + count].view(dtype).reshape(self.shape)
