@@ -1,4 +1,4 @@
-"""What the tests share: inputs for the samples of ops, one-op graphs, staging, finite differences."""
+"""What tests share: inputs for the samples of ops, one-op graphs, staging, finite differences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_SAMPLES = {
 }
 
 
-# ---- samples of ops ---------------------------------------------------------------------------
+# ---- samples of ops ----
 
 
 def cases() -> list[tuple[type[Op], Sample]]:
@@ -89,7 +89,7 @@ def sample_inputs(op_cls: type[Op], sample: Sample, seed: int = 0) -> list[Any]:
     return [_draw(rng, t, sample.low, sample.high) for t in sample.types]
 
 
-# ---- special values ---------------------------------------------------------------------------
+# ---- special values ----
 
 
 def special_values(dtype: DType) -> Any:
@@ -123,7 +123,7 @@ def _tiled(pool: Any, t: TensorType) -> Any:
     return np.resize(np.roll(pool, 1), shape).astype(t.dtype.numpy)
 
 
-# ---- staging of tensors -----------------------------------------------------------------------
+# ---- staging of tensors ----
 
 
 def stage(outputs: Sequence[Tensor], name: str = "staged") -> Graph:
@@ -139,14 +139,14 @@ def stage(outputs: Sequence[Tensor], name: str = "staged") -> Graph:
 
 
 def run(fetch: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
-    """The value of a tensor (or of several) through the oracle; variables have their first value."""
+    """The value of a tensor (or several) through the oracle; variables have their first value."""
     outputs = fetch if isinstance(fetch, list | tuple) else [fetch]
     results = Machine().run(list(outputs), feeds or {})
     return results if isinstance(fetch, list | tuple) else results[0]
 
 
 class Machine:
-    """A session over the oracle: keeps variables, counts runs, commits assigns at the end of a run."""
+    """A session over the oracle: keeps variables, counts runs, commits assigns when a run ends."""
 
     def __init__(self) -> None:
         self.values: dict[Any, Any] = {}
@@ -178,7 +178,7 @@ class Machine:
         return self.values[v]
 
 
-# ---- derivatives ------------------------------------------------------------------------------
+# ---- derivatives ----
 
 
 def numeric_gradient(

@@ -10,7 +10,7 @@ from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.typed_passes import AnnotateTypes, NopythonTypeInference
-from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
+from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from graphc.codegen.integers import NAMESPACE
 from graphc.errors import CodegenError
@@ -24,12 +24,15 @@ class EmitIR(FunctionPass):
 
     _name = "graphc_emit_ir"
 
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
     def run_pass(self, state: Any) -> bool:
         context = state.targetctx
         library = context.codegen().create_library(state.func_id.func_qualname)
         descriptor = PythonFunctionDescriptor.from_specialized_function(
             state.func_ir, state.typemap, state.return_type, state.calltypes,
-            mangler=context.mangler, inline=False, noalias=False,
+            mangler=context.mangler, inline=False, noalias=False, abi_tags=(),
         )
         with context.push_code_library(library):
             lower = lowering.Lower(context, library, descriptor, state.func_ir, metadata=state.metadata)
@@ -46,7 +49,7 @@ class Lean(CompilerBase):  # type: ignore[misc]
 
     def define_pipelines(self) -> list[Any]:
         manager = PassManager("graphc")
-        for step in (TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
+        for step in (TranslateByteCode, FixupArgs, IRProcessing, NopythonTypeInference,
                      AnnotateTypes, EmitIR):
             manager.add_pass(step, step.__name__)
         manager.finalize()

@@ -268,6 +268,7 @@ NAMESPACE: dict[str, Any] = {
     **BUILTINS,
     "floor_divide": _binary(_floor_divide), "remainder": _binary(_remainder), "power": _binary(_power),
     "left_shift": _shift(True), "right_shift": _shift(False),
+    "max": BUILTINS["maximum"], "min": BUILTINS["minimum"],
     "random_bits": random_bits, "blas_gemm": blas_gemm, "check_index": check_index,
     "round_f16": _unary(_round("f16")), "round_bf16": _unary(_round("bf16")),
     **{f"cast_{name}": _cast(name) for name in NUMBA},

@@ -78,7 +78,12 @@ def compile_kernel(text: str, symbol: str) -> bytes:
     """Object code of a kernel source."""
     from graphc.codegen.frontend import llvm_ir
 
-    return bytes(target_machine().emit_object(optimise(llvm_ir(text, symbol))))
+    module = optimise(llvm_ir(text, symbol))
+    for function in module.functions:
+        outside = function.is_declaration and not function.name.startswith("llvm.")
+        if outside and not llvm.address_of_symbol(function.name):  # loading it would end the process
+            raise CodegenError(f"kernel calls {function.name}, which does not exist:\n{text}")
+    return bytes(target_machine().emit_object(module))
 
 
 @dataclass

@@ -33,11 +33,15 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     >>> full((2, 3), 1).type
     i64[2,3]
     """
-    sizes = shape_of("full", shape)
-    wanted = element_type("full", dtype) if dtype is not None else None
+    return _filled("full", shape, fill_value, dtype)
+
+
+def _filled(what: str, shape: Any, fill_value: Any, dtype: Any) -> Tensor:
+    sizes = shape_of(what, shape)
+    wanted = element_type(what, dtype) if dtype is not None else None
     if isinstance(fill_value, bool | int | float):
         return number(fill_value, wanted or natural(fill_value), sizes)
-    value = tensor("full", fill_value)
+    value = tensor(what, fill_value)
     return broadcast_to(converted(value, wanted or value.dtype), sizes)
 
 
@@ -65,12 +69,12 @@ def zeros(shape: Any, dtype: Any = f32) -> Tensor:
     >>> zeros((2, 3)).type
     f32[2,3]
     """
-    return full(shape, 0, dtype)
+    return _filled("zeros", shape, 0, dtype)
 
 
 def ones(shape: Any, dtype: Any = f32) -> Tensor:
     """Ones."""
-    return full(shape, 1, dtype)
+    return _filled("ones", shape, 1, dtype)
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
@@ -135,7 +139,8 @@ def _steps(first: Any, last: Any, step: Any) -> Size:
         gap: Size = last - first if up > 0 else first - last
         width = up if up > 0 else -up
         return dim.maximum(dim.floordiv(gap + (width - 1), width), 0)
-    return max(0, math.ceil((last - first) / step))
+    steps: int = math.ceil((last - first) / step)
+    return max(0, steps)
 
 
 def linspace(

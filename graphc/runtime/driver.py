@@ -1,9 +1,10 @@
 """The native instruction loop: a whole run is one native call, with no Python between kernels.
 
 A plan is a table of 64-bit words (see `Word`).  `gc_run` first patches the addresses of the caller's arrays
-into the kernels' arguments (from the arrays' own headers), then calls each kernel.  `gc_share` is the same
-for several threads at once: they claim chunks of an instruction by atomic counters and wait for the last
-chunk before they go on, so a thread may join late or not at all.  Chunks depend on sizes alone.
+into the kernels' arguments (from the arrays' own headers), then calls each kernel.  `gc_lead` and `gc_join`
+are the same for several threads at once: they claim chunks of an instruction by atomic counters and wait for
+the last chunk before they go on, so a thread may join late (with the run's ticket) or not at all.  Chunks
+depend on sizes alone.
 
 Both stop at the first instruction before which `status` or `cancel` is set; instructions from `commit` on
 run only if everything before them has succeeded.
@@ -34,7 +35,7 @@ class Word(enum.IntEnum):
     STATUS = 4  # address of the status words
     CANCEL = 5
     COMMIT = 6  # instructions from here on ignore `cancel`
-    ACTIVE = 7  # threads inside
+    GATE = 7  # the run's ticket << 16, plus the number of helping threads inside
     SIZE = 8
 
 
@@ -189,10 +190,8 @@ end:
   ret void
 }
 
-define void @gc_share(ptr %plan) {
+define internal void @work(ptr %plan) {
 entry:
-  %pact = getelementptr i64, ptr %plan, i64 7
-  %enter = atomicrmw add ptr %pact, i64 1 seq_cst
   %iw = load i64, ptr %plan
   %ins0 = inttoptr i64 %iw to ptr
   %pc = getelementptr i64, ptr %plan, i64 1
@@ -244,8 +243,47 @@ next:
   %i2 = add i64 %i, 1
   br label %head
 end:
-  %leave = atomicrmw sub ptr %pact, i64 1 seq_cst
   ret void
+}
+
+define void @gc_join(ptr %plan, i64 %ticket) {
+entry:
+  %gate = getelementptr i64, ptr %plan, i64 7
+  br label %try
+try:
+  %v = load atomic i64, ptr %gate acquire, align 8
+  %now = ashr i64 %v, 16
+  %open = icmp eq i64 %now, %ticket
+  br i1 %open, label %enter, label %out
+enter:
+  %v1 = add i64 %v, 1
+  %x = cmpxchg ptr %gate, i64 %v, i64 %v1 seq_cst seq_cst
+  %ok = extractvalue {i64, i1} %x, 1
+  br i1 %ok, label %in, label %try
+in:
+  call void @work(ptr %plan)
+  %leave = atomicrmw sub ptr %gate, i64 1 seq_cst
+  br label %out
+out:
+  ret void
+}
+
+define i64 @gc_lead(ptr %plan) {
+entry:
+  %gate = getelementptr i64, ptr %plan, i64 7
+  call void @work(ptr %plan)
+  %close = atomicrmw add ptr %gate, i64 65536 seq_cst
+  br label %wait
+wait:
+  %v = load atomic i64, ptr %gate acquire, align 8
+  %inside = and i64 %v, 65535
+  %empty = icmp eq i64 %inside, 0
+  br i1 %empty, label %out, label %more
+more:
+  %y = call i32 @sched_yield()
+  br label %wait
+out:
+  ret i64 0
 }
 """
 
@@ -260,7 +298,9 @@ class Driver:
         word = ctypes.c_int64
         self.run: Any = ctypes.CFUNCTYPE(word, word)(address)
         self.reset: Any = ctypes.CFUNCTYPE(None, word)(loader.engine.get_function_address("gc_reset"))
-        self.share: Any = ctypes.CFUNCTYPE(None, word)(loader.engine.get_function_address("gc_share"))
+        find = loader.engine.get_function_address
+        self.lead: Any = ctypes.CFUNCTYPE(word, word)(find("gc_lead"))
+        self.join: Any = ctypes.CFUNCTYPE(None, word, word)(find("gc_join"))
         _check_layout()
 
 

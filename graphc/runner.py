@@ -1,0 +1,291 @@
+"""Runner: one signature (fetches, fed tensors) of one session, with everything looked up.
+
+The path of a run: check the fed arrays, find the plan for their shapes, write the addresses of array
+objects into it, call the driver, commit, hand out the results.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphc.errors import FeedError, GraphError, SessionError, user_location
+from graphc.ir import dim
+from graphc.ir.graph import Value
+from graphc.ir.op import Array, Gather, Scatter
+from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.runtime.driver import Word, driver
+from graphc.runtime.executable import Bound, Executable
+from graphc.runtime.threads import LONG_WORK, SHARED_WORK, execute
+from graphc.stage import Staged
+from graphc.tensor import Tensor
+
+KEPT_PLANS = 256
+POOLED_BYTES = 1 << 16
+
+
+class Owner(Protocol):
+    """What a runner needs of its session."""
+
+    values: dict[Value, Array]
+    counter: Array
+    lock: Any
+    closed: bool
+    stats: Any
+    options: Any
+
+
+class Runner:
+    """Runs one signature."""
+
+    def __init__(
+        self, session: Owner, staged: Staged, executable: Executable, fed: Sequence[Tensor],
+        pack: Callable[[list[Any]], Any],
+    ) -> None:
+        self.session, self.staged, self.executable, self.pack = session, staged, executable, pack
+        self.fed = list(fed)
+        place = {t: i for i, t in enumerate(staged.inputs)}
+        self.places = [place.get(t, -1) for t in fed]
+        self.dtypes = [t.dtype.numpy for t in fed]
+        self.bounds: dict[tuple[tuple[int, ...], ...], _Ready] = {}
+        self.run = driver().run
+
+    def __call__(self, *feeds: Any) -> Any:
+        session = self.session
+        with session.lock:
+            if session.closed:
+                raise SessionError("Session.run: the session is closed; open a new one", user_location())
+            arrays = list(feeds)
+            for i, dtype in enumerate(self.dtypes):
+                a = arrays[i]
+                if type(a) is not np.ndarray or a.dtype is not dtype or not a.flags.c_contiguous:
+                    arrays[i] = self._convert(i, a)
+            key = tuple([a.shape for a in arrays])
+            ready = self.bounds.get(key)
+            if ready is None:
+                ready = self._bind(key)
+            return ready.run(arrays)
+
+    def callable(self) -> Callable[..., Any]:
+        """A function of the fed arrays."""
+        count = len(self.fed)
+
+        def call(*feeds: Any) -> Any:
+            if len(feeds) != count:
+                raise FeedError(f"the callable takes {count} arrays, got {len(feeds)}", user_location())
+            return self(*feeds)
+
+        return call
+
+    def _convert(self, position: int, value: Any) -> Array:
+        """A fed value as an aligned, contiguous array of the right element type."""
+        tensor, dtype = self.fed[position], self.dtypes[position]
+        if isinstance(value, Tensor):
+            raise FeedError(f"feed_dict: {tensor.name!r} is fed a tensor; feed an array", user_location())
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise FeedError(f"feed_dict: {tensor.name!r}: {error}", user_location()) from None
+        python = not isinstance(value, np.ndarray | np.generic)
+        allowed = array.dtype == dtype or (
+            array.dtype.kind in "biuf" or dtype.name == "bfloat16"
+        ) and (np.can_cast(array.dtype, dtype, "same_kind") or array.size == 0 or (
+            python and array.dtype.kind in "iu" and dtype.kind in "iuf"
+            and bool(np.all(array == array.astype(dtype)))))
+        if not allowed:
+            raise FeedError(
+                f"feed_dict: {tensor.name!r} is {tensor.type}, got elements of type {array.dtype}; "
+                f"convert them with .astype({dtype.name!r})", user_location())
+        return np.require(array.astype(dtype, copy=False), requirements=["C", "A"])
+
+    def _bind(self, key: tuple[tuple[int, ...], ...]) -> _Ready:
+        """The plan for these shapes, checked against what was declared."""
+        sizes = self._sizes(key)
+        bound = self.executable.bind(sizes)
+        if len(self.bounds) >= KEPT_PLANS:
+            self.bounds.pop(next(iter(self.bounds)))
+        ready = _Ready(self, bound)
+        self.bounds[key] = ready
+        return ready
+
+    def _sizes(self, key: tuple[tuple[int, ...], ...]) -> dict[str, int]:
+        """The values of symbols.  Raises `FeedError` for shapes that do not fit."""
+        unified = self.executable.unified
+        sizes: dict[str, int] = {}
+        where: dict[str, str] = {}
+        later: list[tuple[str, dim.Size, int]] = []
+        for tensor, place, shape in zip(self.fed, self.places, key, strict=True):
+            declared = unified.graph.inputs[place].type.shape if place >= 0 else tensor.shape
+            if len(shape) != len(declared):
+                raise FeedError(f"feed_dict: {tensor.name!r} is {tensor.type}, got shape {list(shape)}",
+                                user_location())
+            for axis, (size, got) in enumerate(zip(declared, shape, strict=True)):
+                label = f"axis {axis} of {tensor.name!r}"
+                if isinstance(size, int):
+                    if size != got:
+                        raise FeedError(f"feed_dict: {tensor.name!r} is {tensor.type}: {label} must be "
+                                        f"{size}, got {got}", user_location())
+                elif str(size).isidentifier() and str(size) not in sizes:
+                    sizes[str(size)], where[str(size)] = got, label
+                else:
+                    later.append((label, size, got))
+        self._check_sizes(sizes, where, later)
+        return sizes
+
+    def _check_sizes(
+        self, sizes: dict[str, int], where: dict[str, str], later: list[tuple[str, dim.Size, int]]
+    ) -> None:
+        for label, size, got in later:
+            wanted = dim.evaluate(size, sizes)
+            if wanted != got:
+                first = where.get(str(size), "other feeds")
+                raise FeedError(f"feed_dict: {label} is {got}, but {size} is {wanted} by {first}; "
+                                "the graph needs them equal", user_location())
+        for check in self.executable.unified.checks:
+            left, right = dim.evaluate(check.left, sizes), dim.evaluate(check.right, sizes)
+            if left != right:
+                raise FeedError(f"feed_dict: {check.value.op.name} needs {check.left} = {check.right}, but they "
+                                f"are {left} and {right}", check.value.loc or user_location())
+
+    def failure(self, bound: Bound, stopped: int) -> GraphError:
+        """The error for an index out of range."""
+        status = bound.view[bound.status_at + 1], bound.view[bound.status_at + 2]
+        kernels = bound.executable.program.kernels
+        checking = [v for k in kernels[: stopped or None] for v in _values(k.body)
+                    if isinstance(v.op, Gather | Scatter | CheckIndex)]
+        culprit = checking[-1] if checking else None
+        name = culprit.op.name if culprit is not None else "index"
+        return GraphError(f"{name}: index {status[0]} is out of range for a size of {status[1]}; "
+                          "no variable has changed", culprit.loc if culprit is not None else None)
+
+
+def _values(body: Sequence[Value]) -> list[Value]:
+    return [v for b in body for v in (*b.args, b)]
+
+
+class _Ready:
+    """A plan of a runner, with the addresses of variables filled in."""
+
+    def __init__(self, runner: Runner, bound: Bound) -> None:
+        session = runner.session
+        self.runner, self.session, self.bound = runner, session, bound
+        self.feeds = [(i, bound.externals_at + p) for i, p in enumerate(runner.places) if p >= 0]
+        self.inputs: list[Any] = [None] * len(runner.staged.inputs)
+        for i, t in enumerate(runner.staged.inputs):
+            if t in runner.fed:
+                continue
+            array = session.counter if isinstance(t.op, RunCounter) else session.values.get(t)
+            assert array is not None or isinstance(t.op, Placeholder)
+            self.inputs[i] = array
+            bound.view[bound.externals_at + i] = id(array)
+        first = len(runner.staged.inputs)
+        self.outputs = [
+            (bound.externals_at + first + n, tuple(dim.evaluate(s, bound.sizes) for s in v.type.shape),
+             v.type.dtype.numpy)
+            for n, v in enumerate(bound.outputs)
+        ]
+        self.fresh = first
+        self.small = bound.work < min(SHARED_WORK, LONG_WORK) or (
+            session.options.threads == 1 and bound.work < LONG_WORK)
+        self.pools: list[list[Array]] = [[] for _ in self.outputs]
+        self.simple = [r.external - first if r.external is not None and not r.is_input else -1
+                       for r in bound.results]
+        direct = sorted(self.simple) == list(range(len(self.outputs)))
+        self.direct = direct and all(
+            self.outputs[e][1] == r.shape for e, r in zip(self.simple, bound.results, strict=True))
+        self.updates = bool(bound.copies)
+        self.launches = len(bound.executable.program.kernels)
+        session.stats.arena_planned = bound.arena_bytes
+        session.stats.arena_allocated = bound.arena.nbytes - 64
+
+    def run(self, arrays: list[Array]) -> Any:
+        """One run on converted feeds of this plan's shapes."""
+        bound, view = self.bound, self.bound.view
+        for i, at in self.feeds:
+            view[at] = id(arrays[i])
+        made = []
+        for n, (at, shape, dtype) in enumerate(self.outputs):
+            out = np.empty(shape, dtype)
+            if out.nbytes > POOLED_BYTES:
+                out = self._pooled(n, out)
+            view[at] = id(out)
+            made.append(out)
+        early = None if self.direct else self._inputs_before(arrays)
+        if self.small:
+            stopped = self.runner.run(bound.address)
+        else:
+            stopped = 0
+            execute(bound, self.session.options.threads)
+        if view[bound.status_at]:
+            view[bound.status_at] = 0
+            raise self.runner.failure(bound, stopped)
+        session = self.session
+        if self.updates:
+            self._commit(made, arrays)
+        session.counter += np.uint64(1)
+        stats = session.stats
+        stats.runs += 1
+        stats.launches += self.launches
+        if early is None:
+            return self.runner.pack([made[e] for e in self.simple])
+        return self.runner.pack(self._collect(made, early))
+
+    def _pooled(self, n: int, fresh: Array) -> Array:
+        """A large result that the caller has dropped is used again: fresh pages cost more than kernels."""
+        pool = self.pools[n]
+        for old in pool:
+            if sys.getrefcount(old) == 3:
+                return old
+        if len(pool) < 4:
+            pool.append(fresh)
+        return fresh
+
+    def _input(self, external: int, arrays: list[Array]) -> Array:
+        for i, at in self.feeds:
+            if at == self.bound.externals_at + external:
+                return arrays[i]
+        return self.inputs[external]  # type: ignore[no-any-return]
+
+    def _inputs_before(self, arrays: list[Array]) -> dict[int, Array]:
+        """Copies of inputs that are fetched: their values at the run's start."""
+        return {
+            n: self._input(r.external, arrays).reshape(r.shape).copy()
+            for n, r in enumerate(self.bound.results)
+            if r.is_input and r.external is not None
+        }
+
+    def _collect(self, made: list[Array], early: dict[int, Array]) -> list[Array]:
+        taken: set[int] = set()
+        values: list[Array] = []
+        for n, r in enumerate(self.bound.results):
+            if n in early:
+                values.append(early[n])
+            elif r.external is None:
+                assert r.array is not None
+                values.append(r.array.copy())
+            else:
+                array = made[r.external - self.fresh].reshape(r.shape)
+                values.append(array.copy() if r.external in taken else array)
+                taken.add(r.external)
+        return values
+
+    def _commit(self, made: list[Array], arrays: list[Array]) -> None:
+        """New values that no kernel wrote in place; all are read before any is written."""
+        pending = []
+        for copy in self.bound.copies:
+            r = copy.source
+            if r.array is not None:
+                source = r.array
+            elif r.is_input:
+                assert r.external is not None
+                source = self._input(r.external, arrays).reshape(r.shape).copy()
+            else:
+                assert r.external is not None
+                source = made[r.external - self.fresh].reshape(r.shape)
+            pending.append((self.inputs[copy.variable], source))
+        for target, source in pending:
+            np.copyto(target, source)

@@ -1,0 +1,102 @@
+"""Helper threads, and runs that Ctrl-C can end.
+
+A helper is a Python thread that waits for work and then spends the run inside native code, without the GIL.
+It may come late: the leading thread never waits for one that has not begun.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import queue
+import threading
+from typing import Any
+
+from graphc.runtime.driver import Word, driver
+from graphc.runtime.executable import Bound
+
+SHARED_WORK = 150_000  # element operations from which helpers are called
+LONG_WORK = 30_000_000  # from which a run happens beside the main thread, so that Ctrl-C can end it
+TICKET_BITS = 16
+
+
+class Pool:
+    """Helper threads of this process."""
+
+    def __init__(self, size: int) -> None:
+        self.pid = os.getpid()
+        self.queues: list[Any] = [queue.SimpleQueue() for _ in range(size)]
+        self.busy = threading.Lock()
+        for q in self.queues:
+            threading.Thread(target=_help, args=(q,), daemon=True, name="graphc-helper").start()
+
+    def run(self, bound: Bound, helpers: int) -> None:
+        """One run of a plan with up to `helpers` threads besides this one."""
+        native = driver()
+        if not self.busy.acquire(blocking=False):  # another session has the helpers
+            native.run(bound.address)
+            return
+        try:
+            native.reset(bound.address)
+            ticket = bound.view[Word.GATE] >> TICKET_BITS
+            for q in self.queues[:helpers]:
+                q.put((bound, ticket))
+            native.lead(bound.address)
+        finally:
+            self.busy.release()
+
+
+def _help(waiting: Any) -> None:
+    native = driver()
+    while True:
+        bound, ticket = waiting.get()
+        native.join(bound.address, ticket)
+        del bound
+
+
+@functools.cache
+def _pool(pid: int, size: int) -> Pool:
+    return Pool(size)
+
+
+def execute(bound: Bound, threads: int) -> None:
+    """Runs a plan: alone if it is small, with helpers if it is large, interruptibly if it is long."""
+    if bound.work >= LONG_WORK and threading.current_thread() is threading.main_thread():
+        _interruptible(bound, threads)
+    else:
+        _execute(bound, threads)
+
+
+def _execute(bound: Bound, threads: int) -> None:
+    if threads > 1 and bound.work >= SHARED_WORK:
+        _pool(os.getpid(), threads - 1).run(bound, threads - 1)
+    else:
+        driver().run(bound.address)
+
+
+def _interruptible(bound: Bound, threads: int) -> None:
+    """Runs beside the main thread, which stays able to take a signal.
+
+    Raises `KeyboardInterrupt` after the kernels have stopped; nothing has been committed then.
+    """
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            _execute(bound, threads)
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="graphc-run")
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.5)
+    except KeyboardInterrupt:
+        bound.view[Word.CANCEL] = 1
+        thread.join()
+        raise
+    finally:
+        bound.view[Word.CANCEL] = 0
+    if failure:
+        raise failure[0]

@@ -1,0 +1,241 @@
+"""Session: runs graphs and keeps variables.
+
+    with gc.Session() as sess:
+        value = sess.run(loss, feed_dict={x: images, y: labels})
+
+A run is a transaction: every read of a variable sees its value at the run's start, all assignments take
+effect together at its end, and a run that fails changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.build import Built
+from graphc.compile import compile_graph
+from graphc.config import Options
+from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
+from graphc.group import Group
+from graphc.ir.graph import Value
+from graphc.ir.interpret import interpret
+from graphc.ir.op import Array
+from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.ir.text import print_graph
+from graphc.runner import Runner
+from graphc.scope import GraphScope, current
+from graphc.stage import Staged, stage
+from graphc.tensor import Tensor, Variable
+
+
+@dataclasses.dataclass
+class Stats:
+    """What a session has done.  Bytes are of the plan used last."""
+
+    compilations: int = 0
+    cache_hits: int = 0
+    launches: int = 0
+    runs: int = 0
+    arena_planned: int = 0
+    arena_allocated: int = 0
+
+
+class Session:
+    """Runs tensors of one graph; holds the values of its variables.
+
+    `threads`: at most so many work on a run (default: GRAPHC_THREADS, else all CPUs).  `seed`: chooses the
+    random numbers.  `cache_dir`: where compiled kernels are kept.  Safe to use from many threads: runs of
+    one session happen one after another.
+
+    >>> import graphc as gc
+    >>> x = gc.placeholder(gc.float32, [None], name="sx")
+    >>> with gc.Session() as sess:
+    ...     sess.run({"twice": x * 2, "sum": gc.sum(x)}, {x: [1, 2, 3]})
+    {'twice': array([2., 4., 6.], dtype=float32), 'sum': array(6., dtype=float32)}
+    """
+
+    def __init__(
+        self, graph: GraphScope | None = None, *, threads: int | None = None, seed: int = 0,
+        cache_dir: str | Path | None = None, options: Options | None = None,
+    ) -> None:
+        self.graph = graph or current()
+        chosen: dict[str, Any] = {"seed": seed}
+        if threads is not None:
+            if threads < 1:
+                raise SessionError(f"Session: threads is {threads}; expected at least 1", user_location())
+            chosen["threads"] = threads
+        if cache_dir is not None:
+            chosen["cache_dir"] = Path(cache_dir)
+        self.options = dataclasses.replace(options or Options(), **chosen)
+        self.stats = Stats()
+        self.values: dict[Value, Array] = {}
+        self.counter = np.array((seed & 0xFFFFFFFF) << 32, np.uint64)
+        self.lock = threading.RLock()
+        self.closed = False
+        self._runners: dict[Any, Runner] = {}
+        self._executables: dict[str, Any] = {}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forgets variables and plans; a later run is an error."""
+        with self.lock:
+            self.closed = True
+            self.values.clear()
+            self._runners.clear()
+            self._executables.clear()
+
+    def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
+        """The values of `fetches` (a tensor, its name, a group, or nested lists, tuples and dicts of them).
+
+        `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Raises `FeedError`,
+        `FetchError`, `SessionError`, or `GraphcError` for an index out of range; then no variable changes.
+        """
+        if feed_dict:
+            key = (_key(fetches), tuple(feed_dict))
+            runner = self._runners.get(key)
+            if runner is None:
+                runner = self._runner(key, fetches, tuple(feed_dict))
+            return runner(*feed_dict.values())
+        key = (_key(fetches), ())
+        runner = self._runners.get(key)
+        if runner is None:
+            runner = self._runner(key, fetches, ())
+        return runner()
+
+    def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
+        """A function of the arrays for `feed_list`, in order, that returns the fetches: `run` with all
+        look-ups done once."""
+        key = (_key(fetches), tuple(feed_list))
+        return self._runner(key, fetches, tuple(feed_list)).callable()
+
+    def value(self, variable: Variable | str) -> Array:
+        """A copy of a variable's value."""
+        with self.lock:
+            v = self.tensor(variable, FetchError, "value")
+            self.initialise([v])
+            return self.values[v].copy()
+
+    def load(self, variable: Variable | str, value: Any) -> None:
+        """Gives a variable a value.  Raises `FeedError` unless its shape and element type fit."""
+        with self.lock:
+            v = self.tensor(variable, FetchError, "load")
+            array = np.asarray(value)
+            if array.shape != v.shape or not np.can_cast(array.dtype, v.dtype.numpy, "same_kind"):
+                raise FeedError(f"load: {v.name!r} is {v.type}, the value {array.dtype}{list(array.shape)}",
+                                user_location())
+            self.initialise([v])
+            np.copyto(self.values[v], array)
+
+    # -- inside
+
+    def _runner(self, key: Any, fetches: Any, feeds: tuple[Any, ...]) -> Runner:
+        with self.lock:
+            if self.closed:
+                raise SessionError("Session.run: the session is closed; open a new one", user_location())
+            if key in self._runners:
+                return self._runners[key]
+            flat: list[Tensor] = []
+            pack = _flatten(fetches, flat, self)
+            fed = [self.tensor(f, FeedError, "feed") for f in feeds]
+            if len(set(fed)) != len(fed):
+                raise FeedError("feed_dict: one tensor is fed twice", user_location())
+            staged = stage(flat, fed)
+            self._check_feeds(staged, fed, fetches)
+            self.initialise([t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)])
+            runner = Runner(self, staged, self._executable(staged), fed, pack)
+            self._runners[key] = runner
+            return runner
+
+    def _executable(self, staged: Staged) -> Any:
+        text = print_graph(staged.graph)
+        if text not in self._executables:
+            built = Built()
+            self._executables[text] = compile_graph(staged.graph, self.options, built)
+            self.stats.compilations += built.compilations
+            self.stats.cache_hits += built.cache_hits
+        return self._executables[text]
+
+    def _check_feeds(self, staged: Staged, fed: Sequence[Tensor], fetches: Any) -> None:
+        fed_set, used = set(fed), set(staged.inputs)
+        for t in staged.inputs:
+            if isinstance(t.op, Placeholder) and t not in fed_set:
+                raise FeedError(f"feed_dict: placeholder {t.name!r} ({t.type}) is needed but not fed",
+                                user_location())
+        for t in fed:
+            if t not in used and not isinstance(t.op, Placeholder):
+                raise FeedError(f"feed_dict: {t!r} is fed but nothing fetched depends on it", user_location())
+
+    def initialise(self, variables: Sequence[Tensor]) -> None:
+        """Computes the initial values of variables that have none yet."""
+        for v in variables:
+            if v in self.values:
+                continue
+            assert isinstance(v, Variable) and v.initial_value is not None
+            staged = stage([v.initial_value])
+            self.initialise([t for t in staged.inputs if isinstance(t, Variable)])
+            arrays = [self.counter if isinstance(t.op, RunCounter) else self.values.get(t) for t in staged.inputs]
+            for t, a in zip(staged.inputs, arrays, strict=True):
+                if a is None:
+                    raise GraphError(f"the initial value of {v.name!r} depends on placeholder {t.name!r}", v.loc)
+            (value,) = interpret(staged.graph, *arrays)  # type: ignore[arg-type]
+            self.values[v] = np.array(value, order="C")
+
+    def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
+        """The tensor of this session's graph that is meant."""
+        if isinstance(x, str):
+            if x not in self.graph.by_name:
+                known = ", ".join(sorted(self.graph.by_name)) or "none"
+                raise error(f"{what}: no tensor is called {x!r}; named ones: {known}", user_location())
+            return self.graph.by_name[x]  # type: ignore[no-any-return]
+        if not isinstance(x, Tensor):
+            raise error(f"{what}: {x!r} is no tensor; expected a tensor, its name, or a nest of them",
+                        user_location())
+        if x.graph is not self.graph:
+            raise error(f"{what}: {x!r} belongs to another graph than the session's", user_location())
+        return x
+
+
+def _key(fetches: Any) -> Any:
+    """A hashable stand-in for a nest of fetches."""
+    if isinstance(fetches, list | tuple):
+        return (type(fetches), *[f if isinstance(f, Tensor) else _key(f) for f in fetches])
+    if isinstance(fetches, dict):
+        return (dict, *((k, _key(v)) for k, v in fetches.items()))
+    try:
+        hash(fetches)
+    except TypeError:
+        raise FetchError(f"fetch: {fetches!r} is no tensor", user_location()) from None
+    return fetches
+
+
+def _flatten(fetches: Any, flat: list[Tensor], session: Session) -> Callable[[list[Any]], Any]:
+    """Appends the tensors of a nest to `flat`; returns what puts their values in its shape."""
+    match fetches:
+        case list() | tuple():
+            parts = [_flatten(f, flat, session) for f in fetches]
+            if hasattr(fetches, "_fields"):
+                kind = type(fetches)
+                return lambda values: kind(*[p(values) for p in parts])
+            if isinstance(fetches, tuple):
+                return lambda values: tuple([p(values) for p in parts])
+            return lambda values: [p(values) for p in parts]
+        case dict():
+            named = {k: _flatten(f, flat, session) for k, f in fetches.items()}
+            return lambda values: {k: p(values) for k, p in named.items()}
+        case Group():
+            for t in fetches.tensors:
+                _flatten(t, flat, session)
+            return lambda values: None
+    position = len(flat)
+    flat.append(session.tensor(fetches, FetchError, "fetch"))
+    return lambda values: values[position]

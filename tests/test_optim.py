@@ -1,0 +1,147 @@
+"""Optimizers step by step against PyTorch's formulas, spelled in NumPy in f64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Machine
+
+import graphc as gc
+from graphc.errors import GradientError, GraphError
+
+START = np.array([1.0, -2.0, 0.5, 4.0])
+STEPS = 12
+
+
+@pytest.fixture(autouse=True)
+def fresh_graph() -> Any:
+    with gc.Graph().as_default() as graph:
+        yield graph
+
+
+def gradient(w: Any, t: int) -> Any:
+    """Of sum(t * w^2 / 2 + sin(w))."""
+    return t * w + np.cos(w)
+
+
+def sgd(lr: float, momentum: float, nesterov: bool, decay: float) -> Iterator[Any]:
+    w, buffer = START.copy(), None
+    for t in range(1, STEPS + 1):
+        g = gradient(w, t) + decay * w
+        if momentum:
+            buffer = g if buffer is None else momentum * buffer + g
+            g = g + momentum * buffer if nesterov else buffer
+        w = w - lr * g
+        yield w
+
+
+def adam(
+    lr: float, b1: float, b2: float, eps: float, decay: float, apart: bool
+) -> Iterator[Any]:
+    w = START.copy()
+    m, v = np.zeros(4), np.zeros(4)
+    for t in range(1, STEPS + 1):
+        g = gradient(w, t)
+        if apart:
+            w = w - lr * decay * w
+        else:
+            g = g + decay * w
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g * g
+        w = w - lr / (1 - b1**t) * m / (np.sqrt(v) / np.sqrt(1 - b2**t) + eps)
+        yield w
+
+
+CASES: list[tuple[Callable[[], Any], Callable[[], Iterator[Any]]]] = [
+    (lambda: gc.optim.SGD(0.01), lambda: sgd(0.01, 0, False, 0)),
+    (lambda: gc.optim.SGD(0.01, weight_decay=0.1), lambda: sgd(0.01, 0, False, 0.1)),
+    (lambda: gc.optim.SGD(0.01, momentum=0.9), lambda: sgd(0.01, 0.9, False, 0)),
+    (lambda: gc.optim.SGD(0.01, 0.9, 0.1, nesterov=True), lambda: sgd(0.01, 0.9, True, 0.1)),
+    (lambda: gc.optim.Adam(0.1), lambda: adam(0.1, 0.9, 0.999, 1e-8, 0, False)),
+    (lambda: gc.optim.Adam(0.1, (0.8, 0.99), 1e-3, 0.2),
+     lambda: adam(0.1, 0.8, 0.99, 1e-3, 0.2, False)),
+    (lambda: gc.optim.AdamW(0.1), lambda: adam(0.1, 0.9, 0.999, 1e-8, 0.01, True)),
+]
+
+
+@pytest.mark.parametrize(("make", "expected"), CASES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(gc.float64, 1e-12), (gc.float32, 2e-5)])
+def test_steps(make: Any, expected: Any, dtype: Any, tolerance: float) -> None:
+    w = gc.variable(START.astype(dtype.numpy), name="w")
+    t = gc.placeholder(dtype, ())
+    loss = gc.sum(t * w * w * 0.5 + gc.sin(w))
+    step = make().minimize(loss)
+    machine = Machine()
+    for number, value in enumerate(expected(), 1):
+        machine.run(step.tensors, {t: number})
+        np.testing.assert_allclose(machine.values[w], value, rtol=tolerance, atol=tolerance)
+
+
+def test_a_tensor_for_the_learning_rate() -> None:
+    lr = gc.placeholder(gc.float32, (), name="lr")
+    for make in (gc.optim.SGD, gc.optim.Adam, gc.optim.AdamW):
+        w = gc.variable(np.ones(2, np.float32))
+        step = make(lr).minimize(gc.sum(w * w), [w])
+        machine = Machine()
+        machine.run(step.tensors, {lr: 0.0})
+        np.testing.assert_array_equal(machine.values[w], [1, 1])
+        machine.run(step.tensors, {lr: 0.1})
+        assert (machine.values[w] < 1).all()
+
+
+def test_minimize_changes_what_the_loss_depends_on() -> None:
+    a, b = gc.variable(1.0, name="a"), gc.variable(1.0, name="b")
+    frozen = gc.variable(1.0, name="frozen", trainable=False)
+    step = gc.optim.SGD(0.5).minimize(a * a * frozen)
+    assert [t.args[0] for t in step.tensors] == [a]
+    with pytest.raises(GradientError, match="does not depend on %b"):
+        gc.optim.SGD(0.5).minimize(a * a, [b])
+    with pytest.raises(GraphError, match="SGD: the loss depends on no trainable variable"):
+        gc.optim.SGD(0.5).minimize(frozen * 2.0)
+
+
+def test_gradients_can_be_changed_on_their_way() -> None:
+    w = gc.variable(np.full(2, 10.0), name="w")
+    optimizer = gc.optim.SGD(1.0)
+    pairs = optimizer.compute_gradients(gc.sum(w * w))
+    step = optimizer.apply_gradients([(gc.clip(g, -1.0, 1.0), v) for g, v in pairs])
+    machine = Machine()
+    machine.run(step.tensors, {})
+    np.testing.assert_array_equal(machine.values[w], [9, 9])
+
+
+def test_state_variables_have_names_and_are_not_trained() -> None:
+    w = gc.variable(1.0, name="w")
+    gc.optim.Adam().minimize(w * w)
+    states = [v for v in w.graph.variables if v is not w]
+    assert sorted(v.name for v in states) == ["Adam/step", "Adam/w.mean", "Adam/w.square"]
+    assert not any(v.trainable for v in states)
+
+
+def test_an_optimizer_of_ones_own() -> None:
+    class Signs(gc.optim.Optimizer):
+        def update(self, var: Any, gradient: Any, shared: Any) -> Any:
+            return [var.assign_sub(self.rate(var.dtype) * gc.sign(gradient))]
+
+    w = gc.variable(np.array([3.0, -3.0]), name="w")
+    step = Signs(0.5).minimize(gc.sum(w * w))
+    machine = Machine()
+    machine.run(step.tensors, {})
+    np.testing.assert_array_equal(machine.values[w], [2.5, -2.5])
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: gc.optim.SGD(-1.0), "SGD: lr is -1.0"),
+    (lambda: gc.optim.SGD(float("nan")), "SGD: lr is nan"),
+    (lambda: gc.optim.SGD(0.1, nesterov=True), "nesterov needs a momentum"),
+    (lambda: gc.optim.Adam(betas=(1.0, 0.9)), "Adam: betas"),
+    (lambda: gc.optim.SGD(0.1).apply_gradients([]), "no variable has a gradient"),
+    (lambda: gc.optim.SGD(0.1).apply_gradients([(gc.ones(()), gc.ones(()))]), "is no variable"),
+])
+def test_wrong_arguments(call: Any, message: str) -> None:
+    with pytest.raises(GraphError, match=message) as caught:
+        call()
+    assert caught.value.location.file == __file__
