@@ -23,6 +23,7 @@ from graphc import (
     optim as optim,
     random as random,
 )
+from graphc.customize import function as function, op as op
 from graphc.differentiate import (
     custom_gradient as custom_gradient,
     explain_gradient as explain_gradient,

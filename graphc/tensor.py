@@ -65,7 +65,7 @@ class Tensor(Value):
             operands = sugar(op, args) if isinstance(op, Pointwise) else tuple(map(as_tensor, args))
         except GraphcError as error:
             raise type(error)(error.message, error.location or loc) from None
-        return build(op, operands, loc=loc)
+        return build(op, operands, loc=loc, graph=self.graph)
 
     def __matmul__(self, other: Any) -> Tensor:
         return matmul(self, other)
@@ -130,13 +130,16 @@ class Tensor(Value):
         return self.shape[0]
 
 
-def build(op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None = None) -> Tensor:
-    """A tensor of the graph its operands belong to (of the current graph, without operands)."""
+def build(
+    op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None = None,
+    graph: GraphScope | None = None,
+) -> Tensor:
+    """A tensor of the graph its operands belong to; without operands, of `graph` or the current one."""
     loc = loc or user_location()
     graphs = {a.graph for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)}
     if len(graphs) > 1:
         raise GraphError(f"{op.name}: operands belong to two different graphs", loc)
-    graph = graphs.pop() if graphs else current()
+    graph = graphs.pop() if graphs else graph or current()
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
     return Tensor(op, args, typecheck(op, args, loc), name, loc, graph)

@@ -16,7 +16,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 from graphc.ir.ops.state import Assign, Placeholder, RunCounter, Variable
 from graphc.ir.types import DType, TensorType, f32, f64
-from graphc.tensor import Tensor
+from graphc.tensor import Tensor, as_tensor, placeholder
 
 NO_SAMPLES = {
     "constant": "its value is data, tested with the text round trip",
@@ -176,6 +176,32 @@ class Machine:
         if v not in self.values:
             self.values[v] = run(v.initial_value)
         return self.values[v]
+
+
+# ---- comparison with NumPy ----
+
+
+def compare(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    expected = np.asarray(expected)
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype, f"{actual.dtype}, NumPy has {expected.dtype}"
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def fed(function: Callable[..., Any], *arrays: Any) -> Any:
+    """The function of fed placeholders, all of whose sizes are symbolic."""
+    xs = [placeholder(a.dtype, [None] * a.ndim) for a in arrays]
+    return run(function(*xs), dict(zip(xs, arrays, strict=True)))
+
+
+def both(function: Callable[..., Any], expected: Any, *arrays: Any) -> None:
+    """The function of constants, and of symbolic placeholders."""
+    compare(run(function(*map(constant, arrays))), expected)
+    compare(fed(function, *arrays), expected)
+
+
+def constant(a: Any) -> Any:
+    return as_tensor(np.asarray(a))
 
 
 # ---- derivatives ----

@@ -19,6 +19,8 @@ RNG = np.random.default_rng(1)
 
 @pytest.fixture(autouse=True)
 def fresh_graph() -> Any:
+    global RNG  # each test draws the same, whatever ran before it
+    RNG = np.random.default_rng(1)
     with gc.Graph().as_default() as graph:
         yield graph
 
@@ -252,6 +254,7 @@ def test_names_of_gradients() -> None:
 
 
 def test_disconnected() -> None:
+    """semantics 6.6"""
     x, y = (gc.placeholder(gc.float64, (), name=n) for n in "xy")
     with pytest.raises(GradientError, match=r"%mul.* does not depend on %y"):
         gc.gradients(x * 2.0, [y])
@@ -263,6 +266,25 @@ def test_a_cut_path_names_the_op_and_the_line() -> None:
     cut = gc.floor(x)
     with pytest.raises(GradientError, match=r"floor : f64.2. has no derivative .*test_autodiff"):
         gc.gradients(gc.sum(cut), [x])
+
+
+@pytest.mark.parametrize("function", [
+    gc.floor, gc.ceil, gc.round, gc.trunc, gc.sign, lambda x: x // 2.0,
+    lambda x: gc.where(x > 0.0, 1.0, 2.0), lambda x: gc.astype(gc.argmax(x), gc.float64),
+    lambda x: gc.astype(gc.astype(x, gc.int64), gc.float64),
+])
+def test_steps_have_no_derivative(function: Any) -> None:
+    """semantics 6.3"""
+    x = gc.placeholder(gc.float64, (2,), name="x")
+    assert gc.gradients(gc.sum(function(x)), [x], allow_unused=True) == [None]
+    assert "every path is cut" in gc.explain_gradient(gc.sum(function(x)), x)
+
+
+def test_derivative_of_the_remainder() -> None:
+    """semantics 6.3"""
+    x, y = (gc.placeholder(gc.float64, ()) for _ in range(2))
+    dx, dy = gc.gradients(x % y, [x, y])
+    assert [run(d, {x: -7.5, y: 2.0}) for d in (dx, dy)] == [1.0, 4.0]
 
 
 def test_explain_gradient() -> None:

@@ -20,6 +20,8 @@ LABELS = np.array([0, 6, 3, 3, 1])
 
 @pytest.fixture(autouse=True)
 def fresh_graph() -> Any:
+    global RNG  # each test draws the same, whatever ran before it
+    RNG = np.random.default_rng(2)
     with gc.Graph().as_default() as graph:
         yield graph
 

@@ -80,6 +80,27 @@ def test_steps(make: Any, expected: Any, dtype: Any, tolerance: float) -> None:
         np.testing.assert_allclose(machine.values[w], value, rtol=tolerance, atol=tolerance)
 
 
+def test_reads_of_a_run_see_the_values_at_its_start() -> None:
+    """semantics 10.1"""
+    w = gc.variable(1.0, name="w")
+    new = w.assign(w + 1.0)
+    machine = Machine()
+    for start in (1.0, 2.0, 3.0):
+        assert machine.run([new, w * 10.0, new * 10.0], {}) == [
+            start + 1, start * 10, (start + 1) * 10]
+
+
+def test_a_run_that_fails_changes_nothing() -> None:
+    """semantics 10.1"""
+    w = gc.variable(np.zeros(3, np.float32), name="w")
+    i = gc.placeholder(gc.int64, ())
+    machine = Machine()
+    fetches = [w.assign_add(1.0), gc.take(w, i, axis=0)]
+    with pytest.raises(GraphError, match="index 3 is out of range"):
+        machine.run(fetches, {i: 3})
+    assert machine.run([w], {})[0].tolist() == [0, 0, 0]
+
+
 def test_a_tensor_for_the_learning_rate() -> None:
     lr = gc.placeholder(gc.float32, (), name="lr")
     for make in (gc.optim.SGD, gc.optim.Adam, gc.optim.AdamW):

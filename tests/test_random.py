@@ -20,7 +20,7 @@ def fresh_graph() -> Any:
 
 
 def test_known_answers_of_philox() -> None:
-    """Random123's kat_vectors, philox4x32 10: the first word."""
+    """semantics 11.1; Random123's kat_vectors, philox4x32 10: the first word."""
     assert philox(0, 0, np.zeros(1, np.uint64))[0] == 0x6627E8D5
     ones = (1 << 64) - 1
     assert philox(ones, ones, np.array([ones], np.uint64))[0] == 0x408F276D
@@ -28,6 +28,7 @@ def test_known_answers_of_philox() -> None:
 
 @pytest.mark.parametrize("dtype", [gc.float16, gc.bfloat16, gc.float32, gc.float64])
 def test_uniform(dtype: Any) -> None:
+    """semantics 11.3"""
     x = run(gc.random.uniform((100, 200), dtype=dtype))
     assert x.dtype == dtype.numpy
     wide = x.astype(np.float64)
@@ -71,6 +72,7 @@ def test_bernoulli_integers_permutation() -> None:
 
 
 def test_every_run_draws_anew_and_the_same_again() -> None:
+    """semantics 11.2"""
     x = gc.random.uniform((8,), name="x")
     first, second = (Machine() for _ in range(2))
     draws = [first.run([x], {})[0] for _ in range(3)]

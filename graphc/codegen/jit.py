@@ -17,9 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-import llvmlite.binding as llvm
-
 from graphc.errors import CodegenError
 
 HERE = Path(__file__).parent
@@ -27,12 +24,20 @@ MAGIC = b"graphc-object-1\n"
 
 
 @functools.cache
+def binding() -> Any:
+    """llvmlite's binding, imported when first needed: it takes longer than `import numpy`."""
+    import llvmlite.binding
+
+    return llvmlite.binding
+
+
+@functools.cache
 def target_machine() -> Any:
     """The host, with 512-bit vectors where it has them."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=host_features(), opt=3, reloc="pic", codemodel="small",
+    binding().initialize_native_target()
+    binding().initialize_native_asmprinter()
+    return binding().Target.from_default_triple().create_target_machine(
+        cpu=binding().get_host_cpu_name(), features=host_features(), opt=3, reloc="pic", codemodel="small",
         jit=True,
     )
 
@@ -40,14 +45,14 @@ def target_machine() -> Any:
 @functools.cache
 def host_features() -> str:
     """The host's features; wide vectors are preferred (measured: docs/decisions.md)."""
-    return str(llvm.get_host_cpu_features().flatten()) + ",-prefer-256-bit"
+    return str(binding().get_host_cpu_features().flatten()) + ",-prefer-256-bit"
 
 
 @functools.cache
 def fingerprint() -> bytes:
     """A hash of all that decides what machine code a source becomes, except the source."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (llvmlite.__version__, str(llvm.llvm_version_info), llvm.get_host_cpu_name(), host_features()):
+    for part in (str(binding().llvm_version_info), binding().get_host_cpu_name(), host_features()):
         digest.update(part.encode())
     for path in sorted(HERE.glob("*.py")):
         digest.update(path.read_bytes())
@@ -63,13 +68,13 @@ def symbol_of(text: str) -> str:
 def optimise(text: str) -> Any:
     """LLVM IR, parsed, verified and optimised for the host."""
     tm = target_machine()
-    module = llvm.parse_assembly(text)
+    module = binding().parse_assembly(text)
     module.triple = tm.triple
     module.data_layout = str(tm.target_data)
     module.verify()
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning = binding().create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_interleaving = True
-    builder = llvm.create_pass_builder(tm, tuning)
+    builder = binding().create_pass_builder(tm, tuning)
     builder.getModulePassManager().run(module, builder)
     return module
 
@@ -81,7 +86,7 @@ def compile_kernel(text: str, symbol: str) -> bytes:
     module = optimise(llvm_ir(text, symbol))
     for function in module.functions:
         outside = function.is_declaration and not function.name.startswith("llvm.")
-        if outside and not llvm.address_of_symbol(function.name):  # loading it would end the process
+        if outside and not binding().address_of_symbol(function.name):  # loading it would end the process
             raise CodegenError(f"kernel calls {function.name}, which does not exist:\n{text}")
     return bytes(target_machine().emit_object(module))
 
@@ -135,8 +140,8 @@ class Loader:
             if symbol not in self.addresses:
                 if self.engine is None:
                     tm = target_machine()
-                    self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), tm)
-                self.engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+                    self.engine = binding().create_mcjit_compiler(binding().parse_assembly(""), tm)
+                self.engine.add_object_file(binding().ObjectFileRef.from_data(data))
                 self.engine.finalize_object()
                 address = self.engine.get_function_address(symbol)
                 if not address:

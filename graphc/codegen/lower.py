@@ -7,11 +7,11 @@ nothing, and what two values share is computed once.
 
 from __future__ import annotations
 
+import functools
 import keyword
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.codegen import mathlib
 from graphc.codegen.loops import (
     Accumulate, Apply, Const, For, Guard, IndexValue, Let, Load, Ref,
 )
@@ -19,19 +19,26 @@ from graphc.codegen.scalar import Scalar, index_scalar
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Shape, Size, symbol
 from graphc.ir.graph import Value
-from graphc.ir.op import Gather, Generator, Number, Pointwise, Reduction, View
+from graphc.ir.op import OPS, Gather, Generator, Number, Pointwise, Reduction, View
 from graphc.ir.ops.shape import Full, SizeOf
-from graphc.ir.types import DType, f32, i64
+from graphc.ir.types import ALL, DType, f32, i64
 
 Index = tuple[Size, ...]
 NARROW = ("f16", "bf16")
-RESERVED = (  # names that kernel source uses itself
-    *keyword.kwlist, *mathlib.FUNCTIONS, "kernel", "args", "lo", "hi", "c", "r", "k", "range", "max", "min",
-    "where", "maximum", "minimum", "absolute", "sign", "sqrt", "floor", "ceil", "rint", "trunc", "power",
-    "floor_divide", "remainder", "inf", "nan", "status", "logical_not", "left_shift", "right_shift",
-    *(f"i{n}" for n in range(64)), *(f"j{n}" for n in range(64)), *(f"u{n}" for n in (8, 16, 32, 64)),
-    "f16", "f32", "f64", "bool", "random_bits", "check_index", "total",
+FIXED_NAMES = (
+    *keyword.kwlist, "kernel", "args", "lo", "hi", "c", "r", "k", "range", "max", "min", "inf", "nan",
+    "status", "total", "where", "fold_add", "fold_multiply", "greater_or_nan", "less_or_nan", "random_bits",
+    *(f"{letter}{n}" for letter in "ij" for n in range(64)),
+    *(t.name for t in ALL), *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
 )
+
+
+@functools.cache
+def reserved() -> dict[str, int]:
+    """Names that kernel source uses itself, counted as taken."""
+    spelled = (str(getattr(cls, "spelling", "")) for cls in OPS.values())
+    functions = (text.partition("(")[0] for text in spelled if text[:1].isalpha())
+    return dict.fromkeys((*FIXED_NAMES, *functions), 1)
 
 
 def variable(name: str) -> Dim:
@@ -65,7 +72,7 @@ class Emitter:
         self.pinned: set[Value] = set()
         self.reload: dict[Value, tuple[Value, Size]] = {}
         self.guarded = 0
-        self._names: dict[str, int] = dict.fromkeys(RESERVED, 1)
+        self._names: dict[str, int] = dict(reserved())
 
     # -- blocks and names
 

@@ -39,7 +39,7 @@ def verify(graph: Graph, after: str) -> Graph:
 def _verify_value(v: Value, after: str) -> None:
     if isinstance(v.op, Placeholder | Variable | RunCounter):
         raise _broken(after, f"{v!r} is used but is no input of the graph")
-    if OPS.get(v.op.name) is not type(v.op):
+    if v.op.name not in OPS:
         raise _broken(after, f"{v!r}: op is not registered")
     try:
         wanted = typecheck(v.op, v.args, v.loc)

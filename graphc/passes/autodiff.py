@@ -44,9 +44,14 @@ def depends_on(order: Sequence[Value], xs: Sequence[Value]) -> set[Value]:
     for v in order:
         if v in active:
             continue
-        if (v.op.differentiable or isinstance(v.op, Assign)) and any(a in active for a in v.args):
+        if _passes(v) and any(a in active for a in v.args):
             active.add(v)
     return active
+
+
+def _passes(v: Value) -> bool:
+    """Whether a gradient can flow through a value: integers carry none."""
+    return (v.op.differentiable or isinstance(v.op, Assign)) and v.type.dtype.is_float
 
 
 def _accumulate(cotangents: dict[Value, Value], target: Value, ct: Value) -> None:
@@ -91,7 +96,7 @@ def explain_gradient(y: Value, x: Value) -> str:
     cuts = []
     for v in order:
         if v is not x and any(a in reached for a in v.args):
-            if v.op.differentiable or isinstance(v.op, Assign):
+            if _passes(v):
                 reached.add(v)
             else:
                 cuts.append(v)
