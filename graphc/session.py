@@ -145,11 +145,12 @@ class Session:
             if key in self._runners:
                 return self._runners[key]
             flat: list[Tensor] = []
-            pack = _flatten(fetches, flat, self)
+            effects: list[Tensor] = []
+            pack = _flatten(fetches, flat, effects, self)
             fed = [self.tensor(f, FeedError, "feed") for f in feeds]
             if len(set(fed)) != len(fed):
                 raise FeedError("feed_dict: one tensor is fed twice", user_location())
-            staged = stage(flat, fed)
+            staged = stage(flat, fed, effects)
             self._check_feeds(staged, fed, fetches)
             self.initialise([t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)])
             runner = Runner(self, staged, self._executable(staged), fed, pack)
@@ -218,11 +219,14 @@ def _key(fetches: Any) -> Any:
     return fetches
 
 
-def _flatten(fetches: Any, flat: list[Tensor], session: Session) -> Callable[[list[Any]], Any]:
-    """Appends the tensors of a nest to `flat`; returns what puts their values in its shape."""
+def _flatten(
+    fetches: Any, flat: list[Tensor], effects: list[Tensor], session: Session
+) -> Callable[[list[Any]], Any]:
+    """Appends the tensors of a nest to `flat`, those of groups to `effects`; returns what puts the values of
+    `flat` in the nest's shape."""
     match fetches:
         case list() | tuple():
-            parts = [_flatten(f, flat, session) for f in fetches]
+            parts = [_flatten(f, flat, effects, session) for f in fetches]
             if hasattr(fetches, "_fields"):
                 kind = type(fetches)
                 return lambda values: kind(*[p(values) for p in parts])
@@ -230,11 +234,10 @@ def _flatten(fetches: Any, flat: list[Tensor], session: Session) -> Callable[[li
                 return lambda values: tuple([p(values) for p in parts])
             return lambda values: [p(values) for p in parts]
         case dict():
-            named = {k: _flatten(f, flat, session) for k, f in fetches.items()}
+            named = {k: _flatten(f, flat, effects, session) for k, f in fetches.items()}
             return lambda values: {k: p(values) for k, p in named.items()}
         case Group():
-            for t in fetches.tensors:
-                _flatten(t, flat, session)
+            effects += [session.tensor(t, FetchError, "fetch") for t in fetches.tensors]
             return lambda values: None
     position = len(flat)
     flat.append(session.tensor(fetches, FetchError, "fetch"))

@@ -43,8 +43,12 @@ def reachable(roots: Iterable[Tensor], fed: Iterable[Tensor]) -> list[Tensor]:
     return order
 
 
-def stage(fetches: Sequence[Tensor], fed: Sequence[Tensor] = (), name: str = "main") -> Staged:
-    """The graph that computes `fetches`, with the tensors `fed` as inputs.
+def stage(
+    fetches: Sequence[Tensor], fed: Sequence[Tensor] = (), effects: Sequence[Tensor] = (),
+    name: str = "main",
+) -> Staged:
+    """The graph that computes `fetches` and makes the assignments that `fetches` and `effects` need, with the
+    tensors `fed` as inputs.
 
     Raises `GraphError` for two assignments of one variable that are both needed.
     """
@@ -52,7 +56,7 @@ def stage(fetches: Sequence[Tensor], fed: Sequence[Tensor] = (), name: str = "ma
     inputs: list[tuple[Tensor, Value]] = []
     updates: dict[Value, tuple[Value, Location | None]] = {}
     fed_set = set(fed)
-    for v in reachable(fetches, fed):
+    for v in reachable([*fetches, *effects], fed):
         if v in fed_set or isinstance(v.op, Placeholder | Variable | RunCounter):
             done[v] = _input(v, v in fed_set)
             inputs.append((v, done[v]))

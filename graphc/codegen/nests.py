@@ -7,7 +7,7 @@ other extents share one compiled kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,8 +65,21 @@ def walk(node: Any) -> Iterator[Any]:
             yield from walk(other)
 
 
+def drop_units(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
+    """Loops of one step are their bodies."""
+    units = {f"{v}.": 0 for v, n in variables if n == 1}
+    kept = [(v, n) for v, n in variables if n != 1]
+    if not units:
+        return list(body), kept
+    result = list(body)
+    for unit in units:
+        result = [s for old in result for s in _merge(old, unit[:-1], "", 1, {unit: 0})]
+    return result, kept
+
+
 def collapse(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
     """Merges neighbours among `variables` (outermost first) where every access allows it."""
+    body, variables = drop_units(body, variables)
     offsets, fixed = _uses(body, {f"{v}." for v, _ in variables})
     result, kept = list(body), list(variables)
     position = len(kept) - 2
@@ -107,7 +120,7 @@ def _dense(offset: Size, a: str, b: str, inner: Size) -> bool:
     return outer_step == dim.coefficient(offset, f"{b}.") * inner
 
 
-def _merge(node: Any, a: str, b: str, total: Size, removed: dict[str, Size]) -> list[Any]:
+def _merge(node: Any, a: str, b: str, total: Size, removed: Mapping[str, Size]) -> list[Any]:
     """The statement without loop a, loop b running over both."""
     if not isinstance(node, For):
         return [map_sizes(node, lambda s: dim.substitute(s, removed))]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import Field, dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
@@ -111,7 +111,7 @@ class Op:
 
     @classmethod
     def fields(cls) -> tuple[Field[Any], ...]:
-        return tuple(getattr(cls, "__dataclass_fields__", {}).values())
+        return fields(cls) if is_dataclass(cls) else ()  # leaves out class variables
 
 
 def check_requirements(op: Op, types: Sequence[TensorType]) -> None:

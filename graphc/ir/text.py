@@ -57,6 +57,9 @@ def unique_names(values: Iterable[Value]) -> dict[Value, str]:
         if isinstance(v.op, Full) and not v.name:
             del used[name]  # written in place nearly always: keeps the other names short
             name = f"c{len(names)}"
+            while name in used:
+                name += "_"
+            used[name] = 0
         names[v] = "%" + name
     return names
 
@@ -123,13 +126,21 @@ def print_graph(graph: Graph) -> str:
     nodes = graph.nodes()
     needed = {a for v in nodes for a in v.args if not in_place(a, v.op)} | set(graph.results)
     lines = [v for v in nodes if not isinstance(v.op, Full) or v in needed]
+    head = f"graph @{graph.name}({show_inputs(graph, names)}) {{"
+    return "\n".join([head, *print_lines(lines, names), show_return(graph, names), "}", ""])
+
+
+def show_inputs(graph: Graph, names: dict[Value, str]) -> str:
+    """The inputs with their types."""
     kinds = {Variable: "var ", RunCounter: "counter "}
-    inputs = ", ".join(f"{kinds.get(type(v.op), '')}{names[v]}: {v.type}" for v in graph.inputs)
+    return ", ".join(f"{kinds.get(type(v.op), '')}{names[v]}: {v.type}" for v in graph.inputs)
+
+
+def show_return(graph: Graph, names: dict[Value, str]) -> str:
+    """The line that says what is computed."""
     results = [names[v] for v in graph.outputs]
     results += [f"{names[old]} <- {names[new]}" for old, new in graph.updates]
-    head = f"graph @{graph.name}({inputs}) {{"
-    tail = f"  return {', '.join(results)}".rstrip()
-    return "\n".join([head, *print_lines(lines, names), tail, "}", ""])
+    return f"  return {', '.join(results)}".rstrip()
 
 
 def parse_type(text: str) -> TensorType:
@@ -181,31 +192,47 @@ def _parse_data(text: str, like: TensorType) -> Data:
     return Data(np.frombuffer(raw, dtype).reshape(shape))
 
 
+FAULTS = (ValueError, KeyError, IndexError, TypeError, SyntaxError, ArithmeticError, RecursionError,
+          MemoryError, GraphcError)
+
+
+def fault(error: BaseException, number: int, source: str) -> ParseError:
+    """What went wrong in a line, as the error that users see."""
+    if isinstance(error, ParseError):
+        return error
+    reason = error.message if isinstance(error, GraphcError) else str(error)
+    shown = source if len(source) <= 200 else source[:200] + "..."
+    return ParseError(reason or f"cannot read this ({type(error).__name__})", number, shown)
+
+
 def parse_graph(text: str) -> Graph:
     """The graph that `print_graph` printed.  Raises `ParseError` with the line."""
-    lines = [(i + 1, s.split("//")[0].strip() if '"' not in s else s.strip())
-             for i, s in enumerate(text.splitlines())]
-    lines = [(i, s) for i, s in lines if s]
+    lines = code_lines(text)
     number, source = lines[0] if lines else (1, "")
     try:
         head = HEADER.fullmatch(source)
         if head is None:
             raise ValueError("expected `graph @name(%input: type, ...) {`")
-        env = _parse_inputs(head[2])
+        env = parse_inputs(head[2])
         inputs = tuple(env.values())
         for number, source in lines[1:]:
             if source.startswith("return"):
-                return _parse_return(head[1], inputs, env, source)
-            _parse_line(source, env)
+                return parse_return(head[1], inputs, env, source)
+            parse_line(source, env)
         raise ValueError("the graph has no `return`")
-    except ParseError:
-        raise
-    except (ValueError, KeyError, TypeError, SyntaxError, OverflowError, GraphcError) as error:
-        reason = error.message if isinstance(error, GraphcError) else str(error)
-        raise ParseError(reason, number, source) from None
+    except FAULTS as error:
+        raise fault(error, number, source) from None
 
 
-def _parse_inputs(text: str) -> dict[str, Value]:
+def code_lines(text: str) -> list[tuple[int, str]]:
+    """(number, text) of each line that is more than a comment."""
+    lines = [(i + 1, s.split("//")[0].strip() if '"' not in s else s.strip())
+             for i, s in enumerate(text.splitlines())]
+    return [(i, s) for i, s in lines if s]
+
+
+def parse_inputs(text: str) -> dict[str, Value]:
+    """The declared inputs, by name."""
     env: dict[str, Value] = {}
     position = 0
     for match in INPUT.finditer(text):
@@ -223,13 +250,20 @@ def _parse_inputs(text: str) -> dict[str, Value]:
     return env
 
 
-def _parse_line(source: str, env: dict[str, Value]) -> None:
+def parse_line(source: str, env: dict[str, Value]) -> None:
+    """Adds the value that a line defines."""
+    name, value = parse_value_line(source, env)
+    if name in env:
+        raise ValueError(f"{name} is defined twice")
+    env[name] = value
+
+
+def parse_value_line(source: str, env: dict[str, Value]) -> tuple[str, Value]:
+    """(name, value) of a line."""
     match = LINE.fullmatch(source)
     if match is None:
         raise ValueError("expected `%name = op operand, ... {field=value} : type`")
     name, opname, operands, fields, declared = match.groups()
-    if name in env:
-        raise ValueError(f"{name} is defined twice")
     if opname not in OPS:
         raise ValueError(f"{opname!r} is not an op; `graphc ops` lists them")
     type = parse_type(declared)
@@ -238,7 +272,7 @@ def _parse_line(source: str, env: dict[str, Value]) -> None:
     value = make(op, args, "" if name[1:] == opname else name[1:])
     if value.type != type:
         raise ValueError(f"{name} is declared {type} but {opname} gives {value.type}")
-    env[name] = value
+    return name, value
 
 
 def _parse_op(cls: type[Op], text: str, type: TensorType) -> Op:
@@ -273,9 +307,10 @@ def _parse_operand(text: str, env: dict[str, Value], op: Op, type: TensorType) -
     return full(number, TensorType(dtype, type.shape))
 
 
-def _parse_return(
+def parse_return(
     name: str, inputs: tuple[Value, ...], env: dict[str, Value], source: str
 ) -> Graph:
+    """The graph that a `return` line ends."""
     outputs: list[Value] = []
     updates: list[tuple[Value, Value]] = []
     for part in split(source.removeprefix("return")):

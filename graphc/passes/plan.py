@@ -83,7 +83,7 @@ class Planner:
         for u in kernel.reads:
             if self._in_place(kernel, u, v, number, last):
                 self.slot_of[v] = self.slot_of[u]
-                last[u] = -1
+                last[u] = len(self.program.kernels) + 1  # the place is v's now, not u's to give back
                 return Buffer(Place.ARENA, v.type.nbytes)
         self.slot_of[v] = self._slot(nbytes)
         return Buffer(Place.ARENA, v.type.nbytes)

@@ -11,15 +11,26 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from graphc.codegen.jit import binding
+from graphc.config import environment
+
+SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
+
 
 @functools.cache
 def library() -> Any:
-    """The loaded library."""
-    import scipy_openblas32
+    """The loaded library.
 
-    folder = Path(scipy_openblas32.get_lib_dir())
-    name = scipy_openblas32.get_library(fullname=True)
-    loaded = ctypes.CDLL(str(folder / name))
+    OpenBLAS takes CPUs that it does not know (Zen 5) for Haswell, which halves its speed where there is
+    AVX-512 (measured: docs/decisions.md); so it is told.
+    """
+    features = binding().get_host_cpu_features()
+    known = {"OPENBLAS_CORETYPE": "SkylakeX"} if all(features.get(f) for f in SKYLAKEX) else {}
+    with environment(known):
+        import scipy_openblas32  # loads the library
+
+        folder = Path(scipy_openblas32.get_lib_dir())
+        loaded = ctypes.CDLL(str(folder / scipy_openblas32.get_library(fullname=True)))
     loaded.scipy_openblas_set_num_threads(1)
     return loaded
 
