@@ -22,6 +22,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.program import Program
+from graphc.passes.check import Checker
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
 from graphc.runtime.executable import Executable
@@ -43,6 +44,8 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
     """All that needs no machine code."""
     trace = trace or Trace()
     unified = unify_sizes(graph)
+    if options.check == "passes" and trace.watch is None:
+        trace.watch = Checker(unified.graph).watch
     optimised = optimise(unified.graph, options, trace)
     program = schedule(optimised)
     sources = tuple(source_of(k) for k in program.kernels)
@@ -52,6 +55,8 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
 def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     """The executable of a graph; `built` counts compilations and cache hits."""
     made = lower(graph, options)
+    if options.observe:
+        options.observe(made)
     addresses = build([s.text for s in made.sources], options, built)
     symbols = sorted({s for v in made.program.graph.inputs for size in v.type.shape for s in dim.symbols(size)})
     variables = tuple(

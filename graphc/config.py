@@ -57,14 +57,46 @@ def data_dir() -> Path | None:
     return Path(given) if given else None
 
 
+_given: dict[str, Any] = {}
+
+
+@contextlib.contextmanager
+def defaults(**given: Any) -> Iterator[None]:
+    """Within the block, in every thread, `Options()` has these values where its caller gives none.
+
+    It is how the command line reaches the sessions of a model file.
+
+    >>> with defaults(threads=3):
+    ...     Options().threads, Options(threads=1).threads
+    (3, 1)
+    """
+    before = dict(_given)
+    _given.update(given)
+    try:
+        yield
+    finally:
+        _given.clear()
+        _given.update(before)
+
+
+def _option(name: str, otherwise: Callable[[], Any]) -> Any:
+    return field(default_factory=lambda: _given[name] if name in _given else otherwise())
+
+
 @dataclass(frozen=True)
 class Options:
-    """How a session compiles and runs.  `disable` names passes to leave out (for tests and bisection)."""
+    """How a session compiles and runs.
 
-    threads: int = field(default_factory=_threads)
-    cache_dir: Path = field(default_factory=_cache_dir)
-    seed: int = 0
-    check: str = field(default_factory=lambda: os.environ.get("GRAPHC_CHECK", ""))
-    disable: frozenset[str] = frozenset()
-    fast_math: bool = False
-    progress: bool = True
+    `disable` names passes to leave out (for tests and bisection).  `observe` is shown every compilation (a
+    `graphc.compile.Compiled`).  `profile` collects (kernel, seconds) of every launch; runs are then serial.
+    """
+
+    threads: int = _option("threads", _threads)
+    cache_dir: Path = _option("cache_dir", _cache_dir)
+    seed: int = _option("seed", lambda: 0)
+    check: str = _option("check", lambda: os.environ.get("GRAPHC_CHECK", ""))
+    disable: frozenset[str] = _option("disable", frozenset)
+    fast_math: bool = _option("fast_math", lambda: False)
+    progress: bool = _option("progress", lambda: True)
+    observe: Callable[[Any], None] | None = _option("observe", lambda: None)
+    profile: Callable[[Any, float], None] | None = _option("profile", lambda: None)

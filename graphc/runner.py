@@ -20,6 +20,7 @@ from graphc.ir.ops.index import CheckIndex
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.runtime.driver import Word, driver
 from graphc.runtime.executable import Bound, Executable
+from graphc.runtime.profile import run_each
 from graphc.runtime.threads import LONG_WORK, SHARED_WORK, execute
 from graphc.stage import Staged
 from graphc.tensor import Tensor
@@ -191,6 +192,10 @@ class _Ready:
         self.fresh = first
         self.small = bound.work < min(SHARED_WORK, LONG_WORK) or (
             session.options.threads == 1 and bound.work < LONG_WORK)
+        self.launch: Callable[[int], int] = runner.run
+        if session.options.profile:
+            self.small, show = True, session.options.profile
+            self.launch = lambda address: run_each(bound, show)
         self.pools: list[list[Array]] = [[] for _ in self.outputs]
         self.simple = [r.external - first if r.external is not None and not r.is_input else -1
                        for r in bound.results]
@@ -219,7 +224,7 @@ class _Ready:
             session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
         early = None if self.direct else self._inputs_before(arrays)
         if self.small:
-            stopped = self.runner.run(bound.address)
+            stopped = self.launch(bound.address)
         else:
             stopped = 0
             execute(bound, self.session.options.threads)

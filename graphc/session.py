@@ -60,11 +60,11 @@ class Session:
     """
 
     def __init__(
-        self, graph: GraphScope | None = None, *, threads: int | None = None, seed: int = 0,
+        self, graph: GraphScope | None = None, *, threads: int | None = None, seed: int | None = None,
         cache_dir: str | Path | None = None, options: Options | None = None,
     ) -> None:
         self.graph = graph or current()
-        chosen: dict[str, Any] = {"seed": seed}
+        chosen: dict[str, Any] = {} if seed is None else {"seed": seed}
         if threads is not None:
             if threads < 1:
                 raise SessionError(f"Session: threads is {threads}; expected at least 1", user_location())
@@ -74,7 +74,7 @@ class Session:
         self.options = dataclasses.replace(options or Options(), **chosen)
         self.stats = Stats()
         self.values: dict[Value, Array] = {}
-        self.counter = np.array((seed & 0xFFFFFFFF) << 32, np.uint64)
+        self.counter = np.array((self.options.seed & 0xFFFFFFFF) << 32, np.uint64)
         self.lock = threading.RLock()
         self.closed = False
         self._runners: dict[Any, Runner] = {}

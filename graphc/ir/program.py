@@ -8,10 +8,13 @@ in the arena, at offsets that are formulas of the sizes.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
+from graphc.ir.op import Gather, Pointwise, Scatter
+from graphc.ir.ops.shape import Reshape
 
 
 class Kind(enum.Enum):
@@ -66,3 +69,29 @@ class Program:
     buffers: dict[Value, Buffer] = field(default_factory=dict)
     arena: Size = 0
     naive: Size = 0  # arena bytes without reuse
+
+
+def storage(v: Value) -> Value:
+    """The value in whose buffer v lies: reshapes share their operand's."""
+    while isinstance(v.op, Reshape):
+        v = v.args[0]
+    return v
+
+
+def reached(body: Iterable[Value], reads: Iterable[Value]) -> list[Value]:
+    """The members of a kernel and the index lambdas between them and what it reads."""
+    seen = set(reads)
+    order = []
+    stack = list(body)
+    while stack:
+        v = stack.pop()
+        if v not in seen:
+            seen.add(v)
+            order.append(v)
+            stack.extend(v.args)
+    return order
+
+
+def can_fail(v: Value) -> bool:
+    """Whether computing v may end the run with an error."""
+    return isinstance(v.op, Gather | Scatter) or (isinstance(v.op, Pointwise) and v.op.can_fail)

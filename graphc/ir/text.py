@@ -8,7 +8,7 @@
     }
 
 A literal carries its dtype and takes the line's shape.  Fields that the type gives (`shape`, `dtype`)
-and fields at their default are not printed.  `//` starts a comment.
+and fields at their default are not printed.  ` // ` starts a comment (`n//2` is a size).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from graphc.errors import GraphcError, ParseError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.op import OPS, Op, Pointwise
-from graphc.ir.ops.shape import Data, Full
+from graphc.ir.ops.shape import Constant, Data, Full
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 from graphc.ir.types import BY_NAME, DType, TensorType
 
@@ -35,6 +35,7 @@ TYPE = r"[a-z]\w*\[[^\]]*\]"
 INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
 HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
 LINE = re.compile(rf"({NAME})\s*= (\w+)\s*([^{{]*?)\s*(?:\{{(.*)\}})?\s*: ({TYPE})")
+COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is none
 LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|false)")
 
 
@@ -104,30 +105,37 @@ def in_place(value: Value, user: Op) -> bool:
     return isinstance(value.op, Full) and isinstance(user, Pointwise)
 
 
-def show_operands(value: Value, names: dict[Value, str]) -> str:
-    """The operands of a value, literals in place."""
-    return ", ".join(show_literal(a) if in_place(a, value.op) else names[a] for a in value.args)
-
-
-def print_lines(values: Sequence[Value], names: dict[Value, str], indent: str = "  ") -> list[str]:
-    """One aligned line for each value."""
-    rows = [
-        (names[v], f"{v.op.name} {show_operands(v, names)}".rstrip() + show_fields(v.op), str(v.type))
-        for v in values
+def show_operands(
+    value: Value, names: dict[Value, str], kept: Collection[Value] = (), elide: bool = False
+) -> str:
+    """`op operands {fields}`, literals in place but those in `kept`; `elide` leaves out data."""
+    op = value.op
+    shown = [
+        show_literal(a) if in_place(a, op) and a not in kept else names[a] for a in value.args
     ]
+    fields = " {value=…}" if elide and isinstance(op, Constant) else show_fields(op)
+    return f"{op.name} {', '.join(shown)}".rstrip() + fields
+
+
+def print_lines(
+    values: Sequence[Value], names: dict[Value, str], indent: str = "  ",
+    kept: Collection[Value] = (), elide: bool = False,
+) -> list[str]:
+    """One aligned line for each value."""
+    rows = [(names[v], show_operands(v, names, kept, elide), str(v.type)) for v in values]
     left = max((len(r[0]) for r in rows), default=0)
     middle = min(72, max((len(r[1]) for r in rows), default=0))
     return [f"{indent}{a:<{left}} = {b:<{middle}} : {t}" for a, b, t in rows]
 
 
-def print_graph(graph: Graph) -> str:
-    """The graph as text."""
+def print_graph(graph: Graph, elide: bool = False) -> str:
+    """The graph as text; with `elide`, data of constants is left out (then it does not parse)."""
     names = names_of(graph)
     nodes = graph.nodes()
     needed = {a for v in nodes for a in v.args if not in_place(a, v.op)} | set(graph.results)
     lines = [v for v in nodes if not isinstance(v.op, Full) or v in needed]
     head = f"graph @{graph.name}({show_inputs(graph, names)}) {{"
-    return "\n".join([head, *print_lines(lines, names), show_return(graph, names), "}", ""])
+    return "\n".join([head, *print_lines(lines, names, elide=elide), show_return(graph, names), "}", ""])
 
 
 def show_inputs(graph: Graph, names: dict[Value, str]) -> str:
@@ -171,6 +179,8 @@ def parse_value(text: str, like: TensorType) -> Any:
     text = text.strip()
     if text in ("true", "false"):
         return text == "true"
+    if text == "…":
+        raise ValueError("the data was left out when this was printed; print it in full")
     if text.startswith("["):
         return tuple(parse_value(t, like) for t in split(text[1:-1]))
     if text.startswith(("dense[", 'base64"')):
@@ -226,7 +236,7 @@ def parse_graph(text: str) -> Graph:
 
 def code_lines(text: str) -> list[tuple[int, str]]:
     """(number, text) of each line that is more than a comment."""
-    lines = [(i + 1, s.split("//")[0].strip() if '"' not in s else s.strip())
+    lines = [(i + 1, COMMENT.sub(lambda m: "" if m[0].startswith("//") else m[0], s).strip())
              for i, s in enumerate(text.splitlines())]
     return [(i, s) for i, s in lines if s]
 

@@ -21,7 +21,7 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Gather, Generator, Opaque, Pointwise, Reduction, Scatter, View
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Reshape
-from graphc.ir.program import Kernel, Kind, Program
+from graphc.ir.program import Kernel, Kind, Program, can_fail, reached, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
 
@@ -38,13 +38,6 @@ class Source:
     value: Value
     same: bool
     rows: tuple[int, ...] | None = None
-
-
-def storage(v: Value) -> Value:
-    """The value in whose buffer v lies: reshapes share their operand's."""
-    while isinstance(v.op, Reshape):
-        v = v.args[0]
-    return v
 
 
 class Fuser:
@@ -262,8 +255,12 @@ class Fuser:
                          group.domain, group.inner or (), commits)
 
     def _commits(self, group: Group, updated: set[Value]) -> bool:
-        """Whether a kernel does nothing but compute new values of variables, for nobody else."""
-        return not self.groups.descendants[group.number] and any(m in updated for m in group.members)
+        """Whether a kernel does nothing but compute new values of variables, for nobody else.  One that may
+        fail is none: commits run when nothing can fail any more."""
+        if self.groups.descendants[group.number] or not any(m in updated for m in group.members):
+            return False
+        outside = [v for v in self.groups.of if self.groups.of[v] != group.number]
+        return not any(can_fail(v) for v in reached(group.members, outside))
 
     def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
         groups = self.groups

@@ -16,6 +16,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.partial import split_reductions
 from graphc.passes.plan import plan
 from graphc.passes.simplify import simplify
+from graphc.passes.verify_program import verify_program
 
 PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
     "simplify": simplify,
@@ -70,4 +71,4 @@ def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
 
 def schedule(graph: Graph) -> Program:
     """The graph as planned kernels."""
-    return plan(fuse(graph))
+    return verify_program(plan(fuse(graph)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.linalg import Matmul
-from graphc.ir.ops.pointwise import Cast
+from graphc.ir.ops.pointwise import Cast, Divide, Multiply
 from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Full, Pad, Reshape, SizeOf, Slice, Transpose
 from graphc.passes.rewrite import Rewriter
@@ -142,6 +143,43 @@ def pointwise_before_broadcast(v: Value) -> Value | None:
     return make(views[0].op, (make(v.op, args, "", v.loc),), v.name, v.loc)
 
 
+def pointwise_before_units(v: Value) -> Value | None:
+    """f(reshape(x)) = reshape(f(x)) where the reshape only adds axes of size 1 (keepdims): so that rows keep
+    their own index space and fuse."""
+    if not isinstance(v.op, Pointwise) or v.op.can_fail:
+        return None
+    grown = next((a for a in v.args if adds_units(a)), None)
+    if grown is None:
+        return None
+    shape = grown.args[0].type.shape
+    args = tuple(
+        full(a.op.value, a.type.with_shape(shape)) if isinstance(a.op, Full)
+        else make(Reshape(shape), (a,), "", a.loc)
+        for a in v.args
+    )
+    return make(Reshape(v.type.shape), (make(v.op, args, "", v.loc),), v.name, v.loc)
+
+
+def adds_units(v: Value) -> bool:
+    """Whether v is a reshape that only adds axes of size 1."""
+    if not isinstance(v.op, Reshape):
+        return False
+    base = v.args[0].type.shape
+    return len(base) < v.type.rank and tuple(s for s in v.type.shape if s != 1) == tuple(
+        s for s in base if s != 1)
+
+
+def divide_by_power_of_two(v: Value) -> Value | None:
+    """x / 2^k is x * 2^-k, to the bit."""
+    if not isinstance(v.op, Divide) or not isinstance(v.args[1].op, Full):
+        return None
+    value = float(v.args[1].op.value)
+    mantissa, exponent = math.frexp(value)
+    if abs(mantissa) != 0.5 or not -14 <= exponent <= 14:
+        return None
+    return make(Multiply(), (v.args[0], full(1.0 / value, v.args[1].type)), v.name, v.loc)
+
+
 def merge_sums(v: Value) -> Value | None:
     """A sum over axes that a broadcast made is a product with their size (exact only for powers of two)."""
     if not isinstance(v.op, ReduceSum) or not isinstance(v.args[0].op, Full):
@@ -156,5 +194,5 @@ def merge_sums(v: Value) -> Value | None:
 FUNCTIONS: tuple[Callable[[Value], Value | None], ...] = (
     fold_literals, fold_view_of_literal, fold_size, drop_identity_view, merge_reshapes, merge_transposes,
     merge_broadcasts, unit_reshape_as_broadcast, transpose_into_matmul, pointwise_before_broadcast,
-    merge_sums,
+    pointwise_before_units, divide_by_power_of_two, merge_sums,
 )

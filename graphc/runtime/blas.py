@@ -31,7 +31,7 @@ def library() -> Any:
 
         folder = Path(scipy_openblas32.get_lib_dir())
         loaded = ctypes.CDLL(str(folder / scipy_openblas32.get_library(fullname=True)))
-    loaded.scipy_openblas_set_num_threads(1)
+        loaded.scipy_openblas_set_num_threads(1)
     return loaded
 
 

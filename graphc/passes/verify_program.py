@@ -1,0 +1,219 @@
+"""Invariants of a Program.  Checked after fusion and planning, in production too.
+
+    order      a kernel reads inputs, constants and what earlier kernels wrote; each value is written once;
+               all that a body reaches is a member, is read, or is an index lambda over such
+    commits    kernels that commit come last and cannot fail; only they write over variables; nothing reads
+               a variable's old value after that
+    memory     places of values that are needed at the same time do not overlap in the arena, at several sizes;
+               a value may take the place of an operand that dies with it if both are walked in step
+
+A violation is a bug in fusion or planning: `VerifyError` names the kernel and the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from graphc.errors import VerifyError
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.graph import Value
+from graphc.ir.ops.shape import Constant
+from graphc.ir.ops.state import Variable
+from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, can_fail, reached, storage
+from graphc.passes.plan import steps_together
+
+SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
+
+
+def verify_program(program: Program) -> Program:
+    """The program itself, if every invariant holds.  Raises `VerifyError`."""
+    _Check(program).run()
+    return program
+
+
+@dataclass
+class _Check:
+    program: Program
+    written: dict[Value, int] = field(default_factory=dict)  # the number of the kernel that writes it
+
+    def run(self) -> None:
+        """All checks."""
+        inputs = set(self.program.graph.inputs)
+        for number, kernel in enumerate(self.program.kernels):
+            self._kernel(number, kernel, inputs)
+        for v in self.program.graph.results:
+            base = storage(v)
+            if base not in inputs and base not in self.written and not isinstance(base.op, Constant):
+                raise VerifyError(f"program: result {_name(v)} is computed by no kernel")
+        self._commits()
+        if self.program.buffers:
+            self._places()
+            self._arena()
+
+    # -- order
+
+    def _kernel(self, number: int, kernel: Kernel, inputs: set[Value]) -> None:
+        known = set(kernel.reads)
+        for r in kernel.reads:
+            if r not in inputs and not isinstance(r.op, Constant) and r not in self.written:
+                self._fail(number, f"reads {_name(r)} before any kernel has written it")
+        for v in kernel.body:
+            if v in inputs or isinstance(v.op, Constant):
+                self._fail(number, f"computes {_name(v)}, an input or constant")
+            self._reach(number, kernel, v, known, inputs)
+            known.add(v)
+        for w in kernel.writes:
+            if w not in known or w in kernel.reads:
+                self._fail(number, f"writes {_name(w)}, which its body does not compute")
+            if w in self.written:
+                self._fail(number, f"writes {_name(w)}, as kernel {self.written[w]} does")
+            self.written[w] = number
+
+    def _reach(
+        self, number: int, kernel: Kernel, v: Value, known: set[Value], inputs: set[Value]
+    ) -> None:
+        """What a member reads, through index lambdas."""
+        later = set(kernel.body)
+        stack, seen = list(v.args), set(known)
+        while stack:
+            a = stack.pop()
+            if a in seen:
+                continue
+            seen.add(a)
+            if a in later:
+                self._fail(number, f"uses {_name(a)} before it is computed")
+            if a in inputs or isinstance(a.op, Constant) or a in self.written:
+                self._fail(number, f"{_name(v)} uses {_name(a)}, which the kernel does not read")
+            stack.extend(a.args)
+        if kernel.kind is not Kind.LOOPS and any(storage(a) not in known for a in v.args):
+            self._fail(number, f"an operand of {_name(v)} does not lie in memory")
+
+    # -- commits
+
+    def _commits(self) -> None:
+        graph = self.program.graph
+        targets = {storage(new): old for old, new in graph.updates}
+        written: dict[Value, int] = {}
+        committing = False
+        for number, kernel in enumerate(self.program.kernels):
+            if committing and not kernel.commits:
+                self._fail(number, "comes after a commit, but is none")
+            committing = committing or kernel.commits
+            bad = next((v for v in reached(kernel.body, kernel.reads) if can_fail(v)), None)
+            if committing and bad is not None:
+                self._fail(number, f"commits, but {_name(bad)} in it can fail")
+            for r in kernel.reads:
+                if r in written:
+                    self._fail(number, f"reads {_name(r)}, which kernel {written[r]} has overwritten")
+            for w in kernel.writes:
+                buffer = self.program.buffers.get(w)
+                if buffer is not None and buffer.place is Place.VARIABLE:
+                    self._overwrite(number, kernel, w, buffer.slot, targets.get(w))
+                    assert buffer.slot is not None
+                    written[buffer.slot] = number
+        for v in graph.results:
+            if storage(v) in written:
+                raise VerifyError(f"program: result {_name(v)} is a variable that a kernel overwrites")
+
+    def _overwrite(
+        self, number: int, kernel: Kernel, w: Value, slot: Value | None, target: Value | None
+    ) -> None:
+        if slot is None or slot is not target or not isinstance(slot.op, Variable):
+            self._fail(number, f"writes {_name(w)} over a variable that does not take it")
+        assert slot is not None
+        if not kernel.commits:
+            self._fail(number, f"overwrites {_name(slot)} without being a commit")
+        if slot in kernel.reads and not steps_together(kernel, slot, w):
+            self._fail(number, f"overwrites {_name(slot)} while it still reads it elsewhere")
+
+    # -- memory
+
+    def _places(self) -> None:
+        outputs = {storage(v) for v in self.program.graph.outputs}
+        for w, number in self.written.items():
+            buffer = self.program.buffers.get(w)
+            if buffer is None or buffer.nbytes != w.type.nbytes:
+                self._fail(number, f"{_name(w)} has no place of its size")
+            assert buffer is not None
+            if buffer.place in (Place.INPUT, Place.CONSTANT):
+                self._fail(number, f"writes {_name(w)} into an input or constant")
+            if (buffer.place is Place.OUTPUT) != (w in outputs):
+                self._fail(number, f"{_name(w)} and the place {buffer.place.value!r} do not fit")
+
+    def _arena(self) -> None:
+        spans = {w: self._last(w, number) for w, number in self.written.items()
+                 if self.program.buffers[w].place is Place.ARENA}
+        for sizes in self._assignments():
+            layout = Layout(self.program, sizes)
+            if layout.sensible(spans):
+                self._layout(spans, layout)
+
+    def _last(self, w: Value, number: int) -> int:
+        """The last kernel that needs a value."""
+        if any(storage(v) is w for v in self.program.graph.results):
+            return len(self.program.kernels)
+        return max((n for n, k in enumerate(self.program.kernels) if w in k.reads), default=number)
+
+    def _assignments(self) -> Iterable[dict[str, int]]:
+        values = [s for b in self.program.buffers.values() for s in (b.offset, b.nbytes)]
+        names = sorted({name for s in values for name in dim.symbols(s)})
+        sizes = SIZES if names else SIZES[:1]
+        return [{name: n + 3 * i for i, name in enumerate(names)} for n in sizes]
+
+    def _layout(self, spans: Mapping[Value, int], layout: Layout) -> None:
+        """No two values that live at once lie in one place, at these sizes."""
+        live: list[Value] = []
+        for v in sorted(spans, key=lambda w: self.written[w]):
+            born = self.written[v]
+            live = [u for u in live if spans[u] >= born]
+            start, end = layout.place(v)
+            if end > layout.arena or start < 0:
+                self._fail(born, f"{_name(v)} at {start}:{end} leaves the arena of {layout.arena} bytes")
+            for u in live:
+                low, high = layout.place(u)
+                if low < end and start < high and not self._in_place(u, v, spans, layout):
+                    self._fail(born, f"{_name(v)} at {start}:{end} overwrites {_name(u)} at {low}:{high}, "
+                                     f"which is still needed (sizes {layout.sizes})")
+            live.append(v)
+
+    def _in_place(self, u: Value, v: Value, spans: Mapping[Value, int], layout: Layout) -> bool:
+        born = self.written[v]
+        dies = spans[u] == born and self.written[u] < born
+        return dies and layout.place(u) == layout.place(v) and steps_together(
+            self.program.kernels[born], u, v)
+
+    def _fail(self, number: int, what: str) -> None:
+        kernel = self.program.kernels[number]
+        raise VerifyError(f"program: kernel {number} ({kernel.kind.value} {kernel.name}): {what}")
+
+
+class Layout:
+    """The arena at some sizes; formulas are evaluated once each."""
+
+    def __init__(self, program: Program, sizes: dict[str, int]) -> None:
+        self.program, self.sizes = program, sizes
+        self._known: dict[Size, int] = {}
+        self.arena = self._number(program.arena)
+
+    def _number(self, size: Size) -> int:
+        if isinstance(size, int):
+            return size
+        if size not in self._known:
+            self._known[size] = dim.evaluate(size, self.sizes)
+        return self._known[size]
+
+    def place(self, v: Value) -> tuple[int, int]:
+        """The bytes [start, end) of a value."""
+        buffer: Buffer = self.program.buffers[v]
+        start = self._number(buffer.offset)
+        return start, start + self._number(buffer.nbytes)
+
+    def sensible(self, values: Iterable[Value]) -> bool:
+        """Whether no size is negative here (`n-5` with n = 1 is no case to judge)."""
+        return all(size >= 0 for v in values for size in (end - start for start, end in [self.place(v)]))
+
+
+def _name(v: Value) -> str:
+    return f"%{v.name or v.op.name}: {v.type}"

@@ -1,0 +1,327 @@
+"""Compiled graphs for tests: run through the real runner, with poisoned arenas and forced chunks.
+
+And the comparison that all of them use: bits where the meaning is exact, else a tolerance that comes from
+evaluating the graph again with every inexact op disturbed by a few units in the last place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc import runner as runner_module
+from graphc.codegen.build import Built
+from graphc.compile import compile_graph
+from graphc.config import Options
+from graphc.ir import dim
+from graphc.ir.graph import Graph, Value
+from graphc.ir.interpret import bind_sizes, concrete
+from graphc.ir.op import Contraction, Pointwise, Reduction, Scatter
+from graphc.ir.ops.elementary import Elementary
+from graphc.ir.ops.logic import is_float, widened
+from graphc.ir.ops.state import RunCounter, Variable
+from graphc.ir.types import DType, TensorType
+from graphc.runner import Runner
+from graphc.runtime import executable as executable_module, threads as threads_module
+from graphc.stage import Staged
+
+POISON = 0xA5
+CACHE: list[Path] = []  # the session's kernel cache, set by conftest.py
+
+
+def options(**changes: Any) -> Options:
+    """Options with the test session's kernel cache."""
+    base = Options(threads=1, progress=False)
+    if CACHE:
+        base = dataclasses.replace(base, cache_dir=CACHE[0])
+    return dataclasses.replace(base, **changes)
+
+
+@dataclass(eq=False)
+class Input:
+    """What a runner asks of a fed tensor."""
+
+    value: Value
+    name: str
+    loc: None = None
+
+    @property
+    def op(self) -> Any:
+        return self.value.op
+
+    @property
+    def type(self) -> TensorType:
+        return self.value.type
+
+    @property
+    def dtype(self) -> DType:
+        return self.value.type.dtype
+
+    @property
+    def shape(self) -> Any:
+        return self.value.type.shape
+
+
+@dataclass
+class Owner:
+    """What a runner asks of its session."""
+
+    options: Options
+    values: dict[Any, Any] = field(default_factory=dict)
+    counter: Any = field(default_factory=lambda: np.zeros((), np.uint64))
+    lock: Any = field(default_factory=threading.RLock)
+    closed: bool = False
+    stats: Any = field(default_factory=lambda: _Stats())
+
+
+@dataclass
+class _Stats:
+    runs: int = 0
+    launches: int = 0
+    arena_planned: int = 0
+    arena_allocated: int = 0
+
+
+class CompiledGraph:
+    """A graph compiled once, to be run on any arrays and sizes."""
+
+    def __init__(self, graph: Graph, **changes: Any) -> None:
+        self.graph = graph
+        self.options = options(**changes)
+        self.built = Built()
+        self.executable = compile_graph(graph, self.options, self.built)
+        self.inputs = [Input(v, v.name or f"in{i}") for i, v in enumerate(graph.inputs)]
+        self._runners: dict[int, tuple[Runner, Owner]] = {}
+
+    @property
+    def kernels(self) -> int:
+        return len(self.executable.program.kernels)
+
+    def __call__(self, arrays: Sequence[Any], threads: int = 1, poison: int = POISON) -> list[Any]:
+        """Outputs, then new values of variables, as `interpret` gives them."""
+        runner, owner = self._runner(threads)
+        feeds = []
+        for i, a in zip(self.inputs, arrays, strict=True):
+            if isinstance(i.op, Variable):
+                if i in owner.values:
+                    np.copyto(owner.values[i], a)
+                else:
+                    owner.values[i] = np.array(a, order="C")
+            elif isinstance(i.op, RunCounter):
+                owner.counter[...] = a
+            else:
+                feeds.append(np.ascontiguousarray(a).reshape(np.shape(a)))
+        key = tuple(f.shape for f in feeds)
+        ready = runner.bounds.get(key) or runner._bind(key)
+        ready.bound.arena[:] = poison
+        results = list(runner(*feeds))
+        by_value = {i.value: i for i in self.inputs}
+        return results + [owner.values[by_value[old]].copy() for old, _ in self.graph.updates]
+
+    def _runner(self, threads: int) -> tuple[Runner, Owner]:
+        if threads not in self._runners:
+            owner = Owner(dataclasses.replace(self.options, threads=threads))
+            for i in self.inputs:
+                if isinstance(i.op, Variable):
+                    shape = tuple(dim.evaluate(s, {}) for s in i.shape)
+                    owner.values[i] = np.zeros(shape, i.dtype.numpy)
+            fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
+            staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
+            made = Runner(owner, staged, self.executable, fed, lambda values: values)  # type: ignore[arg-type]
+            self._runners[threads] = made, owner
+        return self._runners[threads]
+
+
+def run_compiled(graph: Graph, arrays: Sequence[Any], threads: int = 1, **changes: Any) -> list[Any]:
+    """The results of a graph, compiled (see `CompiledGraph`)."""
+    return CompiledGraph(graph, **changes)(arrays, threads)
+
+
+@contextlib.contextmanager
+def small_chunks(work: int = 1) -> Iterator[None]:
+    """Every kernel is cut into as many chunks as it can be, and threads share every run."""
+    places = [
+        (executable_module, "PARALLEL_WORK", work), (executable_module, "CHUNK_WORK", work),
+        (runner_module, "SHARED_WORK", 0), (threads_module, "SHARED_WORK", 0),
+    ]
+    before = [(m, n, getattr(m, n)) for m, n, _ in places]
+    for module, name, value in places:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+
+
+# ---- comparison ----
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Equal, with equal signs of zero; all NaNs alike."""
+    return a.shape == b.shape and a.dtype == b.dtype and bool(np.all(equal_bits(a, b)))
+
+
+def equal_bits(a: Any, b: Any) -> Any:
+    """Where two arrays have the same bits, all NaNs alike."""
+    if not is_float(a):
+        return a == b
+    a, b = widened(a), widened(b)
+    with np.errstate(invalid="ignore"):
+        nan = np.isnan(a) & np.isnan(b)
+        return nan | ((a == b) & (np.signbit(a) == np.signbit(b)))
+
+
+def spacing(x: Any) -> Any:
+    """One unit in the last place, as f64."""
+    info = {2: (2.0**-10, 6e-8), 4: (2.0**-23, 1.5e-45), 8: (2.0**-52, 5e-324)}
+    eps, least = info[x.dtype.itemsize]
+    if x.dtype.name == "bfloat16":
+        eps, least = 2.0**-7, 1e-40
+    with np.errstate(all="ignore"):
+        return np.maximum(np.abs(x.astype(np.float64)) * eps, least)
+
+
+class Disturbed:
+    """Evaluates a graph with the results of inexact ops moved by a few units in the last place.
+
+    With `all_floats` (where rules promise only to be at least as close), every float op is inexact, and an
+    overflow may come out as anything.
+    """
+
+    def __init__(self, graph: Graph, arrays: Sequence[Any], seed: int, all_floats: bool = False) -> None:
+        self.graph, self.arrays, self.all_floats = graph, arrays, all_floats
+        self.rng = np.random.default_rng(seed)
+        self.sizes = bind_sizes(graph.inputs, arrays)
+
+    def run(self) -> list[Any]:
+        """The disturbed results."""
+        env = dict(zip(self.graph.inputs, map(np.asarray, self.arrays), strict=True))
+        for v in self.graph.nodes():
+            args = [env[a] for a in v.args]
+            try:
+                exact = np.asarray(concrete(v.op, self.sizes).reference(*args))
+            except Exception:  # an index that the disturbance moved out of range
+                return []
+            env[v] = self.disturb(v, args, exact)
+        return [env[r] for r in self.graph.results]
+
+    def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
+        op = v.op
+        if not is_float(exact) or exact.size == 0:
+            return exact
+        if isinstance(op, Reduction) and op.name.endswith(("_sum", "_prod")):
+            return self._sum(op, args[0], exact)
+        if isinstance(op, Contraction):
+            with np.errstate(all="ignore"):
+                reach = op.reference(*(np.abs(widened(a)) for a in args))
+            return self._move(exact, np.asarray(reach), 8 + args[0].shape[-1] ** 0.5)
+        if isinstance(op, Scatter):
+            with np.errstate(all="ignore"):
+                reach = op.reference(np.abs(widened(args[0])), args[1], np.abs(widened(args[2])))
+            return self._move(exact, np.asarray(reach), 8)
+        if isinstance(op, Pointwise) and (not op.exact or isinstance(op, Elementary)):
+            return self._move(exact, exact, 16)
+        if self.all_floats and isinstance(op, Pointwise) and any(is_float(a) for a in args):
+            if op.name in ("where", "cast") and v.type.dtype == v.args[-1].type.dtype:
+                return exact
+            return self._move(exact, exact, 2)
+        return exact
+
+    def _sum(self, op: Any, x: Any, exact: Any) -> Any:
+        with np.errstate(all="ignore"):
+            reach = np.asarray(op.reference(np.abs(widened(x)))) if op.name.endswith("_sum") else exact
+            count = x.size / max(exact.size, 1)
+        return self._move(exact, reach, 8 + count**0.5)
+
+    def _move(self, exact: Any, reach: Any, units: float) -> Any:
+        """`exact` moved by up to `units` of the last place of `reach`."""
+        wide = np.array(exact, np.float64)
+        with np.errstate(all="ignore"):
+            step = spacing(reach.astype(exact.dtype)) * units * self.rng.uniform(-1, 1, wide.shape)
+            step = np.where(np.isfinite(step) & (widened(reach) != 0), step, 0)
+            moved = (wide + step).astype(exact.dtype)
+            overflow = np.isinf(widened(reach.astype(exact.dtype))) & np.isfinite(wide)
+            near = np.abs(wide) > 0.4 * float(np.finfo(widened(exact).dtype).max)
+            near |= overflow
+            if self.all_floats:
+                near |= ~np.isfinite(wide)
+            wild = self.rng.choice([np.nan, np.inf, -np.inf, 1.0], wide.shape)
+            signs = self.rng.choice([1.0, -1.0], wide.shape)
+            flush = (wide == 0) & self.all_floats
+            moved = np.where(flush, (signs * 0.0).astype(exact.dtype), moved)
+        return np.where(near, wild.astype(exact.dtype), moved).astype(exact.dtype)
+
+
+def disagreements(
+    graph: Graph, arrays: Sequence[Any], wanted: Sequence[Any], got: Sequence[Any], loose: bool = False
+) -> list[str]:
+    """What is wrong with `got` as the results of `graph`, whose oracle says `wanted`; nothing: [].
+
+    `loose`: rules have fired that are only `stable`.
+    """
+    wrong = [i for i, (w, g) in enumerate(zip(wanted, got, strict=True)) if not same_bits(w, g)]
+    for runs in (4, 48):
+        if not wrong:
+            return []
+        bounds = _Bounds(graph, arrays, wanted, runs, loose)
+        wrong = [i for i in wrong if not bounds.admit(i, got[i])]
+    return [_describe(i, wanted[i], got[i], bounds) for i in wrong]
+
+
+class _Bounds:
+    """How far each element may lie from the oracle's."""
+
+    def __init__(
+        self, graph: Graph, arrays: Sequence[Any], wanted: Sequence[Any], runs: int, loose: bool
+    ) -> None:
+        self.wanted = wanted
+        found = [Disturbed(graph, arrays, seed, loose).run() for seed in range(runs)]
+        self.others = [o for o in found if o]
+
+    def admit(self, i: int, got: Any) -> bool:
+        """Whether result i may be `got`."""
+        want = self.wanted[i]
+        return want.shape == got.shape and want.dtype == got.dtype and bool(np.all(self.allowed(i, got)))
+
+    def allowed(self, i: int, got: Any) -> Any:
+        want = self.wanted[i]
+        same = equal_bits(want, got)
+        if not self.others:  # every disturbance fails: nothing can be said
+            return np.ones_like(same)
+        stable = np.ones(want.shape, bool)
+        moved = np.zeros(want.shape)
+        for other in self.others:
+            o = other[i]
+            if not is_float(want):
+                stable &= o == want
+                continue
+            w, x = widened(want).astype(np.float64), widened(o).astype(np.float64)
+            with np.errstate(all="ignore"):
+                kind = (np.isnan(w) == np.isnan(x)) & (np.isinf(w) == np.isinf(x))
+                kind &= ~np.isinf(w) | (w == x)
+                stable &= kind
+                moved = np.maximum(moved, np.where(np.isfinite(w) & np.isfinite(x), np.abs(w - x), 0))
+                moved = np.where((w == 0) & (np.signbit(w) != np.signbit(x)), np.maximum(moved, 1e-300), moved)
+        if not is_float(want):
+            return same | ~stable
+        w, g = widened(want).astype(np.float64), widened(got).astype(np.float64)
+        with np.errstate(all="ignore"):
+            close = np.isfinite(g) & (moved > 0) & (np.abs(g - w) <= 4 * moved + 4 * spacing(want))
+        return same | ~stable | close
+
+
+def _describe(i: int, want: Any, got: Any, bounds: _Bounds) -> str:
+    if want.shape != got.shape or want.dtype != got.dtype:
+        return f"result {i}: wanted {want.dtype}{list(want.shape)}, got {got.dtype}{list(got.shape)}"
+    bad = np.argwhere(~bounds.allowed(i, got))
+    at = tuple(bad[0])
+    return (f"result {i} at {list(map(int, at))} ({len(bad)} of {want.size} wrong): "
+            f"wanted {want[at]!r}, got {got[at]!r}")
