@@ -3,6 +3,7 @@
     GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graphc)
     GRAPHC_DATA        where examples look for data sets
     GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
+    GRAPHC_BLAS_CORE   OpenBLAS core type for products     (default: the best for this CPU)
     GRAPHC_CHECK       "passes": the oracle checks every pass
 """
 
@@ -38,17 +39,24 @@ def _cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "graphc"
 
 
+def blas_core() -> str | None:
+    """The OpenBLAS core type that the user wants, if any."""
+    return os.environ.get("GRAPHC_BLAS_CORE")
+
+
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables set for a moment, for libraries that read them when loaded; what the user has
-    set stays."""
-    added = {k: v for k, v in values.items() if k not in os.environ}
-    os.environ.update(added)
+    """Environment variables set for a moment, for a library that reads them when it is loaded."""
+    before = {k: os.environ.get(k) for k in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        for k in added:
-            del os.environ[k]
+        for k, old in before.items():
+            if old is None:
+                del os.environ[k]
+            else:
+                os.environ[k] = old
 
 
 def data_dir() -> Path | None:

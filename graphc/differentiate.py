@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, user_location
+from graphc.ir.graph import Graph
 from graphc.ir.op import Op
 from graphc.ir.types import TensorType
 from graphc.passes import autodiff
+from graphc.passes.rewrite import Rewriter
+from graphc.passes.rules import STABLE
 from graphc.tensor import Tensor, as_tensor, broadcast_to, build
 
 
@@ -33,12 +36,20 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
         if not t.dtype.is_float:
             raise DTypeError(f"gradients: {t!r} is not of a float type; use gc.astype", loc)
     seeds = _seeds(y_list, grad_ys)
-    found = autodiff.gradients(y_list, x_list, seeds)
+    found = autodiff.gradients(stabilised(y_list, x_list), x_list, seeds)
     if not allow_unused:
         for x, g in zip(x_list, found, strict=True):
             if g is None:
                 raise autodiff.missing(y_list[0], x, loc)
     return [_named(g, x) for g, x in zip(found, x_list, strict=True)]
+
+
+def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
+    """The ys after the stabilising rules (log-softmax, softplus, ...), not looking behind xs: their gradients
+    stay finite where those of the naive formulas are 0 / 0."""
+    rewriter = Rewriter(STABLE, ())
+    graph = rewriter.run(Graph("gradients", tuple(dict.fromkeys(xs)), tuple(ys)))
+    return graph.outputs if rewriter.fired else ys
 
 
 def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:

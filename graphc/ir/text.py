@@ -40,8 +40,19 @@ LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|fals
 
 
 def names_of(graph: Graph) -> dict[Value, str]:
-    """A distinct name for every value, made of the user's names and the op names."""
-    return unique_names((*graph.inputs, *graph.nodes()))
+    """A distinct name for every value, made of the user's names and the op names; literals that are
+    written in place come last, so that they never change the name of a line."""
+    nodes = graph.nodes()
+    lines = set(lines_of(graph))
+    hidden = [v for v in nodes if v not in lines]
+    return unique_names((*graph.inputs, *(v for v in nodes if v in lines), *hidden))
+
+
+def lines_of(graph: Graph) -> list[Value]:
+    """The values that have a line of their own: all but literals written in place."""
+    nodes = graph.nodes()
+    needed = {a for v in nodes for a in v.args if not in_place(a, v.op)} | set(graph.results)
+    return [v for v in nodes if not isinstance(v.op, Full) or v in needed]
 
 
 def unique_names(values: Iterable[Value]) -> dict[Value, str]:
@@ -131,9 +142,7 @@ def print_lines(
 def print_graph(graph: Graph, elide: bool = False) -> str:
     """The graph as text; with `elide`, data of constants is left out (then it does not parse)."""
     names = names_of(graph)
-    nodes = graph.nodes()
-    needed = {a for v in nodes for a in v.args if not in_place(a, v.op)} | set(graph.results)
-    lines = [v for v in nodes if not isinstance(v.op, Full) or v in needed]
+    lines = lines_of(graph)
     head = f"graph @{graph.name}({show_inputs(graph, names)}) {{"
     return "\n".join([head, *print_lines(lines, names, elide=elide), show_return(graph, names), "}", ""])
 

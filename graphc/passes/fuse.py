@@ -48,6 +48,7 @@ class Fuser:
         self.inputs = set(graph.inputs)
         self.nodes = graph.nodes()
         self.required = self._required()
+        self.updated = {storage(new) for _, new in graph.updates}
         self.groups = Groups()
 
     def _required(self) -> set[Value]:
@@ -203,16 +204,19 @@ class Fuser:
         return Program(self.graph, tuple(self._kernels()))
 
     def _merge_siblings(self) -> None:
-        """Merges groups of one domain that read the same array at the same index."""
-        readers: dict[Value, list[int]] = {}
+        """Merges groups of one domain that read the same array at the same index, and groups of one index
+        space that only combine chunks."""
+        readers: dict[object, list[int]] = {}
         for v in self.nodes:
             if v not in self.groups.of:
                 continue
-            for s in self.sources(v):
+            sources = self.sources(v)
+            for s in sources:
                 if s.same and s.value.type.rank:
                     readers.setdefault(s.value, []).append(self.groups.of[v])
-        for value, numbers in readers.items():
-            del value
+            if sources and all(isinstance(s.value.op, Partial) for s in sources):
+                readers.setdefault(space_of(v), []).append(self.groups.of[v])
+        for numbers in readers.values():
             first: Group | None = None
             for n in dict.fromkeys(numbers):
                 group = self.groups.all.get(n)
@@ -224,15 +228,18 @@ class Fuser:
                     first = self.groups.merge(first, group)
 
     def _independent(self, a: Group, b: Group) -> bool:
-        return a.domain == b.domain and not (
-            self.groups.needs(a.number, b.number) or self.groups.needs(b.number, a.number)
-        )
+        """Neither needs the other, and no commit would have to wait for the other's readers."""
+        groups = self.groups
+        if a.domain != b.domain or groups.needs(a.number, b.number) or groups.needs(b.number, a.number):
+            return False
+        commits = [self._commits(g, self.updated) for g in (a, b)]
+        return commits[0] == commits[1]
 
     def _kernels(self) -> Iterable[Kernel]:
         """The groups as kernels, in an order that the graph alone decides; commits come last."""
         position = {v: i for i, v in enumerate(self.nodes)}
         results = {storage(v) for v in self.graph.results}
-        updated = {storage(new) for _, new in self.graph.updates}
+        updated = self.updated
         users: dict[Value, set[int]] = {}
         reads: dict[int, dict[Value, None]] = {n: {} for n in self.groups.all}
         for v in self.nodes:

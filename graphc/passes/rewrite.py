@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.ir.graph import Graph, Value, full, make
-from graphc.ir.op import Number, Op, Pointwise
+from graphc.ir.op import Number, Op, Pointwise, State
 from graphc.ir.ops.pointwise import Arithmetic
 from graphc.ir.ops.shape import Full
 from graphc.ir.types import DType
@@ -23,11 +23,13 @@ from graphc.ir.types import DType
 
 @dataclass
 class Interner:
-    """Equal (op, operands, type) are one value."""
+    """Equal (op, operands, type) are one value; inputs of a graph stay apart."""
 
     known: dict[Any, Value] = field(default_factory=dict)
 
     def __call__(self, v: Value) -> Value:
+        if isinstance(v.op, State):
+            return v
         key = (v.op, v.args, v.type)
         return self.known.setdefault(key, v)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.codegen.jit import binding
-from graphc.config import environment
+from graphc.config import blas_core, environment
 
 SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
@@ -21,12 +21,13 @@ SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 def library() -> Any:
     """The loaded library.
 
-    OpenBLAS takes CPUs that it does not know (Zen 5) for Haswell, which halves its speed where there is
-    AVX-512 (measured: docs/decisions.md); so it is told.
+    The process may hold other copies of OpenBLAS, and OPENBLAS_CORETYPE may speak to those.  This one follows
+    the CPU that graphc's own kernels are compiled for, or GRAPHC_BLAS_CORE (docs/decisions.md).
     """
     features = binding().get_host_cpu_features()
-    known = {"OPENBLAS_CORETYPE": "SkylakeX"} if all(features.get(f) for f in SKYLAKEX) else {}
-    with environment(known):
+    best = "SkylakeX" if all(features.get(f) for f in SKYLAKEX) else None
+    core = blas_core() or best
+    with environment({"OPENBLAS_CORETYPE": core} if core else {}):
         import scipy_openblas32  # loads the library
 
         folder = Path(scipy_openblas32.get_lib_dir())

@@ -1,0 +1,99 @@
+"""Loops as text: Python-looking, typed, one line a statement.
+
+    softmax(x: f32 in, y: f32 out), [lo, hi) of n:
+        for i0 in [lo, hi):
+            total: f32 = 0.0f32
+            for j0 in [0, 10):
+                x_1: f32 = x[10*i0+j0]
+                total += x_1
+            y[i0] = total
+
+It is for people: `graphc dump --stage loops` prints it.  What is compiled is printed by `codegen/cpu.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.codegen.loops import (
+    Accumulate, Apply, Buffer, Const, For, Guard, IndexValue, Let, Load, Loops, Ref, Store,
+)
+from graphc.ir.dim import Size
+
+SIGNS = {"({0} + {1})": "+=", "({0} * {1})": "*="}
+
+
+def print_loops(loops: Loops) -> str:
+    """The loops of a kernel."""
+    names = [b.name for b in loops.buffers]
+    buffers = ", ".join(map(_buffer, loops.buffers))
+    name = re.sub(r"[^\w.]", "_", loops.name)
+    head = f"{name}({buffers}), [lo, hi) of {loops.extent}:"
+    return "\n".join([head, *_statements(loops.body, names, 1), ""])
+
+
+def _buffer(b: Buffer) -> str:
+    return f"{b.name}: {b.dtype} {'out' if b.written else 'in'}"
+
+
+def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
+    pad = "    " * depth
+    lines: list[str] = []
+    for s in body:
+        match s:
+            case Let(name=name, value=value):
+                lines.append(f"{pad}{name}: {value.dtype} = {_bare(_expression(value, names))}")
+            case Store(buffer=buffer, offset=offset, value=value):
+                lines.append(f"{pad}{names[buffer]}[{_size(offset)}] = {_bare(_expression(value, names))}")
+            case Accumulate(name=name, combine=combine, value=value):
+                lines.append(f"{pad}{name} {_step(combine, name, _expression(value, names))}")
+            case For(var=var, low=low, high=high, body=inner):
+                lines.append(f"{pad}for {_size(var)} in [{_size(low)}, {_size(high)}):")
+                lines += _statements(inner, names, depth + 1) or [f"{pad}    pass"]
+            case _:
+                raise AssertionError(s)
+    return lines
+
+
+def _step(combine: str, name: str, value: str) -> str:
+    if combine in SIGNS:
+        return f"{SIGNS[combine]} {_bare(value)}"
+    return f"= {_bare(combine.format(name, value))}"
+
+
+def _expression(e: Any, names: list[str]) -> str:
+    match e:
+        case Const(value=value, dtype=dtype):
+            if dtype.kind == "bool":
+                return str(bool(value)).lower()
+            return f"{float(value) if dtype.is_float else int(value)!r}{dtype}"
+        case Ref(name=name):
+            return str(name)
+        case IndexValue(size=size):
+            text = _size(size)
+            return text if text.isalnum() else f"({text})"
+        case Load(buffer=buffer, offset=offset):
+            return f"{names[buffer]}[{_size(offset)}]"
+        case Apply(spelling=spelling, args=args):
+            return str(spelling.format(*(_expression(a, names) for a in args)))
+        case Guard(bounds=bounds, then=then, other=other):
+            tests = " and ".join(f"{_size(a)} <= {_size(e)} < {_size(b)}" for e, a, b in bounds)
+            return f"({_expression(then, names)} if {tests} else {_expression(other, names)})"
+    raise AssertionError(e)
+
+
+def _bare(text: str) -> str:
+    """Without the outermost parentheses, if they enclose all of it."""
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return text[1:-1] if c == ")" and text[0] == "(" and i == len(text) - 1 else text
+    return text
+
+
+def _size(size: Size | str) -> str:
+    """Loop variables are written without the dot that tells them from sizes."""
+    return re.sub(r"(?<=\w)\.", "", str(size))

@@ -1,0 +1,133 @@
+"""What became of a value: after optimisation, in which kernel, where in memory, and why it was not fused further."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphc.config import Options
+from graphc.errors import GraphError
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.graph import Graph, Value
+from graphc.ir.ops.shape import Constant, Full
+from graphc.ir.program import Kernel, Place, Program, reached, storage
+from graphc.ir.text import names_of, show_literal, show_operands
+from graphc.passes.pipeline import optimise, schedule
+from graphc.passes.reasons import Reasons
+from graphc.passes.sizes import unify_sizes
+
+
+def find(graph: Graph, name: str) -> Value | None:
+    """The value that prints as `name`, or that has this name."""
+    wanted = name.removeprefix("%")
+    shown = names_of(graph)
+    by_text = next((v for v, n in shown.items() if n == f"%{wanted}"), None)
+    return by_text or next((v for v in shown if v.name == wanted), None)
+
+
+def explain(graph: Graph, value: Value, options: Options, sizes: Mapping[str, int] | None = None) -> str:
+    """The story of a value of a staged graph.  With `sizes`, bytes are numbers."""
+    if value not in {*graph.inputs, *graph.nodes()}:
+        raise GraphError(f"explain: {value!r} is no value of the graph")
+    probed = Graph(graph.name, graph.inputs, (*graph.outputs, value), graph.updates)
+    done = optimise(unify_sizes(probed).graph, options)
+    final = Graph(done.name, done.inputs, done.outputs[:-1], done.updates)
+    story = _Story(final, done.outputs[-1], sizes or {})
+    names = names_of(probed)
+    head = f"{names[value]} = {show_operands(value, names, elide=True)} : {value.type}"
+    if value.loc is not None:
+        head += f"\n  declared    {value.loc}" + (f": {value.loc.text}" if value.loc.text else "")
+    return "\n".join([head, *story.lines()])
+
+
+@dataclass
+class _Story:
+    graph: Graph
+    value: Value
+    sizes: Mapping[str, int]
+
+    def lines(self) -> list[str]:
+        """What became of the value."""
+        v, names = self.value, names_of(self.graph)
+        if v in set(self.graph.inputs):
+            return [f"  became      {names[v]}, an input", *self._readers(schedule(self.graph))]
+        if isinstance(v.op, Full):
+            return [f"  became      the literal {show_literal(v)}, written where it is used"]
+        if v not in names:
+            return [f"  became      {v.op.name} : {v.type}",
+                    "  kernel      none: after rewriting nothing needs it"]
+        lines = [f"  became      {names[v]} = {show_operands(v, names, elide=True)} : {v.type}"]
+        program = schedule(self.graph)
+        if isinstance(v.op, Constant):
+            return [*lines, *self._readers(program)]
+        for number, kernel in enumerate(program.kernels):
+            if v in kernel.body:
+                return [*lines, *self._member(program, number, kernel), *self._refusals(program)]
+        return lines + self._melted(program)
+
+    def _member(self, program: Program, number: int, kernel: Kernel) -> list[str]:
+        count = len(program.kernels)
+        kind = f"{kernel.kind.value} {kernel.name}"
+        lines = [f"  kernel      {number} of {count}: {kind}, {len(kernel.body)} values"
+                 + (", commits" if kernel.commits else "")]
+        v = self.value
+        if v in kernel.writes:
+            lines.append(f"  stored      {self._place(program, v)}")
+        else:
+            lines.append("  stored      nowhere: it lives in registers")
+        return [*lines, f"  moves       {self._bytes(kernel)}"]
+
+    def _place(self, program: Program, v: Value) -> str:
+        buffer = program.buffers[v]
+        size = self._number(buffer.nbytes)
+        match buffer.place:
+            case Place.ARENA:
+                return f"in the arena at {self._number(buffer.offset)}, {size} bytes"
+            case Place.VARIABLE:
+                name = buffer.slot.name if buffer.slot is not None else ""
+                return f"over the variable %{name}, {size} bytes"
+        return f"in the caller's result, {size} bytes"
+
+    def _bytes(self, kernel: Kernel) -> str:
+        reads: Size = 0
+        for r in kernel.reads:
+            reads = reads + r.type.nbytes
+        writes: Size = 0
+        for w in kernel.writes:
+            writes = writes + w.type.nbytes
+        return f"{self._number(reads)} bytes in, {self._number(writes)} bytes out"
+
+    def _number(self, size: Size) -> str:
+        known = {k: v for k, v in self.sizes.items() if k in dim.symbols(size)}
+        return str(dim.substitute(size, known))
+
+    def _melted(self, program: Program) -> list[str]:
+        v = self.value
+        inside = [i for i, k in enumerate(program.kernels) if v in reached(k.body, k.reads)]
+        if inside:
+            where = ", ".join(map(str, inside))
+            return [f"  kernel      melted into {where} of {len(program.kernels)}: an index lambda, computed "
+                    "again where it is read"]
+        base = storage(v)
+        if base is not v:
+            return [f"  kernel      none: it is %{base.name or base.op.name} under another shape"]
+        return []
+
+    def _readers(self, program: Program) -> list[str]:
+        found = [i for i, k in enumerate(program.kernels) if self.value in k.reads]
+        where = ", ".join(map(str, found)) or "none"
+        return [f"  read by     kernel {where} of {len(program.kernels)}"]
+
+    def _refusals(self, program: Program) -> list[str]:
+        """Why the neighbours are other kernels."""
+        reasons = Reasons(self.graph)
+        number = {v: i for i, k in enumerate(program.kernels) for v in k.body}
+        lines = []
+        for u in reasons.operands(self.value):
+            lines.append(f"    operand %{u.name or u.op.name} (kernel {number[u]}): "
+                         f"{reasons.why_not(u, self.value)}")
+        for w in reasons.users(self.value):
+            lines.append(f"    user %{w.name or w.op.name} (kernel {number[w]}): "
+                         f"{reasons.why_not(self.value, w)}")
+        return ["  not fused with", *lines] if lines else ["  not fused with  nothing: no neighbour is outside"]
