@@ -1,4 +1,4 @@
-"""Softmax regression, written as a TensorFlow 1 tutorial would: placeholders, a naive loss, updates.
+"""Softmax regression as a TensorFlow 1 tutorial writes it: placeholders, a naive loss, updates.
 
     python examples/softmax_regression.py [--data DIR_OF_MNIST] [--epochs N] [--quick]
 
@@ -15,14 +15,14 @@ import graphc as gc
 from graphc import data
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", metavar="DIR", help="where MNIST's idx files are")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--quick", action="store_true", help="fewer epochs, for the tests")
     options = parser.parse_args()
     digits = data.find(options.data)
-    epochs = min(options.epochs, 12) if options.quick else options.epochs
+    epochs = min(options.epochs, 20) if options.quick else options.epochs
     labels = np.eye(10, dtype=np.float32)[digits.train_labels]
 
     x = gc.placeholder(gc.float32, [None, digits.features], name="x")

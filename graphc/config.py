@@ -3,7 +3,7 @@
     GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graphc)
     GRAPHC_DATA        where examples look for data sets
     GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
-    GRAPHC_BLAS_CORE   OpenBLAS core type for products     (default: the best for this CPU)
+    GRAPHC_BLAS_CORE   OpenBLAS core type for products      (default: the best for this CPU)
     GRAPHC_CHECK       "passes": the oracle checks every pass
 """
 
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from graphc.errors import GraphcError
 
@@ -87,24 +88,27 @@ def defaults(**given: Any) -> Iterator[None]:
         _given.update(before)
 
 
-def _option(name: str, otherwise: Callable[[], Any]) -> Any:
-    return field(default_factory=lambda: _given[name] if name in _given else otherwise())
+def _option(name: str, otherwise: Callable[[], Any]) -> Callable[[], Any]:
+    return lambda: _given[name] if name in _given else otherwise()
 
 
 @dataclass(frozen=True)
 class Options:
     """How a session compiles and runs.
 
-    `disable` names passes to leave out (for tests and bisection).  `observe` is shown every compilation (a
-    `graphc.compile.Compiled`).  `profile` collects (kernel, seconds) of every launch; runs are then serial.
+    `disable` names passes to leave out (for tests and bisection).  `observe` is shown every
+    compilation (a `graphc.compile.Compiled`).  `profile` is told (kernel, seconds) of every launch;
+    runs are then serial.
     """
 
-    threads: int = _option("threads", _threads)
-    cache_dir: Path = _option("cache_dir", _cache_dir)
-    seed: int = _option("seed", lambda: 0)
-    check: str = _option("check", lambda: os.environ.get("GRAPHC_CHECK", ""))
-    disable: frozenset[str] = _option("disable", frozenset)
-    fast_math: bool = _option("fast_math", lambda: False)
-    progress: bool = _option("progress", lambda: True)
-    observe: Callable[[Any], None] | None = _option("observe", lambda: None)
-    profile: Callable[[Any, float], None] | None = _option("profile", lambda: None)
+    threads: int = field(default_factory=_option("threads", _threads))
+    cache_dir: Path = field(default_factory=_option("cache_dir", _cache_dir))
+    seed: int = field(default_factory=_option("seed", lambda: 0))
+    check: str = field(default_factory=_option("check", lambda: os.environ.get("GRAPHC_CHECK", "")))
+    disable: frozenset[str] = field(default_factory=_option("disable", frozenset))
+    fast_math: bool = field(default_factory=_option("fast_math", lambda: False))
+    progress: bool = field(default_factory=_option("progress", lambda: True))
+    observe: Callable[[Any], None] | None = field(default_factory=_option("observe", lambda: None))
+    profile: Callable[[Any, float], None] | None = field(
+        default_factory=_option("profile", lambda: None)
+    )

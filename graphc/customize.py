@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,9 @@ class Traced:
         if self.output.shape != ():
             raise GraphError(f"gc.op: {function.__name__} gives {self.output.type}; expected one element")
 
-    def replay(self, root: Value, given: dict[Value, Any]) -> Any:
+    def replay(self, root: Value, given: Mapping[Any, Any]) -> Any:
         """The traced arithmetic on other operands: tensors, scalars of a kernel, or patterns."""
-        done = dict(given)
+        done: dict[Value, Any] = dict(given)
         for v in topological([root], given):
             if isinstance(v.op, Full):
                 done[v] = v.op.value
@@ -132,7 +132,7 @@ def _pointwise(
         "cost": 10, "exact": False, "traced": True, "samples": samples, "result": result, "scalar": scalar,
         "reference": reference, "vjp": vjp,
     }
-    cls = type("".join(p.capitalize() for p in name.split("_")), (Pointwise,), members)
+    cls: Any = type("".join(p.capitalize() for p in name.split("_")), (Pointwise,), members)
     OPS.pop(cls.name, None)
     cls.name = name
     OPS[name] = cls

@@ -1,4 +1,4 @@
-"""What became of a value: after optimisation, in which kernel, where in memory, and why it was not fused further."""
+"""What became of a value: which kernel computes it, where it lies, why it was not fused further."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def find(graph: Graph, name: str) -> Value | None:
     return by_text or next((v for v in shown if v.name == wanted), None)
 
 
-def explain(graph: Graph, value: Value, options: Options, sizes: Mapping[str, int] | None = None) -> str:
+def explain(
+    graph: Graph, value: Value, options: Options, sizes: Mapping[str, int] | None = None
+) -> str:
     """The story of a value of a staged graph.  With `sizes`, bytes are numbers."""
     if value not in {*graph.inputs, *graph.nodes()}:
         raise GraphError(f"explain: {value!r} is no value of the graph")
@@ -55,8 +57,10 @@ class _Story:
         if isinstance(v.op, Full):
             return [f"  became      the literal {show_literal(v)}, written where it is used"]
         if v not in names:
-            return [f"  became      {v.op.name} : {v.type}",
-                    "  kernel      none: after rewriting nothing needs it"]
+            return [
+                f"  became      {v.op.name} : {v.type}",
+                "  kernel      none: after rewriting nothing needs it",
+            ]
         lines = [f"  became      {names[v]} = {show_operands(v, names, elide=True)} : {v.type}"]
         program = schedule(self.graph)
         if isinstance(v.op, Constant):
@@ -69,8 +73,10 @@ class _Story:
     def _member(self, program: Program, number: int, kernel: Kernel) -> list[str]:
         count = len(program.kernels)
         kind = f"{kernel.kind.value} {kernel.name}"
-        lines = [f"  kernel      {number} of {count}: {kind}, {len(kernel.body)} values"
-                 + (", commits" if kernel.commits else "")]
+        lines = [
+            f"  kernel      {number} of {count}: {kind}, {len(kernel.body)} values"
+            + (", commits" if kernel.commits else "")
+        ]
         v = self.value
         if v in kernel.writes:
             lines.append(f"  stored      {self._place(program, v)}")
@@ -107,12 +113,15 @@ class _Story:
         inside = [i for i, k in enumerate(program.kernels) if v in reached(k.body, k.reads)]
         if inside:
             where = ", ".join(map(str, inside))
-            return [f"  kernel      melted into {where} of {len(program.kernels)}: an index lambda, computed "
-                    "again where it is read"]
+            return [
+                f"  kernel      melted into {where} of {len(program.kernels)}: "
+                "an index lambda, computed "
+                "again where it is read"
+            ]
         base = storage(v)
         if base is not v:
-            return [f"  kernel      none: it is %{base.name or base.op.name} under another shape"]
-        return []
+            return [f"  kernel      none: it is {names_of(self.graph)[base]} under another shape"]
+        return ["  kernel      none"]
 
     def _readers(self, program: Program) -> list[str]:
         found = [i for i, k in enumerate(program.kernels) if self.value in k.reads]
@@ -125,9 +134,17 @@ class _Story:
         number = {v: i for i, k in enumerate(program.kernels) for v in k.body}
         lines = []
         for u in reasons.operands(self.value):
-            lines.append(f"    operand %{u.name or u.op.name} (kernel {number[u]}): "
-                         f"{reasons.why_not(u, self.value)}")
+            lines.append(
+                f"    operand {reasons.names[u]} (kernel {number[u]}): "
+                f"{reasons.why_not(u, self.value)}"
+            )
         for w in reasons.users(self.value):
-            lines.append(f"    user %{w.name or w.op.name} (kernel {number[w]}): "
-                         f"{reasons.why_not(self.value, w)}")
-        return ["  not fused with", *lines] if lines else ["  not fused with  nothing: no neighbour is outside"]
+            lines.append(
+                f"    user {reasons.names[w]} (kernel {number[w]}): "
+                f"{reasons.why_not(self.value, w)}"
+            )
+        return (
+            ["  not fused with", *lines]
+            if lines
+            else ["  not fused with  nothing: no neighbour is outside"]
+        )

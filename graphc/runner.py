@@ -210,7 +210,7 @@ class _Ready:
 
     def run(self, arrays: list[Array]) -> Any:
         """One run on converted feeds of this plan's shapes."""
-        bound, view = self.bound, self.bound.view
+        session, bound, view = self.session, self.bound, self.bound.view
         for i, at in self.feeds:
             view[at] = id(arrays[i])
         made = []
@@ -221,7 +221,7 @@ class _Ready:
             view[at] = id(out)
             made.append(out)
         if self.draws:
-            session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
+            self._advance()
         early = None if self.direct else self._inputs_before(arrays)
         if self.small:
             stopped = self.launch(bound.address)
@@ -231,7 +231,6 @@ class _Ready:
         if view[bound.status_at]:
             view[bound.status_at] = 0
             raise self.runner.failure(bound, stopped)
-        session = self.session
         if self.updates:
             self._commit(made, arrays)
         stats = session.stats
@@ -240,6 +239,11 @@ class _Ready:
         if early is None:
             return self.runner.pack([made[e] for e in self.simple])
         return self.runner.pack(self._collect(made, early))
+
+    def _advance(self) -> None:
+        """The run counter, which random ops draw from: the seed, then the number of runs so far."""
+        session = self.session
+        session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
 
     def _pooled(self, n: int, fresh: Array) -> Array:
         """A large result that the caller has dropped is used again: fresh pages cost more than kernels."""

@@ -296,14 +296,20 @@ def index(x: Tensor, key: Any) -> Tensor:
     fill = [slice(None)] * (x.ndim - used)
     where = next((i for i, k in enumerate(keys) if k is Ellipsis), None)
     keys = keys + fill if where is None else keys[:where] + fill + keys[where + 1 :]
-    starts, steps, sizes, shape, gathers = [], [], [], [], []
+    starts: list[Size] = []
+    steps: list[int] = []
+    sizes: list[Size] = []
+    shape: list[Size] = []
+    gathers: list[tuple[int, Any]] = []
     axis = 0
     for k in keys:
         if k is None:
             shape.append(1)
             continue
         start, step, size = _range(x, axis, k)
-        starts.append(start), steps.append(step), sizes.append(size)
+        starts.append(start)
+        steps.append(step)
+        sizes.append(size)
         if isinstance(k, Tensor | np.ndarray | list):
             gathers.append((len(shape), k))
         if isinstance(k, slice | Tensor | np.ndarray | list):
@@ -342,8 +348,8 @@ def _slice_range(size: Size, k: slice) -> tuple[Size, int, Size]:
     if step == 0:
         raise ShapeError("index: a slice's step is 0", user_location())
     if isinstance(size, int) and all(e is None or hasattr(e, "__index__") for e in (k.start, k.stop)):
-        start, _, _ = k.indices(size)
-        return (start if len(range(*k.indices(size))) else 0), step, len(range(*k.indices(size)))
+        chosen = range(*k.indices(size))
+        return (chosen.start if len(chosen) else 0), step, len(chosen)
 
     def bound(e: Any, default: Size) -> Size:
         """A symbolic size clips nothing that it cannot know: [a:b] with known a, b >= 0 is min(b, n)."""

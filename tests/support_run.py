@@ -115,7 +115,7 @@ class CompiledGraph:
                 else:
                     owner.values[i] = np.array(a, order="C")
             elif isinstance(i.op, RunCounter):
-                owner.counter[...] = a
+                owner.stats.runs = int(a)
             else:
                 feeds.append(np.ascontiguousarray(a).reshape(np.shape(a)))
         key = tuple(f.shape for f in feeds)
@@ -200,6 +200,7 @@ class Disturbed:
         self.graph, self.arrays, self.all_floats = graph, arrays, all_floats
         self.rng = np.random.default_rng(seed)
         self.sizes = bind_sizes(graph.inputs, arrays)
+        self.scatters = any(isinstance(v.op, Scatter) for v in graph.nodes())
 
     def run(self) -> list[Any]:
         """The disturbed results."""
@@ -211,6 +212,10 @@ class Disturbed:
             except Exception:  # an index that the disturbance moved out of range
                 return []
             env[v] = self.disturb(v, args, exact)
+            if self.all_floats and is_float(exact) and self.scatters:
+                with np.errstate(invalid="ignore"):
+                    if not np.all(np.isfinite(widened(exact))):
+                        return []  # what overflowed may end up at any position
         return [env[r] for r in self.graph.results]
 
     def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
@@ -222,7 +227,9 @@ class Disturbed:
         if isinstance(op, Contraction):
             with np.errstate(all="ignore"):
                 reach = op.reference(*(np.abs(widened(a)) for a in args))
-            return self._move(exact, np.asarray(reach), 8 + args[0].shape[-1] ** 0.5)
+            moved = self._move(exact, np.asarray(reach), 8 + args[0].shape[-1] ** 0.5)
+            signed = np.copysign(widened(moved), self.rng.choice([1.0, -1.0], moved.shape))
+            return np.where(widened(moved) == 0, signed.astype(moved.dtype), moved)
         if isinstance(op, Scatter):
             with np.errstate(all="ignore"):
                 reach = op.reference(np.abs(widened(args[0])), args[1], np.abs(widened(args[2])))
@@ -237,11 +244,28 @@ class Disturbed:
 
     def _sum(self, op: Any, x: Any, exact: Any) -> Any:
         with np.errstate(all="ignore"):
-            reach = np.asarray(op.reference(np.abs(widened(x)))) if op.name.endswith("_sum") else exact
+            if op.name.endswith("_prod"):
+                return self._product(op, x, exact)
+            size = np.abs(widened(x))
+            reach = np.asarray(op.reference(np.where(np.isfinite(size), size, 0).astype(size.dtype)))
             count = x.size / max(exact.size, 1)
-        return self._move(exact, reach, 8 + count**0.5)
+        return self._move(exact, reach, 8 + count**0.5, np.isinf(reach))
 
-    def _move(self, exact: Any, reach: Any, units: float) -> Any:
+    def _product(self, op: Any, x: Any, exact: Any) -> Any:
+        """A product; where some order of the factors overflows or loses bits, anything."""
+        with np.errstate(all="ignore"):
+            size = np.log2(np.abs(widened(x).astype(np.float64)))
+            size = np.where(np.isfinite(size), size, 0)
+            axes = op.axes
+            most, least = np.maximum(size, 0).sum(axes), np.minimum(size, 0).sum(axes)
+            limit = -np.log2(float(np.finfo(widened(exact).dtype).tiny))
+            parts = (exact.shape[0],) if exact.shape[:1] != most.shape[:1] and exact.ndim > most.ndim else ()
+            wild = np.broadcast_to((most > limit - 1) | (least < -limit + 1), (*parts, *most.shape))
+        moved = self._move(exact, exact, 8 + 2 * (x.size / max(exact.size, 1)))
+        choice = self.rng.choice([np.nan, np.inf, -np.inf, 0.0, 1.0], exact.shape).astype(exact.dtype)
+        return np.where(wild, choice, moved).astype(exact.dtype)
+
+    def _move(self, exact: Any, reach: Any, units: float, wilder: Any = False) -> Any:
         """`exact` moved by up to `units` of the last place of `reach`."""
         wide = np.array(exact, np.float64)
         with np.errstate(all="ignore"):
@@ -250,7 +274,7 @@ class Disturbed:
             moved = (wide + step).astype(exact.dtype)
             overflow = np.isinf(widened(reach.astype(exact.dtype))) & np.isfinite(wide)
             near = np.abs(wide) > 0.4 * float(np.finfo(widened(exact).dtype).max)
-            near |= overflow
+            near |= overflow | wilder
             if self.all_floats:
                 near |= ~np.isfinite(wide)
             wild = self.rng.choice([np.nan, np.inf, -np.inf, 1.0], wide.shape)
@@ -314,6 +338,7 @@ class _Bounds:
             return same | ~stable
         w, g = widened(want).astype(np.float64), widened(got).astype(np.float64)
         with np.errstate(all="ignore"):
+            stable &= np.isfinite(g) | (moved <= 0.5 * np.abs(w))  # beyond, no digit is certain
             close = np.isfinite(g) & (moved > 0) & (np.abs(g - w) <= 4 * moved + 4 * spacing(want))
         return same | ~stable | close
 

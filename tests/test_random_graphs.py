@@ -6,6 +6,7 @@ shrunk; `python tests/test_random_graphs.py SEED` runs one seed.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,17 +18,18 @@ from random_graphs import SIZES_OF_N, inputs_for, random_graph, shrink
 from support_run import CompiledGraph, disagreements, same_bits, small_chunks
 
 from graphc.ir.dim import symbols
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
+from graphc.ir.op import Gather, Scatter
 from graphc.ir.text import parse_graph, print_graph
 from graphc.ir.verify import verify
+from graphc.passes import simplify as simplify_module
 from graphc.passes.pipeline import PASSES
 from graphc.passes.rules import RULES
 from graphc.passes.sizes import unify_sizes
 
 CHUNKS = 20
 STABLE = {r.name for r in RULES if r.kind != "exact"}
-INEXACT_PASSES = ("partial",)  # sums may be folded in another order
 Fault = str  # what is wrong; "" if nothing is
 
 
@@ -52,19 +54,30 @@ def feeds(graph: Graph, seed: int, count: int) -> list[list[Any]]:
 
 
 def pass_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
-    """The first pass that changes what the graph means, with how."""
-    stages: list[tuple[str, Graph, bool]] = [("generator", verify(graph, "generator"), False)]
-    unified = verify(unify_sizes(graph).graph, "unify_sizes")
-    stages.append(("unify_sizes", unified, False))
-    now, loose = unified, False
-    for name, change in PASSES.items():
-        fired: Counter[str] = Counter()
-        now = verify(change(now, fired, False), name)
-        loose = bool(fired.keys() & STABLE)
-        stages.append((name, now, loose))
+    """The first pass that changes what the graph means, with how.
+
+    Rules that are only `stable` are left out, for what is cut off after them (a comparison, a cast) may come
+    out otherwise; where the graph has nothing of that kind they are tried too.
+    """
+    fault = ""
+    for loose in (False, True):
+        if loose and not (smooth(graph) and fired_rules(graph) & STABLE):
+            continue
+        fault = fault or _pass_fault(graph, seed, count, loose)
+    return fault or text_fault(graph, seed)
+
+
+def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
+    rules = RULES if loose else tuple(r for r in RULES if r.kind == "exact")
+    stages = [("generator", verify(graph, "generator"))]
+    stages.append(("unify_sizes", verify(unify_sizes(graph).graph, "unify_sizes")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simplify_module, "RULES", rules)
+        for name, change in PASSES.items():
+            stages.append((name, verify(change(stages[-1][1], Counter(), False), name)))
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(graph, *arrays))
-        for (_, before, _), (name, after, loose) in zip(stages, stages[1:], strict=False):
+        for (_, before), (name, after) in itertools.pairwise(stages):
             if after is before:
                 continue
             got = list(interpret(after, *arrays))
@@ -72,7 +85,20 @@ def pass_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
             if wrong:
                 return f"pass {name}: {wrong[0]}"
             wanted = got
-    return text_fault(graph, seed)
+    return ""
+
+
+def smooth(graph: Graph) -> bool:
+    """Whether no op of the graph makes a jump of a small difference."""
+    return all(_smooth(v) for v in graph.nodes())
+
+
+def _smooth(v: Value) -> bool:
+    if isinstance(v.op, Gather | Scatter) or getattr(v.op, "positional", False):
+        return False
+    inward = any(a.type.dtype.is_float for a in v.args)
+    jumps = v.op.name in ("sign", "floor", "ceil", "round", "trunc", "floor_divide", "remainder")
+    return not inward or (v.type.dtype.is_float and not jumps)
 
 
 def text_fault(graph: Graph, seed: int) -> Fault:
@@ -90,14 +116,13 @@ def text_fault(graph: Graph, seed: int) -> Fault:
 
 
 def compiled_fault(graph: Graph, seed: int, disable: frozenset[str] = frozenset(), count: int = 3) -> Fault:
-    """How the compiled program of a graph differs from the oracle."""
+    """How the compiled program of a graph differs from the oracle (of the optimised graph)."""
     made = CompiledGraph(graph, disable=disable)
-    text = made.executable.program.graph
-    loose = bool(fired_rules(graph, disable) & STABLE)
+    optimised = made.executable.program.graph
     for arrays in feeds(graph, seed, count):
-        wanted = list(interpret(graph, *arrays))
+        wanted = list(interpret(optimised, *arrays))
         once = made(arrays)
-        wrong = disagreements(graph, arrays, wanted, once, loose)
+        wrong = disagreements(optimised, arrays, wanted, once)
         if wrong:
             return f"compiled, inputs {[a.shape for a in arrays]}: {wrong[0]}"
         with small_chunks():
@@ -107,7 +132,6 @@ def compiled_fault(graph: Graph, seed: int, disable: frozenset[str] = frozenset(
                 if not all(map(same_bits, once, again)):
                     return f"other bits in chunks on {threads} threads, inputs {[a.shape for a in arrays]}"
         made._runners.clear()
-    assert text is made.executable.program.graph
     return ""
 
 

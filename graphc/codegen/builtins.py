@@ -26,7 +26,6 @@ NUMBA: dict[str, Any] = {
 }
 FLOAT = {"f32": ir.FloatType(), "f64": ir.DoubleType()}
 I64 = ir.IntType(64)
-ARGS = types.CPointer(types.int64)
 
 
 class BufferType(types.Type):
@@ -274,6 +273,9 @@ BUILTINS: dict[str, Any] = {
     "maximum": _extreme("maximum"), "minimum": _extreme("minimum"),
     "absolute": _unary(_absolute), "sign": _unary(_sign),
     "fold_add": _fold("fadd"), "fold_multiply": _fold("fmul"),
+    "wrap_add": _binary(lambda b, x, y, t: b.add(x, y)),  # numba's own i64 operators must not overflow
+    "wrap_subtract": _binary(lambda b, x, y, t: b.sub(x, y)),
+    "wrap_multiply": _binary(lambda b, x, y, t: b.mul(x, y)),
     "greater_or_nan": _position(">"), "less_or_nan": _position("<"),
     "logical_not": _unary(lambda b, x, t: b.not_(x)),
     **{n: _unary(lambda b, x, t, n=n: _llvm(b, n, x)) for n in ("sqrt", "floor", "ceil", "rint", "trunc")},

@@ -6,9 +6,12 @@ number of threads.
 
 from __future__ import annotations
 
-from graphc.codegen.cpu import Source
-from graphc.codegen.loops import Buffer, For, Let, Loops, Ref, Store
+from typing import Any
+
+from graphc.codegen.fused import lower_fused
+from graphc.codegen.loops import Buffer, For, Gemm, IndexValue, Let, Loops, Ref, Store
 from graphc.codegen.lower import Emitter, fold, row_major, start_of, variable, wide
+from graphc.codegen.nests import map_sizes, walk
 from graphc.codegen.scalar import Scalar
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -17,77 +20,68 @@ from graphc.ir.op import Op
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.pointwise import multiply
 from graphc.ir.ops.reduction import ReduceSum
-from graphc.ir.program import Kernel
-from graphc.ir.types import f32
-from graphc.passes.fuse import storage
+from graphc.ir.program import Kernel, Kind
+from graphc.ir.types import f32, i64
+from graphc.passes.fuse import accumulator, storage
 
 BLAS = ("f32", "f64")
 CHUNK_PRODUCTS = 24_000_000  # multiplications a chunk, about half a millisecond
 MOST_CHUNKS = 16
 
-TEMPLATE = """\
-def kernel(args, lo, hi):
-    a = {dtype}_buffer(args, 0)
-    b = {dtype}_buffer(args, 1)
-    out = {dtype}_buffer(args, 2)
-    m = args[3]
-    n = args[4]
-    k = args[5]
-    chunks = args[6]
-    gemm = args[7]
-    if m == 0 or n == 0:
-        return
-    for c in range(lo, hi):
-{body}"""
-
-BATCH = """\
-        blas_gemm(gemm, {ta}, {tb}, m, n, k, a, c * m * k, {lda}, b, c * k * n, {ldb}, out, c * m * n, n)
-"""
-ROWS = """\
-        first = m * c // chunks
-        rows = m * (c + 1) // chunks - first
-        if rows:
-            blas_gemm(gemm, {ta}, {tb}, rows, n, k, a, {a_at}, {lda}, b, 0, {ldb}, out, first * n, n)
-"""
-COLUMNS = """\
-        first = n * c // chunks
-        columns = n * (c + 1) // chunks - first
-        if columns:
-            blas_gemm(gemm, {ta}, {tb}, m, columns, k, a, 0, {lda}, b, {b_at}, {ldb}, out, first, n)
-"""
-
 
 def uses_blas(kernel: Kernel) -> bool:
     """Whether a product goes to BLAS."""
-    return kernel.writes[0].type.dtype.name in BLAS
+    return product_of(kernel).type.dtype.name in BLAS
+
+
+def product_of(kernel: Kernel) -> Value:
+    """The product among a kernel's values; the others are its epilogue."""
+    return next(v for v in kernel.body if isinstance(v.op, Matmul))
 
 
 def operands(kernel: Kernel) -> tuple[Matmul, Value, Value, Value]:
     """(op, left, right, result) of a matmul kernel."""
-    (out,) = kernel.body
+    out = product_of(kernel)
     op: Op = out.op
     assert isinstance(op, Matmul)
     return op, out.args[0], out.args[1], out
 
 
-def print_gemm(kernel: Kernel) -> Source:
-    """The kernel that calls BLAS; its last argument is BLAS's address."""
+def lower_gemm(kernel: Kernel) -> Loops:
+    """Chunks of a product by BLAS, each followed by its part of the epilogue while it is in cache."""
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)
+    slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
+    slots[out] = slots[accumulator(kernel)]
+    buffers = (slots[storage(a)], slots[storage(b)], slots[out])
+    strides = (m if op.ta else k, k if op.tb else n, n)
+    c, first, count = variable("c"), variable("first"), variable("count")
     batched = out.type.rank > 2
-    by_columns = not batched and _columns(m, n)
-    form = BATCH if batched else COLUMNS if by_columns else ROWS
-    # A leading dimension must be positive even where there is nothing to read.
-    body = form.format(
-        ta=112 if op.ta else 111, tb=112 if op.tb else 111,
-        lda="m" if op.ta else "max(k, 1)", ldb="max(k, 1)" if op.tb else "n",
-        a_at="first" if op.ta else "first * k", b_at="first * k" if op.tb else "first",
-    )
-    count = dim.product((m, n, k))
-    chunks = dim.minimum(dim.maximum(count // CHUNK_PRODUCTS, 1), MOST_CHUNKS)
-    extent: Size = dim.product(out.type.shape[:-2]) if batched else chunks
-    text = TEMPLATE.format(dtype=out.type.dtype, body=body)
-    return Source(text, (m, n, k, extent), extent, False)
+    lets: list[Any] = []
+    if batched:
+        sizes, offsets = (m, n, k), (c * m * k, c * k * n, c * m * n)
+        extent: Size = dim.product(out.type.shape[:-2])
+    else:
+        whole = n if _columns(m, n) else m
+        extent = _chunks(m, n, k)
+        lets = [Let("first", IndexValue(whole * c // variable("chunks"), i64)),
+                Let("count", IndexValue(whole * (c + 1) // variable("chunks") - first, i64))]
+        if _columns(m, n):
+            sizes, offsets = (m, count, k), (0, first * k if op.tb else first, first)
+        else:
+            sizes, offsets = (count, n, k), (first if op.ta else first * k, 0, first * n)
+    product = Gemm(op.ta, op.tb, sizes, buffers, offsets, strides)
+    after = _epilogue(kernel, slots)
+    rest = _cut(after.body, (first, first + count), out.type.shape[0], _columns(m, n))
+    body = For("c.", variable("lo"), variable("hi"), (*lets, product, *rest))
+    shown = tuple(b for v, b in zip(slots, after.buffers, strict=True) if v in kernel.reads + kernel.writes)
+    return Loops(kernel.name, shown, () if batched else (("chunks", extent),), extent, (body,))
+
+
+def _chunks(m: Size, n: Size, k: Size) -> Size:
+    """Into how many chunks a product is cut: by its size alone."""
+    count = dim.product((m, n, k)) // CHUNK_PRODUCTS
+    return dim.minimum(dim.maximum(count, 1), MOST_CHUNKS)
 
 
 def _columns(m: Size, n: Size) -> bool:
@@ -95,6 +89,38 @@ def _columns(m: Size, n: Size) -> bool:
     if isinstance(m, int) and isinstance(n, int):
         return n > m
     return isinstance(n, int) and n >= 128
+
+
+def _epilogue(kernel: Kernel, slots: dict[Value, int]) -> Loops:
+    """What follows the product, as a kernel over its whole index space (perhaps of nothing)."""
+    out = product_of(kernel)
+    members = tuple(v for v in kernel.body if v is not out)
+    writes = tuple(v for v in kernel.writes if v is not out)
+    reads = (*kernel.reads, out)
+    return lower_fused(
+        Kernel(kernel.name, Kind.LOOPS, reads, writes, members, out.type.shape), slots, whole=False
+    )
+
+
+def _cut(
+    body: tuple[Any, ...], chunk: tuple[Size, Size], rows: Size, columns: bool
+) -> tuple[Any, ...]:
+    """The loops over one chunk of the rows or columns; nothing, if they do nothing."""
+    low, high = chunk
+    if not any(isinstance(x, Store) for s in body for x in walk(s)):
+        return ()
+    every: dict[str, Size] = {"lo.": 0, "hi.": rows} if columns else {"lo.": low, "hi.": high}
+    limited = [_limit(s, low, high) for s in body] if columns else body
+    return tuple(map_sizes(s, lambda size: dim.substitute(size, every)) for s in limited)
+
+
+def _limit(s: Any, low: Size, high: Size) -> Any:
+    """The statement with its loop over columns cut to a chunk."""
+    if not isinstance(s, For):
+        return s
+    if s.var == "i1.":
+        return For(s.var, low, high, s.body)
+    return For(s.var, s.low, s.high, tuple(_limit(x, low, high) for x in s.body))
 
 
 def lower_product(kernel: Kernel) -> Loops:
@@ -120,7 +146,7 @@ def lower_product(kernel: Kernel) -> Loops:
     loop = For("k.", 0, op.sizes(a.type, b.type)[1], (*emit.close(), fold("total", summing, step)))
     total = Ref("total", wide(dtype))
     store = Store(slots[out], row_major(index, out.type.shape), total)
-    body = [Let("total", start_of(summing, dtype)), loop, store]
+    body: list[Any] = [Let("total", start_of(summing, dtype)), loop, store]
     for name, size in reversed(list(zip(names, out.type.shape, strict=True))[1:]):
         body = [For(f"{name}.", 0, size, tuple(body))]
     outer = For("i0.", variable("lo"), variable("hi"), tuple(body))

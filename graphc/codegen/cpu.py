@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.loops import (
-    Accumulate, Apply, Const, For, Guard, IndexValue, Let, Load, Loops, Ref, Store,
+    Accumulate, Apply, Const, For, Gemm, Guard, IndexValue, Let, Load, Loops, Ref, Store,
 )
-from graphc.codegen.nests import Parameters, map_sizes
+from graphc.codegen.nests import Parameters, map_sizes, walk
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.op import Number
@@ -23,7 +23,12 @@ from graphc.ir.types import DType
 
 NARROW = ("f16", "bf16")
 WRAPS = ("i8", "i16", "i32", "u8", "u16", "u32", "u64")
+WRAPPING = {  # i64 operators of numba are undefined where they overflow
+    "({0} + {1})": "wrap_add({0}, {1})", "({0} - {1})": "wrap_subtract({0}, {1})",
+    "({0} * {1})": "wrap_multiply({0}, {1})",
+}
 STATUS = "status"
+GEMM = "gemm"
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,14 @@ class Source:
     sizes: tuple[Size, ...]
     extent: Size
     uses_status: bool
+    gemm: str = ""  # the element type of the products that BLAS does
 
 
 def print_kernel(loops: Loops, readable: bool = False) -> Source:
     """Numba source of `kernel(args, lo, hi)`; `readable` keeps names and sizes as they are."""
     parameters = Parameters()
+    for given, value in loops.sizes:
+        parameters.values[value] = dim.symbol(f"{given}.")
     change = (lambda s: s) if readable else parameters.generalize
     body = [map_sizes(s, change) for s in loops.body]
     if readable:
@@ -55,10 +63,14 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
         head.append(f"    {shown} = args[{at + i}]" + (f"  # {value}" if readable and shown != str(value) else ""))
     if uses_status:
         head.append(f"    {STATUS} = args[{at + len(parameters.values)}]")
+    products = [s for statement in body for s in walk(statement) if isinstance(s, Gemm)]
+    gemm = loops.buffers[products[0].buffers[2]].dtype.name if products else ""
+    if gemm:
+        head.append(f"    {GEMM} = args[{at + len(parameters.values) + uses_status}]")
     full = "\n".join([*head, text, ""])
     if not readable:
         full = canonical(full)
-    return Source(full, tuple(parameters.values), loops.extent, uses_status)
+    return Source(full, tuple(parameters.values), loops.extent, uses_status, gemm)
 
 
 def _named(size: Size, parameters: Parameters) -> Size:
@@ -92,6 +104,8 @@ def _statements(body: Any, depth: int) -> list[str]:
             case Accumulate(name=name, combine=combine, value=value, dtype=dtype):
                 step = _fold(combine, name, expression(value), dtype)
                 lines.append(f"{pad}{name} = {_bare(step)}")
+            case Gemm():
+                lines.append(f"{pad}{_gemm(s)}")
             case For(var=var, low=low, high=high, body=inner):
                 bounds = _size(high) if low == 0 else f"{_size(low)}, {_size(high)}"
                 lines.append(f"{pad}for {var.rstrip('.')} in range({bounds}):")
@@ -99,10 +113,19 @@ def _statements(body: Any, depth: int) -> list[str]:
     return lines
 
 
+def _gemm(g: Gemm) -> str:
+    flags = [str(112 if t else 111) for t in (g.ta, g.tb)]
+    operands = zip(g.buffers, g.offsets, g.strides, strict=True)
+    places = [f"@{b}, {_size(at)}, {_size(stride)}" for b, at, stride in operands]
+    return f"blas_gemm({', '.join([GEMM, *flags, *map(_size, g.sizes), *places])})"
+
+
 def _fold(combine: str, name: str, value: str, dtype: DType) -> str:
     """Sums and products of floats are folded in an order that the compiler may choose once for all."""
     if dtype.is_float and combine in ("({0} + {1})", "({0} * {1})"):
         return f"{'fold_add' if '+' in combine else 'fold_multiply'}({name}, {value})"
+    if dtype.name == "i64":
+        combine = WRAPPING.get(combine, combine)
     text = combine.format(name, value)
     return f"{dtype}({_bare(text)})" if dtype.name in WRAPS and combine[0] == "(" else text
 
@@ -119,6 +142,8 @@ def expression(e: Any) -> str:
         case Load(buffer=buffer, offset=offset):
             return f"@{buffer}[{_size(offset)}]"
         case Apply(spelling=spelling, args=args, dtype=dtype):
+            if dtype.name == "i64":
+                spelling = WRAPPING.get(spelling, spelling)
             return _wrap(spelling.format(*map(expression, args)), spelling, dtype)
         case Guard(bounds=bounds, then=then, other=other):
             tests = " and ".join(_test(*b) for b in bounds)
@@ -177,6 +202,6 @@ def _size(size: Size) -> str:
 
 
 def with_buffers(text: str, names: list[str]) -> str:
-    """`@3[...]` as `name[...]`."""
-    return re.sub(r"@(\d+)\[", lambda m: f"{names[int(m[1])]}[", text)
+    """`@3` as the name of buffer 3."""
+    return re.sub(r"@(\d+)", lambda m: names[int(m[1])], text)
 

@@ -19,7 +19,7 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Reduction
 from graphc.ir.program import Kernel
-from graphc.ir.types import DType, i64
+from graphc.ir.types import DType, bool_, i64
 from graphc.passes.partial import CHUNKS, Partial
 from graphc.passes.stages import Stages, is_element, stages
 
@@ -27,11 +27,13 @@ from graphc.passes.stages import Stages, is_element, stages
 class Fused:
     """Lowers one fused kernel."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
+    def __init__(
+        self, kernel: Kernel, slots: dict[Value, int] | None = None, whole: bool = True
+    ) -> None:
+        self.kernel, self.whole = kernel, whole
         self.stages: Stages = stages(kernel, set(kernel.reads))
         buffers = (*kernel.reads, *kernel.writes)
-        self.slots = {v: i for i, v in enumerate(buffers)}
+        self.slots = slots or {v: i for i, v in enumerate(buffers)}
         self.emit = Emitter(self.slots)
         self.emit.reads = set(kernel.reads)
         outer = [a for a in range(len(kernel.domain)) if a not in kernel.inner]
@@ -142,10 +144,10 @@ class Fused:
             return [fold(name, op, step)]
         dtype = step.dtype
         taken = f"{name}_take"
-        better = Apply(op.combine, (Ref(name, dtype), step.expr), dtype)
+        better = Apply(op.combine, (Ref(name, dtype), step.expr), bool_)
         place = IndexValue(self.column[0], i64)
         choose = "where({2}, {1}, {0})"
-        flag = Ref(taken, dtype)
+        flag = Ref(taken, bool_)
         return [
             Let(taken, better),
             Let(name, Apply(choose, (Ref(name, dtype), step.expr, flag), dtype)),
@@ -206,9 +208,12 @@ class Fused:
 
     def _rows(self, body: list[Any]) -> tuple[list[Any], Size]:
         """The row loops around the body of a row, and the size of the parallel axis."""
-        body, outer = collapse(body, self.outer)
-        body, _ = collapse(body, self.inner)
-        low, high = variable("lo"), variable("hi")
+        outer = list(self.outer)
+        if self.whole:
+            body, outer = collapse(body, self.outer)
+            body, _ = collapse(body, self.inner)
+        low: Size = variable("lo")
+        high: Size = variable("hi")
         rows = dim.product(tuple(n for _, n in self.outer))
         if self.partials:
             low, high = rows * variable("c") // CHUNKS, rows * (variable("c") + 1) // CHUNKS
@@ -233,8 +238,11 @@ class Fused:
         self._append(Store(self.slots[v], row_major(index, v.type.shape), scalar.expr))
 
 
-def lower_fused(kernel: Kernel) -> Loops:
-    """The loops of a fused kernel."""
-    return Fused(kernel).lower()
+def lower_fused(
+    kernel: Kernel, slots: dict[Value, int] | None = None, whole: bool = True
+) -> Loops:
+    """The loops of a fused kernel.  `slots` numbers the buffers, if it is part of a larger kernel; without
+    `whole`, rows and columns stay apart, for the larger kernel to cut."""
+    return Fused(kernel, slots, whole).lower()
 
 

@@ -254,11 +254,14 @@ def blas_gemm(
         one, zero = ir.Constant(real, 1.0), ir.Constant(real, 0.0)
         operands = []
         for at in (6, 9, 12):
-            operands.append((bd.gep(args[at], [args[at + 1]]), bd.trunc(args[at + 2], I32)))
+            stride = _llvm(bd, "smax", args[at + 2], _constant(I64, 1))  # BLAS wants it positive
+            operands.append((bd.gep(args[at], [args[at + 1]]), bd.trunc(stride, I32)))
         (pa, la), (pb, lb), (pc, lc) = operands
         values = [_constant(I32, 101), *numbers, one, pa, la, pb, lb, zero, pc, lc]
         kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-        bd.call(bd.inttoptr(args[0], kind.as_pointer()), values)
+        some = bd.and_(*(bd.icmp_signed(">", x, _constant(I64, 0)) for x in args[3:5]))
+        with bd.if_then(some):
+            bd.call(bd.inttoptr(args[0], kind.as_pointer()), values)
         return ctx.get_dummy_value()
 
     return signature, build

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.codegen.contraction import lower_product, print_gemm, uses_blas
+from graphc.codegen.contraction import lower_gemm, lower_product, uses_blas
 from graphc.codegen.cpu import Source, print_kernel
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
@@ -14,37 +14,30 @@ from graphc.passes.fuse import storage
 
 
 def loops_of(kernel: Kernel) -> Loops | None:
-    """The loops of a kernel; None for one that is not made of loops."""
+    """The loops of a kernel; None for one written by hand."""
     match kernel.kind:
         case Kind.LOOPS:
             return lower_fused(kernel)
         case Kind.SCATTER:
             return lower_scatter(kernel)
         case Kind.MATMUL:
-            return None if uses_blas(kernel) else lower_product(kernel)
+            return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
         case Kind.OPAQUE:
             return None
 
 
 def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
     """The values whose addresses are a kernel's first arguments, in order."""
-    if kernel.kind is Kind.LOOPS:
-        return (*kernel.reads, *kernel.writes)
-    (out,) = kernel.body
-    stored = [storage(a) for a in out.args]
-    if kernel.kind is Kind.OPAQUE or (kernel.kind is Kind.MATMUL and uses_blas(kernel)):
-        return (*stored, out)
-    return (*dict.fromkeys(stored), out)
+    if kernel.kind is Kind.OPAQUE:
+        (out,) = kernel.body
+        return (*(storage(a) for a in out.args), out)
+    return (*kernel.reads, *kernel.writes)
 
 
 def source_of(kernel: Kernel, readable: bool = False) -> Source:
     """The numba source of a kernel."""
     loops = loops_of(kernel)
-    if loops is not None:
-        return print_kernel(loops, readable)
-    if kernel.kind is Kind.MATMUL:
-        return print_gemm(kernel)
-    return _opaque(kernel)
+    return _opaque(kernel) if loops is None else print_kernel(loops, readable)
 
 
 def _opaque(kernel: Kernel) -> Source:

@@ -13,9 +13,6 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Number
 from graphc.ir.types import DType
 
-Expr = "Const | Ref | IndexValue | Load | Apply | Guard"
-Stmt = "Let | Store | Accumulate | For"
-
 
 @dataclass(frozen=True)
 class Const:
@@ -55,7 +52,7 @@ class Apply:
     """Source text over operands."""
 
     spelling: str
-    args: tuple[Expr, ...]  # type: ignore[valid-type]
+    args: tuple[Expr, ...]
     dtype: DType
 
 
@@ -64,8 +61,8 @@ class Guard:
     """`then` where low <= e < high for each bound, else `other`; only one of them is evaluated."""
 
     bounds: tuple[tuple[Size, Size, Size], ...]
-    then: Expr  # type: ignore[valid-type]
-    other: Expr  # type: ignore[valid-type]
+    then: Expr
+    other: Expr
     dtype: DType
 
 
@@ -74,7 +71,7 @@ class Let:
     """A new local variable."""
 
     name: str
-    value: Expr  # type: ignore[valid-type]
+    value: Expr
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class Store:
 
     buffer: int
     offset: Size
-    value: Expr  # type: ignore[valid-type]
+    value: Expr
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class Accumulate:
 
     name: str
     combine: str
-    value: Expr  # type: ignore[valid-type]
+    value: Expr
     dtype: DType
 
 
@@ -103,7 +100,19 @@ class For:
     var: str
     low: Size
     high: Size
-    body: tuple[Stmt, ...]  # type: ignore[valid-type]
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """A matrix product by BLAS: c = op(a) op(b), row-major, each operand at an offset with a row length."""
+
+    ta: bool
+    tb: bool
+    sizes: tuple[Size, Size, Size]  # m, n, k
+    buffers: tuple[int, int, int]
+    offsets: tuple[Size, Size, Size]
+    strides: tuple[Size, Size, Size]
 
 
 @dataclass(frozen=True)
@@ -117,10 +126,14 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Loops:
-    """A kernel: its buffers, its size arguments, the size of its parallel axis, its body."""
+    """A kernel: its buffers, named size arguments, the size of its parallel axis, its body."""
 
     name: str
     buffers: tuple[Buffer, ...]
-    sizes: tuple[Size, ...]
+    sizes: tuple[tuple[str, Size], ...]
     extent: Size
-    body: tuple[Stmt, ...]  # type: ignore[valid-type]
+    body: tuple[Stmt, ...]
+
+
+Expr = Const | Ref | IndexValue | Load | Apply | Guard
+Stmt = Let | Store | Accumulate | For | Gemm

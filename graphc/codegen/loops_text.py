@@ -8,7 +8,7 @@
                 total += x_1
             y[i0] = total
 
-It is for people: `graphc dump --stage loops` prints it.  What is compiled is printed by `codegen/cpu.py`.
+It is for people: `graphc dump --stage loops` prints it.  What is compiled, `codegen/cpu.py` prints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.loops import (
-    Accumulate, Apply, Buffer, Const, For, Guard, IndexValue, Let, Load, Loops, Ref, Store,
+    Accumulate,
+    Apply,
+    Buffer,
+    Const,
+    For,
+    Gemm,
+    Guard,
+    IndexValue,
+    Let,
+    Load,
+    Loops,
+    Ref,
+    Store,
 )
 from graphc.ir.dim import Size
 
@@ -31,7 +43,8 @@ def print_loops(loops: Loops) -> str:
     buffers = ", ".join(map(_buffer, loops.buffers))
     name = re.sub(r"[^\w.]", "_", loops.name)
     head = f"{name}({buffers}), [lo, hi) of {loops.extent}:"
-    return "\n".join([head, *_statements(loops.body, names, 1), ""])
+    sizes = [f"    {given} = {value}" for given, value in loops.sizes]
+    return "\n".join([head, *sizes, *_statements(loops.body, names, 1), ""])
 
 
 def _buffer(b: Buffer) -> str:
@@ -46,15 +59,27 @@ def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
             case Let(name=name, value=value):
                 lines.append(f"{pad}{name}: {value.dtype} = {_bare(_expression(value, names))}")
             case Store(buffer=buffer, offset=offset, value=value):
-                lines.append(f"{pad}{names[buffer]}[{_size(offset)}] = {_bare(_expression(value, names))}")
+                lines.append(
+                    f"{pad}{names[buffer]}[{_size(offset)}] = {_bare(_expression(value, names))}"
+                )
             case Accumulate(name=name, combine=combine, value=value):
                 lines.append(f"{pad}{name} {_step(combine, name, _expression(value, names))}")
+            case Gemm():
+                lines.append(f"{pad}{_gemm(s, names)}")
             case For(var=var, low=low, high=high, body=inner):
                 lines.append(f"{pad}for {_size(var)} in [{_size(low)}, {_size(high)}):")
                 lines += _statements(inner, names, depth + 1) or [f"{pad}    pass"]
             case _:
                 raise AssertionError(s)
     return lines
+
+
+def _gemm(g: Gemm, names: list[str]) -> str:
+    """`out[at:] = gemm(a[at:], b[at:]^T, m, n, k)`."""
+    places = zip(g.buffers, g.offsets, strict=True)
+    left, right, result = (f"{names[b]}[{_size(at)}:]" for b, at in places)
+    flags = "".join(f", {name}=true" for name, on in (("ta", g.ta), ("tb", g.tb)) if on)
+    return f"{result} = gemm({', '.join([left, right, *map(_size, g.sizes)])}{flags})"
 
 
 def _step(combine: str, name: str, value: str) -> str:

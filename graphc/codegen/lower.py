@@ -27,7 +27,7 @@ Index = tuple[Size, ...]
 NARROW = ("f16", "bf16")
 FIXED_NAMES = (
     *keyword.kwlist, "kernel", "args", "lo", "hi", "c", "r", "k", "range", "max", "min", "inf", "nan",
-    "status", "total", "where", "fold_add", "fold_multiply", "greater_or_nan", "less_or_nan", "random_bits",
+    "status", "total", "chunks", "first", "count", "gemm", "blas_gemm", "where", "fold_add", "fold_multiply", "wrap_add", "wrap_subtract", "wrap_multiply", "greater_or_nan", "less_or_nan", "random_bits",
     *(f"{letter}{n}" for letter in "ij" for n in range(64)),
     *(t.name for t in ALL), *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
 )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.codegen.loops import (
-    Accumulate, Apply, For, Guard, IndexValue, Let, Load, Store,
+    Accumulate, Apply, For, Gemm, Guard, IndexValue, Let, Load, Store,
 )
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
@@ -34,6 +34,9 @@ def map_sizes(node: Any, change: Change) -> Any:
         case For(low=low, high=high, body=body):
             low, high = change(low), change(high)
             return replace(node, low=low, high=high, body=tuple(map_sizes(s, change) for s in body))
+        case Gemm(sizes=sizes, offsets=offsets, strides=strides):
+            moved = (tuple(map(change, group)) for group in (sizes, offsets, strides))
+            return replace(node, **dict(zip(("sizes", "offsets", "strides"), moved, strict=True)))
         case IndexValue(size=size):
             return replace(node, size=change(size))
         case Load(offset=offset):
@@ -41,9 +44,9 @@ def map_sizes(node: Any, change: Change) -> Any:
         case Apply(args=args):
             return replace(node, args=tuple(map_sizes(a, change) for a in args))
         case Guard(bounds=bounds, then=then, other=other):
-            moved = tuple((change(e), change(a), change(b)) for e, a, b in bounds)
+            changed = tuple((change(e), change(a), change(b)) for e, a, b in bounds)
             return replace(
-                node, bounds=moved, then=map_sizes(then, change), other=map_sizes(other, change)
+                node, bounds=changed, then=map_sizes(then, change), other=map_sizes(other, change)
             )
     return node
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Union
 
@@ -155,7 +156,7 @@ def _function(name: str, a: Size, b: Size) -> Size:
 
 def _operand(x: Size) -> str:
     text = str(x)
-    return text if text.isalnum() else f"({text})"
+    return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
 
 
 def floordiv(a: Size, b: Size) -> Size:
@@ -317,15 +318,15 @@ def _parse(node: ast.expr, text: str) -> Size:
         case ast.Call(func=ast.Name(id="min" | "max" as name), args=[a, b]):
             return _function(name, _parse(a, text), _parse(b, text))
         case ast.BinOp(left=left, op=op, right=right):
-            a, b = _parse(left, text), _parse(right, text)
+            x, y = _parse(left, text), _parse(right, text)
             if isinstance(op, ast.Add):
-                return a + b
+                return x + y
             if isinstance(op, ast.Sub):
-                return a - b
+                return x - y
             if isinstance(op, ast.Mult):
-                return a * b
-            if isinstance(op, ast.FloorDiv) and b != 0:
-                return floordiv(a, b)
-            if isinstance(op, ast.Mod) and b != 0:
-                return modulo(a, b)
+                return x * y
+            if isinstance(op, ast.FloorDiv) and y != 0:
+                return floordiv(x, y)
+            if isinstance(op, ast.Mod) and y != 0:
+                return modulo(x, y)
     raise ValueError(f"{text!r} is not a size: use integers, names, + - * // % min max")

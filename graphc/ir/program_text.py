@@ -11,11 +11,12 @@
       return %y
     }
 
-A kernel names what it reads and writes; its body is graph lines.  `=` is computed once for each element of
-the kernel's index space; `~` is melted: an index lambda, computed again wherever it is read.  `domain` is not
-printed where it is the shape of the first result and nothing is folded.  A kernel of one op is one line.  A
-`commit` kernel runs when nothing can fail any more.  Places are `@out` (handed to the caller), `@var(%w)`
-(written over the variable) and `@cpu+offset` (the arena); before planning there are none.
+A kernel names what it reads and writes; its body is graph lines.  `=` is computed once for each
+element of the kernel's index space; `~` is melted: an index lambda, computed again wherever it is
+read.  `domain` is not printed where it is the shape of the first result and nothing is folded.  A
+kernel of one op is one line.  A `commit` kernel runs when nothing can fail any more.  Places are
+`@out` (the caller's), `@var(%w)` (over the variable) and `@cpu+offset` (the arena); before planning
+there are none.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from graphc.errors import ParseError
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
@@ -32,8 +32,24 @@ from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, storage
 from graphc.ir.text import (
-    FAULTS, NAME, TYPE, code_lines, fault, in_place, names_of, parse_inputs, parse_return, parse_type, parse_value,
-    parse_value_line, print_lines, show, show_inputs, show_operands, show_return, split,
+    FAULTS,
+    NAME,
+    TYPE,
+    code_lines,
+    fault,
+    in_place,
+    names_of,
+    parse_inputs,
+    parse_return,
+    parse_type,
+    parse_value,
+    parse_value_line,
+    print_lines,
+    show,
+    show_inputs,
+    show_operands,
+    show_return,
+    split,
 )
 from graphc.ir.types import TensorType, f32
 
@@ -43,22 +59,24 @@ KERNEL = re.compile(r"(commit )?(kernel|matmul|opaque|scatter) ?(.*?)(?: \{(.*)\
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
 WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
 KINDS: dict[type, Kind] = {
-    Contraction: Kind.MATMUL, Opaque: Kind.OPAQUE, Scatter: Kind.SCATTER,
+    Contraction: Kind.MATMUL,
+    Opaque: Kind.OPAQUE,
+    Scatter: Kind.SCATTER,
 }
 WIDTH = 100
 NONE = TensorType(f32, ())
 
 
-def print_program(program: Program, elide: bool = False, note: Callable[[Kernel], str] | None = None) -> str:
-    """The program as text.  `elide` leaves out the data of constants (then it does not parse); `note` adds a
-    comment above each kernel."""
+def print_program(
+    program: Program, elide: bool = False, note: Callable[[Kernel], str] | None = None
+) -> str:
+    """The program as text.  `elide` leaves out the data of constants (then it does not parse);
+    `note` adds a comment above each kernel."""
     return _Printer(program, elide, note).run()
 
 
 class _Printer:
-    def __init__(
-        self, program: Program, elide: bool, note: Callable[[Kernel], str] | None
-    ) -> None:
+    def __init__(self, program: Program, elide: bool, note: Callable[[Kernel], str] | None) -> None:
         self.program, self.elide, self.note = program, elide, note
         self.names = names_of(program.graph)
         self.stored = {v for k in program.kernels for v in k.body}
@@ -74,7 +92,8 @@ class _Printer:
         for kernel in program.kernels:
             note = self.note(kernel) if self.note else ""
             lines += [f"  // {note}"] if note else []
-            lines += self._views([] if kernel.kind is Kind.LOOPS else list(kernel.body[0].args))
+            material = (v for v in kernel.body if isinstance(v.op, Contraction | Opaque | Scatter))
+            lines += self._views([a for v in material for a in v.args])
             lines += [self._single(kernel)] if is_single(kernel) else self._block(kernel)
             self.known.update(kernel.body)
         lines += self._views(list(graph.results))
@@ -112,8 +131,14 @@ class _Printer:
         values = body_lines(kernel, self.stored)
         lines = print_lines(values, self.names, "    ", self.stored, self.elide)
         members = set(kernel.body)
-        shown = [line if v in members else _melt(line) for v, line in zip(values, lines, strict=True)]
-        return [*_head(f"  {commit}{head} ->", list(map(self._write, kernel.writes))), *shown, "  }"]
+        shown = [
+            line if v in members else _melt(line) for v, line in zip(values, lines, strict=True)
+        ]
+        return [
+            *_head(f"  {commit}{head} ->", list(map(self._write, kernel.writes))),
+            *shown,
+            "  }",
+        ]
 
     def _write(self, v: Value) -> str:
         text = f"{self.names[v]}: {v.type}"
@@ -152,15 +177,22 @@ def _space(kernel: Kernel) -> str:
 
 def is_single(kernel: Kernel) -> bool:
     """Whether one line says all about a kernel."""
-    if kernel.kind is Kind.LOOPS or len(kernel.body) != 1 or kernel.writes != kernel.body or kernel.inner:
+    if (
+        kernel.kind is Kind.LOOPS
+        or len(kernel.body) != 1
+        or kernel.writes != kernel.body
+        or kernel.inner
+    ):
         return False
     out = kernel.body[0]
-    return kernel.domain == out.type.shape and kernel.reads == tuple(dict.fromkeys(map(storage, out.args)))
+    return kernel.domain == out.type.shape and kernel.reads == tuple(
+        dict.fromkeys(map(storage, out.args))
+    )
 
 
 def body_lines(kernel: Kernel, stored: set[Value]) -> list[Value]:
-    """The members and what they read through index lambdas, each after its operands; literals that are
-    written where they are used (all that are not in `stored`) are left out."""
+    """The members and what they read through index lambdas, each after its operands, but not the
+    literals that are written where they are used (all that are not in `stored`)."""
     seen = set(kernel.reads)
     order: list[Value] = []
     stack: list[tuple[Value, bool]] = [(v, False) for v in reversed(kernel.body)]
@@ -211,7 +243,7 @@ class _Parser:
             raise ValueError("outside of a kernel stand only constants and reshapes (`~`)")
 
     def define(self, source: str, again: bool) -> Value:
-        """The value of a line.  An index lambda may be written in several kernels, each time alike."""
+        """The value of a line.  An index lambda may stand in several kernels, each time alike."""
         name, value = parse_value_line(source, self.env)
         have = self.env.get(name)
         if have is not None:
@@ -237,7 +269,17 @@ class _Parser:
             raise ValueError(f"{out.op.name} is no kernel of its own; write `kernel ... {{`")
         reads = tuple(dict.fromkeys(map(storage, out.args)))
         self.kernels.append(
-            Kernel(out.name or out.op.name, kind, reads, (out,), (out,), out.type.shape, (), bool(commit)))
+            Kernel(
+                out.name or out.op.name,
+                kind,
+                reads,
+                (out,),
+                (out,),
+                out.type.shape,
+                (),
+                bool(commit),
+            )
+        )
         self._place(out, (place or "").removeprefix(" @"))
 
     def block(self, match: re.Match[str], body: list[Value]) -> None:
@@ -247,7 +289,9 @@ class _Parser:
         for text in split(results):
             found = WRITE.fullmatch(text)
             if found is None or found[1] not in self.env or self.env[found[1]] not in body:
-                raise ValueError(f"{text!r} is no result: expected `%name: type @place` of a line of the body")
+                raise ValueError(
+                    f"{text!r} is no result: expected `%name: type @place` of a line of the body"
+                )
             value = self.env[found[1]]
             if value.type != parse_type(found[2]):
                 raise ValueError(f"{found[1]} is declared {found[2]} but is {value.type}")
@@ -255,8 +299,18 @@ class _Parser:
             places.append(found[3] or "")
         domain, inner = _parse_space(fields, writes)
         name = next((v.name for v in reversed(body) if v.name), body[-1].op.name if body else kind)
-        self.kernels.append(Kernel(name, Kind(kind), tuple(map(self.value, split(reads))), tuple(writes),
-                                   tuple(body), domain, inner, bool(commit)))
+        self.kernels.append(
+            Kernel(
+                name,
+                Kind(kind),
+                tuple(map(self.value, split(reads))),
+                tuple(writes),
+                tuple(body),
+                domain,
+                inner,
+                bool(commit),
+            )
+        )
         for value, place in zip(writes, places, strict=True):
             self._place(value, place)
 
@@ -293,7 +347,9 @@ class _Parser:
 
 def _alike(a: Value, b: Value) -> bool:
     same = len(a.args) == len(b.args) and all(
-        x is y or (isinstance(x.op, Full) and x.op == y.op) for x, y in zip(a.args, b.args, strict=True))
+        x is y or (isinstance(x.op, Full) and x.op == y.op)
+        for x, y in zip(a.args, b.args, strict=True)
+    )
     return same and a.op == b.op and a.type == b.type
 
 
@@ -323,8 +379,10 @@ def parse_program(text: str) -> Program:
         if head is None:
             raise ValueError("expected `program @name(%input: type, ...) {`")
         parser = _Parser(head[1], parse_inputs(head[2]))
-        parser.naive = next((dim.parse(m[2]) for m in map(ARENA.fullmatch, text.splitlines()) if m), 0)
-        for number, source in lines[1:]:
+        parser.naive = next(
+            (dim.parse(m[2]) for m in map(ARENA.fullmatch, text.splitlines()) if m), 0
+        )
+        for number, source in lines[1:]:  # noqa: B007
             if parser.opened is None and source.startswith("return"):
                 return parser.finish(source)
             parser.line(source)

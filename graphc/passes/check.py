@@ -23,7 +23,8 @@ def draw(rng: np.random.Generator, type: TensorType, sizes: dict[str, int], top:
     if type.dtype.is_float:
         return np.asarray(rng.uniform(-2.0, 2.0, shape)).astype(type.dtype.numpy)
     return np.asarray(rng.integers(0, 2 if type.dtype.kind == "bool" else top, shape)).astype(
-        type.dtype.numpy)
+        type.dtype.numpy
+    )
 
 
 class Checker:
@@ -36,7 +37,9 @@ class Checker:
         self.before = graph
         self.arrays: list[Array] = []
         self.wanted: tuple[Array, ...] | None = None
-        symbols = sorted({s for v in graph.inputs for size in v.type.shape for s in dim.symbols(size)})
+        symbols = sorted(
+            {s for v in graph.inputs for size in v.type.shape for s in dim.symbols(size)}
+        )
         sizes = {name: 5 + i for i, name in enumerate(symbols)}
         for top in (3, 1):  # indices of small tables may all have to be 0
             rng = np.random.default_rng(seed)
@@ -61,12 +64,16 @@ class Checker:
             return
         found = self._meaning(graph)
         if found is None:
-            raise VerifyError(f"pass `{name}` made a graph that rejects feeds:\n{print_graph(graph)}")
+            raise VerifyError(
+                f"pass `{name}` made a graph that rejects feeds:\n{print_graph(graph)}"
+            )
         for v, a, b in zip(graph.results, self.wanted, found, strict=True):
             if not _close(a, b, v.type.dtype.name):
                 raise VerifyError(
-                    f"pass `{name}` changed the meaning of %{v.name or v.op.name}: {v.type}; before:\n"
-                    f"{print_graph(self.before)}after:\n{print_graph(graph)}")
+                    f"pass `{name}` changed the meaning of %{v.name or v.op.name}: {v.type}; "
+                    "before:\n"
+                    f"{print_graph(self.before)}after:\n{print_graph(graph)}"
+                )
         self.before = graph
 
 
@@ -77,5 +84,6 @@ def _close(a: Any, b: Any, dtype: str) -> bool:
     finite = np.abs(a[np.isfinite(a)])
     scale = float(finite.max()) if finite.size else 1.0
     with np.errstate(invalid="ignore"):
-        return bool(np.allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale,
-                                equal_nan=True))
+        return bool(
+            np.allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale, equal_nan=True)
+        )

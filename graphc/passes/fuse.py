@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Gather, Generator, Opaque, Pointwise, Reduction, Scatter, View
+from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Reshape
-from graphc.ir.program import Kernel, Kind, Program, can_fail, reached, storage as storage
+from graphc.ir.program import Kernel, Kind, Program, can_fail, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
 
@@ -72,7 +73,7 @@ class Fuser:
             case Generator(cost=cost):
                 return cost <= 1
             case Pointwise():
-                return v.type.rank == 0
+                return v.type.rank == 0 and not v.op.can_fail
             case Reduction():
                 return self.unrolled(v)
         return False
@@ -201,6 +202,7 @@ class Fuser:
             if not self.is_input(v) and not self.melted(v):
                 self.place(v)
         self._merge_siblings()
+        self._add_epilogues()
         return Program(self.graph, tuple(self._kernels()))
 
     def _merge_siblings(self) -> None:
@@ -226,6 +228,39 @@ class Fuser:
                     first = group
                 elif self._independent(first, group) and self.groups.mergeable(first, group):
                     first = self.groups.merge(first, group)
+
+    def _add_epilogues(self) -> None:
+        """A map over a product's result runs chunk by chunk with the product, if nothing else reads it."""
+        users: dict[Value, set[int]] = {}
+        apart: set[Value] = set()
+        for v in self.nodes:
+            if v in self.groups.of:
+                for s in self._stored_sources(v):
+                    users.setdefault(s.value, set()).add(self.groups.of[v])
+                    if not s.same:
+                        apart.add(s.value)
+        for v in self.nodes:
+            fits = isinstance(v.op, Matmul) and v.type.rank == 2 and v.type.dtype.name in ("f32", "f64")
+            readers = users.get(v, set())
+            if not fits or len(readers) != 1 or v in apart or v in self.required:
+                continue
+            product, group = self.groups.all[self.groups.of[v]], self.groups.all[readers.pop()]
+            if self._follows(product, group):
+                self.groups.merge(product, group)
+
+    def _stored_sources(self, v: Value) -> list[Source]:
+        if isinstance(v.op, MATERIAL):
+            return [Source(storage(a), False) for a in v.args]
+        return self.sources(v)
+
+    def _follows(self, product: Group, group: Group) -> bool:
+        """Whether a group is a plain map over the product's index space that may run with it."""
+        groups = self.groups
+        if group.kind is not Kind.LOOPS or group.inner is not None or group.domain != product.domain:
+            return False
+        if self._commits(group, self.updated) or any(can_fail(m) for m in group.members):
+            return False
+        return not groups.descendants[product.number] & groups.ancestors[group.number]
 
     def _independent(self, a: Group, b: Group) -> bool:
         """Neither needs the other, and no commit would have to wait for the other's readers."""
@@ -256,18 +291,20 @@ class Fuser:
             group = self.groups.all[n]
             members = sorted(group.members, key=position.__getitem__)
             writes = tuple(m for m in members if m in results or m in users)
+            product = next((m for m in members if isinstance(m.op, Matmul)), None)
+            if product is not None and not any(w.type == product.type for w in writes):
+                writes = (product, *writes)  # no result can hold it on the way
             commits = self._commits(group, updated)
             name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
             yield Kernel(name, group.kind, tuple(reads[n]), writes, tuple(members),
                          group.domain, group.inner or (), commits)
 
     def _commits(self, group: Group, updated: set[Value]) -> bool:
-        """Whether a kernel does nothing but compute new values of variables, for nobody else.  One that may
-        fail is none: commits run when nothing can fail any more."""
+        """Whether a kernel does nothing but compute new values of variables, for nobody else, and cannot
+        fail: then it runs last, when nothing can stop the run any more."""
         if self.groups.descendants[group.number] or not any(m in updated for m in group.members):
             return False
-        outside = [v for v in self.groups.of if self.groups.of[v] != group.number]
-        return not any(can_fail(v) for v in reached(group.members, outside))
+        return not any(can_fail(m) for m in group.members)
 
     def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
         groups = self.groups
@@ -282,6 +319,14 @@ class Fuser:
             order.append(n)
             done |= 1 << n
         return order
+
+
+def accumulator(kernel: Kernel) -> Value:
+    """The value in whose buffer a product lies until its epilogue has read it: itself if it is stored."""
+    product = next(v for v in kernel.body if isinstance(v.op, Matmul))
+    if product in kernel.writes:
+        return product
+    return next(w for w in kernel.writes if w.type == product.type)
 
 
 def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:

@@ -91,9 +91,10 @@ class Planner:
     def _overwrites(
         self, kernel: Kernel, new: Value, old: Value, number: int, last: dict[Value, int]
     ) -> bool:
-        """Whether `new` may be written over the variable `old` at once: it commits, and nothing else reads
-        the old value then or later."""
-        if not kernel.commits or last.get(old, -1) > number or sum(1 for _, n in self.program.graph.updates if storage(n) is new) > 1:
+        """Whether `new` may be written over the variable `old` at once: it commits, nothing else reads the
+        old value then or later, and no other variable takes it."""
+        sources = [storage(n) for _, n in self.program.graph.updates]
+        if not kernel.commits or last.get(old, -1) > number or sources.count(new) > 1 or old in sources:
             return False
         return old not in kernel.reads or steps_together(kernel, old, new)
 

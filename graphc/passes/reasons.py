@@ -1,10 +1,11 @@
-"""Why two values are not in one kernel: the tests of fusion, asked again about the groups it ended with."""
+"""Why two values are not in one kernel: fusion's tests, asked about the groups it ended with."""
 
 from __future__ import annotations
 
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.program import Kind
+from graphc.ir.text import names_of
 from graphc.passes.fuse import MATERIAL, Fuser, Source, storage
 from graphc.passes.groups import MAX_MEMBERS, Group, bits, common_space
 from graphc.passes.partial import Partial
@@ -16,7 +17,7 @@ class Reasons:
     def __init__(self, graph: Graph) -> None:
         self.fuser = Fuser(graph)
         self.fuser.run()
-        self.groups = self.fuser.groups
+        self.groups, self.names = self.fuser.groups, names_of(graph)
 
     def group(self, v: Value) -> Group | None:
         """The group of a value; None for inputs and for what is melted."""
@@ -41,34 +42,53 @@ class Reasons:
         first, second = self.group(a), self.group(b)
         if first is None or second is None:
             one = a if first is None else b
-            return f"{label(one)} is an input or an index lambda: it is in every kernel that reads it"
+            return (
+                f"{self.label(one)} is an input or an index lambda, in every kernel that reads it"
+            )
         if first is second:
             return ""
-        return (self._material(a, b) or self._access(a, b, second) or self._space(a, b, first, second)
-                or self._cycle(first, second)
-                or "every test would allow it: the order in which values were placed decided")
+        return (
+            self._material(a, b)
+            or self._access(a, b, second)
+            or self._space(a, b, first, second)
+            or self._cycle(first, second)
+            or "every test would allow it: the order in which values were placed decided"
+        )
+
+    def label(self, v: Value) -> str:
+        """`%name: type`."""
+        return f"{self.names[v]}: {v.type}"
 
     def _material(self, a: Value, b: Value) -> str:
-        kinds = {Contraction: "a matrix product", Opaque: "a kernel written by hand",
-                 Scatter: "a scatter"}
-        for v, what in ((b, "its operands must lie in memory"), (a, "its result goes through memory")):
+        kinds = {
+            Contraction: "a matrix product",
+            Opaque: "a kernel written by hand",
+            Scatter: "a scatter",
+        }
+        for v, what in (
+            (b, "its operands must lie in memory"),
+            (a, "its result goes through memory"),
+        ):
             for family, kind in kinds.items():
                 if isinstance(v.op, family):
-                    return f"{label(v)} is {kind}: {what}"
+                    return f"{self.label(v)} is {kind}: {what}"
         return ""
 
     def _access(self, a: Value, b: Value, second: Group) -> str:
         """What the way b reads a forbids."""
         if isinstance(a.op, Partial):
-            return f"all {a.op.chunks} chunks of {label(a)} must be folded before {label(b)} can start"
+            first, then = self.label(a), self.label(b)
+            return f"all {a.op.chunks} chunks of {first} must be folded before {then} can start"
         reads = [s for s in self.fuser.sources(b) if s.value is a]
         for s in reads:
             if not s.same and s.rows is None:
-                return f"{label(b)} reads {label(a)} at other places than its own (out of step)"
+                return f"{self.label(b)} reads {self.label(a)} out of step, not at its own place"
         for s in reads:
             if s.rows is not None and s.rows != second.outer_axes:
-                return (f"{label(b)} repeats {label(a)} along axes other than those that a row of its "
-                        f"kernel has (axes {_axes(s)} index it)")
+                return (
+                    f"{self.label(b)} repeats {self.label(a)} along other axes than a row of its "
+                    f"kernel has (axes {_axes(s)} index it)"
+                )
         return ""
 
     def _space(self, a: Value, b: Value, first: Group, second: Group) -> str:
@@ -83,13 +103,8 @@ class Reasons:
         for number in bits(between):
             if number in self.groups.all:
                 member = self.groups.all[number].members[-1]
-                return f"a cycle: {label(member)} needs the one and is needed by the other"
+                return f"a cycle: {self.label(member)} needs the one and is needed by the other"
         return ""
-
-
-def label(v: Value) -> str:
-    """`%name: type`."""
-    return f"%{v.name or v.op.name}: {v.type}"
 
 
 def _axes(s: Source) -> str:
@@ -100,7 +115,8 @@ def _space(group: Group) -> str:
     shape = f"[{','.join(map(str, group.domain))}]"
     if group.kind is not Kind.LOOPS or not group.inner:
         return shape
-    return f"{shape} (folds {'axis' if len(group.inner) == 1 else 'axes'} {', '.join(map(str, group.inner))})"
+    axes = ", ".join(map(str, group.inner))
+    return f"{shape} (folds {'axis' if len(group.inner) == 1 else 'axes'} {axes})"
 
 
 def why_not(graph: Graph, a: Value, b: Value) -> str:

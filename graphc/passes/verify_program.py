@@ -1,11 +1,12 @@
 """Invariants of a Program.  Checked after fusion and planning, in production too.
 
-    order      a kernel reads inputs, constants and what earlier kernels wrote; each value is written once;
-               all that a body reaches is a member, is read, or is an index lambda over such
-    commits    kernels that commit come last and cannot fail; only they write over variables; nothing reads
-               a variable's old value after that
-    memory     places of values that are needed at the same time do not overlap in the arena, at several sizes;
-               a value may take the place of an operand that dies with it if both are walked in step
+    order      a kernel reads inputs, constants and what earlier kernels wrote; each value is
+               written once; all that a body reaches is a member, is read, or is an index lambda
+    commits    kernels that commit come last and cannot fail; only they write over variables;
+               nothing reads a variable's old value after that
+    memory     values that are needed at the same time do not overlap in the arena, at several
+               sizes; a value may take the place of an operand that dies with it if both are
+               walked in step
 
 A violation is a bug in fusion or planning: `VerifyError` names the kernel and the values.
 """
@@ -19,9 +20,11 @@ from graphc.errors import VerifyError
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
+from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
-from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, can_fail, reached, storage
+from graphc.ir.program import Buffer, Kernel, Place, Program, can_fail, reached, storage
+from graphc.passes.fuse import MATERIAL
 from graphc.passes.plan import steps_together
 
 SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
@@ -36,7 +39,9 @@ def verify_program(program: Program) -> Program:
 @dataclass
 class _Check:
     program: Program
-    written: dict[Value, int] = field(default_factory=dict)  # the number of the kernel that writes it
+    written: dict[Value, int] = field(
+        default_factory=dict
+    )  # the number of the kernel that writes it
 
     def run(self) -> None:
         """All checks."""
@@ -45,7 +50,11 @@ class _Check:
             self._kernel(number, kernel, inputs)
         for v in self.program.graph.results:
             base = storage(v)
-            if base not in inputs and base not in self.written and not isinstance(base.op, Constant):
+            if (
+                base not in inputs
+                and base not in self.written
+                and not isinstance(base.op, Constant)
+            ):
                 raise VerifyError(f"program: result {_name(v)} is computed by no kernel")
         self._commits()
         if self.program.buffers:
@@ -87,7 +96,8 @@ class _Check:
             if a in inputs or isinstance(a.op, Constant) or a in self.written:
                 self._fail(number, f"{_name(v)} uses {_name(a)}, which the kernel does not read")
             stack.extend(a.args)
-        if kernel.kind is not Kind.LOOPS and any(storage(a) not in known for a in v.args):
+        material = isinstance(v.op, MATERIAL)
+        if material and any(storage(a) not in known for a in v.args):
             self._fail(number, f"an operand of {_name(v)} does not lie in memory")
 
     # -- commits
@@ -106,16 +116,20 @@ class _Check:
                 self._fail(number, f"commits, but {_name(bad)} in it can fail")
             for r in kernel.reads:
                 if r in written:
-                    self._fail(number, f"reads {_name(r)}, which kernel {written[r]} has overwritten")
+                    self._fail(
+                        number, f"reads {_name(r)}, which kernel {written[r]} has overwritten"
+                    )
             for w in kernel.writes:
                 buffer = self.program.buffers.get(w)
                 if buffer is not None and buffer.place is Place.VARIABLE:
                     self._overwrite(number, kernel, w, buffer.slot, targets.get(w))
                     assert buffer.slot is not None
                     written[buffer.slot] = number
-        for v in graph.results:
+        for _, v in graph.updates:  # (outputs that are variables are copied before the run)
             if storage(v) in written:
-                raise VerifyError(f"program: result {_name(v)} is a variable that a kernel overwrites")
+                raise VerifyError(
+                    f"program: result {_name(v)} is a variable that a kernel overwrites"
+                )
 
     def _overwrite(
         self, number: int, kernel: Kernel, w: Value, slot: Value | None, target: Value | None
@@ -143,8 +157,11 @@ class _Check:
                 self._fail(number, f"{_name(w)} and the place {buffer.place.value!r} do not fit")
 
     def _arena(self) -> None:
-        spans = {w: self._last(w, number) for w, number in self.written.items()
-                 if self.program.buffers[w].place is Place.ARENA}
+        spans = {
+            w: self._last(w, number)
+            for w, number in self.written.items()
+            if self.program.buffers[w].place is Place.ARENA
+        }
         for sizes in self._assignments():
             layout = Layout(self.program, sizes)
             if layout.sensible(spans):
@@ -170,19 +187,27 @@ class _Check:
             live = [u for u in live if spans[u] >= born]
             start, end = layout.place(v)
             if end > layout.arena or start < 0:
-                self._fail(born, f"{_name(v)} at {start}:{end} leaves the arena of {layout.arena} bytes")
+                self._fail(
+                    born, f"{_name(v)} at {start}:{end} leaves the arena of {layout.arena} bytes"
+                )
             for u in live:
                 low, high = layout.place(u)
                 if low < end and start < high and not self._in_place(u, v, spans, layout):
-                    self._fail(born, f"{_name(v)} at {start}:{end} overwrites {_name(u)} at {low}:{high}, "
-                                     f"which is still needed (sizes {layout.sizes})")
+                    self._fail(
+                        born,
+                        f"{_name(v)} at {start}:{end} overwrites {_name(u)} at {low}:{high}, "
+                        f"which is still needed (sizes {layout.sizes})",
+                    )
             live.append(v)
 
     def _in_place(self, u: Value, v: Value, spans: Mapping[Value, int], layout: Layout) -> bool:
         born = self.written[v]
         dies = spans[u] == born and self.written[u] < born
-        return dies and layout.place(u) == layout.place(v) and steps_together(
-            self.program.kernels[born], u, v)
+        return (
+            dies
+            and layout.place(u) == layout.place(v)
+            and steps_together(self.program.kernels[born], u, v)
+        )
 
     def _fail(self, number: int, what: str) -> None:
         kernel = self.program.kernels[number]
@@ -212,7 +237,9 @@ class Layout:
 
     def sensible(self, values: Iterable[Value]) -> bool:
         """Whether no size is negative here (`n-5` with n = 1 is no case to judge)."""
-        return all(size >= 0 for v in values for size in (end - start for start, end in [self.place(v)]))
+        return all(
+            size >= 0 for v in values for size in (end - start for start, end in [self.place(v)])
+        )
 
 
 def _name(v: Value) -> str:

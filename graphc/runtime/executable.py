@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.contraction import uses_blas
 from graphc.codegen.cpu import Source
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
+from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program
 from graphc.passes.fuse import storage
@@ -65,8 +65,8 @@ class Bound:
         arguments = [self._arguments(k, s) for k, s in zip(program.kernels, executable.sources)]
         self._lay_out(arguments)
         self.results = [_Result(self, v) for v in graph.outputs]
-        self.copies = [self._copy(old, new) for old, new in graph.updates]
-        self.copies = [c for c in self.copies if c is not None]
+        copies = (self._copy(old, new) for old, new in graph.updates)
+        self.copies = [c for c in copies if c is not None]
         self.work = sum(self._work(k) for k in program.kernels)
         self.owner: Any = None
 
@@ -79,8 +79,8 @@ class Bound:
         words += [(dim.evaluate(s, self.sizes), None) for s in source.sizes]
         if source.uses_status:
             words.append((-1, None))
-        if kernel.kind is Kind.MATMUL and uses_blas(kernel):
-            words.append((gemm_address(kernel.writes[0].type.dtype.name), None))
+        if source.gemm:
+            words.append((gemm_address(source.gemm), None))
         return words
 
     def _address(self, v: Value) -> tuple[int, int | None]:
@@ -108,9 +108,12 @@ class Bound:
         patches = [(e, a) for a, (_, e) in enumerate(w for words in arguments for w in words) if e is not None]
         patches_at = arguments_at + total
         self.words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
-        base = self.words.__array_interface__["data"][0]
+        base: int = self.words.__array_interface__["data"][0]
         self.address, self.externals_at, self.status_at = base, externals_at, status_at
-        at = lambda i: base + 8 * i  # noqa: E731
+        
+        def at(i: int) -> int:
+            return base + 8 * i
+
         self.words[: Word.SIZE] = (
             at(instructions_at), count, at(patches_at), len(patches), at(status_at), 0,
             next((i for i, k in enumerate(kernels) if k.commits), count), 0,
@@ -126,12 +129,13 @@ class Bound:
         for i, (external, argument) in enumerate(patches):
             self.words[patches_at + 2 * i] = at(externals_at + external)
             self.words[patches_at + 2 * i + 1] = at(arguments_at + argument)
-        self.view = memoryview(self.words)
+        self.view = memoryview(self.words)  # type: ignore[arg-type]
 
     def _work(self, kernel: Kernel) -> int:
         elements = dim.evaluate(dim.product(kernel.domain), self.sizes)
-        if kernel.kind is Kind.MATMUL:
-            inner = kernel.body[0].args[0].type.shape
+        products = [v for v in kernel.body if isinstance(v.op, Matmul)]
+        if products:
+            inner = products[0].args[0].type.shape
             return elements * max(dim.evaluate(s, self.sizes) for s in inner[-2:]) // 16
         return elements * max(1, len(kernel.body))
 

@@ -15,7 +15,7 @@ Show = Callable[[Kernel, float], None]
 
 
 def run_each(bound: Bound, show: Show) -> int:
-    """Like the driver's `run`: the number of the kernel before which the run stopped, or the count."""
+    """Like the driver's `run`: the number of the kernel before which it stopped, or the count."""
     native, kernels = driver(), bound.executable.program.kernels
     head = np.array(bound.words[: Word.SIZE])
     first, commit = int(head[Word.INSTRUCTIONS]), int(head[Word.COMMIT])

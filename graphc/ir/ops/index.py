@@ -25,7 +25,8 @@ def checked(name: str, indices: Any, extent: int) -> Any:
     if np.any(bad):
         worst = indices[bad].flat[0]
         raise GraphError(f"{name}: index {worst} is out of range for a size of {extent}")
-    return np.where(indices < 0, indices + extent, indices).astype(np.int64)
+    wide = indices.astype(np.int64)
+    return np.where(wide < 0, wide + extent, wide)
 
 
 class CheckIndex(Pointwise):

@@ -1,0 +1,64 @@
+"""The command line: `graphc run | dump | opt | explain | ops | cache`.
+
+Exit codes: 0 all is well; 1 an error in the user's model or graph; 2 wrong usage; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+
+from graphc.cli import dump, ops, opt, run, story
+from graphc.cli.model import ModelFailure, UsageError, where
+from graphc.errors import GraphcError
+
+COMMANDS = (run, dump, opt, story, ops)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="graphc", description="Run, inspect and optimise computation graphs."
+    )
+    top.add_argument("--traceback", action="store_true", help="show Python's traceback of an error")
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+    for module in COMMANDS:
+        module.register(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    at = given.index("--") if "--" in given else len(given)
+    try:
+        args = parser().parse_args(given[:at])
+    except SystemExit as error:
+        return int(error.code or 0)
+    args.script_args = given[at + 1 :]
+    return _guarded(args)
+
+
+def _guarded(args: argparse.Namespace) -> int:
+    try:
+        return int(args.act(args) or 0)
+    except KeyboardInterrupt:
+        print("graphc: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `graphc dump ... | head`
+        sys.stderr.close()
+        return 0
+    except UsageError as error:
+        print(f"graphc {args.command}: {error}", file=sys.stderr)
+        return 2
+    except ModelFailure as error:
+        traceback.print_exception(error.cause.with_traceback(error.trace))
+        return 1
+    except GraphcError as error:
+        if args.traceback:
+            traceback.print_exception(error)
+        else:
+            print(f"graphc {args.command}: {where(error, args)}", file=sys.stderr)
+        return 1

@@ -1,0 +1,246 @@
+"""Model files: Python that declares a graph and may run sessions itself, or a graph as text."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graphc.compile import Compiled, lower
+from graphc.config import Options, defaults
+from graphc.errors import GraphcError, render
+from graphc.group import Group
+from graphc.ir.graph import Graph, Value, topological
+from graphc.ir.op import State
+from graphc.ir.ops.shape import Constant, Full
+from graphc.ir.text import parse_graph
+from graphc.scope import GraphScope, current, reset_default_graph
+from graphc.stage import stage
+from graphc.tensor import Tensor
+
+Fetch = Tensor | Group
+
+
+class UsageError(Exception):
+    """A command line that cannot be acted on."""
+
+
+class ModelFailure(Exception):
+    """An exception of the model file itself; `trace` begins at its own frames."""
+
+    def __init__(self, cause: BaseException, trace: types.TracebackType | None) -> None:
+        self.cause, self.trace = cause, trace
+        super().__init__(str(cause))
+
+
+def add_model_options(p: argparse.ArgumentParser) -> None:
+    """What all commands on models take."""
+    p.add_argument("model", help="a Python file, or a graph as text (.gir)")
+    p.add_argument("--device", default="cpu", help="where to run (cpu)")
+    p.add_argument("--threads", type=_positive, metavar="N", help="threads of a session")
+    p.add_argument("--seed", type=int, metavar="N", help="chooses the random numbers")
+    p.add_argument("--cache", metavar="DIR", help="the kernel cache (default: GRAPHC_CACHE_DIR)")
+    p.add_argument(
+        "--check", choices=["passes"], help="the oracle checks every pass on random feeds"
+    )
+    p.add_argument(
+        "--fetch",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a tensor's name, or the Python variable that holds it (repeatable)",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+@dataclass
+class Model:
+    """A model file that has been read; `seen` are the compilations of the sessions it ran."""
+
+    path: Path
+    namespace: dict[str, Any] = field(default_factory=dict)
+    scope: GraphScope = field(default_factory=GraphScope)
+    seen: list[Compiled] = field(default_factory=list)
+    graph: Graph | None = None
+    code: int = 0
+
+    def fetch(self, name: str) -> Fetch:
+        """What a name means: a tensor's name, or a variable of the file (`layer.weight`)."""
+        plain = name.removeprefix("%")
+        if plain in self.scope.by_name:
+            return self.scope.by_name[plain]  # type: ignore[no-any-return]
+        found = self._variable(plain)
+        if isinstance(found, Tensor | Group):
+            return found
+        known = sorted({*self.scope.by_name, *self.declared()})
+        raise GraphcError(
+            f"{self.path}: no tensor is called {name!r}; there are {', '.join(known) or 'none'}"
+        )
+
+    def _variable(self, dotted: str) -> Any:
+        first, *rest = dotted.split(".")
+        found = self.namespace.get(first)
+        for part in rest:
+            found = getattr(found, part, None)
+        return found
+
+    def declared(self) -> dict[str, Fetch]:
+        """The file's variables that hold tensors or groups."""
+        return {
+            k: v
+            for k, v in self.namespace.items()
+            if isinstance(v, Tensor | Group) and not k.startswith("_")
+        }
+
+    def sinks(self) -> dict[str, Fetch]:
+        """What the file computes and nothing else it declares uses."""
+        declared = self.declared()
+        tensors = {k: v for k, v in declared.items() if isinstance(v, Tensor)}
+        groups: dict[str, Fetch] = {k: v for k, v in declared.items() if isinstance(v, Group)}
+        inside = [t for g in groups.values() if isinstance(g, Group) for t in g.tensors]
+        used = {a for v in topological([*tensors.values(), *inside]) for a in v.args}
+        found: dict[str, Fetch] = {
+            k: t
+            for k, t in tensors.items()
+            if t not in used and not isinstance(t.op, State | Constant | Full)
+        }
+        found |= groups
+        if not found:
+            raise UsageError(f"{self.path} declares nothing to compute; name it with --fetch")
+        return found
+
+    def chosen(self, names: Sequence[str]) -> dict[str, Fetch]:
+        """The fetches named, or all sinks."""
+        return {n: self.fetch(n) for n in names} if names else self.sinks()
+
+    def compilations(self, args: argparse.Namespace) -> list[Compiled]:
+        """The stages of what is fetched, or of all that the file ran, or of its sinks."""
+        if self.graph is not None:
+            return [lower(self.graph, Options())]
+        if not args.fetch and self.seen:
+            return self.seen
+        return [lower(staged(list(self.chosen(args.fetch).values())), Options())]
+
+    def session_graph(self, fetches: Sequence[Fetch]) -> GraphScope:
+        """The graph that the fetches belong to."""
+        tensors = [t for f in fetches for t in ((f,) if isinstance(f, Tensor) else f.tensors)]
+        return tensors[0].graph if tensors else self.scope
+
+
+def staged(fetches: Sequence[Fetch]) -> Graph:
+    """The graph of some fetches."""
+    tensors = [f for f in fetches if isinstance(f, Tensor)]
+    effects = [t for f in fetches if isinstance(f, Group) for t in f.tensors]
+    return stage(tensors, (), effects).graph
+
+
+@contextlib.contextmanager
+def opened(args: argparse.Namespace, **more: Any) -> Iterator[Model]:
+    """The model file, run; sessions within the block have the options of the command line."""
+    path = Path(args.model)
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+    if args.device not in ("cpu", "cpu:0"):
+        raise UsageError(f"no device {args.device!r}; there is cpu")
+    model = Model(path)
+    given = {
+        "threads": args.threads,
+        "seed": args.seed,
+        "check": args.check,
+        "observe": model.seen.append,
+        "cache_dir": Path(args.cache) if args.cache else None,
+        **more,
+    }
+    with defaults(**{k: v for k, v in given.items() if v is not None}):
+        if path.suffix == ".gir":
+            model.graph = parse_graph(read_text(path))
+            yield model
+            return
+        with _as_main(path, args.script_args) as module:
+            model.namespace = module.__dict__
+            _execute(model, module)
+            yield model
+
+
+def read_text(path: Path) -> str:
+    """A text file.  Raises `UsageError` if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+
+
+@contextlib.contextmanager
+def _as_main(path: Path, script_args: Sequence[str]) -> Iterator[types.ModuleType]:
+    """The file as the module `__main__`, with its arguments and its folder on the path."""
+    before = sys.argv, sys.path[:], sys.modules.get("__main__")
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=str(path), __builtins__=__builtins__)
+    sys.argv = [str(path), *script_args]
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules["__main__"] = module
+    reset_default_graph()
+    try:
+        yield module
+    finally:
+        sys.argv, sys.path[:] = before[0], before[1]
+        if before[2] is not None:
+            sys.modules["__main__"] = before[2]
+
+
+def _execute(model: Model, module: types.ModuleType) -> None:
+    """Runs the file.  graphc's errors pass through; others become `ModelFailure`."""
+    path = str(model.path)
+    try:
+        exec(compile(read_text(model.path), path, "exec"), module.__dict__)
+    except SystemExit as error:
+        model.code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    except (GraphcError, KeyboardInterrupt, UsageError):
+        raise
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename != path:
+            trace = trace.tb_next
+        raise ModelFailure(error, trace) from None
+    model.scope = current()
+
+
+def where(error: GraphcError, args: argparse.Namespace) -> str:
+    """The message, with the line if it lies in the model's folder and not in graphc's own start."""
+    location = error.location
+    model = getattr(args, "model", None)
+    if location is None or model is None:
+        return error.message
+    folder = Path(model).resolve().parent
+    inside = Path(location.file).exists() and Path(location.file).resolve().is_relative_to(folder)
+    return render(error.message, location if inside else None)
+
+
+def find_value(model: Model, graph: Graph, name: str) -> Value | None:
+    """The value of a staged graph that a name of the file means: the same op on the same line."""
+    found = model._variable(name.removeprefix("%"))
+    tensor = found if isinstance(found, Tensor) else model.scope.by_name.get(name.removeprefix("%"))
+    if tensor is None:
+        return None
+    values = [*graph.inputs, *graph.nodes()]
+    return next(
+        (
+            v
+            for v in values
+            if v.loc == tensor.loc and v.type == tensor.type and type(v.op) is type(tensor.op)
+        ),
+        None,
+    )

@@ -1,0 +1,258 @@
+"""`graphc run model.py`: runs a model file; fetches of one that only declares."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.cli.dump import write_all
+from graphc.cli.model import Fetch, Model, UsageError, add_model_options, opened
+from graphc.config import Options
+from graphc.errors import FeedError
+from graphc.ir import dim
+from graphc.ir.op import Array
+from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.ir.program import Kernel
+from graphc.passes.check import draw
+from graphc.session import Session
+from graphc.stage import reachable
+from graphc.tensor import Tensor
+
+SIZE = 8  # of a symbolic axis of a random feed
+
+
+def register(commands: Any) -> None:
+    """Adds the command."""
+    p = commands.add_parser(
+        "run",
+        help="run a model file",
+        description=(
+            "Runs a Python file as a script.  Then computes what --fetch names (also for a "
+            ".gir file, which is computed whole).  Arguments after -- are the script's."
+        ),
+    )
+    add_model_options(p)
+    p.add_argument(
+        "--feed",
+        action="append",
+        default=[],
+        metavar="NAME=FILE.npy|random",
+        help="what a placeholder is fed; `--feed random` feeds all that are left",
+    )
+    p.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help=f"a symbolic size for random feeds (default: {SIZE})",
+    )
+    p.add_argument(
+        "--out", metavar="FILE.npz|DIR", help="save the results instead of printing them"
+    )
+    p.add_argument("--profile", action="store_true", help="time every kernel, on one thread")
+    p.add_argument("--dump-ir", metavar="DIR", help="write every stage of every compilation there")
+    p.set_defaults(act=act)
+
+
+def act(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    times: dict[Kernel, list[float]] = defaultdict(list)
+    more: dict[str, Any] = {}
+    if args.profile:
+        more["profile"] = lambda kernel, seconds: times[kernel].append(seconds)
+    with opened(args, **more) as model:
+        if args.fetch or model.graph is not None:
+            _show(_fetch(model, args), args.out)
+        elif not model.seen and model.code == 0:
+            known = ", ".join(sorted({*model.declared(), *model.scope.by_name})) or "nothing"
+            raise UsageError(
+                f"{model.path} ran no session; name what to compute with --fetch "
+                f"(it declares {known})"
+            )
+        if args.dump_ir:
+            write_all(model.seen, Path(args.dump_ir))
+        if args.profile:
+            print(profile_text(times))
+        return model.code
+
+
+def _fetch(model: Model, args: argparse.Namespace) -> dict[str, tuple[str, Any]]:
+    """(type, value) of each fetch; None for a group."""
+    sizes = parse_sizes(args.size)
+    given = _parse_feeds(args.feed)
+    if model.graph is not None:
+        return _run_graph(model, given, sizes, args)
+    fetches = model.chosen(args.fetch)
+    with Session(model.session_graph(list(fetches.values()))) as session:
+        named = {(model.fetch(n) if n else None): path for n, path in given.items()}
+        needed = [
+            v
+            for v in reachable(_tensors(list(fetches.values())), ())
+            if isinstance(v.op, Placeholder)
+        ]
+        feeds = make_feeds(
+            needed,
+            {k: v for k, v in named.items() if k is not None},
+            None in named,
+            sizes,
+            Options().seed,
+        )
+        values = session.run(dict(fetches), feeds)
+    return {
+        n: (str(f.type) if isinstance(f, Tensor) else "group", values[n])
+        for n, f in fetches.items()
+    }
+
+
+def _tensors(fetches: Sequence[Fetch]) -> list[Tensor]:
+    return [t for f in fetches for t in ((f,) if isinstance(f, Tensor) else f.tensors)]
+
+
+def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
+    """`n=32` as a dictionary."""
+    sizes = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if not name.isidentifier() or not number.isdecimal():
+            raise UsageError(f"--size {text}: expected NAME=N")
+        sizes[name] = int(number)
+    return sizes
+
+
+def _parse_feeds(texts: Sequence[str]) -> dict[str, str]:
+    """Name -> file or `random`; the name "" stands for all that are left."""
+    feeds = {}
+    for text in texts:
+        name, sign, what = text.rpartition("=")
+        if (not sign and what != "random") or (sign and not name):
+            raise UsageError(f"--feed {text}: expected NAME=FILE.npy, NAME=random or random")
+        feeds[name] = what
+    return feeds
+
+
+def make_feeds(
+    needed: Sequence[Any], given: Mapping[Any, str], rest: bool, sizes: Mapping[str, int], seed: int
+) -> dict[Any, Array]:
+    """Arrays for placeholders: files first, whose shapes fix symbolic sizes; then random ones."""
+    known = dict(sizes)
+    feeds: dict[Any, Array] = {}
+    for t, what in given.items():
+        if what == "random":
+            continue
+        feeds[t] = array = load(what)
+        for size, n in zip(t.type.shape, array.shape, strict=False):
+            if isinstance(size, dim.Dim) and str(size).isidentifier():
+                known.setdefault(str(size), n)
+    rng = np.random.default_rng(seed)
+    for t in dict.fromkeys([*given, *(needed if rest else [])]):
+        if t not in feeds:
+            names = {s for size in t.type.shape for s in dim.symbols(size)}
+            feeds[t] = draw(rng, t.type, {name: known.get(name, SIZE) for name in names})
+    return feeds
+
+
+def load(path: str) -> Array:
+    """An array from a .npy file, which may hold no Python objects."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"{path} holds several arrays; feed one .npy file")
+    return array
+
+
+def _run_graph(
+    model: Model, given: Mapping[str, str], sizes: Mapping[str, int], args: argparse.Namespace
+) -> dict[str, tuple[str, Any]]:
+    """The results of a graph that was given as text; its variables are fed, too."""
+    graph = model.graph
+    assert graph is not None
+    if args.fetch:
+        raise UsageError("--fetch: a .gir file is computed whole")
+    by_name = {v.name: v for v in graph.inputs}
+    unknown = [n for n in given if n and n.removeprefix("%") not in by_name]
+    if unknown:
+        raise UsageError(f"--feed {unknown[0]}: the inputs are {', '.join(by_name)}")
+    named = {by_name[n.removeprefix("%")]: what for n, what in given.items() if n}
+    needed = [v for v in graph.inputs if not isinstance(v.op, RunCounter)]
+    feeds = make_feeds(needed, named, "" in given, sizes, Options().seed)
+    missing = [v for v in needed if v not in feeds]
+    if missing:
+        raise FeedError(
+            f"input %{missing[0].name}: {missing[0].type} is not fed; "
+            f"use --feed {missing[0].name}=... "
+            "or --feed random"
+        )
+    values = run_text_graph(graph, feeds)
+    names = [f"%{v.name or v.op.name}" for v in graph.results]
+    return {
+        n if names.count(n) == 1 else f"{n}.{i}": (str(v.type), value)
+        for i, (n, v, value) in enumerate(zip(names, graph.results, values, strict=True))
+    }
+
+
+def run_text_graph(graph: Any, feeds: Mapping[Any, Array]) -> list[Any]:
+    """Runs a graph through tensors that stand for its inputs."""
+    from graphc.scope import GraphScope
+
+    scope = GraphScope()
+    with scope.as_default(), Session(scope) as session:
+        made: dict[Any, Tensor] = {}
+        for v in graph.inputs:
+            op = v.op if isinstance(v.op, RunCounter) else Placeholder(v.type.dtype, v.type.shape)
+            made[v] = Tensor(op, (), v.type, v.name, v.loc, scope)
+        for v in graph.nodes():
+            made[v] = Tensor(v.op, tuple(made[a] for a in v.args), v.type, v.name, v.loc, scope)
+        return list(
+            session.run([made[r] for r in graph.results], {made[v]: a for v, a in feeds.items()})
+        )
+
+
+def _show(results: Mapping[str, tuple[str, Any]], out: str | None) -> None:
+    """Prints results, or saves them."""
+    if out is None:
+        for name, (type, value) in results.items():
+            print(f"{name}: done" if value is None else f"{name}: {type} = {summary(value)}")
+        return
+    arrays = {n: v for n, (_, v) in results.items() if v is not None}
+    path = Path(out)
+    try:
+        if path.suffix == ".npz":
+            np.savez(path, **arrays)
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            for n, v in arrays.items():
+                np.save(path / (re.sub(r"[^\w.\-]", "_", n) + ".npy"), v)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error}") from None
+    print(f"graphc: saved {', '.join(arrays)} to {path}", file=sys.stderr)
+
+
+def summary(value: Any) -> str:
+    """A few elements of an array."""
+    text = np.array2string(
+        np.asarray(value), threshold=24, edgeitems=3, precision=6, separator=", "
+    )
+    return text.replace("\n", "\n  ")
+
+
+def profile_text(times: Mapping[Kernel, Sequence[float]]) -> str:
+    """A table of kernels, the slowest first."""
+    total = sum(sum(t) for t in times.values()) or 1.0
+    lines = [f"{'share':>6} {'total ms':>9} {'launches':>8} {'us each':>9}  kernel (one thread)"]
+    for kernel, seconds in sorted(times.items(), key=lambda item: -sum(item[1])):
+        spent = sum(seconds)
+        result = kernel.writes[0].type if kernel.writes else ""
+        lines.append(
+            f"{spent / total:6.1%} {spent * 1e3:9.3f} {len(seconds):8d} "
+            f"{spent / len(seconds) * 1e6:9.2f}  {kernel.kind.value} {kernel.name}: {result}"
+        )
+    return "\n".join(lines)

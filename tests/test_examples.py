@@ -1,0 +1,44 @@
+"""Each example runs as a script, asserts its own result, and says what it reached."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAST_LINE = {
+    "custom_loss.py": r"Cauchy loss: y = (2\.0|1\.9)\d+ x \+ -(1\.0|0\.9)\d+; the truth: .*",
+    "mnist_mlp.py": r"test accuracy 0\.9[5-9]\d+ after 20 epochs, .* s",
+    "my_relu.py": r"accuracy (0\.9[5-9]\d+|1\.0000)",
+    "save_and_load.py": r"saved \d+ bytes; ten more steps .* bit for bit",
+    "softmax_regression.py": r"test accuracy 0\.9\d+",
+}
+NEEDS = {"mnist_mlp.py": "sklearn", "softmax_regression.py": "sklearn"}
+CASES = [(name, ()) for name in LAST_LINE] + [("mnist_mlp.py", ("--optimizer", "sgd"))]
+
+
+def test_every_example_is_listed_and_short() -> None:
+    found = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.py")}
+    assert set(found) == set(LAST_LINE)
+    assert {name: n for name, text in found.items() if (n := text.count("\n")) >= 80} == {}
+    assert all("--quick" in text and "assert" in text for text in found.values())
+
+
+@pytest.mark.parametrize("name, arguments", CASES)
+def test_example(name: str, arguments: tuple[str, ...]) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason="scikit-learn brings the digits")
+    environment = {k: v for k, v in os.environ.items() if k != "GRAPHC_DATA"}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / name), "--quick", *arguments],
+        capture_output=True, text=True, env=environment, cwd=ROOT, timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.rstrip().rsplit("\n", 1)[-1]
+    assert re.fullmatch(LAST_LINE[name], last), done.stdout
