@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from graphc.blame import guilty
 from graphc.errors import FeedError, GraphError, SessionError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value
-from graphc.ir.op import Array, Gather, Scatter
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.runtime.driver import Word, driver
 from graphc.runtime.executable import Bound, Executable
@@ -27,6 +27,9 @@ from graphc.tensor import Tensor
 
 KEPT_PLANS = 256
 POOLED_BYTES = 1 << 16
+KEPT_RESULTS = 4
+USABLE = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+CANCELLED = 2  # the status of a run that Ctrl-C stopped
 
 
 class Owner(Protocol):
@@ -63,8 +66,8 @@ class Runner:
             arrays = list(feeds)
             for i, dtype in enumerate(self.dtypes):
                 a = arrays[i]
-                if type(a) is not np.ndarray or a.dtype is not dtype or not a.flags.c_contiguous:
-                    arrays[i] = self._convert(i, a)
+                if type(a) is not np.ndarray or a.dtype is not dtype or a.flags.num & USABLE != USABLE:
+                    arrays[i] = convert("feed_dict", self.fed[i], a)
             key = tuple([a.shape for a in arrays])
             ready = self.bounds.get(key)
             if ready is None:
@@ -81,27 +84,6 @@ class Runner:
             return self(*feeds)
 
         return call
-
-    def _convert(self, position: int, value: Any) -> Array:
-        """A fed value as an aligned, contiguous array of the right element type."""
-        tensor, dtype = self.fed[position], self.dtypes[position]
-        if isinstance(value, Tensor):
-            raise FeedError(f"feed_dict: {tensor.name!r} is fed a tensor; feed an array", user_location())
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError) as error:
-            raise FeedError(f"feed_dict: {tensor.name!r}: {error}", user_location()) from None
-        python = not isinstance(value, np.ndarray | np.generic)
-        allowed = array.dtype == dtype or (
-            array.dtype.kind in "biuf" or dtype.name == "bfloat16"
-        ) and (np.can_cast(array.dtype, dtype, "same_kind") or array.size == 0 or (
-            python and array.dtype.kind in "iu" and dtype.kind in "iuf"
-            and bool(np.all(array == array.astype(dtype)))))
-        if not allowed:
-            raise FeedError(
-                f"feed_dict: {tensor.name!r} is {tensor.type}, got elements of type {array.dtype}; "
-                f"convert them with .astype({dtype.name!r})", user_location())
-        return np.require(array.astype(dtype, copy=False), requirements=["C", "A"])
 
     def _bind(self, key: tuple[tuple[int, ...], ...]) -> _Ready:
         """The plan for these shapes, checked against what was declared."""
@@ -134,38 +116,75 @@ class Runner:
                     sizes[str(size)], where[str(size)] = got, label
                 else:
                     later.append((label, size, got))
+        solve(sizes, where, later)
         self._check_sizes(sizes, where, later)
         return sizes
 
     def _check_sizes(
         self, sizes: dict[str, int], where: dict[str, str], later: list[tuple[str, dim.Size, int]]
     ) -> None:
+        unified = self.executable.unified
+        missing = {s for v in unified.graph.inputs for size in v.type.shape for s in dim.symbols(size)} - sizes.keys()
+        if missing:
+            raise FeedError(f"feed_dict: nothing that is fed tells the size {min(missing)}", user_location())
         for label, size, got in later:
             wanted = dim.evaluate(size, sizes)
             if wanted != got:
                 first = where.get(str(size), "other feeds")
                 raise FeedError(f"feed_dict: {label} is {got}, but {size} is {wanted} by {first}; "
                                 "the graph needs them equal", user_location())
-        for check in self.executable.unified.checks:
+        for check in unified.checks:
             left, right = dim.evaluate(check.left, sizes), dim.evaluate(check.right, sizes)
             if left != right:
                 raise FeedError(f"feed_dict: {check.value.op.name} needs {check.left} = {check.right}, but they "
                                 f"are {left} and {right}", check.value.loc or user_location())
 
-    def failure(self, bound: Bound, stopped: int) -> GraphError:
-        """The error for an index out of range."""
-        status = bound.view[bound.status_at + 1], bound.view[bound.status_at + 2]
-        kernels = bound.executable.program.kernels
-        checking = [v for k in kernels[: stopped or None] for v in _values(k.body)
-                    if isinstance(v.op, Gather | Scatter | CheckIndex)]
-        culprit = checking[-1] if checking else None
+    def failure(self, bound: Bound, arrays: Sequence[Array | None]) -> GraphError:
+        """The error for an index out of range; `arrays` are the graph's inputs."""
+        index, size = bound.view[bound.status_at + 1], bound.view[bound.status_at + 2]
+        culprit = guilty(self.staged.graph, arrays, size)
         name = culprit.op.name if culprit is not None else "index"
-        return GraphError(f"{name}: index {status[0]} is out of range for a size of {status[1]}; "
-                          "no variable has changed", culprit.loc if culprit is not None else None)
+        return GraphError(f"{name}: index {index} is out of range for a size of {size}; "
+                          "no variable has changed", culprit.loc if culprit is not None else user_location())
 
 
-def _values(body: Sequence[Value]) -> list[Value]:
-    return [v for b in body for v in (*b.args, b)]
+def convert(what: str, tensor: Tensor, value: Any) -> Array:
+    """A value as an aligned, contiguous array of the tensor's element type.  Raises `FeedError`."""
+    dtype = tensor.dtype.numpy
+    if isinstance(value, Tensor):
+        raise FeedError(f"{what}: {tensor.name!r} is fed a tensor; feed an array", user_location())
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, GraphError) as error:
+        raise FeedError(f"{what}: {tensor.name!r}: {error}", user_location()) from None
+    if array.dtype != dtype and array.size and not _converts(array, dtype, value):
+        raise FeedError(
+            f"{what}: {tensor.name!r} is {tensor.type}, got elements of type {array.dtype} that do not fit; "
+            f"convert them with .astype({dtype.name!r})", user_location())
+    return np.require(array.astype(dtype, copy=False), requirements=["C", "A"])
+
+
+def _converts(array: Array, dtype: np.dtype[Any], value: Any) -> bool:
+    """Whether elements may be converted: by NumPy's rule `same_kind`; Python integers if none changes."""
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        return False
+    if not isinstance(value, np.ndarray | np.generic) and array.dtype.kind in "iu" and dtype.kind in "iu":
+        return bool(np.all(array == array.astype(dtype)))
+    return np.can_cast(array.dtype, dtype, "same_kind")
+
+
+def solve(sizes: dict[str, int], where: dict[str, str], later: list[tuple[str, dim.Size, int]]) -> None:
+    """Symbols that only a formula tells (`2*n` is 6): those that stand alone in it, times a number."""
+    for label, size, got in later:
+        unknown = dim.symbols(size) - sizes.keys()
+        if len(unknown) != 1 or not dim.is_linear(size, unknown):
+            continue
+        (name,) = unknown
+        factor = dim.evaluate(dim.coefficient(size, name), sizes)
+        rest = got - dim.evaluate(dim.substitute(size, {name: 0}), sizes)
+        if factor == 0 or rest % factor or rest // factor < 0:
+            raise FeedError(f"feed_dict: {label} is {got}, which is not {size} for any {name}", user_location())
+        sizes[name], where[name] = rest // factor, label
 
 
 class _Ready:
@@ -202,7 +221,6 @@ class _Ready:
         direct = sorted(self.simple) == list(range(len(self.outputs)))
         self.direct = direct and all(
             self.outputs[e][1] == r.shape for e, r in zip(self.simple, bound.results, strict=True))
-        self.updates = bool(bound.copies)
         self.draws = any(isinstance(t.op, RunCounter) for t in runner.staged.inputs)
         self.launches = len(bound.executable.program.kernels)
         session.stats.arena_planned = bound.arena_bytes
@@ -224,18 +242,20 @@ class _Ready:
             self._advance()
         early = None if self.direct else self._inputs_before(arrays)
         if self.small:
-            stopped = self.launch(bound.address)
+            self.launch(bound.address)
+            interrupted = False
         else:
-            stopped = 0
-            execute(bound, self.session.options.threads)
+            interrupted = execute(bound, self.session.options.threads)
         if view[bound.status_at]:
-            view[bound.status_at] = 0
-            raise self.runner.failure(bound, stopped)
-        if self.updates:
-            self._commit(made, arrays)
+            if view[bound.status_at] == CANCELLED:
+                raise KeyboardInterrupt
+            inputs = [self._input(i, arrays) for i in range(self.fresh)]
+            raise self.runner.failure(bound, inputs)
         stats = session.stats
         stats.runs += 1
         stats.launches += self.launches
+        if interrupted:  # too late to stop this run: it has happened
+            raise KeyboardInterrupt
         if early is None:
             return self.runner.pack([made[e] for e in self.simple])
         return self.runner.pack(self._collect(made, early))
@@ -249,10 +269,12 @@ class _Ready:
         """A large result that the caller has dropped is used again: fresh pages cost more than kernels."""
         pool = self.pools[n]
         for old in pool:
-            if sys.getrefcount(old) == 3:
+            if sys.getrefcount(old) == 3 and old.shape == fresh.shape and old.dtype == fresh.dtype \
+                    and old.flags.num == fresh.flags.num:  # or it was changed in place
                 return old
-        if len(pool) < 4:
-            pool.append(fresh)
+        if len(pool) == KEPT_RESULTS:
+            del pool[0]
+        pool.append(fresh)
         return fresh
 
     def _input(self, external: int, arrays: list[Array]) -> Array:
@@ -283,20 +305,3 @@ class _Ready:
                 values.append(array.copy() if r.external in taken else array)
                 taken.add(r.external)
         return values
-
-    def _commit(self, made: list[Array], arrays: list[Array]) -> None:
-        """New values that no kernel wrote in place; all are read before any is written."""
-        pending = []
-        for copy in self.bound.copies:
-            r = copy.source
-            if r.array is not None:
-                source = r.array
-            elif r.is_input:
-                assert r.external is not None
-                source = self._input(r.external, arrays).reshape(r.shape).copy()
-            else:
-                assert r.external is not None
-                source = made[r.external - self.fresh].reshape(r.shape)
-            pending.append((self.inputs[copy.variable], source))
-        for target, source in pending:
-            np.copyto(target, source)

@@ -27,7 +27,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.text import print_graph
-from graphc.runner import Runner
+from graphc.runner import Runner, convert
 from graphc.scope import GraphScope, current
 from graphc.stage import Staged, stage
 from graphc.tensor import Tensor, Variable
@@ -63,18 +63,17 @@ class Session:
         self, graph: GraphScope | None = None, *, threads: int | None = None, seed: int | None = None,
         cache_dir: str | Path | None = None, options: Options | None = None,
     ) -> None:
+        if graph is not None and not isinstance(graph, GraphScope):
+            raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
         self.graph = graph or current()
-        chosen: dict[str, Any] = {} if seed is None else {"seed": seed}
-        if threads is not None:
-            if threads < 1:
-                raise SessionError(f"Session: threads is {threads}; expected at least 1", user_location())
-            chosen["threads"] = threads
-        if cache_dir is not None:
-            chosen["cache_dir"] = Path(cache_dir)
+        given = {"threads": _whole("threads", threads, 1), "seed": _whole("seed", seed, None),
+                 "cache_dir": Path(cache_dir) if cache_dir is not None else None}
+        chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         self.options = dataclasses.replace(options or Options(), **chosen)
         self.stats = Stats()
         self.values: dict[Value, Array] = {}
-        self.counter = np.array((self.options.seed & 0xFFFFFFFF) << 32, np.uint64)
+        self.first_count = np.array((self.options.seed & 0xFFFFFFFF) << 32, np.uint64)
+        self.counter = self.first_count.copy()
         self.lock = threading.RLock()
         self.closed = False
         self._runners: dict[Any, Runner] = {}
@@ -100,6 +99,8 @@ class Session:
         `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Raises `FeedError`,
         `FetchError`, `SessionError`, or `GraphcError` for an index out of range; then no variable changes.
         """
+        if feed_dict is not None and type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):
+            raise FeedError(f"feed_dict: expected a dict from tensors to arrays, got {feed_dict!r}", user_location())
         if feed_dict:
             key = (_key(fetches), tuple(feed_dict))
             runner = self._runners.get(key)
@@ -121,27 +122,37 @@ class Session:
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""
         with self.lock:
-            v = self.tensor(variable, FetchError, "value")
-            self.initialise([v])
+            v = self._variable(variable, "value")
             return self.values[v].copy()
 
     def load(self, variable: Variable | str, value: Any) -> None:
         """Gives a variable a value.  Raises `FeedError` unless its shape and element type fit."""
         with self.lock:
-            v = self.tensor(variable, FetchError, "load")
-            array = np.asarray(value)
-            if array.shape != v.shape or not np.can_cast(array.dtype, v.dtype.numpy, "same_kind"):
-                raise FeedError(f"load: {v.name!r} is {v.type}, the value {array.dtype}{list(array.shape)}",
+            v = self._variable(variable, "load")
+            array = convert("load", v, value)
+            if array.shape != v.shape:
+                raise FeedError(f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
                                 user_location())
-            self.initialise([v])
             np.copyto(self.values[v], array)
 
     # -- inside
 
+    def _require_open(self) -> None:
+        if self.closed:
+            raise SessionError("Session: the session is closed; open a new one", user_location())
+
+    def _variable(self, variable: Variable | str, what: str) -> Variable:
+        """A variable that has a value."""
+        self._require_open()
+        v = self.tensor(variable, FetchError, what)
+        if not isinstance(v, Variable):
+            raise FetchError(f"{what}: {v!r} is no variable", user_location())
+        self.initialise([v])
+        return v
+
     def _runner(self, key: Any, fetches: Any, feeds: tuple[Any, ...]) -> Runner:
         with self.lock:
-            if self.closed:
-                raise SessionError("Session.run: the session is closed; open a new one", user_location())
+            self._require_open()
             if key in self._runners:
                 return self._runners[key]
             flat: list[Tensor] = []
@@ -178,18 +189,30 @@ class Session:
 
     def initialise(self, variables: Sequence[Tensor]) -> None:
         """Computes the initial values of variables that have none yet."""
-        for v in variables:
+        stack = list(variables)
+        while stack:
+            v = stack[-1]
             if v in self.values:
+                stack.pop()
                 continue
             assert isinstance(v, Variable) and v.initial_value is not None
             staged = stage([v.initial_value])
-            self.initialise([t for t in staged.inputs if isinstance(t, Variable)])
-            arrays = [self.counter if isinstance(t.op, RunCounter) else self.values.get(t) for t in staged.inputs]
-            for t, a in zip(staged.inputs, arrays, strict=True):
-                if a is None:
-                    raise GraphError(f"the initial value of {v.name!r} depends on placeholder {t.name!r}", v.loc)
+            first = [t for t in staged.inputs if isinstance(t, Variable) and t not in self.values]
+            stack += first
+            if not first:
+                self.values[v] = self._initial(v, staged)
+
+    def _initial(self, v: Variable, staged: Staged) -> Array:
+        """A variable's first value.  It depends on the seed, not on when it is asked for."""
+        arrays = [self.first_count if isinstance(t.op, RunCounter) else self.values.get(t) for t in staged.inputs]
+        for t, a in zip(staged.inputs, arrays, strict=True):
+            if a is None:
+                raise GraphError(f"the initial value of {v.name!r} depends on placeholder {t.name!r}", v.loc)
+        try:
             (value,) = interpret(staged.graph, *arrays)  # type: ignore[arg-type]
-            self.values[v] = np.array(value, order="C")
+        except GraphError as error:
+            raise GraphError(f"the initial value of {v.name!r}: {error.message}", error.location or v.loc) from None
+        return np.array(value, order="C")
 
     def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
         """The tensor of this session's graph that is meant."""
@@ -204,6 +227,16 @@ class Session:
         if x.graph is not self.graph:
             raise error(f"{what}: {x!r} belongs to another graph than the session's", user_location())
         return x
+
+
+def _whole(name: str, given: Any, least: int | None) -> int | None:
+    """An option that is a whole number, or None."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not hasattr(given, "__index__") or (least is not None and given < least):
+        wanted = "an int" if least is None else f"an int of at least {least}"
+        raise SessionError(f"Session: {name} is {given!r}; expected {wanted}", user_location())
+    return int(given)
 
 
 def _key(fetches: Any) -> Any:

@@ -84,6 +84,9 @@ def _update(
     updates: dict[Value, tuple[Value, Location | None]], args: tuple[Value, ...], v: Tensor
 ) -> None:
     old, new = args
+    if not isinstance(old.op, Variable):
+        raise GraphError(f"variable {old.name!r} is fed and assigned in one run; feed it in a run that does not "
+                         "assign it, or use Session.load", v.loc)
     if old in updates:
         raise GraphError(
             f"variable {old.name!r} is assigned twice in one run, also at {updates[old][1]}; "

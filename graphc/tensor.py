@@ -165,6 +165,21 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
     return build(op, ())
 
 
+def operand(what: str, x: Any, dtype: DType | None = None) -> Tensor:
+    """A tensor from what the user gave to `what`.  Raises `DTypeError` for what no tensor can hold."""
+    try:
+        return as_tensor(x, dtype)
+    except (GraphcError, TypeError, ValueError, OverflowError) as error:
+        reason = error.message if isinstance(error, GraphcError) else str(error)
+        raise DTypeError(f"{what}: {short(x)} is no tensor: {reason}", user_location()) from None
+
+
+def short(x: Any) -> str:
+    """An argument in an error message."""
+    text = repr(x)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _scalar(x: Any, dtype: DType, shape: Shape = ()) -> Tensor:
     if dtype.is_integer and (isinstance(x, float) or not _fits(x, dtype)):
         raise DTypeError(f"{x!r} is no {dtype}; use gc.astype on the other operand")
@@ -251,7 +266,7 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     >>> gc.matmul(gc.zeros((5, 2, 3)), gc.zeros((3, 4))).shape
     (5, 2, 4)
     """
-    a, b = as_tensor(x1), as_tensor(x2)
+    a, b = operand("matmul", x1), operand("matmul", x2)
     loc = user_location()
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(f"matmul: operands {a.type} and {b.type}: use * for a number", loc)
@@ -323,7 +338,7 @@ def index(x: Tensor, key: Any) -> Tensor:
     if len(gathers) > 1:
         raise GraphError("index: several integer tensors at once; use gc.take", user_location())
     for place, k in gathers:
-        out = build(Take(place), (out, as_tensor(k)))
+        out = build(Take(place), (out, operand("index", k)))
     return out
 
 
@@ -381,7 +396,7 @@ class Variable(Tensor):
     def assign(self, value: Any) -> Tensor:
         """Yields `value`, which the variable takes when the run ends."""
         loc = user_location()
-        new = as_tensor(value, self.dtype if isinstance(value, bool | int | float) else None)
+        new = operand("assign", value, self.dtype if isinstance(value, bool | int | float) else None)
         new = broadcast_to(new, self.shape)
         return build(Assign(), (self, new), loc=loc)
 

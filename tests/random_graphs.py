@@ -311,6 +311,25 @@ class Builder:
             b = self.input(b.type)
         return make(Matmul(ta, tb), (a, b), self.name())
 
+    def layer(self) -> Value:
+        """A product with what usually follows it: bias, activation, scaling, a sum over rows."""
+        y = self.keep(self.matmul())
+        t = y.type
+        if self.chance(0.6):
+            bias = self.value(lambda v: v.type == t.with_shape(t.shape[-1:])) or self.input(
+                t.with_shape(t.shape[-1:]))
+            back = make(Broadcast((t.rank - 1,), t.shape), (bias,))
+            y = self.keep(make(OPS["add"](), (y, back), self.name()))
+        if self.chance(0.6):
+            y = self.keep(make(OPS["maximum"](), (y, full(0, t)), self.name()))
+        elif t.dtype.is_float:
+            y = self.keep(make(OPS[self.pick(["tanh", "exp", "negative"])](), (y,), self.name()))
+        if self.chance(0.4):
+            y = self.keep(make(OPS["multiply"](), (y, self.like(t)), self.name()))
+        if self.chance(0.3):
+            y = make(ReduceSum(self.pick([(0,), (t.rank - 1,)])), (y,), self.name())
+        return y
+
     def indices(self, shape: tuple[Size, ...], extent: Size) -> Value:
         """Integers in [-extent, extent): of any kind, made to fit."""
         dtype = self.pick([i32, i64, i64, u8])
@@ -371,7 +390,7 @@ class Builder:
             data = draw(self.rng, t, {}, self.chance(0.5))
             return make(Constant(Data(data), t.dtype, t.shape), (), self.name())
         if roll < 0.85 and self.symbolic:
-            return make(SizeOf(self.pick([N, 2 * N + 1]), self.pick([i64, f32, f64])), (), self.name())
+            return make(SizeOf(self.pick([N, 2 * N + 1]), self.pick([i64, i32, u8, f32, f64])), (), self.name())
         return self.input(t)
 
     def partial(self) -> Value:
@@ -400,7 +419,7 @@ class Builder:
     def grow(self) -> None:
         makers: list[tuple[Callable[[], Value], float]] = [
             (self.pointwise, 6), (self.view, 4), (self.reduction, 2.5), (self.rule_food, 2), (self.leaf, 1.5),
-            (self.gather, 1), (self.scatter, 0.5), (self.matmul, 0.8), (self.normalise, 1.2),
+            (self.gather, 1), (self.scatter, 0.5), (self.matmul, 0.5), (self.layer, 0.8), (self.normalise, 1.2),
             (self.partial, 0.4),
         ]
         weights = np.array([w for _, w in makers])

@@ -186,7 +186,8 @@ def spacing(x: Any) -> Any:
     if x.dtype.name == "bfloat16":
         eps, least = 2.0**-7, 1e-40
     with np.errstate(all="ignore"):
-        return np.maximum(np.abs(x.astype(np.float64)) * eps, least)
+        _, exponent = np.frexp(np.abs(x.astype(np.float64)))
+        return np.maximum(np.ldexp(eps / 2, exponent), least)
 
 
 class Disturbed:
@@ -271,7 +272,8 @@ class Disturbed:
         with np.errstate(all="ignore"):
             step = spacing(reach.astype(exact.dtype)) * units * self.rng.uniform(-1, 1, wide.shape)
             step = np.where(np.isfinite(step) & (widened(reach) != 0), step, 0)
-            moved = (wide + step).astype(exact.dtype)
+            gone = (np.abs(wide) < np.abs(step)) & (self.rng.random(wide.shape) < 0.4)
+            moved = np.where(gone, 0, wide + step).astype(exact.dtype)
             overflow = np.isinf(widened(reach.astype(exact.dtype))) & np.isfinite(wide)
             near = np.abs(wide) > 0.4 * float(np.finfo(widened(exact).dtype).max)
             near |= overflow | wilder

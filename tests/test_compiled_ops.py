@@ -24,6 +24,7 @@ from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import ALL, INTS, NUMBERS, DType, TensorType, bf16, bool_, f16, f32, f64, i32, i64, u64
+from graphc.passes.partial import CHUNKS
 
 HALF = (f16, bf16)
 ULPS = 4  # of elementary functions, see docs/semantics.md and tests/test_mathlib.py
@@ -169,6 +170,8 @@ def other_cases() -> list[tuple[type[Op], list[Sample]]]:
     for op_cls, sample in cases():
         if not issubclass(op_cls, Pointwise):
             known = found.setdefault(op_cls, [])
+            if "chunks" in sample.fields:  # kernels know one number of chunks
+                sample = dataclasses.replace(sample, fields={**sample.fields, "chunks": CHUNKS})
             known.extend(variants(op_cls, sample) if len(known) < 12 else [sample])
     return list(found.items())
 

@@ -287,7 +287,7 @@ def test_value_and_load() -> None:
 
 
 def test_the_seed_decides_draws() -> None:
-    draws = [gc.random.normal((50,)), gc.random.uniform((50,)), gc.random.bernoulli(0.5, (50,))]
+    draws = [gc.random.normal((50,)), gc.random.uniform((50,)), gc.random.bernoulli((50,), 0.5)]
     shown = {}
     for seed in (0, 0, 7):
         with gc.Session(seed=seed) as sess:

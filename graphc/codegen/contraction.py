@@ -133,12 +133,11 @@ def lower_product(kernel: Kernel) -> Loops:
     rank = out.type.rank
     names = [f"i{x}" for x in range(rank)]
     index = tuple(variable(x) for x in names)
-    emit.open(*names)
     inner = variable("k")
     left = (*index[:-2], inner, index[-2]) if op.ta else (*index[:-2], index[-2], inner)
     right = (*index[:-2], index[-1], inner) if op.tb else (*index[:-2], inner, index[-1])
     summing, dtype = ReduceSum((0,)), out.type.dtype
-    emit.open("k")
+    emit.open(*names, "k")  # one block, for an axis of size 1 leaves an index without k
     x, y = emit.element(a, left), emit.element(b, right)
     if wide(dtype) != dtype:
         x, y = (Scalar(v.expr, f32, v.emit) for v in (x, y))

@@ -227,7 +227,7 @@ def check_index(context: Any, index: Any, size: Any, status: Any) -> Any:
         if raw.type.width < 64:
             raw = b.sext(raw, I64) if index.signed else b.zext(raw, I64)
         negative = b.icmp_signed("<", raw, _constant(I64, 0))
-        moved = b.select(negative, b.add(raw, n), raw)
+        moved = b.select(negative, b.add(raw, n), raw) if index.signed else raw
         fine = b.icmp_unsigned("<", moved, n)
         with b.if_then(b.not_(fine), likely=False):
             words = b.inttoptr(address, I64.as_pointer())

@@ -219,12 +219,15 @@ class Emitter:
         assert isinstance(op, Reduction)
         x = v.args[0]
         sizes = [int(x.type.shape[a]) for a in op.axes]  # type: ignore[arg-type]
-        dtype = x.type.dtype
-        total: Any = Const(op.identity(dtype), dtype)
+        narrow = x.type.dtype
+        dtype = wide(narrow)
+        total: Any = Const(op.identity(narrow), dtype)
         for number, place in enumerate(_positions(sizes)):
             at = _insert(index, op.axes, place)
             step = self.element(x, at).expr
             total = step if number == 0 else emit(Apply(op.combine, (total, step), dtype), "")
+        if narrow != dtype:
+            total = emit(Apply(f"cast_{narrow}({{0}})", (total,), narrow), "")
         return Scalar(total, v.type.dtype, emit)
 
 

@@ -14,7 +14,7 @@ from graphc.codegen.loops import Apply, Const, IndexValue
 from graphc.ir.dim import Size
 from graphc.ir.op import Number, Op, Pointwise
 from graphc.ir.ops.pointwise import Arithmetic
-from graphc.ir.types import DType, i64, u64
+from graphc.ir.types import DType, bf16, f16, f32, i64, u64
 
 Emit = Callable[[Any, str], Any]
 
@@ -37,10 +37,12 @@ class Scalar(Arithmetic):
 
     def define(self, op: Pointwise, operands: Sequence[Scalar], hint: str = "") -> Scalar:
         """`op` on scalars: its definition, or one line."""
-        composite = op.scalar(*operands)
-        if composite is not None:
-            return composite  # type: ignore[no-any-return]
         dtype = op.result(*(a.dtype for a in operands))
+        composite = op.scalar(*map(_widened, operands))
+        if composite is not None:  # f16 and bf16 are computed in f32 and rounded once
+            rounded = dtype in (f16, bf16) and composite.dtype == f32
+            return Scalar(self.emit(Apply("{0}", (composite.expr,), dtype), hint), dtype,
+                          self.emit) if rounded else composite
         if op.spelling == "{0}":
             return operands[0]
         sizes = tuple(IndexValue(s, i64) for s in op.sizes)
@@ -56,6 +58,11 @@ class Scalar(Arithmetic):
         exprs = tuple(a.expr if isinstance(a, Scalar) else Const(a, u64) for a in args)
         spelling = f"{name}({', '.join(f'{{{i}}}' for i in range(len(exprs)))})"
         return Scalar(self.emit(Apply(spelling, exprs, dtype), ""), dtype, self.emit)
+
+
+def _widened(x: Scalar) -> Scalar:
+    """f16 and bf16 are f32 in registers: the same expression, under the type it is computed in."""
+    return Scalar(x.expr, f32, x.emit) if x.dtype in (f16, bf16) else x
 
 
 def index_scalar(size: Size, emit: Emit) -> Scalar:

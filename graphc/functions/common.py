@@ -14,23 +14,9 @@ from graphc.ir.dim import Dim, Shape, Size, differ
 from graphc.ir.op import Op
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.types import DType, as_dtype, promote
-from graphc.tensor import Tensor, as_tensor, build
+from graphc.tensor import Tensor, build, operand as tensor, short as _short
 
 Axis = int | Sequence[int] | None
-
-
-def tensor(what: str, x: Any, dtype: DType | None = None) -> Tensor:
-    """A tensor from what the user gave.  Raises `DTypeError` for what no tensor can hold."""
-    try:
-        return as_tensor(x, dtype)
-    except (GraphcError, TypeError, ValueError, OverflowError) as error:
-        reason = error.message if isinstance(error, GraphcError) else str(error)
-        raise DTypeError(f"{what}: {_short(x)} is no tensor: {reason}", user_location()) from None
-
-
-def _short(x: Any) -> str:
-    text = repr(x)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def apply(op: Op, *args: Any) -> Tensor:

@@ -1,8 +1,8 @@
 """Program: the second IR.  Kernels in order, and where each buffer lies.
 
-A kernel computes `writes` from `reads` through `body`, a slice of the graph.  Values between are index
-lambdas: they exist in registers only.  Buffers live in the caller's arrays, in variables, in constants or
-in the arena, at offsets that are formulas of the sizes.
+A kernel computes `writes` from `reads` through `body`, a slice of the graph.  Values between are
+index lambdas: they exist in registers only.  Buffers live in the caller's arrays, in variables, in
+constants or in the arena, at offsets that are formulas of the sizes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Buffer:
-    """Where a value is stored.  `offset` counts bytes in the arena; `alias` shares another's place."""
+    """Where a value is stored: `offset` counts bytes in the arena, `slot` is the variable."""
 
     place: Place
     nbytes: Size

@@ -55,7 +55,9 @@ from graphc.ir.types import TensorType, f32
 
 HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
 ARENA = re.compile(r"\s*arena cpu = (.*?)\s+// (.*) without reuse\s*")
-KERNEL = re.compile(r"(commit )?(kernel|matmul|opaque|scatter) ?(.*?)(?: \{(.*)\})? -> ?(.*) ?\{")
+KERNEL = re.compile(
+    r"(commit )?(kernel|matmul|opaque|scatter)(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
+)
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
 WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
 KINDS: dict[type, Kind] = {
@@ -92,8 +94,7 @@ class _Printer:
         for kernel in program.kernels:
             note = self.note(kernel) if self.note else ""
             lines += [f"  // {note}"] if note else []
-            material = (v for v in kernel.body if isinstance(v.op, Contraction | Opaque | Scatter))
-            lines += self._views([a for v in material for a in v.args])
+            lines += self._views(list(kernel.body[0].args) if is_single(kernel) else [])
             lines += [self._single(kernel)] if is_single(kernel) else self._block(kernel)
             self.known.update(kernel.body)
         lines += self._views(list(graph.results))
@@ -300,17 +301,8 @@ class _Parser:
         domain, inner = _parse_space(fields, writes)
         name = next((v.name for v in reversed(body) if v.name), body[-1].op.name if body else kind)
         self.kernels.append(
-            Kernel(
-                name,
-                Kind(kind),
-                tuple(map(self.value, split(reads))),
-                tuple(writes),
-                tuple(body),
-                domain,
-                inner,
-                bool(commit),
-            )
-        )
+            Kernel(name, Kind(kind), tuple(map(self.value, split(reads or ""))), tuple(writes),
+                   tuple(body), domain, inner, bool(commit)))
         for value, place in zip(writes, places, strict=True):
             self._place(value, place)
 

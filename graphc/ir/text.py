@@ -7,8 +7,8 @@
       return %y, %w <- %next
     }
 
-A literal carries its dtype and takes the line's shape.  Fields that the type gives (`shape`, `dtype`)
-and fields at their default are not printed.  ` // ` starts a comment (`n//2` is a size).
+A literal carries its dtype and takes the line's shape.  Fields that the type gives (`shape`,
+`dtype`) and fields at their default are not printed.  ` // ` starts a comment (`n//2` is a size).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 from graphc.ir.types import BY_NAME, DType, TensorType
 
 GIVEN = ("shape", "dtype")
+LARGE = 16  # elements from which on data is not spelled out
 NAME = r"%[\w./:\-]+"
 TYPE = r"[a-z]\w*\[[^\]]*\]"
 INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
@@ -89,7 +90,7 @@ def show(value: Any) -> str:
 
 def _show_data(value: Data) -> str:
     array = value.array
-    if array.size > 16 or array.dtype.kind not in "iub":
+    if array.size > LARGE or array.dtype.kind not in "iub":
         return f'base64"{base64.b64encode(array.tobytes()).decode()}"'
     return "dense[" + ", ".join(str(x).lower() for x in array.ravel().tolist()) + "]"
 
@@ -124,7 +125,8 @@ def show_operands(
     shown = [
         show_literal(a) if in_place(a, op) and a not in kept else names[a] for a in value.args
     ]
-    fields = " {value=…}" if elide and isinstance(op, Constant) else show_fields(op)
+    large = isinstance(op, Constant) and op.value.array.size > LARGE
+    fields = " {value=…}" if elide and large else show_fields(op)
     return f"{op.name} {', '.join(shown)}".rstrip() + fields
 
 
@@ -144,7 +146,8 @@ def print_graph(graph: Graph, elide: bool = False) -> str:
     names = names_of(graph)
     lines = lines_of(graph)
     head = f"graph @{graph.name}({show_inputs(graph, names)}) {{"
-    return "\n".join([head, *print_lines(lines, names, elide=elide), show_return(graph, names), "}", ""])
+    body = print_lines(lines, names, elide=elide)
+    return "\n".join([head, *body, show_return(graph, names), "}", ""])
 
 
 def show_inputs(graph: Graph, names: dict[Value, str]) -> str:
@@ -176,7 +179,7 @@ def split(text: str) -> list[str]:
     """Split at the commas outside brackets."""
     parts, depth, start = [], 0, 0
     for i, c in enumerate(text):
-        depth += c in "[(" and 1 or c in "])" and -1
+        depth += (c in "[(" and 1) or (c in "])" and -1)
         if c == "," and depth == 0:
             parts.append(text[start:i].strip())
             start = i + 1
@@ -234,7 +237,7 @@ def parse_graph(text: str) -> Graph:
             raise ValueError("expected `graph @name(%input: type, ...) {`")
         env = parse_inputs(head[2])
         inputs = tuple(env.values())
-        for number, source in lines[1:]:
+        for number, source in lines[1:]:  # noqa: B007
             if source.startswith("return"):
                 return parse_return(head[1], inputs, env, source)
             parse_line(source, env)
@@ -303,7 +306,8 @@ def _parse_op(cls: type[Op], text: str, type: TensorType) -> Op:
         if key.strip() not in known:
             raise ValueError(f"{cls.name} has no field {key.strip()!r}; it has {sorted(known)}")
         values[key.strip()] = parse_value(value, type)
-    missing = [f.name for f in cls.fields() if f.name not in values and f.default is dataclasses.MISSING]
+    needed = (f.name for f in cls.fields() if f.default is dataclasses.MISSING)
+    missing = [name for name in needed if name not in values]
     if missing:
         raise ValueError(f"{cls.name}: field {missing[0]!r} is missing")
     return cls(**values)

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import GradientError, Location
+from graphc.ir.dim import differ
 from graphc.ir.graph import Value, topological
 from graphc.ir.op import Pointwise, Reduction, View
 from graphc.ir.ops.pointwise import Add, Cast, Negative, StopGradient, Subtract, Where, equal, where
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Assign
+from graphc.ir.types import TensorType
 
 LINEAR = (Add, Subtract, Negative, Cast, Where)  # their derivatives are finite constants
 
@@ -67,7 +69,7 @@ def _backward(
     if isinstance(value.op, Assign):
         parts: Sequence[Any] = (None, ct)
     else:
-        parts = value.op.vjp(ct, value, *value.args)
+        parts = checked_vjp(value, ct)
     zeroing = ct in masked
     for arg, part in zip(value.args, parts, strict=True):
         if part is None or arg not in active:
@@ -79,6 +81,30 @@ def _backward(
         _accumulate(cotangents, arg, part)
         if isinstance(value.op, Where) or zeroing and isinstance(value.op, Pointwise | View | Reduction):
             masked.add(cotangents[arg])
+
+
+def checked_vjp(value: Value, ct: Value) -> Sequence[Any]:
+    """The cotangents that an op gives.  Raises `GradientError` unless each has its operand's type."""
+    parts = tuple(value.op.vjp(ct, value, *value.args))
+    name = value.op.name
+    if len(parts) != len(value.args):
+        raise GradientError(
+            f"{name}: vjp gives {len(parts)} cotangents for {len(value.args)} operands", value.loc
+        )
+    for position, (part, arg) in enumerate(zip(parts, value.args, strict=True)):
+        if part is not None and not same_type(part.type, arg.type):
+            raise GradientError(
+                f"{name}: vjp gives operand {position} a cotangent {part.type}; expected {arg.type}",
+                value.loc,
+            )
+    return parts
+
+
+def same_type(a: TensorType, b: TensorType) -> bool:
+    """Whether two types may be the same, as far as their sizes are known."""
+    if a.dtype != b.dtype or a.rank != b.rank:
+        return False
+    return not any(differ(x, y) for x, y in zip(a.shape, b.shape, strict=True))
 
 
 def explain_gradient(y: Value, x: Value) -> str:

@@ -21,7 +21,7 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Gather, Generator, Opaque, Pointwise, Reduction, Scatter, View
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Reshape
+from graphc.ir.ops.shape import Constant, Full, Reshape
 from graphc.ir.program import Kernel, Kind, Program, can_fail, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
@@ -73,10 +73,16 @@ class Fuser:
             case Generator(cost=cost):
                 return cost <= 1
             case Pointwise():
-                return v.type.rank == 0 and not v.op.can_fail
+                return not v.op.can_fail and (v.type.rank == 0 or self.converts(v))
             case Reduction():
                 return self.unrolled(v)
         return False
+
+    def converts(self, v: Value) -> bool:
+        """Whether v is so cheap a function of one input that reading the input again costs no more."""
+        reads = [a for a in v.args if not isinstance(a.op, Full)]
+        cheap = isinstance(v.op, Pointwise) and v.op.cost <= 1 and len(reads) == 1
+        return cheap and (self.is_input(reads[0]) or self.melted(reads[0]))
 
     def unrolled(self, v: Value) -> bool:
         """Whether a reduction is so short, over something stored, that it is written out in place."""

@@ -14,10 +14,11 @@ import numpy as np
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Number, Reduction, sample
+from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import (
     ReduceAll, ReduceAny, ReduceMax, ReduceMin, ReduceProd, ReduceSum,
 )
-from graphc.ir.types import DType, TensorType, bool_, f32
+from graphc.ir.types import DType, TensorType, bf16, bool_, f16, f32
 from graphc.passes.rewrite import rebuild
 
 CHUNKS = 16
@@ -117,6 +118,8 @@ def split_reductions(graph: Graph) -> Graph:
 def _split(v: Value) -> Value:
     op, (x,) = v.op, v.args
     assert isinstance(op, Reduction)
+    if v.type.dtype in (f16, bf16) and isinstance(op, ReduceSum | ReduceProd):
+        return _split_in_f32(v)
     rank, last = x.type.rank, x.type.rank - 1
     leading = op.axes == tuple(range(len(op.axes)))
     folded = dim.product(tuple(x.type.shape[a] for a in op.axes))
@@ -129,3 +132,10 @@ def _split(v: Value) -> Value:
         return _split(make(type(op)(op.axes[:-1]), (rows,), v.name, v.loc))
     parts = make(PARTIAL[type(op)](op.axes, CHUNKS), (x,), "", v.loc)
     return make(type(op)((0,)), (parts,), v.name, v.loc)
+
+
+def _split_in_f32(v: Value) -> Value:
+    """Sums and products of f16 and bf16 stay in f32 until the end (semantics 9.1)."""
+    wide = make(v.op, (make(Cast(f32), v.args, "", v.loc),), "", v.loc)
+    split = _split(wide)
+    return v if split is wide else make(Cast(v.type.dtype), (split,), v.name, v.loc)

@@ -159,13 +159,13 @@ def steps_together(kernel: Kernel, u: Value, v: Value) -> bool:
     if not element or v in order.kept.values() or (kernel.inner and order.at[v] != order.last):
         return False
     members = set(kernel.body)
-    return u in _direct(v, members) and all(
+    return u in _direct(v, set(kernel.reads)) and all(
         a is not u for m in kernel.body for a in _melted_reads(m, members, set(kernel.reads))
     )
 
 
-def _direct(v: Value, members: set[Value]) -> set[Value]:
-    """What v reads at its own element, through members of its own shape."""
+def _direct(v: Value, stored: set[Value]) -> set[Value]:
+    """What v reads at its own element, through pointwise values of its own shape."""
     found: set[Value] = set()
     stack = [v]
     while stack:
@@ -173,24 +173,24 @@ def _direct(v: Value, members: set[Value]) -> set[Value]:
         for a in w.args:
             if a not in found and a.type.shape == v.type.shape:
                 found.add(a)
-                if a in members and not isinstance(a.op, Reduction):
+                if a not in stored and isinstance(a.op, Pointwise):
                     stack.append(a)
     return found
 
 
 def _melted_reads(m: Value, members: set[Value], stored: set[Value]) -> list[Value]:
-    """What a member reads through views or other index arithmetic (not directly at its own element)."""
-    direct = set(m.args) if isinstance(m.op, Pointwise | Reduction) else set()
+    """What a member reads at another element than its own: through views or other index arithmetic."""
     found = []
-    stack = [a for a in m.args if a not in direct or a not in stored]
-    seen: set[Value] = set()
+    inside = isinstance(m.op, Pointwise | Reduction)
+    stack = [(a, inside) for a in m.args]
+    seen: set[tuple[Value, bool]] = set()
     while stack:
-        a = stack.pop()
+        a, here = stack.pop()
         if a in stored:
-            found.append(a)
-        elif a not in seen and a not in members:
-            seen.add(a)
-            stack.extend(a.args)
+            found += [] if here else [a]
+        elif (a, here) not in seen and a not in members:
+            seen.add((a, here))
+            stack += [(b, here and isinstance(a.op, Pointwise)) for b in a.args]
     return found
 
 

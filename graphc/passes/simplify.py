@@ -53,7 +53,7 @@ def fold_view_of_literal(v: Value) -> Value | None:
 def fold_size(v: Value) -> Value | None:
     """A size that is known is a literal."""
     if isinstance(v.op, SizeOf) and isinstance(v.op.size, int):
-        return full(v.op.size, v.type)
+        return full(v.op.reference().item(), v.type)
     return None
 
 

@@ -20,7 +20,6 @@ from graphc.errors import VerifyError
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
-from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.program import Buffer, Kernel, Place, Program, can_fail, reached, storage

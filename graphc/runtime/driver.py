@@ -1,13 +1,14 @@
 """The native instruction loop: a whole run is one native call, with no Python between kernels.
 
-A plan is a table of 64-bit words (see `Word`).  `gc_run` first patches the addresses of the caller's arrays
-into the kernels' arguments (from the arrays' own headers), then calls each kernel.  `gc_lead` and `gc_join`
+A plan is a table of 64-bit words (see `Word`).  `gc_run` first clears `status` and patches the addresses of
+the caller's arrays into the kernels' arguments (from the arrays' own headers), then calls each kernel.  `gc_lead` and `gc_join`
 are the same for several threads at once: they claim chunks of an instruction by atomic counters and wait for
 the last chunk before they go on, so a thread may join late (with the run's ticket) or not at all.  Chunks
 depend on sizes alone.
 
 Both stop at the first instruction before which `status` or `cancel` is set; instructions from `commit` on
-run only if everything before them has succeeded.
+run only if everything before them has succeeded.  A run that `cancel` stops has status 2, so that in
+`gc_lead`, where every thread goes through all instructions, none of them commits.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ IR = """
 declare i32 @sched_yield()
 
 define internal i1 @stopped(ptr %plan, i64 %i) alwaysinline {
+entry:
   %p4 = getelementptr i64, ptr %plan, i64 4
   %sw = load i64, ptr %p4
   %sp = inttoptr i64 %sw to ptr
@@ -66,6 +68,11 @@ define internal i1 @stopped(ptr %plan, i64 %i) alwaysinline {
   %early = icmp slt i64 %i, %k
   %cancel = icmp ne i64 %c, 0
   %cc = and i1 %early, %cancel
+  br i1 %cc, label %note, label %end
+note:
+  %old = cmpxchg ptr %sp, i64 0, i64 2 seq_cst seq_cst
+  br label %end
+end:
   %failed = icmp ne i64 %s, 0
   %r = or i1 %cc, %failed
   ret i1 %r
@@ -98,6 +105,10 @@ part:
 
 define internal void @patch(ptr %plan) alwaysinline {
 entry:
+  %p4 = getelementptr i64, ptr %plan, i64 4
+  %sw = load i64, ptr %p4
+  %sp = inttoptr i64 %sw to ptr
+  store i64 0, ptr %sp
   %pp = getelementptr i64, ptr %plan, i64 2
   %pw = load i64, ptr %pp
   %table = inttoptr i64 %pw to ptr
@@ -126,6 +137,21 @@ body:
   br label %head
 end:
   ret void
+}
+
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+
+define i32 @gc_copy(ptr %ret, ptr %exc, ptr %args, i64 %lo, i64 %hi) {
+  %tw = load i64, ptr %args
+  %pf = getelementptr i64, ptr %args, i64 1
+  %fw = load i64, ptr %pf
+  %ta = add i64 %tw, %lo
+  %fa = add i64 %fw, %lo
+  %n = sub i64 %hi, %lo
+  %to = inttoptr i64 %ta to ptr
+  %from = inttoptr i64 %fa to ptr
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %n, i1 false)
+  ret i32 0
 }
 
 define i64 @gc_run(ptr %plan) {
@@ -289,7 +315,7 @@ out:
 
 
 class Driver:
-    """The native functions, callable from Python with the GIL released."""
+    """The native functions, callable from Python with the GIL released, and `copy`, a kernel."""
 
     def __init__(self) -> None:
         data = bytes(jit.target_machine().emit_object(jit.optimise(IR)))
@@ -299,6 +325,7 @@ class Driver:
         self.run: Any = ctypes.CFUNCTYPE(word, word)(address)
         self.reset: Any = ctypes.CFUNCTYPE(None, word)(loader.engine.get_function_address("gc_reset"))
         find = loader.engine.get_function_address
+        self.copy: int = find("gc_copy")  # a kernel: copies its extent of bytes to args[0] from args[1]
         self.lead: Any = ctypes.CFUNCTYPE(word, word)(find("gc_lead"))
         self.join: Any = ctypes.CFUNCTYPE(None, word, word)(find("gc_join"))
         _check_layout()

@@ -24,10 +24,11 @@ from graphc.passes.fuse import storage
 from graphc.passes.plan import ALIGN
 from graphc.passes.sizes import Unified
 from graphc.runtime.blas import gemm_address
-from graphc.runtime.driver import Instruction, Word
+from graphc.runtime.driver import Instruction, Word, driver
 
 PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
 CHUNK_WORK = 30_000
+CHUNK_BYTES = 1 << 18
 MOST_CHUNKS = 64
 
 
@@ -62,20 +63,23 @@ class Bound:
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
         self.constants: list[Array] = []
         self.patches: list[tuple[int, int]] = []
-        arguments = [self._arguments(k, s) for k, s in zip(program.kernels, executable.sources)]
-        self._lay_out(arguments)
         self.results = [_Result(self, v) for v in graph.outputs]
-        copies = (self._copy(old, new) for old, new in graph.updates)
-        self.copies = [c for c in copies if c is not None]
+        launches = [self._launch(i, k) for i, k in enumerate(program.kernels)]
+        self._lay_out(launches + self._copies())
         self.work = sum(self._work(k) for k in program.kernels)
         self.owner: Any = None
 
     def _place(self, v: Value) -> Place:
         return self.executable.program.buffers[v].place
 
-    def _arguments(self, kernel: Kernel, source: Source) -> list[tuple[int, int | None]]:
-        """The words of a kernel: (value, external to patch in)."""
-        words: list[tuple[int, int | None]] = [self._address(v) for v in buffers_of(kernel)]
+    def _launch(self, number: int, kernel: Kernel) -> _Launch:
+        source = self.executable.sources[number]
+        extent = dim.evaluate(source.extent, self.sizes)
+        return _Launch(self.executable.addresses[number], self._arguments(kernel, source), extent,
+                       self._chunks(kernel, extent))
+
+    def _arguments(self, kernel: Kernel, source: Source) -> list[Argument]:
+        words: list[Argument] = [self._address(v) for v in buffers_of(kernel)]
         words += [(dim.evaluate(s, self.sizes), None) for s in source.sizes]
         if source.uses_status:
             words.append((-1, None))
@@ -83,7 +87,7 @@ class Bound:
             words.append((gemm_address(source.gemm), None))
         return words
 
-    def _address(self, v: Value) -> tuple[int, int | None]:
+    def _address(self, v: Value) -> Argument:
         if isinstance(v.op, Constant):
             array = v.op.value.array
             self.constants.append(array)
@@ -96,10 +100,10 @@ class Bound:
             return 0, self.external[buffer.slot]
         return 0, self.external[v]
 
-    def _lay_out(self, arguments: list[list[tuple[int, int | None]]]) -> None:
+    def _lay_out(self, launches: list[_Launch]) -> None:
         """All words in one array: head, instructions, externals, status, arguments, patches."""
         kernels = self.executable.program.kernels
-        count = len(kernels)
+        count, arguments = len(launches), [x.arguments for x in launches]
         instructions_at = int(Word.SIZE)
         externals_at = instructions_at + count * Instruction.SIZE
         status_at = externals_at + len(self.external)
@@ -116,14 +120,13 @@ class Bound:
 
         self.words[: Word.SIZE] = (
             at(instructions_at), count, at(patches_at), len(patches), at(status_at), 0,
-            next((i for i, k in enumerate(kernels) if k.commits), count), 0,
+            next((i for i, k in enumerate(kernels) if k.commits), len(kernels)), 0,
         )
         here = arguments_at
-        for i, (kernel, words) in enumerate(zip(kernels, arguments)):
-            extent = dim.evaluate(self.executable.sources[i].extent, self.sizes)
+        for i, x in enumerate(launches):
             self.words[instructions_at + i * Instruction.SIZE :][: Instruction.SIZE] = (
-                self.executable.addresses[i], at(here), extent, self._chunks(kernel, extent), 0, 0)
-            for value, _ in words:
+                x.function, at(here), x.extent, x.chunks, 0, 0)
+            for value, _ in x.arguments:
                 self.words[here] = at(status_at) if value == -1 else value
                 here += 1
         for i, (external, argument) in enumerate(patches):
@@ -148,21 +151,40 @@ class Bound:
             return min(extent, MOST_CHUNKS)
         return 1 if work < PARALLEL_WORK else max(1, min(extent, MOST_CHUNKS, work // CHUNK_WORK))
 
-    def _copy(self, old: Value, new: Value) -> _Copy | None:
-        """The copy that a commit needs, unless the kernel wrote the variable itself."""
-        base = storage(new)
-        program = self.executable.program
-        if base in program.buffers and program.buffers[base].place is Place.VARIABLE:
-            return None
-        return _Copy(self.external[old], _Result(self, new))
+    def _copies(self) -> list[_Launch]:
+        """Copies to variables of new values that no kernel writes in place; they end the plan.  What is itself
+        a variable goes by way of a temporary: all are read before any is written."""
+        program, before, after = self.executable.program, [], []
+        for old, new in program.graph.updates:
+            base = storage(new)
+            if base is old or (base in program.buffers and program.buffers[base].place is Place.VARIABLE):
+                continue
+            nbytes, result = dim.evaluate(new.type.nbytes, self.sizes), _Result(self, new)
+            source = result.argument()
+            if result.is_input:
+                self.constants.append(np.empty(nbytes, np.uint8))
+                temporary = _data(self.constants[-1]), None
+                before.append(_copy(temporary, source, nbytes))
+                source = temporary
+            after.append(_copy((0, self.external[old]), source, nbytes))
+        return before + after
+
+
+Argument = tuple[int, int | None]  # a word (-1: the status' address), or the external to patch in
 
 
 @dataclass
-class _Copy:
-    """A variable (its external number) that takes a result when everything has succeeded."""
+class _Launch:
+    """An instruction of the plan: a kernel, or a copy."""
 
-    variable: int
-    source: _Result
+    function: int
+    arguments: list[Argument]
+    extent: int
+    chunks: int
+
+
+def _copy(to: Argument, source: Argument, nbytes: int) -> _Launch:
+    return _Launch(driver().copy, [to, source], nbytes, max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES)))
 
 
 @dataclass
@@ -190,3 +212,12 @@ class _Result:
             dtype = self.value.type.dtype.numpy
             count = int(np.prod(self.shape, dtype=np.int64)) * dtype.itemsize
             self.array = bound.arena[start : start + count].view(dtype).reshape(self.shape)
+
+    def argument(self) -> Argument:
+        """Where a kernel finds it."""
+        return (_data(self.array), None) if self.array is not None else (0, self.external)
+
+
+def _data(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

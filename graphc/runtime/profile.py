@@ -19,6 +19,7 @@ def run_each(bound: Bound, show: Show) -> int:
     native, kernels = driver(), bound.executable.program.kernels
     head = np.array(bound.words[: Word.SIZE])
     first, commit = int(head[Word.INSTRUCTIONS]), int(head[Word.COMMIT])
+    copies = int(head[Word.COUNT]) - len(kernels)
     head[Word.COUNT] = 1
     for number, kernel in enumerate(kernels):
         if bound.view[Word.CANCEL] and number < commit:
@@ -30,4 +31,7 @@ def run_each(bound: Bound, show: Show) -> int:
         show(kernel, time.perf_counter() - start)
         if bound.view[bound.status_at]:
             return number + 1
+    head[Word.INSTRUCTIONS] = first + 8 * Instruction.SIZE * len(kernels)  # copies to variables
+    head[Word.COUNT], head[Word.COMMIT] = copies, 0
+    native.run(head.__array_interface__["data"][0])
     return len(kernels)

@@ -6,6 +6,7 @@ It may come late: the leading thread never waits for one that has not begun.
 
 from __future__ import annotations
 
+import _thread
 import functools
 import os
 import queue
@@ -18,6 +19,7 @@ from graphc.runtime.executable import Bound
 SHARED_WORK = 150_000  # element operations from which helpers are called
 LONG_WORK = 30_000_000  # from which a run happens beside the main thread, so that Ctrl-C can end it
 TICKET_BITS = 16
+CANCEL = int(Word.CANCEL)
 
 
 class Pool:
@@ -39,9 +41,15 @@ class Pool:
         try:
             native.reset(bound.address)
             ticket = bound.view[Word.GATE] >> TICKET_BITS
-            for q in self.queues[:helpers]:
-                q.put((bound, ticket))
-            native.lead(bound.address)
+            try:
+                for q in self.queues[:helpers]:
+                    q.put((bound, ticket))
+                native.lead(bound.address)
+            except BaseException:  # Ctrl-C between two lines: no helper may go on alone
+                bound.view[CANCEL] = 1
+                native.lead(bound.address)
+                bound.view[CANCEL] = 0
+                raise
         finally:
             self.busy.release()
 
@@ -59,12 +67,15 @@ def _pool(pid: int, size: int) -> Pool:
     return Pool(size)
 
 
-def execute(bound: Bound, threads: int) -> None:
-    """Runs a plan: alone if it is small, with helpers if it is large, interruptibly if it is long."""
+def execute(bound: Bound, threads: int) -> bool:
+    """Runs a plan: alone if it is small, with helpers if it is large, interruptibly if it is long.
+
+    Returns whether Ctrl-C asked for an end.  The plan's status then tells whether it came in time.
+    """
     if bound.work >= LONG_WORK and threading.current_thread() is threading.main_thread():
-        _interruptible(bound, threads)
-    else:
-        _execute(bound, threads)
+        return _interruptible(bound, threads)
+    _execute(bound, threads)
+    return False
 
 
 def _execute(bound: Bound, threads: int) -> None:
@@ -74,29 +85,39 @@ def _execute(bound: Bound, threads: int) -> None:
         driver().run(bound.address)
 
 
-def _interruptible(bound: Bound, threads: int) -> None:
-    """Runs beside the main thread, which stays able to take a signal.
-
-    Raises `KeyboardInterrupt` after the kernels have stopped; nothing has been committed then.
-    """
+def _interruptible(bound: Bound, threads: int) -> bool:
+    """Runs beside the main thread, which stays able to take a signal; returns whether one came."""
     failure: list[BaseException] = []
+    done = threading.Event()
 
     def work() -> None:
         try:
             _execute(bound, threads)
         except BaseException as error:
             failure.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=work, name="graphc-run")
-    thread.start()
+    interrupted = False
     try:
-        while thread.is_alive():
-            thread.join(0.5)
-    except KeyboardInterrupt:
-        bound.view[Word.CANCEL] = 1
-        thread.join()
-        raise
-    finally:
-        bound.view[Word.CANCEL] = 0
+        _thread.start_new_thread(work, ())
+    except KeyboardInterrupt:  # the thread has begun: a signal is seen after a call, not within it
+        interrupted = True
+        bound.view[CANCEL] = 1
+    while _waits(done):
+        interrupted = True
+        bound.view[CANCEL] = 1
+    bound.view[CANCEL] = 0
     if failure:
         raise failure[0]
+    return interrupted
+
+
+def _waits(done: threading.Event) -> bool:
+    """Whether Ctrl-C came before the end."""
+    try:
+        while not done.wait(0.5):
+            pass
+    except KeyboardInterrupt:
+        return True
+    return False

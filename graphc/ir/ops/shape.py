@@ -99,7 +99,7 @@ class SizeOf(Generator):
         return TensorType(self.dtype, ())
 
     def reference(self, *arrays: Any) -> Any:
-        return np.asarray(self.size, self.dtype.numpy)
+        return np.asarray(Cast(self.dtype).reference(np.asarray(self.size)))
 
 
 class Iota(Generator):

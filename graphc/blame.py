@@ -1,0 +1,49 @@
+"""Which op met an index out of range: asked after a run has failed.
+
+A kernel notes the index and the size, not the op.  Where several ops check against that size, the oracle
+computes their indices again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError
+from graphc.ir import dim
+from graphc.ir.graph import Graph, Value
+from graphc.ir.interpret import bind_sizes, interpret
+from graphc.ir.op import Array, Gather, Scatter
+from graphc.ir.ops.index import CheckIndex
+
+
+def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:
+    """The first value of `graph` whose index is out of range for `size`, given the graph's inputs."""
+    found = [v for v in graph.nodes() if isinstance(v.op, Gather | Scatter | CheckIndex)]
+    known = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
+    sizes = bind_sizes([v for v, _ in known], [a for _, a in known])
+    suspects = [v for v in found if _extent(v, sizes) in (size, None)]
+    if len(suspects) == 1:
+        return suspects[0]
+    return next((v for v in suspects if _fails(graph, v, arrays, sizes)), None)
+
+
+def _extent(v: Value, sizes: dict[str, int]) -> int | None:
+    op: Any = v.op
+    try:
+        return dim.evaluate(op.size if isinstance(op, CheckIndex) else op.extent(v.args[0].type), sizes)
+    except KeyError:
+        return None
+
+
+def _fails(graph: Graph, v: Value, arrays: Sequence[Array | None], sizes: dict[str, int]) -> bool:
+    """Whether v's indices are out of range, all before v being fine."""
+    index = v.args[0] if isinstance(v.op, CheckIndex) else v.args[1]
+    extent = _extent(v, sizes)
+    try:
+        (indices,) = interpret(Graph(graph.name, graph.inputs, (index,)), *arrays)  # type: ignore[arg-type]
+    except (GraphcError, KeyError):
+        return False
+    return extent is not None and bool(np.any((indices < -extent) | (indices >= extent)))

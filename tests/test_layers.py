@@ -1,0 +1,110 @@
+"""The layers: a file imports only from layers above its own in this list, or from its own."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "graphc"
+LAYERS = (
+    ("errors.py",),
+    ("config.py",),
+    ("ir/dim.py",),
+    ("ir/types.py",),
+    ("ir/op.py",),
+    ("ir/ops/",),
+    ("ir/graph.py",),
+    ("ir/program.py",),
+    ("ir/",),
+    ("passes/",),
+    ("codegen/",),
+    ("runtime/",),
+    ("compile.py", "explain.py"),
+    ("scope.py",),
+    ("tensor.py", "group.py"),
+    ("functions/",),
+    ("differentiate.py", "random.py"),
+    ("stage.py",),
+    ("blame.py", "runner.py"),
+    ("session.py",),
+    ("customize.py",),
+    ("nn/",),
+    ("init.py", "optim.py"),
+    ("data.py",),
+    ("__init__.py",),
+    ("cli/", "__main__.py"),
+)
+# ruff counts columns (E501); what is counted here, no tool counts.
+LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+FILES = sorted(p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py"))
+
+
+def layer_of(path: str) -> int:
+    """The layer of a file: that of its own entry, else that of its directory's."""
+    for entry in (path, *(f"{parent.as_posix()}/" for parent in Path(path).parents)):
+        for number, entries in enumerate(LAYERS):
+            if entry in entries:
+                return number
+    raise AssertionError(f"graphc/{path} is in no layer: add it to LAYERS")
+
+
+def file_of(module: str) -> str:
+    """`graphc.ir.op` -> `ir/op.py`, `graphc.ir.ops` -> `ir/ops/__init__.py`."""
+    inner = module.split(".")[1:]
+    as_file = "/".join(inner) + ".py"
+    return as_file if inner and (PACKAGE / as_file).exists() else "/".join([*inner, "__init__.py"])
+
+
+def imports(path: str) -> Iterator[tuple[int, str]]:
+    """Line and file of each import of graphc's own modules, inside functions too."""
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.split(".")[0] == "graphc":
+                    yield node.lineno, file_of(name.name)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"graphc/{path}:{node.lineno} imports relatively"
+            if node.module and node.module.split(".")[0] == "graphc":
+                for name in node.names:
+                    inner = file_of(f"{node.module}.{name.name}")
+                    exists = (PACKAGE / inner).exists()
+                    yield node.lineno, inner if exists else file_of(node.module)
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_imports_go_down(path: str) -> None:
+    mine = layer_of(path)
+    wrong = [f"graphc/{path}:{line} imports {other}" for line, other in imports(path)
+             if layer_of(other) > mine]
+    assert wrong == []
+
+
+def test_the_check_finds_an_upward_import() -> None:
+    assert ("session.py" in {other for _, other in imports("__init__.py")})
+    assert layer_of("ir/ops/shape.py") < layer_of("ir/graph.py") < layer_of("ir/verify.py")
+    assert layer_of("passes/fuse.py") < layer_of("session.py") < layer_of("cli/dump.py")
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_files_and_functions_are_short(path: str) -> None:
+    text = (PACKAGE / path).read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    long = [
+        f"graphc/{path}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+    ]
+    assert long == []
+
+
+def test_only_config_reads_the_environment() -> None:
+    readers = {
+        path for path in FILES
+        if "os.environ" in (text := (PACKAGE / path).read_text(encoding="utf-8"))
+        or "getenv" in text
+    }
+    assert readers == {"config.py"}
