@@ -29,6 +29,7 @@ from graphc.differentiate import (
     explain_gradient as explain_gradient,
     gradients as gradients,
 )
+from graphc.door import guard as _guard
 from graphc.functions import (
     abs as abs,
     acos as acos,
@@ -39,6 +40,7 @@ from graphc.functions import (
     arange as arange,
     argmax as argmax,
     argmin as argmin,
+    asarray as asarray,
     asin as asin,
     asinh as asinh,
     astype as astype,
@@ -179,3 +181,5 @@ int8, int16, int32, int64 = _types.i8, _types.i16, _types.i32, _types.i64
 uint8, uint16, uint32, uint64 = _types.u8, _types.u16, _types.u32, _types.u64
 float16, bfloat16 = _types.f16, _types.bf16
 float32, float64 = _types.f32, _types.f64
+
+_guard(globals(), "graphc.")

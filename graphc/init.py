@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from graphc import random
+from graphc.door import guard
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.functions import creation
 from graphc.functions.common import integer
@@ -112,3 +113,6 @@ def _deviation(shape: Any, a: float, mode: str, nonlinearity: str) -> float:
 
 he_uniform, he_normal = kaiming_uniform, kaiming_normal
 glorot_uniform, glorot_normal = xavier_uniform, xavier_normal
+
+
+guard(globals(), __name__, "init.")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphc.differentiate import gradients
+from graphc.door import guard_methods
 from graphc.errors import GraphError, user_location
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.functions.common import converted, tensor
@@ -193,3 +194,8 @@ class AdamW(Adam):
         lr = self.rate(var.dtype)
         return pw.subtract(var, pw.multiply(var, pw.multiply(lr, self.weight_decay)
                                             if isinstance(lr, Tensor) else lr * self.weight_decay))
+
+
+guard_methods(Optimizer, "__init__", "minimize", "compute_gradients", "apply_gradients")
+for _made in (SGD, Adam):
+    guard_methods(_made, "__init__")

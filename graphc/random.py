@@ -10,6 +10,7 @@ import hashlib
 import math
 from typing import Any
 
+from graphc.door import guard
 from graphc.errors import DTypeError, user_location
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.functions.common import converted, element_type, shape_of, size_of, tensor
@@ -162,3 +163,6 @@ def permutation(x: Any, seed: int | None = None, name: str | None = None) -> Ten
         size_of("random.permutation", "x", t)
     order = build(RandomPermutation(key(path, seed), t.shape[0]), (counter(),))
     return take(t, order, axis=0)
+
+
+guard(globals(), __name__, "random.")

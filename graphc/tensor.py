@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.door import door, named, short
 from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeError, user_location
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
@@ -29,6 +30,7 @@ from graphc.ir.ops.state import Assign, Placeholder
 from graphc.ir.ops.state import Variable as VariableOp
 from graphc.ir.types import DType, TensorType, as_dtype, bool_, f32, f64, i64, promote
 from graphc.scope import GraphScope, current
+from graphc.shapes import broadcast_shapes, slice_range
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -64,7 +66,7 @@ class Tensor(Value):
         try:
             operands = sugar(op, args) if isinstance(op, Pointwise) else tuple(map(as_tensor, args))
         except GraphcError as error:
-            raise type(error)(error.message, error.location or loc) from None
+            raise type(error)(named(error.message, op.name), error.location or loc) from None
         return build(op, operands, loc=loc, graph=self.graph)
 
     def __matmul__(self, other: Any) -> Tensor:
@@ -110,7 +112,7 @@ class Tensor(Value):
         return bitwise_right_shift(self, other)
 
     def __getitem__(self, key: Any) -> Tensor:
-        return index(self, key)
+        return door(index, "index")(self, key)  # type: ignore[no-any-return]
 
     def __iter__(self) -> Any:
         raise GraphError("a tensor is not iterable; use gc.unstack or index it", user_location())
@@ -159,7 +161,8 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
     array = np.asarray(x)
     if array.dtype == np.float64 and not isinstance(x, np.ndarray | np.generic):
         array = array.astype(np.float32)
-    found = dtype or as_dtype(array.dtype)
+    own = as_dtype(array.dtype)
+    found = dtype or own
     array = array.astype(found.numpy)
     op = Constant(Data(array), found, array.shape)
     return build(op, ())
@@ -172,12 +175,6 @@ def operand(what: str, x: Any, dtype: DType | None = None) -> Tensor:
     except (GraphcError, TypeError, ValueError, OverflowError) as error:
         reason = error.message if isinstance(error, GraphcError) else str(error)
         raise DTypeError(f"{what}: {short(x)} is no tensor: {reason}", user_location()) from None
-
-
-def short(x: Any) -> str:
-    """An argument in an error message."""
-    text = repr(x)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _scalar(x: Any, dtype: DType, shape: Shape = ()) -> Tensor:
@@ -194,7 +191,7 @@ def _fits(x: int, dtype: DType) -> bool:
 
 def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:
     """Operands of a pointwise op: numbers typed by the others, then promoted, then broadcast."""
-    values: list[Any] = [a if isinstance(a, bool | int | float) else as_tensor(a) for a in args]
+    values: list[Any] = [a if isinstance(a, bool | int | float) else operand(op.name, a) for a in args]
     tensors = [v for v in values if isinstance(v, Tensor)]
     first = 1 if op.arity == 3 else 0  # a condition is not promoted with the branches
     numeric = [v for v in values[first:] if isinstance(v, Tensor)]
@@ -224,23 +221,6 @@ def _with_literal(common: DType, v: Any) -> DType:
     if isinstance(v, float) and not common.is_float:
         return f32
     return i64 if common.kind == "bool" else common
-
-
-def broadcast_shapes(what: str, shapes: Sequence[Shape]) -> Shape:
-    """NumPy's rule.  Two unequal symbolic sizes are taken to be equal, and checked at feed time."""
-    rank = max(map(len, shapes), default=0)
-    result: list[Size] = [1] * rank
-    for shape in shapes:
-        for axis, size in enumerate(shape, rank - len(shape)):
-            have = result[axis]
-            if have == 1:
-                result[axis] = size
-            elif size != 1 and dim.differ(have, size):
-                shown = " and ".join(str(list(s)) for s in shapes)
-                raise ShapeError(f"{what}: shapes {shown} do not broadcast: sizes {have} and {size}")
-            elif size != 1 and isinstance(size, int):
-                result[axis] = size
-    return tuple(result)
 
 
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
@@ -330,9 +310,8 @@ def index(x: Tensor, key: Any) -> Tensor:
         if isinstance(k, slice | Tensor | np.ndarray | list):
             shape.append(size)
         axis += 1
-    out = x
-    if tuple(sizes) != x.shape or any(s != 1 for s in steps):
-        out = build(Slice(tuple(starts), tuple(steps), tuple(sizes)), (x,))
+    whole = tuple(sizes) == x.shape and set(steps) <= {1}
+    out = x if whole else build(Slice(tuple(starts), tuple(steps), tuple(sizes)), (x,))
     if tuple(shape) != out.shape:
         out = build(Reshape(tuple(shape)), (out,))
     if len(gathers) > 1:
@@ -348,7 +327,7 @@ def _range(x: Tensor, axis: int, k: Any) -> tuple[Size, int, Size]:
     if isinstance(k, Tensor | np.ndarray | list):
         return 0, 1, size
     if isinstance(k, slice):
-        return _slice_range(size, k)
+        return slice_range(size, k)
     if not hasattr(k, "__index__") and not isinstance(k, dim.Dim):
         raise GraphError(f"index: {k!r} is no index; use integers, slices, ... or None", user_location())
     at: Size = k if isinstance(k, dim.Dim) else int(k)
@@ -356,34 +335,6 @@ def _range(x: Tensor, axis: int, k: Any) -> tuple[Size, int, Size]:
     if isinstance(at, int) and isinstance(size, int) and not 0 <= at < size:
         raise ShapeError(f"index: {k} is out of range for axis {axis} of {x.type}", user_location())
     return at, 1, 1
-
-
-def _slice_range(size: Size, k: slice) -> tuple[Size, int, Size]:
-    step = 1 if k.step is None else int(k.step)
-    if step == 0:
-        raise ShapeError("index: a slice's step is 0", user_location())
-    if isinstance(size, int) and all(e is None or hasattr(e, "__index__") for e in (k.start, k.stop)):
-        chosen = range(*k.indices(size))
-        return (chosen.start if len(chosen) else 0), step, len(chosen)
-
-    def bound(e: Any, default: Size) -> Size:
-        """A symbolic size clips nothing that it cannot know: [a:b] with known a, b >= 0 is min(b, n)."""
-        if e is None:
-            return default
-        if isinstance(e, int) and e < 0:
-            return dim.maximum(size + e, 0)
-        return dim.minimum(e, size)
-
-    if step > 0:
-        start, stop = bound(k.start, 0), bound(k.stop, size)
-        gap = stop - start
-        count = gap if step == 1 else (gap + (step - 1)) // step
-    else:
-        start = size - 1 if k.start is None else dim.minimum(bound(k.start, size), size - 1)
-        stop = -1 if k.stop is None else bound(k.stop, size)
-        count = (start - stop + (-step - 1)) // -step
-    plain = k.start in (None, 0) or k.stop is None
-    return start, step, count if plain else dim.maximum(count, 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, slots=True)

@@ -45,13 +45,13 @@ POINTWISE = tuple(
     c for c in OPS.values()
     if issubclass(c, Pointwise) and c.__module__.startswith("graphc.ir.ops") and c.name != "check_index"
 )
-N = symbol("n")
+N, M = symbol("n"), symbol("m")  # two names for one size, as users have them
 
 
 class Builder:
     """One random graph in the making."""
 
-    def __init__(self, seed: int, nodes: int, exact: bool, symbolic: bool) -> None:
+    def __init__(self, seed: int, nodes: int, exact: bool, symbolic: bool, square: bool) -> None:
         self.rng: Rng = np.random.default_rng([seed, 77])
         self.nodes, self.exact = nodes, exact
         self.names = itertools.count()
@@ -59,11 +59,16 @@ class Builder:
         self.pool: list[Value] = []
         self.symbolic = symbolic
         self.counter: Value | None = None
-        ranks = self.rng.choice([1, 2, 2, 3], 2)
+        ranks = self.rng.choice([1, 2, 2, 3, 3], 2)
         self.shapes = [self.random_shape(int(r)) for r in ranks]
         common = [f32, f32, f64, i32, i64, bool_]
         rare = [f16, bf16, u8, *INTS]
         self.dtypes = [self.pick(common), self.pick(common), self.pick(rare)]
+        self.square = square
+        if square:  # many values of one type, many kernels: food for the memory planner
+            k = N if symbolic else int(self.pick([2, 3, 5, 8, 17]))
+            self.shapes = [(k, k), (k, k), (k,)]
+            self.dtypes = [self.pick([i32, i64] if exact else [f32, f32, f64])] * 3
 
     # -- choices
 
@@ -80,6 +85,8 @@ class Builder:
 
     def random_shape(self, rank: int) -> tuple[Size, ...]:
         shape = tuple(self.random_size() for _ in range(rank))
+        if self.chance(0.25):
+            shape = shape[:1] * rank
         while count(shape) > MOST_ELEMENTS:
             shape = tuple(s if self.chance(0.5) else 2 for s in shape)
         return shape
@@ -117,11 +124,13 @@ class Builder:
 
     # -- leaves
 
-    def input(self, t: TensorType) -> Value:
+    def input(self, t: TensorType, twin: bool = True) -> Value:
         fixed = not any(dim.symbols(s) for s in t.shape)
         kind = Variable if fixed and self.chance(0.25) else Placeholder
         v = make(kind(t.dtype, t.shape), (), f"in{len(self.inputs)}")
         self.inputs.append(v)
+        if kind is Variable and twin and self.chance(0.4):
+            self.input(t, twin=False)
         return self.keep(v)
 
     def literal(self, t: TensorType) -> Value:
@@ -181,6 +190,42 @@ class Builder:
             args.reverse()
         return make(cls(), tuple(args), self.name())
 
+    def unified(self) -> Value:
+        """A value with one whose size has another name."""
+        x = self.value(lambda v: N in v.type.shape)
+        if x is None:
+            return self.pointwise()
+        other = self.input(x.type.with_shape(tuple(M if s == N else s for s in x.type.shape)))
+        pair = (x, other) if self.chance(0.5) else (other, x)
+        names = ["equal", "not_equal"] if x.type.dtype == bool_ else ["add", "maximum", "less", "subtract"]
+        return make(OPS[self.pick(names)](), pair, self.name())
+
+    def symmetric(self) -> Value:
+        """A value with its own transpose."""
+        x = self.value(lambda v: v.type.rank == 2 and v.type.shape[0] == v.type.shape[1])
+        if x is None:
+            return self.view()
+        y = make(Transpose((1, 0)), (x,), self.name())
+        name = "not_equal" if x.type.dtype == bool_ else self.pick(["add", "less", "subtract"])
+        return make(OPS[name](), (x, y), self.name())
+
+    def views(self) -> Value:
+        """Views of views."""
+        for _ in range(int(self.rng.integers(2, 5))):
+            x = self.keep(self.view())
+        return x
+
+    def crossed(self) -> Value:
+        """Two broadcasts of one shape along different axes."""
+        x = self.value(lambda v: v.type.rank == 1 and count(v.type.shape) < 40)
+        if x is None:
+            return self.view()
+        shape = x.type.shape * 2
+        y = self.like(x.type)
+        pair = (make(Broadcast((0,), shape), (x,)), make(Broadcast((1,), shape), (y,)))
+        name = "not_equal" if x.type.dtype == bool_ else self.pick(["add", "less", "maximum"])
+        return make(OPS[name](), pair, self.name())
+
     def rule_food(self) -> Value:
         """The left side of a rule over values of the pool."""
         r = self.pick(RULES)
@@ -208,7 +253,9 @@ class Builder:
         return maker(x)  # type: ignore[no-any-return]
 
     def transpose(self, x: Value) -> Value:
-        return make(Transpose(tuple(map(int, self.rng.permutation(x.type.rank)))), (x,), self.name())
+        turn = lambda: Transpose(tuple(map(int, self.rng.permutation(x.type.rank))))  # noqa: E731
+        y = make(turn(), (x,), self.name())
+        return make(turn(), (y,), self.name()) if self.chance(0.3) else y
 
     def reshape(self, x: Value) -> Value:
         shape = list(x.type.shape)
@@ -281,6 +328,8 @@ class Builder:
 
     def reduction(self) -> Value:
         x = self.any_value()
+        if x.type.rank and self.chance(0.07):
+            x = self.literal(x.type)
         if x.type.rank == 0:
             return self.view()
         axes = tuple(a for a in range(x.type.rank) if self.chance(0.5)) or (self.pick(range(x.type.rank)),)
@@ -290,7 +339,7 @@ class Builder:
         folds = [ReduceMax, ReduceMin] if self.exact and floats else [
             ReduceMax, ReduceMin, ReduceSum, ReduceSum, ReduceProd]
         n = x.type.shape[axes[0]]
-        if self.chance(0.2) and (n != 0 if isinstance(n, int) else dim.evaluate(n, {"n": 0}) != 0):
+        if self.chance(0.2) and (n != 0 if isinstance(n, int) else dim.evaluate(n, sizes_of(0)) != 0):
             return make(self.pick([ReduceArgmax, ReduceArgmin])(axes[:1]), (x,), self.name())
         return make(self.pick(folds)(axes), (x,), self.name())
 
@@ -409,7 +458,10 @@ class Builder:
         axes = tuple(range(int(self.rng.integers(rank)), rank)) if self.chance(0.7) else (0,)
         sums = not self.exact or x.type.dtype.is_integer
         fold = self.pick([ReduceMax, ReduceMin, ReduceSum, ReduceSum] if sums else [ReduceMax, ReduceMin])
-        back = make(Broadcast(others(rank, axes), x.type.shape), (self.keep(make(fold(axes), (x,))),))
+        place = others(rank, axes)
+        if place == (0,) and x.type.shape[0] == x.type.shape[-1] and self.chance(0.4):
+            place = (rank - 1,)  # along the wrong axis
+        back = make(Broadcast(place, x.type.shape), (self.keep(make(fold(axes), (x,))),))
         ops = ["subtract", "add", "multiply", "maximum"] + ([] if x.type.dtype.is_integer else ["divide"])
         y = self.keep(make(OPS[self.pick(ops)](), (x, back), self.name()))
         if not self.exact and x.type.dtype.is_float and self.chance(0.5):
@@ -420,8 +472,12 @@ class Builder:
         makers: list[tuple[Callable[[], Value], float]] = [
             (self.pointwise, 6), (self.view, 4), (self.reduction, 2.5), (self.rule_food, 2), (self.leaf, 1.5),
             (self.gather, 1), (self.scatter, 0.5), (self.matmul, 0.5), (self.layer, 0.8), (self.normalise, 1.2),
-            (self.partial, 0.4),
+            (self.partial, 0.4), (self.unified, 0.5), (self.crossed, 0.4),
+            (self.symmetric, 0.4), (self.views, 0.8),
         ]
+        if self.square:
+            makers += [(self.matmul, 2), (self.layer, 1), (self.scatter, 1), (self.symmetric, 1),
+                       (self.normalise, 1), (self.pointwise, 6)]
         weights = np.array([w for _, w in makers])
         while len(self.pool) < self.nodes:
             maker = makers[int(self.rng.choice(len(makers), p=weights / weights.sum()))][0]
@@ -452,6 +508,9 @@ class Builder:
         return Graph(name, tuple(self.inputs), tuple(outputs), updates)
 
     def _new(self, old: Value) -> Value:
+        swap = [v for v in self.inputs if v.type == old.type and v is not old]
+        if swap and self.chance(0.3):
+            return self.pick(swap)
         found = self.value(lambda v: v.type == old.type)
         if found is None or found is old or self.chance(0.3):
             op = OPS["logical_xor" if old.type.dtype == bool_ else self.pick(["add", "subtract", "multiply"])]()
@@ -466,13 +525,18 @@ def _accepted(op: Op | None) -> tuple[DType, ...]:
 
 def count(shape: Sequence[Size]) -> int:
     """Elements at the largest n."""
-    return dim.evaluate(dim.product(tuple(shape)), {"n": SIZES_OF_N[-1]})
+    return dim.evaluate(dim.product(tuple(shape)), sizes_of(SIZES_OF_N[-1]))
+
+
+def sizes_of(n: int) -> dict[str, int]:
+    """What the names of sizes stand for."""
+    return {"n": n, "m": n}
 
 
 def random_graph(seed: int, nodes: int = 20) -> Graph:
     """The graph of a seed: about half are exact (every result has defined bits), half symbolic."""
     for attempt in range(20):
-        builder = Builder(seed + 1_000_003 * attempt, nodes, seed % 2 == 0, seed % 4 < 2)
+        builder = Builder(seed + 1_000_003 * attempt, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 2)
         try:
             return builder.graph(f"fuzz_{seed}")
         except (GraphcError, OverflowError):  # sizes that differ, a literal that its type cannot hold
@@ -500,7 +564,7 @@ def inputs_for(graph: Graph, seed: int, special: bool, n: int) -> list[Any]:
     rng = np.random.default_rng([seed, 5, special, n])
     return [
         np.asarray(np.uint64(seed)) if isinstance(v.op, RunCounter)
-        else np.asarray(draw(rng, v.type, {"n": n}, special)) for v in graph.inputs
+        else np.asarray(draw(rng, v.type, sizes_of(n), special)) for v in graph.inputs
     ]
 
 

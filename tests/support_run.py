@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphc import runner as runner_module
+from graphc.codegen import contraction
 from graphc.codegen.build import Built
 from graphc.compile import compile_graph
 from graphc.config import Options
@@ -161,6 +162,17 @@ def small_chunks(work: int = 1) -> Iterator[None]:
             setattr(module, name, value)
 
 
+@contextlib.contextmanager
+def small_products() -> Iterator[None]:
+    """Matrix products compiled here are cut into many chunks, each followed by its share of what follows."""
+    before = contraction.CHUNK_PRODUCTS
+    contraction.CHUNK_PRODUCTS = 40
+    try:
+        yield
+    finally:
+        contraction.CHUNK_PRODUCTS = before
+
+
 # ---- comparison ----
 
 
@@ -227,8 +239,9 @@ class Disturbed:
             return self._sum(op, args[0], exact)
         if isinstance(op, Contraction):
             with np.errstate(all="ignore"):
-                reach = op.reference(*(np.abs(widened(a)) for a in args))
-            moved = self._move(exact, np.asarray(reach), 8 + args[0].shape[-1] ** 0.5)
+                sizes = [np.abs(widened(a)) for a in args]
+                reach = np.asarray(op.reference(*(np.where(np.isfinite(a), a, 0).astype(a.dtype) for a in sizes)))
+            moved = self._move(exact, reach, 8 + args[0].shape[-1] ** 0.5, np.isinf(reach))
             signed = np.copysign(widened(moved), self.rng.choice([1.0, -1.0], moved.shape))
             return np.where(widened(moved) == 0, signed.astype(moved.dtype), moved)
         if isinstance(op, Scatter):

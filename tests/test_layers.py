@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "graphc"
 LAYERS = (
     ("errors.py",),
+    ("door.py",),
     ("config.py",),
     ("ir/dim.py",),
     ("ir/types.py",),
@@ -24,6 +25,7 @@ LAYERS = (
     ("runtime/",),
     ("compile.py", "explain.py"),
     ("scope.py",),
+    ("shapes.py",),
     ("tensor.py", "group.py"),
     ("functions/",),
     ("differentiate.py", "random.py"),

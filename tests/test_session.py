@@ -69,7 +69,7 @@ def test_duplicates_are_separate_arrays() -> None:
     x = vector()
     y = x * 2.0
     v = gc.variable(ONES, name="v")
-    const = gc.tensor.as_tensor(ONES)
+    const = gc.asarray(ONES)
     fetches = [y, y, gc.reshape(y, (-1, 1)), x, x, v, v, const, const]
     with gc.Session() as sess:
         got = sess.run(fetches, {x: ONES})
@@ -86,7 +86,7 @@ def test_writing_into_results_is_harmless(size: int) -> None:
     x = vector()
     v = gc.variable(np.ones(size, np.float32))
     ones = np.ones(size, np.float32)
-    fetches = [x + 1.0, v, v.assign(v * 1.0), gc.tensor.as_tensor(ones), x]
+    fetches = [x + 1.0, v, v.assign(v * 1.0), gc.asarray(ones), x]
     with gc.Session() as sess:
         first = sess.run(fetches, {x: ones})
         wanted = [a.copy() for a in first]
@@ -151,7 +151,7 @@ def test_intermediate_tensors_are_fed() -> None:
 
 
 def test_constants_and_literals_are_fed() -> None:
-    c = gc.tensor.as_tensor(np.arange(3.0))
+    c = gc.asarray(np.arange(3.0))
     with gc.Session() as sess:
         np.testing.assert_array_equal(sess.run(c * 2, {c: [1, 1, 1]}), [2, 2, 2])
         np.testing.assert_array_equal(sess.run(c * 2), [0, 2, 4])

@@ -75,7 +75,9 @@ class Fused:
     # -- the parts of a row
 
     def _row_work(self, s: int) -> None:
-        """What is computed once a row, before loop s."""
+        """What is computed once a row, before loop s.  Everything is read before anything is stored: one buffer
+        may be read and written (an epilogue's product, what is computed in place)."""
+        stores: list[tuple[Value, Scalar]] = []
         for v in self.kernel.body:
             if self.element[v] or self.stages.at[v] != s:
                 continue
@@ -83,7 +85,9 @@ class Fused:
                 step = self.emit.element(v.args[0], self.row)
                 self._append(fold(self.totals[v], v.op, step))
             elif v in self.kernel.writes and not isinstance(v.op, Reduction):
-                self._store(v, self.row, self.emit.element(v, self.row))
+                stores.append((v, self.emit.element(v, self.row)))
+        for v, scalar in stores:
+            self._store(v, self.row, scalar)
 
     def _loop(self, s: int) -> None:
         """One loop over the inner axes."""

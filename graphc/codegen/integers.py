@@ -150,24 +150,12 @@ def _to_float(b: Any, x: Any, t: Any, name: str) -> Any:
     to = ir.DoubleType() if name == "f64" else ir.FloatType()
     if isinstance(t, types.Float):
         if x.type != to:
-            narrowed = name in ("f16", "bf16")
-            x = _odd_round(b, x) if narrowed else b.fptrunc(x, to) if name != "f64" else b.fpext(x, to)
+            x = b.fpext(x, to) if name == "f64" else b.fptrunc(x, to)
     elif isinstance(t, types.Boolean):
         x = b.uitofp(x if x.type.width == 1 else b.trunc(x, I1), to)
     else:
         x = b.sitofp(x, to) if t.signed else b.uitofp(x, to)
     return _round(name)(b, x, None) if name in ("f16", "bf16") else x
-
-
-def _odd_round(b: Any, x: Any) -> Any:
-    """f64 to f32 rounding to odd, so that a second rounding is as good as one."""
-    near = b.fptrunc(x, ir.FloatType())
-    back = b.fpext(near, ir.DoubleType())
-    bits = b.bitcast(near, I32)
-    inexact = b.fcmp_ordered("one", back, x)
-    away = b.fcmp_ordered(">", _llvm(b, "fabs", back), _llvm(b, "fabs", x))
-    toward = b.select(away, b.sub(bits, _constant(I32, 1)), bits)
-    return b.bitcast(b.select(inexact, b.or_(toward, _constant(I32, 1)), bits), ir.FloatType())
 
 
 def _round(name: str) -> Any:

@@ -38,7 +38,7 @@ class Scalar(Arithmetic):
     def define(self, op: Pointwise, operands: Sequence[Scalar], hint: str = "") -> Scalar:
         """`op` on scalars: its definition, or one line."""
         dtype = op.result(*(a.dtype for a in operands))
-        composite = op.scalar(*map(_widened, operands))
+        composite = op.scalar(*(self.carried(x) for x in operands))
         if composite is not None:  # f16 and bf16 are computed in f32 and rounded once
             rounded = dtype in (f16, bf16) and composite.dtype == f32
             return Scalar(self.emit(Apply("{0}", (composite.expr,), dtype), hint), dtype,
@@ -49,6 +49,11 @@ class Scalar(Arithmetic):
         expr = Apply(op.spelling, (*(a.expr for a in operands), *sizes), dtype)
         return Scalar(self.emit(expr, hint), dtype, self.emit)
 
+    def carried(self, x: Scalar) -> Scalar:
+        """An operand of a definition: its lines go where this scalar's go, and f16 and bf16 are f32, as they
+        are in registers."""
+        return Scalar(x.expr, f32 if x.dtype in (f16, bf16) else x.dtype, self.emit)
+
     def number(self, value: Number, dtype: DType) -> Scalar:
         """A literal."""
         return Scalar(Const(value, dtype), dtype, self.emit)
@@ -58,11 +63,6 @@ class Scalar(Arithmetic):
         exprs = tuple(a.expr if isinstance(a, Scalar) else Const(a, u64) for a in args)
         spelling = f"{name}({', '.join(f'{{{i}}}' for i in range(len(exprs)))})"
         return Scalar(self.emit(Apply(spelling, exprs, dtype), ""), dtype, self.emit)
-
-
-def _widened(x: Scalar) -> Scalar:
-    """f16 and bf16 are f32 in registers: the same expression, under the type it is computed in."""
-    return Scalar(x.expr, f32, x.emit) if x.dtype in (f16, bf16) else x
 
 
 def index_scalar(size: Size, emit: Emit) -> Scalar:

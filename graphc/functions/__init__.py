@@ -2,6 +2,7 @@
 
 from graphc.functions.creation import (
     arange as arange,
+    asarray as asarray,
     eye as eye,
     full as full,
     full_like as full_like,

@@ -9,13 +9,15 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from graphc.door import short
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError, user_location
 from graphc.ir.dim import Dim, Shape, Size, differ
 from graphc.ir.op import Op
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.types import DType, as_dtype, promote
-from graphc.tensor import Tensor, build, operand as tensor, short as _short
+from graphc.tensor import Tensor, build, operand
 
+tensor = operand
 Axis = int | Sequence[int] | None
 
 
@@ -59,7 +61,7 @@ def integer(what: str, argument: str, value: Any) -> int:
             return operator.index(value)
     except TypeError:
         pass
-    raise ShapeError(f"{what}: {argument} must be an int, got {_short(value)}", user_location())
+    raise ShapeError(f"{what}: {argument} must be an int, got {short(value)}", user_location())
 
 
 def axis_of(what: str, axis: Any, rank: int, argument: str = "axis") -> int:
@@ -123,7 +125,7 @@ def sequence(what: str, argument: str, xs: Any) -> list[Tensor]:
     """At least one tensor, from a sequence.  Raises `GraphError`."""
     if isinstance(xs, Tensor) or not hasattr(xs, "__iter__"):
         raise GraphError(
-            f"{what}: {argument} must be a sequence of tensors, got {_short(xs)}", user_location())
+            f"{what}: {argument} must be a sequence of tensors, got {short(xs)}", user_location())
     made = [tensor(what, x) for x in xs]
     if not made:
         raise GraphError(f"{what}: {argument} is empty; expected at least one tensor",

@@ -25,6 +25,16 @@ from graphc.ir.types import DType, bool_, f32, i64
 from graphc.tensor import Tensor, broadcast_to, build
 
 
+def asarray(obj: Any, dtype: Any = None) -> Tensor:
+    """A tensor from an array, a number, nested sequences of them (floats become f32), or a tensor.
+
+    >>> asarray([1.0, 2.0]).type, asarray([1, 2], "i32").type
+    (f32[2], i32[2])
+    """
+    t = tensor("asarray", obj)
+    return t if dtype is None else converted(t, element_type("asarray", dtype))
+
+
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """`fill_value` everywhere.  Its type: `dtype`, else bool, i64 or f32 as Python's value is.
 

@@ -8,7 +8,8 @@ from graphc.errors import DTypeError, ShapeError, user_location
 from graphc.functions.common import axis_of, converted, tensor
 from graphc.functions.shaping import flatten
 from graphc.ir.ops.index import ScatterAdd, Take, TakeAlongAxis
-from graphc.tensor import Tensor, broadcast_shapes, broadcast_to, build
+from graphc.shapes import broadcast_shapes
+from graphc.tensor import Tensor, broadcast_to, build
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:

@@ -13,7 +13,8 @@ from graphc.functions.reductions import sum
 from graphc.functions.shaping import flatten, permute_dims, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
-from graphc.tensor import Tensor, broadcast_shapes, broadcast_to, matmul as _matmul
+from graphc.shapes import broadcast_shapes
+from graphc.tensor import Tensor, broadcast_to, matmul as _matmul
 
 
 def matmul(x1: Any, x2: Any) -> Tensor:

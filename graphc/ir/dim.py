@@ -134,7 +134,7 @@ def _spell(monomial: Monomial, coefficient: int) -> str:
     factors = [atom.text for atom in monomial]
     if abs(coefficient) != 1 or not factors:
         factors.insert(0, str(abs(coefficient)))
-    if len(factors) > 1:
+    if len(factors) > 1 or sign == "-":  # Python reads -n//2 as (-n)//2
         factors = [f"({f})" if "//" in f or "%" in f else f for f in factors]
     return sign + "*".join(factors)
 

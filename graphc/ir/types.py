@@ -98,7 +98,7 @@ def as_dtype(x: Any) -> DType:
         return bf16
     try:
         found = np.dtype(x).newbyteorder("=")
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         raise DTypeError(f"{x!r} is not an element type; use one of {', '.join(BY_NAME)}") from None
     if found not in _FROM_NUMPY:
         raise DTypeError(f"element type {found} is not supported; use one of {', '.join(BY_NAME)}")

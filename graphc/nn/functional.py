@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc import random
+from graphc.door import guard
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.functions import creation, elementary as el, pointwise as pw, reductions
 from graphc.functions.common import apply, axis_of, integer, require_equal, tensor
@@ -173,3 +174,6 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
     else:
         norm = pw.pow(reductions.sum(pw.pow(pw.abs(x), p), axis, keepdims=True), 1.0 / p)
     return pw.divide(x, pw.maximum(norm, eps))
+
+
+guard(globals(), "graphc.nn.")

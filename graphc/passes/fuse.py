@@ -250,8 +250,8 @@ class Fuser:
             readers = users.get(v, set())
             if not fits or len(readers) != 1 or v in apart or v in self.required:
                 continue
-            product, group = self.groups.all[self.groups.of[v]], self.groups.all[readers.pop()]
-            if self._follows(product, group):
+            product, group = self.groups.all[self.groups.of[v]], self.groups.all.get(readers.pop())
+            if group is not None and self._follows(product, group):
                 self.groups.merge(product, group)
 
     def _stored_sources(self, v: Value) -> list[Source]:

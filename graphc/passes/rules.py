@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from graphc.ir.ops.elementary import exp, expm1, log, log1p, power, sigmoid, softplus, sqrt
 from graphc.ir.ops.pointwise import (
-    absolute, bitwise_and, bitwise_or, logical_and, logical_not, logical_or, maximum, minimum, where,
+    SIGNED_OR_FLOAT, absolute, bitwise_and, bitwise_or, logical_and, logical_not, logical_or, maximum,
+    minimum, where,
 )
 from graphc.ir.types import FLOATS, INTS
 from graphc.passes.rewrite import Rule, holes, lit, rule
@@ -26,7 +27,7 @@ ALGEBRA = (
     rule("sub-zero-int", x - 0, x, dtypes=INTS),
     rule("mul-zero-int", x * 0, 0, dtypes=INTS),
     rule("sub-self-int", x - x, 0, dtypes=INTS),
-    rule("mul-minus-one", x * -1, -x),
+    rule("mul-minus-one", x * -1, -x, dtypes=SIGNED_OR_FLOAT),
     rule("neg-neg", -(-x), x),
     rule("add-neg", x + (-y), x - y, dtypes=FLOATS),
     rule("sub-neg", x - (-y), x + y, dtypes=FLOATS),
@@ -38,7 +39,7 @@ ALGEBRA = (
     rule("and-self", bitwise_and(x, x), x),
     rule("or-self", bitwise_or(x, x), x),
     rule("power-one", power(x, 1), x),
-    rule("power-two", power(x, 2), x * x),
+    rule("power-two-int", power(x, 2), x * x, dtypes=INTS),
     rule("sub-self", x - x, 0.0, kind="fast", dtypes=FLOATS),
     rule("mul-zero", x * 0.0, 0.0, kind="fast", dtypes=FLOATS),
     rule("add-zero", x + 0.0, x, kind="fast", dtypes=FLOATS),
@@ -62,6 +63,7 @@ LOGIC = (
 )
 
 STABLE = (
+    rule("power-two", power(x, 2), x * x, kind="stable", dtypes=FLOATS),
     rule("softplus", log(1 + exp(x)), softplus(x), kind="stable"),
     rule("log1p-exp", log1p(exp(x)), softplus(x), kind="stable"),
     rule("log1p", log(1 + x), log1p(x), kind="stable"),

@@ -1,0 +1,81 @@
+"""The door of the library: what leaves a public function is a `GraphcError` that names it and the user's line.
+
+Functions check what they are given and say what they want.  This is for what slips through: an object that
+fails in the middle of a function still ends in a typed error, its cause attached.  Errors of the user's own
+code, called from within, pass unchanged, and so does Python's `TypeError` for a wrong number of arguments.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, user_location
+
+RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError, SyntaxError)
+NAMED = re.compile(r"[\w.]+: ")
+NUMPY = str(Path(np.__file__).parent)
+
+
+def guard(namespace: dict[str, Any], home: str, prefix: str = "") -> None:
+    """Puts the door before every public function in a module's namespace that comes from `home`."""
+    for name, f in list(namespace.items()):
+        ours = isinstance(f, FunctionType) and f.__module__.startswith(home)
+        if ours and name[0] != "_" and not hasattr(f, "guarded"):
+            namespace[name] = door(f, prefix + name)
+
+
+def guard_methods(cls: type, *methods: str) -> None:
+    """Puts the door before methods, under the name of the class."""
+    for method in methods:
+        setattr(cls, method, door(cls.__dict__[method], cls.__name__))
+
+
+def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function, with errors as this module promises."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except GraphcError as error:
+            message = named(error.message, name)
+            if isinstance(error, ParseError) or (error.location is not None and message == error.message):
+                raise
+            raise type(error)(message, error.location or user_location()) from error.__cause__
+        except RAW as error:
+            trace = error.__traceback__
+            if trace is None or trace.tb_next is None or not _inside(trace.tb_next):
+                raise
+            given = ", ".join([*map(short, args), *(f"{k}={short(v)}" for k, v in kwargs.items())])
+            raise GraphError(f"{name}: cannot use the arguments ({given}): {error}", user_location()) from error
+
+    call.guarded = True  # type: ignore[attr-defined]
+    return call
+
+
+def named(message: str, name: str) -> str:
+    """The message of an error, beginning with the name of a function."""
+    return message if NAMED.match(message) else f"{name}: {message}"
+
+
+def short(x: Any) -> str:
+    """An argument in an error message."""
+    text = " ".join(repr(x).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _inside(trace: TracebackType | None) -> bool:
+    """Whether no code but graphc's and NumPy's took part."""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith((PACKAGE, NUMPY, "<")):
+            return False
+        trace = trace.tb_next
+    return True
