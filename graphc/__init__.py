@@ -24,6 +24,7 @@ from graphc import (
     random as random,
 )
 from graphc.customize import function as function, op as op
+from graphc.declare import placeholder as placeholder, variable as variable
 from graphc.differentiate import (
     custom_gradient as custom_gradient,
     explain_gradient as explain_gradient,
@@ -170,8 +171,6 @@ from graphc.session import Session as Session, Stats as Stats
 from graphc.tensor import (
     Tensor as Tensor,
     Variable as Variable,
-    placeholder as placeholder,
-    variable as variable,
 )
 
 Graph = _GraphScope

@@ -1,7 +1,7 @@
 """Which op met an index out of range: asked after a run has failed.
 
-A kernel notes the index and the size, not the op.  Where several ops check against that size, the oracle
-computes their indices again.
+A kernel notes the index and the size, not the op.  Where several ops check against that size, the
+oracle computes their indices again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graphc.ir.ops.index import CheckIndex
 
 
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:
-    """The first value of `graph` whose index is out of range for `size`, given the graph's inputs."""
+    """The first value of `graph` whose index is out of range for `size`, given its inputs."""
     found = [v for v in graph.nodes() if isinstance(v.op, Gather | Scatter | CheckIndex)]
     known = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
     sizes = bind_sizes([v for v, _ in known], [a for _, a in known])
@@ -33,7 +33,9 @@ def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | N
 def _extent(v: Value, sizes: dict[str, int]) -> int | None:
     op: Any = v.op
     try:
-        return dim.evaluate(op.size if isinstance(op, CheckIndex) else op.extent(v.args[0].type), sizes)
+        return dim.evaluate(
+            op.size if isinstance(op, CheckIndex) else op.extent(v.args[0].type), sizes
+        )
     except KeyError:
         return None
 

@@ -45,7 +45,7 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
     trace = trace or Trace()
     unified = unify_sizes(graph)
     if options.check == "passes" and trace.watch is None:
-        trace.watch = Checker(unified.graph).watch
+        trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
     optimised = optimise(unified.graph, options, trace)
     program = schedule(optimised)
     sources = tuple(source_of(k) for k in program.kernels)

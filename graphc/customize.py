@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.declare import placeholder
 from graphc.errors import GraphError, user_location
 from graphc.group import Group
 from graphc.ir.graph import Value, topological
@@ -21,7 +22,7 @@ from graphc.ir.types import FLOATS, DType, as_dtype, f32
 from graphc.passes import autodiff
 from graphc.scope import GraphScope
 from graphc.session import Session
-from graphc.tensor import as_tensor, placeholder
+from graphc.tensor import as_tensor
 
 
 class Traced:

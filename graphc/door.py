@@ -1,8 +1,10 @@
-"""The door of the library: what leaves a public function is a `GraphcError` that names it and the user's line.
+"""The door of the library: what leaves a public function is a `GraphcError` that names it and the
+user's line.
 
-Functions check what they are given and say what they want.  This is for what slips through: an object that
-fails in the middle of a function still ends in a typed error, its cause attached.  Errors of the user's own
-code, called from within, pass unchanged, and so does Python's `TypeError` for a wrong number of arguments.
+Functions check what they are given and say what they want.  This is for what slips through: an
+object that fails in the middle of a function still ends in a typed error, its cause attached.
+Errors of the user's own code, called from within, pass unchanged, and so does Python's `TypeError`
+for a wrong number of arguments.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ import numpy as np
 
 from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, user_location
 
-RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError, SyntaxError)
+RAW = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+    SyntaxError,
+)
 NAMED = re.compile(r"[\w.]+: ")
 NUMPY = str(Path(np.__file__).parent)
 
@@ -46,7 +56,9 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             return function(*args, **kwargs)
         except GraphcError as error:
             message = named(error.message, name)
-            if isinstance(error, ParseError) or (error.location is not None and message == error.message):
+            if isinstance(error, ParseError) or (
+                error.location is not None and message == error.message
+            ):
                 raise
             raise type(error)(message, error.location or user_location()) from error.__cause__
         except RAW as error:
@@ -54,7 +66,9 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             if trace is None or trace.tb_next is None or not _inside(trace.tb_next):
                 raise
             given = ", ".join([*map(short, args), *(f"{k}={short(v)}" for k, v in kwargs.items())])
-            raise GraphError(f"{name}: cannot use the arguments ({given}): {error}", user_location()) from error
+            raise GraphError(
+                f"{name}: cannot use the arguments ({given}): {error}", user_location()
+            ) from error
 
     call.guarded = True  # type: ignore[attr-defined]
     return call

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from graphc.declare import variable
 from graphc.differentiate import gradients
 from graphc.door import guard_methods
 from graphc.errors import GraphError, user_location
@@ -18,7 +19,7 @@ from graphc.functions.creation import zeros
 from graphc.group import Group
 from graphc.ir.types import DType, f64, i64
 from graphc.scope import name_scope
-from graphc.tensor import Tensor, Variable, variable
+from graphc.tensor import Tensor, Variable
 
 Pairs = Iterable[tuple[Tensor | None, Variable]]
 

@@ -1,7 +1,7 @@
 """Runner: one signature (fetches, fed tensors) of one session, with everything looked up.
 
-The path of a run: check the fed arrays, find the plan for their shapes, write the addresses of array
-objects into it, call the driver, commit, hand out the results.
+The path of a run: check the fed arrays, find the plan for their shapes, write the addresses of
+array objects into it, call the driver, commit, hand out the results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
-from graphc.runtime.driver import Word, driver
+from graphc.runtime.driver import driver
 from graphc.runtime.executable import Bound, Executable
 from graphc.runtime.profile import run_each
 from graphc.runtime.threads import LONG_WORK, SHARED_WORK, execute
@@ -62,11 +62,17 @@ class Runner:
         session = self.session
         with session.lock:
             if session.closed:
-                raise SessionError("Session.run: the session is closed; open a new one", user_location())
+                raise SessionError(
+                    "Session.run: the session is closed; open a new one", user_location()
+                )
             arrays = list(feeds)
             for i, dtype in enumerate(self.dtypes):
                 a = arrays[i]
-                if type(a) is not np.ndarray or a.dtype is not dtype or a.flags.num & USABLE != USABLE:
+                if (
+                    type(a) is not np.ndarray
+                    or a.dtype is not dtype
+                    or a.flags.num & USABLE != USABLE
+                ):
                     arrays[i] = convert("feed_dict", self.fed[i], a)
             key = tuple([a.shape for a in arrays])
             ready = self.bounds.get(key)
@@ -80,7 +86,9 @@ class Runner:
 
         def call(*feeds: Any) -> Any:
             if len(feeds) != count:
-                raise FeedError(f"the callable takes {count} arrays, got {len(feeds)}", user_location())
+                raise FeedError(
+                    f"the callable takes {count} arrays, got {len(feeds)}", user_location()
+                )
             return self(*feeds)
 
         return call
@@ -104,14 +112,19 @@ class Runner:
         for tensor, place, shape in zip(self.fed, self.places, key, strict=True):
             declared = unified.graph.inputs[place].type.shape if place >= 0 else tensor.shape
             if len(shape) != len(declared):
-                raise FeedError(f"feed_dict: {tensor.name!r} is {tensor.type}, got shape {list(shape)}",
-                                user_location())
+                raise FeedError(
+                    f"feed_dict: {tensor.name!r} is {tensor.type}, got shape {list(shape)}",
+                    user_location(),
+                )
             for axis, (size, got) in enumerate(zip(declared, shape, strict=True)):
                 label = f"axis {axis} of {tensor.name!r}"
                 if isinstance(size, int):
                     if size != got:
-                        raise FeedError(f"feed_dict: {tensor.name!r} is {tensor.type}: {label} must be "
-                                        f"{size}, got {got}", user_location())
+                        raise FeedError(
+                            f"feed_dict: {tensor.name!r} is {tensor.type}: {label} must be "
+                            f"{size}, got {got}",
+                            user_location(),
+                        )
                 elif str(size).isidentifier() and str(size) not in sizes:
                     sizes[str(size)], where[str(size)] = got, label
                 else:
@@ -124,9 +137,13 @@ class Runner:
         self, sizes: dict[str, int], where: dict[str, str], later: list[tuple[str, dim.Size, int]]
     ) -> None:
         unified = self.executable.unified
-        missing = {s for v in unified.graph.inputs for size in v.type.shape for s in dim.symbols(size)} - sizes.keys()
+        missing = {
+            s for v in unified.graph.inputs for size in v.type.shape for s in dim.symbols(size)
+        } - sizes.keys()
         if missing:
-            raise FeedError(f"feed_dict: nothing that is fed tells the size {min(missing)}", user_location())
+            raise FeedError(
+                f"feed_dict: nothing that is fed tells the size {min(missing)}", user_location()
+            )
         for label, size, got in later:
             wanted = dim.evaluate(size, sizes)
             if wanted != got:
@@ -136,16 +153,21 @@ class Runner:
         for check in unified.checks:
             left, right = dim.evaluate(check.left, sizes), dim.evaluate(check.right, sizes)
             if left != right:
-                raise FeedError(f"feed_dict: {check.value.op.name} needs {check.left} = {check.right}, but they "
-                                f"are {left} and {right}", check.value.loc or user_location())
+                raise FeedError(
+                    f"feed_dict: {check.value.op.name} needs {check.left} = {check.right}, but "
+                    f"they are {left} and {right}",
+                    check.value.loc or user_location(),
+                )
 
     def failure(self, bound: Bound, arrays: Sequence[Array | None]) -> GraphError:
         """The error for an index out of range; `arrays` are the graph's inputs."""
         index, size = bound.view[bound.status_at + 1], bound.view[bound.status_at + 2]
         culprit = guilty(self.staged.graph, arrays, size)
         name = culprit.op.name if culprit is not None else "index"
-        return GraphError(f"{name}: index {index} is out of range for a size of {size}; "
-                          "no variable has changed", culprit.loc if culprit is not None else user_location())
+        return GraphError(
+            f"{name}: index {index} is out of range for a size of {size}; no variable has changed",
+            culprit.loc if culprit is not None else user_location(),
+        )
 
 
 def convert(what: str, tensor: Tensor, value: Any) -> Array:
@@ -159,22 +181,31 @@ def convert(what: str, tensor: Tensor, value: Any) -> Array:
         raise FeedError(f"{what}: {tensor.name!r}: {error}", user_location()) from None
     if array.dtype != dtype and array.size and not _converts(array, dtype, value):
         raise FeedError(
-            f"{what}: {tensor.name!r} is {tensor.type}, got elements of type {array.dtype} that do not fit; "
-            f"convert them with .astype({dtype.name!r})", user_location())
+            f"{what}: {tensor.name!r} is {tensor.type}, got elements of type {array.dtype} that "
+            f"do not fit; "
+            f"convert them with .astype({dtype.name!r})",
+            user_location(),
+        )
     return np.require(array.astype(dtype, copy=False), requirements=["C", "A"])
 
 
 def _converts(array: Array, dtype: np.dtype[Any], value: Any) -> bool:
-    """Whether elements may be converted: by NumPy's rule `same_kind`; Python integers if none changes."""
+    """By NumPy's rule `same_kind`; Python integers if none changes."""
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         return False
-    if not isinstance(value, np.ndarray | np.generic) and array.dtype.kind in "iu" and dtype.kind in "iu":
+    if (
+        not isinstance(value, np.ndarray | np.generic)
+        and array.dtype.kind in "iu"
+        and dtype.kind in "iu"
+    ):
         return bool(np.all(array == array.astype(dtype)))
     return np.can_cast(array.dtype, dtype, "same_kind")
 
 
-def solve(sizes: dict[str, int], where: dict[str, str], later: list[tuple[str, dim.Size, int]]) -> None:
-    """Symbols that only a formula tells (`2*n` is 6): those that stand alone in it, times a number."""
+def solve(
+    sizes: dict[str, int], where: dict[str, str], later: list[tuple[str, dim.Size, int]]
+) -> None:
+    """Symbols that only a formula tells (`2*n` is 6), if they stand in it alone."""
     for label, size, got in later:
         unknown = dim.symbols(size) - sizes.keys()
         if len(unknown) != 1 or not dim.is_linear(size, unknown):
@@ -183,7 +214,9 @@ def solve(sizes: dict[str, int], where: dict[str, str], later: list[tuple[str, d
         factor = dim.evaluate(dim.coefficient(size, name), sizes)
         rest = got - dim.evaluate(dim.substitute(size, {name: 0}), sizes)
         if factor == 0 or rest % factor or rest // factor < 0:
-            raise FeedError(f"feed_dict: {label} is {got}, which is not {size} for any {name}", user_location())
+            raise FeedError(
+                f"feed_dict: {label} is {got}, which is not {size} for any {name}", user_location()
+            )
         sizes[name], where[name] = rest // factor, label
 
 
@@ -204,8 +237,11 @@ class _Ready:
             bound.view[bound.externals_at + i] = id(array)
         first = len(runner.staged.inputs)
         self.outputs = [
-            (bound.externals_at + first + n, tuple(dim.evaluate(s, bound.sizes) for s in v.type.shape),
-             v.type.dtype.numpy)
+            (
+                bound.externals_at + first + n,
+                tuple(dim.evaluate(s, bound.sizes) for s in v.type.shape),
+                v.type.dtype.numpy,
+            )
             for n, v in enumerate(bound.outputs)
         ]
         self.fresh = first
@@ -266,7 +302,7 @@ class _Ready:
         session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
 
     def _pooled(self, n: int, fresh: Array) -> Array:
-        """A large result that the caller has dropped is used again: fresh pages cost more than kernels."""
+        """A large result that the caller has dropped is used again: fresh pages are costly."""
         pool = self.pools[n]
         for old in pool:
             if sys.getrefcount(old) == 3 and old.shape == fresh.shape and old.dtype == fresh.dtype \

@@ -3,8 +3,8 @@
     with gc.Session() as sess:
         value = sess.run(loss, feed_dict={x: images, y: labels})
 
-A run is a transaction: every read of a variable sees its value at the run's start, all assignments take
-effect together at its end, and a run that fails changes nothing.
+A run is a transaction: every read of a variable sees its value at the run's start, all assignments
+take effect together at its end, and a run that fails changes nothing.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Stats:
 class Session:
     """Runs tensors of one graph; holds the values of its variables.
 
-    `threads`: at most so many work on a run (default: GRAPHC_THREADS, else all CPUs).  `seed`: chooses the
-    random numbers.  `cache_dir`: where compiled kernels are kept.  Safe to use from many threads: runs of
-    one session happen one after another.
+    `threads`: at most so many work on a run (default: GRAPHC_THREADS, else all CPUs).  `seed`:
+    chooses the random numbers.  `cache_dir`: where compiled kernels are kept.  Safe to use from
+    many threads: runs of one session happen one after another.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(gc.float32, [None], name="sx")
@@ -60,8 +60,13 @@ class Session:
     """
 
     def __init__(
-        self, graph: GraphScope | None = None, *, threads: int | None = None, seed: int | None = None,
-        cache_dir: str | Path | None = None, options: Options | None = None,
+        self,
+        graph: GraphScope | None = None,
+        *,
+        threads: int | None = None,
+        seed: int | None = None,
+        cache_dir: str | Path | None = None,
+        options: Options | None = None,
     ) -> None:
         if graph is not None and not isinstance(graph, GraphScope):
             raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
@@ -94,13 +99,22 @@ class Session:
             self._executables.clear()
 
     def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
-        """The values of `fetches` (a tensor, its name, a group, or nested lists, tuples and dicts of them).
+        """The values of `fetches` (a tensor, its name, a group, or nested lists, tuples and dicts
+        of them).
 
-        `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Raises `FeedError`,
-        `FetchError`, `SessionError`, or `GraphcError` for an index out of range; then no variable changes.
+        `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Raises
+        `FeedError`, `FetchError`, `SessionError`, or `GraphcError` for an index out of range; then
+        no variable changes.
         """
-        if feed_dict is not None and type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):
-            raise FeedError(f"feed_dict: expected a dict from tensors to arrays, got {feed_dict!r}", user_location())
+        if (
+            feed_dict is not None
+            and type(feed_dict) is not dict
+            and not isinstance(feed_dict, Mapping)
+        ):
+            raise FeedError(
+                f"feed_dict: expected a dict from tensors to arrays, got {feed_dict!r}",
+                user_location(),
+            )
         if feed_dict:
             key = (_key(fetches), tuple(feed_dict))
             runner = self._runners.get(key)
@@ -114,8 +128,8 @@ class Session:
         return runner()
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
-        """A function of the arrays for `feed_list`, in order, that returns the fetches: `run` with all
-        look-ups done once."""
+        """A function of the arrays for `feed_list`, in order, that returns the fetches: `run` with
+        all look-ups done once."""
         key = (_key(fetches), tuple(feed_list))
         return self._runner(key, fetches, tuple(feed_list)).callable()
 
@@ -131,8 +145,10 @@ class Session:
             v = self._variable(variable, "load")
             array = convert("load", v, value)
             if array.shape != v.shape:
-                raise FeedError(f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
-                                user_location())
+                raise FeedError(
+                    f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
+                    user_location(),
+                )
             np.copyto(self.values[v], array)
 
     # -- inside
@@ -163,7 +179,9 @@ class Session:
                 raise FeedError("feed_dict: one tensor is fed twice", user_location())
             staged = stage(flat, fed, effects)
             self._check_feeds(staged, fed, fetches)
-            self.initialise([t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)])
+            self.initialise(
+                [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
+            )
             runner = Runner(self, staged, self._executable(staged), fed, pack)
             self._runners[key] = runner
             return runner
@@ -181,11 +199,15 @@ class Session:
         fed_set, used = set(fed), set(staged.inputs)
         for t in staged.inputs:
             if isinstance(t.op, Placeholder) and t not in fed_set:
-                raise FeedError(f"feed_dict: placeholder {t.name!r} ({t.type}) is needed but not fed",
-                                user_location())
+                raise FeedError(
+                    f"feed_dict: placeholder {t.name!r} ({t.type}) is needed but not fed",
+                    user_location(),
+                )
         for t in fed:
             if t not in used and not isinstance(t.op, Placeholder):
-                raise FeedError(f"feed_dict: {t!r} is fed but nothing fetched depends on it", user_location())
+                raise FeedError(
+                    f"feed_dict: {t!r} is fed but nothing fetched depends on it", user_location()
+                )
 
     def initialise(self, variables: Sequence[Tensor]) -> None:
         """Computes the initial values of variables that have none yet."""
@@ -204,14 +226,21 @@ class Session:
 
     def _initial(self, v: Variable, staged: Staged) -> Array:
         """A variable's first value.  It depends on the seed, not on when it is asked for."""
-        arrays = [self.first_count if isinstance(t.op, RunCounter) else self.values.get(t) for t in staged.inputs]
+        arrays = [
+            self.first_count if isinstance(t.op, RunCounter) else self.values.get(t)
+            for t in staged.inputs
+        ]
         for t, a in zip(staged.inputs, arrays, strict=True):
             if a is None:
-                raise GraphError(f"the initial value of {v.name!r} depends on placeholder {t.name!r}", v.loc)
+                raise GraphError(
+                    f"the initial value of {v.name!r} depends on placeholder {t.name!r}", v.loc
+                )
         try:
             (value,) = interpret(staged.graph, *arrays)  # type: ignore[arg-type]
         except GraphError as error:
-            raise GraphError(f"the initial value of {v.name!r}: {error.message}", error.location or v.loc) from None
+            raise GraphError(
+                f"the initial value of {v.name!r}: {error.message}", error.location or v.loc
+            ) from None
         return np.array(value, order="C")
 
     def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
@@ -219,13 +248,19 @@ class Session:
         if isinstance(x, str):
             if x not in self.graph.by_name:
                 known = ", ".join(sorted(self.graph.by_name)) or "none"
-                raise error(f"{what}: no tensor is called {x!r}; named ones: {known}", user_location())
+                raise error(
+                    f"{what}: no tensor is called {x!r}; named ones: {known}", user_location()
+                )
             return self.graph.by_name[x]  # type: ignore[no-any-return]
         if not isinstance(x, Tensor):
-            raise error(f"{what}: {x!r} is no tensor; expected a tensor, its name, or a nest of them",
-                        user_location())
+            raise error(
+                f"{what}: {x!r} is no tensor; expected a tensor, its name, or a nest of them",
+                user_location(),
+            )
         if x.graph is not self.graph:
-            raise error(f"{what}: {x!r} belongs to another graph than the session's", user_location())
+            raise error(
+                f"{what}: {x!r} belongs to another graph than the session's", user_location()
+            )
         return x
 
 
@@ -233,7 +268,11 @@ def _whole(name: str, given: Any, least: int | None) -> int | None:
     """An option that is a whole number, or None."""
     if given is None:
         return None
-    if isinstance(given, bool) or not hasattr(given, "__index__") or (least is not None and given < least):
+    if (
+        isinstance(given, bool)
+        or not hasattr(given, "__index__")
+        or (least is not None and given < least)
+    ):
         wanted = "an int" if least is None else f"an int of at least {least}"
         raise SessionError(f"Session: {name} is {given!r}; expected {wanted}", user_location())
     return int(given)
@@ -255,8 +294,8 @@ def _key(fetches: Any) -> Any:
 def _flatten(
     fetches: Any, flat: list[Tensor], effects: list[Tensor], session: Session
 ) -> Callable[[list[Any]], Any]:
-    """Appends the tensors of a nest to `flat`, those of groups to `effects`; returns what puts the values of
-    `flat` in the nest's shape."""
+    """Appends the tensors of a nest to `flat`, those of groups to `effects`; returns what puts the
+    values of `flat` in the nest's shape."""
     match fetches:
         case list() | tuple():
             parts = [_flatten(f, flat, effects, session) for f in fetches]

@@ -21,7 +21,9 @@ def broadcast_shapes(what: str, shapes: Sequence[Shape]) -> Shape:
                 result[axis] = size
             elif size != 1 and dim.differ(have, size):
                 shown = " and ".join(str(list(s)) for s in shapes)
-                raise ShapeError(f"{what}: shapes {shown} do not broadcast: sizes {have} and {size}")
+                raise ShapeError(
+                    f"{what}: shapes {shown} do not broadcast: sizes {have} and {size}"
+                )
             elif size != 1 and isinstance(size, int):
                 result[axis] = size
     return tuple(result)
@@ -32,12 +34,14 @@ def slice_range(size: Size, k: slice) -> tuple[Size, int, Size]:
     step = 1 if k.step is None else int(k.step)
     if step == 0:
         raise ShapeError("index: a slice's step is 0", user_location())
-    if isinstance(size, int) and all(e is None or hasattr(e, "__index__") for e in (k.start, k.stop)):
+    if isinstance(size, int) and all(
+        e is None or hasattr(e, "__index__") for e in (k.start, k.stop)
+    ):
         chosen = range(*k.indices(size))
         return (chosen.start if len(chosen) else 0), step, len(chosen)
 
     def bound(e: Any, default: Size) -> Size:
-        """A symbolic size clips nothing that it cannot know: [a:b] with known a, b >= 0 is min(b, n)."""
+        """A symbolic size clips nothing that it cannot know: [a:b] with a, b >= 0 is min(b, n)."""
         if e is None:
             return default
         if isinstance(e, int) and e < 0:

@@ -47,8 +47,8 @@ def stage(
     fetches: Sequence[Tensor], fed: Sequence[Tensor] = (), effects: Sequence[Tensor] = (),
     name: str = "main",
 ) -> Staged:
-    """The graph that computes `fetches` and makes the assignments that `fetches` and `effects` need, with the
-    tensors `fed` as inputs.
+    """The graph that computes `fetches` and makes the assignments that `fetches` and `effects`
+    need, with the tensors `fed` as inputs.
 
     Raises `GraphError` for two assignments of one variable that are both needed.
     """
@@ -85,8 +85,11 @@ def _update(
 ) -> None:
     old, new = args
     if not isinstance(old.op, Variable):
-        raise GraphError(f"variable {old.name!r} is fed and assigned in one run; feed it in a run that does not "
-                         "assign it, or use Session.load", v.loc)
+        raise GraphError(
+            f"variable {old.name!r} is fed and assigned in one run; feed it in a run that does not "
+            "assign it, or use Session.load",
+            v.loc,
+        )
     if old in updates:
         raise GraphError(
             f"variable {old.name!r} is assigned twice in one run, also at {updates[old][1]}; "

@@ -1,4 +1,5 @@
-"""Tensor: what users hold.  A Value with sugar: implicit broadcasting, dtype promotion, NumPy constants.
+"""Tensor: what users hold.  A Value with sugar: implicit broadcasting, dtype promotion, NumPy
+constants.
 
 The sugar ends here: below this layer every broadcast and every cast is an op of its own.
 """
@@ -17,17 +18,28 @@ from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Value, full, typecheck
 from graphc.ir.op import Op, Pointwise
+from graphc.ir.ops.elementary import power
 from graphc.ir.ops.index import Take
 from graphc.ir.ops.linalg import Matmul
-from graphc.ir.ops.elementary import power
 from graphc.ir.ops.pointwise import (
-    Cast, Divide, bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_or, bitwise_right_shift,
-    bitwise_xor, floor_divide, logical_and, logical_not, logical_or, logical_xor, remainder,
+    Cast,
+    Divide,
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    floor_divide,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    remainder,
 )
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Data, Full, Reshape, Slice, Transpose
-from graphc.ir.ops.state import Assign, Placeholder
-from graphc.ir.ops.state import Variable as VariableOp
+from graphc.ir.ops.state import Assign
 from graphc.ir.types import DType, TensorType, as_dtype, bool_, f32, f64, i64, promote
 from graphc.scope import GraphScope, current
 from graphc.shapes import broadcast_shapes, slice_range
@@ -37,8 +49,8 @@ from graphc.shapes import broadcast_shapes, slice_range
 class Tensor(Value):
     """A symbolic array of known element type and shape.
 
-    `+ - * / // % ** @`, comparisons and indexing build graph; nothing is computed until a session runs.
-    `==` compares identity (tensors are dictionary keys); `gc.equal` compares elements.
+    `+ - * / // % ** @`, comparisons and indexing build graph; nothing is computed until a session
+    runs. `==` compares identity (tensors are dictionary keys); `gc.equal` compares elements.
     """
 
     graph: GraphScope = dataclasses.field(default_factory=current)
@@ -138,7 +150,9 @@ def build(
 ) -> Tensor:
     """A tensor of the graph its operands belong to; without operands, of `graph` or the current one."""
     loc = loc or user_location()
-    graphs = {a.graph for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)}
+    graphs = {
+        a.graph for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)
+    }
     if len(graphs) > 1:
         raise GraphError(f"{op.name}: operands belong to two different graphs", loc)
     graph = graphs.pop() if graphs else graph or current()
@@ -157,7 +171,9 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
     if isinstance(x, Value):
         return Tensor(x.op, x.args, x.type, x.name, x.loc)
     if isinstance(x, bool | int | float):
-        return _scalar(x, dtype or (bool_ if isinstance(x, bool) else i64 if isinstance(x, int) else f32))
+        return _scalar(
+            x, dtype or (bool_ if isinstance(x, bool) else i64 if isinstance(x, int) else f32)
+        )
     array = np.asarray(x)
     if array.dtype == np.float64 and not isinstance(x, np.ndarray | np.generic):
         array = array.astype(np.float32)
@@ -191,7 +207,9 @@ def _fits(x: int, dtype: DType) -> bool:
 
 def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:
     """Operands of a pointwise op: numbers typed by the others, then promoted, then broadcast."""
-    values: list[Any] = [a if isinstance(a, bool | int | float) else operand(op.name, a) for a in args]
+    values: list[Any] = [
+        a if isinstance(a, bool | int | float) else operand(op.name, a) for a in args
+    ]
     tensors = [v for v in values if isinstance(v, Tensor)]
     first = 1 if op.arity == 3 else 0  # a condition is not promoted with the branches
     numeric = [v for v in values[first:] if isinstance(v, Tensor)]
@@ -216,7 +234,7 @@ def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:
 
 def _with_literal(common: DType, v: Any) -> DType:
     """A plain number only changes the kind: int + 0.5 is f32, bool + 1 is i64."""
-    if isinstance(v, Tensor) or isinstance(v, bool):
+    if isinstance(v, Tensor | bool):
         return common
     if isinstance(v, float) and not common.is_float:
         return f32
@@ -225,12 +243,20 @@ def _with_literal(common: DType, v: Any) -> DType:
 
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
     """x repeated to `shape`, by NumPy's rule.  Raises `ShapeError`."""
-    if x.shape == shape or (x.ndim == len(shape) and all(
-            a == b or (a != 1 and not dim.differ(a, b)) for a, b in zip(x.shape, shape, strict=True))):
+    if x.shape == shape or (
+        x.ndim == len(shape)
+        and all(
+            a == b or (a != 1 and not dim.differ(a, b)) for a, b in zip(x.shape, shape, strict=True)
+        )
+    ):
         return x
     offset = len(shape) - x.ndim
-    if offset < 0 or any(s != 1 and dim.differ(s, shape[offset + a]) for a, s in enumerate(x.shape)):
-        raise ShapeError(f"broadcast_to: {x.type} does not broadcast to {list(shape)}", user_location())
+    if offset < 0 or any(
+        s != 1 and dim.differ(s, shape[offset + a]) for a, s in enumerate(x.shape)
+    ):
+        raise ShapeError(
+            f"broadcast_to: {x.type} does not broadcast to {list(shape)}", user_location()
+        )
     if isinstance(x.op, Full) and not x.name:
         return _scalar(x.op.value, x.dtype, shape)
     kept = tuple(a for a, s in enumerate(x.shape) if s != 1 or shape[offset + a] == 1)
@@ -280,7 +306,7 @@ def _batched(a: Tensor, b: Tensor, loc: Location | None) -> Tensor:
 
 
 def index(x: Tensor, key: Any) -> Tensor:
-    """Basic NumPy indexing: integers, slices with steps, `...`, `None`; one integer tensor per call.
+    """Basic NumPy indexing: integers, slices, `...`, `None`; one integer tensor per call.
 
     Raises `ShapeError` for an index out of range or too many of them.
     """
@@ -329,7 +355,9 @@ def _range(x: Tensor, axis: int, k: Any) -> tuple[Size, int, Size]:
     if isinstance(k, slice):
         return slice_range(size, k)
     if not hasattr(k, "__index__") and not isinstance(k, dim.Dim):
-        raise GraphError(f"index: {k!r} is no index; use integers, slices, ... or None", user_location())
+        raise GraphError(
+            f"index: {k!r} is no index; use integers, slices, ... or None", user_location()
+        )
     at: Size = k if isinstance(k, dim.Dim) else int(k)
     at = at + size if isinstance(at, int) and at < 0 else at
     if isinstance(at, int) and isinstance(size, int) and not 0 <= at < size:
@@ -347,7 +375,9 @@ class Variable(Tensor):
     def assign(self, value: Any) -> Tensor:
         """Yields `value`, which the variable takes when the run ends."""
         loc = user_location()
-        new = operand("assign", value, self.dtype if isinstance(value, bool | int | float) else None)
+        new = operand(
+            "assign", value, self.dtype if isinstance(value, bool | int | float) else None
+        )
         new = broadcast_to(new, self.shape)
         return build(Assign(), (self, new), loc=loc)
 
@@ -358,40 +388,3 @@ class Variable(Tensor):
     def assign_sub(self, value: Any) -> Tensor:
         """Yields the variable minus `value`, which it takes when the run ends."""
         return self.assign(self - value)
-
-
-def placeholder(dtype: Any, shape: Sequence[Any] = (), name: str | None = None) -> Tensor:
-    """A tensor that each run is fed.  A size may be an int, None (any) or a name (equal names, equal sizes).
-
-    >>> import graphc as gc
-    >>> print(gc.placeholder(gc.float32, ("batch", 784), name="x").type)
-    f32[batch,784]
-    """
-    loc, graph = user_location(), current()
-    element = as_dtype(dtype)
-    sizes = tuple(graph.size(s, loc) for s in shape)
-    full_name = graph.unique(name or "placeholder", loc)
-    made = Tensor(Placeholder(element, sizes), (), TensorType(element, sizes), full_name, loc, graph)
-    graph.by_name[full_name] = made
-    return made
-
-
-def variable(initial: Any, trainable: bool = True, name: str | None = None, dtype: Any = None) -> Variable:
-    """A variable with an initial value: a tensor (drawn or computed when a session first needs it), an
-    array or a number.  Its shape is static.  Raises `ShapeError` for a symbolic one.
-
-    >>> import graphc as gc
-    >>> w = gc.variable([1.0, 2.0], name="w0")
-    >>> w.type
-    f32[2]
-    """
-    loc, graph = user_location(), current()
-    start = as_tensor(initial, as_dtype(dtype) if dtype is not None else None)
-    if any(not isinstance(s, int) for s in start.shape):
-        raise ShapeError(f"variable: the initial value {start.type} has a symbolic size", loc)
-    full_name = graph.unique(name or "variable", loc)
-    op = VariableOp(start.dtype, start.shape)
-    made = Variable(op, (), start.type, full_name, loc, graph, start, trainable)
-    graph.variables.append(made)
-    graph.by_name[full_name] = made
-    return made

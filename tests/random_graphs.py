@@ -126,7 +126,7 @@ class Builder:
 
     def input(self, t: TensorType, twin: bool = True) -> Value:
         fixed = not any(dim.symbols(s) for s in t.shape)
-        kind = Variable if fixed and self.chance(0.25) else Placeholder
+        kind = Variable if fixed and self.chance(0.5 if self.square else 0.25) else Placeholder
         v = make(kind(t.dtype, t.shape), (), f"in{len(self.inputs)}")
         self.inputs.append(v)
         if kind is Variable and twin and self.chance(0.4):
@@ -197,7 +197,7 @@ class Builder:
             return self.pointwise()
         other = self.input(x.type.with_shape(tuple(M if s == N else s for s in x.type.shape)))
         pair = (x, other) if self.chance(0.5) else (other, x)
-        names = ["equal", "not_equal"] if x.type.dtype == bool_ else ["add", "maximum", "less", "subtract"]
+        names = ["equal", "not_equal"] if x.type.dtype == bool_ else ["add", "minimum", "less", "subtract"]
         return make(OPS[self.pick(names)](), pair, self.name())
 
     def symmetric(self) -> Value:
@@ -210,7 +210,12 @@ class Builder:
         return make(OPS[name](), (x, y), self.name())
 
     def views(self) -> Value:
-        """Views of views."""
+        """Views of views; often elements repeated along an axis, as upsampling does."""
+        x = self.value(lambda v: v.type.rank == 1)
+        if x is not None and self.chance(0.4):
+            doubled = make(Broadcast((0,), (*x.type.shape, 2)), (x,))
+            flat = make(Reshape((2 * x.type.shape[0],)), (doubled,), self.name())
+            return make(Broadcast((0,), (*flat.type.shape, self.random_size())), (flat,), self.name())
         for _ in range(int(self.rng.integers(2, 5))):
             x = self.keep(self.view())
         return x
@@ -223,7 +228,7 @@ class Builder:
         shape = x.type.shape * 2
         y = self.like(x.type)
         pair = (make(Broadcast((0,), shape), (x,)), make(Broadcast((1,), shape), (y,)))
-        name = "not_equal" if x.type.dtype == bool_ else self.pick(["add", "less", "maximum"])
+        name = "not_equal" if x.type.dtype == bool_ else self.pick(["add", "less", "maximum", "minimum"])
         return make(OPS[name](), pair, self.name())
 
     def rule_food(self) -> Value:
@@ -360,17 +365,29 @@ class Builder:
             b = self.input(b.type)
         return make(Matmul(ta, tb), (a, b), self.name())
 
+    def residual(self) -> Value:
+        """A map, a product of it, and both of them together."""
+        x = self.value(lambda v: v.type.rank == 2 and v.type.shape[0] == v.type.shape[1]
+                       and v.type.dtype in NUMBERS and not (self.exact and v.type.dtype.is_float))
+        if x is None:
+            return self.layer()
+        y = self.keep(make(OPS[self.pick(["negative", "absolute", "sign"])](), (x,), self.name()))
+        z = make(OPS["absolute"](), (make(Matmul(), (y, self.like(y.type))),), self.name())
+        return make(OPS[self.pick(["add", "maximum"])](), (y, z), self.name())
+
     def layer(self) -> Value:
         """A product with what usually follows it: bias, activation, scaling, a sum over rows."""
         y = self.keep(self.matmul())
         t = y.type
+        if t.rank == 2 and t.shape[0] == t.shape[1] and self.chance(0.2):
+            return make(OPS["subtract"](), (y, make(Transpose((1, 0)), (y,))), self.name())
         if self.chance(0.6):
             bias = self.value(lambda v: v.type == t.with_shape(t.shape[-1:])) or self.input(
                 t.with_shape(t.shape[-1:]))
             back = make(Broadcast((t.rank - 1,), t.shape), (bias,))
             y = self.keep(make(OPS["add"](), (y, back), self.name()))
         if self.chance(0.6):
-            y = self.keep(make(OPS["maximum"](), (y, full(0, t)), self.name()))
+            y = self.keep(make(OPS[self.pick(["maximum", "minimum"])](), (y, full(0, t)), self.name()))
         elif t.dtype.is_float:
             y = self.keep(make(OPS[self.pick(["tanh", "exp", "negative"])](), (y,), self.name()))
         if self.chance(0.4):
@@ -462,7 +479,7 @@ class Builder:
         if place == (0,) and x.type.shape[0] == x.type.shape[-1] and self.chance(0.4):
             place = (rank - 1,)  # along the wrong axis
         back = make(Broadcast(place, x.type.shape), (self.keep(make(fold(axes), (x,))),))
-        ops = ["subtract", "add", "multiply", "maximum"] + ([] if x.type.dtype.is_integer else ["divide"])
+        ops = ["subtract", "add", "multiply", "maximum", "minimum"] + ([] if x.type.dtype.is_integer else ["divide"])
         y = self.keep(make(OPS[self.pick(ops)](), (x, back), self.name()))
         if not self.exact and x.type.dtype.is_float and self.chance(0.5):
             y = self.keep(make(OPS[self.pick(["exp", "tanh", "sigmoid"])](), (y,), self.name()))
@@ -476,7 +493,7 @@ class Builder:
             (self.symmetric, 0.4), (self.views, 0.8),
         ]
         if self.square:
-            makers += [(self.matmul, 2), (self.layer, 1), (self.scatter, 1), (self.symmetric, 1),
+            makers += [(self.residual, 1), (self.matmul, 2), (self.layer, 1), (self.scatter, 1), (self.symmetric, 1),
                        (self.normalise, 1), (self.pointwise, 6)]
         weights = np.array([w for _, w in makers])
         while len(self.pool) < self.nodes:
@@ -489,7 +506,7 @@ class Builder:
         self.input(TensorType(self.dtypes[0], self.shapes[0]))
         self.grow()
         outputs = [self.pool[-1]]
-        for _ in range(int(self.rng.integers(0, 4))):
+        for _ in range(int(self.rng.integers(1, 6))):
             outputs.append(self.value() or outputs[0])
         if self.chance(0.2):
             outputs.append(self.pick(outputs))  # a duplicate
@@ -501,11 +518,19 @@ class Builder:
             x = self.pick(outputs)
             outputs.append(make(Reshape((x.type.count,)), (x,)))
         updates = tuple((v, self._new(v)) for v in self.inputs if isinstance(v.op, Variable))
+        updates = self._swapped(updates) if self.chance(0.2) else updates
         reached = set(topological((*outputs, *(new for _, new in updates))))
         told = {str(s) for v in self.inputs if v in reached for s in v.type.shape}
         if self.symbolic and "n" not in told:
             self.inputs.append(make(Placeholder(f32, (N,)), (), "sizes"))
         return Graph(name, tuple(self.inputs), tuple(outputs), updates)
+
+    def _swapped(self, updates: tuple[tuple[Value, Value], ...]) -> tuple[tuple[Value, Value], ...]:
+        """Two variables of one type, if there are, take each other's value."""
+        pairs = itertools.combinations([old for old, _ in updates], 2)
+        a, b = next(((a, b) for a, b in pairs if a.type == b.type), (None, None))
+        other = {a: b, b: a}
+        return tuple((old, other.get(old, new) or new) for old, new in updates)
 
     def _new(self, old: Value) -> Value:
         swap = [v for v in self.inputs if v.type == old.type and v is not old]

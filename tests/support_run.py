@@ -286,7 +286,7 @@ class Disturbed:
             step = spacing(reach.astype(exact.dtype)) * units * self.rng.uniform(-1, 1, wide.shape)
             step = np.where(np.isfinite(step) & (widened(reach) != 0), step, 0)
             gone = (np.abs(wide) < np.abs(step)) & (self.rng.random(wide.shape) < 0.4)
-            moved = np.where(gone, 0, wide + step).astype(exact.dtype)
+            moved = np.where(gone, 0, np.where(step == 0, wide, wide + step)).astype(exact.dtype)
             overflow = np.isinf(widened(reach.astype(exact.dtype))) & np.isfinite(wide)
             near = np.abs(wide) > 0.4 * float(np.finfo(widened(exact).dtype).max)
             near |= overflow | wilder

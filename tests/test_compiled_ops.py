@@ -16,7 +16,7 @@ from support import case_id, cases, make_op, special_values
 from support_run import CompiledGraph, equal_bits, run_compiled, same_bits, small_chunks, spacing
 
 from graphc.errors import GraphcError
-from graphc.ir.graph import Graph, Value, make
+from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 from graphc.ir.ops.index import ScatterAdd, Take
@@ -304,3 +304,26 @@ def test_i64_wraps_whatever_the_compiler_could_conclude() -> None:
                                    make(OPS["less"](), (added, inputs[0])), doubled))
     arrays = [x, np.array([1, -1, 2**62], np.int64)]
     assert all(map(same_bits, interpret(graph, *arrays), run_compiled(graph, arrays)))
+
+
+@pytest.mark.parametrize("dtype", [f32, f64], ids=str)
+def test_angles_of_the_least_numbers(dtype: DType) -> None:
+    """Ratios of denormals are as good as any (atan2 lost all but 40 bits)."""
+    few = np.arange(1, 40) * np.finfo(dtype.numpy).smallest_subnormal
+    y, x = (a.ravel().astype(dtype.numpy) for a in np.meshgrid(few, few))
+    inputs = placeholders([TensorType(dtype, y.shape)] * 2)
+    graph = Graph("angles", inputs, (make(OPS["atan2"](), inputs), make(OPS["hypot"](), inputs),
+                                     make(OPS["divide"](), inputs)))
+    for v, w, g in zip(graph.outputs, interpret(graph, y, x), run_compiled(graph, [y, x]), strict=True):
+        check_pointwise(v, w, g, [y, x])
+
+
+def test_a_cast_to_f16_goes_by_way_of_f32_whatever_surrounds_it() -> None:
+    """LLVM merged the two roundings through a select, into a call of a function that does not exist."""
+    x = np.linspace(-4, 4, 41)
+    inputs = placeholders([TensorType(f64, (41,))])
+    half = make(Cast(f16), inputs)
+    out = make(OPS["subtract"](), (make(OPS["exp"](), (half,)), full(1, half.type)))
+    graph = Graph("expm1", inputs, (out,))
+    got = run_compiled(graph, [x])[0]
+    np.testing.assert_allclose(widened(got), np.expm1(x), atol=4e-3, rtol=2e-3)

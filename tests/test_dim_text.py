@@ -1,4 +1,4 @@
-"""Sizes: what is computed, what is printed (kernels evaluate the text) and what is parsed back are one."""
+"""Sizes: what is computed, printed (kernels evaluate the text) and parsed is one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def random_size(rng: random.Random, depth: int) -> Size:
         return rng.choice([symbol("n"), symbol("m"), rng.randint(-5, 5), 1, 2])
     a, b = random_size(rng, depth - 1), random_size(rng, depth - 1)
     divisor: Size = rng.choice([1, 2, 3, 7, symbol("n")])
-    return rng.choice([a + b, a - b, a * b, a // divisor, a % divisor, dim.minimum(a, b), dim.maximum(a, b)])
+    return rng.choice(
+        [a + b, a - b, a * b, a // divisor, a % divisor, dim.minimum(a, b), dim.maximum(a, b)]
+    )
 
 
 def test_text_means_what_the_size_means() -> None:

@@ -59,7 +59,9 @@ FORMS: dict[str, Any] = {
     "subclass": BASE.view(type("Sub", (np.ndarray,), {})),
     "array-like": Thing(),
     "memoryview": memoryview(BASE),
-    "field of records": np.array([(r, 1) for r in BASE.ravel()], dtype=[("v", "f4"), ("w", "i1")])["v"].reshape(3, 4),
+    "field of records": np.array([(r, 1) for r in BASE.ravel()], dtype=[("v", "f4"), ("w", "i1")])[
+        "v"
+    ].reshape(3, 4),
 }
 
 
@@ -81,7 +83,9 @@ def test_forms_of_arrays(form: str) -> None:
     np.testing.assert_array_equal(np.asarray(given), BASE)
 
 
-@pytest.mark.parametrize("given", [2.0, 2, True + 1, np.float64(2), np.int8(2), np.array(2, ">i4"), F32(2)])
+@pytest.mark.parametrize(
+    "given", [2.0, 2, True + 1, np.float64(2), np.int8(2), np.array(2, ">i4"), F32(2)]
+)
 def test_scalars(given: Any) -> None:
     x = gc.placeholder(gc.float32, name="x")
     with gc.Session() as sess:
@@ -91,9 +95,15 @@ def test_scalars(given: Any) -> None:
 
 def test_same_kind_casts() -> None:
     kinds: list[tuple[Any, Any]] = [
-        (gc.int32, np.array([1, -2], np.int64)), (gc.uint8, [1, 2]), (gc.int64, np.array([1, 2], np.uint8)),
-        (gc.bool_, [True, False]), (gc.float16, np.array([1, 2], np.float64)), (gc.float32, [True, False]),
-        (gc.bfloat16, [1.0, 2.0]), (gc.float64, np.array([1, 2], np.float16)), (gc.int8, []),
+        (gc.int32, np.array([1, -2], np.int64)),
+        (gc.uint8, [1, 2]),
+        (gc.int64, np.array([1, 2], np.uint8)),
+        (gc.bool_, [True, False]),
+        (gc.float16, np.array([1, 2], np.float64)),
+        (gc.float32, [True, False]),
+        (gc.bfloat16, [1.0, 2.0]),
+        (gc.float64, np.array([1, 2], np.float16)),
+        (gc.int8, []),
     ]
     for dtype, given in kinds:
         x = gc.placeholder(dtype, [None])
@@ -136,9 +146,12 @@ def test_refused_elements(dtype: Any, given: Any, message: str) -> None:
 
 def test_shapes_that_do_not_fit() -> None:
     x = gc.placeholder(gc.float32, ["batch", 784], name="image")
-    wrong = [((784,), r"'image' is f32\[batch,784\], got shape \[784\]"),
-             ((2, 784, 1), r"got shape \[2, 784, 1\]"), ((2, 783), "axis 1 of 'image' must be 784, got 783"),
-             ((), r"got shape \[\]")]
+    wrong = [
+        ((784,), r"'image' is f32\[batch,784\], got shape \[784\]"),
+        ((2, 784, 1), r"got shape \[2, 784, 1\]"),
+        ((2, 783), "axis 1 of 'image' must be 784, got 783"),
+        ((), r"got shape \[\]"),
+    ]
     with gc.Session() as sess:
         for shape, message in wrong:
             with pytest.raises(FeedError, match=message):
@@ -149,19 +162,21 @@ def test_shapes_that_do_not_fit() -> None:
 def test_equal_names_are_equal_sizes() -> None:
     x = gc.placeholder(gc.float32, ["n", "m"], name="x")
     y = gc.placeholder(gc.float32, ["m"], name="y")
-    with gc.Session() as sess:
-        with pytest.raises(FeedError, match="axis 0 of 'y' is 4, but m is 3 by axis 1 of 'x'"):
-            sess.run(x + y, {x: np.zeros((2, 3)), y: np.zeros(4)})
+    wanted = "axis 0 of 'y' is 4, but m is 3 by axis 1 of 'x'"
+    with gc.Session() as sess, pytest.raises(FeedError, match=wanted):
+        sess.run(x + y, {x: np.zeros((2, 3)), y: np.zeros(4)})
 
 
 def test_symbols_that_must_agree() -> None:
     x, y = (gc.placeholder(gc.float32, [None], name=n) for n in "xy")
     with gc.Session() as sess:
-        with pytest.raises(FeedError, match="axis 0 of 'y' is 4, but .* is 3 by axis 0 of 'x'"):
+        with pytest.raises(FeedError, match=r"axis 0 of 'y' is 4, but .* is 3 by axis 0 of 'x'"):
             sess.run(x + y, {x: np.zeros(3), y: np.zeros(4)})
-        with pytest.raises(FeedError, match="axis 0 of 'x' is 4, but .* is 3 by axis 0 of 'y'"):
+        with pytest.raises(FeedError, match=r"axis 0 of 'x' is 4, but .* is 3 by axis 0 of 'y'"):
             sess.run(x + y, {y: np.zeros(3), x: np.zeros(4)})
-        assert sess.run(gc.reshape(gc.concat([x, y]), (2, -1)), {x: np.zeros(3), y: np.zeros(5)}).shape == (2, 4)
+        assert sess.run(
+            gc.reshape(gc.concat([x, y]), (2, -1)), {x: np.zeros(3), y: np.zeros(5)}
+        ).shape == (2, 4)
 
 
 def test_sizes_that_must_divide_or_agree_otherwise() -> None:
@@ -169,7 +184,7 @@ def test_sizes_that_must_divide_or_agree_otherwise() -> None:
     z = gc.concat([x, x]) + y
     with gc.Session() as sess:
         assert sess.run(z, {x: np.zeros(3), y: np.zeros(6)}).shape == (6,)
-        with pytest.raises(FeedError, match="is 7, but .* is 6"):
+        with pytest.raises(FeedError, match=r"is 7, but .* is 6"):
             sess.run(z, {x: np.zeros(3), y: np.zeros(7)})
 
 
@@ -212,7 +227,13 @@ def test_fed_arrays_are_used_in_place_and_never_written() -> None:
     v = gc.variable(np.zeros((3, 4), F32), name="v")
     given = read_only(BASE)
     with gc.Session() as sess:
-        for step in (x * 2.0 + v, v.assign(x), v.assign(v + x), gc.nn.functional.softmax(x), gc.sum(x)):
+        for step in (
+            x * 2.0 + v,
+            v.assign(x),
+            v.assign(v + x),
+            gc.nn.functional.softmax(x),
+            gc.sum(x),
+        ):
             sess.run(step, {x: given})
         np.testing.assert_array_equal(given, BASE)
         runner = next(iter(sess._runners.values()))

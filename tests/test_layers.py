@@ -26,7 +26,7 @@ LAYERS = (
     ("compile.py", "explain.py"),
     ("scope.py",),
     ("shapes.py",),
-    ("tensor.py", "group.py"),
+    ("tensor.py", "group.py", "declare.py"),
     ("functions/",),
     ("differentiate.py", "random.py"),
     ("stage.py",),

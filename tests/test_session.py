@@ -1,4 +1,4 @@
-"""Sessions: fetches, feeds, compilation once for all sizes, callables, errors of feeding and fetching."""
+"""Sessions: fetches, feeds, one compilation for all sizes, callables, wrong uses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ def test_fetches_keep_their_nest() -> None:
     y, z = x + 1.0, gc.sum(x)
     w = gc.variable(np.zeros(3, np.float32), name="w")
     step = gc.group(w.assign(y), [z])
-    fetches = {"list": [y, (z,)], "pair": Pair(x, {"deep": y}), "none": step, "name": "x", "empty": ()}
+    fetches = {
+        "list": [y, (z,)],
+        "pair": Pair(x, {"deep": y}),
+        "none": step,
+        "name": "x",
+        "empty": (),
+    }
     with gc.Session() as sess:
         got = sess.run(fetches, {x: ONES})
         assert isinstance(got["list"], list) and isinstance(got["list"][1], tuple)
@@ -50,7 +56,16 @@ def test_fetches_keep_their_nest() -> None:
 def test_fetches_that_are_no_tensors() -> None:
     x = vector()
     with gc.Session() as sess:
-        for wrong in (None, 3, [x, object()], {"a": 1.5}, np.ones(2), [[np.ones(2)]], {1, 2}, print):
+        for wrong in (
+            None,
+            3,
+            [x, object()],
+            {"a": 1.5},
+            np.ones(2),
+            [[np.ones(2)]],
+            {1, 2},
+            print,
+        ):
             with pytest.raises(FetchError, match="fetch"):
                 sess.run(wrong, {x: ONES})
         with pytest.raises(FetchError, match="no tensor is called 'y'; named ones: x"):
@@ -224,7 +239,7 @@ def test_make_callable() -> None:
         np.testing.assert_array_equal(call(ONES, ONES)["d"], [0, 0, 0])
         with pytest.raises(FeedError, match="takes 2 arrays, got 1"):
             call(ONES)
-        with pytest.raises(FeedError, match="'y' .* needed but not fed"):
+        with pytest.raises(FeedError, match=r"'y' .* needed but not fed"):
             sess.make_callable(x - y, [x])
     with pytest.raises(SessionError, match="closed"):
         call(ONES, ONES)

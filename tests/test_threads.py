@@ -1,4 +1,4 @@
-"""Threads, forks and signals: the same bits however a run is cut up, and an end when it is asked for."""
+"""Threads, forks and signals: the same bits however a run is cut up, an end when asked for."""
 
 from __future__ import annotations
 
@@ -49,8 +49,16 @@ def workload() -> tuple[gc.Tensor, list[gc.Tensor]]:
     x = gc.placeholder(gc.float32, [None, 64], name="x")
     w = gc.variable(np.linspace(-1, 1, 64 * 32, dtype=F32).reshape(64, 32))
     rows = gc.nn.functional.softmax(x * 3.0)
-    return x, [gc.exp(x) * gc.tanh(x), rows, gc.sum(x, axis=0), gc.mean(x * x), gc.sum(rows @ w, axis=0), x @ w,
-               gc.argmax(x, axis=0), gc.prod(1.0 + 0.001 * x)]
+    return x, [
+        gc.exp(x) * gc.tanh(x),
+        rows,
+        gc.sum(x, axis=0),
+        gc.mean(x * x),
+        gc.sum(rows @ w, axis=0),
+        x @ w,
+        gc.argmax(x, axis=0),
+        gc.prod(1.0 + 0.001 * x),
+    ]
 
 
 def batches(sizes: tuple[int, ...]) -> list[Any]:
@@ -150,8 +158,13 @@ import graphc as gc
 
 def script(body: str, timeout: float = 60) -> str:
     """The output of a Python process, which must end well and in time."""
-    done = subprocess.run([sys.executable, "-c", START + textwrap.dedent(body)], capture_output=True, text=True,
-                          timeout=timeout, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", START + textwrap.dedent(body)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=Path(__file__).parent.parent,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -22,7 +22,9 @@ def fresh_graph() -> Any:
 
 def check(sess: Session, **wanted: Any) -> None:
     for name, value in wanted.items():
-        np.testing.assert_array_equal(sess.value(name), np.broadcast_to(F32(value), sess.value(name).shape))
+        np.testing.assert_array_equal(
+            sess.value(name), np.broadcast_to(F32(value), sess.value(name).shape)
+        )
 
 
 @pytest.fixture(params=[3, 5000])
@@ -78,7 +80,14 @@ def test_old_and_new_value_in_one_run(ab: Any) -> None:
 def test_mixed_reads_of_a_variable_that_is_updated() -> None:
     v = gc.variable(np.arange(6, dtype=F32).reshape(2, 3), name="v")
     start = np.arange(6, dtype=F32).reshape(2, 3)
-    step = [v.assign(v * 2.0), gc.transpose(v), gc.flip(v, axis=1), v[:, ::-1] + v, gc.sum(v, axis=0), v @ gc.transpose(v)]
+    step = [
+        v.assign(v * 2.0),
+        gc.transpose(v),
+        gc.flip(v, axis=1),
+        v[:, ::-1] + v,
+        gc.sum(v, axis=0),
+        v @ gc.transpose(v),
+    ]
     with gc.Session() as sess:
         for _ in range(3):
             new, turned, flipped, mixed, sums, product = sess.run(step)
@@ -97,15 +106,23 @@ def test_updates_that_read_themselves_elsewhere() -> None:
     start = np.arange(12, dtype=F32).reshape(3, 4)
     new = {
         "flip": (lambda t: gc.flip(t, axis=0) + t, lambda s: s[::-1] + s),
-        "transpose": (lambda t: gc.reshape(gc.transpose(t), (3, 4)) + 1.0, lambda s: s.T.reshape(3, 4) + 1),
+        "transpose": (
+            lambda t: gc.reshape(gc.transpose(t), (3, 4)) + 1.0,
+            lambda s: s.T.reshape(3, 4) + 1,
+        ),
         "mean": (lambda t: t - gc.mean(t, axis=0), lambda s: s - s.mean(0, dtype=F32)),
         "rows": (lambda t: gc.take(t, [2, 0, 1], axis=0), lambda s: s[[2, 0, 1]]),
         "roll": (lambda t: gc.concat([t[1:], t[:1]]), lambda s: np.roll(s, -1, 0)),
-        "softmax": (lambda t: t / gc.sum(t, axis=1, keepdims=True),
-                    lambda s: s / s.sum(1, keepdims=True)),
+        "softmax": (
+            lambda t: t / gc.sum(t, axis=1, keepdims=True),
+            lambda s: s / s.sum(1, keepdims=True),
+        ),
         "itself": (lambda t: t, lambda s: s),
         "constant": (lambda t: gc.ones((3, 4)), lambda s: np.ones((3, 4), F32)),
-        "scatter": (lambda t: gc.scatter_add(t, [0, 0], t[:2]), lambda s: s + np.vstack([s[0] + s[1], 0 * s[:2]])),
+        "scatter": (
+            lambda t: gc.scatter_add(t, [0, 0], t[:2]),
+            lambda s: s + np.vstack([s[0] + s[1], 0 * s[:2]]),
+        ),
     }
     for name, (make, wanted) in new.items():
         v = gc.variable(start, name=name)
@@ -163,7 +180,9 @@ def test_a_failing_run_changes_nothing(n: int) -> None:
         assert sess.run(step, {i: [0, 1]})[-1] == 2
         check(sess, a=2, b=11, c=1)
         for bad in (n, -n - 1, 2**62, -(2**63)):
-            with pytest.raises(GraphcError, match=f"take: index {bad} is out of range for a size of {n}") as caught:
+            with pytest.raises(
+                GraphcError, match=f"take: index {bad} is out of range for a size of {n}"
+            ) as caught:
                 sess.run(step, {i: [0, bad]})
             assert "the guilty line" in str(caught.value) and __file__ in str(caught.value)
             check(sess, a=2, b=11, c=1)
@@ -174,7 +193,11 @@ def test_a_failing_run_changes_nothing(n: int) -> None:
 def test_an_update_that_fails_itself() -> None:
     a = gc.variable(np.arange(5000, dtype=F32), name="a")
     i = gc.placeholder(gc.int64, [None], name="i")
-    steps = [a.assign(gc.take(a, i)), a.assign(gc.scatter_add(a, i, gc.ones((5000,)))), a.assign(a + gc.take(a, i))]
+    steps = [
+        a.assign(gc.take(a, i)),
+        a.assign(gc.scatter_add(a, i, gc.ones((5000,)))),
+        a.assign(a + gc.take(a, i)),
+    ]
     index = np.arange(5000)
     index[4999] = 5000
     with gc.Session() as sess:
@@ -195,7 +218,11 @@ def test_the_guilty_op_is_named(n: int, threads: int) -> None:
     good, bad = np.zeros(n, np.int64), np.full(n, n)
     low = np.full(n, 8)
     with gc.Session(threads=threads) as sess:
-        for feeds, line in [((bad, good), "first take"), ((good, bad), "second take"), ((good, low), "the scatter")]:
+        for feeds, line in [
+            ((bad, good), "first take"),
+            ((good, bad), "second take"),
+            ((good, low), "the scatter"),
+        ]:
             with pytest.raises(GraphcError, match="is out of range") as caught:
                 sess.run([gc.sum(one), gc.sum(two), table], dict(zip((i, j), feeds, strict=True)))
             assert line in str(caught.value)
@@ -247,7 +274,10 @@ def test_initial_values_do_not_depend_on_when_they_are_needed() -> None:
 def test_initial_values_need_no_feeds() -> None:
     x = gc.placeholder(gc.float32, [2], name="x")
     v = gc.variable(x + 1.0, name="v")  # here
-    with gc.Session() as sess, pytest.raises(GraphError, match="'v' depends on placeholder 'x'") as caught:
+    with (
+        gc.Session() as sess,
+        pytest.raises(GraphError, match="'v' depends on placeholder 'x'") as caught,
+    ):
         sess.run(v)
     assert "# here" in str(caught.value)
 
@@ -270,7 +300,15 @@ def test_value_and_load() -> None:
         copy = sess.value("v")
         copy[...] = 0
         np.testing.assert_array_equal(sess.value(v), [[2, 3, 4], [5, 6, 7]])
-        for wrong in (np.zeros((3, 2)), 1.0, np.zeros((2, 3), complex), "text", None, [[1], [2, 3]], object()):
+        for wrong in (
+            np.zeros((3, 2)),
+            1.0,
+            np.zeros((2, 3), complex),
+            "text",
+            None,
+            [[1], [2, 3]],
+            object(),
+        ):
             with pytest.raises(FeedError, match="load: 'v'"):
                 sess.load(v, wrong)
         np.testing.assert_array_equal(sess.value(v), [[2, 3, 4], [5, 6, 7]])

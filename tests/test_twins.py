@@ -1,4 +1,4 @@
-"""Kernels run as plain Python: the text that is compiled gives the oracle's results, and never leaves a buffer."""
+"""Kernels run as plain Python: the oracle's results, and no access outside of a buffer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from support_run import disagreements, options
 
 import graphc as gc
 from graphc.codegen import integers, twins
+from graphc.codegen.kernels import buffers_of
 from graphc.compile import Compiled, lower
 from graphc.errors import GraphcError
 from graphc.ir import dim
@@ -20,7 +21,6 @@ from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.passes.fuse import storage
-from graphc.codegen.kernels import buffers_of
 
 F32 = np.float32
 
@@ -32,7 +32,7 @@ def fresh_graph() -> Any:
 
 
 class PurePython:
-    """A compiled graph run kernel by kernel through the twins, every value in an array of its own."""
+    """A compiled graph run kernel by kernel through the twins, each value in an array."""
 
     def __init__(self, graph: Graph) -> None:
         self.made: Compiled = lower(graph, options())
@@ -44,11 +44,15 @@ class PurePython:
         self.status = np.zeros(4, np.int64)
         for kernel, source in zip(program.kernels, self.made.sources, strict=True):
             buffers = [self.array(v) for v in buffers_of(kernel)]
-            words = [b.ctypes.data for b in buffers] + [dim.evaluate(s, self.sizes) for s in source.sizes]
+            words = [b.ctypes.data for b in buffers] + [
+                dim.evaluate(s, self.sizes) for s in source.sizes
+            ]
             words += [self.status.ctypes.data] * source.uses_status + [0]
             extent = dim.evaluate(source.extent, self.sizes)
             counts = [b.size for b in buffers]
-            for low, high in ((0, extent // 2), (extent // 2, extent)) if extent > 1 else ((0, extent),):
+            for low, high in (
+                ((0, extent // 2), (extent // 2, extent)) if extent > 1 else ((0, extent),)
+            ):
                 twins.run_in_python(source.text, words, low, high, counts)
             if self.status[0]:
                 raise GraphcError(f"index {self.status[1]} of {self.status[2]}")
@@ -61,7 +65,9 @@ class PurePython:
         if isinstance(v.op, Constant):
             return v.op.value.array
         if v not in self.memory:
-            poison = np.full(max(1, v.type.dtype.size) * int(np.prod(self.shape(v))), 0xA5, np.uint8)
+            poison = np.full(
+                max(1, v.type.dtype.size) * int(np.prod(self.shape(v))), 0xA5, np.uint8
+            )
             self.memory[v] = poison.view(v.type.dtype.numpy).reshape(self.shape(v))
         return self.memory[v]
 
@@ -93,7 +99,11 @@ KERNELS: dict[str, Any] = {
     "map": lambda x: [gc.exp(x) * 2.0 - gc.tanh(x)],
     "several outputs": lambda x: [x + 1.0, gc.sin(x), x > 0.0],
     "functions": lambda x: [gc.log1p(gc.abs(x)), gc.erf(x), S.sigmoid(x), gc.cbrt(x)],
-    "where": lambda x: [gc.where(x > 0.0, gc.sqrt(x), x * x), gc.clip(x, -1.0, 1.0), gc.maximum(x, 0.25)],
+    "where": lambda x: [
+        gc.where(x > 0.0, gc.sqrt(x), x * x),
+        gc.clip(x, -1.0, 1.0),
+        gc.maximum(x, 0.25),
+    ],
     "sum of rows": lambda x: [gc.sum(x, axis=1), gc.mean(x, axis=1)],
     "sum of columns": lambda x: [gc.sum(x, axis=0), gc.max(x, axis=0)],
     "sum of all": lambda x: [gc.sum(x * x), gc.prod(x)],
@@ -116,12 +126,25 @@ KERNELS: dict[str, Any] = {
     "matmul": lambda x: [x @ gc.transpose(x), gc.transpose(x) @ x + 1.0],
     "narrow matmul": lambda x: [gc.astype(x, gc.float16) @ gc.astype(gc.transpose(x), gc.float16)],
     "half": lambda x: [gc.astype(x, gc.float16) * 3.0, gc.exp(gc.astype(x, gc.float16))],
-    "bfloat": lambda x: [gc.astype(x, gc.bfloat16) * 3.0 + 1.0, gc.sum(gc.astype(x, gc.bfloat16), axis=1)],
-    "doubles": lambda x: [gc.astype(x, gc.float64) / 3.0, gc.pow(gc.astype(gc.abs(x), gc.float64), 1.7)],
-    "casts": lambda x: [gc.astype(x * 100.0, gc.int8), gc.astype(x, gc.uint8), gc.astype(x, gc.bool_), gc.astype(x, gc.int64)],
+    "bfloat": lambda x: [
+        gc.astype(x, gc.bfloat16) * 3.0 + 1.0,
+        gc.sum(gc.astype(x, gc.bfloat16), axis=1),
+    ],
+    "doubles": lambda x: [
+        gc.astype(x, gc.float64) / 3.0,
+        gc.pow(gc.astype(gc.abs(x), gc.float64), 1.7),
+    ],
+    "casts": lambda x: [
+        gc.astype(x * 100.0, gc.int8),
+        gc.astype(x, gc.uint8),
+        gc.astype(x, gc.bool_),
+        gc.astype(x, gc.int64),
+    ],
     "loss": lambda x: [S.cross_entropy(x, np.array([0, 1, 3, 2, 1]))],
     "random": lambda x: [gc.random.uniform((5, 4)) + x, gc.random.permutation(6)],
-    "gradients": lambda x: gc.gradients(gc.sum(gc.tanh(x @ gc.transpose(x)) * gc.sum(S.softmax(x))), [x]),
+    "gradients": lambda x: gc.gradients(
+        gc.sum(gc.tanh(x @ gc.transpose(x)) * gc.sum(S.softmax(x))), [x]
+    ),
 }
 
 
@@ -138,8 +161,22 @@ def test_floats_at_special_values(dtype: str) -> None:
     x = gc.placeholder(dtype, [None], name="x")
     y = gc.placeholder(dtype, [None], name="y")
     a, b = (g.ravel() for g in np.meshgrid(SPECIAL, SPECIAL))
-    fetches = [gc.maximum(x, y), gc.minimum(x, y), x // y, x % y, gc.sign(x), gc.abs(x), gc.round(x), gc.floor(x), x < y,
-               gc.astype(x, gc.int32), gc.astype(x, gc.bool_), gc.astype(x, gc.float16), gc.astype(x, gc.bfloat16), gc.isnan(x)]
+    fetches = [
+        gc.maximum(x, y),
+        gc.minimum(x, y),
+        x // y,
+        x % y,
+        gc.sign(x),
+        gc.abs(x),
+        gc.round(x),
+        gc.floor(x),
+        x < y,
+        gc.astype(x, gc.int32),
+        gc.astype(x, gc.bool_),
+        gc.astype(x, gc.float16),
+        gc.astype(x, gc.bfloat16),
+        gc.isnan(x),
+    ]
     with np.errstate(all="ignore"):
         check(fetches, {x: a, y: b})
 
@@ -148,10 +185,34 @@ def test_floats_at_special_values(dtype: str) -> None:
 def test_integers(dtype: str) -> None:
     x, y = (gc.placeholder(dtype, [None], name=n) for n in "xy")
     info = np.iinfo(x.dtype.numpy)
-    pool = np.array([0, 1, 2, 7, 63, info.max, info.min, info.max - 1] + ([-1, -7] if info.min else []), x.dtype.numpy)
+    pool = np.array(
+        [0, 1, 2, 7, 63, info.max, info.min, info.max - 1] + ([-1, -7] if info.min else []),
+        x.dtype.numpy,
+    )
     a, b = (g.ravel() for g in np.meshgrid(pool, pool))
-    fetches = [x + y, x - y, x * y, x // y, x % y, x & y, x | y, x ^ y, x << y, x >> y, gc.maximum(x, y), -x, gc.abs(x), gc.sign(x),
-               x**y, gc.equal(x, y), gc.astype(x, gc.int16), gc.astype(x, gc.float32), gc.astype(x, gc.bool_), gc.sum(x), gc.max(x)]
+    fetches = [
+        x + y,
+        x - y,
+        x * y,
+        x // y,
+        x % y,
+        x & y,
+        x | y,
+        x ^ y,
+        x << y,
+        x >> y,
+        gc.maximum(x, y),
+        -x,
+        gc.abs(x),
+        gc.sign(x),
+        x**y,
+        gc.equal(x, y),
+        gc.astype(x, gc.int16),
+        gc.astype(x, gc.float32),
+        gc.astype(x, gc.bool_),
+        gc.sum(x),
+        gc.max(x),
+    ]
     check(fetches, {x: a, y: b})
 
 
@@ -176,7 +237,9 @@ def kernel(args, lo, hi):
 """
 
 
-@pytest.mark.parametrize(("offset", "message"), [(-1, "index -1 of a buffer of 3"), (1, "index 3 of a buffer of 3")])
+@pytest.mark.parametrize(
+    ("offset", "message"), [(-1, "index -1 of a buffer of 3"), (1, "index 3 of a buffer of 3")]
+)
 def test_accesses_outside_of_buffers_are_errors(offset: int, message: str) -> None:
     """numba would wrap them, or read what is there."""
     x, y = np.ones(3, F32), np.zeros(3, F32)

@@ -69,7 +69,7 @@ def act(args: argparse.Namespace) -> int:
     trace = Trace()
     if args.check:
         assert isinstance(current, Graph)
-        trace.watch = Checker(current).watch
+        trace.watch = Checker(current, args.fast_math).watch
     shown = text_of(current)
     for name in names:
         current = _step(name, current, args.fast_math, trace)

@@ -150,12 +150,18 @@ def _to_float(b: Any, x: Any, t: Any, name: str) -> Any:
     to = ir.DoubleType() if name == "f64" else ir.FloatType()
     if isinstance(t, types.Float):
         if x.type != to:
-            x = b.fpext(x, to) if name == "f64" else b.fptrunc(x, to)
+            x = b.fpext(x, to) if name == "f64" else _to_single(b, x)
     elif isinstance(t, types.Boolean):
         x = b.uitofp(x if x.type.width == 1 else b.trunc(x, I1), to)
     else:
         x = b.sitofp(x, to) if t.signed else b.uitofp(x, to)
     return _round(name)(b, x, None) if name in ("f16", "bf16") else x
+
+
+def _to_single(b: Any, x: Any) -> Any:
+    """f64 -> f32.  Without the `canonicalize`, LLVM merges a rounding to f16 that follows into one from f64,
+    which rounds otherwise and calls a function that does not exist."""
+    return _llvm(b, "canonicalize", b.fptrunc(x, ir.FloatType()))
 
 
 def _round(name: str) -> Any:

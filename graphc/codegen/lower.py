@@ -20,6 +20,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Dim, Shape, Size, symbol
 from graphc.ir.graph import Value
 from graphc.ir.op import OPS, Gather, Generator, Number, Pointwise, Reduction, View
+from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.ops.shape import Full, SizeOf
 from graphc.ir.types import ALL, DType, f32, i64
 
@@ -225,7 +226,8 @@ class Emitter:
         for number, place in enumerate(_positions(sizes)):
             at = _insert(index, op.axes, place)
             step = self.element(x, at).expr
-            total = step if number == 0 else emit(Apply(op.combine, (total, step), dtype), "")
+            first = number == 0 and not (dtype.is_float and isinstance(op, ReduceSum))  # 0.0 + -0.0 is 0.0
+            total = step if first else emit(Apply(op.combine, (total, step), dtype), "")
         if narrow != dtype:
             total = emit(Apply(f"cast_{narrow}({{0}})", (total,), narrow), "")
         return Scalar(total, v.type.dtype, emit)

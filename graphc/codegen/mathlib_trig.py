@@ -139,6 +139,7 @@ def atan2(y: Scalar, x: Scalar) -> Scalar:
     a, b = abs(y), abs(x)
     steep = a > b
     scale = where((a > 2.0**1000) | (b > 2.0**1000), a.partner(2.0**-8), 1.0)
+    scale = where((a < 2.0**-900) & (b < 2.0**-900), scale.partner(2.0**100), scale)  # denormals
     small, large = where(steep, b, a) * scale, where(steep, a, b) * scale
     middle = (small > large * tables.TAN_PI_8) | small.equals(inf)
     below = where(middle, small + large, large)

@@ -1,10 +1,11 @@
-"""Kernel source as plain Python: every name that it may call, in NumPy (the twins of `integers.NAMESPACE`).
+"""Kernel source as plain Python: every name that it may call, in NumPy (the twins of
+`integers.NAMESPACE`).
 
     run_in_python(source.text, words, 0, extent)
 
-runs a kernel without numba, so that a person can step through it, and checks its indices: compiled code reads
-whatever lies before and behind a buffer; here that is an `IndexError`.  Scalars are NumPy scalars, so types are
-those of the kernel.  It is slow: for small sizes and for tests.
+runs a kernel without numba, so that a person can step through it, and checks its indices: compiled
+code reads whatever lies before and behind a buffer; here that is an `IndexError`.  Scalars are
+NumPy scalars, so types are those of the kernel.  It is slow: for small sizes and for tests.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ class Buffer:
         self.stored = np.dtype(STORED.get(dtype) or BY_NAME[dtype].numpy)
 
     def _cell(self, i: Any) -> Any:
+        """An array of the one element."""
         if i < 0 or (self.count is not None and i >= self.count):
             raise IndexError(f"index {i} of a buffer of {self.count} {self.dtype}")
         size = self.stored.itemsize
-        return np.frombuffer((ctypes.c_char * size).from_address(self.address + int(i) * size), self.stored)
+        memory: Any = (ctypes.c_char * size).from_address(self.address + int(i) * size)
+        return np.frombuffer(memory, self.stored)
 
     def __getitem__(self, i: Any) -> Any:
         cell = self._cell(i)
@@ -62,8 +65,8 @@ class Arguments:
 def run_in_python(
     text: str, words: Sequence[int], low: int, high: int, counts: Sequence[int] | None = None
 ) -> None:
-    """Runs [low, high) of a kernel.  Raises `IndexError` for an access outside of a buffer: below it, and above
-    it if `counts` holds the buffers' sizes."""
+    """Runs [low, high) of a kernel.  Raises `IndexError` for an access outside of a buffer: below
+    it, and above it if `counts` holds the buffers' sizes."""
     scope: dict[str, Any] = dict(NAMESPACE)
     exec(compile(text, "<kernel>", "exec"), scope)
     (kernel,) = [v for k, v in scope.items() if k not in NAMESPACE and k != "__builtins__"]
@@ -216,8 +219,21 @@ def check_index(index: Any, size: Any, status: int) -> int:
 
 
 def blas_gemm(
-    function: Any, ta: int, tb: int, m: int, n: int, k: int, a: Buffer, a_at: int, lda: int, b: Buffer, b_at: int,
-    ldb: int, c: Buffer, c_at: int, ldc: int,
+    function: Any,
+    ta: int,
+    tb: int,
+    m: int,
+    n: int,
+    k: int,
+    a: Buffer,
+    a_at: int,
+    lda: int,
+    b: Buffer,
+    b_at: int,
+    ldb: int,
+    c: Buffer,
+    c_at: int,
+    ldc: int,
 ) -> None:
     """c = op(a) @ op(b), row by row; 112 stands for a transposed operand."""
     for i in range(m):
@@ -246,13 +262,31 @@ NAMESPACE: dict[str, Any] = {
     **{f"cast_{name}": _cast(name) for name in BY_NAME},
     **{name: _type(name) for name in TYPES},
     **{name: mathlib.twin(name) for name in mathlib.FUNCTIONS if name != "pow"},
-    **{name: getattr(np, name) for name in ("sqrt", "floor", "ceil", "rint", "trunc", "logical_not")},
+    **{
+        name: getattr(np, name)
+        for name in ("sqrt", "floor", "ceil", "rint", "trunc", "logical_not")
+    },
     **{f"fold_{name}": _arithmetic(name) for name in ("add", "multiply")},
     **{f"wrap_{name}": _arithmetic(name) for name in ("add", "subtract", "multiply")},
-    "inf": np.inf, "nan": np.nan, "where": where, "maximum": maximum, "minimum": minimum, "max": maximum,
-    "min": minimum, "absolute": absolute, "sign": sign, "floor_divide": floor_divide, "remainder": remainder,
-    "power": power, "left_shift": left_shift, "right_shift": right_shift, "random_bits": random_bits,
-    "check_index": check_index, "blas_gemm": blas_gemm, "round_f16": _round("f16"),
-    "round_bf16": _round("bf16"), "greater_or_nan": _positions(np.greater),
+    "inf": np.inf,
+    "nan": np.nan,
+    "where": where,
+    "maximum": maximum,
+    "minimum": minimum,
+    "max": maximum,
+    "min": minimum,
+    "absolute": absolute,
+    "sign": sign,
+    "floor_divide": floor_divide,
+    "remainder": remainder,
+    "power": power,
+    "left_shift": left_shift,
+    "right_shift": right_shift,
+    "random_bits": random_bits,
+    "check_index": check_index,
+    "blas_gemm": blas_gemm,
+    "round_f16": _round("f16"),
+    "round_bf16": _round("bf16"),
+    "greater_or_nan": _positions(np.greater),
     "less_or_nan": _positions(np.less),
 }

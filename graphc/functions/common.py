@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.door import short
-from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError, user_location
+from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.ir.dim import Dim, Shape, Size, differ
 from graphc.ir.op import Op
 from graphc.ir.ops.pointwise import Cast

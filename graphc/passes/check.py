@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +18,12 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.text import print_graph
 from graphc.ir.types import TensorType
+from graphc.passes.partial import split_reductions
+from graphc.passes.reduce import neighbourhood, shrink
+from graphc.passes.rewrite import Rewriter
+from graphc.passes.simplify import settled, simplifier
 
+REWRITING = ("simplify", "cleanup")
 TOLERANCE = {"f16": 2e-2, "bf16": 1e-1, "f32": 1e-3, "f64": 1e-8}
 
 
@@ -27,54 +37,123 @@ def draw(rng: np.random.Generator, type: TensorType, sizes: dict[str, int], top:
     )
 
 
-class Checker:
-    """Compares what passes make of a graph with the graph; `watch` is called after each pass.
+@dataclass(frozen=True)
+class Feeds:
+    """Random arrays for a graph, and what it makes of them (None: it rejects them)."""
 
-    Floats may differ by rounding: a pass may choose another order of summation.
-    """
+    arrays: list[Array]
+    wanted: tuple[Array, ...] | None
 
-    def __init__(self, graph: Graph, seed: int = 0) -> None:
-        self.before = graph
-        self.arrays: list[Array] = []
-        self.wanted: tuple[Array, ...] | None = None
+    @classmethod
+    def of(cls, graph: Graph, seed: int = 0) -> Feeds:
+        """Feeds that the graph accepts, if they are easily found."""
         symbols = sorted(
             {s for v in graph.inputs for size in v.type.shape for s in dim.symbols(size)}
         )
         sizes = {name: 5 + i for i, name in enumerate(symbols)}
         for top in (3, 1):  # indices of small tables may all have to be 0
             rng = np.random.default_rng(seed)
-            self.arrays = [draw(rng, v.type, sizes, top) for v in graph.inputs]
-            self.wanted = self._meaning(graph)
-            if self.wanted is not None:
-                break
+            made = cls([draw(rng, v.type, sizes, top) for v in graph.inputs], None)
+            wanted = made.meaning(graph)
+            if wanted is not None:
+                return cls(made.arrays, wanted)
+        return made
 
-    def _meaning(self, graph: Graph) -> tuple[Array, ...] | None:
+    def meaning(self, graph: Graph) -> tuple[Array, ...] | None:
         """The results; None where the feeds are outside what the graph accepts."""
         try:
             with np.errstate(all="ignore"):
                 return interpret(graph, *self.arrays)
-        except (GraphcError, IndexError, ValueError) as error:
+        except (GraphcError, LookupError, ValueError) as error:
             if isinstance(error, VerifyError):
                 raise
             return None
 
-    def watch(self, name: str, graph: Graph) -> None:
-        """Raises `VerifyError` if pass `name` changed what the graph means."""
+    def difference(self, graph: Graph) -> str:
+        """How the results of a graph that should mean the same differ; "" if they do not."""
         if self.wanted is None:
-            return
-        found = self._meaning(graph)
+            return ""
+        found = self.meaning(graph)
         if found is None:
-            raise VerifyError(
-                f"pass `{name}` made a graph that rejects feeds:\n{print_graph(graph)}"
-            )
+            return "it rejects feeds that were fine"
         for v, a, b in zip(graph.results, self.wanted, found, strict=True):
             if not _close(a, b, v.type.dtype.name):
-                raise VerifyError(
-                    f"pass `{name}` changed the meaning of %{v.name or v.op.name}: {v.type}; "
-                    "before:\n"
-                    f"{print_graph(self.before)}after:\n{print_graph(graph)}"
-                )
+                return f"%{v.name or v.op.name}: {v.type} is another"
+        return ""
+
+
+class Checker:
+    """Compares what passes make of a graph with the graph; `watch` is called after each pass.
+
+    Floats may differ by rounding: a pass may choose another order of summation.  A difference is
+    traced to the first wrong rewrite, and a small graph that shows it is written to `folder`
+    (default: where we are).
+    """
+
+    def __init__(self, graph: Graph, fast_math: bool = False, folder: Path | None = None) -> None:
+        self.before, self.fast_math, self.folder = graph, fast_math, folder
+        self.feeds = Feeds.of(graph)
+
+    def watch(self, name: str, graph: Graph) -> None:
+        """Raises `VerifyError` if pass `name` changed what the graph means."""
+        difference = self.feeds.difference(graph)
+        if difference:
+            raise VerifyError(self._report(name, difference, graph))
         self.before = graph
+
+    def _report(self, name: str, difference: str, after: Graph) -> str:
+        head = f"pass `{name}` changed the meaning of the graph: {difference}"
+        guilt = self._first_wrong_rewrite() if name in REWRITING else None
+        small = self.before
+        if guilt is not None:
+            rule, small = guilt
+            head += f"; the first wrong rewrite is by rule `{rule}`"
+        small = shrink(small, lambda g: bool(Feeds.of(g).difference(self._pass(name)(g))))
+        text = f"// {head}\n// graphc opt --check --passes {name} THIS_FILE\n{print_graph(small)}"
+        becomes = print_graph(self._pass(name)(small))
+        return f"{head}\n{self._write(name, text)}{print_graph(small)}becomes\n{becomes}"
+
+    def _pass(self, name: str) -> Callable[[Graph], Graph]:
+        if name in REWRITING:
+            return lambda graph: settled(graph, simplifier(self.fast_math))
+        return split_reductions
+
+    def _first_wrong_rewrite(self) -> tuple[str, Graph] | None:
+        """Its rule and a graph that shows it, by bisection of how many rewrites are allowed."""
+
+        def limited(fuel: int) -> tuple[Rewriter, Graph]:
+            rewriter = simplifier(self.fast_math)
+            rewriter.fuel = fuel
+            return rewriter, settled(self.before, rewriter)
+
+        rewriter = simplifier(self.fast_math)
+        settled(self.before, rewriter)
+        count = bisect.bisect_left(
+            range(rewriter.fired.total() + 1),
+            True,
+            key=lambda k: bool(self.feeds.difference(limited(k)[1])),
+        )
+        rewriter, _ = limited(count)
+        if rewriter.last is None:
+            return None
+        rule, value = rewriter.last
+        wrong = self._pass("simplify")
+        for depth in range(1, 8):
+            small = neighbourhood(value, depth)
+            if Feeds.of(small).difference(wrong(small)):
+                return rule, small
+        return rule, self.before
+
+    def _write(self, name: str, text: str) -> str:
+        """The line of the report that names the file; "" if it cannot be written."""
+        folder = self.folder or Path()
+        path = folder / f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}.gir"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError:
+            return ""
+        return f"see it with: graphc opt --check --passes {name} {path}\n"
 
 
 def _close(a: Any, b: Any, dtype: str) -> bool:

@@ -3,12 +3,13 @@
     x, y = holes("x y")
     rule("mul-one", x * 1.0, x)
 
-Both sides are ordinary code over patterns.  A repeated hole means the same value; commutative ops match
-either way round.  A rebuilt graph interns its values, so equal expressions become one (CSE).
+Both sides are ordinary code over patterns.  A repeated hole means the same value; commutative ops
+match either way round.  A rebuilt graph interns its values, so equal expressions become one (CSE).
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -73,8 +74,9 @@ def holes(names: str) -> tuple[Pattern, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """An equation.  `kind` is what it promises: "exact": the same bits; "stable": as close to the real
-    result or closer, and finite where the left side overflows; "fast": equal over the reals only."""
+    """An equation.  `kind` is what it promises: "exact": the same bits; "stable": as close to the
+    real result or closer, and finite where the left side overflows; "fast": equal over the reals
+    only."""
 
     name: str
     left: Pattern
@@ -129,28 +131,43 @@ def _holes(p: Pattern) -> list[str]:
 
 
 class Rewriter:
-    """Applies rules and functions to every value until none fires; counts what fired."""
+    """Applies rules and functions to every value until none fires; counts what fired.
 
-    def __init__(self, rules: Sequence[Rule], functions: Sequence[Callable[[Value], Value | None]]) -> None:
+    `fuel` limits the number of rewrites, to find the first wrong one; `last` is the latest: its
+    name and the value as it was.
+    """
+
+    def __init__(
+        self, rules: Sequence[Rule], functions: Sequence[Callable[[Value], Value | None]]
+    ) -> None:
         self.by_op: dict[Op | None, list[Rule]] = {}
         for r in rules:
             self.by_op.setdefault(r.left.op, []).append(r)
         self.functions = functions
         self.fired: Counter[str] = Counter()
+        self.fuel: float = math.inf
+        self.last: tuple[str, Value] | None = None
 
     def step(self, v: Value) -> Value | None:
         """One rewrite of v, or None."""
+        if self.fuel <= 0:
+            return None
         for r in self.by_op.get(v.op, ()):
             found: Matched = {}
             if match(r.left, v, found) and _applies(r, v):
-                self.fired[r.name] += 1
+                self._count(r.name, v)
                 return instantiate(r.right, found, v)
         for f in self.functions:
             new = f(v)
             if new is not None and new is not v:
-                self.fired[f.__name__.replace("_", "-")] += 1
+                self._count(f.__name__.replace("_", "-"), v)
                 return new
         return None
+
+    def _count(self, name: str, v: Value) -> None:
+        self.fired[name] += 1
+        self.fuel -= 1
+        self.last = name, v
 
     def run(self, graph: Graph) -> Graph:
         """The graph rewritten until nothing fires."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from graphc.errors import VerifyError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.op import Pointwise, Reduction
@@ -21,20 +22,36 @@ from graphc.passes.rules import RULES
 
 def simplify(graph: Graph, fired: Counter[str] | None = None, fast_math: bool = False) -> Graph:
     """The graph with every rule applied until none fires; counts go to `fired`."""
-    rules = [r for r in RULES if fast_math or r.kind != "fast"]
-    rewriter = Rewriter(rules, FUNCTIONS)
-    for _ in range(4):
-        before = sum(rewriter.fired.values())
-        graph = rewriter.run(graph)
-        if sum(rewriter.fired.values()) == before:
-            break
+    rewriter = simplifier(fast_math)
+    graph = settled(graph, rewriter)
     if fired is not None:
         fired.update(rewriter.fired)
     return graph
 
 
+def simplifier(fast_math: bool) -> Rewriter:
+    """The rewriter of `simplify`."""
+    return Rewriter([r for r in RULES if fast_math or r.kind != "fast"], FUNCTIONS)
+
+
+def settled(graph: Graph, rewriter: Rewriter) -> Graph:
+    """The graph rewritten until nothing fires.  Raises `VerifyError` for rules that never end."""
+    for _ in range(4):
+        before = rewriter.fired.total()
+        try:
+            graph = rewriter.run(graph)
+        except RecursionError:
+            name = rewriter.last[0] if rewriter.last else "?"
+            raise VerifyError(
+                f"simplify: rewriting does not end; the last rule was `{name}`"
+            ) from None
+        if rewriter.fired.total() == before:
+            break
+    return graph
+
+
 def fold_literals(v: Value) -> Value | None:
-    """A pointwise op over literals is a literal.  Only correctly rounded ops: others differ at run time."""
+    """A pointwise op over literals is a literal, if it rounds correctly: then run time agrees."""
     if not isinstance(v.op, Pointwise) or not v.op.exact or v.op.can_fail or not v.args:
         return None
     if not all(isinstance(a.op, Full) for a in v.args):
@@ -144,8 +161,8 @@ def pointwise_before_broadcast(v: Value) -> Value | None:
 
 
 def pointwise_before_units(v: Value) -> Value | None:
-    """f(reshape(x)) = reshape(f(x)) where the reshape only adds axes of size 1 (keepdims): so that rows keep
-    their own index space and fuse."""
+    """f(reshape(x)) = reshape(f(x)) where the reshape only adds axes of size 1 (keepdims): so that
+    rows keep their own index space and fuse."""
     if not isinstance(v.op, Pointwise) or v.op.can_fail:
         return None
     grown = next((a for a in v.args if adds_units(a)), None)
@@ -181,7 +198,7 @@ def divide_by_power_of_two(v: Value) -> Value | None:
 
 
 def merge_sums(v: Value) -> Value | None:
-    """A sum over axes that a broadcast made is a product with their size (exact only for powers of two)."""
+    """A sum of zeros is zero."""
     if not isinstance(v.op, ReduceSum) or not isinstance(v.args[0].op, Full):
         return None
     count = dim.product(tuple(v.args[0].type.shape[a] for a in v.op.axes))
@@ -192,7 +209,17 @@ def merge_sums(v: Value) -> Value | None:
 
 
 FUNCTIONS: tuple[Callable[[Value], Value | None], ...] = (
-    fold_literals, fold_view_of_literal, fold_size, drop_identity_view, merge_reshapes, merge_transposes,
-    merge_broadcasts, unit_reshape_as_broadcast, transpose_into_matmul, pointwise_before_broadcast,
-    pointwise_before_units, divide_by_power_of_two, merge_sums,
+    fold_literals,
+    fold_view_of_literal,
+    fold_size,
+    drop_identity_view,
+    merge_reshapes,
+    merge_transposes,
+    merge_broadcasts,
+    unit_reshape_as_broadcast,
+    transpose_into_matmul,
+    pointwise_before_broadcast,
+    pointwise_before_units,
+    divide_by_power_of_two,
+    merge_sums,
 )

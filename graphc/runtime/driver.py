@@ -1,14 +1,14 @@
 """The native instruction loop: a whole run is one native call, with no Python between kernels.
 
-A plan is a table of 64-bit words (see `Word`).  `gc_run` first clears `status` and patches the addresses of
-the caller's arrays into the kernels' arguments (from the arrays' own headers), then calls each kernel.  `gc_lead` and `gc_join`
-are the same for several threads at once: they claim chunks of an instruction by atomic counters and wait for
-the last chunk before they go on, so a thread may join late (with the run's ticket) or not at all.  Chunks
-depend on sizes alone.
+A plan is a table of 64-bit words (see `Word`).  `gc_run` first clears `status` and patches the
+addresses of the caller's arrays into the kernels' arguments (from the arrays' own headers), then
+calls each kernel.  `gc_lead` and `gc_join` are the same for several threads at once: they claim
+chunks of an instruction by atomic counters and wait for the last chunk before they go on, so a
+thread may join late (with the run's ticket) or not at all.  Chunks depend on sizes alone.
 
-Both stop at the first instruction before which `status` or `cancel` is set; instructions from `commit` on
-run only if everything before them has succeeded.  A run that `cancel` stops has status 2, so that in
-`gc_lead`, where every thread goes through all instructions, none of them commits.
+Both stop at the first instruction before which `status` or `cancel` is set; instructions from
+`commit` on run only if everything before them has succeeded.  A run that `cancel` stops has status
+2, so that in `gc_lead`, where every thread goes through all instructions, none of them commits.
 """
 
 from __future__ import annotations
@@ -323,9 +323,13 @@ class Driver:
         address = loader.load("gc_run", data)
         word = ctypes.c_int64
         self.run: Any = ctypes.CFUNCTYPE(word, word)(address)
-        self.reset: Any = ctypes.CFUNCTYPE(None, word)(loader.engine.get_function_address("gc_reset"))
+        self.reset: Any = ctypes.CFUNCTYPE(None, word)(
+            loader.engine.get_function_address("gc_reset")
+        )
         find = loader.engine.get_function_address
-        self.copy: int = find("gc_copy")  # a kernel: copies its extent of bytes to args[0] from args[1]
+        self.copy: int = find(
+            "gc_copy"
+        )  # a kernel: copies its extent of bytes to args[0] from args[1]
         self.lead: Any = ctypes.CFUNCTYPE(word, word)(find("gc_lead"))
         self.join: Any = ctypes.CFUNCTYPE(None, word, word)(find("gc_join"))
         _check_layout()
@@ -336,7 +340,9 @@ def _check_layout() -> None:
     probe = np.zeros(3)
     found = ctypes.c_int64.from_address(id(probe) + DATA_OFFSET).value
     if found != probe.__array_interface__["data"][0]:
-        raise GraphcError("graphc: this NumPy lays out arrays in an unknown way; CPython's is needed")
+        raise GraphcError(
+            "graphc: this NumPy lays out arrays in an unknown way; CPython's is needed"
+        )
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """An executable: a planned program with machine code, bound to sizes and run.
 
-`Executable` is shared between sessions.  `Bound` belongs to one session and one set of sizes: its words hold
-the driver's plan, the kernels' arguments and the arena, so that a run fills in a few addresses and makes one
-native call.
+`Executable` is shared between sessions.  `Bound` belongs to one session and one set of sizes: its
+words hold the driver's plan, the kernels' arguments and the arena, so that a run fills in a few
+addresses and makes one native call.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Executable:
 
 
 class Bound:
-    """A plan ready to run.  `externals` are the words that hold array objects' addresses: inputs first, in
-    the graph's order, then outputs."""
+    """A plan ready to run.  `externals` are the words that hold array objects' addresses: inputs
+    first, in the graph's order, then outputs."""
 
     def __init__(self, executable: Executable, sizes: dict[str, int]) -> None:
         self.executable, self.sizes = executable, sizes
@@ -59,7 +59,9 @@ class Bound:
         self.arena_bytes = dim.evaluate(program.arena, sizes)
         self.arena = np.empty(self.arena_bytes + ALIGN, np.uint8)
         self.arena_start = -(-self.arena.__array_interface__["data"][0] // ALIGN) * ALIGN
-        self.outputs = [v for k in program.kernels for v in k.writes if self._place(v) is Place.OUTPUT]
+        self.outputs = [
+            v for k in program.kernels for v in k.writes if self._place(v) is Place.OUTPUT
+        ]
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
         self.constants: list[Array] = []
         self.patches: list[tuple[int, int]] = []
@@ -109,7 +111,11 @@ class Bound:
         status_at = externals_at + len(self.external)
         arguments_at = status_at + 4
         total = sum(map(len, arguments))
-        patches = [(e, a) for a, (_, e) in enumerate(w for words in arguments for w in words) if e is not None]
+        patches = [
+            (e, a)
+            for a, (_, e) in enumerate(w for words in arguments for w in words)
+            if e is not None
+        ]
         patches_at = arguments_at + total
         self.words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
         base: int = self.words.__array_interface__["data"][0]
@@ -152,12 +158,14 @@ class Bound:
         return 1 if work < PARALLEL_WORK else max(1, min(extent, MOST_CHUNKS, work // CHUNK_WORK))
 
     def _copies(self) -> list[_Launch]:
-        """Copies to variables of new values that no kernel writes in place; they end the plan.  What is itself
-        a variable goes by way of a temporary: all are read before any is written."""
+        """Copies to variables of new values that no kernel writes in place; they end the plan.
+        What is itself a variable goes by way of a temporary: all are read before any is written."""
         program, before, after = self.executable.program, [], []
         for old, new in program.graph.updates:
             base = storage(new)
-            if base is old or (base in program.buffers and program.buffers[base].place is Place.VARIABLE):
+            if base is old or (
+                base in program.buffers and program.buffers[base].place is Place.VARIABLE
+            ):
                 continue
             nbytes, result = dim.evaluate(new.type.nbytes, self.sizes), _Result(self, new)
             source = result.argument()
@@ -184,7 +192,9 @@ class _Launch:
 
 
 def _copy(to: Argument, source: Argument, nbytes: int) -> _Launch:
-    return _Launch(driver().copy, [to, source], nbytes, max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES)))
+    return _Launch(
+        driver().copy, [to, source], nbytes, max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES))
+    )
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Helper threads, and runs that Ctrl-C can end.
 
-A helper is a Python thread that waits for work and then spends the run inside native code, without the GIL.
-It may come late: the leading thread never waits for one that has not begun.
+A helper is a Python thread that waits for work and then spends the run inside native code, without
+the GIL. It may come late: the leading thread never waits for one that has not begun.
 """
 
 from __future__ import annotations

@@ -1,0 +1,54 @@
+"""What a graph starts from: placeholders, which are fed, and variables, which a session keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.errors import ShapeError, user_location
+from graphc.ir.ops.state import Placeholder, Variable as VariableOp
+from graphc.ir.types import TensorType, as_dtype
+from graphc.scope import current
+from graphc.tensor import Tensor, Variable, as_tensor
+
+
+def placeholder(dtype: Any, shape: Sequence[Any] = (), name: str | None = None) -> Tensor:
+    """A tensor that each run is fed.  A size may be an int, None (any) or a name (equal names,
+    equal sizes).
+
+    >>> import graphc as gc
+    >>> print(gc.placeholder(gc.float32, ("batch", 784), name="x").type)
+    f32[batch,784]
+    """
+    loc, graph = user_location(), current()
+    element = as_dtype(dtype)
+    sizes = tuple(graph.size(s, loc) for s in shape)
+    full_name = graph.unique(name or "placeholder", loc)
+    made = Tensor(
+        Placeholder(element, sizes), (), TensorType(element, sizes), full_name, loc, graph
+    )
+    graph.by_name[full_name] = made
+    return made
+
+
+def variable(
+    initial: Any, trainable: bool = True, name: str | None = None, dtype: Any = None
+) -> Variable:
+    """A variable with an initial value: a tensor (drawn or computed when a session first needs it),
+    an array or a number.  Its shape is static.  Raises `ShapeError` for a symbolic one.
+
+    >>> import graphc as gc
+    >>> w = gc.variable([1.0, 2.0], name="w0")
+    >>> w.type
+    f32[2]
+    """
+    loc, graph = user_location(), current()
+    start = as_tensor(initial, as_dtype(dtype) if dtype is not None else None)
+    if any(not isinstance(s, int) for s in start.shape):
+        raise ShapeError(f"variable: the initial value {start.type} has a symbolic size", loc)
+    full_name = graph.unique(name or "variable", loc)
+    op = VariableOp(start.dtype, start.shape)
+    made = Variable(op, (), start.type, full_name, loc, graph, start, trainable)
+    graph.variables.append(made)
+    graph.by_name[full_name] = made
+    return made
