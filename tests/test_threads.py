@@ -229,7 +229,7 @@ def test_ctrl_c_ends_a_long_run(threads: int, n: int, steps: int, step: str, mor
 
 
 def test_ctrl_c_in_short_runs_leaves_the_session_whole() -> None:
-    """Interrupts at any moment of a loop of runs: every run has happened whole or not at all."""
+    """Interrupts at any moment: a run happens whole or not at all (semantics 10.2)."""
     assert "whole" in script("""
         a = gc.variable(np.zeros(300_000, np.float32), name="a")
         b = gc.variable(np.zeros(300_000, np.float32), name="b")

@@ -141,6 +141,7 @@ def test_chained_assignments(ab: Any) -> None:
 
 
 def test_two_assignments_name_both_lines(ab: Any) -> None:
+    """semantics 10.3"""
     a, _ = ab
     one = a.assign_add(1.0)  # line one
     two = a.assign(a * 2.0)  # line two
@@ -259,6 +260,7 @@ def test_variables_are_initialised_when_first_needed() -> None:
 
 
 def test_initial_values_do_not_depend_on_when_they_are_needed() -> None:
+    """semantics 10.4"""
     a, b = (gc.variable(gc.random.normal((3,)), name=n) for n in "ab")
     with gc.Session(seed=5) as sess:
         for _ in range(3):

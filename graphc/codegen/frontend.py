@@ -15,7 +15,7 @@ from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 from graphc.codegen.integers import NAMESPACE
 from graphc.errors import CodegenError
 
-SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)
+SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[attr-defined]
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)

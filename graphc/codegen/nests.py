@@ -35,8 +35,10 @@ def map_sizes(node: Any, change: Change) -> Any:
             low, high = change(low), change(high)
             return replace(node, low=low, high=high, body=tuple(map_sizes(s, change) for s in body))
         case Gemm(sizes=sizes, offsets=offsets, strides=strides):
-            moved = (tuple(map(change, group)) for group in (sizes, offsets, strides))
-            return replace(node, **dict(zip(("sizes", "offsets", "strides"), moved, strict=True)))
+            (m, n, k), (a, b, c), (la, lb, lc) = (
+                tuple(map(change, group)) for group in (sizes, offsets, strides)
+            )
+            return replace(node, sizes=(m, n, k), offsets=(a, b, c), strides=(la, lb, lc))
         case IndexValue(size=size):
             return replace(node, size=change(size))
         case Load(offset=offset):
