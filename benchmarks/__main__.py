@@ -13,7 +13,10 @@ def main(names: list[str]) -> int:
     """Runs the named workloads (default: all, and start-up)."""
     unknown = set(names) - {*WORKLOADS, "startup"}
     if unknown:
-        print(f"no workload {', '.join(sorted(unknown))}; there are {', '.join([*WORKLOADS, 'startup'])}")
+        print(
+            f"no workload {', '.join(sorted(unknown))}; "
+            f"there are {', '.join([*WORKLOADS, 'startup'])}"
+        )
         return 2
     for name in names or WORKLOADS:
         if name in WORKLOADS:

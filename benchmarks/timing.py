@@ -1,4 +1,5 @@
-"""Interleaved timing: the contestants take turns, so that a slow moment of the machine hits all alike."""
+"""Interleaved timing: the contestants take turns, so that a slow moment of the machine hits all
+alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The workloads: for each, graphc's entry and hand-written ones that do the same on the same arrays."""
+"""The workloads: for each, graphc's entry and hand-written ones that do the same on the same
+arrays."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def session(graph: Any) -> gc.Session:
 def noop() -> Contestants:
     """A run that computes nothing."""
     with gc.Graph().as_default() as graph:
-        return {"graphc run": lambda s=session(graph): s.run([])}
+        s = session(graph)
+    return {"graphc run": lambda: s.run([])}
 
 
 def tiny() -> Contestants:
@@ -77,8 +79,11 @@ def elementwise() -> Contestants:
             out[k] = i / (i * i + one)
 
     out = np.empty_like(x)
-    return {"graphc": lambda: call(x, y), "numba by hand": lambda: by_hand(x, y, out),
-            **_numexpr(x, y)}
+    return {
+        "graphc": lambda: call(x, y),
+        "numba by hand": lambda: by_hand(x, y, out),
+        **_numexpr(x, y),
+    }
 
 
 def _numexpr(x: Any, y: Any) -> Contestants:
@@ -89,7 +94,9 @@ def _numexpr(x: Any, y: Any) -> Contestants:
     numexpr.set_num_threads(1)
     e = "(tanh(x*y + x) / (1 + exp(-y)))"
     i = f"where(x > y, exp({e}) - y, {e})"
-    return {"numexpr": lambda: numexpr.evaluate(f"{i} / ({i}*{i} + 1)", local_dict={"x": x, "y": y})}
+    return {
+        "numexpr": lambda: numexpr.evaluate(f"{i} / ({i}*{i} + 1)", local_dict={"x": x, "y": y})
+    }
 
 
 def softmax_xent() -> Contestants:
@@ -121,7 +128,10 @@ def softmax_xent() -> Contestants:
         return loss / rows
 
     grad = np.empty_like(logits)
-    return {"graphc": lambda: call(logits, labels), "numba by hand": lambda: by_hand(logits, labels, grad)}
+    return {
+        "graphc": lambda: call(logits, labels),
+        "numba by hand": lambda: by_hand(logits, labels, grad),
+    }
 
 
 def layernorm() -> Contestants:
@@ -160,13 +170,21 @@ def layernorm() -> Contestants:
 
     y, dx = np.empty_like(arrays[0]), np.empty_like(arrays[0])
     dg, db = np.zeros(1024, np.float32), np.zeros(1024, np.float32)
-    return {"graphc": lambda: call(*arrays), "numba by hand": lambda: by_hand(*arrays, y, dx, dg, db)}
+    return {
+        "graphc": lambda: call(*arrays),
+        "numba by hand": lambda: by_hand(*arrays, y, dx, dg, db),
+    }
 
 
 def mlp_step() -> Contestants:
     """A training step of 784-500-10 at batch 128, SGD."""
     images, labels = normal(128, 784), RNG.integers(0, 10, 128).astype(np.int32)
-    weights = [normal(784, 500) * np.float32(0.03), normal(500), normal(500, 10) * np.float32(0.04), normal(10)]
+    weights = [
+        normal(784, 500) * np.float32(0.03),
+        normal(500),
+        normal(500, 10) * np.float32(0.04),
+        normal(10),
+    ]
     with gc.Graph().as_default() as graph:
         w1, b1, w2, b2 = (gc.variable(w) for w in weights)
         x = gc.placeholder(gc.float32, [None, 784], name="x")

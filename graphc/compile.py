@@ -1,13 +1,14 @@
 """Graph -> Executable: the forty lines to read first.
 
-    tensors   --stage-->     Graph      what a run computes                (stage.py)
-              --unify-->     Graph      equal sizes have one symbol        (passes/sizes.py)
-              --optimise-->  Graph      rules, folding, split reductions   (passes/pipeline.py)
-              --fuse-->      Program    kernels                            (passes/fuse.py)
-              --plan-->      Program    buffers, in place, arena           (passes/plan.py)
-              --lower-->     Loops      index arithmetic                   (codegen/lower.py, fused.py)
-              --print-->     source     numba code a person can read       (codegen/cpu.py)
-              --build-->     addresses  machine code, cached on disk       (codegen/build.py)
+tensors   --stage-->     Graph      what a run computes                (stage.py)
+          --unify-->     Graph      equal sizes have one symbol        (passes/sizes.py)
+          --optimise-->  Graph      rules, folding, split reductions   (passes/pipeline.py)
+          --fuse-->      Program    kernels                            (passes/fuse.py)
+          --plan-->      Program    buffers, in place, arena           (passes/plan.py)
+          --lower-->     Loops      index arithmetic                   (codegen/lower.py,
+          fused.py) --print-->     source     numba code a person can read
+          (codegen/cpu.py) --build-->     addresses  machine code, cached on disk
+          (codegen/build.py)
 """
 
 from __future__ import annotations
@@ -58,9 +59,17 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     if options.observe:
         options.observe(made)
     addresses = build([s.text for s in made.sources], options, built)
-    symbols = sorted({s for v in made.program.graph.inputs for size in v.type.shape for s in dim.symbols(size)})
+    symbols = sorted(
+        {s for v in made.program.graph.inputs for size in v.type.shape for s in dim.symbols(size)}
+    )
     variables = tuple(
         i for i, v in enumerate(made.program.graph.inputs) if not isinstance(v.op, Placeholder)
     )
-    return Executable(made.program, made.unified, made.sources,
-                      tuple(addresses[s.text] for s in made.sources), tuple(symbols), variables)
+    return Executable(
+        made.program,
+        made.unified,
+        made.sources,
+        tuple(addresses[s.text] for s in made.sources),
+        tuple(symbols),
+        variables,
+    )

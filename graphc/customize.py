@@ -1,4 +1,5 @@
-"""Own parts in a few lines: `gc.op` makes a pointwise op of a scalar function, `gc.function` a callable.
+"""Own parts in a few lines: `gc.op` makes a pointwise op of a scalar function, `gc.function` a
+callable.
 
 An op made here is like a built-in: checked, differentiated, fused and compiled.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,9 +35,13 @@ class Traced:
             self.output = as_tensor(function(*self.inputs))
         for v in topological([self.output], self.inputs):
             if not isinstance(v.op, Pointwise | Full):
-                raise GraphError(f"gc.op: {function.__name__} uses {v.op.name}, which is not pointwise", v.loc)
+                raise GraphError(
+                    f"gc.op: {function.__name__} uses {v.op.name}, which is not pointwise", v.loc
+                )
         if self.output.shape != ():
-            raise GraphError(f"gc.op: {function.__name__} gives {self.output.type}; expected one element")
+            raise GraphError(
+                f"gc.op: {function.__name__} gives {self.output.type}; expected one element"
+            )
 
     def replay(self, root: Value, given: Mapping[Any, Any]) -> Any:
         """The traced arithmetic on other operands: tensors, scalars of a kernel, or patterns."""
@@ -49,7 +54,9 @@ class Traced:
             if any(isinstance(a, Operand) for a in args):
                 done[v] = v.op(*args)
             else:
-                arrays = (np.asarray(a, b.type.dtype.numpy) for a, b in zip(args, v.args, strict=True))
+                arrays = (
+                    np.asarray(a, b.type.dtype.numpy) for a, b in zip(args, v.args, strict=True)
+                )
                 done[v] = np.asarray(v.op.reference(*arrays)).item()
         return done[root]
 
@@ -67,8 +74,8 @@ def op(
     """Makes a pointwise op of a function of scalars, written with graphc's functions and operators.
 
     The op broadcasts its operands and fuses like a built-in.  Its gradient is derived, unless
-    `gradient(ct, out, *operands)` gives the operands' cotangents.  Raises `GraphError` if the function uses
-    an op that is not pointwise, or if its name is that of a built-in op.
+    `gradient(ct, out, *operands)` gives the operands' cotangents.  Raises `GraphError` if the
+    function uses an op that is not pointwise, or if its name is that of a built-in op.
 
     >>> import graphc as gc
     >>> @gc.op
@@ -81,7 +88,7 @@ def op(
     if function is None:
         return functools.partial(op, gradient=gradient)
     name = function.__name__
-    if name in OPS and not hasattr(OPS[name], "traced"):
+    if name in OPS and not issubclass(OPS[name], Made):
         raise GraphError(f"gc.op: {name!r} is a built-in op; choose another name", user_location())
     arity = function.__code__.co_argcount
     made = _pointwise(function, name, arity, gradient)
@@ -89,8 +96,12 @@ def op(
     @functools.wraps(function)
     def call(*operands: Any) -> Any:
         if len(operands) != arity:
-            raise GraphError(f"{name}: takes {arity} operands, got {len(operands)}", user_location())
-        tensors = [o if isinstance(o, Operand | bool | int | float) else as_tensor(o) for o in operands]
+            raise GraphError(
+                f"{name}: takes {arity} operands, got {len(operands)}", user_location()
+            )
+        tensors = [
+            o if isinstance(o, Operand | bool | int | float) else as_tensor(o) for o in operands
+        ]
         if not any(isinstance(t, Operand) for t in tensors):
             tensors = [as_tensor(t) for t in tensors]
         return made(*tensors)
@@ -98,42 +109,48 @@ def op(
     return call
 
 
-def _pointwise(
-    function: Callable[..., Any], name: str, count: int, gradient: Callable[..., Any] | None
-) -> Pointwise:
-    """An instance of a new op class."""
+class Made(Pointwise, abstract=True):
+    """An op made of a scalar function; see `op`."""
 
-    @functools.cache
-    def trace(dtype: DType) -> Traced:
-        return Traced(function, count, dtype)
+    accepts, cost, exact = FLOATS, 10, False
+    trace: ClassVar[Callable[[DType], Traced]]
+    gradient: ClassVar[Callable[..., Any] | None]
 
-    def result(self: Pointwise, *dtypes: DType) -> DType:
-        return trace(dtypes[0]).output.dtype
+    def result(self, *dtypes: DType) -> DType:
+        return type(self).trace(dtypes[0]).output.dtype
 
-    def scalar(self: Pointwise, *args: Any) -> Any:
-        traced = trace(args[0].dtype)
+    def scalar(self, *args: Any) -> Any:
+        traced = type(self).trace(args[0].dtype)
         return traced.replay(traced.output, dict(zip(traced.inputs, args, strict=True)))
 
-    def reference(self: Pointwise, *arrays: Any) -> Any:
-        return trace(as_dtype(arrays[0].dtype)).reference(arrays)
+    def reference(self, *arrays: Any) -> Any:
+        return type(self).trace(as_dtype(arrays[0].dtype)).reference(arrays)
 
-    def vjp(self: Pointwise, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
-        if gradient is not None:
-            made = gradient(ct, out, *args)
+    def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
+        backward = type(self).gradient
+        if backward is not None:
+            made = backward(ct, out, *args)
             return tuple(made) if isinstance(made, tuple | list) else (made,)
-        traced = trace(args[0].type.dtype)
+        traced = type(self).trace(args[0].type.dtype)
         with GraphScope().as_default():
             parts = autodiff.gradients([traced.output], traced.inputs, [None])
         given = dict(zip(traced.inputs, args, strict=True))
         return tuple(None if p is None else ct * traced.replay(p, given) for p in parts)
 
-    samples = (sample(*[f32[7]] * count), sample(*[f32[0]] * count))
+
+def _pointwise(
+    function: Callable[..., Any], name: str, count: int, gradient: Callable[..., Any] | None
+) -> Pointwise:
+    """An instance of a new op class."""
     members = {
-        "__doc__": function.__doc__, "__module__": function.__module__, "arity": count, "accepts": FLOATS,
-        "cost": 10, "exact": False, "traced": True, "samples": samples, "result": result, "scalar": scalar,
-        "reference": reference, "vjp": vjp,
+        "__doc__": function.__doc__,
+        "__module__": function.__module__,
+        "arity": count,
+        "samples": (sample(*[f32[7]] * count), sample(*[f32[0]] * count)),
+        "trace": staticmethod(functools.cache(lambda dtype: Traced(function, count, dtype))),
+        "gradient": None if gradient is None else staticmethod(gradient),
     }
-    cls: Any = type("".join(p.capitalize() for p in name.split("_")), (Pointwise,), members)
+    cls: Any = type("".join(p.capitalize() for p in name.split("_")), (Made,), members)
     OPS.pop(cls.name, None)
     cls.name = name
     OPS[name] = cls
@@ -150,7 +167,9 @@ class Function:
         self.lock = threading.Lock()
 
     def __call__(self, *args: Any) -> Any:
-        arrays = [np.asarray(a, np.float32) if isinstance(a, float) else np.asarray(a) for a in args]
+        arrays = [
+            np.asarray(a, np.float32) if isinstance(a, float) else np.asarray(a) for a in args
+        ]
         key = tuple((a.dtype.str, a.ndim) for a in arrays)
         with self.lock:
             if key not in self.traces:
@@ -159,8 +178,10 @@ class Function:
 
     def _trace(self, arrays: Sequence[Any]) -> Callable[..., Any]:
         with GraphScope().as_default() as graph:
-            inputs = [placeholder(as_dtype(a.dtype), [None] * a.ndim, name=f"arg{i}")
-                      for i, a in enumerate(arrays)]
+            inputs = [
+                placeholder(as_dtype(a.dtype), [None] * a.ndim, name=f"arg{i}")
+                for i, a in enumerate(arrays)
+            ]
             outputs = self.python(*inputs)
             session = Session(graph, **self.options)
         if isinstance(outputs, Group):
@@ -169,8 +190,8 @@ class Function:
 
 
 def function(python: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Traces a function of tensors, once for each combination of element types and ranks, and calls it on
-    arrays of any sizes.  `options` are those of `Session`.
+    """Traces a function of tensors, once for each combination of element types and ranks, and calls
+    it on arrays of any sizes.  `options` are those of `Session`.
 
     >>> import graphc as gc
     >>> @gc.function
@@ -182,5 +203,3 @@ def function(python: Callable[..., Any] | None = None, **options: Any) -> Any:
     if python is None:
         return functools.partial(function, **options)
     return Function(python, options)
-
-

@@ -19,8 +19,8 @@ from graphc.tensor import Tensor, as_tensor, broadcast_to, build
 def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False) -> list[Any]:
     """The derivative of the sum of `ys` by each of `xs`, as new graph.
 
-    `grad_ys` weighs the ys (default: ones).  Raises `GradientError`, with the op that cut the path, for
-    an x that no y depends on; with `allow_unused` that x gets None.
+    `grad_ys` weighs the ys (default: ones).  Raises `GradientError`, with the op that cut the path,
+    for an x that no y depends on; with `allow_unused` that x gets None.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(gc.float32, [3], name="gx")
@@ -45,8 +45,8 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
 
 
 def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
-    """The ys after the stabilising rules (log-softmax, softplus, ...), not looking behind xs: their gradients
-    stay finite where those of the naive formulas are 0 / 0."""
+    """The ys after the stabilising rules (log-softmax, softplus, ...), not looking behind xs: their
+    gradients stay finite where those of the naive formulas are 0 / 0."""
     rewriter = Rewriter(STABLE, ())
     graph = rewriter.run(Graph("gradients", tuple(dict.fromkeys(xs)), tuple(ys)))
     return graph.outputs if rewriter.fired else ys
@@ -58,8 +58,10 @@ def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:
     given = grad_ys if isinstance(grad_ys, list | tuple) else [grad_ys]
     if len(given) != len(ys):
         raise GraphError(f"gradients: {len(ys)} ys but {len(given)} grad_ys", user_location())
-    return [None if g is None else broadcast_to(as_tensor(g, y.dtype), y.shape)
-            for g, y in zip(given, ys, strict=True)]
+    return [
+        None if g is None else broadcast_to(as_tensor(g, y.dtype), y.shape)
+        for g, y in zip(given, ys, strict=True)
+    ]
 
 
 def _named(g: Any, x: Tensor) -> Any:
@@ -77,7 +79,8 @@ def explain_gradient(y: Tensor, x: Tensor) -> str:
 class WithGradient(Op):
     """Its first operand; the rest are the operands of a function whose gradient is `backward`.
 
-    It exists only until a graph is staged: then gradients are built and it stands for its first operand.
+    It exists only until a graph is staged: then gradients are built and it stands for its first
+    operand.
     """
 
     backward: Callable[..., Any]
@@ -99,7 +102,9 @@ class WithGradient(Op):
         return (None, *parts)
 
 
-def custom_gradient(backward: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def custom_gradient(
+    backward: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorates a function of tensors: its gradient becomes `backward(ct, out, *operands)`.
 
     >>> import graphc as gc

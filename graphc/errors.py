@@ -63,7 +63,8 @@ class DTypeError(GraphcError):
 
 
 class GraphError(GraphcError):
-    """A value used where it does not belong: another graph, a missing gradient, a duplicate name."""
+    """A value used where it does not belong: another graph, a missing gradient, a duplicate
+    name."""
 
 
 class GradientError(GraphError):

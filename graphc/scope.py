@@ -68,8 +68,11 @@ class GraphScope:
         """One size of a placeholder: None is a fresh symbol, a string a named one."""
         with self._lock:
             if given is None:
-                name = next(f"n{i}" if i else "n" for i in range(1 << 30)
-                            if (f"n{i}" if i else "n") not in self._fresh | self._named)
+                name = next(
+                    f"n{i}" if i else "n"
+                    for i in range(1 << 30)
+                    if (f"n{i}" if i else "n") not in self._fresh | self._named
+                )
                 self._fresh.add(name)
                 return dim.symbol(name)
             if isinstance(given, str):
@@ -77,14 +80,18 @@ class GraphScope:
                     raise GraphError(f"size name {given!r} is not an identifier", location)
                 if given in self._fresh:
                     raise GraphError(
-                        f"size name {given!r} already stands for an unnamed size (None) of this graph; "
-                        "name that one too, or choose another name", location)
+                        f"size name {given!r} already stands for an unnamed size (None) of this "
+                        "graph; name that one too, or choose another name",
+                        location,
+                    )
                 self._named.add(given)
                 return dim.symbol(given)
         if isinstance(given, dim.Dim):
             return given
         if isinstance(given, bool) or not hasattr(given, "__index__") or int(given) < 0:
-            raise GraphError(f"size {given!r} is no size: use an int >= 0, a name, or None", location)
+            raise GraphError(
+                f"size {given!r} is no size: use an int >= 0, a name, or None", location
+            )
         return int(given)
 
 

@@ -148,7 +148,8 @@ def build(
     op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None = None,
     graph: GraphScope | None = None,
 ) -> Tensor:
-    """A tensor of the graph its operands belong to; without operands, of `graph` or the current one."""
+    """A tensor of the graph its operands belong to; without operands, of `graph` or the current
+    one."""
     loc = loc or user_location()
     graphs = {
         a.graph for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)
@@ -185,7 +186,8 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
 
 
 def operand(what: str, x: Any, dtype: DType | None = None) -> Tensor:
-    """A tensor from what the user gave to `what`.  Raises `DTypeError` for what no tensor can hold."""
+    """A tensor from what the user gave to `what`.  Raises `DTypeError` for what no tensor can
+    hold."""
     try:
         return as_tensor(x, dtype)
     except (GraphcError, TypeError, ValueError, OverflowError) as error:

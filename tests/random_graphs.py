@@ -16,22 +16,56 @@ from graphc.ir.dim import Size, symbol
 from graphc.ir.graph import Graph, Value, full, make, topological
 from graphc.ir.op import OPS, Op, Pointwise
 from graphc.ir.ops.index import (
-    ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis,
+    ScatterAdd,
+    ScatterAddAlongAxis,
+    Take,
+    TakeAlongAxis,
 )
 from graphc.ir.ops.layout import others
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.pointwise import Cast, remainder, subtract
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.reduction import (
-    Broadcast, ReduceAll, ReduceAny, ReduceArgmax, ReduceArgmin, ReduceMax, ReduceMin, ReduceProd,
+    Broadcast,
+    ReduceAll,
+    ReduceAny,
+    ReduceArgmax,
+    ReduceArgmin,
+    ReduceMax,
+    ReduceMin,
+    ReduceProd,
     ReduceSum,
 )
 from graphc.ir.ops.shape import (
-    Concat, Constant, Data, Dilate, Iota, Pad, Reshape, SizeOf, Slice, Transpose, flip,
+    Concat,
+    Constant,
+    Data,
+    Dilate,
+    Iota,
+    Pad,
+    Reshape,
+    SizeOf,
+    Slice,
+    Transpose,
+    flip,
 )
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 from graphc.ir.types import (
-    ALL, BY_NAME, FLOATS, INTS, NUMBERS, DType, TensorType, bf16, bool_, f16, f32, f64, i32, i64, u8,
+    ALL,
+    BY_NAME,
+    FLOATS,
+    INTS,
+    NUMBERS,
+    DType,
+    TensorType,
+    bf16,
+    bool_,
+    f16,
+    f32,
+    f64,
+    i32,
+    i64,
+    u8,
 )
 from graphc.passes.rewrite import instantiate
 from graphc.passes.rules import RULES
@@ -42,8 +76,11 @@ SIZES_OF_N = (0, 1, 2, 7, 16, 33)
 MOST_ELEMENTS = 3000
 LITERALS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -3.0, 7.0, float("inf"), float("nan"))
 POINTWISE = tuple(
-    c for c in OPS.values()
-    if issubclass(c, Pointwise) and c.__module__.startswith("graphc.ir.ops") and c.name != "check_index"
+    c
+    for c in OPS.values()
+    if issubclass(c, Pointwise)
+    and c.__module__.startswith("graphc.ir.ops")
+    and c.name != "check_index"
 )
 N, M = symbol("n"), symbol("m")  # two names for one size, as users have them
 
@@ -109,7 +146,9 @@ class Builder:
         return found[max(at, 0)]
 
     def any_value(self) -> Value:
-        return self.value() or self.input(TensorType(self.pick(self.dtypes), self.pick(self.shapes)))
+        return self.value() or self.input(
+            TensorType(self.pick(self.dtypes), self.pick(self.shapes))
+        )
 
     def of_dtype(self, dtypes: Sequence[DType]) -> Value:
         """A value with one of these element types: found, cast or new."""
@@ -172,14 +211,18 @@ class Builder:
     def pointwise(self) -> Value:
         for _ in range(50):
             cls = self.pick(POINTWISE)
-            if not self.exact or (cls.exact and cls is not Cast or self.chance(0.3)):
-                if not (self.exact and not cls.exact):
-                    break
+            wanted = not self.exact or ((cls.exact and cls is not Cast) or self.chance(0.3))
+            if wanted and not (self.exact and not cls.exact):
+                break
         else:
             cls = OPS["add"]
         if cls is Cast:
             x = self.any_value()
-            return make(Cast(self.pick([d for d in ALL if d in self.dtypes or self.chance(0.2)] or [f32])), (x,), self.name())
+            return make(
+                Cast(self.pick([d for d in ALL if d in self.dtypes or self.chance(0.2)] or [f32])),
+                (x,),
+                self.name(),
+            )
         if cls.name == "where":
             x = self.any_value()
             c = self.like(x.type.with_dtype(bool_))
@@ -197,7 +240,11 @@ class Builder:
             return self.pointwise()
         other = self.input(x.type.with_shape(tuple(M if s == N else s for s in x.type.shape)))
         pair = (x, other) if self.chance(0.5) else (other, x)
-        names = ["equal", "not_equal"] if x.type.dtype == bool_ else ["add", "minimum", "less", "subtract"]
+        names = (
+            ["equal", "not_equal"]
+            if x.type.dtype == bool_
+            else ["add", "minimum", "less", "subtract"]
+        )
         return make(OPS[self.pick(names)](), pair, self.name())
 
     def symmetric(self) -> Value:
@@ -215,7 +262,9 @@ class Builder:
         if x is not None and self.chance(0.4):
             doubled = make(Broadcast((0,), (*x.type.shape, 2)), (x,))
             flat = make(Reshape((2 * x.type.shape[0],)), (doubled,), self.name())
-            return make(Broadcast((0,), (*flat.type.shape, self.random_size())), (flat,), self.name())
+            return make(
+                Broadcast((0,), (*flat.type.shape, self.random_size())), (flat,), self.name()
+            )
         for _ in range(int(self.rng.integers(2, 5))):
             x = self.keep(self.view())
         return x
@@ -228,7 +277,11 @@ class Builder:
         shape = x.type.shape * 2
         y = self.like(x.type)
         pair = (make(Broadcast((0,), shape), (x,)), make(Broadcast((1,), shape), (y,)))
-        name = "not_equal" if x.type.dtype == bool_ else self.pick(["add", "less", "maximum", "minimum"])
+        name = (
+            "not_equal"
+            if x.type.dtype == bool_
+            else self.pick(["add", "less", "maximum", "minimum"])
+        )
         return make(OPS[name](), pair, self.name())
 
     def rule_food(self) -> Value:
@@ -251,10 +304,18 @@ class Builder:
         if t.rank == 0:
             shape = self.pick([(1,), (1, 1), (3,), self.pick(self.shapes)])
             return make(Broadcast((), shape), (x,), self.name())
-        maker = self.pick([
-            self.transpose, self.reshape, self.slice, self.reverse, self.pad, self.broadcast, self.concat,
-            self.dilate,
-        ])
+        maker = self.pick(
+            [
+                self.transpose,
+                self.reshape,
+                self.slice,
+                self.reverse,
+                self.pad,
+                self.broadcast,
+                self.concat,
+                self.dilate,
+            ]
+        )
         return maker(x)  # type: ignore[no-any-return]
 
     def transpose(self, x: Value) -> Value:
@@ -285,8 +346,9 @@ class Builder:
         for n in x.type.shape:
             if not isinstance(n, int):
                 half = n // 2
-                start, step, size = self.pick([(0, 1, n), (0, 2, half), (1, 2, half), (n - 1, -1, n),
-                                               (n - 1, -2, half)])
+                start, step, size = self.pick(
+                    [(0, 1, n), (0, 2, half), (1, 2, half), (n - 1, -1, n), (n - 1, -2, half)]
+                )
             elif n == 0:
                 start, step, size = 0, 1, 0
             else:
@@ -329,7 +391,9 @@ class Builder:
         return make(Concat(axis), tuple(found), self.name())
 
     def dilate(self, x: Value) -> Value:
-        return make(Dilate(tuple(int(self.pick([1, 2, 3])) for _ in x.type.shape)), (x,), self.name())
+        return make(
+            Dilate(tuple(int(self.pick([1, 2, 3])) for _ in x.type.shape)), (x,), self.name()
+        )
 
     def reduction(self) -> Value:
         x = self.any_value()
@@ -337,14 +401,21 @@ class Builder:
             x = self.literal(x.type)
         if x.type.rank == 0:
             return self.view()
-        axes = tuple(a for a in range(x.type.rank) if self.chance(0.5)) or (self.pick(range(x.type.rank)),)
+        axes = tuple(a for a in range(x.type.rank) if self.chance(0.5)) or (
+            self.pick(range(x.type.rank)),
+        )
         if x.type.dtype == bool_:
             return make(self.pick([ReduceAny, ReduceAll])(axes), (x,), self.name())
         floats = x.type.dtype.is_float
-        folds = [ReduceMax, ReduceMin] if self.exact and floats else [
-            ReduceMax, ReduceMin, ReduceSum, ReduceSum, ReduceProd]
+        folds = (
+            [ReduceMax, ReduceMin]
+            if self.exact and floats
+            else [ReduceMax, ReduceMin, ReduceSum, ReduceSum, ReduceProd]
+        )
         n = x.type.shape[axes[0]]
-        if self.chance(0.2) and (n != 0 if isinstance(n, int) else dim.evaluate(n, sizes_of(0)) != 0):
+        if self.chance(0.2) and (
+            n != 0 if isinstance(n, int) else dim.evaluate(n, sizes_of(0)) != 0
+        ):
             return make(self.pick([ReduceArgmax, ReduceArgmin])(axes[:1]), (x,), self.name())
         return make(self.pick(folds)(axes), (x,), self.name())
 
@@ -367,8 +438,14 @@ class Builder:
 
     def residual(self) -> Value:
         """A map, a product of it, and both of them together."""
-        x = self.value(lambda v: v.type.rank == 2 and v.type.shape[0] == v.type.shape[1]
-                       and v.type.dtype in NUMBERS and not (self.exact and v.type.dtype.is_float))
+        x = self.value(
+            lambda v: (
+                v.type.rank == 2
+                and v.type.shape[0] == v.type.shape[1]
+                and v.type.dtype in NUMBERS
+                and not (self.exact and v.type.dtype.is_float)
+            )
+        )
         if x is None:
             return self.layer()
         y = self.keep(make(OPS[self.pick(["negative", "absolute", "sign"])](), (x,), self.name()))
@@ -383,11 +460,14 @@ class Builder:
             return make(OPS["subtract"](), (y, make(Transpose((1, 0)), (y,))), self.name())
         if self.chance(0.6):
             bias = self.value(lambda v: v.type == t.with_shape(t.shape[-1:])) or self.input(
-                t.with_shape(t.shape[-1:]))
+                t.with_shape(t.shape[-1:])
+            )
             back = make(Broadcast((t.rank - 1,), t.shape), (bias,))
             y = self.keep(make(OPS["add"](), (y, back), self.name()))
         if self.chance(0.6):
-            y = self.keep(make(OPS[self.pick(["maximum", "minimum"])](), (y, full(0, t)), self.name()))
+            y = self.keep(
+                make(OPS[self.pick(["maximum", "minimum"])](), (y, full(0, t)), self.name())
+            )
         elif t.dtype.is_float:
             y = self.keep(make(OPS[self.pick(["tanh", "exp", "negative"])](), (y,), self.name()))
         if self.chance(0.4):
@@ -400,8 +480,11 @@ class Builder:
         """Integers in [-extent, extent): of any kind, made to fit."""
         dtype = self.pick([i32, i64, i64, u8])
         raw = self.like(TensorType(dtype, shape))
-        size = full(extent, raw.type) if isinstance(extent, int) else make(
-            Broadcast((), shape), (make(SizeOf(extent, dtype), ()),))
+        size = (
+            full(extent, raw.type)
+            if isinstance(extent, int)
+            else make(Broadcast((), shape), (make(SizeOf(extent, dtype), ()),))
+        )
         inside = make(remainder, (raw, size))
         if dtype is not u8 and self.chance(0.3):
             inside = make(subtract, (inside, size))
@@ -426,8 +509,13 @@ class Builder:
         return make(Take(axis), (x, self.indices(self.pick(options), extent)), self.name())
 
     def scatter(self) -> Value:
-        x = self.value(lambda v: v.type.rank > 0 and v.type.dtype in NUMBERS and (
-            not self.exact or v.type.dtype.is_integer))
+        x = self.value(
+            lambda v: (
+                v.type.rank > 0
+                and v.type.dtype in NUMBERS
+                and (not self.exact or v.type.dtype.is_integer)
+            )
+        )
         if x is None:
             return self.gather()
         axis = int(self.rng.integers(x.type.rank))
@@ -456,7 +544,11 @@ class Builder:
             data = draw(self.rng, t, {}, self.chance(0.5))
             return make(Constant(Data(data), t.dtype, t.shape), (), self.name())
         if roll < 0.85 and self.symbolic:
-            return make(SizeOf(self.pick([N, 2 * N + 1]), self.pick([i64, i32, u8, f32, f64])), (), self.name())
+            return make(
+                SizeOf(self.pick([N, 2 * N + 1]), self.pick([i64, i32, u8, f32, f64])),
+                (),
+                self.name(),
+            )
         return self.input(t)
 
     def partial(self) -> Value:
@@ -474,12 +566,16 @@ class Builder:
         rank = x.type.rank
         axes = tuple(range(int(self.rng.integers(rank)), rank)) if self.chance(0.7) else (0,)
         sums = not self.exact or x.type.dtype.is_integer
-        fold = self.pick([ReduceMax, ReduceMin, ReduceSum, ReduceSum] if sums else [ReduceMax, ReduceMin])
+        fold = self.pick(
+            [ReduceMax, ReduceMin, ReduceSum, ReduceSum] if sums else [ReduceMax, ReduceMin]
+        )
         place = others(rank, axes)
         if place == (0,) and x.type.shape[0] == x.type.shape[-1] and self.chance(0.4):
             place = (rank - 1,)  # along the wrong axis
         back = make(Broadcast(place, x.type.shape), (self.keep(make(fold(axes), (x,))),))
-        ops = ["subtract", "add", "multiply", "maximum", "minimum"] + ([] if x.type.dtype.is_integer else ["divide"])
+        ops = ["subtract", "add", "multiply", "maximum", "minimum"] + (
+            [] if x.type.dtype.is_integer else ["divide"]
+        )
         y = self.keep(make(OPS[self.pick(ops)](), (x, back), self.name()))
         if not self.exact and x.type.dtype.is_float and self.chance(0.5):
             y = self.keep(make(OPS[self.pick(["exp", "tanh", "sigmoid"])](), (y,), self.name()))
@@ -487,14 +583,32 @@ class Builder:
 
     def grow(self) -> None:
         makers: list[tuple[Callable[[], Value], float]] = [
-            (self.pointwise, 6), (self.view, 4), (self.reduction, 2.5), (self.rule_food, 2), (self.leaf, 1.5),
-            (self.gather, 1), (self.scatter, 0.5), (self.matmul, 0.5), (self.layer, 0.8), (self.normalise, 1.2),
-            (self.partial, 0.4), (self.unified, 0.5), (self.crossed, 0.4),
-            (self.symmetric, 0.4), (self.views, 0.8),
+            (self.pointwise, 6),
+            (self.view, 4),
+            (self.reduction, 2.5),
+            (self.rule_food, 2),
+            (self.leaf, 1.5),
+            (self.gather, 1),
+            (self.scatter, 0.5),
+            (self.matmul, 0.5),
+            (self.layer, 0.8),
+            (self.normalise, 1.2),
+            (self.partial, 0.4),
+            (self.unified, 0.5),
+            (self.crossed, 0.4),
+            (self.symmetric, 0.4),
+            (self.views, 0.8),
         ]
         if self.square:
-            makers += [(self.residual, 1), (self.matmul, 2), (self.layer, 1), (self.scatter, 1), (self.symmetric, 1),
-                       (self.normalise, 1), (self.pointwise, 6)]
+            makers += [
+                (self.residual, 1),
+                (self.matmul, 2),
+                (self.layer, 1),
+                (self.scatter, 1),
+                (self.symmetric, 1),
+                (self.normalise, 1),
+                (self.pointwise, 6),
+            ]
         weights = np.array([w for _, w in makers])
         while len(self.pool) < self.nodes:
             maker = makers[int(self.rng.choice(len(makers), p=weights / weights.sum()))][0]
@@ -538,7 +652,11 @@ class Builder:
             return self.pick(swap)
         found = self.value(lambda v: v.type == old.type)
         if found is None or found is old or self.chance(0.3):
-            op = OPS["logical_xor" if old.type.dtype == bool_ else self.pick(["add", "subtract", "multiply"])]()
+            op = OPS[
+                "logical_xor"
+                if old.type.dtype == bool_
+                else self.pick(["add", "subtract", "multiply"])
+            ]()
             found = make(op, (old, self.value(lambda v: v.type == old.type) or old))
         return found
 
@@ -561,10 +679,15 @@ def sizes_of(n: int) -> dict[str, int]:
 def random_graph(seed: int, nodes: int = 20) -> Graph:
     """The graph of a seed: about half are exact (every result has defined bits), half symbolic."""
     for attempt in range(20):
-        builder = Builder(seed + 1_000_003 * attempt, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 2)
+        builder = Builder(
+            seed + 1_000_003 * attempt, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 2
+        )
         try:
             return builder.graph(f"fuzz_{seed}")
-        except (GraphcError, OverflowError):  # sizes that differ, a literal that its type cannot hold
+        except (
+            GraphcError,
+            OverflowError,
+        ):  # sizes that differ, a literal that its type cannot hold
             continue
     raise AssertionError(f"seed {seed} gives no graph")
 
@@ -581,15 +704,19 @@ def draw(rng: Rng, t: TensorType, sizes: dict[str, int], special: bool) -> Any:
         return rng.integers(0, 2, shape).astype(bool)
     if t.dtype.is_integer:
         return rng.integers(0 if t.dtype.kind == "uint" else -9, 10, shape).astype(t.dtype.numpy)
-    return (rng.normal(0, 2, shape) if rng.random() < 0.7 else rng.integers(-4, 5, shape)).astype(t.dtype.numpy)
+    return (rng.normal(0, 2, shape) if rng.random() < 0.7 else rng.integers(-4, 5, shape)).astype(
+        t.dtype.numpy
+    )
 
 
 def inputs_for(graph: Graph, seed: int, special: bool, n: int) -> list[Any]:
     """Arrays for the inputs of a random graph."""
     rng = np.random.default_rng([seed, 5, special, n])
     return [
-        np.asarray(np.uint64(seed)) if isinstance(v.op, RunCounter)
-        else np.asarray(draw(rng, v.type, sizes_of(n), special)) for v in graph.inputs
+        np.asarray(np.uint64(seed))
+        if isinstance(v.op, RunCounter)
+        else np.asarray(draw(rng, v.type, sizes_of(n), special))
+        for v in graph.inputs
     ]
 
 
@@ -615,12 +742,24 @@ def shrink(graph: Graph, fails: Callable[[Graph], bool], budget: int = 400) -> G
 def _smaller(graph: Graph) -> Any:
     for i in range(len(graph.outputs)):
         if len(graph.results) > 1:
-            yield _without_unused(Graph(graph.name, graph.inputs,
-                                        graph.outputs[:i] + graph.outputs[i + 1 :], graph.updates))
+            yield _without_unused(
+                Graph(
+                    graph.name,
+                    graph.inputs,
+                    graph.outputs[:i] + graph.outputs[i + 1 :],
+                    graph.updates,
+                )
+            )
     for i in range(len(graph.updates)):
         if len(graph.results) > 1:
-            yield _without_unused(Graph(graph.name, graph.inputs, graph.outputs,
-                                        graph.updates[:i] + graph.updates[i + 1 :]))
+            yield _without_unused(
+                Graph(
+                    graph.name,
+                    graph.inputs,
+                    graph.outputs,
+                    graph.updates[:i] + graph.updates[i + 1 :],
+                )
+            )
     for v in reversed(graph.nodes()):
         for a in v.args:
             if a.type == v.type:

@@ -1,7 +1,8 @@
 """Compiled graphs for tests: run through the real runner, with poisoned arenas and forced chunks.
 
-And the comparison that all of them use: bits where the meaning is exact, else a tolerance that comes from
-evaluating the graph again with every inexact op disturbed by a few units in the last place.
+And the comparison that all of them use: bits where the meaning is exact, else a tolerance that
+comes from evaluating the graph again with every inexact op disturbed by a few units in the last
+place.
 """
 
 from __future__ import annotations
@@ -140,7 +141,9 @@ class CompiledGraph:
         return self._runners[threads]
 
 
-def run_compiled(graph: Graph, arrays: Sequence[Any], threads: int = 1, **changes: Any) -> list[Any]:
+def run_compiled(
+    graph: Graph, arrays: Sequence[Any], threads: int = 1, **changes: Any
+) -> list[Any]:
     """The results of a graph, compiled (see `CompiledGraph`)."""
     return CompiledGraph(graph, **changes)(arrays, threads)
 
@@ -149,8 +152,10 @@ def run_compiled(graph: Graph, arrays: Sequence[Any], threads: int = 1, **change
 def small_chunks(work: int = 1) -> Iterator[None]:
     """Every kernel is cut into as many chunks as it can be, and threads share every run."""
     places = [
-        (executable_module, "PARALLEL_WORK", work), (executable_module, "CHUNK_WORK", work),
-        (runner_module, "SHARED_WORK", 0), (threads_module, "SHARED_WORK", 0),
+        (executable_module, "PARALLEL_WORK", work),
+        (executable_module, "CHUNK_WORK", work),
+        (runner_module, "SHARED_WORK", 0),
+        (threads_module, "SHARED_WORK", 0),
     ]
     before = [(m, n, getattr(m, n)) for m, n, _ in places]
     for module, name, value in places:
@@ -164,7 +169,8 @@ def small_chunks(work: int = 1) -> Iterator[None]:
 
 @contextlib.contextmanager
 def small_products() -> Iterator[None]:
-    """Matrix products compiled here are cut into many chunks, each followed by its share of what follows."""
+    """Matrix products compiled here are cut into many chunks, each followed by its share of what
+    follows."""
     before = contraction.CHUNK_PRODUCTS
     contraction.CHUNK_PRODUCTS = 40
     try:
@@ -205,11 +211,13 @@ def spacing(x: Any) -> Any:
 class Disturbed:
     """Evaluates a graph with the results of inexact ops moved by a few units in the last place.
 
-    With `all_floats` (where rules promise only to be at least as close), every float op is inexact, and an
-    overflow may come out as anything.
+    With `all_floats` (where rules promise only to be at least as close), every float op is inexact,
+    and an overflow may come out as anything.
     """
 
-    def __init__(self, graph: Graph, arrays: Sequence[Any], seed: int, all_floats: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, arrays: Sequence[Any], seed: int, all_floats: bool = False
+    ) -> None:
         self.graph, self.arrays, self.all_floats = graph, arrays, all_floats
         self.rng = np.random.default_rng(seed)
         self.sizes = bind_sizes(graph.inputs, arrays)
@@ -240,7 +248,9 @@ class Disturbed:
         if isinstance(op, Contraction):
             with np.errstate(all="ignore"):
                 sizes = [np.abs(widened(a)) for a in args]
-                reach = np.asarray(op.reference(*(np.where(np.isfinite(a), a, 0).astype(a.dtype) for a in sizes)))
+                reach = np.asarray(
+                    op.reference(*(np.where(np.isfinite(a), a, 0).astype(a.dtype) for a in sizes))
+                )
             moved = self._move(exact, reach, 8 + args[0].shape[-1] ** 0.5, np.isinf(reach))
             signed = np.copysign(widened(moved), self.rng.choice([1.0, -1.0], moved.shape))
             return np.where(widened(moved) == 0, signed.astype(moved.dtype), moved)
@@ -261,7 +271,9 @@ class Disturbed:
             if op.name.endswith("_prod"):
                 return self._product(op, x, exact)
             size = np.abs(widened(x))
-            reach = np.asarray(op.reference(np.where(np.isfinite(size), size, 0).astype(size.dtype)))
+            reach = np.asarray(
+                op.reference(np.where(np.isfinite(size), size, 0).astype(size.dtype))
+            )
             count = x.size / max(exact.size, 1)
         return self._move(exact, reach, 8 + count**0.5, np.isinf(reach))
 
@@ -273,10 +285,16 @@ class Disturbed:
             axes = op.axes
             most, least = np.maximum(size, 0).sum(axes), np.minimum(size, 0).sum(axes)
             limit = -np.log2(float(np.finfo(widened(exact).dtype).tiny))
-            parts = (exact.shape[0],) if exact.shape[:1] != most.shape[:1] and exact.ndim > most.ndim else ()
+            parts = (
+                (exact.shape[0],)
+                if exact.shape[:1] != most.shape[:1] and exact.ndim > most.ndim
+                else ()
+            )
             wild = np.broadcast_to((most > limit - 1) | (least < -limit + 1), (*parts, *most.shape))
         moved = self._move(exact, exact, 8 + 2 * (x.size / max(exact.size, 1)))
-        choice = self.rng.choice([np.nan, np.inf, -np.inf, 0.0, 1.0], exact.shape).astype(exact.dtype)
+        choice = self.rng.choice([np.nan, np.inf, -np.inf, 0.0, 1.0], exact.shape).astype(
+            exact.dtype
+        )
         return np.where(wild, choice, moved).astype(exact.dtype)
 
     def _move(self, exact: Any, reach: Any, units: float, wilder: Any = False) -> Any:
@@ -300,7 +318,11 @@ class Disturbed:
 
 
 def disagreements(
-    graph: Graph, arrays: Sequence[Any], wanted: Sequence[Any], got: Sequence[Any], loose: bool = False
+    graph: Graph,
+    arrays: Sequence[Any],
+    wanted: Sequence[Any],
+    got: Sequence[Any],
+    loose: bool = False,
 ) -> list[str]:
     """What is wrong with `got` as the results of `graph`, whose oracle says `wanted`; nothing: [].
 
@@ -328,7 +350,11 @@ class _Bounds:
     def admit(self, i: int, got: Any) -> bool:
         """Whether result i may be `got`."""
         want = self.wanted[i]
-        return want.shape == got.shape and want.dtype == got.dtype and bool(np.all(self.allowed(i, got)))
+        return (
+            want.shape == got.shape
+            and want.dtype == got.dtype
+            and bool(np.all(self.allowed(i, got)))
+        )
 
     def allowed(self, i: int, got: Any) -> Any:
         want = self.wanted[i]
@@ -347,8 +373,12 @@ class _Bounds:
                 kind = (np.isnan(w) == np.isnan(x)) & (np.isinf(w) == np.isinf(x))
                 kind &= ~np.isinf(w) | (w == x)
                 stable &= kind
-                moved = np.maximum(moved, np.where(np.isfinite(w) & np.isfinite(x), np.abs(w - x), 0))
-                moved = np.where((w == 0) & (np.signbit(w) != np.signbit(x)), np.maximum(moved, 1e-300), moved)
+                moved = np.maximum(
+                    moved, np.where(np.isfinite(w) & np.isfinite(x), np.abs(w - x), 0)
+                )
+                moved = np.where(
+                    (w == 0) & (np.signbit(w) != np.signbit(x)), np.maximum(moved, 1e-300), moved
+                )
         if not is_float(want):
             return same | ~stable
         w, g = widened(want).astype(np.float64), widened(got).astype(np.float64)
@@ -360,8 +390,12 @@ class _Bounds:
 
 def _describe(i: int, want: Any, got: Any, bounds: _Bounds) -> str:
     if want.shape != got.shape or want.dtype != got.dtype:
-        return f"result {i}: wanted {want.dtype}{list(want.shape)}, got {got.dtype}{list(got.shape)}"
+        return (
+            f"result {i}: wanted {want.dtype}{list(want.shape)}, got {got.dtype}{list(got.shape)}"
+        )
     bad = np.argwhere(~bounds.allowed(i, got))
     at = tuple(bad[0])
-    return (f"result {i} at {list(map(int, at))} ({len(bad)} of {want.size} wrong): "
-            f"wanted {want[at]!r}, got {got[at]!r}")
+    return (
+        f"result {i} at {list(map(int, at))} ({len(bad)} of {want.size} wrong): "
+        f"wanted {want[at]!r}, got {got[at]!r}"
+    )

@@ -1,4 +1,5 @@
-"""Every op, compiled, against its reference: all element types it takes, random and special values, odd shapes.
+"""Every op, compiled, against its reference: all element types it takes, random and special values,
+odd shapes.
 
 Samples whose operands have the same types share a graph, so that a few kernels cover many cases.
 """
@@ -23,16 +24,44 @@ from graphc.ir.ops.index import ScatterAdd, Take
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.state import Placeholder
-from graphc.ir.types import ALL, INTS, NUMBERS, DType, TensorType, bf16, bool_, f16, f32, f64, i32, i64, u64
+from graphc.ir.types import (
+    ALL,
+    INTS,
+    NUMBERS,
+    DType,
+    TensorType,
+    bf16,
+    bool_,
+    f16,
+    f32,
+    f64,
+    i32,
+    i64,
+    u64,
+)
 from graphc.passes.partial import CHUNKS
 
 HALF = (f16, bf16)
 ULPS = 4  # of elementary functions, see docs/semantics.md and tests/test_mathlib.py
 POINTWISE = sorted(
-    (c for c in OPS.values() if issubclass(c, Pointwise) and c.__module__.startswith("graphc.ir.ops")
-     and c not in (Cast, OPS["where"], OPS["check_index"])), key=lambda c: c.name)
-SUMS = ("reduce_sum", "reduce_prod", "matmul", "scatter_add", "scatter_add_along_axis",
-        "partial_sum", "partial_prod")
+    (
+        c
+        for c in OPS.values()
+        if issubclass(c, Pointwise)
+        and c.__module__.startswith("graphc.ir.ops")
+        and c not in (Cast, OPS["where"], OPS["check_index"])
+    ),
+    key=lambda c: c.name,
+)
+SUMS = (
+    "reduce_sum",
+    "reduce_prod",
+    "matmul",
+    "scatter_add",
+    "scatter_add_along_axis",
+    "partial_sum",
+    "partial_prod",
+)
 
 
 def placeholders(types: Sequence[TensorType]) -> tuple[Value, ...]:
@@ -76,13 +105,17 @@ def check_pointwise(v: Value, want: Any, got: Any, arrays: Sequence[Any]) -> Non
     assert want.shape == got.shape and want.dtype == got.dtype
     op = v.op
     assert isinstance(op, Pointwise)
-    allowed = 0.0 if op.exact or not is_float(want) else 1.0 if v.type.dtype in HALF else float(ULPS)
+    allowed = (
+        0.0 if op.exact or not is_float(want) else 1.0 if v.type.dtype in HALF else float(ULPS)
+    )
     apart = ulps_apart(want, got) if is_float(want) else np.where(want == got, 0, np.inf)
     if np.any(apart > allowed):
         worst = int(np.argmax(apart))
         operands = [a.ravel()[worst] for a in arrays]
-        raise AssertionError(f"{op.name}{operands}: wanted {want.ravel()[worst]!r}, got "
-                             f"{got.ravel()[worst]!r}, {apart.ravel()[worst]:.1f} ULP apart")
+        raise AssertionError(
+            f"{op.name}{operands}: wanted {want.ravel()[worst]!r}, got "
+            f"{got.ravel()[worst]!r}, {apart.ravel()[worst]:.1f} ULP apart"
+        )
 
 
 # ---- pointwise ops, on every element type they take ----
@@ -120,7 +153,9 @@ def test_casts(dtype: DType) -> None:
 @pytest.mark.parametrize("dtype", ALL, ids=str)
 def test_where(dtype: DType) -> None:
     arrays = product_of_specials([bool_, dtype, dtype])
-    inputs = placeholders([TensorType(t, a.shape) for t, a in zip([bool_, dtype, dtype], arrays, strict=True)])
+    inputs = placeholders(
+        [TensorType(t, a.shape) for t, a in zip([bool_, dtype, dtype], arrays, strict=True)]
+    )
     graph = Graph("where", inputs, (make(OPS["where"](), inputs),))
     assert same_bits(interpret(graph, *arrays)[0], run_compiled(graph, arrays)[0])
 
@@ -128,13 +163,24 @@ def test_where(dtype: DType) -> None:
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 0), (1, 1, 1), (2, 3, 5)], ids=str)
 def test_odd_shapes(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)
-    types = [TensorType(f32, shape), TensorType(f32, shape), TensorType(i32, shape), TensorType(i32, shape)]
-    arrays = [np.asarray(random_values(rng, t.dtype, int(np.prod(shape))).reshape(shape)) for t in types]
+    types = [
+        TensorType(f32, shape),
+        TensorType(f32, shape),
+        TensorType(i32, shape),
+        TensorType(i32, shape),
+    ]
+    arrays = [
+        np.asarray(random_values(rng, t.dtype, int(np.prod(shape))).reshape(shape)) for t in types
+    ]
     inputs = placeholders(types)
     outputs = [make(OPS[n](), inputs[:2]) for n in ("add", "divide", "maximum", "less", "power")]
-    outputs += [make(OPS[n](), inputs[2:]) for n in ("add", "floor_divide", "bitwise_xor", "not_equal")]
+    outputs += [
+        make(OPS[n](), inputs[2:]) for n in ("add", "floor_divide", "bitwise_xor", "not_equal")
+    ]
     graph = Graph("shapes", inputs, tuple(outputs))
-    for v, w, g in zip(outputs, interpret(graph, *arrays), run_compiled(graph, arrays), strict=True):
+    for v, w, g in zip(
+        outputs, interpret(graph, *arrays), run_compiled(graph, arrays), strict=True
+    ):
         check_pointwise(v, w, g, arrays[:1])
 
 
@@ -150,7 +196,7 @@ def with_types(sample: Sample, change: dict[DType, DType]) -> Sample:
 
 def variants(op_cls: type[Op], sample: Sample) -> list[Sample]:
     """The sample over every element type that the op accepts in the place of its main one."""
-    if not sample.types or not sample.special and sample.types[0].dtype == u64:
+    if not sample.types or (not sample.special and sample.types[0].dtype == u64):
         return [sample]
     main = sample.types[0].dtype
     found = []
@@ -165,7 +211,8 @@ def variants(op_cls: type[Op], sample: Sample) -> list[Sample]:
 
 
 def other_cases() -> list[tuple[type[Op], list[Sample]]]:
-    """Ops that are not pointwise, each with its samples (the first ones over every element type)."""
+    """Ops that are not pointwise, each with its samples (the first ones over every element
+    type)."""
     found: dict[type[Op], list[Sample]] = {}
     for op_cls, sample in cases():
         if not issubclass(op_cls, Pointwise):
@@ -191,7 +238,9 @@ def arrays_for(sample: Sample, seed: int, special: bool) -> list[Any]:
     return arrays
 
 
-@pytest.mark.parametrize(("op_cls", "samples"), other_cases(), ids=lambda x: x.name if isinstance(x, type) else "")
+@pytest.mark.parametrize(
+    ("op_cls", "samples"), other_cases(), ids=lambda x: x.name if isinstance(x, type) else ""
+)
 def test_samples(op_cls: type[Op], samples: list[Sample]) -> None:
     inputs: list[Value] = []
     outputs: list[Value] = []
@@ -204,8 +253,12 @@ def test_samples(op_cls: type[Op], samples: list[Sample]) -> None:
     compiled = CompiledGraph(graph, disable=frozenset(["simplify", "cleanup"]))
     for special in (False, True):
         arrays = [a for i, s in enumerate(samples) for a in arrays_for(s, i, special)]
-        arrays = [np.asarray(np.uint64(5)) if v.type.dtype == u64 and op_cls.name.startswith("random") else a
-                  for v, a in zip(inputs, arrays, strict=True)]
+        arrays = [
+            np.asarray(np.uint64(5))
+            if v.type.dtype == u64 and op_cls.name.startswith("random")
+            else a
+            for v, a in zip(inputs, arrays, strict=True)
+        ]
         got = compiled(arrays)
         for sample, w, g in zip(samples, interpret(graph, *arrays), got, strict=True):
             check_other(op_cls, sample, w, g, special)
@@ -228,8 +281,12 @@ def check_other(op_cls: type[Op], sample: Sample, want: Any, got: Any, special: 
     with np.errstate(all="ignore"):
         close = np.abs(w - g) <= 1e-2 * np.abs(w) + 4e38 * (want.dtype.itemsize < 8) + 1e300
     assert np.all(close[finite])
-    assert np.array_equal(np.isnan(w), np.isnan(g)) or "prod" in op_cls.name or not sample.types[0].dtype.is_float \
+    assert (
+        np.array_equal(np.isnan(w), np.isnan(g))
+        or "prod" in op_cls.name
+        or not sample.types[0].dtype.is_float
         or np.any(np.isnan(w) | np.isinf(w))
+    )
 
 
 # ---- sums, to a tolerance ----
@@ -273,7 +330,9 @@ def test_an_index_out_of_range_fails_the_run(dtype: DType) -> None:
         for index in (*bad, -1, 3):
             if index < 0 and dtype.kind == "uint":
                 continue
-            arrays = [x, np.array([0, index], dtype.numpy), np.ones((2, 3), np.float32)][: len(graph.inputs)]
+            arrays = [x, np.array([0, index], dtype.numpy), np.ones((2, 3), np.float32)][
+                : len(graph.inputs)
+            ]
             if index in bad:
                 with pytest.raises(GraphcError, match="out of range"):
                     compiled(arrays)
@@ -300,8 +359,11 @@ def test_i64_wraps_whatever_the_compiler_could_conclude() -> None:
     inputs = placeholders([TensorType(i64, (3,))] * 2)
     added = make(OPS["add"](), inputs)
     doubled = make(OPS["multiply"](), (added, inputs[1]))
-    graph = Graph("wrap", inputs, (make(OPS["reduce_max"]((0,)), (added,)),
-                                   make(OPS["less"](), (added, inputs[0])), doubled))
+    graph = Graph(
+        "wrap",
+        inputs,
+        (make(OPS["reduce_max"]((0,)), (added,)), make(OPS["less"](), (added, inputs[0])), doubled),
+    )
     arrays = [x, np.array([1, -1, 2**62], np.int64)]
     assert all(map(same_bits, interpret(graph, *arrays), run_compiled(graph, arrays)))
 
@@ -312,14 +374,20 @@ def test_angles_of_the_least_numbers(dtype: DType) -> None:
     few = np.arange(1, 40) * np.finfo(dtype.numpy).smallest_subnormal
     y, x = (a.ravel().astype(dtype.numpy) for a in np.meshgrid(few, few))
     inputs = placeholders([TensorType(dtype, y.shape)] * 2)
-    graph = Graph("angles", inputs, (make(OPS["atan2"](), inputs), make(OPS["hypot"](), inputs),
-                                     make(OPS["divide"](), inputs)))
-    for v, w, g in zip(graph.outputs, interpret(graph, y, x), run_compiled(graph, [y, x]), strict=True):
+    graph = Graph(
+        "angles",
+        inputs,
+        (make(OPS["atan2"](), inputs), make(OPS["hypot"](), inputs), make(OPS["divide"](), inputs)),
+    )
+    for v, w, g in zip(
+        graph.outputs, interpret(graph, y, x), run_compiled(graph, [y, x]), strict=True
+    ):
         check_pointwise(v, w, g, [y, x])
 
 
 def test_a_cast_to_f16_goes_by_way_of_f32_whatever_surrounds_it() -> None:
-    """LLVM merged the two roundings through a select, into a call of a function that does not exist."""
+    """LLVM merged the two roundings through a select, into a call of a function that does not
+    exist."""
     x = np.linspace(-4, 4, 41)
     inputs = placeholders([TensorType(f64, (41,))])
     half = make(Cast(f16), inputs)

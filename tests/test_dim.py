@@ -20,9 +20,13 @@ def combine(children: st.SearchStrategy[Size]) -> st.SearchStrategy[Size]:
     pair = st.tuples(children, children)
     positive = st.tuples(children, st.integers(1, 7))
     return st.one_of(
-        pair.map(lambda p: p[0] + p[1]), pair.map(lambda p: p[0] - p[1]), pair.map(lambda p: p[0] * p[1]),
-        children.map(lambda a: -a), positive.map(lambda p: dim.floordiv(*p)),
-        positive.map(lambda p: dim.modulo(*p)), pair.map(lambda p: dim.maximum(*p)),
+        pair.map(lambda p: p[0] + p[1]),
+        pair.map(lambda p: p[0] - p[1]),
+        pair.map(lambda p: p[0] * p[1]),
+        children.map(lambda a: -a),
+        positive.map(lambda p: dim.floordiv(*p)),
+        positive.map(lambda p: dim.modulo(*p)),
+        pair.map(lambda p: dim.maximum(*p)),
         pair.map(lambda p: dim.minimum(*p)),
     )
 
@@ -130,7 +134,9 @@ def test_unknown_symbols_are_named() -> None:
         dim.evaluate(symbol("n") + symbol("m"), {"n": 1})
 
 
-@pytest.mark.parametrize("text", ["", "n +", "n.x", "f(n)", "n / 2", "n ** 2", "'n'", "1.5", "True", "n // 0"])
+@pytest.mark.parametrize(
+    "text", ["", "n +", "n.x", "f(n)", "n / 2", "n ** 2", "'n'", "1.5", "True", "n // 0"]
+)
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises((ValueError, SyntaxError)):
         dim.parse(text)

@@ -1,7 +1,7 @@
 """Planted miscompiles: each wrong line below must be found by the random graphs.
 
-A mutant names a file, a function (or class.method), and a piece of its text with what to put in its place.
-If a mutant's text is gone, write another one for the same mistake.
+A mutant names a file, a function (or class.method), and a piece of its text with what to put in its
+place. If a mutant's text is gone, write another one for the same mistake.
 """
 
 from __future__ import annotations
@@ -46,19 +46,37 @@ def m(place: str, old: str, new: str) -> Mutant:
 
 
 IN_PASSES = (
-    m("passes.simplify:transpose_into_matmul", "flags[i], args[i] = not flags[i], a.args[0]", "args[i] = a.args[0]"),
+    m(
+        "passes.simplify:transpose_into_matmul",
+        "flags[i], args[i] = not flags[i], a.args[0]",
+        "args[i] = a.args[0]",
+    ),
     m("passes.simplify:transpose_into_matmul", " and a.op.axes == swapped", ""),
     m("passes.simplify:pointwise_before_broadcast", "or a.op != views[0].op ", ""),
-    m("passes.simplify:merge_transposes", "inner[a] for a in v.op.axes", "v.op.axes[a] for a in inner"),
-    m("passes.simplify:merge_broadcasts", "v.op.axes[a] for a in v.args[0].op.axes",
-      "a for a in v.args[0].op.axes"),
+    m(
+        "passes.simplify:merge_transposes",
+        "inner[a] for a in v.op.axes",
+        "v.op.axes[a] for a in inner",
+    ),
+    m(
+        "passes.simplify:merge_broadcasts",
+        "v.op.axes[a] for a in v.args[0].op.axes",
+        "a for a in v.args[0].op.axes",
+    ),
     m("passes.simplify:drop_identity_view", "if not any(starts) and set(steps) <= {1}", ""),
     m("passes.simplify:drop_identity_view", "if axes == tuple(range(len(axes)))", ""),
     m("passes.simplify:divide_by_power_of_two", "abs(mantissa) != 0.5 or ", ""),
     m("passes.simplify:merge_sums", "value == 0 and", "value == value and"),
-    m("passes.rewrite:match", "repr(float(v.op.value)) == repr(float(p.literal))",
-      "float(v.op.value) == float(p.literal)"),
-    m("passes.rewrite:match", "found.setdefault(p.hole, v) is v", "bool(found.setdefault(p.hole, v))"),
+    m(
+        "passes.rewrite:match",
+        "repr(float(v.op.value)) == repr(float(p.literal))",
+        "float(v.op.value) == float(p.literal)",
+    ),
+    m(
+        "passes.rewrite:match",
+        "found.setdefault(p.hole, v) is v",
+        "bool(found.setdefault(p.hole, v))",
+    ),
     m("passes.rewrite:Interner.__call__", "isinstance(v.op, State)", "False"),
     m("passes.rewrite:Interner.__call__", "(v.op, v.args, v.type)", "(type(v.op), v.args, v.type)"),
     m("passes.rewrite:_applies", "r.dtypes is None or", "True or"),
@@ -66,7 +84,11 @@ IN_PASSES = (
     m("passes.partial:_split", "not leading or not op.axes", "not op.axes"),
     m("passes.sizes:_field", "return dim.substitute(x, known)", "return x"),
     m("ir.graph:Graph.replace", "(done[old], done[new])", "(done[old], done[old])"),
-    m("ir.graph:Graph.replace", "tuple(done[v] for v in self.outputs)", "tuple(done[v] for v in self.outputs)[::-1]"),
+    m(
+        "ir.graph:Graph.replace",
+        "tuple(done[v] for v in self.outputs)",
+        "tuple(done[v] for v in self.outputs)[::-1]",
+    ),
 )
 WRONG_RULES = (
     rule("add-zero", x + 0.0, x),
@@ -76,24 +98,44 @@ WRONG_RULES = (
 IN_COMPILATION = (
     m("passes.plan:Planner._in_place", "last.get(u) != number", "False"),
     m("passes.plan:Planner._in_place", "and steps_together(kernel, u, v)", ""),
-    m("passes.plan:Planner.run", "last.get(v, number) <= number", "last.get(v, number) <= number + 1"),
+    m(
+        "passes.plan:Planner.run",
+        "last.get(v, number) <= number",
+        "last.get(v, number) <= number + 1",
+    ),
     m("passes.plan:Planner._last_uses", "last[storage(new)] = end", "pass"),
     m("passes.plan:Planner._overwrites", "last.get(old, -1) > number", "False"),
     m("passes.plan:Planner._overwrites", " or steps_together(kernel, old, new)", " or True"),
     m("passes.plan:Planner._overwrites", " or old in sources", ""),
     m("passes.plan:steps_together", "a is not u for m", "True for m"),
     m("passes.stages:stages", "at[u] + _folds(u)", "at[u]"),
-    m("passes.groups:common_space", "a.inner is None or b.inner is None or a.inner == b.inner", "True"),
+    m(
+        "passes.groups:common_space",
+        "a.inner is None or b.inner is None or a.inner == b.inner",
+        "True",
+    ),
     m("passes.fuse:Fuser._joins", "s.rows != merged.outer_axes", "False"),
     m("passes.groups:Groups.mergeable", "return not down and not up", "return True"),
     m("passes.fuse:Fuser._add_epilogues", "len(readers) != 1 or v in apart", "len(readers) != 1"),
     m("codegen.lower:Emitter._view", "reversed(pieces)", "pieces"),
-    m("codegen.fused:Fused._rows", 'rows * (variable("c") + 1) // CHUNKS', 'rows * (variable("c") + 1) // CHUNKS - 1'),
-    m("codegen.nests:_dense", "outer_step == dim.coefficient", "outer_step is not None or dim.coefficient"),
+    m(
+        "codegen.fused:Fused._rows",
+        'rows * (variable("c") + 1) // CHUNKS',
+        'rows * (variable("c") + 1) // CHUNKS - 1',
+    ),
+    m(
+        "codegen.nests:_dense",
+        "outer_step == dim.coefficient",
+        "outer_step is not None or dim.coefficient",
+    ),
     m("codegen.nests:_uses", "fixed |= dim.symbols(offset)", "pass"),
     m("codegen.cpu:literal", "'-' if rounded < 0 else ''", "''"),
     m("codegen.cpu:_wrap", "if operator and (dtype.name in WRAPS)", "if False"),
-    m("codegen.contraction:lower_gemm", "(first if op.ta else first * k, 0, first * n)", "(first * k, 0, first * n)"),
+    m(
+        "codegen.contraction:lower_gemm",
+        "(first if op.ta else first * k, 0, first * n)",
+        "(first * k, 0, first * n)",
+    ),
     m("codegen.contraction:_cut", '{"lo.": low, "hi.": high}', '{"lo.": 0, "hi.": rows}'),
     m("codegen.lower:_insert", "result.insert(axis, i)", "result.insert(0, i)"),
     m("ir.ops.reduction:lowest", 'float("-inf")', "0.0"),
@@ -102,8 +144,10 @@ IN_COMPILATION = (
     m("runtime.executable:Bound._copies", "if result.is_input", "if False"),
 )
 SPELLINGS = (
-    ("pointwise", "Where", "where({0}, {2}, {1})"), ("pointwise", "Minimum", "maximum({0}, {1})"),
-    ("logic", "Less", "({0} <= {1})"), ("pointwise", "Subtract", "({1} - {0})"),
+    ("pointwise", "Where", "where({0}, {2}, {1})"),
+    ("pointwise", "Minimum", "maximum({0}, {1})"),
+    ("logic", "Less", "({0} <= {1})"),
+    ("pointwise", "Subtract", "({1} - {0})"),
 )
 
 
@@ -116,7 +160,9 @@ def plant(patch: pytest.MonkeyPatch, mutant: Mutant) -> None:
     owner_name, _, name = mutant.function.rpartition(".")
     owner = getattr(module, owner_name) if owner_name else module
     text = function_text(module, mutant.function)
-    assert text.count(mutant.old) >= 1, f"{mutant}: the text is gone from {mutant.module}; write another"
+    assert text.count(mutant.old) >= 1, (
+        f"{mutant}: the text is gone from {mutant.module}; write another"
+    )
     scope: dict[str, Any] = {}
     changed = "from __future__ import annotations\n" + text.replace(mutant.old, mutant.new)
     exec(compile(changed, f"<mutant of {mutant.function}>", "exec"), vars(module), scope)

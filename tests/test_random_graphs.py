@@ -1,7 +1,7 @@
 """Random graphs: each pass preserves meaning, and compiled programs compute what the oracle does.
 
-`--fuzz N` sets how many graphs (`--fuzz-seed` the first seed).  A failure prints the seed and the graph,
-shrunk; `python tests/test_random_graphs.py SEED` runs one seed.
+`--fuzz N` sets how many graphs (`--fuzz-seed` the first seed).  A failure prints the seed and the
+graph, shrunk; `python tests/test_random_graphs.py SEED` runs one seed.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def feeds(graph: Graph, seed: int, count: int) -> list[list[Any]]:
 def pass_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
     """The first pass that changes what the graph means, with how.
 
-    Rules that are only `stable` are left out, for what is cut off after them (a comparison, a cast) may come
-    out otherwise; where the graph has nothing of that kind they are tried too.
+    Rules that are only `stable` are left out, for what is cut off after them (a comparison, a cast)
+    may come out otherwise; where the graph has nothing of that kind they are tried too.
     """
     fault = ""
     for loose in (False, True):
@@ -116,7 +116,9 @@ def text_fault(graph: Graph, seed: int) -> Fault:
 # ---- compiled ----
 
 
-def compiled_fault(graph: Graph, seed: int, disable: frozenset[str] = frozenset(), count: int = 3) -> Fault:
+def compiled_fault(
+    graph: Graph, seed: int, disable: frozenset[str] = frozenset(), count: int = 3
+) -> Fault:
     """How the compiled program of a graph differs from the oracle (of the optimised graph)."""
     with small_products() if seed % 2 else contextlib.nullcontext():
         made = CompiledGraph(graph, disable=disable)
@@ -130,8 +132,11 @@ def compiled_fault(graph: Graph, seed: int, disable: frozenset[str] = frozenset(
         with small_chunks():
             made._runners.clear()
             chunked = made(arrays, 1, poison=0xFF)
-            wrong = [] if all(map(same_bits, once, chunked)) else disagreements(
-                optimised, arrays, wanted, chunked)
+            wrong = (
+                []
+                if all(map(same_bits, once, chunked))
+                else disagreements(optimised, arrays, wanted, chunked)
+            )
             if wrong:
                 return f"compiled, in small chunks, inputs {[a.shape for a in arrays]}: {wrong[0]}"
             made._runners.clear()
@@ -236,7 +241,9 @@ def test_the_generator_covers_the_ops_and_rules() -> None:
 
 
 def test_the_shrinker_keeps_the_fault() -> None:
-    graph = next(g for g in map(random_graph, range(300)) if any(v.op.name == "tanh" for v in g.nodes()))
+    graph = next(
+        g for g in map(random_graph, range(300)) if any(v.op.name == "tanh" for v in g.nodes())
+    )
     small = shrink(graph, lambda g: any(v.op.name == "tanh" for v in g.nodes()))
     assert len(small.nodes()) <= 2
 
@@ -248,4 +255,8 @@ if __name__ == "__main__":
     for test in (pass_fault, compiled_fault):
         with np.errstate(all="ignore"):
             failed = guarded(lambda g, t=test: t(g, number))(shown)
-            print(test.__name__, ":", report(shown, number, lambda g, t=test: t(g, number)) if failed else "holds")
+            print(
+                test.__name__,
+                ":",
+                report(shown, number, lambda g, t=test: t(g, number)) if failed else "holds",
+            )

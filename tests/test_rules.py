@@ -1,7 +1,8 @@
 """Every rule on every element type it applies to, on special values.
 
-An `exact` rule keeps every bit (of NaN only that it is one).  A `stable` rule is at least as close to the real
-result as its left side, wherever that is finite.  `fast` rules are equations over moderate numbers only.
+An `exact` rule keeps every bit (of NaN only that it is one).  A `stable` rule is at least as close
+to the real result as its left side, wherever that is finite.  `fast` rules are equations over
+moderate numbers only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.pointwise import absolute, maximum, where
 from graphc.ir.ops.state import Placeholder
-from graphc.ir.types import ALL, FLOATS, DType, TensorType, bf16, bool_, f16, f32, f64, u8
+from graphc.ir.types import ALL, FLOATS, DType, TensorType, bool_, f16, f32, f64, u8
 from graphc.passes.rewrite import Pattern, Rewriter, Rule, holes, instantiate, rule
 from graphc.passes.rules import RULES
 
@@ -34,10 +35,13 @@ def hole_names(p: Pattern) -> set[str]:
 
 
 def both_sides(r: Rule, dtype: DType, count: int) -> Graph | None:
-    """The two sides of a rule over inputs of one element type; None where the rule does not apply."""
+    """The two sides of a rule over inputs of one element type; None where the rule does not
+    apply."""
     names = sorted(hole_names(r.left))
     for condition in (frozenset(["c"]) & set(names), frozenset()):
-        found = {n: make(Placeholder(bool_ if n in condition else dtype, (count,)), (), n) for n in names}
+        found = {
+            n: make(Placeholder(bool_ if n in condition else dtype, (count,)), (), n) for n in names
+        }
         like = next((v for n, v in found.items() if n != "c"), found[names[0]])
         try:
             left = instantiate(r.left, found, like)
@@ -54,7 +58,9 @@ def both_sides(r: Rule, dtype: DType, count: int) -> Graph | None:
 def cases() -> list[Any]:
     return [
         pytest.param(r, t, id=f"{r.name}-{t}")
-        for r in RULES for t in ALL if both_sides(r, t, 1) is not None
+        for r in RULES
+        for t in ALL
+        if both_sides(r, t, 1) is not None
     ]
 
 
@@ -81,8 +87,14 @@ def exact_fault(r: Rule, dtype: DType) -> str:
     if left.dtype != right.dtype:
         return f"{left.dtype} becomes {right.dtype}"
     bad = np.flatnonzero(~equal_bits(left, right))
-    return "" if not bad.size else (
-        f"{[a[bad[0]] for a in arrays]}: {left[bad[0]]!r} becomes {right[bad[0]]!r} ({bad.size} differ)")
+    return (
+        ""
+        if not bad.size
+        else (
+            f"{[a[bad[0]] for a in arrays]}: {left[bad[0]]!r} becomes {right[bad[0]]!r} "
+            f"({bad.size} differ)"
+        )
+    )
 
 
 @pytest.mark.parametrize(("r", "dtype"), [c for c in cases() if c.values[0].kind == "exact"])
@@ -95,7 +107,9 @@ def samples(dtype: DType, count: int) -> Iterator[list[Any]]:
     rng = np.random.default_rng(11)
     sizes = np.exp2(rng.uniform(-30, 7, 4000)) * rng.choice([-1, 1], 4000)
     with np.errstate(over="ignore"):
-        values = np.concatenate([sizes, rng.uniform(-100, 100, 4000), special_values(f64)]).astype(dtype.numpy)
+        values = np.concatenate([sizes, rng.uniform(-100, 100, 4000), special_values(f64)]).astype(
+            dtype.numpy
+        )
     others = rng.permutation(values)
     yield [values, others][:count]
 
@@ -117,7 +131,8 @@ def test_stable_rules_come_no_farther_from_the_real_result(r: Rule, dtype: DType
         judged = np.isfinite(w) & np.isfinite(real)
         worse = judged & ~(after <= before + 4 * unit)
         assert not np.any(worse), [
-            (*(a[worse][0] for a in arrays), left[worse][0], right[worse][0], real[worse][0])]
+            (*(a[worse][0] for a in arrays), left[worse][0], right[worse][0], real[worse][0])
+        ]
 
 
 def true_value(r: Rule, arrays: list[Any]) -> Any:
@@ -125,16 +140,23 @@ def true_value(r: Rule, arrays: list[Any]) -> Any:
     a = [widened(v).astype(np.longdouble) for v in arrays]
     soft = lambda v: np.logaddexp(v, np.longdouble(0))  # noqa: E731
     meaning: dict[str, Any] = {
-        "softplus": lambda v: soft(v), "log1p-exp": lambda v: soft(v), "log1p": np.log1p, "expm1": np.expm1,
-        "sigmoid": lambda v: 1 / (1 + np.exp(-v)), "log-sigmoid": lambda v: -soft(-v), "log-exp": lambda v: v,
-        "power-two": lambda v: v * v, "log-quotient": lambda v, w: v - np.log(w),
+        "softplus": lambda v: soft(v),
+        "log1p-exp": lambda v: soft(v),
+        "log1p": np.log1p,
+        "expm1": np.expm1,
+        "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+        "log-sigmoid": lambda v: -soft(-v),
+        "log-exp": lambda v: v,
+        "power-two": lambda v: v * v,
+        "log-quotient": lambda v, w: v - np.log(w),
     }
     assert r.name in meaning, f"say what {r.name} means over the reals"
     return meaning[r.name](*a)
 
 
-@pytest.mark.parametrize(("r", "dtype"), [
-    c for c in cases() if c.values[0].kind == "fast" and c.values[1] in (f32, f64)])
+@pytest.mark.parametrize(
+    ("r", "dtype"), [c for c in cases() if c.values[0].kind == "fast" and c.values[1] in (f32, f64)]
+)
 def test_fast_rules_hold_for_moderate_numbers(r: Rule, dtype: DType) -> None:
     rng = np.random.default_rng(3)
     probe = both_sides(r, dtype, 1)

@@ -12,8 +12,11 @@ Spec = Any
 Built = tuple[Callable[[], Any], Callable[[], dict[str, Any]] | None]
 
 
-def infer(spec: Spec, ctx: Any, model: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]) -> Built:
-    """`model(params, inputs)` maps names to tensors; a step feeds the inputs and fetches the results."""
+def infer(
+    spec: Spec, ctx: Any, model: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+) -> Built:
+    """`model(params, inputs)` maps names to tensors; a step feeds the inputs and fetches the
+    results."""
     with gc.Graph().as_default() as graph:
         params = {k: gc.variable(v, name=k) for k, v in spec.params.items()}
         inputs = {k: gc.placeholder(v.dtype, v.shape, name=k) for k, v in spec.inputs.items()}
@@ -25,7 +28,8 @@ def infer(spec: Spec, ctx: Any, model: Callable[[dict[str, Any], dict[str, Any]]
 
 
 def train(spec: Spec, ctx: Any, loss_of: Callable[[dict[str, Any], dict[str, Any]], Any]) -> Built:
-    """`loss_of(params, batch)` is the loss; a step feeds the next batch and updates the parameters."""
+    """`loss_of(params, batch)` is the loss; a step feeds the next batch and updates the
+    parameters."""
     batches = [list(b.values()) for b in spec.batches()]
     with gc.Graph().as_default() as graph:
         params = {k: gc.variable(v, name=k) for k, v in spec.params.items()}
@@ -44,6 +48,9 @@ def train(spec: Spec, ctx: Any, loss_of: Callable[[dict[str, Any], dict[str, Any
         last["loss"] = call(*next(feeds))[0]
 
     def result() -> dict[str, Any]:
-        return {"loss": float(last["loss"]), **{f"param/{k}": session.value(v) for k, v in params.items()}}
+        return {
+            "loss": float(last["loss"]),
+            **{f"param/{k}": session.value(v) for k, v in params.items()},
+        }
 
     return step, result

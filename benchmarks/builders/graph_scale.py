@@ -9,13 +9,15 @@ from typing import Any
 import graphc as gc
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import Built, infer  # noqa: E402
-from workloads.graph_scale import evaluate  # noqa: E402
+from common import Built, infer
+from workloads.graph_scale import evaluate
 
 
 def build_graphc(spec: Any, ctx: Any) -> Built:
     def model(p: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
         x, y = inputs["x"], inputs["y"]
-        return {"out": evaluate(spec.meta["n"], p, x, y, gc.tanh, gc.nn.functional.sigmoid, gc.maximum)}
+        return {
+            "out": evaluate(spec.meta["n"], p, x, y, gc.tanh, gc.nn.functional.sigmoid, gc.maximum)
+        }
 
     return infer(spec, ctx, model)

@@ -9,7 +9,7 @@ from typing import Any
 import graphc as gc
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import Built  # noqa: E402
+from common import Built
 
 
 def build_graphc(spec: Any, ctx: Any) -> Built:

@@ -79,7 +79,9 @@ def _compile_here(items: list[tuple[str, str]], options: Options) -> dict[str, b
         made[text] = jit.compile_kernel(text, symbol)
         if options.progress and time.perf_counter() - start > SHOW_AFTER:
             shown = True
-            print(f"\rgraphc: compiled {number + 1} of {len(items)} kernels", end="", file=sys.stderr)
+            print(
+                f"\rgraphc: compiled {number + 1} of {len(items)} kernels", end="", file=sys.stderr
+            )
     if shown:
         print(f" in {time.perf_counter() - start:.1f} s", file=sys.stderr)
     return made
@@ -87,7 +89,9 @@ def _compile_here(items: list[tuple[str, str]], options: Options) -> dict[str, b
 
 def _start_helper(share: list[tuple[str, str]]) -> Any:
     process = subprocess.Popen(
-        [sys.executable, "-m", "graphc.codegen.build"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "graphc.codegen.build"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(share).encode())

@@ -1,7 +1,7 @@
 """What kernel source may call: numba types and intrinsics.
 
-Each intrinsic emits a few LLVM instructions, which costs numba far less than inlined Python would.  The
-Python twins of the same names are in `twins.py`; with them kernel source runs without numba.
+Each intrinsic emits a few LLVM instructions, which costs numba far less than inlined Python would.
+The Python twins of the same names are in `twins.py`; with them kernel source runs without numba.
 """
 
 from __future__ import annotations
@@ -20,9 +20,19 @@ from numba.extending import intrinsic
 from graphc.codegen import mathlib
 
 NUMBA: dict[str, Any] = {
-    "bool": types.boolean, "i8": types.int8, "i16": types.int16, "i32": types.int32, "i64": types.int64,
-    "u8": types.uint8, "u16": types.uint16, "u32": types.uint32, "u64": types.uint64,
-    "f16": types.float32, "bf16": types.float32, "f32": types.float32, "f64": types.float64,
+    "bool": types.boolean,
+    "i8": types.int8,
+    "i16": types.int16,
+    "i32": types.int32,
+    "i64": types.int64,
+    "u8": types.uint8,
+    "u16": types.uint16,
+    "u32": types.uint32,
+    "u64": types.uint64,
+    "f16": types.float32,
+    "bf16": types.float32,
+    "f32": types.float32,
+    "f64": types.float64,
 }
 FLOAT = {"f32": ir.FloatType(), "f64": ir.DoubleType()}
 I64 = ir.IntType(64)
@@ -269,15 +279,30 @@ def _position(sign: str) -> Any:
 BUILTINS: dict[str, Any] = {
     **{f"{name}_buffer": _buffer(name) for name in NUMBA},
     **{name: NUMBA[name] for name in NUMBA if name not in ("bool", "f16", "bf16")},
-    "inf": np.inf, "nan": np.nan, "where": where,
-    "maximum": _extreme("maximum"), "minimum": _extreme("minimum"),
-    "absolute": _unary(_absolute), "sign": _unary(_sign),
-    "fold_add": _fold("fadd"), "fold_multiply": _fold("fmul"),
-    "wrap_add": _binary(lambda b, x, y, t: b.add(x, y)),  # numba's own i64 operators must not overflow
+    "inf": np.inf,
+    "nan": np.nan,
+    "where": where,
+    "maximum": _extreme("maximum"),
+    "minimum": _extreme("minimum"),
+    "absolute": _unary(_absolute),
+    "sign": _unary(_sign),
+    "fold_add": _fold("fadd"),
+    "fold_multiply": _fold("fmul"),
+    "wrap_add": _binary(
+        lambda b, x, y, t: b.add(x, y)
+    ),  # numba's own i64 operators must not overflow
     "wrap_subtract": _binary(lambda b, x, y, t: b.sub(x, y)),
     "wrap_multiply": _binary(lambda b, x, y, t: b.mul(x, y)),
-    "greater_or_nan": _position(">"), "less_or_nan": _position("<"),
+    "greater_or_nan": _position(">"),
+    "less_or_nan": _position("<"),
     "logical_not": _unary(lambda b, x, t: b.not_(x)),
-    **{n: _unary(lambda b, x, t, n=n: _llvm(b, n, x)) for n in ("sqrt", "floor", "ceil", "rint", "trunc")},
-    **{n: (_math1 if k == 1 else _math2)(n) for n, k in mathlib.FUNCTIONS.items() if n not in ("pow", "sqrt")},
+    **{
+        n: _unary(lambda b, x, t, n=n: _llvm(b, n, x))
+        for n in ("sqrt", "floor", "ceil", "rint", "trunc")
+    },
+    **{
+        n: (_math1 if k == 1 else _math2)(n)
+        for n, k in mathlib.FUNCTIONS.items()
+        if n not in ("pow", "sqrt")
+    },
 }

@@ -1,7 +1,7 @@
 """Matrix products: through BLAS for f32 and f64, as loops for all else.
 
-BLAS runs on one thread; graphc cuts the product into chunks by size alone, so the bits do not depend on the
-number of threads.
+BLAS runs on one thread; graphc cuts the product into chunks by size alone, so the bits do not
+depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def operands(kernel: Kernel) -> tuple[Matmul, Value, Value, Value]:
 
 
 def lower_gemm(kernel: Kernel) -> Loops:
-    """Chunks of a product by BLAS, each followed by its part of the epilogue while it is in cache."""
+    """Chunks of a product by BLAS, each followed by its part of the epilogue while it is in
+    cache."""
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)
     slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
@@ -64,8 +65,10 @@ def lower_gemm(kernel: Kernel) -> Loops:
     else:
         whole = n if _columns(m, n) else m
         extent = _chunks(m, n, k)
-        lets = [Let("first", IndexValue(whole * c // variable("chunks"), i64)),
-                Let("count", IndexValue(whole * (c + 1) // variable("chunks") - first, i64))]
+        lets = [
+            Let("first", IndexValue(whole * c // variable("chunks"), i64)),
+            Let("count", IndexValue(whole * (c + 1) // variable("chunks") - first, i64)),
+        ]
         if _columns(m, n):
             sizes, offsets = (m, count, k), (0, first * k if op.tb else first, first)
         else:
@@ -74,7 +77,9 @@ def lower_gemm(kernel: Kernel) -> Loops:
     after = _epilogue(kernel, slots)
     rest = _cut(after.body, (first, first + count), out.type.shape[0], _columns(m, n))
     body = For("c.", variable("lo"), variable("hi"), (*lets, product, *rest))
-    shown = tuple(b for v, b in zip(slots, after.buffers, strict=True) if v in kernel.reads + kernel.writes)
+    shown = tuple(
+        b for v, b in zip(slots, after.buffers, strict=True) if v in kernel.reads + kernel.writes
+    )
     return Loops(kernel.name, shown, () if batched else (("chunks", extent),), extent, (body,))
 
 

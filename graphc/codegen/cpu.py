@@ -1,7 +1,8 @@
 """Loops -> numba source for the CPU.
 
-The source is a product: `graphc dump --stage kernels` prints it with the graph's names.  What is compiled is
-the same text with canonical names and large sizes as arguments, so equal loops share one compiled kernel.
+The source is a product: `graphc dump --stage kernels` prints it with the graph's names.  What is
+compiled is the same text with canonical names and large sizes as arguments, so equal loops share
+one compiled kernel.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.loops import (
-    Accumulate, Apply, Const, For, Gemm, Guard, IndexValue, Let, Load, Loops, Ref, Store,
+    Accumulate,
+    Apply,
+    Const,
+    For,
+    Gemm,
+    Guard,
+    IndexValue,
+    Let,
+    Load,
+    Loops,
+    Ref,
+    Store,
 )
 from graphc.codegen.nests import Parameters, map_sizes, walk
 from graphc.ir import dim
@@ -24,7 +36,8 @@ from graphc.ir.types import DType
 NARROW = ("f16", "bf16")
 WRAPS = ("i8", "i16", "i32", "u8", "u16", "u32", "u64")
 WRAPPING = {  # i64 operators of numba are undefined where they overflow
-    "({0} + {1})": "wrap_add({0}, {1})", "({0} - {1})": "wrap_subtract({0}, {1})",
+    "({0} + {1})": "wrap_add({0}, {1})",
+    "({0} - {1})": "wrap_subtract({0}, {1})",
     "({0} * {1})": "wrap_multiply({0}, {1})",
 }
 STATUS = "status"
@@ -60,7 +73,10 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     at = len(loops.buffers)
     for i, (value, name) in enumerate(parameters.values.items()):
         shown = _size(name)
-        head.append(f"    {shown} = args[{at + i}]" + (f"  # {value}" if readable and shown != str(value) else ""))
+        head.append(
+            f"    {shown} = args[{at + i}]"
+            + (f"  # {value}" if readable and shown != str(value) else "")
+        )
     if uses_status:
         head.append(f"    {STATUS} = args[{at + len(parameters.values)}]")
     products = [s for statement in body for s in walk(statement) if isinstance(s, Gemm)]
@@ -86,7 +102,8 @@ def _identifier(name: str) -> str:
 
 
 def canonical(text: str) -> str:
-    """The text with local names replaced in order of appearance, so that equal kernels are equal text."""
+    """The text with local names replaced in order of appearance, so that equal kernels are equal
+    text."""
     assigned = re.findall(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", text, re.MULTILINE)
     names = {name: f"v{i}" for i, name in enumerate(dict.fromkeys(assigned))}
     return re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m[0], m[0]), text)
@@ -121,7 +138,8 @@ def _gemm(g: Gemm) -> str:
 
 
 def _fold(combine: str, name: str, value: str, dtype: DType) -> str:
-    """Sums and products of floats are folded in an order that the compiler may choose once for all."""
+    """Sums and products of floats are folded in an order that the compiler may choose once for
+    all."""
     if dtype.is_float and combine in ("({0} + {1})", "({0} * {1})"):
         return f"{'fold_add' if '+' in combine else 'fold_multiply'}({name}, {value})"
     if dtype.name == "i64":
@@ -204,4 +222,3 @@ def _size(size: Size) -> str:
 def with_buffers(text: str, names: list[str]) -> str:
     """`@3` as the name of buffer 3."""
     return re.sub(r"@(\d+)", lambda m: names[int(m[1])], text)
-

@@ -1,4 +1,5 @@
-"""Kernel source -> LLVM IR, through numba's type inference and lowering.  Imported only when compiling."""
+"""Kernel source -> LLVM IR, through numba's type inference and lowering.  Imported only when
+compiling."""
 
 from __future__ import annotations
 
@@ -31,11 +32,19 @@ class EmitIR(FunctionPass):
         context = state.targetctx
         library = context.codegen().create_library(state.func_id.func_qualname)
         descriptor = PythonFunctionDescriptor.from_specialized_function(
-            state.func_ir, state.typemap, state.return_type, state.calltypes,
-            mangler=context.mangler, inline=False, noalias=False, abi_tags=(),
+            state.func_ir,
+            state.typemap,
+            state.return_type,
+            state.calltypes,
+            mangler=context.mangler,
+            inline=False,
+            noalias=False,
+            abi_tags=(),
         )
         with context.push_code_library(library):
-            lower = lowering.Lower(context, library, descriptor, state.func_ir, metadata=state.metadata)
+            lower = lowering.Lower(
+                context, library, descriptor, state.func_ir, metadata=state.metadata
+            )
             lower.emit_environment_object()
             lower.genlower = None
             lower.lower_normal_function(descriptor)
@@ -49,8 +58,14 @@ class Lean(CompilerBase):  # type: ignore[misc]
 
     def define_pipelines(self) -> list[Any]:
         manager = PassManager("graphc")
-        for step in (TranslateByteCode, FixupArgs, IRProcessing, NopythonTypeInference,
-                     AnnotateTypes, EmitIR):
+        for step in (
+            TranslateByteCode,
+            FixupArgs,
+            IRProcessing,
+            NopythonTypeInference,
+            AnnotateTypes,
+            EmitIR,
+        ):
             manager.add_pass(step, step.__name__)
         manager.finalize()
         return [manager]
@@ -75,8 +90,14 @@ def llvm_ir(text: str, symbol: str) -> str:
     target.target_context.refresh()
     try:
         ir, name = compiler.compile_extra(
-            target.typing_context, target.target_context, scope["kernel"], SIGNATURE, types.void,
-            _flags(), {}, pipeline_class=Lean,
+            target.typing_context,
+            target.target_context,
+            scope["kernel"],
+            SIGNATURE,
+            types.void,
+            _flags(),
+            {},
+            pipeline_class=Lean,
         )
     except Exception as error:
         raise CodegenError(f"numba rejects a kernel: {error}\n{text}") from error

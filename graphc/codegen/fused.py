@@ -1,9 +1,9 @@
 """Fused kernels -> Loops: maps, row kernels with several reductions, folds of rows by chunks.
 
-    for c in chunks:                    only where rows are folded too
-        for i in rows:
-            for j in row: ...           loop 0: folds, stores
-            for j in row: ...           loop 1: may use what loop 0 folded
+for c in chunks:                    only where rows are folded too
+    for i in rows:
+        for j in row: ...           loop 0: folds, stores
+        for j in row: ...           loop 1: may use what loop 0 folded
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Fused:
         body, extent = self._rows(body)
         if self.partials:
             chunk = self.emit.close()
-            body = [For("c.", variable("lo"), variable("hi"), (*chunk, *body, *self._end_partials()))]
+            body = [
+                For("c.", variable("lo"), variable("hi"), (*chunk, *body, *self._end_partials()))
+            ]
         top = [] if merged else self.emit.close()
         buffers = tuple(
             Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
@@ -75,8 +77,9 @@ class Fused:
     # -- the parts of a row
 
     def _row_work(self, s: int) -> None:
-        """What is computed once a row, before loop s.  Everything is read before anything is stored: one buffer
-        may be read and written (an epilogue's product, what is computed in place)."""
+        """What is computed once a row, before loop s.  Everything is read before anything is
+        stored: one buffer may be read and written (an epilogue's product, what is computed in
+        place)."""
         stores: list[tuple[Value, Scalar]] = []
         for v in self.kernel.body:
             if self.element[v] or self.stages.at[v] != s:
@@ -94,13 +97,19 @@ class Fused:
         work = [v for v in self.kernel.body if self.element[v] and self._works(v, s)]
         if not work:
             return
-        folds = {v: self._start_fold(v) for v in work if isinstance(v.op, Reduction) and not isinstance(v.op, Partial)}
+        folds = {
+            v: self._start_fold(v)
+            for v in work
+            if isinstance(v.op, Reduction) and not isinstance(v.op, Partial)
+        }
         self.emit.open(*(name for name, _ in self.inner))
         last: list[Any] = []
         for v in work:
             last += self._element_work(v, folds)
         body = self.emit.close() + last
-        for statement in nest([n for n, _ in self.inner], tuple(size for _, size in self.inner), body):
+        for statement in nest(
+            [n for n, _ in self.inner], tuple(size for _, size in self.inner), body
+        ):
             self._append(statement)
         for v, name in folds.items():
             self._finish_fold(v, name)
@@ -168,7 +177,9 @@ class Fused:
         else:
             result = Scalar(Ref(name, wide(dtype)), wide(dtype), emit)
             if wide(dtype) != dtype:
-                result = Scalar(emit(Apply(f"cast_{dtype}({{0}})", (result.expr,), dtype), name), dtype, emit)
+                result = Scalar(
+                    emit(Apply(f"cast_{dtype}({{0}})", (result.expr,), dtype), name), dtype, emit
+                )
         self.emit.stack[-1].known[v, self.row] = result
         if v in self.kernel.writes:
             self._store(v, self.row, result)
@@ -176,7 +187,8 @@ class Fused:
     # -- folds of rows, by chunks
 
     def _start_partials(self) -> None:
-        """Accumulators: a local for each fold of row values, the result's row for folds of elements."""
+        """Accumulators: a local for each fold of row values, the result's row for folds of
+        elements."""
         self.totals: dict[Value, str] = {}
         for v in self.partials:
             op = v.op
@@ -242,11 +254,7 @@ class Fused:
         self._append(Store(self.slots[v], row_major(index, v.type.shape), scalar.expr))
 
 
-def lower_fused(
-    kernel: Kernel, slots: dict[Value, int] | None = None, whole: bool = True
-) -> Loops:
-    """The loops of a fused kernel.  `slots` numbers the buffers, if it is part of a larger kernel; without
-    `whole`, rows and columns stay apart, for the larger kernel to cut."""
+def lower_fused(kernel: Kernel, slots: dict[Value, int] | None = None, whole: bool = True) -> Loops:
+    """The loops of a fused kernel.  `slots` numbers the buffers, if it is part of a larger kernel;
+    without `whole`, rows and columns stay apart, for the larger kernel to cut."""
     return Fused(kernel, slots, whole).lower()
-
-

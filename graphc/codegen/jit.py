@@ -1,8 +1,8 @@
 """Kernel source -> machine code, and the disk cache of object code.
 
-numba types the source and lowers it to LLVM IR (a lean pipeline, no wrappers); LLVM optimises it and emits
-an object file, named after a hash of everything that could change it.  A warm process loads object files
-through llvmlite alone: numba is imported only when something must be compiled.
+numba types the source and lowers it to LLVM IR (a lean pipeline, no wrappers); LLVM optimises it
+and emits an object file, named after a hash of everything that could change it.  A warm process
+loads object files through llvmlite alone: numba is imported only when something must be compiled.
 """
 
 from __future__ import annotations
@@ -36,9 +36,17 @@ def target_machine() -> Any:
     """The host, with 512-bit vectors where it has them."""
     binding().initialize_native_target()
     binding().initialize_native_asmprinter()
-    return binding().Target.from_default_triple().create_target_machine(
-        cpu=binding().get_host_cpu_name(), features=host_features(), opt=3, reloc="pic", codemodel="small",
-        jit=True,
+    return (
+        binding()
+        .Target.from_default_triple()
+        .create_target_machine(
+            cpu=binding().get_host_cpu_name(),
+            features=host_features(),
+            opt=3,
+            reloc="pic",
+            codemodel="small",
+            jit=True,
+        )
     )
 
 
@@ -86,14 +94,17 @@ def compile_kernel(text: str, symbol: str) -> bytes:
     module = optimise(llvm_ir(text, symbol))
     for function in module.functions:
         outside = function.is_declaration and not function.name.startswith("llvm.")
-        if outside and not binding().address_of_symbol(function.name):  # loading it would end the process
+        if outside and not binding().address_of_symbol(
+            function.name
+        ):  # loading it would end the process
             raise CodegenError(f"kernel calls {function.name}, which does not exist:\n{text}")
     return bytes(target_machine().emit_object(module))
 
 
 @dataclass
 class Cache:
-    """Object files in a directory, one for each kernel, checked when read, written whole or not at all."""
+    """Object files in a directory, one for each kernel, checked when read, written whole or not at
+    all."""
 
     directory: Path
 
@@ -106,7 +117,9 @@ class Cache:
             return None
         head, data = raw[: len(MAGIC) + 16], raw[len(MAGIC) + 16 :]
         if head != MAGIC + _checksum(data):
-            warnings.warn(f"graphc: the cached kernel {path} is damaged; compiling it again", stacklevel=2)
+            warnings.warn(
+                f"graphc: the cached kernel {path} is damaged; compiling it again", stacklevel=2
+            )
             return None
         return data
 
@@ -119,11 +132,25 @@ class Cache:
                 file.write(MAGIC + _checksum(data) + data)
             os.replace(name, self.directory / f"{symbol}.o")
         except OSError as error:
-            warnings.warn(f"graphc: cannot write the kernel cache {self.directory}: {error}", stacklevel=2)
+            warnings.warn(
+                f"graphc: cannot write the kernel cache {self.directory}: {error}", stacklevel=2
+            )
 
 
 def _checksum(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+TRUNCATE = "__truncdfhf2"  # f64 to f16: LLVM calls it where it merges two casts, and C may lack it
+HELPER = f"""
+declare float @llvm.arithmetic.fence.f32(float)
+define half @{TRUNCATE}(double %x) {{
+  %wide = fptrunc double %x to float
+  %single = call float @llvm.arithmetic.fence.f32(float %wide)
+  %half = fptrunc float %single to half
+  ret half %half
+}}
+"""
 
 
 @dataclass
@@ -133,6 +160,7 @@ class Loader:
     engine: Any = None
     addresses: dict[str, int] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.RLock)
+    helped: bool = False
 
     def load(self, symbol: str, data: bytes) -> int:
         """The address of a function in object code."""
@@ -141,13 +169,19 @@ class Loader:
                 if self.engine is None:
                     tm = target_machine()
                     self.engine = binding().create_mcjit_compiler(binding().parse_assembly(""), tm)
-                self.engine.add_object_file(binding().ObjectFileRef.from_data(data))
+                if TRUNCATE.encode() in data and not self.helped:
+                    self.helped = True
+                    self._add(bytes(target_machine().emit_object(optimise(HELPER))))
+                self._add(data)
                 self.engine.finalize_object()
                 address = self.engine.get_function_address(symbol)
                 if not address:
                     raise CodegenError(f"object code lacks the function {symbol}")
                 self.addresses[symbol] = address
             return self.addresses[symbol]
+
+    def _add(self, data: bytes) -> None:
+        self.engine.add_object_file(binding().ObjectFileRef.from_data(data))
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """The third IR: index arithmetic.  One screen of frozen dataclasses, printed as Python.
 
 Sizes, loop bounds and offsets are `Size`s (integer polynomials over loop variables and symbols).
-Everything else is a typed scalar expression.  A kernel is a function `kernel(args, lo, hi)`: `args` holds
-buffer addresses and then sizes, [lo, hi) is its share of the parallel axis.
+Everything else is a typed scalar expression.  A kernel is a function `kernel(args, lo, hi)`: `args`
+holds buffer addresses and then sizes, [lo, hi) is its share of the parallel axis.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ class For:
 
 @dataclass(frozen=True)
 class Gemm:
-    """A matrix product by BLAS: c = op(a) op(b), row-major, each operand at an offset with a row length."""
+    """A matrix product by BLAS: c = op(a) op(b), row-major, each operand at an offset with a row
+    length."""
 
     ta: bool
     tb: bool

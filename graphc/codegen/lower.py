@@ -1,8 +1,8 @@
 """Kernel -> Loops, one case per family.
 
-Emission is driven by demand: the element of a value at an index is a load if the value is stored, else the
-expression of its op over its operands' elements at the indices that its family gives.  So views cost
-nothing, and what two values share is computed once.
+Emission is driven by demand: the element of a value at an index is a load if the value is stored,
+else the expression of its op over its operands' elements at the indices that its family gives.  So
+views cost nothing, and what two values share is computed once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.loops import (
-    Accumulate, Apply, Const, For, Guard, IndexValue, Let, Load, Ref,
+    Accumulate,
+    Apply,
+    Const,
+    For,
+    Guard,
+    IndexValue,
+    Let,
+    Load,
+    Ref,
 )
 from graphc.codegen.scalar import Scalar, index_scalar
 from graphc.ir import dim
@@ -27,10 +35,38 @@ from graphc.ir.types import ALL, DType, f32, i64
 Index = tuple[Size, ...]
 NARROW = ("f16", "bf16")
 FIXED_NAMES = (
-    *keyword.kwlist, "kernel", "args", "lo", "hi", "c", "r", "k", "range", "max", "min", "inf", "nan",
-    "status", "total", "chunks", "first", "count", "gemm", "blas_gemm", "where", "fold_add", "fold_multiply", "wrap_add", "wrap_subtract", "wrap_multiply", "greater_or_nan", "less_or_nan", "random_bits",
+    *keyword.kwlist,
+    "kernel",
+    "args",
+    "lo",
+    "hi",
+    "c",
+    "r",
+    "k",
+    "range",
+    "max",
+    "min",
+    "inf",
+    "nan",
+    "status",
+    "total",
+    "chunks",
+    "first",
+    "count",
+    "gemm",
+    "blas_gemm",
+    "where",
+    "fold_add",
+    "fold_multiply",
+    "wrap_add",
+    "wrap_subtract",
+    "wrap_multiply",
+    "greater_or_nan",
+    "less_or_nan",
+    "random_bits",
     *(f"{letter}{n}" for letter in "ij" for n in range(64)),
-    *(t.name for t in ALL), *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
+    *(t.name for t in ALL),
+    *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
 )
 
 
@@ -141,7 +177,9 @@ class Emitter:
         emit = self.emitter(depth)
         if v in self.reload:
             holder, offset = self.reload[v]
-            return Scalar(emit(Load(self.slots[holder], offset, v.type.dtype), _hint(v)), v.type.dtype, emit)
+            return Scalar(
+                emit(Load(self.slots[holder], offset, v.type.dtype), _hint(v)), v.type.dtype, emit
+            )
         if v in self.slots and v not in self.pinned and self.is_read(v):
             return self.load(v, index, emit)
         match v.op:
@@ -149,7 +187,9 @@ class Emitter:
                 return Scalar(Const(value, dtype), dtype, emit)
             case SizeOf(size=size, dtype=dtype):
                 value_expr = IndexValue(size, i64)
-                return Scalar(emit(Apply(f"cast_{dtype}({{0}})", (value_expr,), dtype), "size"), dtype, emit)
+                return Scalar(
+                    emit(Apply(f"cast_{dtype}({{0}})", (value_expr,), dtype), "size"), dtype, emit
+                )
             case Pointwise():
                 operands = [self.element(a, index) for a in v.args]
                 return Scalar(None, v.type.dtype, emit).define(v.op, operands, _hint(v))
@@ -177,7 +217,9 @@ class Emitter:
     def load(self, v: Value, index: Index, emit: Any) -> Scalar:
         """An element from memory."""
         dtype = v.type.dtype
-        return Scalar(emit(Load(self.slots[v], row_major(index, v.type.shape), dtype), _hint(v)), dtype, emit)
+        return Scalar(
+            emit(Load(self.slots[v], row_major(index, v.type.shape), dtype), _hint(v)), dtype, emit
+        )
 
     def _view(self, v: Value, index: Index, emit: Any) -> Scalar:
         """The first piece whose bounds hold; what cannot be read is not evaluated."""
@@ -226,7 +268,9 @@ class Emitter:
         for number, place in enumerate(_positions(sizes)):
             at = _insert(index, op.axes, place)
             step = self.element(x, at).expr
-            first = number == 0 and not (dtype.is_float and isinstance(op, ReduceSum))  # 0.0 + -0.0 is 0.0
+            first = number == 0 and not (
+                dtype.is_float and isinstance(op, ReduceSum)
+            )  # 0.0 + -0.0 is 0.0
             total = step if first else emit(Apply(op.combine, (total, step), dtype), "")
         if narrow != dtype:
             total = emit(Apply(f"cast_{narrow}({{0}})", (total,), narrow), "")
@@ -273,5 +317,3 @@ def nest(variables: list[str], shape: Shape, body: list[Any]) -> list[Any]:
     for name, size in reversed(list(zip(variables, shape, strict=True))):
         body = [For(f"{name}.", 0, size, tuple(body))]
     return body
-
-

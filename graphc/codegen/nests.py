@@ -1,8 +1,8 @@
 """Loop nests: traversing and transforming the statements of a kernel.
 
-`collapse` merges neighbouring loops whose accesses are dense over both, so that an elementwise kernel over
-f32[n,784] walks one loop of n*784.  `generalize` turns large numbers into arguments, so that equal loops of
-other extents share one compiled kernel.
+`collapse` merges neighbouring loops whose accesses are dense over both, so that an elementwise
+kernel over f32[n,784] walks one loop of n*784.  `generalize` turns large numbers into arguments, so
+that equal loops of other extents share one compiled kernel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.codegen.loops import (
-    Accumulate, Apply, For, Gemm, Guard, IndexValue, Let, Load, Store,
+    Accumulate,
+    Apply,
+    For,
+    Gemm,
+    Guard,
+    IndexValue,
+    Let,
+    Load,
+    Store,
 )
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size

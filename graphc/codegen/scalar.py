@@ -1,7 +1,7 @@
 """Scalars: the carrier on which ops build kernel expressions.
 
-Applying an op to scalars emits one line of the kernel, `t = spelling`; a composite op emits the lines of
-its definition instead.
+Applying an op to scalars emits one line of the kernel, `t = spelling`; a composite op emits the
+lines of its definition instead.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Scalar(Arithmetic):
         return Scalar(self.emit(expr, hint), dtype, self.emit)
 
     def carried(self, x: Scalar) -> Scalar:
-        """An operand of a definition: its lines go where this scalar's go, and f16 and bf16 are f32, as they
-        are in registers."""
+        """An operand of a definition: its lines go where this scalar's go, and f16 and bf16 are
+        f32, as they are in registers."""
         return Scalar(x.expr, f32 if x.dtype in (f16, bf16) else x.dtype, self.emit)
 
     def number(self, value: Number, dtype: DType) -> Scalar:

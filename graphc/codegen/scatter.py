@@ -1,4 +1,5 @@
-"""Scatters -> Loops: a copy, then the updates one after the other, so that repeated indices add in order."""
+"""Scatters -> Loops: a copy, then the updates one after the other, so that repeated indices add in
+order."""
 
 from __future__ import annotations
 
@@ -40,4 +41,6 @@ def lower_scatter(kernel: Kernel) -> Loops:
     total = Apply("({0} + {1})", (have, step.expr), x.type.dtype)
     statements += nest(added, updates.type.shape, [*emit.close(), Store(slots[out], offset, total)])
     buffers = tuple(Buffer(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots)
-    return Loops(kernel.name, buffers, (), 1, (For("r.", variable("lo"), variable("hi"), tuple(statements)),))
+    return Loops(
+        kernel.name, buffers, (), 1, (For("r.", variable("lo"), variable("hi"), tuple(statements)),)
+    )

@@ -1,8 +1,9 @@
 """Sizes that may be symbolic: small integer polynomials over named symbols.
 
-A size is an `int` or a `Dim`.  Arithmetic normalises, so equal sizes compare equal however they were
-computed: `(n + 1) * 2 - 2 == 2 * n`.  The same class serves as index arithmetic in kernels (loop
-variables are symbols there) and as arena formulas, so one printer and one evaluator serve all three.
+A size is an `int` or a `Dim`.  Arithmetic normalises, so equal sizes compare equal however they
+were computed: `(n + 1) * 2 - 2 == 2 * n`.  The same class serves as index arithmetic in kernels
+(loop variables are symbols there) and as arena formulas, so one printer and one evaluator serve all
+three.
 
 >>> n = symbol("n")
 >>> print(2 * n + 1, (4 * n) // 2, n // 2)
@@ -26,7 +27,7 @@ Shape = tuple[Size, ...]
 class Atom:
     """A symbol, or a function of two sizes that is no polynomial (`//`, `%`, `min`, `max`)."""
 
-    __slots__ = ("function", "operands", "text", "_hash")
+    __slots__ = ("_hash", "function", "operands", "text")
 
     def __init__(self, function: str, operands: tuple[Size, ...], text: str) -> None:
         self.function, self.operands, self.text = function, operands, text
@@ -51,7 +52,7 @@ FUNCTIONS: dict[str, Callable[[int, int], int]] = {
 class Dim:
     """A polynomial that is not a constant.  Build it with `symbol` and arithmetic."""
 
-    __slots__ = ("terms", "_text", "_hash")
+    __slots__ = ("_hash", "_text", "terms")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
@@ -177,7 +178,8 @@ def modulo(a: Size, b: Size) -> Size:
 
 
 def divide(a: Size, b: Size) -> tuple[Size, Size]:
-    """`(q, r)` with `a == q*b + r`, where every term of `a` that the monomial `b` divides is in `q`."""
+    """`(q, r)` with `a == q*b + r`, where every term of `a` that the monomial `b` divides is in
+    `q`."""
     terms = a.terms if isinstance(a, Dim) else (((), a),) if a else ()
     if isinstance(b, Dim) and len(b.terms) != 1:
         return (1, 0) if a == b else (0, a) if a != 0 else (0, 0)

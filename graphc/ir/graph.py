@@ -1,7 +1,7 @@
 """Value and Graph: the first IR, pure and orderless.
 
-A `Value` is an op applied to values.  A `Graph` is inputs and outputs; what its outputs do not reach
-does not exist, so dead code cannot.  Invariant: values are immutable and compare by identity.
+A `Value` is an op applied to values.  A `Graph` is inputs and outputs; what its outputs do not
+reach does not exist, so dead code cannot.  Invariant: values are immutable and compare by identity.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class Graph:
         return self.outputs + tuple(new for _, new in self.updates)
 
     def nodes(self) -> list[Value]:
-        """Every value but the inputs, operands first, in an order that depends on the graph alone."""
+        """Every value but the inputs, operands first, in an order that depends on the graph
+        alone."""
         return topological(self.results, self.inputs)
 
     def replace(self, done: Mapping[Value, Value]) -> Graph:

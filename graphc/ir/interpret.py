@@ -61,8 +61,8 @@ def _apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Array:
     result = np.asarray(op.reference(*args))
     if result.shape != shape or result.dtype != v.type.dtype.numpy:
         raise VerifyError(
-            f"{v.op.name}: reference gives {result.dtype}{list(result.shape)}, the type is {v.type} "
-            f"with sizes {dict(sizes)}",
+            f"{v.op.name}: reference gives {result.dtype}{list(result.shape)}, "
+            f"the type is {v.type} with sizes {dict(sizes)}",
             v.loc,
         )
     return result

@@ -1,18 +1,18 @@
 """What an op is: one frozen class with typed fields that says everything about itself.
 
-A family is a base class, and the rest of the compiler asks only about families, never about op names:
+A family is a base class, and the rest of the compiler asks only about families, never about op
+names:
 
     Pointwise     out[i] = f(a[i], b[i], ...)         all operands have the same shape
-    View          out[i] = a[g(i)]                    index arithmetic only, perhaps with a fill value
-    Generator     out[i] = f(i)                       no tensor operands, or 0-d ones
-    Gather        out[i] = a[g(i, index[h(i)])]
-    Reduction     out[i] = fold of a[i, j] over j
-    Contraction   products summed over shared axes
-    Opaque        a kernel written by hand
-    State         inputs of a graph, and writes of variables
+    View          out[i] = a[g(i)]                    index arithmetic only, perhaps with a fill
+    value Generator     out[i] = f(i)                       no tensor operands, or 0-d ones Gather
+    out[i] = a[g(i, index[h(i)])] Reduction     out[i] = fold of a[i, j] over j Contraction
+    products summed over shared axes Opaque        a kernel written by hand State         inputs of
+    a graph, and writes of variables
 
-Ops sit below `Value`.  They speak to `Operand.apply`, which values (it builds graph), patterns (rules)
-and scalars (kernel expressions) implement, so a gradient, a rule and a lowering are spelled alike.
+Ops sit below `Value`.  They speak to `Operand.apply`, which values (it builds graph), patterns
+(rules) and scalars (kernel expressions) implement, so a gradient, a rule and a lowering are spelled
+alike.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Sample:
 def sample(
     *types: TensorType, low: float = -2.0, high: float = 2.0, special: bool = True, **fields: Any
 ) -> Sample:
-    """A test case: operands uniform in [low, high); with `special`, also ±0, ±inf, nan, extremes."""
+    """A test case: operands uniform in [low, high); with `special`, also ±0, ±inf, nan,
+    extremes."""
     return Sample(types, fields, low, high, special)
 
 
@@ -77,7 +78,9 @@ class Op:
         super().__init_subclass__(**kwargs)
         own = cls.__dict__.get("__annotations__", {})
         if any("ClassVar" not in str(kind) for kind in own.values()):
-            dataclass(frozen=True)(cls)  # costs 0.4 ms, so classes without fields of their own do without
+            dataclass(frozen=True)(
+                cls
+            )  # costs 0.4 ms, so classes without fields of their own do without
         cls.abstract = abstract
         if not abstract:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
@@ -226,7 +229,9 @@ class Generator(Op, abstract=True):
 class Gather(Op, abstract=True):
     """out[i] = x[source(i, indices[locate(i)])], operands (x, indices)."""
 
-    def locate(self, index: tuple[Size, ...], x: TensorType, indices: TensorType) -> tuple[Size, ...]:
+    def locate(
+        self, index: tuple[Size, ...], x: TensorType, indices: TensorType
+    ) -> tuple[Size, ...]:
         """Where the index itself is read."""
         raise NotImplementedError(self.name)
 
@@ -273,7 +278,9 @@ class Reduction(Op, abstract=True):
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types
-        valid = sorted(set(self.axes)) == list(self.axes) and all(0 <= a < x.rank for a in self.axes)
+        valid = sorted(set(self.axes)) == list(self.axes) and all(
+            0 <= a < x.rank for a in self.axes
+        )
         if not valid:
             raise ShapeError(f"{self.name}: axes {self.axes} are not rising axes of {x}")
         self.check(x)
@@ -286,7 +293,8 @@ class Contraction(Op, abstract=True):
 
 
 class Opaque(Op, abstract=True):
-    """A kernel written by hand, over the buffers `out`, `a0`, `a1`, ... and the sizes `n0`, `n1`, ..."""
+    """A kernel written by hand, over the buffers `out`, `a0`, `a1`, ... and the sizes `n0`, `n1`,
+    ..."""
 
     @property
     def sizes(self) -> tuple[Size, ...]:

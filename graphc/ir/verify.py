@@ -15,8 +15,8 @@ def verify(graph: Graph, after: str) -> Graph:
     """The graph itself, if every invariant holds.  Raises `VerifyError` naming the pass `after`.
 
     Invariants: inputs are distinct placeholders, variables or the run counter and have no operands;
-    every other value is a registered op whose operands are defined and whose type is the inferred one;
-    only variables are updated, each once, with a value of their type.
+    every other value is a registered op whose operands are defined and whose type is the inferred
+    one; only variables are updated, each once, with a value of their type.
     """
     known = set(graph.inputs)
     if len(known) != len(graph.inputs):
@@ -29,7 +29,9 @@ def verify(graph: Graph, after: str) -> Graph:
     seen: set[Value] = set()
     for old, new in graph.updates:
         if old not in known or not isinstance(old.op, Variable) or old in seen:
-            raise _broken(after, f"update of {old!r}, which is no variable of the graph, or a second one")
+            raise _broken(
+                after, f"update of {old!r}, which is no variable of the graph, or a second one"
+            )
         if old.type != new.type:
             raise _broken(after, f"{old!r} takes {new!r} of another type")
         seen.add(old)

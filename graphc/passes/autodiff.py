@@ -1,8 +1,8 @@
 """Reverse-mode differentiation, graph to graph.
 
-Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients need
-nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly zero on its
-way through pointwise ops, even where their derivative is not finite ("strong zero").
+Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients
+need nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly
+zero on its way through pointwise ops, even where their derivative is not finite ("strong zero").
 """
 
 from __future__ import annotations
@@ -74,17 +74,25 @@ def _backward(
     for arg, part in zip(value.args, parts, strict=True):
         if part is None or arg not in active:
             continue
-        if zeroing and part is not ct and isinstance(value.op, Pointwise) and not isinstance(
-            value.op, LINEAR
+        if (
+            zeroing
+            and part is not ct
+            and isinstance(value.op, Pointwise)
+            and not isinstance(value.op, LINEAR)
         ):
             part = where(equal(ct, 0.0), 0.0, part)
         _accumulate(cotangents, arg, part)
-        if isinstance(value.op, Where) or zeroing and isinstance(value.op, Pointwise | View | Reduction):
+        if (
+            isinstance(value.op, Where)
+            or (zeroing
+            and isinstance(value.op, Pointwise | View | Reduction))
+        ):
             masked.add(cotangents[arg])
 
 
 def checked_vjp(value: Value, ct: Value) -> Sequence[Any]:
-    """The cotangents that an op gives.  Raises `GradientError` unless each has its operand's type."""
+    """The cotangents that an op gives.  Raises `GradientError` unless each has its operand's
+    type."""
     parts = tuple(value.op.vjp(ct, value, *value.args))
     name = value.op.name
     if len(parts) != len(value.args):
@@ -94,7 +102,8 @@ def checked_vjp(value: Value, ct: Value) -> Sequence[Any]:
     for position, (part, arg) in enumerate(zip(parts, value.args, strict=True)):
         if part is not None and not same_type(part.type, arg.type):
             raise GradientError(
-                f"{name}: vjp gives operand {position} a cotangent {part.type}; expected {arg.type}",
+                f"{name}: vjp gives operand {position} a cotangent {part.type}; "
+                f"expected {arg.type}",
                 value.loc,
             )
     return parts

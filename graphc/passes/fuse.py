@@ -1,14 +1,15 @@
 """Fusion: Graph -> Program.  Each value joins the kernel where it costs least memory traffic.
 
-Views, literals and 0-d arithmetic are *melted*: they are index lambdas, recomputed wherever they are read.
-Every other value has one group.  Values are visited operands first; a value joins a group of its operands
-if both walk the same index space and no cycle arises:
+Views, literals and 0-d arithmetic are *melted*: they are index lambdas, recomputed wherever they
+are read. Every other value has one group.  Values are visited operands first; a value joins a group
+of its operands if both walk the same index space and no cycle arises:
 
     element-level   the group's domain                       a map
     row-level       the domain without the folded axes       what lies between reductions of a row
 
-A reduction joins if it folds the group's inner axes.  So softmax, layer norm, cross entropy and their
-gradients become one kernel whose row stays in cache.  At last, groups that read the same arrays merge.
+A reduction joins if it folds the group's inner axes.  So softmax, layer norm, cross entropy and
+their gradients become one kernel whose row stays in cache.  At last, groups that read the same
+arrays merge.
 """
 
 from __future__ import annotations
@@ -79,13 +80,15 @@ class Fuser:
         return False
 
     def converts(self, v: Value) -> bool:
-        """Whether v is so cheap a function of one input that reading the input again costs no more."""
+        """Whether v is so cheap a function of one input that reading the input again costs no
+        more."""
         reads = [a for a in v.args if not isinstance(a.op, Full)]
         cheap = isinstance(v.op, Pointwise) and v.op.cost <= 1 and len(reads) == 1
         return cheap and (self.is_input(reads[0]) or self.melted(reads[0]))
 
     def unrolled(self, v: Value) -> bool:
-        """Whether a reduction is so short, over something stored, that it is written out in place."""
+        """Whether a reduction is so short, over something stored, that it is written out in
+        place."""
         if isinstance(v.op, Partial) or not isinstance(v.op, Reduction) or v.op.positional:
             return False
         (x,) = v.args
@@ -97,8 +100,12 @@ class Fuser:
             count *= size
         base = storage(x)
         stored = self.is_input(base) or isinstance(base.op, (*MATERIAL, Partial))
-        return count <= UNROLL and stored and x.type.rank - 1 not in v.op.axes or (
-            count <= UNROLL and isinstance(base.op, Partial))
+        return (
+            (count <= UNROLL
+            and stored
+            and x.type.rank - 1 not in v.op.axes)
+            or (count <= UNROLL and isinstance(base.op, Partial))
+        )
 
     def sources(self, v: Value) -> list[Source]:
         """The stored values that v reads, through what is melted."""
@@ -148,8 +155,14 @@ class Fuser:
     def _choose(self, v: Value, sources: list[Source]) -> Group:
         own = space_of(v)
         best: Group | None = None
-        barred = {self.groups.of[s.value] for s in sources if s.value in self.groups.of and not self._aligned(s)}
-        for number in sorted({self.groups.of[s.value] for s in sources if s.value in self.groups.of}):
+        barred = {
+            self.groups.of[s.value]
+            for s in sources
+            if s.value in self.groups.of and not self._aligned(s)
+        }
+        for number in sorted(
+            {self.groups.of[s.value] for s in sources if s.value in self.groups.of}
+        ):
             group = self.groups.all.get(number)
             if group is None or number in barred:
                 continue
@@ -176,7 +189,11 @@ class Fuser:
         return s.same or s.rows is not None
 
     def _joins(
-        self, group: Group, v: Value, own: tuple[Shape, tuple[int, ...] | None], sources: list[Source]
+        self,
+        group: Group,
+        v: Value,
+        own: tuple[Shape, tuple[int, ...] | None],
+        sources: list[Source],
     ) -> bool:
         """Whether v can be a member: one index space, members read in step, no cycle."""
         if group.kind is not Kind.LOOPS:
@@ -212,8 +229,8 @@ class Fuser:
         return Program(self.graph, tuple(self._kernels()))
 
     def _merge_siblings(self) -> None:
-        """Merges groups of one domain that read the same array at the same index, and groups of one index
-        space that only combine chunks."""
+        """Merges groups of one domain that read the same array at the same index, and groups of one
+        index space that only combine chunks."""
         readers: dict[object, list[int]] = {}
         for v in self.nodes:
             if v not in self.groups.of:
@@ -236,7 +253,8 @@ class Fuser:
                     first = self.groups.merge(first, group)
 
     def _add_epilogues(self) -> None:
-        """A map over a product's result runs chunk by chunk with the product, if nothing else reads it."""
+        """A map over a product's result runs chunk by chunk with the product, if nothing else reads
+        it."""
         users: dict[Value, set[int]] = {}
         apart: set[Value] = set()
         for v in self.nodes:
@@ -246,7 +264,11 @@ class Fuser:
                     if not s.same:
                         apart.add(s.value)
         for v in self.nodes:
-            fits = isinstance(v.op, Matmul) and v.type.rank == 2 and v.type.dtype.name in ("f32", "f64")
+            fits = (
+                isinstance(v.op, Matmul)
+                and v.type.rank == 2
+                and v.type.dtype.name in ("f32", "f64")
+            )
             readers = users.get(v, set())
             if not fits or len(readers) != 1 or v in apart or v in self.required:
                 continue
@@ -262,7 +284,11 @@ class Fuser:
     def _follows(self, product: Group, group: Group) -> bool:
         """Whether a group is a plain map over the product's index space that may run with it."""
         groups = self.groups
-        if group.kind is not Kind.LOOPS or group.inner is not None or group.domain != product.domain:
+        if (
+            group.kind is not Kind.LOOPS
+            or group.inner is not None
+            or group.domain != product.domain
+        ):
             return False
         if self._commits(group, self.updated) or any(can_fail(m) for m in group.members):
             return False
@@ -271,7 +297,11 @@ class Fuser:
     def _independent(self, a: Group, b: Group) -> bool:
         """Neither needs the other, and no commit would have to wait for the other's readers."""
         groups = self.groups
-        if a.domain != b.domain or groups.needs(a.number, b.number) or groups.needs(b.number, a.number):
+        if (
+            a.domain != b.domain
+            or groups.needs(a.number, b.number)
+            or groups.needs(b.number, a.number)
+        ):
             return False
         commits = [self._commits(g, self.updated) for g in (a, b)]
         return commits[0] == commits[1]
@@ -287,8 +317,11 @@ class Fuser:
             if v not in self.groups.of:
                 continue
             n = self.groups.of[v]
-            found = [storage(a) for a in v.args] if isinstance(v.op, MATERIAL) else [
-                s.value for s in self.sources(v)]
+            found = (
+                [storage(a) for a in v.args]
+                if isinstance(v.op, MATERIAL)
+                else [s.value for s in self.sources(v)]
+            )
             for s in found:
                 if self.groups.of.get(s) != n:
                     reads[n][s] = None
@@ -302,12 +335,20 @@ class Fuser:
                 writes = (product, *writes)  # no result can hold it on the way
             commits = self._commits(group, updated)
             name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
-            yield Kernel(name, group.kind, tuple(reads[n]), writes, tuple(members),
-                         group.domain, group.inner or (), commits)
+            yield Kernel(
+                name,
+                group.kind,
+                tuple(reads[n]),
+                writes,
+                tuple(members),
+                group.domain,
+                group.inner or (),
+                commits,
+            )
 
     def _commits(self, group: Group, updated: set[Value]) -> bool:
-        """Whether a kernel does nothing but compute new values of variables, for nobody else, and cannot
-        fail: then it runs last, when nothing can stop the run any more."""
+        """Whether a kernel does nothing but compute new values of variables, for nobody else, and
+        cannot fail: then it runs last, when nothing can stop the run any more."""
         if self.groups.descendants[group.number] or not any(m in updated for m in group.members):
             return False
         return not any(can_fail(m) for m in group.members)
@@ -328,7 +369,8 @@ class Fuser:
 
 
 def accumulator(kernel: Kernel) -> Value:
-    """The value in whose buffer a product lies until its epilogue has read it: itself if it is stored."""
+    """The value in whose buffer a product lies until its epilogue has read it: itself if it is
+    stored."""
     product = next(v for v in kernel.body if isinstance(v.op, Matmul))
     if product in kernel.writes:
         return product
@@ -348,4 +390,3 @@ def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:
 def fuse(graph: Graph) -> Program:
     """The graph as kernels."""
     return Fuser(graph).run()
-

@@ -1,8 +1,9 @@
 """The bookkeeping of fusion: groups of values that become one kernel, and who depends on whom.
 
-A group has a `domain` (the index space of its element-level members) and, once it folds, `inner` axes.
-Members are element-level (shape = domain) or row-level (shape = domain without inner).  Dependencies are
-bit masks over group numbers, so that a merge that would close a cycle is seen at once.
+A group has a `domain` (the index space of its element-level members) and, once it folds, `inner`
+axes. Members are element-level (shape = domain) or row-level (shape = domain without inner).
+Dependencies are bit masks over group numbers, so that a merge that would close a cycle is seen at
+once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reductions in two steps, where one step would be slow or serial: Graph -> Graph.
 
-A fold over leading axes becomes a `Partial*` fold, which folds fixed chunks of rows, and a small fold
-over the chunks, which melts into whatever reads it.  Chunk boundaries depend on the size alone, so the
-bits do not depend on the number of threads.  A fold over all axes first folds rows.
+A fold over leading axes becomes a `Partial*` fold, which folds fixed chunks of rows, and a small
+fold over the chunks, which melts into whatever reads it.  Chunk boundaries depend on the size
+alone, so the bits do not depend on the number of threads.  A fold over all axes first folds rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Number, Reduction, sample
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import (
-    ReduceAll, ReduceAny, ReduceMax, ReduceMin, ReduceProd, ReduceSum,
+    ReduceAll,
+    ReduceAny,
+    ReduceMax,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
 )
 from graphc.ir.types import DType, TensorType, bf16, bool_, f16, f32
 from graphc.passes.rewrite import rebuild

@@ -1,15 +1,15 @@
 """Memory: Program -> Program with buffers.
 
-Liveness over the kernels' order; a dying operand's place becomes its successor's where every access is in
-step (in place); everything else shares arena slots.  Offsets are formulas of the sizes, so one plan serves
-every batch.  A variable's new value is written over the old one if nothing reads the old one later.
+Liveness over the kernels' order; a dying operand's place becomes its successor's where every access
+is in step (in place); everything else shares arena slots.  Offsets are formulas of the sizes, so
+one plan serves every batch.  A variable's new value is written over the old one if nothing reads
+the old one later.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise, Reduction
@@ -45,7 +45,10 @@ class Planner:
         last = self._last_uses()
         outputs = {storage(v) for v in graph.outputs}
         updates = {storage(new): old for old, new in graph.updates}
-        for v in (*graph.inputs, *(r for k in kernels for r in k.reads if isinstance(r.op, Constant))):
+        for v in (
+            *graph.inputs,
+            *(r for k in kernels for r in k.reads if isinstance(r.op, Constant)),
+        ):
             place = Place.CONSTANT if isinstance(v.op, Constant) else Place.INPUT
             self.buffers[v] = Buffer(place, v.type.nbytes)
         for number, kernel in enumerate(kernels):
@@ -70,7 +73,12 @@ class Planner:
         return last
 
     def _place(
-        self, v: Value, number: int, outputs: set[Value], updates: dict[Value, Value], last: dict[Value, int]
+        self,
+        v: Value,
+        number: int,
+        outputs: set[Value],
+        updates: dict[Value, Value],
+        last: dict[Value, int],
     ) -> Buffer:
         kernel = self.program.kernels[number]
         if v in outputs:
@@ -83,7 +91,9 @@ class Planner:
         for u in kernel.reads:
             if self._in_place(kernel, u, v, number, last):
                 self.slot_of[v] = self.slot_of[u]
-                last[u] = len(self.program.kernels) + 1  # the place is v's now, not u's to give back
+                last[u] = (
+                    len(self.program.kernels) + 1
+                )  # the place is v's now, not u's to give back
                 return Buffer(Place.ARENA, v.type.nbytes)
         self.slot_of[v] = self._slot(nbytes)
         return Buffer(Place.ARENA, v.type.nbytes)
@@ -91,18 +101,27 @@ class Planner:
     def _overwrites(
         self, kernel: Kernel, new: Value, old: Value, number: int, last: dict[Value, int]
     ) -> bool:
-        """Whether `new` may be written over the variable `old` at once: it commits, nothing else reads the
-        old value then or later, and no other variable takes it."""
+        """Whether `new` may be written over the variable `old` at once: it commits, nothing else
+        reads the old value then or later, and no other variable takes it."""
         sources = [storage(n) for _, n in self.program.graph.updates]
-        if not kernel.commits or last.get(old, -1) > number or sources.count(new) > 1 or old in sources:
+        if (
+            not kernel.commits
+            or last.get(old, -1) > number
+            or sources.count(new) > 1
+            or old in sources
+        ):
             return False
         return old not in kernel.reads or steps_together(kernel, old, new)
 
-    def _in_place(self, kernel: Kernel, u: Value, v: Value, number: int, last: dict[Value, int]) -> bool:
+    def _in_place(
+        self, kernel: Kernel, u: Value, v: Value, number: int, last: dict[Value, int]
+    ) -> bool:
         """Whether v can take the arena place of u, which dies here."""
         taken = self.slot_of.get(u)
-        if taken is None or last.get(u) != number or any(
-            self.slot_of.get(w) == taken for w in kernel.writes
+        if (
+            taken is None
+            or last.get(u) != number
+            or any(self.slot_of.get(w) == taken for w in kernel.writes)
         ):
             return False
         return u.type.nbytes == v.type.nbytes and steps_together(kernel, u, v)
@@ -138,7 +157,8 @@ def aligned(nbytes: Size) -> Size:
 
 
 def known_less(a: Size, b: Size) -> bool:
-    """Whether a <= b for all sizes, as far as can be seen: both numbers, or both multiples of one term."""
+    """Whether a <= b for all sizes, as far as can be seen: both numbers, or both multiples of one
+    term."""
     if isinstance(a, int) and isinstance(b, int):
         return a <= b
     if isinstance(a, int) or isinstance(b, int) or len(a.terms) != 1 or len(b.terms) != 1:
@@ -148,8 +168,8 @@ def known_less(a: Size, b: Size) -> bool:
 
 
 def steps_together(kernel: Kernel, u: Value, v: Value) -> bool:
-    """Whether v may overwrite u as it is computed: v depends on u, every read of u is at the element being
-    written, and no later loop reads u."""
+    """Whether v may overwrite u as it is computed: v depends on u, every read of u is at the
+    element being written, and no later loop reads u."""
     if kernel.kind is not Kind.LOOPS or isinstance(v.op, Reduction):
         return False
     if u.type.shape != v.type.shape or u.type.dtype.size != v.type.dtype.size:
@@ -179,7 +199,8 @@ def _direct(v: Value, stored: set[Value]) -> set[Value]:
 
 
 def _melted_reads(m: Value, members: set[Value], stored: set[Value]) -> list[Value]:
-    """What a member reads at another element than its own: through views or other index arithmetic."""
+    """What a member reads at another element than its own: through views or other index
+    arithmetic."""
     found = []
     inside = isinstance(m.op, Pointwise | Reduction)
     stack = [(a, inside) for a in m.args]
@@ -197,4 +218,3 @@ def _melted_reads(m: Value, members: set[Value], stored: set[Value]) -> list[Val
 def plan(program: Program) -> Program:
     """The program with a place for every buffer."""
     return Planner(program).run()
-

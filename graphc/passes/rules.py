@@ -1,16 +1,25 @@
-"""The rule tables: equations from left to right, each tested on special values (tests/test_rules.py).
+"""The rule tables: equations from left to right, each tested on special values
+(tests/test_rules.py).
 
-Laws: a rule never makes a graph worse; literals stand on the right; commutative ops match either way.
-`exact` rules keep every bit, `stable` ones are at least as close to the real result, `fast` ones need
-`fast_math`.
+Laws: a rule never makes a graph worse; literals stand on the right; commutative ops match either
+way. `exact` rules keep every bit, `stable` ones are at least as close to the real result, `fast`
+ones need `fast_math`.
 """
 
 from __future__ import annotations
 
 from graphc.ir.ops.elementary import exp, expm1, log, log1p, power, sigmoid, softplus, sqrt
 from graphc.ir.ops.pointwise import (
-    SIGNED_OR_FLOAT, absolute, bitwise_and, bitwise_or, logical_and, logical_not, logical_or, maximum,
-    minimum, where,
+    SIGNED_OR_FLOAT,
+    absolute,
+    bitwise_and,
+    bitwise_or,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    where,
 )
 from graphc.ir.types import FLOATS, INTS
 from graphc.passes.rewrite import Rule, holes, lit, rule

@@ -1,7 +1,8 @@
 """Sizes that must be equal become one: Graph -> Graph.
 
-Operands of `add` may be `f32[n]` and `f32[m]`; then n = m must hold in every run.  The equations that ops
-state (`Op.requires`) are solved here; what is no plain symbol stays as a check for feed time.
+Operands of `add` may be `f32[n]` and `f32[m]`; then n = m must hold in every run.  The equations
+that ops state (`Op.requires`) are solved here; what is no plain symbol stays as a check for feed
+time.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ def _equate(a: Size, b: Size, known: dict[str, Size], checks: list[Check], v: Va
     if a == b:
         return
     for one, other in ((b, a), (a, b)):
-        if isinstance(one, dim.Dim) and str(one).isidentifier() and str(one) not in dim.symbols(other):
+        if (
+            isinstance(one, dim.Dim)
+            and str(one).isidentifier()
+            and str(one) not in dim.symbols(other)
+        ):
             known[str(one)] = other
             return
     checks.append(Check(a, b, v))
@@ -77,7 +82,9 @@ def _substitute(graph: Graph, known: dict[str, Size]) -> Graph:
         kept = isinstance(op, Placeholder)
         done[v] = Value(op, (), v.type.with_shape(shape) if kept else v.type, v.name, v.loc)
     for v in graph.nodes():
-        done[v] = make(substitute_fields(v.op, known), tuple(done[a] for a in v.args), v.name, v.loc)
+        done[v] = make(
+            substitute_fields(v.op, known), tuple(done[a] for a in v.args), v.name, v.loc
+        )
     return graph.replace(done)
 
 

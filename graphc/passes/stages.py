@@ -1,8 +1,8 @@
 """The order of work inside a fused kernel: which loop over the inner axes computes what.
 
-A row kernel runs several loops over one row, which stays in cache.  Loop s may use what loops before s have
-folded.  A value needed in several loops is computed again, unless it is costly: then the row of some output
-that is written later keeps it meanwhile (`kept`).
+A row kernel runs several loops over one row, which stays in cache.  Loop s may use what loops
+before s have folded.  A value needed in several loops is computed again, unless it is costly: then
+the row of some output that is written later keeps it meanwhile (`kept`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ COSTLY = 8
 
 @dataclass
 class Stages:
-    """`at[v]` is the loop that folds or stores v; `kept[v]` the output whose row holds v for later loops."""
+    """`at[v]` is the loop that folds or stores v; `kept[v]` the output whose row holds v for later
+    loops."""
 
     at: dict[Value, int]
     last: int
@@ -87,7 +88,7 @@ def _keep(kernel: Kernel, s: Stages) -> None:
     """Finds a row to keep each costly value in that several loops need."""
     taken: set[Value] = set()
     for v in kernel.body:
-        costly = isinstance(v.op, Pointwise) and v.op.cost >= COSTLY or v.op.name == "random_bits"
+        costly = (isinstance(v.op, Pointwise) and v.op.cost >= COSTLY) or v.op.name == "random_bits"
         if not costly or len(s.loops[v]) < 2:
             continue
         if v in kernel.writes:
@@ -95,7 +96,12 @@ def _keep(kernel: Kernel, s: Stages) -> None:
             continue
         for o in kernel.writes:
             fits = o not in taken and is_element(kernel, o) and not isinstance(o.op, Reduction)
-            if fits and o.type == v.type and s.at[o] >= max(s.loops[v]) and s.at[o] > min(s.loops[v]):
+            if (
+                fits
+                and o.type == v.type
+                and s.at[o] >= max(s.loops[v])
+                and s.at[o] > min(s.loops[v])
+            ):
                 s.kept[v] = o
                 taken.add(o)
                 break

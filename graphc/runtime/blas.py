@@ -1,7 +1,7 @@
 """BLAS: where matrix products of f32 and f64 go.
 
-OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread: graphc cuts
-products into chunks itself.
+OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread:
+graphc cuts products into chunks itself.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 def library() -> Any:
     """The loaded library.
 
-    The process may hold other copies of OpenBLAS, and OPENBLAS_CORETYPE may speak to those.  This one follows
-    the CPU that graphc's own kernels are compiled for, or GRAPHC_BLAS_CORE (docs/decisions.md).
+    The process may hold other copies of OpenBLAS, and OPENBLAS_CORETYPE may speak to those.  This
+    one follows the CPU that graphc's own kernels are compiled for, or GRAPHC_BLAS_CORE
+    (docs/decisions.md).
     """
     features = binding().get_host_cpu_features()
     best = "SkylakeX" if all(features.get(f) for f in SKYLAKEX) else None
