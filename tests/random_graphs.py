@@ -760,6 +760,11 @@ def _smaller(graph: Graph) -> Any:
                     graph.updates[:i] + graph.updates[i + 1 :],
                 )
             )
+    read = {a for v in graph.nodes() for a in v.args}
+    for i, v in enumerate(graph.outputs):
+        if v.args and v not in read:  # the operands instead of the result
+            outputs = (*graph.outputs[:i], *v.args, *graph.outputs[i + 1 :])
+            yield _without_unused(Graph(graph.name, graph.inputs, outputs, graph.updates))
     for v in reversed(graph.nodes()):
         for a in v.args:
             if a.type == v.type:

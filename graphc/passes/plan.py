@@ -108,7 +108,6 @@ class Planner:
             not kernel.commits
             or last.get(old, -1) > number
             or sources.count(new) > 1
-            or old in sources
         ):
             return False
         return old not in kernel.reads or steps_together(kernel, old, new)
