@@ -19,9 +19,7 @@ from graphc.codegen.build import Built, build
 from graphc.codegen.cpu import Source
 from graphc.codegen.kernels import source_of
 from graphc.config import Options
-from graphc.ir import dim
 from graphc.ir.graph import Graph
-from graphc.ir.ops.state import Placeholder
 from graphc.ir.program import Program
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Trace, optimise, schedule
@@ -59,17 +57,5 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     if options.observe:
         options.observe(made)
     addresses = build([s.text for s in made.sources], options, built)
-    symbols = sorted(
-        {s for v in made.program.graph.inputs for size in v.type.shape for s in dim.symbols(size)}
-    )
-    variables = tuple(
-        i for i, v in enumerate(made.program.graph.inputs) if not isinstance(v.op, Placeholder)
-    )
-    return Executable(
-        made.program,
-        made.unified,
-        made.sources,
-        tuple(addresses[s.text] for s in made.sources),
-        tuple(symbols),
-        variables,
-    )
+    found = tuple(addresses[s.text] for s in made.sources)
+    return Executable(made.program, made.unified, made.sources, found)

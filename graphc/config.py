@@ -96,7 +96,8 @@ def _option(name: str, otherwise: Callable[[], Any]) -> Callable[[], Any]:
 class Options:
     """How a session compiles and runs.
 
-    `disable` names passes to leave out (for tests and bisection).  `observe` is shown every
+    `passes` are the user's own (Graph -> Graph), run between graphc's.  `disable` names passes to
+    leave out (for tests and bisection).  `observe` is shown every
     compilation (a `graphc.compile.Compiled`).  `profile` is told (kernel, seconds) of every launch;
     runs are then serial.
     """
@@ -105,6 +106,7 @@ class Options:
     cache_dir: Path = field(default_factory=_option("cache_dir", _cache_dir))
     seed: int = field(default_factory=_option("seed", lambda: 0))
     check: str = field(default_factory=_option("check", lambda: os.environ.get("GRAPHC_CHECK", "")))
+    passes: tuple[Callable[[Any], Any], ...] = field(default_factory=_option("passes", tuple))
     disable: frozenset[str] = field(default_factory=_option("disable", frozenset))
     fast_math: bool = field(default_factory=_option("fast_math", lambda: False))
     progress: bool = field(default_factory=_option("progress", lambda: True))

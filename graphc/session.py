@@ -22,7 +22,7 @@ from graphc.compile import compile_graph
 from graphc.config import Options
 from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
 from graphc.group import Group
-from graphc.ir.graph import Value
+from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
@@ -49,8 +49,9 @@ class Session:
     """Runs tensors of one graph; holds the values of its variables.
 
     `threads`: at most so many work on a run (default: GRAPHC_THREADS, else all CPUs).  `seed`:
-    chooses the random numbers.  `cache_dir`: where compiled kernels are kept.  Safe to use from
-    many threads: runs of one session happen one after another.
+    chooses the random numbers.  `cache_dir`: where compiled kernels are kept.  `passes`: your own,
+    each a function from `graphc.ir.graph.Graph` to `Graph`, verified like graphc's.  Safe to use
+    from many threads: runs of one session happen one after another.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(gc.float32, [None], name="sx")
@@ -66,13 +67,15 @@ class Session:
         threads: int | None = None,
         seed: int | None = None,
         cache_dir: str | Path | None = None,
+        passes: Sequence[Callable[[Graph], Graph]] = (),
         options: Options | None = None,
     ) -> None:
         if graph is not None and not isinstance(graph, GraphScope):
             raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
         self.graph = graph or current()
         given = {"threads": _whole("threads", threads, 1), "seed": _whole("seed", seed, None),
-                 "cache_dir": Path(cache_dir) if cache_dir is not None else None}
+                 "cache_dir": Path(cache_dir) if cache_dir is not None else None,
+                 "passes": tuple(passes) or None}
         chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         self.options = dataclasses.replace(options or Options(), **chosen)
         self.stats = Stats()

@@ -11,6 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.errors import FeedError, FetchError, GraphError, SessionError
+from graphc.ir.graph import Graph
 
 
 @pytest.fixture(autouse=True)
@@ -326,3 +327,17 @@ def test_wrong_options() -> None:
         gc.Session(seed="x")
     with pytest.raises(SessionError, match="graph"):
         gc.Session(graph=3)
+
+
+def test_a_session_runs_the_passes_it_is_given() -> None:
+    def forgetful(graph: Graph) -> Graph:
+        return Graph(graph.name, graph.inputs, (), ())
+
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float32, [None], name="x")
+        with gc.Session(passes=[lambda graph: graph]) as sess:
+            assert sess.run(x + 1.0, {x: [1.0]}) == [2.0]
+        with gc.Session(passes=[forgetful]) as sess, pytest.raises(GraphError, match="forgetful"):
+            sess.run(x + 1.0, {x: [1.0]})
+        with gc.Session(passes=[lambda graph: None]) as sess, pytest.raises(GraphError):
+            sess.run(x + 1.0, {x: [1.0]})

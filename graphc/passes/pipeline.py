@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from graphc.config import Options
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Program
 from graphc.ir.verify import verify
@@ -48,12 +48,33 @@ class Trace:
 
 
 def optimise(graph: Graph, options: Options, trace: Trace | None = None) -> Graph:
-    """The graph after all graph passes but those that `options.disable` names."""
+    """The graph after all graph passes but those that `options.disable` names.
+
+    The user's own passes run after the first, so that they see simple graphs and what they leave
+    is simplified again.
+    """
     trace = trace or Trace()
     verify(graph, "stage")
-    for name in PASSES:
+    for place, name in enumerate(PASSES):
+        if place == 1:
+            graph = _own_passes(graph, options, trace)
         if name not in options.disable:
             graph = run_pass(name, graph, options.fast_math, trace)
+    return graph
+
+
+def _own_passes(graph: Graph, options: Options, trace: Trace) -> Graph:
+    """The graph after the passes that a session was given.  Raises `GraphError` for a bad one."""
+    for change in options.passes:
+        name = getattr(change, "__name__", repr(change))
+        made = change(graph)
+        if not isinstance(made, Graph):
+            raise GraphError(f"pass {name} gave {made!r}; expected a Graph")
+        if [v.type for v in made.results] != [v.type for v in graph.results]:
+            raise GraphError(f"pass {name} changed the types of the graph's results")
+        graph = verify(made, name)
+        if trace.watch:
+            trace.watch(name, graph)
     return graph
 
 

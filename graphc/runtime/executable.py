@@ -40,8 +40,6 @@ class Executable:
     unified: Unified
     sources: tuple[Source, ...]
     addresses: tuple[int, ...]
-    symbols: tuple[str, ...] = ()
-    variables: tuple[int, ...] = ()  # positions of inputs that are variables
 
     def bind(self, sizes: dict[str, int]) -> Bound:
         """A plan for these sizes."""
