@@ -18,12 +18,16 @@ STEP = """
 import time
 start = time.perf_counter()
 import numpy as np, graphc as gc
-w1, b1, w2, b2 = (gc.variable(np.ones(s, np.float32) * 0.01) for s in ((784, 500), (500,), (500,
-10), (10,))) x, y = gc.placeholder(gc.float32, [None, 784]), gc.placeholder(gc.int32, [None]) loss =
-gc.nn.functional.cross_entropy(gc.nn.functional.relu(x @ w1 + b1) @ w2 + b2, y) step =
-gc.optim.SGD(0.01).minimize(loss) session = gc.Session() session.run([loss, step], {x: np.ones((128,
-784), np.float32), y: np.zeros(128, np.int32)}) print(time.perf_counter() - start,
-session.stats.compilations)
+shapes = ((784, 500), (500,), (500, 10), (10,))
+w1, b1, w2, b2 = (gc.variable(np.ones(s, np.float32) * 0.01) for s in shapes)
+x, y = gc.placeholder(gc.float32, [None, 784]), gc.placeholder(gc.int32, [None])
+hidden = gc.nn.functional.relu(x @ w1 + b1)
+loss = gc.nn.functional.cross_entropy(hidden @ w2 + b2, y)
+step = gc.optim.SGD(0.01).minimize(loss)
+session = gc.Session()
+feeds = {x: np.ones((128, 784), np.float32), y: np.zeros(128, np.int32)}
+session.run([loss, step], feeds)
+print(time.perf_counter() - start, session.stats.compilations)
 """
 
 
