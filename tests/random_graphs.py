@@ -429,7 +429,7 @@ class Builder:
             a = self.input(TensorType(self.pick(accepted), self.random_shape(2)))
         ta, tb = self.chance(0.5), self.chance(0.5)
         k = a.type.shape[-2] if ta else a.type.shape[-1]
-        n = self.random_size()
+        n = self.shapes[0][0] if self.square and self.chance(0.7) else self.random_size()
         tail = (n, k) if tb else (k, n)
         b = self.like(a.type.with_shape((*a.type.shape[:-2], *tail)))
         if b.op.name == "full" and self.chance(0.7):
@@ -451,6 +451,23 @@ class Builder:
         y = self.keep(make(OPS[self.pick(["negative", "absolute", "sign"])](), (x,), self.name()))
         z = make(OPS["absolute"](), (make(Matmul(), (y, self.like(y.type))),), self.name())
         return make(OPS[self.pick(["add", "maximum"])](), (y, z), self.name())
+
+    def ladder(self) -> Value:
+        """Two maps, one of which reaches the other through a product: no single kernel."""
+        x = self.value(
+            lambda v: v.type.rank == 2
+            and v.type.shape[0] == v.type.shape[1]
+            and v.type.dtype in NUMBERS
+            and not (self.exact and v.type.dtype.is_float)
+        )
+        if x is None:
+            return self.layer()
+        multiply, add = OPS["multiply"](), OPS["add"]()
+        first = make(multiply, (x, self.like(x.type)), self.name())
+        second = make(multiply, (self.like(x.type), x), self.name())
+        across = make(Matmul(), (second, self.like(x.type)), self.name())
+        middle = make(add, (first, across), self.name())
+        return make(add, (middle, second), self.name())
 
     def layer(self) -> Value:
         """A product with what usually follows it: bias, activation, scaling, a sum over rows."""
@@ -601,7 +618,7 @@ class Builder:
         ]
         if self.square:
             makers += [
-                (self.residual, 1),
+                (self.residual, 1), (self.ladder, 0.7),
                 (self.matmul, 2),
                 (self.layer, 1),
                 (self.scatter, 1),
@@ -639,12 +656,17 @@ class Builder:
             self.inputs.append(make(Placeholder(f32, (N,)), (), "sizes"))
         return Graph(name, tuple(self.inputs), tuple(outputs), updates)
 
-    def _swapped(self, updates: tuple[tuple[Value, Value], ...]) -> tuple[tuple[Value, Value], ...]:
-        """Two variables of one type, if there are, take each other's value."""
-        pairs = itertools.combinations([old for old, _ in updates], 2)
-        a, b = next(((a, b) for a, b in pairs if a.type == b.type), (None, None))
-        other = {a: b, b: a}
-        return tuple((old, other.get(old, new) or new) for old, new in updates)
+    def _swapped(
+        self, updates: tuple[tuple[Value, Value], ...]
+    ) -> tuple[tuple[Value, Value], ...]:
+        """Two variables of one type, if there are, take each other's value, or one value both."""
+        pairs = itertools.combinations(updates, 2)
+        found = next(((p, q) for p, q in pairs if p[0].type == q[0].type), None)
+        if found is None:
+            return updates
+        (a, _), (b, new) = found
+        other = {a: b, b: a} if self.chance(0.5) else {a: new, b: new}
+        return tuple((old, other.get(old, value)) for old, value in updates)
 
     def _new(self, old: Value) -> Value:
         swap = [v for v in self.inputs if v.type == old.type and v is not old]

@@ -84,6 +84,34 @@ def test_imports_go_down(path: str) -> None:
     assert wrong == []
 
 
+LATE = {  # the only imports of graphc's own modules inside functions, and why
+    "codegen/jit.py": "numba is imported only where something must be compiled",
+    "cli/dump.py": "numba is imported only where LLVM IR is asked for",
+}
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_imports_stand_at_the_top(path: str) -> None:
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    late = [
+        node.lineno
+        for function in ast.walk(tree) if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("graphc"))
+        or (isinstance(node, ast.Import) and any(n.name.startswith("graphc") for n in node.names))
+    ]
+    assert not late or path in LATE, f"graphc/{path}: lines {late}"
+
+
+def test_imports_have_no_cycles() -> None:
+    edges = {path: {other for _, other in imports(path)} - {path} for path in FILES}
+    order: list[str] = []
+    while len(order) < len(FILES):
+        free = [p for p in FILES if p not in order and not edges[p] - set(order)]
+        assert free, f"a cycle among {sorted(set(FILES) - set(order))}"
+        order += free
+
+
 def test_the_check_finds_an_upward_import() -> None:
     assert ("session.py" in {other for _, other in imports("__init__.py")})
     assert layer_of("ir/ops/shape.py") < layer_of("ir/graph.py") < layer_of("ir/verify.py")

@@ -116,6 +116,8 @@ IN_COMPILATION = (
     ),
     m("passes.fuse:Fuser._joins", "s.rows != merged.outer_axes", "False"),
     m("passes.fuse:Fuser._add_epilogues", "len(readers) != 1 or v in apart", "len(readers) != 1"),
+    m("passes.groups:Groups.mergeable", "return not down and not up", "return True"),
+    m("passes.plan:Planner._overwrites", "sources.count(new) > 1", "False"),
     m("codegen.lower:Emitter._view", "reversed(pieces)", "pieces"),
     m(
         "codegen.fused:Fused._rows",
@@ -243,6 +245,7 @@ def test_a_wrong_pass_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) 
 def test_a_wrong_rule_is_found(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simplify, "FUNCTIONS", simplify.FUNCTIONS)
     monkeypatch.setattr("test_random_graphs.RULES", (wrong, *simplify.RULES))
+    monkeypatch.setattr("random_graphs.RULES", (wrong,) * 5 + simplify.RULES)
     assert killer(pass_fault, PASS_GRAPHS) is not None
 
 

@@ -21,6 +21,7 @@ from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.program import Kernel
 from graphc.passes.check import draw
+from graphc.scope import GraphScope
 from graphc.session import Session
 from graphc.stage import reachable
 from graphc.tensor import Tensor
@@ -201,8 +202,6 @@ def _run_graph(
 
 def run_text_graph(graph: Any, feeds: Mapping[Any, Array]) -> list[Any]:
     """Runs a graph through tensors that stand for its inputs."""
-    from graphc.scope import GraphScope
-
     scope = GraphScope()
     with scope.as_default(), Session(scope) as session:
         made: dict[Any, Tensor] = {}

@@ -193,7 +193,7 @@ class Rewriter:
                 new = self.step(now)
                 if new is None:
                     break
-                new = settle(new) if new not in done else done[new]
+                new = done[new] if new in done else settle(_keep_name(new, v))
                 now = intern(_keep_name(new, v))
                 if now in done:
                     break
