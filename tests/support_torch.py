@@ -1,0 +1,51 @@
+"""What torch computes, for comparison: live where torch is installed, else from stored files.
+
+    def test_softplus() -> None:
+        x = np.linspace(-3, 3, 7)
+        wanted = torch_case("softplus", lambda torch: [torch.nn.functional.softplus(tensor(torch, x))])
+        ...
+
+`compute` gives tensors or arrays; `GRAPHC_TEST_STORE=1` makes every live result the stored one.
+Stored files are `tests/torch_cases/<test module>/<name>.npz`; keep each below some kilobytes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STORE = Path(__file__).parent / "torch_cases"
+
+
+def torch_case(name: str, compute: Callable[[Any], Sequence[Any]]) -> list[np.ndarray[Any, Any]]:
+    """The arrays that `compute(torch)` gives, one for each of its results."""
+    module = inspect.stack()[1].frame.f_globals["__name__"].rpartition(".")[2]
+    path = STORE / module / f"{name}.npz"
+    if importlib.util.find_spec("torch") is None:
+        with np.load(path) as stored:
+            return [stored[f"r{i}"] for i in range(len(stored.files))]
+    import torch
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    made = [_array(r) for r in compute(torch)]
+    if os.environ.get("GRAPHC_TEST_STORE") or not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **{f"r{i}": a for i, a in enumerate(made)})
+    return made
+
+
+def _array(result: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(result.detach().numpy() if hasattr(result, "detach") else result)
+
+
+def tensor(torch: Any, array: Any, grad: bool = False) -> Any:
+    """A torch tensor of an array, perhaps one whose gradient is wanted."""
+    made = torch.tensor(np.asarray(array))
+    return made.requires_grad_() if grad else made
