@@ -24,7 +24,7 @@ LAYERS = (
     ("codegen/",),
     ("runtime/",),
     ("compile.py", "explain.py"),
-    ("scope.py",),
+    ("scope.py", "nest.py"),
     ("shapes.py",),
     ("tensor.py", "group.py", "declare.py"),
     ("functions/",),

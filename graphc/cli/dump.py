@@ -13,7 +13,7 @@ from graphc.codegen import jit
 from graphc.codegen.kernels import loops_of, source_of
 from graphc.codegen.loops_text import print_loops
 from graphc.compile import Compiled
-from graphc.ir.program import Kernel
+from graphc.ir.program import Kernel, launched
 from graphc.ir.program_text import print_program
 from graphc.ir.text import print_graph
 
@@ -63,7 +63,7 @@ def text_of(made: Compiled, stage: str, elide: bool) -> str:
         case "program":
             return print_program(made.program, elide, note)
     spell = {"loops": _loops, "kernels": _kernel, "llvm": _llvm, "asm": _asm}[stage]
-    return _each(made.program.kernels, spell, {"llvm": ";", "loops": "//"}.get(stage, "#"))
+    return _each(list(launched(made.program)), spell, {"llvm": ";", "loops": "//"}.get(stage, "#"))
 
 
 def note(kernel: Kernel) -> str:

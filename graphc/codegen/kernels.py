@@ -14,7 +14,7 @@ from graphc.passes.fuse import storage
 
 
 def loops_of(kernel: Kernel) -> Loops | None:
-    """The loops of a kernel; None for one written by hand."""
+    """The loops of a kernel; None for one written by hand, and for one that runs programs."""
     match kernel.kind:
         case Kind.LOOPS:
             return lower_fused(kernel)
@@ -22,7 +22,7 @@ def loops_of(kernel: Kernel) -> Loops | None:
             return lower_scatter(kernel)
         case Kind.MATMUL:
             return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
-        case Kind.OPAQUE:
+        case Kind.OPAQUE | Kind.CONTROL:
             return None
 
 

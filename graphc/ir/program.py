@@ -8,12 +8,12 @@ constants or in the arena, at offsets that are formulas of the sizes.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Gather, Pointwise, Scatter
+from graphc.ir.op import Control, Gather, Pointwise, Scatter
 from graphc.ir.ops.shape import Reshape
 
 
@@ -24,6 +24,7 @@ class Kind(enum.Enum):
     MATMUL = "matmul"
     OPAQUE = "opaque"
     SCATTER = "scatter"
+    CONTROL = "control"  # runs programs of its own
 
 
 class Place(enum.Enum):
@@ -38,7 +39,11 @@ class Place(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """One launch.  `domain` is its index space; `inner` are the axes that its reductions fold."""
+    """One launch.  `domain` is its index space; `inner` are the axes that its reductions fold.
+
+    A CONTROL kernel runs `programs`, one for each graph of its op; their arenas lie one after the
+    other at `workspace` in the arena around.
+    """
 
     name: str
     kind: Kind
@@ -48,6 +53,8 @@ class Kernel:
     domain: Shape = ()
     inner: tuple[int, ...] = ()
     commits: bool = False
+    programs: tuple[Program, ...] = ()
+    workspace: Size = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,15 @@ class Program:
     buffers: dict[Value, Buffer] = field(default_factory=dict)
     arena: Size = 0
     naive: Size = 0  # arena bytes without reuse
+
+
+def launched(program: Program) -> Iterator[Kernel]:
+    """The kernels that have code of their own, those of inner programs too."""
+    for kernel in program.kernels:
+        if kernel.kind is not Kind.CONTROL:
+            yield kernel
+        for inner in kernel.programs:
+            yield from launched(inner)
 
 
 def storage(v: Value) -> Value:
@@ -94,4 +110,6 @@ def reached(body: Iterable[Value], reads: Iterable[Value]) -> list[Value]:
 
 def can_fail(v: Value) -> bool:
     """Whether computing v may end the run with an error."""
+    if isinstance(v.op, Control):
+        return any(can_fail(w) for g in v.op.graphs for w in g.nodes())
     return isinstance(v.op, Gather | Scatter) or (isinstance(v.op, Pointwise) and v.op.can_fail)
