@@ -27,6 +27,8 @@ NO_SAMPLES = {
     "variable": "an input of a graph",
     "run_counter": "an input of a graph",
     "assign": "a write, tested in test_optim",
+    "py_func": "holds a Python function, tested in test_py_func",
+    "py_func_packed": "holds a Python function, tested in test_py_func",
     "with_gradient": "holds a Python function, tested in test_autodiff",
 }
 

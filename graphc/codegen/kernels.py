@@ -8,7 +8,7 @@ from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
 from graphc.codegen.scatter import lower_scatter
 from graphc.ir.graph import Value
-from graphc.ir.op import Opaque
+from graphc.ir.op import Foreign, Opaque
 from graphc.ir.program import Kernel, Kind
 from graphc.passes.fuse import storage
 
@@ -48,9 +48,11 @@ def _opaque(kernel: Kernel) -> Source:
     for i, a in enumerate(out.args):
         lines.append(f"    a{i} = {a.type.dtype}_buffer(args, {i})")
     at = len(out.args)
+    types = [a.type for a in out.args]
     lines.append(f"    out = {out.type.dtype}_buffer(args, {at})")
-    lines += [f"    n{i} = args[{at + 1 + i}]" for i in range(len(op.sizes))]
-    text = "\n".join([*lines, op.source(out.type, *(a.type for a in out.args))])
-    return Source(text, op.sizes, 1, False)
-
-
+    sizes = op.size_arguments(out.type, *types)
+    names = [f"n{i}" for i in range(len(sizes))] + ["status"] * op.can_fail
+    names += ["call"] * isinstance(op, Foreign)
+    lines += [f"    {name} = args[{at + 1 + i}]" for i, name in enumerate(names)]
+    text = "\n".join([*lines, op.source(out.type, *types)])
+    return Source(text, sizes, op.extent(out.type), op.can_fail, calls=isinstance(op, Foreign))

@@ -296,14 +296,38 @@ class Opaque(Op, abstract=True):
     """A kernel written by hand, over the buffers `out`, `a0`, `a1`, ... and the sizes `n0`, `n1`,
     ..."""
 
+    can_fail: ClassVar[bool] = False  # may end the run with an error: its kernel gets `status`
+
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The sizes that the source calls n0, n1, ..."""
         return ()
 
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+        """The same, for those who know only the types."""
+        return self.sizes
+
+    def extent(self, out: TensorType) -> Size:
+        """The kernel does [lo, hi) of this many parts, which threads may share."""
+        return 1
+
     def source(self, out: TensorType, *types: TensorType) -> str:
         """The kernel's body in numba source, indented by 4; see docs/extending.md."""
         raise NotImplementedError(self.name)
+
+
+class Foreign(Opaque, abstract=True):
+    """What Python code makes of the operands, called in the middle of a run."""
+
+    can_fail = True
+
+    def fill(self, out: Array, *arrays: Array) -> None:
+        """Writes the result to `out`, given the operands, which are valid only during the
+        call; what it raises ends the run."""
+        raise NotImplementedError(self.name)
+
+    def source(self, out: TensorType, *types: TensorType) -> str:
+        return "    call_python(call, args, status)\n"
 
 
 class State(Op, abstract=True):

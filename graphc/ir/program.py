@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Gather, Pointwise, Scatter
+from graphc.ir.op import Gather, Opaque, Pointwise, Scatter
 from graphc.ir.ops.shape import Reshape
 
 
@@ -94,4 +94,6 @@ def reached(body: Iterable[Value], reads: Iterable[Value]) -> list[Value]:
 
 def can_fail(v: Value) -> bool:
     """Whether computing v may end the run with an error."""
-    return isinstance(v.op, Gather | Scatter) or (isinstance(v.op, Pointwise) and v.op.can_fail)
+    return isinstance(v.op, Gather | Scatter) or (
+        isinstance(v.op, Pointwise | Opaque) and v.op.can_fail
+    )

@@ -25,6 +25,7 @@ from graphc.passes.plan import ALIGN
 from graphc.passes.sizes import Unified
 from graphc.runtime.blas import gemm_address
 from graphc.runtime.driver import Instruction, Word, driver
+from graphc.runtime.thunk import Thunk
 
 PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
 CHUNK_WORK = 30_000
@@ -63,6 +64,7 @@ class Bound:
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
         self.constants: list[Array] = []
         self.patches: list[tuple[int, int]] = []
+        self.thunks: list[Thunk] = []  # the doors to Python that its kernels go through
         self.results = [_Result(self, v) for v in graph.outputs]
         launches = [self._launch(i, k) for i, k in enumerate(program.kernels)]
         self._lay_out(launches + self._copies())
@@ -85,6 +87,9 @@ class Bound:
             words.append((-1, None))
         if source.gemm:
             words.append((gemm_address(source.gemm), None))
+        if source.calls:
+            self.thunks.append(Thunk(kernel.body[0], self.sizes))
+            words.append((self.thunks[-1].address, None))
         return words
 
     def _address(self, v: Value) -> Argument:

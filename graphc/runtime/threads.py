@@ -57,9 +57,12 @@ class Pool:
 def _help(waiting: Any) -> None:
     native = driver()
     while True:
-        bound, ticket = waiting.get()
-        native.join(bound.address, ticket)
-        del bound
+        try:
+            bound, ticket = waiting.get()
+            native.join(bound.address, ticket)
+            del bound
+        except KeyboardInterrupt:  # meant for a Python function of the graph that had just returned
+            continue
 
 
 @functools.cache
@@ -72,7 +75,8 @@ def execute(bound: Bound, threads: int) -> bool:
 
     Returns whether Ctrl-C asked for an end.  The plan's status then tells whether it came in time.
     """
-    if bound.work >= LONG_WORK and threading.current_thread() is threading.main_thread():
+    beside = bound.work >= LONG_WORK or bound.thunks  # Python functions run where Ctrl-C finds them
+    if beside and threading.current_thread() is threading.main_thread():
         return _interruptible(bound, threads)
     _execute(bound, threads)
     return False
@@ -107,6 +111,8 @@ def _interruptible(bound: Bound, threads: int) -> bool:
     while _waits(done):
         interrupted = True
         bound.view[CANCEL] = 1
+        for thunk in bound.thunks:
+            thunk.interrupt()
     bound.view[CANCEL] = 0
     if failure:
         raise failure[0]
