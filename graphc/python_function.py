@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-
 from graphc.differentiate import WithGradient
 from graphc.door import short
 from graphc.errors import GradientError, GraphError, Location, ShapeError, user_location
@@ -63,7 +62,7 @@ def py_func(
     types = [_checked(t, operands, loc) for t in (output_types if several else [output_types])]
     if not types:
         raise GraphError("py_func: output_types is empty; expected at least one type", loc)
-    label = name or getattr(function, "__name__", type(function).__name__)
+    label = name or str(getattr(function, "__name__", type(function).__name__))
     held = PythonFunction(function, label, bool(stateful), loc)
     results = _with_gradient(_calls(held, operands, types), operands, gradient, label)
     return results if several else results[0]

@@ -1,9 +1,9 @@
 """Thunks: native doors to Python functions, one for each kernel of a plan that calls Python.
 
 A kernel calls the thunk with its arguments' address; the thunk takes the GIL and lets the op fill
-in its result, given views of the operands, which end with the call.  Invariant: nothing that is raised
-here leaves through native code.  It is kept in `error`, the kernel notes status 3, and the runner
-raises it.
+in its result, given views of the operands, which end with the call.  Invariant: nothing that is
+raised here leaves through native code.  It is kept in `error`, the kernel notes status 3, and the
+runner raises it.
 """
 
 from __future__ import annotations
@@ -84,5 +84,5 @@ def _view(address: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     count = int(np.prod(shape, dtype=np.int64))
     if count == 0:
         return np.empty(shape, dtype)
-    memory = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(address)
+    memory: Any = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(address)
     return np.frombuffer(memory, np.uint8).view(dtype).reshape(shape)
