@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from graphc.codegen.contraction import lower_gemm, lower_product, uses_blas
 from graphc.codegen.cpu import Source, print_kernel
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
 from graphc.codegen.scatter import lower_scatter
+from graphc.errors import CodegenError
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
-from graphc.ir.program import Kernel, Kind
+from graphc.ir.program import Kernel, Kind, Program
 from graphc.passes.fuse import storage
 
 
@@ -38,6 +42,22 @@ def source_of(kernel: Kernel, readable: bool = False) -> Source:
     """The numba source of a kernel."""
     loops = loops_of(kernel)
     return _opaque(kernel) if loops is None else print_kernel(loops, readable)
+
+
+def blamed(error: CodegenError, program: Program, sources: Sequence[Source]) -> CodegenError:
+    """The error of a kernel that could not be compiled, at the user's line if a user wrote it."""
+    for kernel, source in zip(program.kernels, sources, strict=True):
+        if kernel.kind is Kind.OPAQUE and source.text in error.message:
+            (out,) = kernel.body
+            assert isinstance(out.op, Opaque)
+            types = [a.type for a in out.args]
+            body = out.op.source(out.type, *types)
+            found = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
+            above = source.text.removesuffix(body).count("\n")
+            line = int(found[1]) - 1 - above if found else 0
+            where = out.op.origin(line, out.type, *types) or out.loc
+            return CodegenError(f"{out.op.name}: {error.message}", where)
+    return error
 
 
 def _opaque(kernel: Kernel) -> Source:

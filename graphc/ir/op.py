@@ -24,7 +24,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, Location, ShapeError
 from graphc.ir.dim import Shape, Size, differ
 from graphc.ir.types import ALL, DType, TensorType
 
@@ -310,6 +310,10 @@ class Opaque(Op, abstract=True):
     def extent(self, out: TensorType) -> Size:
         """The kernel does [lo, hi) of this many parts, which threads may share."""
         return 1
+
+    def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
+        """Where the user wrote a line of the source, if anywhere."""
+        return None
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         """The kernel's body in numba source, indented by 4; see docs/extending.md."""
