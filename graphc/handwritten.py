@@ -43,8 +43,8 @@ def kernel(
 
     A kernel uses loops, `if`, arithmetic, elements of arrays (all indices at once), `x.shape`,
     `x.size`, `len(x)`, the element-wise functions of `math` and `numpy`, and numbers of the module
-    around it. A literal such as 0.5 has the element type of `out`. Raises `GraphError` at the line
-    that is not so, `CodegenError` at the line that numba rejects.
+    around it. As in NumPy, numbers, indices and sizes take the float type of what they meet. Raises
+    `GraphError` at the line that is not so, `CodegenError` at the line that numba rejects.
 
     >>> import graphc as gc
     >>> @gc.kernel

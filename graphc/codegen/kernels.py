@@ -56,8 +56,17 @@ def blamed(error: CodegenError, program: Program, sources: Sequence[Source]) -> 
             above = source.text.removesuffix(body).count("\n")
             line = int(found[1]) - 1 - above if found else 0
             where = out.op.origin(line, out.type, *types) or out.loc
-            return CodegenError(f"{out.op.name}: {error.message}", where)
+            return CodegenError(f"{out.op.name}: {_reason(error.message)}", where)
     return error
+
+
+def _reason(message: str) -> str:
+    """What a compiler complains about, without the places in text that the user never saw."""
+    lines = [line.strip() for line in message.split("\n") if line.strip()]
+    head = lines[0].partition(": Failed in")[0]
+    end = next((i for i, line in enumerate(lines) if line.startswith(("There are", "During:"))),
+               len(lines))
+    return f"{head}: {' '.join(lines[1:end])}" if end > 1 else lines[0]
 
 
 def _opaque(kernel: Kernel) -> Source:

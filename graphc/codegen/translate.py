@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.cpu import literal
+from graphc.codegen.kinds import WEAK, Kind, Kinds, join
 from graphc.codegen.nests import LARGEST_LITERAL
 from graphc.codegen.source import Code
 from graphc.errors import GraphError, Location
@@ -96,7 +97,7 @@ class Translator(ast.NodeTransformer):
             for s in t.shape:
                 if not isinstance(s, int) or s > LARGEST_LITERAL:
                     self.sizes.setdefault(s, f"n{len(self.sizes)}")
-        self.real = out.dtype if out.dtype.is_float else f64
+        self.kinds = Kinds(code, {name: t for name, (_, t) in self.arrays.items()})
 
     def run(self) -> Body:
         """The body."""
@@ -134,12 +135,19 @@ class Translator(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> Any:
-        return self._assigned(node, node.targets)
+        self._check_targets(node.targets)
+        kinds = {self.kinds.of(t) for t in node.targets}
+        value = self._as(node.value, kinds.pop() if len(kinds) == 1 else None)
+        made = ast.Assign([self.visit(t) for t in node.targets], value)
+        return ast.copy_location(made, node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
-        return self._assigned(node, [node.target])
+        self._check_targets([node.target])
+        whole = ast.BinOp(_read(node.target), node.op, node.value)
+        made = ast.Assign([self.visit(node.target)], self.visit(ast.copy_location(whole, node)))
+        return ast.copy_location(made, node)
 
-    def _assigned(self, node: ast.stmt, targets: Sequence[ast.expr]) -> Any:
+    def _check_targets(self, targets: Sequence[ast.expr]) -> None:
         for t in targets:
             root = t
             while isinstance(root, ast.Subscript | ast.Attribute):
@@ -149,7 +157,6 @@ class Translator(ast.NodeTransformer):
             ):
                 raise self.refused(t, f"only elements of {self.code.out} can be written, "
                                       f"not {ast.unparse(t)}")
-        return self.generic_visit(node)
 
     # -- arrays
 
@@ -221,7 +228,7 @@ class Translator(ast.NodeTransformer):
         if node.id in self.arrays:
             raise self.refused(node, f"{node.id} is an array: use its elements, {node.id}[...]")
         if node.id == self.code.rows and node.id:
-            rows = [ast.Name("lo", ast.Load()), ast.Name("hi", ast.Load())]
+            rows: list[ast.expr] = [ast.Name(n, ast.Load()) for n in ("lo", "hi")]
             return ast.Call(ast.Name("range", ast.Load()), rows, [])
         if node.id in self.code.locals:
             return ast.Name(f"v_{node.id}", node.ctx)
@@ -246,14 +253,12 @@ class Translator(ast.NodeTransformer):
         return self._literal(node, node.value)
 
     def _literal(self, node: ast.AST, value: Any) -> Any:
-        """A typed literal; a plain float is of the type of `out`."""
+        """A typed literal."""
         if isinstance(value, bool | np.bool_):
             return ast.Constant(bool(value))
         if isinstance(value, int):
             return ast.Constant(value)
-        kind = self.real if isinstance(value, float) and not isinstance(value, np.generic) else (
-            as_dtype(value.dtype)
-        )
+        kind = as_dtype(value.dtype) if isinstance(value, np.generic) else f64
         return ast.parse(literal(value, _computed(kind)), mode="eval").body
 
     def visit_Call(self, node: ast.Call) -> Any:
@@ -264,7 +269,19 @@ class Translator(ast.NodeTransformer):
             return self._size(self.arrays[first][1].shape[0])
         cast = self._cast(node.func)
         name = cast or self._function(node.func)
-        return ast.Call(ast.Name(name, ast.Load()), [self.visit(a) for a in node.args], [])
+        kind = join(*map(self.kinds.of, node.args)) if len(node.args) > 1 else None
+        return ast.Call(ast.Name(name, ast.Load()), [self._as(a, kind) for a in node.args], [])
+
+    def _as(self, node: ast.expr, kind: Kind) -> ast.expr:
+        """An operand: what is `WEAK` takes the float type of what it meets."""
+        made: ast.expr = self.visit(node)
+        if kind not in ("f32", "f64") or self.kinds.of(node) != WEAK:
+            return made
+        known: Any = (node.value,) if isinstance(node, ast.Constant) else self.code.value(node)
+        if known is not None and _name(node) not in self.code.locals:
+            text = literal(known[0], {"f32": f32, "f64": f64}[kind])
+            return ast.parse(text, mode="eval").body
+        return ast.Call(ast.Name(kind, ast.Load()), [made], [])
 
     def _cast(self, node: ast.expr) -> str:
         """The kernel's name of `x.dtype.type`; "" for anything else."""
@@ -278,7 +295,7 @@ class Translator(ast.NodeTransformer):
 
     def _function(self, node: ast.expr) -> str:
         known = self.code.value(node)
-        if isinstance(node, ast.Name) and node.id in self.code.locals or known is None:
+        if _name(node) in self.code.locals or known is None:
             raise self.refused(node, f"{ast.unparse(node)} is no function that a kernel can call")
         value = known[0]
         if isinstance(value, type) and issubclass(value, np.generic):
@@ -292,12 +309,35 @@ class Translator(ast.NodeTransformer):
         return name
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
-        if isinstance(node.op, ast.Pow):
-            operands = [self.visit(node.left), self.visit(node.right)]
-            return ast.Call(ast.Name("power", ast.Load()), operands, [])
         if isinstance(node.op, ast.MatMult):
             raise self.refused(node, "kernels have no `@`; write loops")
-        return self.generic_visit(node)
+        kind = self.kinds.of(node)
+        left, right = self._as(node.left, kind), self._as(node.right, kind)
+        if isinstance(node.op, ast.Pow):
+            return ast.Call(ast.Name("power", ast.Load()), [left, right], [])
+        return ast.BinOp(left, node.op, right)
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        sides = [node.left, *node.comparators]
+        kind = join(*map(self.kinds.of, sides))
+        for op in node.ops:
+            self.visit(op)
+        first, *rest = [self._as(s, kind) for s in sides]
+        return ast.Compare(first, node.ops, rest)
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        kind = self.kinds.of(node)
+        test = self.visit(node.test)
+        return ast.IfExp(test, self._as(node.body, kind), self._as(node.orelse, kind))
+
+
+def _read(target: ast.expr) -> ast.expr:
+    """A target as an operand."""
+    copied = copy.deepcopy(target)
+    for node in ast.walk(copied):
+        if hasattr(node, "ctx"):
+            node.ctx = ast.Load()
+    return copied
 
 
 def _name(node: ast.AST) -> str:
