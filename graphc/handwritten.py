@@ -1,5 +1,10 @@
-"""`gc.kernel`: a hand-written loop over arrays as an op, compiled by numba like graphc's own
-kernels."""
+"""`gc.kernel`: a hand-written loop over arrays as an op.
+
+It is compiled by numba, and kept on disk by its text, like graphc's own kernels.  It may use loops,
+`if`, arithmetic, elements of arrays (all indices at once), `x.shape`, `x.size`, `x.ndim`, `len(x)`,
+`x.dtype.type(...)`, the element-wise functions of `math` and `numpy`, and numbers of the module
+around it.  As in NumPy, numbers, indices and sizes take the float type of what they meet.
+"""
 
 from __future__ import annotations
 
@@ -31,25 +36,18 @@ def kernel(
 ) -> Callable[..., Any]:
     """Makes an op of a loop that writes every element of `out`: `function(out, *operands)`.
 
-    It is compiled by numba and kept on disk by its text, like graphc's own kernels; it is called on
-    tensors. `result(*types)` gives the result's type from those of the operands (default: the
-    first one's); `requires(*types)` gives pairs of sizes that must be equal, else a `ShapeError` or
-    `FeedError` follows; a kernel reads what lies beyond an array, so say what its loops rely on.
-    `gradient(ct, out, *operands)` gives the operands' cotangents, as graph code. `reference` is the
-    meaning in NumPy that tests and `GRAPHC_CHECK` use (default: the function, run by Python).
-
-    With `parallel`, the function is `function(rows, out, *operands)`: threads share the indices of
-    the first axis of `out`, each call does those of the range `rows`.
-
-    A kernel uses loops, `if`, arithmetic, elements of arrays (all indices at once), `x.shape`,
-    `x.size`, `len(x)`, the element-wise functions of `math` and `numpy`, and numbers of the module
-    around it. As in NumPy, numbers, indices and sizes take the float type of what they meet. Raises
-    `GraphError` at the line that is not so, `CodegenError` at the line that numba rejects.
+    `result(*types)` gives its type from those of the operands (default: the first one's), and
+    `requires(*types)` pairs of sizes that must be equal: kernels do not check indices.
+    `gradient(ct, out, *operands)` gives the operands' cotangents, `reference(*arrays)` the meaning
+    in NumPy, for tests (default: Python runs the function). With `parallel` the function is
+    `function(rows, out, *operands)`; threads share the first axis of `out`, a call does `rows`.
+    What a kernel may use is said above. Raises `GraphError` at the line that uses more, and in the
+    first run `CodegenError` at the line that numba rejects.
 
     >>> import graphc as gc
     >>> @gc.kernel
     ... def running_max(out, x):
-    ...     best = x.dtype.type(-1e30)
+    ...     best = x[0]
     ...     for i in range(len(x)):
     ...         best = max(best, x[i])
     ...         out[i] = best
@@ -60,21 +58,33 @@ def kernel(
     if function is None:
         return functools.partial(kernel, result=result, gradient=gradient, reference=reference,
                                  requires=requires, parallel=parallel)
-    for what, given in {"function": function, "result": result, "gradient": gradient,
-                        "reference": reference, "requires": requires}.items():
+    rules = {"result": result, "gradient": gradient, "reference": reference, "requires": requires}
+    return _caller(_op(_code(function, rules, bool(parallel)), rules))
+
+
+def _code(
+    function: Callable[..., Any], rules: dict[str, Callable[..., Any] | None], parallel: bool
+) -> Code:
+    """The function's code.  Raises `GraphError` for what can be no kernel."""
+    for what, given in {"function": function, **rules}.items():
         if given is not None and not callable(given):
             raise GraphError(f"gc.kernel: {what} is {short(given)}; expected a function",
                              user_location())
-    code = read(function, bool(parallel))
-    if not code.operands and result is None:
+    code = read(function, parallel)
+    if not code.operands and rules["result"] is None:
         raise GraphError(f"gc.kernel: {code.name} has no operands, so it needs `result`",
                          user_location())
     if code.name in OPS and not issubclass(OPS[code.name], Written):
         raise GraphError(f"gc.kernel: {code.name!r} is a built-in op; choose another name",
                          user_location())
-    made = _op(code, result, gradient, reference, requires)
+    return code
 
-    @functools.wraps(function)
+
+def _caller(made: Written) -> Callable[..., Any]:
+    """What users call."""
+    code = made.code
+
+    @functools.wraps(code.function)
     def call(*operands: Any) -> Any:
         if len(operands) != len(code.operands):
             raise GraphError(
@@ -153,21 +163,22 @@ def _wide(dtype: Any) -> Any:
     return np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind not in "iu" else dtype
 
 
-def _op(code: Code, rule: Any, gradient: Any, reference: Any, requires: Any) -> Written:
+def _op(code: Code, rules: dict[str, Callable[..., Any] | None]) -> Written:
     """An instance of a new op class."""
 
-    def held(f: Any) -> Any:
-        return None if f is None else staticmethod(f)
+    def held(what: str) -> Any:
+        given = rules[what]
+        return None if given is None else staticmethod(given)
 
     members = {
         "__doc__": code.function.__doc__,
         "__module__": code.function.__module__,
         "code": code,
-        "rule": held(rule),
-        "pairs": held(requires),
-        "backward": held(gradient),
-        "oracle": held(reference),
-        "differentiable": gradient is not None,
+        "rule": held("result"),
+        "pairs": held("requires"),
+        "backward": held("gradient"),
+        "oracle": held("reference"),
+        "differentiable": rules["gradient"] is not None,
     }
     cls: Any = type("".join(p.capitalize() for p in code.name.split("_")), (Written,), members)
     OPS.pop(cls.name, None)

@@ -25,22 +25,18 @@ def py_func(
     stateful: bool = False,
     name: str | None = None,
 ) -> Any:
-    """The result of `function`, which each run calls on the arrays of `inputs` (a tensor or a
-    list).
+    """The result of `function`, which each run calls on the arrays of `inputs` (one or a list).
 
-    `output_types` is the type of the result (`gc.float32["n", 4]`, or `x.type`), or a list of types
+    `output_types` is the type of the result (`gc.float32["n", 4]`, `x.type`), or a list of types
     for a function that returns several arrays; then a list of tensors is returned. Sizes may be
-    those of the inputs. What the function returns must have just these types (Python's numbers and
-    lists are converted). The arrays it is given are its own, to change or keep.
+    those of the inputs. The function must return just these types (Python's numbers and lists are
+    converted). The arrays it is given are its own. `gradient(ct, out, *inputs)` gives the inputs'
+    cotangents, as graph code; with several results `ct` and `out` are tuples. Each run calls a
+    `stateful` function once for each `py_func` it needs; of others, equal calls may become one.
 
-    `gradient(ct, out, *inputs)` gives the inputs' cotangents, as graph code, which may call another
-    `py_func`; with several results `ct` and `out` are tuples. Without it no gradient flows. A
-    function that is `stateful` is called once in each run for each `py_func` that the run needs; of
-    others, equal calls may become one.
-
-    What the function raises ends the run as the cause of a `GraphError`, and no variable changes. A
-    result of another type is a `DTypeError` or `ShapeError`. The function may not use the session
-    that calls it. Raises `GraphError`, `ShapeError` or `DTypeError` for wrong arguments.
+    What the function raises ends the run as the cause of a `GraphError`, and no variable changes; a
+    wrong result is a `DTypeError` or `ShapeError`. The function cannot use the session that calls
+    it. Raises `GraphError`, `ShapeError` or `DTypeError` for wrong arguments.
 
     >>> import numpy as np, graphc as gc
     >>> x = gc.placeholder(gc.float32, ["rows", 2], name="pf")
@@ -50,22 +46,29 @@ def py_func(
     array([10, 20,  0])
     """
     loc = user_location()
-    if not callable(function):
-        raise GraphError(f"py_func: function is {short(function)}; expected a function", loc)
-    if gradient is not None and not callable(gradient):
-        raise GraphError(f"py_func: gradient is {short(gradient)}; expected a function", loc)
-    if name is not None and not isinstance(name, str):
-        raise GraphError(f"py_func: name is {short(name)}; expected a string", loc)
+    label = _label(function, gradient, name)
     given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     operands = tuple(operand("py_func", x) for x in given)
     several = isinstance(output_types, list | tuple)
     types = [_checked(t, operands, loc) for t in (output_types if several else [output_types])]
     if not types:
         raise GraphError("py_func: output_types is empty; expected at least one type", loc)
-    label = name or str(getattr(function, "__name__", type(function).__name__))
     held = PythonFunction(function, label, bool(stateful), loc)
     results = _with_gradient(_calls(held, operands, types), operands, gradient, label)
     return results if several else results[0]
+
+
+def _label(function: Any, gradient: Any, name: Any) -> str:
+    """What errors call the function.  Raises `GraphError` for what is none."""
+    if not callable(function):
+        raise GraphError(
+            f"py_func: function is {short(function)}; expected a function", user_location())
+    if gradient is not None and not callable(gradient):
+        raise GraphError(
+            f"py_func: gradient is {short(gradient)}; expected a function", user_location())
+    if name is not None and not isinstance(name, str):
+        raise GraphError(f"py_func: name is {short(name)}; expected a string", user_location())
+    return name or str(getattr(function, "__name__", type(function).__name__))
 
 
 def _checked(t: Any, operands: Sequence[Tensor], loc: Location | None) -> TensorType:

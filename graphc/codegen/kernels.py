@@ -41,7 +41,7 @@ def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
 def source_of(kernel: Kernel, readable: bool = False) -> Source:
     """The numba source of a kernel."""
     loops = loops_of(kernel)
-    return _opaque(kernel) if loops is None else print_kernel(loops, readable)
+    return _opaque(kernel, readable) if loops is None else print_kernel(loops, readable)
 
 
 def blamed(error: CodegenError, program: Program, sources: Sequence[Source]) -> CodegenError:
@@ -69,19 +69,19 @@ def _reason(message: str) -> str:
     return f"{head}: {' '.join(lines[1:end])}" if end > 1 else lines[0]
 
 
-def _opaque(kernel: Kernel) -> Source:
+def _opaque(kernel: Kernel, readable: bool) -> Source:
     (out,) = kernel.body
     op = out.op
     assert isinstance(op, Opaque)
-    lines = ["def kernel(args, lo, hi):"]
-    for i, a in enumerate(out.args):
-        lines.append(f"    a{i} = {a.type.dtype}_buffer(args, {i})")
-    at = len(out.args)
     types = [a.type for a in out.args]
-    lines.append(f"    out = {out.type.dtype}_buffer(args, {at})")
     sizes = op.size_arguments(out.type, *types)
-    names = [f"n{i}" for i in range(len(sizes))] + ["status"] * op.can_fail
-    names += ["call"] * isinstance(op, Foreign)
-    lines += [f"    {name} = args[{at + 1 + i}]" for i, name in enumerate(names)]
-    text = "\n".join([*lines, op.source(out.type, *types)])
+    values = [*((f"a{i}", a) for i, a in enumerate(out.args)), ("out", out)]
+    made = [(name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
+            for i, (name, v) in enumerate(values)]
+    words = [(f"n{i}", str(size)) for i, size in enumerate(sizes)]
+    words += [("status", "")] * op.can_fail + [("call", "")] * isinstance(op, Foreign)
+    made += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
+    lines = [f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
+             for name, text, shown in made]
+    text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
     return Source(text, sizes, op.extent(out.type), op.can_fail, calls=isinstance(op, Foreign))
