@@ -442,3 +442,32 @@ def test_a_warm_process_compiles_nothing(tmp_path: Path) -> None:
     assert int(shown[0][0]) > 0 and int(shown[1][0]) == 0
     assert [s[1] for s in shown] == [f"[{a}] [1.0, 2.0, 3.0] 3\n" for a in (
         "2.0, 3.0, 4.0", "3.0, 4.0, 5.0")]
+
+
+def test_one_kernel_at_a_time() -> None:
+    """With a profile, which launches each kernel by itself."""
+    seen: list[str] = []
+    x = gc.placeholder(gc.float32, [None])
+    y = gc.py_func(lambda a: a + a.shape[0] if a.size else 1 / 0, [x * 2.0], x.type) * 3.0
+    chosen = options(profile=lambda kernel, seconds: seen.append(kernel.name))
+    with gc.Session(options=chosen) as sess:
+        np.testing.assert_array_equal(sess.run(y, {x: [1, 2]}), [12, 18])
+        assert len(seen) == 3
+        with pytest.raises(GraphError, match="ZeroDivisionError"):
+            sess.run(y, {x: []})
+        assert len(seen) == 5
+
+
+def test_nothing_is_called_again_to_find_a_culprit() -> None:
+    calls: list[int] = []
+
+    def index(a: Any) -> Any:
+        calls.append(1)
+        return a + 5
+
+    i = gc.placeholder(gc.int64, [None])
+    j = gc.py_func(index, [i], i.type, stateful=True)
+    rows = gc.take(gc.ones((4, 2)), j, axis=0) + gc.take(gc.zeros((4, 2)), i, axis=0)
+    with gc.Session() as sess, pytest.raises(GraphError, match="index 6 is out of range"):
+        sess.run(rows, {i: [1]})
+    assert len(calls) == 1

@@ -90,9 +90,15 @@ def _execute(bound: Bound, threads: int) -> None:
 
 
 def _interruptible(bound: Bound, threads: int) -> bool:
-    """Runs beside the main thread, which stays able to take a signal; returns whether one came."""
+    """Runs beside the main thread, which stays able to take a signal; returns whether one came.
+
+    An exception sent to the other thread may strike after any call there, so the end is noted by a
+    single step (`ended`); `news` only wakes the main thread sooner.  Its steps are single, too: an
+    `Event` that Ctrl-C strikes does not survive.
+    """
     failure: list[BaseException] = []
-    done = threading.Event()
+    ended: list[bool] = []
+    news: Any = queue.SimpleQueue()
 
     def work() -> None:
         try:
@@ -100,30 +106,27 @@ def _interruptible(bound: Bound, threads: int) -> bool:
         except BaseException as error:
             failure.append(error)
         finally:
-            done.set()
+            ended.append(True)
+            news.put(None)
 
-    interrupted = False
+    interrupted = told = False
     try:
         _thread.start_new_thread(work, ())
     except KeyboardInterrupt:  # the thread has begun: a signal is seen after a call, not within it
         interrupted = True
-        bound.view[CANCEL] = 1
-    while _waits(done):
-        interrupted = True
-        bound.view[CANCEL] = 1
-        for thunk in bound.thunks:
-            thunk.interrupt()
+    while not ended:
+        try:
+            if interrupted and not told:
+                told = True
+                bound.view[CANCEL] = 1
+                for thunk in bound.thunks:
+                    thunk.interrupt()
+            news.get(timeout=0.5)
+        except queue.Empty:
+            continue
+        except KeyboardInterrupt:
+            interrupted, told = True, False
     bound.view[CANCEL] = 0
     if failure:
         raise failure[0]
     return interrupted
-
-
-def _waits(done: threading.Event) -> bool:
-    """Whether Ctrl-C came before the end."""
-    try:
-        while not done.wait(0.5):
-            pass
-    except KeyboardInterrupt:
-        return True
-    return False
