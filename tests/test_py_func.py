@@ -387,13 +387,16 @@ def test_ctrl_c_inside(rows: int, threads: int) -> None:
     """On this thread, on a helper's, and beside it."""
     x = gc.placeholder(gc.float32, [None, 16])
     w = gc.variable(0.0)
-    entered = threading.Event()
+    entered, left = threading.Event(), threading.Event()
 
     def endless(a: Any) -> Any:
         entered.set()
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            time.sleep(0.01)
+        try:
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                time.sleep(0.01)
+        finally:
+            left.set()
         return a
 
     y = gc.py_func(endless, [x * 2.0], x.type)
@@ -412,6 +415,7 @@ def test_ctrl_c_inside(rows: int, threads: int) -> None:
         with pytest.raises(KeyboardInterrupt):
             sess.run([y, w.assign_add(1.0)], {x: given})
         watch.join()
+        assert left.is_set(), "the function goes on in another thread"
         assert time.monotonic() - start < 20
         assert sess.value(w) == 0
         np.testing.assert_array_equal(sess.run(cube(x), {x: given[:1] + 2}), given[:1] + 8)

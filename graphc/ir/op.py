@@ -325,10 +325,12 @@ class Foreign(Opaque, abstract=True):
 
     can_fail = True
 
-    def fill(self, out: Array, *arrays: Array) -> None:
-        """Writes the result to `out`, given the operands, which are valid only during the
-        call; what it raises ends the run."""
+    def call(self, *arrays: Array) -> Array:
+        """The result; the arrays are its own.  What it raises ends the run."""
         raise NotImplementedError(self.name)
+
+    def reference(self, *arrays: Any) -> Any:
+        return self.call(*[np.array(a, order="C") for a in arrays])
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         return "    call_python(call, args, status)\n"

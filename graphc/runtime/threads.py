@@ -7,6 +7,7 @@ the GIL. It may come late: the leading thread never waits for one that has not b
 from __future__ import annotations
 
 import _thread
+import contextlib
 import functools
 import os
 import queue
@@ -114,16 +115,17 @@ def _interruptible(bound: Bound, threads: int) -> bool:
         _thread.start_new_thread(work, ())
     except KeyboardInterrupt:  # the thread has begun: a signal is seen after a call, not within it
         interrupted = True
-    while not ended:
+    while True:  # Python looks for signals where a loop turns: the inner one turns inside of `try`
         try:
             if interrupted and not told:
                 told = True
                 bound.view[CANCEL] = 1
                 for thunk in bound.thunks:
                     thunk.interrupt()
-            news.get(timeout=0.5)
-        except queue.Empty:
-            continue
+            while not ended:
+                with contextlib.suppress(queue.Empty):
+                    news.get(timeout=0.5)
+            break
         except KeyboardInterrupt:
             interrupted, told = True, False
     bound.view[CANCEL] = 0

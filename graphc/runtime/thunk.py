@@ -1,9 +1,8 @@
 """Thunks: native doors to Python functions, one for each kernel of a plan that calls Python.
 
-A kernel calls the thunk with its arguments' address; the thunk takes the GIL and lets the op fill
-in its result, given views of the operands, which end with the call.  Invariant: nothing that is
-raised here leaves through native code.  It is kept in `error`, the kernel notes status 3, and the
-runner raises it.
+A kernel calls the thunk with its arguments' address; the thunk takes the GIL and lets the op make
+its result of copies of the operands.  Invariant: nothing that is raised here leaves through native
+code.  It is kept in `error`, the kernel notes status 3, and the runner raises it.
 """
 
 from __future__ import annotations
@@ -50,12 +49,13 @@ class Thunk:
             self.thread = threading.get_ident()
             words = (ctypes.c_int64 * len(self.places)).from_address(args)
             *operands, out = [_view(w, *p) for w, p in zip(words, self.places, strict=True)]
-            self.op.fill(out, *operands)
+            operands = [a.copy() for a in operands]  # no view outlives the call, in a traceback
+            out[...] = self.op.call(*operands)
             self.thread = None
             done.value = 1
         except BaseException as error:
-            self.thread = None
-            self.error = error
+            self.thread, trace = None, error.__traceback__
+            self.error = error.with_traceback(trace and trace.tb_next)  # without the views
 
     def is_here(self) -> bool:
         """Whether the calling thread is inside the function."""

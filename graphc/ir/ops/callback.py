@@ -45,10 +45,12 @@ class PythonFunction:
 
     __repr__ = __str__
 
-    def __call__(self, arrays: Sequence[Array], wanted: Sequence[tuple[DType, Shape]]) -> list[Any]:
+    def __call__(
+        self, arrays: Sequence[Array], wanted: Sequence[tuple[DType, Shape]]
+    ) -> list[Array]:
         """The results, each of the element type and shape wanted.  Raises `GraphError`."""
         try:
-            made = self.function(*[np.array(a, order="C") for a in arrays])  # its own
+            made = self.function(*arrays)
         except Exception as error:
             message = error.message if isinstance(error, GraphcError) else str(error)
             raise self._failed(GraphError, f"raised {type(error).__name__}: {message}") from error
@@ -117,11 +119,9 @@ class PyFunc(Calling):
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(self.dtype, self.shape)
 
-    def reference(self, *arrays: Any) -> Any:
-        return self.function(arrays, [(self.dtype, self.shape)])[0]
-
-    def fill(self, out: Array, *arrays: Array) -> None:
-        out[...] = self.reference(*arrays)
+    def call(self, *arrays: Array) -> Array:
+        (made,) = self.function(arrays, [(self.dtype, self.shape)])
+        return made
 
 
 class PyFuncPacked(Calling):
@@ -147,15 +147,13 @@ class PyFuncPacked(Calling):
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(u8, (self.places()[-1],))
 
-    def reference(self, *arrays: Any) -> Any:
-        out = np.zeros(ints(self.places()[-1:]), np.uint8)
-        self.fill(out, *arrays)
-        return out
-
-    def fill(self, out: Array, *arrays: Array) -> None:
+    def call(self, *arrays: Array) -> Array:
         made = self.function(arrays, [(t.dtype, t.shape) for t in self.types()])
-        for array, at in zip(made, ints(self.places()[:-1]), strict=True):
+        *places, count = ints(self.places())
+        out = np.zeros(count, np.uint8)
+        for array, at in zip(made, places, strict=True):
             out[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        return out
 
 
 class Unpack(Opaque):
