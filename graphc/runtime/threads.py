@@ -91,12 +91,9 @@ def _execute(bound: Bound, threads: int) -> None:
 
 
 def _interruptible(bound: Bound, threads: int) -> bool:
-    """Runs beside the main thread, which stays able to take a signal; returns whether one came.
-
-    An exception sent to the other thread may strike after any call there, so the end is noted by a
-    single step (`ended`); `news` only wakes the main thread sooner.  Its steps are single, too: an
-    `Event` that Ctrl-C strikes does not survive.
-    """
+    """Runs beside the main thread, which stays able to take a signal; returns whether one came."""
+    # An exception sent to the other thread may strike after any call there, so the end is noted by
+    # a single step; `news` only wakes the main thread sooner (an Event does not survive Ctrl-C).
     failure: list[BaseException] = []
     ended: list[bool] = []
     news: Any = queue.SimpleQueue()
