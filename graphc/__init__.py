@@ -166,7 +166,9 @@ from graphc.functions import (
     zeros_like as zeros_like,
 )
 from graphc.group import Group as Group, group as group
+from graphc.handwritten import kernel as kernel
 from graphc.ir import types as _types
+from graphc.python_function import py_func as py_func
 from graphc.scope import (
     GraphScope as _GraphScope,
     name_scope as name_scope,

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from graphc.codegen.build import Built, build
 from graphc.codegen.cpu import Source
-from graphc.codegen.kernels import source_of
+from graphc.codegen.kernels import blamed, source_of
 from graphc.config import Options
+from graphc.errors import CodegenError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Kernel, Program, launched
 from graphc.passes.check import Checker
@@ -56,6 +57,9 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     made = lower(graph, options)
     if options.observe:
         options.observe(made)
-    addresses = build([s.text for s in made.sources.values()], options, built)
+    try:
+        addresses = build([s.text for s in made.sources.values()], options, built)
+    except CodegenError as error:
+        raise blamed(error, made.sources) from error.__cause__
     code = {k: Code(s, addresses[s.text]) for k, s in made.sources.items()}
     return Executable(made.program, made.unified, code)

@@ -81,6 +81,7 @@ class Owner:
     counter: Any = field(default_factory=lambda: np.zeros((), np.uint64))
     lock: Any = field(default_factory=threading.RLock)
     closed: bool = False
+    running: Any = None
     stats: Any = field(default_factory=lambda: _Stats())
 
 

@@ -15,6 +15,9 @@ LAST_LINE = {
     "custom_loss.py": r"Cauchy loss: y = (2\.0|1\.9)\d+ x \+ -(1\.0|0\.9)\d+; the truth: .*",
     "mnist_mlp.py": r"test accuracy 0\.9[5-9]\d+ after 40 epochs, .* s",
     "my_relu.py": r"accuracy (0\.9[5-9]\d+|1\.0000)",
+    "own_kernel.py": r"rates 0\.(1|09)\d+ and 0\.(6|5)\d+; the truth: .*",
+    "own_pass.py": r"a sum of 13th powers by 5 products each: \d+\.\d+",
+    "own_py_func.py": r"distance \d\.\d+ -> 0\.0\d+ in 150 steps",
     "save_and_load.py": r"saved \d+ bytes; ten more steps .* bit for bit",
     "softmax_regression.py": r"test accuracy 0\.9\d+",
 }

@@ -32,7 +32,7 @@ LAYERS = (
     ("stage.py",),
     ("blame.py", "runner.py"),
     ("session.py",),
-    ("customize.py",),
+    ("customize.py", "handwritten.py", "python_function.py"),
     ("nn/",),
     ("init.py", "optim.py"),
     ("data.py",),

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, Location, ShapeError
 from graphc.ir.dim import Shape, Size, differ
 from graphc.ir.types import ALL, DType, TensorType, TupleType
 
@@ -300,14 +300,44 @@ class Opaque(Op, abstract=True):
     """A kernel written by hand, over the buffers `out`, `a0`, `a1`, ... and the sizes `n0`, `n1`,
     ..."""
 
+    can_fail: ClassVar[bool] = False  # may end the run with an error: its kernel gets `status`
+
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The sizes that the source calls n0, n1, ..."""
         return ()
 
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+        """The same, for those who know only the types."""
+        return self.sizes
+
+    def extent(self, out: TensorType) -> Size:
+        """The kernel does [lo, hi) of this many parts, which threads may share."""
+        return 1
+
+    def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
+        """Where the user wrote a line of the source, if anywhere."""
+        return None
+
     def source(self, out: TensorType, *types: TensorType) -> str:
         """The kernel's body in numba source, indented by 4; see docs/extending.md."""
         raise NotImplementedError(self.name)
+
+
+class Foreign(Opaque, abstract=True):
+    """What Python code makes of the operands, called in the middle of a run."""
+
+    can_fail = True
+
+    def call(self, *arrays: Array) -> Array:
+        """The result; the arrays are its own.  What it raises ends the run."""
+        raise NotImplementedError(self.name)
+
+    def reference(self, *arrays: Any) -> Any:
+        return self.call(*[np.array(a, order="C") for a in arrays])
+
+    def source(self, out: TensorType, *types: TensorType) -> str:
+        return "    call_python(call, args, status)\n"
 
 
 class Control(Op, abstract=True):

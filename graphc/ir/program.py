@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Control, Gather, Pointwise, Scatter
+from graphc.ir.op import Control, Gather, Opaque, Pointwise, Scatter
 from graphc.ir.ops.shape import Reshape
 
 
@@ -112,4 +112,6 @@ def can_fail(v: Value) -> bool:
     """Whether computing v may end the run with an error."""
     if isinstance(v.op, Control):
         return any(can_fail(w) for g in v.op.graphs for w in g.nodes())
-    return isinstance(v.op, Gather | Scatter) or (isinstance(v.op, Pointwise) and v.op.can_fail)
+    return isinstance(v.op, Gather | Scatter) or (
+        isinstance(v.op, Pointwise | Opaque) and v.op.can_fail
+    )

@@ -62,9 +62,12 @@ class Bound:
             if program.buffers[v].place is Place.OUTPUT
         ]
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
-        self.launches = Launches(program, executable.code, sizes, self.external, self.arena_start)
+        self.launches = Launches(
+            program, executable.code, sizes, self.external, self.arena_start, []
+        )
         self.constants: list[Array] = []
         self.patches: list[tuple[int, int]] = []
+        self.thunks = self.launches.thunks
         self.results = [_Result(self, v) for v in graph.outputs]
         launches = [self._launch(k) for k in program.kernels]
         self._lay_out(launches + self._copies())

@@ -23,6 +23,7 @@ from graphc.ir.ops.shape import Constant, Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Place, Program
 from graphc.runtime.blas import gemm_address
 from graphc.runtime.driver import driver
+from graphc.runtime.thunk import Thunk
 
 PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
 CHUNK_WORK = 30_000
@@ -68,16 +69,18 @@ def address(array: Array) -> int:
 class Launches:
     """The launches of one program for given sizes, with its arena at `arena_start`.
 
-    `held` are arrays that must live as long as the launches.
+    `held` are arrays that must live as long as the launches; `thunks` are the doors to Python that
+    kernels go through, those of inner programs too.
     """
 
     def __init__(
         self, program: Program, code: Mapping[Kernel, Code], sizes: dict[str, int],
-        external: dict[Value, int], arena_start: int,
+        external: dict[Value, int], arena_start: int, thunks: list[Thunk],
     ) -> None:
         self.program, self.code, self.sizes = program, code, sizes
         self.external, self.arena_start = external, arena_start
         self.held: list[Any] = []
+        self.thunks = thunks
 
     def number(self, size: dim.Size) -> int:
         """A size as a number."""
@@ -93,6 +96,9 @@ class Launches:
             words.append(STATUS)
         if code.source.gemm:
             words.append((gemm_address(code.source.gemm), None))
+        if code.source.calls:
+            self.thunks.append(Thunk(kernel.body[0], self.sizes))
+            words.append((self.thunks[-1].address, None))
         return Launch(code.address, words, extent, self._chunks(kernel, extent))
 
     def place(self, v: Value) -> Argument:

@@ -83,7 +83,7 @@ class Step:
     ) -> None:
         self.slots = list(inputs)
         external = {v: i for i, v in enumerate(program.graph.inputs)}
-        self.launches = Launches(program, outer.code, outer.sizes, external, arena)
+        self.launches = Launches(program, outer.code, outer.sizes, external, arena, outer.thunks)
         outer.held.append(self.launches)
         early, late = self._results(outputs)
         kernels = [self._launch(k) for k in program.kernels]
