@@ -59,7 +59,7 @@ CASES: list[tuple[Callable[[], Any], Callable[[], Iterator[Any]]]] = [
     (lambda: gc.optim.SGD(0.01), lambda: sgd(0.01, 0, False, 0)),
     (lambda: gc.optim.SGD(0.01, weight_decay=0.1), lambda: sgd(0.01, 0, False, 0.1)),
     (lambda: gc.optim.SGD(0.01, momentum=0.9), lambda: sgd(0.01, 0.9, False, 0)),
-    (lambda: gc.optim.SGD(0.01, 0.9, 0.1, nesterov=True), lambda: sgd(0.01, 0.9, True, 0.1)),
+    (lambda: gc.optim.SGD(0.01, 0.9, weight_decay=0.1, nesterov=True), lambda: sgd(0.01, 0.9, True, 0.1)),
     (lambda: gc.optim.Adam(0.1), lambda: adam(0.1, 0.9, 0.999, 1e-8, 0, False)),
     (lambda: gc.optim.Adam(0.1, (0.8, 0.99), 1e-3, 0.2),
      lambda: adam(0.1, 0.8, 0.99, 1e-3, 0.2, False)),
