@@ -20,7 +20,7 @@ from graphc.codegen.cpu import Source
 from graphc.codegen.kernels import source_of
 from graphc.config import Options
 from graphc.ir.graph import Graph
-from graphc.ir.program import Program
+from graphc.ir.program import Program, scatters_in_place
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
@@ -47,7 +47,8 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
         trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
     optimised = optimise(unified.graph, options, trace)
     program = schedule(optimised)
-    sources = tuple(source_of(k) for k in program.kernels)
+    sources = tuple(
+        source_of(k, in_place=scatters_in_place(program, k)) for k in program.kernels)
     return Compiled(graph, unified, optimised, program, sources, trace)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Gather, Pointwise, Scatter
+from graphc.ir.ops.index import CheckIndex
 from graphc.ir.ops.shape import Reshape
 
 
@@ -94,4 +95,18 @@ def reached(body: Iterable[Value], reads: Iterable[Value]) -> list[Value]:
 
 def can_fail(v: Value) -> bool:
     """Whether computing v may end the run with an error."""
-    return isinstance(v.op, Gather | Scatter) or (isinstance(v.op, Pointwise) and v.op.can_fail)
+    if isinstance(v.op, Scatter):
+        index = storage(v.args[1]).op
+        return not (isinstance(index, CheckIndex) and index.size == v.op.extent(v.args[0].type))
+    return isinstance(v.op, Gather) or (isinstance(v.op, Pointwise) and v.op.can_fail)
+
+
+def scatters_in_place(program: Program, kernel: Kernel) -> bool:
+    """Whether a scatter's result lies where its operand lay, so that nothing need be copied."""
+    if kernel.kind is not Kind.SCATTER:
+        return False
+    (out,) = kernel.body
+    x, place = storage(out.args[0]), program.buffers[out]
+    if place.place is Place.VARIABLE:
+        return place.slot is x
+    return place.place is Place.ARENA and program.buffers[x] == place

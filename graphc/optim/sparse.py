@@ -14,6 +14,9 @@ from graphc.errors import GraphError, user_location
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.functions.common import converted
 from graphc.functions.creation import zeros
+from graphc.functions.joining import concat
+from graphc.functions.shaping import flatten, reshape
+from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.ops.index import CheckIndex, ScatterAdd
 from graphc.ir.ops.pointwise import Add, Negative
@@ -43,16 +46,19 @@ def rows_of(gradient: Value) -> Rows | None:
 
 
 def with_rows_added(var: Variable, rows: Rows, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """The variable with `change` of the given rows added.
+    """The variable with `change` of the given rows added, by one scatter.
 
     The ids are checked by an op of their own: what is left cannot fail, so it may commit, in the
     variable's own place.
     """
-    made: Tensor = var
-    for ids, part in rows:
-        found = build(CheckIndex(var.shape[0]), (ids,))
-        made = build(ScatterAdd(0), (made, found, change(part)))
-    return made
+    count, rest = var.shape[0], var.shape[1:]
+    if len(rows) == 1:
+        ids, part = rows[0]
+        return build(ScatterAdd(0), (var, build(CheckIndex(count), (ids,)), change(part)))
+    flat = [build(CheckIndex(count), (flatten(ids),)) for ids, _ in rows]
+    parts = [reshape(part, (dim.product(ids.shape), *rest)) for ids, part in rows]
+    found = build(CheckIndex(count), (concat(flat),))
+    return build(ScatterAdd(0), (var, found, change(concat(parts))))
 
 
 @dataclass(eq=False, repr=False)
