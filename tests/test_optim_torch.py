@@ -21,7 +21,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd_decay": ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
     "sgd_momentum": ("SGD", {"lr": 0.1, "momentum": 0.9}),
     "sgd_nesterov": ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
-    "sgd_dampening": ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}),
+    "sgd_dampening": ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3}),
     "sgd_maximize": ("SGD", {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1, "maximize": True}),
     "adam": ("Adam", {"lr": 0.1}),
     "adam_default": ("Adam", {}),

@@ -78,7 +78,7 @@ class ConstantLR(LRScheduler):
         self._whole("total_iters", 0)
 
     def at(self, step: Tensor) -> Tensor:
-        return pw.where(pw.less(step, self.total_iters), self.lr * self.factor, self.lr)
+        return pw.where(pw.less(step, self.total_iters), _rate(self.lr * self.factor), self.lr)
 
 
 @dataclass(eq=False)
@@ -157,8 +157,8 @@ class MultiStepLR(LRScheduler):
         self.milestones = _milestones("MultiStepLR", self.milestones)
         self._number("gamma")
 
-    def at(self, step: Tensor) -> Any:
-        rate: Any = self.lr * self.gamma ** len(self.milestones)
+    def at(self, step: Tensor) -> Tensor:
+        rate = _rate(self.lr * self.gamma ** len(self.milestones))
         for k in reversed(range(len(self.milestones))):
             rate = pw.where(pw.less(step, self.milestones[k]), self.lr * self.gamma**k, rate)
         return rate
@@ -273,14 +273,14 @@ class OneCycleLR(LRScheduler):
         self._number("div_factor", low=1e-300)
         self._number("final_div_factor", low=1e-300)
 
-    def at(self, step: Tensor) -> Any:
+    def at(self, step: Tensor) -> Tensor:
         first = self.max_lr / self.div_factor
         top, last = self.pct_start * self.total_steps - 1, float(self.total_steps - 1)
         phases = [(top, first, self.max_lr), (last, self.max_lr, first / self.final_div_factor)]
         if self.three_phase:
             back = 2 * self.pct_start * self.total_steps - 2
             phases[1:] = [(back, self.max_lr, first), (last, first, first / self.final_div_factor)]
-        rate: Any = phases[-1][2]
+        rate = _rate(phases[-1][2])
         for (end, low, high), (start, _, _) in reversed(
             list(zip(phases, [(0.0, 0.0, 0.0), *phases], strict=False))
         ):
@@ -368,6 +368,11 @@ def _milestones(what: str, given: Any) -> tuple[int, ...]:
     if any(bisect.bisect(found[:i], m) != i for i, m in enumerate(found)):
         raise GraphError(f"{what}: milestones {short(given)} do not rise", user_location())
     return found
+
+
+def _rate(value: float) -> Tensor:
+    """A number in f64: two plain ones in a `where` would be f32."""
+    return tensor("LRScheduler", value, f64)
 
 
 def _cosine(start: float, end: float, part: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 from graphc.door import guard_methods
 from graphc.errors import GraphError, user_location
 from graphc.functions import pointwise as pw
-from graphc.functions.common import converted
+from graphc.functions.common import converted, tensor
+from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, decayed
 from graphc.optim.sparse import rows_of, with_rows_added
 from graphc.tensor import Tensor, Variable
@@ -71,7 +72,7 @@ class SGD(Optimizer):
         """What the buffer takes in: all of the first gradient, then 1 - dampening of each."""
         if not self.dampening:
             return gradient
-        share = pw.where(pw.equal(self.time, 1.0), 1.0, 1.0 - self.dampening)
+        share = pw.where(pw.equal(self.time, 1.0), tensor("SGD", 1.0, f64), 1.0 - self.dampening)
         return pw.multiply(gradient, converted(share, var.dtype))
 
 
