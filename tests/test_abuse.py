@@ -203,7 +203,11 @@ def attempts(name: str, f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[
 
             yield f"{p.name}={label}", call
     for label, value in wrong_values().items():
-        yield f"all {label}", lambda value=value: f(*[value] * len(parameters))
+        def same(value: Any = value) -> Any:
+            named = [q.name for q in parameters if q.kind is q.KEYWORD_ONLY]
+            return f(*[value] * (len(parameters) - len(named)), **dict.fromkeys(named, value))
+
+        yield f"all {label}", same
 
 
 @pytest.mark.parametrize(("name", "f"), list(public()), ids=[n for n, _ in public()])

@@ -213,8 +213,8 @@ def test_lion() -> None:
     gc.optim.SGD(0.1, 0.9), gc.optim.AdamW(amsgrad=True), gc.optim.NAdam(), gc.optim.Lion(),
     gc.optim.RMSprop(centered=True)], ids=lambda o: type(o).__name__)
 def test_a_step_is_few_kernels(optimizer: Any) -> None:
-    """One launch updates a variable and all its state, and code is shared by equal ranks: the step
-    adds a launch for each variable (and at most two for what they share), but little machine code."""
+    """One launch updates a variable and all its state; at most two are for what variables share.
+    Equal ranks share machine code."""
     pairs = [(gc.placeholder(gc.float32, s), gc.variable(gc.zeros(s), name=f"w{i}"))
              for i, s in enumerate([(40, 40), (40, 50), (60, 40), (70, 70), (40,), (80,), (90,)])]
     seen: list[Any] = []

@@ -106,8 +106,7 @@ def test_a_wrong_index_changes_nothing(bad: int, threads: int) -> None:
 def test_reads_of_the_table_see_its_old_values() -> None:
     loss, table, ids, _ = build(gc.float32, False)
     step = gc.optim.SGD(0.1).minimize(loss)
-    _, options = observed()
-    with gc.Session(options=options) as sess:
+    with gc.Session() as sess:
         before = sess.value(table)
         total, whole, _ = sess.run([gc.sum(table, axis=1), table, step], {ids: [1, 2]})
         np.testing.assert_allclose(total, before.sum(1), rtol=1e-5)
@@ -118,7 +117,7 @@ def test_reads_of_the_table_see_its_old_values() -> None:
 def test_fetching_the_new_value_gives_a_copy() -> None:
     loss, table, ids, _ = build(gc.float32, False)
     (new,) = gc.optim.SGD(0.1).minimize(loss).tensors
-    _, options = observed()
+    seen, options = observed()
     with gc.Session(options=options) as sess:
         value = sess.run(new, {ids: [1, 1]})
         np.testing.assert_array_equal(value, sess.value(table))
