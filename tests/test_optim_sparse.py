@@ -10,7 +10,7 @@ from support_torch import tensor, torch_case
 
 import graphc as gc
 from graphc.errors import GraphError
-from graphc.ir.ops.index import ScatterAdd
+from graphc.ir.ops.index import CheckIndex, ScatterAdd
 from graphc.ir.program import Place, scatters_in_place
 
 RNG = np.random.default_rng(5)
@@ -159,3 +159,31 @@ def test_nothing_to_look_up() -> None:
         before = sess.value(table)
         sess.run(step, {ids: np.zeros(0, np.int64)})
         np.testing.assert_array_equal(sess.value(table), before)
+
+
+def test_a_scatter_of_the_variable_itself_is_not_in_place() -> None:
+    w = gc.variable(START[:3].astype(np.float32), name="w")
+    ids = gc.placeholder(gc.int64, [3])
+    new = ScatterAdd(0)(w, CheckIndex(3)(ids), w)
+    seen, options = observed()
+    with gc.Session(options=options) as sess:
+        before = sess.value(w)
+        sess.run(gc.group(w.assign(new)), {ids: [2, 2, 0]})
+        expected = before.copy()
+        np.add.at(expected, [2, 2, 0], before)
+        np.testing.assert_allclose(sess.value(w), expected, rtol=1e-6)
+    assert not any(scatters_in_place(seen[0].program, k) for k in seen[0].program.kernels)
+
+
+def test_a_scatter_over_what_dies_there_is_in_place() -> None:
+    x, ids = gc.placeholder(gc.float32, ["n", "n"]), gc.placeholder(gc.int64, ["m"])
+    out = gc.scatter_add(x @ x, ids, x[0], axis=0) @ x
+    seen, options = observed()
+    with gc.Session(options=options) as sess:
+        value, at = START[:3].astype(np.float32), [0, 1, 1]
+        expected = value @ value
+        np.add.at(expected, at, value[:1])
+        np.testing.assert_allclose(sess.run(out, {x: value, ids: at}), expected @ value, rtol=1e-5)
+        with pytest.raises(GraphError, match="scatter_add: index 3"):
+            sess.run(out, {x: value, ids: [3, 0]})
+    assert any(scatters_in_place(seen[0].program, k) for k in seen[0].program.kernels)

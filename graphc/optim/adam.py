@@ -15,7 +15,7 @@ from graphc.optim.optimizer import Optimizer, Rate, decayed, moving, shrunk
 from graphc.tensor import Tensor, Variable
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class Moments(Optimizer):
     """Base of optimizers with decays `betas` of two moments, and a decay of weights that is part of
     the gradient or (`decoupled_weight_decay`) apart from it.
@@ -56,7 +56,7 @@ class Moments(Optimizer):
                 square.assign(moving(square, squared, b2)))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class Adam(Moments):
     """Adam (Kingma and Ba 2015), with the corrections for the bias of its first steps:
 
@@ -101,7 +101,7 @@ class Adam(Moments):
         return [*made, var.assign(pw.subtract(start, step))]
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient: w *= 1 - lr * weight_decay first
     (Loshchilov and Hutter 2019)."""
@@ -110,7 +110,7 @@ class AdamW(Adam):
     decoupled_weight_decay: bool = field(default=True, kw_only=True)
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class Adamax(Moments):
     """Adam by the largest gradient (Kingma and Ba 2015, section 7.1):
 
@@ -130,7 +130,7 @@ class Adamax(Moments):
         return [m, u, var.assign_sub(pw.multiply(pw.divide(m, u), rate))]
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class NAdam(Moments):
     """Adam with Nesterov's momentum (Dozat 2016): m and v as in Adam,
 
@@ -170,7 +170,7 @@ class NAdam(Moments):
         return [m, v, var.assign(pw.subtract(start, pw.divide(above, below)))]
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class RAdam(Moments):
     """Adam whose first steps, where v is hardly known, do without it (Liu et al. 2020):
 

@@ -14,7 +14,7 @@ from graphc.optim.optimizer import Optimizer, Rate, decayed, moving
 from graphc.tensor import Tensor, Variable
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class RMSprop(Optimizer):
     """RMSprop (`torch.optim.RMSprop`):
 
@@ -56,7 +56,7 @@ class RMSprop(Optimizer):
         return [*made, var.assign_sub(pw.multiply(step, self.rate(var.dtype)))]
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class Adagrad(Optimizer):
     """Adagrad (Duchi et al. 2011): s += g * g;
     w -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)."""
@@ -84,7 +84,7 @@ class Adagrad(Optimizer):
         return [s, var.assign_sub(pw.multiply(step, rate))]
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class Adadelta(Optimizer):
     """Adadelta (Zeiler 2012): v = rho * v + (1 - rho) * g * g;
     d = sqrt(u + eps) / sqrt(v + eps) * g; u = rho * u + (1 - rho) * d * d; w -= lr * d."""

@@ -12,7 +12,7 @@ from graphc.optim.optimizer import Optimizer, Rate, moving, shrunk
 from graphc.tensor import Tensor, Variable
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class Lion(Optimizer):
     """Steps of one size, by the sign of a moving mean (Chen et al. 2023, algorithm 2):
 

@@ -53,6 +53,9 @@ class LRScheduler:
         """The rate at a step, given as a 0-d tensor of f64."""
         raise NotImplementedError(type(self).__name__)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
+
     def _number(self, option: str, low: float = 0.0, high: float = math.inf) -> None:
         setattr(self, option,
                 number(type(self).__name__, option, getattr(self, option), low, high))
@@ -64,7 +67,7 @@ class LRScheduler:
         setattr(self, option, whole(type(self).__name__, option, getattr(self, option), least))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class ConstantLR(LRScheduler):
     """lr * factor for `total_iters` steps, then lr."""
 
@@ -81,7 +84,7 @@ class ConstantLR(LRScheduler):
         return pw.where(pw.less(step, self.total_iters), _rate(self.lr * self.factor), self.lr)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class LinearLR(LRScheduler):
     """From lr * start_factor to lr * end_factor in equal steps, `total_iters` of them; then the
     latter."""
@@ -103,7 +106,7 @@ class LinearLR(LRScheduler):
         return pw.multiply(pw.add(rise, self.start_factor), self.lr)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class LambdaLR(LRScheduler):
     """lr * lr_lambda(step), where `lr_lambda` takes and gives 0-d tensors.
 
@@ -127,7 +130,7 @@ class LambdaLR(LRScheduler):
         return pw.multiply(tensor("LambdaLR", self.lr_lambda(step), f64), self.lr)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class StepLR(LRScheduler):
     """lr * gamma**k after k times `step_size` steps."""
 
@@ -144,7 +147,7 @@ class StepLR(LRScheduler):
         return pw.multiply(pw.pow(self.gamma, pw.floor_divide(step, self.step_size)), self.lr)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class MultiStepLR(LRScheduler):
     """lr * gamma**k after k of the `milestones` have been reached."""
 
@@ -164,7 +167,7 @@ class MultiStepLR(LRScheduler):
         return rate
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class ExponentialLR(LRScheduler):
     """lr * gamma**step."""
 
@@ -179,7 +182,7 @@ class ExponentialLR(LRScheduler):
         return pw.multiply(pw.pow(self.gamma, step), self.lr)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class PolynomialLR(LRScheduler):
     """lr * (1 - step / total_iters)**power; 0 after `total_iters` steps."""
 
@@ -197,7 +200,7 @@ class PolynomialLR(LRScheduler):
         return pw.multiply(pw.pow(left, self.power), self.lr)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class CosineAnnealingLR(LRScheduler):
     """Half a cosine from lr to `eta_min` in `T_max` steps, and back in as many (Loshchilov and
     Hutter 2017)."""
@@ -215,7 +218,7 @@ class CosineAnnealingLR(LRScheduler):
         return _cosine(self.lr, self.eta_min, pw.divide(step, self.T_max))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class CosineAnnealingWarmRestarts(LRScheduler):
     """Half a cosine from lr to `eta_min`, again and again: in T_0 steps, then in T_0 * T_mult, then
     in T_0 * T_mult**2, ... (Loshchilov and Hutter 2017)."""
@@ -244,7 +247,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return _cosine(self.lr, self.eta_min, pw.divide(pw.subtract(step, start), size))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class OneCycleLR(LRScheduler):
     """Up from max_lr / div_factor to `max_lr`, then down to the start / final_div_factor (Smith and
     Topin 2019); with `three_phase`, first down to the start in as many steps as up.
@@ -291,7 +294,7 @@ class OneCycleLR(LRScheduler):
         return rate
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class SequentialLR(LRScheduler):
     """One schedule after the other: the k-th ends, and the next begins with its step 0, at
     milestones[k].
@@ -329,7 +332,7 @@ class SequentialLR(LRScheduler):
         return rate
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class WarmupLR(LRScheduler):
     """Any schedule after a linear rise to its first rate in `warmup_steps` steps, from
     `start_factor` times that rate.

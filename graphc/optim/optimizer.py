@@ -88,7 +88,7 @@ class Minimizer:
             return Group(tuple(self.assigns(pairs)))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class Optimizer(Minimizer):
     """Base of optimizers.  A subclass defines `update`, and `prepare` if it has shared state.
 
@@ -140,7 +140,8 @@ class Optimizer(Minimizer):
             if getattr(self, option) is not None:
                 self._number(option)
         self._steps: Steps | None = None
-        self._of_group = self._groups_by_variable()
+        self._of_group: dict[Variable, Optimizer] = {}
+        self.groups = tuple(map(self._group, self._listed_groups()))
 
     def __repr__(self) -> str:
         shown = {k: v for k, v in vars(self).items() if k[0] != "_"}
@@ -222,28 +223,32 @@ class Optimizer(Minimizer):
             members.setdefault(self._of_group.get(v, self), []).append((g, v))
         return [(optimizer, chosen) for optimizer, chosen in members.items() if chosen]
 
-    def _groups_by_variable(self) -> dict[Variable, Optimizer]:
-        name, found = type(self).__name__, {}
+    def _listed_groups(self) -> Sequence[Any]:
         if not isinstance(self.groups, list | tuple):
-            raise GraphError(f"{name}: groups is {short(self.groups)}; expected a list of dicts",
+            raise GraphError(
+                f"{type(self).__name__}: groups is {short(self.groups)}; expected a list of dicts",
+                user_location())
+        return self.groups
+
+    def _group(self, group: Any) -> dict[str, Any]:
+        """A group as given, its variables listed; they are noted with their optimizer."""
+        name = type(self).__name__
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise GraphError(
+                f"{name}: groups holds {short(group)}; expected a dict with 'params', the "
+                "variables it is for, and options", user_location())
+        options = {str(k): value for k, value in group.items() if k != "params"}
+        shared = {"groups", "clip_grad_norm", "clip_grad_value"} & set(options)
+        if shared:
+            raise GraphError(f"{name}: {min(shared)} is no option of a group, but of them all",
                              user_location())
-        for group in self.groups:
-            if not isinstance(group, Mapping) or "params" not in group:
-                raise GraphError(
-                    f"{name}: groups holds {short(group)}; expected a dict with 'params', the "
-                    "variables it is for, and options", user_location())
-            options = {str(k): value for k, value in group.items() if k != "params"}
-            shared = {"groups", "clip_grad_norm", "clip_grad_value"} & set(options)
-            if shared:
-                raise GraphError(f"{name}: {min(shared)} is no option of a group, but of them all",
-                                 user_location())
-            made = self.with_options(**options, groups=())
-            for v in variables_of(name, "params", group["params"]):
-                if v in found:
-                    raise GraphError(f"{name}: variable {v.name!r} is in two groups",
-                                     user_location())
-                found[v] = made
-        return found
+        params = variables_of(name, "params", group["params"])
+        made = self.with_options(**options, groups=())
+        for v in params:
+            if v in self._of_group:
+                raise GraphError(f"{name}: variable {v.name!r} is in two groups", user_location())
+            self._of_group[v] = made
+        return {"params": params, **options}
 
     # ---- checks of options ----
 

@@ -16,7 +16,7 @@ from graphc.optim.sparse import rows_of, with_rows_added
 from graphc.tensor import Tensor, Variable
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class SGD(Optimizer):
     """Stochastic gradient descent (`torch.optim.SGD`):
 

@@ -61,7 +61,7 @@ def with_rows_added(var: Variable, rows: Rows, change: Callable[[Tensor], Tensor
     return build(ScatterAdd(0), (var, found, change(concat(parts))))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, match_args=False)
 class SparseAdam(Optimizer):
     """Adam that changes only the rows, and their moments, that a gradient has
     (`torch.optim.SparseAdam`).  A row that was not taken keeps its moments as they are.
