@@ -47,6 +47,7 @@ def train(step: Any, w: Any, x: Any, y: Any, size: int = BATCH) -> list[Any]:
     lambda: gc.optim.RMSprop(0.1, centered=True, momentum=0.5),
 ])
 def test_accumulating_is_a_larger_batch(make: Any) -> None:
+    """semantics 12.4"""
     loss, w, x, y = problem()
     small = train(gc.optim.Accumulate(make(), 3).minimize(loss), w, x, y)
     large = train(make().minimize(loss), w, x, y, 3 * BATCH)
@@ -94,6 +95,8 @@ def test_lookahead() -> None:
 
 @pytest.mark.parametrize("kind", ["EMA", "SWA"])
 def test_averages(kind: str) -> None:
+    """semantics 12.4"""
+
     def torchs(torch: Any) -> list[Any]:
         w = tensor(torch, START, grad=True)
         optimizer = torch.optim.SGD([w], 0.1)

@@ -100,6 +100,7 @@ def compare(name: str, torchs: Any, ours: Any, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [gc.float64, gc.float32], ids=str)
 @pytest.mark.parametrize("name", CASES)
 def test_ten_steps(name: str, dtype: Any) -> None:
+    """semantics 12.1"""
     kind, options = CASES[name]
 
     def torchs(torch: Any, weights: Any) -> Any:
@@ -125,6 +126,9 @@ def test_groups_of_parameters() -> None:
 
 @pytest.mark.parametrize("option", ["clip_grad_norm", "clip_grad_value"])
 def test_clipping(option: str) -> None:
+    """semantics 12.3"""
+    options = {"momentum": 0.9, "weight_decay": 0.1, "maximize": True}
+
     def torchs(torch: Any, weights: Any) -> Any:
         clip = getattr(torch.nn.utils, f"{option}_")
 
@@ -132,13 +136,15 @@ def test_clipping(option: str) -> None:
             clip(weights, 0.25)
             optimizer.step()
 
-        return torch.optim.SGD(weights, 0.5, momentum=0.9), step
+        return torch.optim.SGD(weights, 0.1, **options), step
 
-    ours = gc.optim.SGD(0.5, momentum=0.9, **{option: 0.25})
+    ours = gc.optim.SGD(0.1, **options, **{option: 0.25})
     compare(option, torchs, ours, gc.float64)
 
 
 def test_a_schedule_follows_the_steps() -> None:
+    """semantics 12.2"""
+
     def torchs(torch: Any, weights: Any) -> Any:
         optimizer = torch.optim.AdamW(weights, 0.1)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 7)
