@@ -167,8 +167,8 @@ def test_groups_have_options_of_their_own() -> None:
 def test_groups_of_an_optimizer_of_ones_own() -> None:
     class Signs(gc.optim.Optimizer):
         def __init__(self, lr: float, scale: float, **shared: Any) -> None:
-            self.scale = scale
             super().__init__(lr, **shared)
+            self.scale = scale
 
         def update(self, var: Any, gradient: Any, shared: Any) -> Any:
             return [var.assign_sub(self.rate(var.dtype) * self.scale * gc.sign(gradient))]
@@ -178,6 +178,9 @@ def test_groups_of_an_optimizer_of_ones_own() -> None:
     machine = Machine()
     machine.run(step.tensors, {})
     assert [float(machine.values[v]) for v in (a, b)] == [0.75, 0.5]
+    wrong = Signs(0.25, 1.0, groups=[{"params": [b], "size": 2.0}])
+    with pytest.raises(GraphError, match=r"Signs: no option 'size'; there are lr, .*scale"):
+        wrong.minimize(a + b)
 
 
 def test_the_number_of_the_step() -> None:

@@ -140,8 +140,8 @@ class Optimizer(Minimizer):
             if getattr(self, option) is not None:
                 self._number(option)
         self._steps: Steps | None = None
-        self._of_group: dict[Variable, Optimizer] = {}
-        self.groups = tuple(map(self._group, self._listed_groups()))
+        self._of_group: dict[Variable, int] = {}
+        self.groups = tuple(self._group(n, g) for n, g in enumerate(self._listed_groups()))
 
     def __repr__(self) -> str:
         shown = {k: v for k, v in vars(self).items() if k[0] != "_"}
@@ -218,10 +218,14 @@ class Optimizer(Minimizer):
         self, pairs: Sequence[tuple[Tensor, Variable]]
     ) -> list[tuple[Optimizer, list[tuple[Tensor, Variable]]]]:
         """The optimizer of each group, the general one first, with the pairs it looks after."""
-        members: dict[Optimizer, list[tuple[Tensor, Variable]]] = {self: []}
+        optimizers: list[Optimizer] = [self]
+        for group in self.groups:
+            options = {k: value for k, value in group.items() if k != "params"}
+            optimizers.append(self.with_options(**options, groups=()))
+        members: list[list[tuple[Tensor, Variable]]] = [[] for _ in optimizers]
         for g, v in pairs:
-            members.setdefault(self._of_group.get(v, self), []).append((g, v))
-        return [(optimizer, chosen) for optimizer, chosen in members.items() if chosen]
+            members[self._of_group.get(v, -1) + 1].append((g, v))
+        return [(o, chosen) for o, chosen in zip(optimizers, members, strict=True) if chosen]
 
     def _listed_groups(self) -> Sequence[Any]:
         if not isinstance(self.groups, list | tuple):
@@ -230,8 +234,9 @@ class Optimizer(Minimizer):
                 user_location())
         return self.groups
 
-    def _group(self, group: Any) -> dict[str, Any]:
-        """A group as given, its variables listed; they are noted with their optimizer."""
+    def _group(self, number: int, group: Any) -> dict[str, Any]:
+        """A group as given, its variables listed and noted.  Options are checked as far as they
+        are known: a subclass may set more of its own after this."""
         name = type(self).__name__
         if not isinstance(group, Mapping) or "params" not in group:
             raise GraphError(
@@ -242,12 +247,14 @@ class Optimizer(Minimizer):
         if shared:
             raise GraphError(f"{name}: {min(shared)} is no option of a group, but of them all",
                              user_location())
+        complete = "__dataclass_fields__" in vars(type(self))
+        self.with_options(**{k: o for k, o in options.items() if complete or k in vars(self)},
+                          groups=())
         params = variables_of(name, "params", group["params"])
-        made = self.with_options(**options, groups=())
         for v in params:
             if v in self._of_group:
                 raise GraphError(f"{name}: variable {v.name!r} is in two groups", user_location())
-            self._of_group[v] = made
+            self._of_group[v] = number
         return {"params": params, **options}
 
     # ---- checks of options ----
