@@ -48,6 +48,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "radam_decay": ("RAdam", {"lr": 0.05, "betas": (0.7, 0.9), "weight_decay": 0.1}),
     "radam_decoupled": ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
     "radam_never_known": ("RAdam", {"lr": 0.05, "betas": (0.5, 0.5)}),
+    "asgd": ("ASGD", {}),
+    "asgd_options": ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 3,
+                              "weight_decay": 0.1, "maximize": True}),
+    "rprop": ("Rprop", {}),
+    "rprop_options": ("Rprop", {"lr": 0.05, "etas": (0.4, 1.5), "step_sizes": (1e-3, 0.1)}),
     "adamax": ("Adamax", {}),
     "adamax_options": ("Adamax", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1}),
 }
@@ -90,8 +95,8 @@ def our_steps(optimizer: Any, dtype: Any) -> Iterator[Any]:
 def compare(name: str, torchs: Any, ours: Any, dtype: Any) -> None:
     (expected,) = torch_case(name, lambda torch: torch_steps(torch, torchs))
     tolerance = 1e-9 if dtype is gc.float64 else 2e-5
-    if dtype is gc.float64 and name.startswith("nadam"):
-        tolerance = 2e-7  # PyTorch keeps the product of all mu in f32
+    if dtype is gc.float64 and name.startswith(("nadam", "asgd")):
+        tolerance = 2e-7  # PyTorch keeps the product of all mu, and the rate, in f32
     for number, (row, wanted) in enumerate(zip(our_steps(ours, dtype), expected, strict=True), 1):
         np.testing.assert_allclose(row, wanted, rtol=tolerance, atol=tolerance,
                                    err_msg=f"step {number}")
@@ -156,3 +161,25 @@ def test_a_schedule_follows_the_steps() -> None:
         return optimizer, step
 
     compare("schedule", torchs, gc.optim.AdamW(gc.optim.CosineAnnealingLR(0.1, 7)), gc.float64)
+
+
+def test_the_average_of_asgd() -> None:
+    options: dict[str, Any] = {"lr": 0.1, "lambd": 0.1, "t0": 3}
+
+    def torchs(torch: Any) -> list[Any]:
+        w = tensor(torch, START[0], grad=True)
+        optimizer = torch.optim.ASGD([w], **options)
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            torch.cos(w).sum().backward()
+            optimizer.step()
+        return [optimizer.state[w]["ax"]]
+
+    (wanted,) = torch_case("asgd_average", torchs)
+    with gc.Graph().as_default():
+        w = gc.variable(START[0], name="w")
+        step = gc.optim.ASGD(**options).minimize(gc.sum(gc.cos(w)))
+        with gc.Session() as sess:
+            for _ in range(STEPS):
+                sess.run(step)
+            np.testing.assert_allclose(sess.value("ASGD/w.average"), wanted, rtol=1e-6)

@@ -16,6 +16,7 @@ from graphc.optim.adam import (
     RAdam as RAdam,
 )
 from graphc.optim.adaptive import Adadelta as Adadelta, Adagrad as Adagrad, RMSprop as RMSprop
+from graphc.optim.asgd import ASGD as ASGD
 from graphc.optim.averages import EMA as EMA, SWA as SWA
 from graphc.optim.clip import (
     clip_by_global_norm as clip_by_global_norm,
@@ -40,5 +41,6 @@ from graphc.optim.lr_scheduler import (
     WarmupLR as WarmupLR,
 )
 from graphc.optim.optimizer import Minimizer as Minimizer, Optimizer as Optimizer
+from graphc.optim.rprop import Rprop as Rprop
 from graphc.optim.sgd import SGD as SGD
 from graphc.optim.sparse import SparseAdam as SparseAdam
