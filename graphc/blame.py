@@ -22,6 +22,7 @@ from graphc.ir.ops.index import CheckIndex
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:
     """The first value of `graph` whose index is out of range for `size`, given its inputs."""
     found = [v for v in graph.nodes() if isinstance(v.op, Gather | Scatter | CheckIndex)]
+    found.sort(key=lambda v: isinstance(v.op, CheckIndex))  # what the user called has more to say
     known = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
     sizes = bind_sizes([v for v, _ in known], [a for _, a in known])
     suspects = [v for v in found if _extent(v, sizes) in (size, None)]

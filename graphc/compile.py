@@ -21,7 +21,7 @@ from graphc.codegen.kernels import blamed, source_of
 from graphc.config import Options
 from graphc.errors import CodegenError
 from graphc.ir.graph import Graph
-from graphc.ir.program import Kernel, Program, launched
+from graphc.ir.program import Kernel, Program, launched, scatters_in_place
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
@@ -48,7 +48,9 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
         trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
     optimised = optimise(unified.graph, options, trace)
     program = schedule(optimised)
-    sources = {k: source_of(k) for k in launched(program)}
+    sources = {
+        k: source_of(k, in_place=scatters_in_place(home, k)) for home, k in launched(program)
+    }
     return Compiled(graph, unified, optimised, program, sources, trace)
 
 

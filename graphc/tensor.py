@@ -54,6 +54,7 @@ class Tensor(Value):
     """
 
     graph: GraphScope = dataclasses.field(default_factory=current)
+    __array_ufunc__ = None  # so that `array + tensor` asks the tensor
 
     @property
     def shape(self) -> Shape:

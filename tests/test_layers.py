@@ -34,7 +34,7 @@ LAYERS = (
     ("session.py",),
     ("customize.py", "handwritten.py", "python_function.py"),
     ("nn/",),
-    ("init.py", "optim.py"),
+    ("init.py", "optim/"),
     ("data.py",),
     ("__init__.py",),
     ("cli/", "__main__.py"),

@@ -199,7 +199,7 @@ def test_f32_stays_f32() -> None:
             out[i] = total
 
     x = gc.placeholder(gc.float32, [None])
-    (source,) = lower(stage([narrow(x)]), options()).sources
+    (source,) = lower(stage([narrow(x)]), options()).sources.values()
     assert "f32(2.0) * a0[v_i]" in source.text and "f32(0.1)" in source.text
     assert "v_total = f32(0.0)" in source.text and "f64" not in source.text
     all_ways([narrow(x)], np.random.default_rng(0).normal(size=40).astype(F32), tolerance=1e-5)

@@ -31,7 +31,8 @@ from graphc.errors import (
     ShapeError,
 )
 from graphc.ir.interpret import interpret
-from graphc.ir.program_text import parse_program, print_program
+from graphc.ir.program_parse import parse_program
+from graphc.ir.program_text import print_program
 from graphc.ir.text import parse_graph, print_graph
 from graphc.runtime.thunk import Thunk
 
@@ -328,7 +329,7 @@ def test_text_prints_and_does_not_parse() -> None:
 def test_as_plain_python() -> None:
     x = gc.placeholder(gc.float32, [2], name="x")
     made = lower(stage([gc.py_func(np.sin, [x], x.type)]), options())
-    (source,) = made.sources
+    (source,) = made.sources.values()
     thunk = Thunk(made.program.kernels[0].body[0], {})
     a, out, status = np.array([1, 2], F32), np.zeros(2, F32), np.zeros(4, np.int64)
     words = [a.ctypes.data, out.ctypes.data, status.ctypes.data, thunk.address]

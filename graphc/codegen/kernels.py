@@ -17,13 +17,15 @@ from graphc.ir.program import Kernel, Kind
 from graphc.passes.fuse import storage
 
 
-def loops_of(kernel: Kernel) -> Loops | None:
-    """The loops of a kernel; None for one written by hand, and for one that runs programs."""
+def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
+    """The loops of a kernel; None for one written by hand, and for one that runs programs.
+    `in_place` says of a scatter that its result lies where its operand lay
+    (`program.scatters_in_place`)."""
     match kernel.kind:
         case Kind.LOOPS:
             return lower_fused(kernel)
         case Kind.SCATTER:
-            return lower_scatter(kernel)
+            return lower_scatter(kernel, in_place)
         case Kind.MATMUL:
             return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
         case Kind.OPAQUE | Kind.CONTROL:
@@ -38,9 +40,9 @@ def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
     return (*kernel.reads, *kernel.writes)
 
 
-def source_of(kernel: Kernel, readable: bool = False) -> Source:
-    """The numba source of a kernel."""
-    loops = loops_of(kernel)
+def source_of(kernel: Kernel, readable: bool = False, in_place: bool = False) -> Source:
+    """The numba source of a kernel; `in_place` as for `loops_of`."""
+    loops = loops_of(kernel, in_place)
     return _opaque(kernel, readable) if loops is None else print_kernel(loops, readable)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Control, Gather, Opaque, Pointwise, Scatter
+from graphc.ir.ops.index import CheckIndex
 from graphc.ir.ops.shape import Reshape
 
 
@@ -78,11 +79,12 @@ class Program:
     naive: Size = 0  # arena bytes without reuse
 
 
-def launched(program: Program) -> Iterator[Kernel]:
-    """The kernels that have code of their own, those of inner programs too."""
+def launched(program: Program) -> Iterator[tuple[Program, Kernel]]:
+    """The kernels that have code of their own, those of inner programs too, each with its
+    program."""
     for kernel in program.kernels:
         if kernel.kind is not Kind.CONTROL:
-            yield kernel
+            yield program, kernel
         for inner in kernel.programs:
             yield from launched(inner)
 
@@ -112,6 +114,20 @@ def can_fail(v: Value) -> bool:
     """Whether computing v may end the run with an error."""
     if isinstance(v.op, Control):
         return any(can_fail(w) for g in v.op.graphs for w in g.nodes())
-    return isinstance(v.op, Gather | Scatter) or (
+    if isinstance(v.op, Scatter):
+        index = storage(v.args[1]).op
+        return not (isinstance(index, CheckIndex) and index.size == v.op.extent(v.args[0].type))
+    return isinstance(v.op, Gather) or (
         isinstance(v.op, Pointwise | Opaque) and v.op.can_fail
     )
+
+
+def scatters_in_place(program: Program, kernel: Kernel) -> bool:
+    """Whether a scatter's result lies where its operand lay, so that nothing need be copied."""
+    if kernel.kind is not Kind.SCATTER:
+        return False
+    (out,) = kernel.body
+    x, place = storage(out.args[0]), program.buffers[out]
+    if place.place is Place.VARIABLE:
+        return place.slot is x
+    return place.place is Place.ARENA and program.buffers[x] == place

@@ -198,7 +198,10 @@ def known_less(a: Size, b: Size) -> bool:
 
 def steps_together(kernel: Kernel, u: Value, v: Value) -> bool:
     """Whether v may overwrite u as it is computed: v depends on u, every read of u is at the
-    element being written, and no later loop reads u."""
+    element being written, and no later loop reads u.  A scatter may overwrite what it adds to."""
+    if kernel.kind is Kind.SCATTER:
+        x, *others = (storage(a) for a in v.args)
+        return u is x and u not in others
     if kernel.kind is not Kind.LOOPS or isinstance(v.op, Reduction):
         return False
     if u.type.shape != v.type.shape or u.type.dtype.size != v.type.dtype.size:
