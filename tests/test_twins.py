@@ -21,6 +21,7 @@ from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.passes.fuse import storage
+from graphc.runtime.blas import routine_address
 
 F32 = np.float32
 
@@ -47,7 +48,8 @@ class PurePython:
             words = [b.ctypes.data for b in buffers] + [
                 dim.evaluate(s, self.sizes) for s in source.sizes
             ]
-            words += [self.status.ctypes.data] * source.uses_status + [0]
+            words += [self.status.ctypes.data] * source.uses_status
+            words += [routine_address(name) for name in source.routines] + [0]
             extent = dim.evaluate(source.extent, self.sizes)
             counts = [b.size for b in buffers]
             for low, high in (

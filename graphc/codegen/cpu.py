@@ -53,6 +53,7 @@ class Source:
     extent: Size
     uses_status: bool
     gemm: str = ""  # the element type of the products that BLAS does
+    routines: tuple[str, ...] = ()  # whose addresses are its last arguments
 
 
 def print_kernel(loops: Loops, readable: bool = False) -> Source:

@@ -10,6 +10,7 @@ from graphc.codegen.scatter import lower_scatter
 from graphc.ir.graph import Value
 from graphc.ir.op import Opaque
 from graphc.ir.program import Kernel, Kind
+from graphc.ir.types import DType
 from graphc.passes.fuse import storage
 
 
@@ -50,7 +51,15 @@ def _opaque(kernel: Kernel) -> Source:
     at = len(out.args)
     lines.append(f"    out = {out.type.dtype}_buffer(args, {at})")
     lines += [f"    n{i} = args[{at + 1 + i}]" for i in range(len(op.sizes))]
+    routines = tuple(named(r, out.type.dtype) for r in op.routines)
+    at += 1 + len(op.sizes)
+    lines += [f"    f{i} = args[{at + i}]" for i in range(len(routines))]
     text = "\n".join([*lines, op.source(out.type, *(a.type for a in out.args))])
-    return Source(text, op.sizes, 1, False)
+    return Source(text, op.sizes, op.extent, False, routines=routines)
+
+
+def named(routine: str, dtype: DType) -> str:
+    """The routine for an element type: `?potrf` is `spotrf` for f32 and `dpotrf` for f64."""
+    return routine.replace("?", {"f32": "s", "f64": "d"}.get(dtype.name, "?"))
 
 

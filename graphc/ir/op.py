@@ -18,7 +18,7 @@ alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -52,14 +52,20 @@ class Sample:
     low: float = -2.0
     high: float = 2.0
     special: bool = True
+    prepare: Callable[..., tuple[Any, ...]] | None = None
 
 
 def sample(
-    *types: TensorType, low: float = -2.0, high: float = 2.0, special: bool = True, **fields: Any
+    *types: TensorType,
+    low: float = -2.0,
+    high: float = 2.0,
+    special: bool = True,
+    prepare: Callable[..., tuple[Any, ...]] | None = None,
+    **fields: Any,
 ) -> Sample:
-    """A test case: operands uniform in [low, high); with `special`, also ±0, ±inf, nan,
-    extremes."""
-    return Sample(types, fields, low, high, special)
+    """A test case: operands uniform in [low, high); with `special`, also ±0, ±inf, nan, extremes.
+    `prepare` makes the operands of those arrays (symmetric, say, or well conditioned)."""
+    return Sample(types, fields, low, high, special and prepare is None, prepare)
 
 
 OPS: dict[str, type[Op]] = {}
@@ -299,6 +305,17 @@ class Opaque(Op, abstract=True):
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The sizes that the source calls n0, n1, ..."""
+        return ()
+
+    @property
+    def extent(self) -> Size:
+        """How many independent parts there are: the source does parts `lo` to `hi`."""
+        return 1
+
+    @property
+    def routines(self) -> tuple[str, ...]:
+        """Foreign routines whose addresses the source calls f0, f1, ...; `?` in a name stands for
+        the letter of the result's element type (`?potrf`: spotrf, dpotrf)."""
         return ()
 
     def source(self, out: TensorType, *types: TensorType) -> str:

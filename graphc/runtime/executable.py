@@ -23,7 +23,7 @@ from graphc.ir.program import Kernel, Kind, Place, Program
 from graphc.passes.fuse import storage
 from graphc.passes.plan import ALIGN
 from graphc.passes.sizes import Unified
-from graphc.runtime.blas import gemm_address
+from graphc.runtime.blas import gemm_address, routine_address
 from graphc.runtime.driver import Instruction, Word, driver
 
 PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
@@ -85,6 +85,7 @@ class Bound:
             words.append((-1, None))
         if source.gemm:
             words.append((gemm_address(source.gemm), None))
+        words += [(routine_address(name), None) for name in source.routines]
         return words
 
     def _address(self, v: Value) -> Argument:

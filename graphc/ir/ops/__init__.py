@@ -4,6 +4,7 @@ from graphc.ir.ops import (
     angles as angles,
     elementary as elementary,
     index as index,
+    lapack as lapack,
     linalg as linalg,
     logic as logic,
     pointwise as pointwise,
@@ -11,5 +12,6 @@ from graphc.ir.ops import (
     reduction as reduction,
     rounding as rounding,
     shape as shape,
+    spectral as spectral,
     state as state,
 )
