@@ -36,7 +36,8 @@ class CallRoutine(AbstractTemplate):
     """`routine(address, ...)`."""
 
     def generic(self, args: Any, kws: Any) -> Any:
-        return signature(types.int64, *map(types.unliteral, args))
+        plain = map(types.unliteral, args)  # type: ignore[attr-defined]
+        return signature(types.int64, *plain)
 
 
 @infer_global(procedure)
@@ -44,7 +45,8 @@ class CallProcedure(AbstractTemplate):
     """`procedure(address, ...)`."""
 
     def generic(self, args: Any, kws: Any) -> Any:
-        return signature(types.none, *map(types.unliteral, args))
+        plain = map(types.unliteral, args)  # type: ignore[attr-defined]
+        return signature(types.none, *plain)
 
 
 def _call(builder: Any, result: Any, values: Any) -> Any:
@@ -56,13 +58,13 @@ def _call(builder: Any, result: Any, values: Any) -> Any:
     return builder.call(builder.inttoptr(values[0], function), narrow)
 
 
-@lower_builtin(routine, types.VarArg(types.Any))
+@lower_builtin(routine, types.VarArg(types.Any))  # type: ignore[attr-defined]
 def lower_routine(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     """The result, widened."""
     return builder.sext(_call(builder, ir.IntType(32), args), I64)
 
 
-@lower_builtin(procedure, types.VarArg(types.Any))
+@lower_builtin(procedure, types.VarArg(types.Any))  # type: ignore[attr-defined]
 def lower_procedure(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     """No result."""
     _call(builder, ir.VoidType(), args)

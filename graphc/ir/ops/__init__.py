@@ -3,6 +3,7 @@
 from graphc.ir.ops import (
     angles as angles,
     elementary as elementary,
+    fourier as fourier,
     index as index,
     lapack as lapack,
     linalg as linalg,

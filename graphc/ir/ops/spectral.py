@@ -18,7 +18,7 @@ from graphc.ir.ops.lapack import MEMORY, Matrices, TriangularSolve, each, spread
 from graphc.ir.ops.linalg import Matmul, swap
 from graphc.ir.ops.logic import Equal
 from graphc.ir.ops.pointwise import Where
-from graphc.ir.ops.reduction import Broadcast, reduce_sum
+from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Concat, Iota, Reshape, Slice
 from graphc.ir.types import TensorType, f32, f64, i64
 
