@@ -119,6 +119,17 @@ KERNELS: dict[str, Any] = {
     "slices": lambda x: [x[1:, ::2] * 3.0, x[::-1, 1] + 1.0],
     "pad": lambda x: [gc.pad(x, ((1, 2), (0, 1)), constant_values=7.0) * 2.0],
     "concat": lambda x: [gc.concat([x, x * 2.0, x[:1]], axis=0) + 1.0, gc.stack([x, -x], axis=1)],
+    "systems": lambda x: [
+        gc.linalg.solve(x[:4] + 9.0 * gc.eye(4), x[:4]),
+        gc.linalg.solve_triangular(x[:4] + 9.0 * gc.eye(4), x[:4], 1),
+        gc.linalg.cholesky(x[:4] + 19.0 * gc.eye(4)),
+    ],
+    "factorisations": lambda x: [
+        gc.linalg.qr(x).R, gc.linalg.svdvals(x), gc.linalg.svd(x).Vh,
+        gc.linalg.eigh(x[:4] + gc.eye(4) * x[1]).eigenvalues,
+    ],
+    "transforms": lambda x: [
+        gc.fft.rfft(x, axis=0), gc.fft.ifft(gc.reshape(x, (5, 2, 2)), n=12, axis=0)],
     "roll and tile": lambda x: [gc.roll(x, 1, axis=0) + x, gc.tile(x, (2, 1)) * 2.0],
     "triangles": lambda x: [gc.tril(x) + gc.triu(x, 1)],
     "take": lambda x: [gc.take(x, [0, 3, -1], axis=1) * 2.0],
