@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import numeric_gradient, run, stage
+from support import numeric_gradient, run
 from support_run import options
 from support_torch import tensor, torch_case
 
 import graphc as gc
 from graphc.compile import lower
 from graphc.errors import DTypeError, FeedError, GraphError, ShapeError
+from graphc.stage import stage
 
 L = gc.linalg
 F32, F64 = np.float32, np.float64
@@ -421,7 +422,7 @@ def test_one_factorisation_serves_solution_and_gradient() -> None:
     a, b = gc.placeholder(gc.float64, [4, 4]), gc.placeholder(gc.float64, [4, 2])
     x = L.solve(a, b)
     gradients = gc.gradients(gc.sum(gc.square(x)), [a, b])
-    made = lower(stage([x, *gradients]), options())
+    made = lower(stage([x, *gradients]).graph, options())
     assert [s.routines[0] for s in made.sources if s.routines].count("LAPACKE_dgetrf") == 1
 
 

@@ -18,6 +18,7 @@ from graphc.errors import GraphcError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import bind_sizes, interpret
+from graphc.ir.ops.lapack import Lu, LuSolve
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.passes.fuse import storage
@@ -120,7 +121,7 @@ KERNELS: dict[str, Any] = {
     "pad": lambda x: [gc.pad(x, ((1, 2), (0, 1)), constant_values=7.0) * 2.0],
     "concat": lambda x: [gc.concat([x, x * 2.0, x[:1]], axis=0) + 1.0, gc.stack([x, -x], axis=1)],
     "systems": lambda x: [
-        gc.linalg.solve(x[:4] + 9.0 * gc.eye(4), x[:4]),
+        LuSolve.on(Lu.on(x[:4] + 9.0 * gc.eye(4)), x[:4], rhs=4),
         gc.linalg.solve_triangular(x[:4] + 9.0 * gc.eye(4), x[:4], 1),
         gc.linalg.cholesky(x[:4] + 19.0 * gc.eye(4)),
     ],
