@@ -262,7 +262,7 @@ def _whole(what: str, t: Tensor, axis: int, norm: str, inverse: bool) -> Tensor:
 
 def _unscaled(t: Tensor, inverse: bool) -> Tensor:
     n = t.shape[-2]
-    if isinstance(n, int) and largest_factor(n) > LARGEST_FACTOR:
+    if isinstance(n, int) and _rough(n):
         return _bluestein(t, n, inverse)
     return _kernel(t, inverse)
 
@@ -272,45 +272,54 @@ def _kernel(t: Tensor, inverse: bool) -> Tensor:
     return build(Fft(dim.product(t.shape[:-2]), n, inverse), (t, _roots(n, t.dtype)))
 
 
-def largest_factor(n: int) -> int:
-    """The largest prime factor of n; 1 of 1."""
-    largest, p = 1, 2
-    while p * p <= n:
+def _rough(n: int) -> bool:
+    """Whether n has a prime factor that is too large for the kernel."""
+    for p in range(2, LARGEST_FACTOR + 1):
         while n % p == 0:
-            largest, n = p, n // p
-        p += 1
-    return max(largest, n)
+            n //= p
+    return n > 1
 
 
 def _roots(n: Size, dtype: DType) -> Tensor:
     """The n-th roots of unity [n, 2]: a constant, or for unknown and large n, graph."""
     if isinstance(n, int) and n <= STORED_ROOTS:
         return as_tensor(roots(n).astype(dtype.numpy))
-    turns = pw.divide(iota((n,), 0, f64), size_tensor(n, f64))
-    angle = pw.multiply(turns, -2 * math.pi)
-    return converted(stack([el.cos(angle), el.sin(angle)], axis=-1), dtype)
+    return converted(_circle(iota((n,), 0, i64), n), dtype)
+
+
+def _circle(k: Tensor, n: Size) -> Tensor:
+    """exp(-2 pi i k / n), in f64."""
+    angle = pw.multiply(pw.divide(converted(k, f64), size_tensor(n, f64)), -2 * math.pi)
+    return stack([el.cos(angle), el.sin(angle)], axis=-1)
 
 
 def _bluestein(t: Tensor, n: int, inverse: bool) -> Tensor:
     """j k = (j**2 + k**2 - (k - j)**2) / 2 makes a convolution of the transform, which two
     transforms of a power of two do."""
     size = 1 << (2 * n - 2).bit_length()
-    pairs = roots(2 * n)[np.arange(n) ** 2 % (2 * n)]
-    chirp = pairs[:, 0] + 1j * pairs[:, 1] * (-1 if inverse else 1)
-    kernel = np.zeros(size, np.complex128)
-    kernel[:n] = chirp.conj()
-    kernel[size - n + 1 :] = chirp[:0:-1].conj()
-    spectrum = _kernel(_padded(_times(t, chirp), t.ndim - 2, size), False)
-    back = _kernel(_times(spectrum, np.fft.fft(kernel) / size), True)
-    return _times(part(back, t.ndim - 2, 0, n), chirp)
+    chirp = _chirp(n, t.dtype)
+    chirp = pw.multiply(chirp, _signs(t.dtype, 1.0, -1.0)) if inverse else chirp
+    conjugate = pw.multiply(chirp, _signs(t.dtype, 1.0, -1.0))
+    around = build(Pad((size - 2 * n + 1, 0), (0, 0), 0), (flip(conjugate[1:], 0),))
+    spectrum = _kernel(concat([conjugate, around], axis=0), False)
+    padded = _padded(_times(t, chirp), t.ndim - 2, size)
+    back = _kernel(_times(_kernel(padded, False), spectrum), True)
+    return pw.divide(_times(part(back, t.ndim - 2, 0, n), chirp), float(size))
 
 
-def _times(t: Tensor, w: Any) -> Tensor:
-    """Complex t times complex numbers along its last axis but one."""
-    kind = t.dtype.numpy
-    same = as_tensor(np.stack([w.real, w.real], axis=-1).astype(kind))
-    crossed = as_tensor(np.stack([-w.imag, w.imag], axis=-1).astype(kind))
-    return pw.add(pw.multiply(t, same), pw.multiply(flip(t, -1), crossed))
+def _chirp(n: int, dtype: DType) -> Tensor:
+    """exp(-pi i k**2 / n) for k below n."""
+    if n <= STORED_ROOTS:
+        return as_tensor(roots(2 * n)[np.arange(n) ** 2 % (2 * n)].astype(dtype.numpy))
+    k = iota((n,), 0, i64)
+    return converted(_circle(pw.remainder(pw.multiply(k, k), 2 * n), 2 * n), dtype)
+
+
+def _times(z: Tensor, w: Tensor) -> Tensor:
+    """The products of complex numbers."""
+    re, im = w[..., :1], w[..., 1:]
+    turned = pw.multiply(flip(z, -1), _signs(z.dtype, -1.0, 1.0))
+    return pw.add(pw.multiply(z, re), pw.multiply(turned, im))
 
 
 def _signs(dtype: DType, re: float, im: float) -> Tensor:

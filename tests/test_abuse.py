@@ -17,6 +17,7 @@ from graphc.errors import GraphcError, VerifyError
 
 PLACES: dict[str, ModuleType] = {
     "": gc, "nn.functional": functional, "init": gc.init, "optim": gc.optim, "random": gc.random,
+    "linalg": gc.linalg, "fft": gc.fft,
 }
 SKIPPED = {
     "DType",

@@ -1,4 +1,4 @@
-"""gc.linalg: compiled and through the oracle, against NumPy and torch; gradients to second order."""
+"""gc.linalg: compiled and by the oracle, against NumPy and torch; gradients to second order."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
 @both_types
 def test_what_cannot_be_computed_is_nan(dtype: Any) -> None:
     good = np.array([[2.0, 1.0], [1.0, 3.0]])
-    batch = np.stack([good, SINGULAR, np.full((2, 2), np.nan), good + [[np.inf, 0], [0, 0]]])
+    batch = np.stack([good, SINGULAR, np.full((2, 2), np.nan), good + np.diag([np.inf, 0])])
     rhs = np.ones((4, 2, 1))
     for function, arrays, nans in (
         (lambda x: L.cholesky(x - 10 * (x == 4)), (batch,), [0, 1, 1, 1]),
