@@ -171,7 +171,13 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
         return gc.placeholder(gc.float32, [3])
     if name in ("cross_entropy", "nll_loss") and parameter.name == "target":
         return [0, 1]
-    if parameter.name == "axes" and name == "tensordot":
+    if name.startswith("linalg.") and parameter.name in ("x", "a", "b"):
+        return gc.eye(3)
+    if name.startswith("fft.") and parameter.name == "x":
+        return gc.zeros((3, 4, 2))
+    if name in ("linalg.matrix_power", "fft.fftfreq", "fft.rfftfreq") and parameter.name == "n":
+        return 3
+    if parameter.name == "axes" and name in ("tensordot", "linalg.tensordot"):
         return 1
     return known.get(
         parameter.name,
@@ -204,7 +210,9 @@ def attempts(name: str, f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[
 
             yield f"{p.name}={label}", call
     for label, value in wrong_values().items():
-        yield f"all {label}", lambda value=value: f(*[value] * len(parameters))
+        places = [value for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        plain = {p.name: value for p in parameters if p.kind is p.KEYWORD_ONLY}
+        yield f"all {label}", lambda places=places, plain=plain: f(*places, **plain)
 
 
 @pytest.mark.parametrize(("name", "f"), list(public()), ids=[n for n, _ in public()])
