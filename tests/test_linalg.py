@@ -113,6 +113,8 @@ def test_solve_broadcasts(a: Any, b: Any) -> None:
     wanted = np.linalg.solve(x, y)
     close(compiled(L.solve(x, y)), wanted)
     close(run(L.solve(x, y)), wanted)
+    lower = L.solve_triangular(x, y, lower=True)
+    close(compiled(lower), np.linalg.solve(np.tril(x), y))
 
 
 @both_types
@@ -309,6 +311,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "cholesky": (lambda x: L.cholesky(SPD(x)), ((2, 3, 3),)),
     "solve": (L.solve, ((2, 3, 3), (2, 3, 2))),
     "solve a vector": (L.solve, ((2, 3, 3), (3,))),
+    "solve for many": (L.solve, ((3, 3), (2, 3, 2))),
     "triangular": (lambda a, b: L.solve_triangular(a, b, 1, True), ((3, 3), (3, 2))),
     "inv": (L.inv, ((2, 3, 3),)),
     "det": (L.det, ((2, 3, 3),)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
 from graphc.functions.common import require_equal, same_type, tensor
-from graphc.functions.shaping import reshape
+from graphc.functions.shaping import moveaxis, reshape
+from graphc.ir import dim
 from graphc.ir.types import f32, f64
 from graphc.shapes import broadcast_shapes
 from graphc.tensor import Tensor, broadcast_to
@@ -44,8 +46,12 @@ def square(what: str, argument: str, x: Any) -> Tensor:
     return t
 
 
-def system(what: str, a: Any, b: Any) -> tuple[Tensor, Tensor, bool]:
-    """Square matrices and right-hand sides of one batch, and whether b was a vector."""
+Restore = Callable[[Tensor], Tensor]
+
+
+def system(what: str, a: Any, b: Any) -> tuple[Tensor, Tensor, Restore]:
+    """Square matrices and right-hand sides of one batch, and what brings a solution into the shape
+    that the user expects."""
     left = square(what, "a", a)
     right = tensor(f"linalg.{what}", b)
     precise(what, "b", right)
@@ -59,6 +65,16 @@ def system(what: str, a: Any, b: Any) -> tuple[Tensor, Tensor, bool]:
         f"linalg.{what}", left.shape[-1], right.shape[-2],
         f"of a, which is {left.type}, and b, which is {right.type}, along its axis of rows",
     )
+    if vector:
+        return *_batched(what, left, right), lambda x: reshape(x, x.shape[:-1])
+    if left.ndim == 2 and right.ndim > 2:  # one matrix for all: its factors too
+        rows = moveaxis(right, -2, 0)
+        flat = reshape(rows, (rows.shape[0], dim.product(rows.shape[1:])))
+        return left, flat, lambda x: moveaxis(reshape(x, rows.shape), 0, -2)
+    return *_batched(what, left, right), lambda x: x
+
+
+def _batched(what: str, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     batch = broadcast_shapes(f"linalg.{what}", [left.shape[:-2], right.shape[:-2]])
     left = broadcast_to(left, (*batch, *left.shape[-2:]))
-    return left, broadcast_to(right, (*batch, *right.shape[-2:])), vector
+    return left, broadcast_to(right, (*batch, *right.shape[-2:]))

@@ -58,9 +58,8 @@ def solve(a: Any, b: Any) -> Tensor:
     >>> gc.linalg.solve(gc.eye(3), gc.zeros((5, 3, 2))).type
     f32[5,3,2]
     """
-    left, right, vector = system("solve", a, b)
-    found: Tensor = SOLVERS[False](left, right)
-    return reshape(found, found.shape[:-1]) if vector else found
+    left, right, restore = system("solve", a, b)
+    return restore(SOLVERS[False](left, right))
 
 
 def solve_triangular(
@@ -81,12 +80,11 @@ def solve_triangular(
             f"linalg.solve_triangular: trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}",
             user_location(),
         )
-    left, right, vector = system("solve_triangular", a, b)
-    found: Tensor = TriangularSolve.on(
+    left, right, restore = system("solve_triangular", a, b)
+    return restore(TriangularSolve.on(
         left, right, rhs=right.shape[-1], lower=bool(lower), transposed=TRANS[trans],
         unit=bool(unit_diagonal),
-    )
-    return reshape(found, found.shape[:-1]) if vector else found
+    ))
 
 
 def _identity(t: Tensor) -> Tensor:
