@@ -17,8 +17,10 @@ to machine code), `graphc.tensor` and `graphc.functions` (what users hold and ca
 
 from graphc import (
     errors as errors,
+    fft as fft,
     functions as functions,
     init as init,
+    linalg as linalg,
     nn as nn,
     optim as optim,
     random as random,

@@ -92,7 +92,16 @@ def _draw(rng: np.random.Generator, t: TensorType, low: float, high: float) -> A
 def sample_inputs(op_cls: type[Op], sample: Sample, seed: int = 0) -> list[Any]:
     """Arrays for a sample's operands, uniform between its bounds."""
     rng = np.random.default_rng([seed, sum(map(ord, op_cls.name))])
-    return [_draw(rng, t, sample.low, sample.high) for t in sample.types]
+    drawn = [_draw(rng, t, sample.low, sample.high) for t in sample.types]
+    return prepared(sample, drawn)
+
+
+def prepared(sample: Sample, arrays: list[Any]) -> list[Any]:
+    """The arrays as a sample wants its operands."""
+    return arrays if sample.prepare is None else [
+        np.asarray(a).astype(t.dtype.numpy)
+        for a, t in zip(sample.prepare(*arrays), sample.types, strict=True)
+    ]
 
 
 # ---- special values ----

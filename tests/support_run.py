@@ -25,8 +25,9 @@ from graphc.config import Options
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import bind_sizes
-from graphc.ir.op import Contraction, Pointwise, Reduction, Scatter
+from graphc.ir.op import Contraction, Opaque, Pointwise, Reduction, Scatter
 from graphc.ir.ops.elementary import Elementary
+from graphc.ir.ops.lapack import Lu
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.ir.substitute import substitute_fields
@@ -256,6 +257,9 @@ class Disturbed:
             moved = self._move(exact, reach, 8 + args[0].shape[-1] ** 0.5, np.isinf(reach))
             signed = np.copysign(widened(moved), self.rng.choice([1.0, -1.0], moved.shape))
             return np.where(widened(moved) == 0, signed.astype(moved.dtype), moved)
+        if isinstance(op, Opaque) and op.routines and not isinstance(op, Lu):  # which holds indices
+            largest = np.max(np.abs(exact), initial=0, where=np.isfinite(exact))
+            return self._move(exact, np.full_like(exact, largest), 64)
         if isinstance(op, Scatter):
             with np.errstate(all="ignore"):
                 reach = op.reference(np.abs(widened(args[0])), args[1], np.abs(widened(args[2])))

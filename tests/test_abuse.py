@@ -17,6 +17,7 @@ from graphc.errors import GraphcError, VerifyError
 
 PLACES: dict[str, ModuleType] = {
     "": gc, "nn.functional": functional, "init": gc.init, "optim": gc.optim, "random": gc.random,
+    "linalg": gc.linalg, "fft": gc.fft,
 }
 SKIPPED = {
     "DType",
@@ -174,7 +175,13 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
         return gc.placeholder(gc.float32, [3])
     if name in ("cross_entropy", "nll_loss") and parameter.name == "target":
         return [0, 1]
-    if parameter.name == "axes" and name == "tensordot":
+    if name.startswith("linalg.") and parameter.name in ("x", "a", "b"):
+        return gc.eye(3)
+    if name.startswith("fft.") and parameter.name == "x":
+        return gc.zeros((3, 4, 2))
+    if name in ("linalg.matrix_power", "fft.fftfreq", "fft.rfftfreq") and parameter.name == "n":
+        return 3
+    if parameter.name == "axes" and name in ("tensordot", "linalg.tensordot"):
         return 1
     return known.get(
         parameter.name,

@@ -29,6 +29,7 @@ LAYERS = (
     ("tensor.py", "group.py", "declare.py"),
     ("functions/",),
     ("differentiate.py", "random.py"),
+    ("linalg/", "fft.py"),
     ("stage.py",),
     ("blame.py", "runner.py"),
     ("session.py",),

@@ -225,7 +225,7 @@ def test_a_step_is_few_kernels(optimizer: Any) -> None:
         feeds = {g: np.ones(g.shape, np.float32) for g, _ in pairs}
         sess.run(optimizer.apply_gradients(pairs), feeds)
         assert sess.stats.launches <= len(pairs) + 2
-    assert len({source.text for source in seen[0].sources}) <= 3
+    assert len({source.text for source in seen[0].sources.values()}) <= 3
 
 
 def number_is(name: str, value: Any) -> str:

@@ -18,9 +18,11 @@ from graphc.errors import GraphcError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import bind_sizes, interpret
+from graphc.ir.ops.lapack import Lu, LuSolve
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.passes.fuse import storage
+from graphc.runtime.blas import routine_address
 
 F32 = np.float32
 
@@ -47,7 +49,8 @@ class PurePython:
             words = [b.ctypes.data for b in buffers] + [
                 dim.evaluate(s, self.sizes) for s in source.sizes
             ]
-            words += [self.status.ctypes.data] * source.uses_status + [0]
+            words += [self.status.ctypes.data] * source.uses_status
+            words += [routine_address(name) for name in source.routines] + [0]
             extent = dim.evaluate(source.extent, self.sizes)
             counts = [b.size for b in buffers]
             for low, high in (
@@ -117,6 +120,17 @@ KERNELS: dict[str, Any] = {
     "slices": lambda x: [x[1:, ::2] * 3.0, x[::-1, 1] + 1.0],
     "pad": lambda x: [gc.pad(x, ((1, 2), (0, 1)), constant_values=7.0) * 2.0],
     "concat": lambda x: [gc.concat([x, x * 2.0, x[:1]], axis=0) + 1.0, gc.stack([x, -x], axis=1)],
+    "systems": lambda x: [
+        LuSolve.on(Lu.on(x[:4] + 9.0 * gc.eye(4)), x[:4], rhs=4),
+        gc.linalg.solve_triangular(x[:4] + 9.0 * gc.eye(4), x[:4], 1),
+        gc.linalg.cholesky(x[:4] + 19.0 * gc.eye(4)),
+    ],
+    "factorisations": lambda x: [
+        gc.linalg.qr(x).R, gc.linalg.svdvals(x), gc.linalg.svd(x).Vh,
+        gc.linalg.eigh(x[:4] + gc.eye(4) * x[1]).eigenvalues,
+    ],
+    "transforms": lambda x: [
+        gc.fft.rfft(x, axis=0), gc.fft.ifft(gc.reshape(x, (5, 2, 2)), n=12, axis=0)],
     "roll and tile": lambda x: [gc.roll(x, 1, axis=0) + x, gc.tile(x, (2, 1)) * 2.0],
     "triangles": lambda x: [gc.tril(x) + gc.triu(x, 1)],
     "take": lambda x: [gc.take(x, [0, 3, -1], axis=1) * 2.0],

@@ -99,8 +99,9 @@ def _start_helper(share: list[tuple[str, str]]) -> Any:
 
 
 def _collect(share: list[tuple[str, str]], process: Any) -> dict[str, bytes]:
-    output = process.stdout.read()
-    if process.wait() != 0:  # compile here, for the error that it met
+    with process:  # closes its pipe
+        output = process.stdout.read()
+    if process.returncode != 0:  # compile here, for the error that it met
         return {text: jit.compile_kernel(text, symbol) for text, symbol in share}
     objects = json.loads(output)
     return {text: bytes.fromhex(objects[symbol]) for text, symbol in share}

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 
 from graphc.codegen import mathlib
 from graphc.codegen.builtins import BUILTINS, NUMBA, _binary, _float_name, _llvm, _unary, bf16_bits
+from graphc.codegen.foreign import FOREIGN
 from graphc.ir.ops.random import MULTIPLIERS, WEYL
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -314,6 +315,7 @@ def call_python(context: Any, function: Any, args: Any, status: Any) -> Any:
 
 NAMESPACE: dict[str, Any] = {
     **BUILTINS,
+    **FOREIGN,
     "floor_divide": _binary(_floor_divide),
     "remainder": _binary(_remainder),
     "power": _binary(_power),

@@ -14,6 +14,7 @@ from graphc.errors import CodegenError
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
 from graphc.ir.program import Kernel, Kind
+from graphc.ir.types import DType
 from graphc.passes.fuse import storage
 
 
@@ -81,9 +82,19 @@ def _opaque(kernel: Kernel, readable: bool) -> Source:
     made = [(name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
             for i, (name, v) in enumerate(values)]
     words = [(f"n{i}", str(size)) for i, size in enumerate(sizes)]
-    words += [("status", "")] * op.can_fail + [("call", "")] * isinstance(op, Foreign)
+    routines = tuple(named(r, out.type.dtype) for r in op.routines)
+    words += [("status", "")] * op.can_fail + [(f"f{i}", r) for i, r in enumerate(routines)]
+    words += [("call", "")] * isinstance(op, Foreign)
     made += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
     lines = [f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
              for name, text, shown in made]
     text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
-    return Source(text, sizes, op.extent(out.type), op.can_fail, calls=isinstance(op, Foreign))
+    return Source(text, sizes, op.extent(out.type), op.can_fail, calls=isinstance(op, Foreign),
+                  routines=routines)
+
+
+def named(routine: str, dtype: DType) -> str:
+    """The routine for an element type: `?potrf` is `spotrf` for f32 and `dpotrf` for f64."""
+    return routine.replace("?", {"f32": "s", "f64": "d"}.get(dtype.name, "?"))
+
+

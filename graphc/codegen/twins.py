@@ -257,6 +257,53 @@ def call_python(function: int, args: Arguments, status: int) -> None:
         state[0] = 3
 
 
+def routine(address: int, *args: Any) -> int:
+    """The whole number that a routine at an address returns."""
+    return int(_call(ctypes.c_int32, address, args))
+
+
+def procedure(address: int, *args: Any) -> None:
+    """Calls a routine that returns nothing."""
+    _call(None, address, args)
+
+
+def _call(result: Any, address: int, args: tuple[Any, ...]) -> Any:
+    ready = [_operand(a) for a in args]
+    return ctypes.CFUNCTYPE(result, *map(type, ready))(int(address))(*ready)
+
+
+def _operand(a: Any) -> Any:
+    if isinstance(a, Buffer):
+        return ctypes.c_void_p(a.address)
+    if isinstance(a, np.float32):
+        return ctypes.c_float(float(a))
+    return ctypes.c_double(float(a)) if isinstance(a, float) else ctypes.c_int32(int(a))
+
+
+def acquire(malloc: int, size: int) -> int:
+    """The address of memory from `malloc`; 0 if there is none."""
+    function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_size_t)(int(malloc))
+    return int(function(int(size)) or 0)
+
+
+def release(free: int, address: int) -> None:
+    """Gives memory back."""
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(int(free))(int(address))
+
+
+def at(buffer: Buffer, offset: Any) -> Buffer:
+    """The buffer from element `offset` on."""
+    count = None if buffer.count is None else buffer.count - int(offset)
+    if offset < 0 or (count is not None and count < 0):
+        raise IndexError(f"offset {offset} of a buffer of {buffer.count} {buffer.dtype}")
+    step = int(offset) * buffer.stored.itemsize
+    return Buffer(buffer.dtype, buffer.address + step, count)
+
+
+def _memory(name: str) -> Callable[[int], Buffer]:
+    return lambda address: Buffer(name, int(address), None)
+
+
 def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
     """Sums and products; of integers, wrapping."""
     function = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}[name]
@@ -298,6 +345,12 @@ NAMESPACE: dict[str, Any] = {
     "check_index": check_index,
     "blas_gemm": blas_gemm,
     "call_python": call_python,
+    "routine": routine,
+    "procedure": procedure,
+    "acquire": acquire,
+    "release": release,
+    "at": at,
+    **{f"{name}_memory": _memory(name) for name in ("i32", "i64", "f32", "f64")},
     "round_f16": _round("f16"),
     "round_bf16": _round("bf16"),
     "greater_or_nan": _positions(np.greater),

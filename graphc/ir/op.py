@@ -22,7 +22,7 @@ alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -56,14 +56,20 @@ class Sample:
     low: float = -2.0
     high: float = 2.0
     special: bool = True
+    prepare: Callable[..., tuple[Any, ...]] | None = None
 
 
 def sample(
-    *types: TensorType, low: float = -2.0, high: float = 2.0, special: bool = True, **fields: Any
+    *types: TensorType,
+    low: float = -2.0,
+    high: float = 2.0,
+    special: bool = True,
+    prepare: Callable[..., tuple[Any, ...]] | None = None,
+    **fields: Any,
 ) -> Sample:
-    """A test case: operands uniform in [low, high); with `special`, also ±0, ±inf, nan,
-    extremes."""
-    return Sample(types, fields, low, high, special)
+    """A test case: operands uniform in [low, high); with `special`, also ±0, ±inf, nan, extremes.
+    `prepare` makes the operands of those arrays (symmetric, say, or well conditioned)."""
+    return Sample(types, fields, low, high, special and prepare is None, prepare)
 
 
 OPS: dict[str, type[Op]] = {}
@@ -318,6 +324,12 @@ class Opaque(Op, abstract=True):
     def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
         """Where the user wrote a line of the source, if anywhere."""
         return None
+
+    @property
+    def routines(self) -> tuple[str, ...]:
+        """Foreign routines whose addresses the source calls f0, f1, ...; `?` in a name stands for
+        the letter of the result's element type (`?potrf`: spotrf, dpotrf)."""
+        return ()
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         """The kernel's body in numba source, indented by 4; see docs/extending.md."""

@@ -1,4 +1,4 @@
-"""BLAS: where matrix products of f32 and f64 go.
+"""BLAS and LAPACK: where matrix products and factorisations of f32 and f64 go.
 
 OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread:
 graphc cuts products into chunks itself.
@@ -41,6 +41,17 @@ def library() -> Any:
 def gemm_address(dtype: str) -> int:
     """The address of `cblas_sgemm` or `cblas_dgemm`."""
     function = getattr(library(), {"f32": "scipy_cblas_sgemm", "f64": "scipy_cblas_dgemm"}[dtype])
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+@functools.cache
+def routine_address(name: str) -> int:
+    """The address of a routine: of LAPACKE and CBLAS in this library, `malloc` and `free` in the
+    C library."""
+    foreign = ctypes.CDLL(None) if name in ("malloc", "free") else library()
+    function = getattr(foreign, name if name in ("malloc", "free") else f"scipy_{name}")
     address = ctypes.cast(function, ctypes.c_void_p).value
     assert address is not None
     return address

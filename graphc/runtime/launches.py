@@ -21,7 +21,7 @@ from graphc.ir.op import Array
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant, Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Place, Program
-from graphc.runtime.blas import gemm_address
+from graphc.runtime.blas import gemm_address, routine_address
 from graphc.runtime.driver import driver
 from graphc.runtime.thunk import Thunk
 
@@ -96,6 +96,7 @@ class Launches:
             words.append(STATUS)
         if code.source.gemm:
             words.append((gemm_address(code.source.gemm), None))
+        words += [(routine_address(name), None) for name in code.source.routines]
         if code.source.calls:
             self.thunks.append(Thunk(kernel.body[0], self.sizes))
             words.append((self.thunks[-1].address, None))

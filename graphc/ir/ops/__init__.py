@@ -4,7 +4,9 @@ from graphc.ir.ops import (
     angles as angles,
     callback as callback,
     elementary as elementary,
+    fourier as fourier,
     index as index,
+    lapack as lapack,
     linalg as linalg,
     logic as logic,
     pointwise as pointwise,
@@ -12,5 +14,6 @@ from graphc.ir.ops import (
     reduction as reduction,
     rounding as rounding,
     shape as shape,
+    spectral as spectral,
     state as state,
 )
