@@ -28,6 +28,8 @@ NO_SAMPLES = {
     "run_counter": "an input of a graph",
     "assign": "a write, tested in test_optim",
     "with_gradient": "holds a Python function, tested in test_autodiff",
+    "with_update": "a write, tested in test_effects",
+    "before_update": "a read of a variable, tested in test_effects",
 }
 
 
