@@ -29,8 +29,7 @@ class Numbered(Module, Generic[T]):
 
     def _at(self, index: Any) -> str:
         names = self._names()
-        known = isinstance(index, int) and -len(names) <= index < len(names)
-        if not known or isinstance(index, bool):
+        if not isinstance(index, int) or not -len(names) <= index < len(names):
             raise GraphError(f"{type(self).__name__}: no member at {index!r} of {len(names)}",
                              user_location())
         return names[index]
@@ -164,15 +163,18 @@ class ModuleDict(Module):
             self._require_free(name)
         setattr(self, name, module_of("ModuleDict", module))
 
-    def __getitem__(self, name: str) -> Module:
+    def _known(self, name: str) -> str:
         if name not in self:
             raise GraphError(f"ModuleDict: no module {name!r}; it has {', '.join(self.keys())}",
                              user_location())
-        found: Module = vars(self)[name]
+        return name
+
+    def __getitem__(self, name: str) -> Module:
+        found: Module = vars(self)[self._known(name)]
         return found
 
     def __delitem__(self, name: str) -> None:
-        del vars(self)[self[name] and name]
+        delattr(self, self._known(name))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(vars(self).get(str(name)), Module)
@@ -189,11 +191,11 @@ class ModuleDict(Module):
 
     def values(self) -> Iterable[Module]:
         """The modules."""
-        return [self[name] for name in self.keys()]  # noqa: SIM118
+        return [self[name] for name in self.keys()]
 
     def items(self) -> Iterable[tuple[str, Module]]:
         """(name, module)."""
-        return [(name, self[name]) for name in self.keys()]  # noqa: SIM118
+        return [(name, self[name]) for name in self.keys()]
 
 
 def module_of(what: str, value: Any) -> Module:

@@ -16,8 +16,9 @@ graph; calling a module builds graph, it computes nothing:
 ...     print(net(x).type, [name for name, _ in net.named_parameters()])
 f32[n,2] ['fc.weight', 'fc.bias']
 
-Graphs are static, so `training` decides what the *next call* builds.  Both graphs of one model, over
-the same parameters, are `loss = criterion(model.train()(x), y)` and `scores = model.eval()(x)`.
+Graphs are static, so `training` decides what the *next call* builds.  Both graphs of one model,
+over the same parameters, are `loss = criterion(model.train()(x), y)` and
+`scores = model.eval()(x)`.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ def widened(x: Tensor) -> Tensor:
 
 def instance_norm(
     input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
-    bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+    bias: Any = None, use_input_stats: bool = True, momentum: Any = 0.1, eps: float = 1e-5,
 ) -> Tensor:
     """Normalised over the axes after the channels' (axis 1), each example for itself (Ulyanov et
     al. 2016); without `use_input_stats`, by the running statistics.
