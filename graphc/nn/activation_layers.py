@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from graphc.init import constant
+from graphc.errors import GraphError, user_location
 from graphc.ir.types import f32
 from graphc.nn import functional
 from graphc.nn.layers import positive
@@ -22,14 +23,16 @@ class Activation(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names, what = list(self.defaults), type(self).__name__
         if len(args) > len(names):
-            raise TypeError(f"{what}() takes at most {len(names)} arguments, got {len(args)}")
+            raise GraphError(f"{what}: takes at most {len(names)} arguments, got {len(args)}",
+                             user_location())
         given = dict(zip(names, args, strict=False))
         for name in kwargs:
             if name not in names or name in given:
-                raise TypeError(f"{what}() got an unexpected or repeated argument {name!r}")
+                raise GraphError(f"{what}: argument {name!r} is unknown or given twice; expected "
+                                 f"{', '.join(names) or 'none'}", user_location())
         for name, value in {**self.defaults, **given, **kwargs}.items():
             if value is REQUIRED:
-                raise TypeError(f"{what}() misses the argument {name!r}")
+                raise GraphError(f"{what}: argument {name!r} is missing", user_location())
             setattr(self, name, value)
 
     def forward(self, input: Any) -> Tensor:

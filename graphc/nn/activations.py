@@ -197,8 +197,8 @@ def hardswish(input: Any, inplace: bool = False) -> Tensor:
     """x * hardsigmoid(x) (Howard et al. 2019)."""
     x = floats("hardswish", input)
     middle = pw.divide(pw.multiply(x, pw.add(x, 3.0)), 6.0)
-    inner = pw.where(pw.less_equal(x, 3.0), middle, x)
-    return pw.where(pw.less(x, -3.0), 0.0, inner)
+    inner = pw.where(pw.less(x, 3.0), middle, x)
+    return pw.where(pw.less_equal(x, -3.0), 0.0, inner)
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:

@@ -31,7 +31,8 @@ def scaled_dot_product_attention(
 
     `attn_mask` broadcasts to [..., l, s]: a truth value says whether the position takes part, a
     float is added.  `is_causal`: position i sees positions up to i.  A row that sees nothing is 0.
-    `scale`: default 1 / sqrt(e).  `enable_gqa`: axis -3 of key and value is repeated to the query's.
+    `scale`: default 1 / sqrt(e).  `enable_gqa`: axis -3 of key and value is repeated to the
+    query's.
 
     >>> import graphc as gc
     >>> q = gc.zeros((2, 4, 5, 8))

@@ -149,16 +149,16 @@ class MultiheadAttention(Module):
         self, q: Tensor, k: Tensor, padding: Any, mask: Any, extra: int
     ) -> Tensor | None:
         """Both masks as one that broadcasts to [n, heads, l, s]: what stays, or what is added."""
-        n, heads, l, s = *q.shape[:3], k.shape[2] - extra
+        n, heads, rows, s = *q.shape[:3], k.shape[2] - extra
         found: Tensor | None = None
         if mask is not None:
             m = _masking("attn_mask", mask)
             if m.ndim not in (2, 3):
                 raise ShapeError(f"{WHAT}: attn_mask {m.type}: expected [l, s] or [n * heads, l, "
                                  "s]", user_location())
-            for axis, size in ((-2, l), (-1, s)):
+            for axis, size in ((-2, rows), (-1, s)):
                 require_equal(WHAT, m.shape[axis], size, f"along axis {axis} of attn_mask {m.type}")
-            m = m if m.ndim == 2 else reshape(m, (n, heads, l, s))
+            m = m if m.ndim == 2 else reshape(m, (n, heads, rows, s))
             found = _stays(_padded(m, extra))
         if padding is not None:
             p = _masking("key_padding_mask", padding)
@@ -201,7 +201,7 @@ def _both(a: Tensor | None, b: Tensor) -> Tensor:
     return pw.add(*added)
 
 
-def past(l: Any, s: Any) -> Tensor:
+def past(rows: Any, columns: Any) -> Tensor:
     """What stays if position i sees positions up to i."""
-    row, col = (iota((l, s), axis) for axis in (0, 1))
+    row, col = (iota((rows, columns), axis) for axis in (0, 1))
     return pw.less_equal(col, row)

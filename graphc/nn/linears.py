@@ -12,7 +12,7 @@ from graphc.functions.linear import einsum, matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, reshape
 from graphc.ir.types import i64
 from graphc.nn.activations import floats, real
-from graphc.nn.norms import p_norm
+from graphc.nn.norms import at_least, p_norm
 from graphc.tensor import Tensor
 
 
@@ -110,7 +110,8 @@ def one_hot(tensor: Any, num_classes: int) -> Tensor:
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between vectors along `dim`; each norm counts as at least `eps`.
+    """The cosine of the angle between vectors along `dim`; each norm counts as at least `eps`,
+    though its gradient does not know.
 
     >>> import graphc as gc
     >>> cosine_similarity(gc.zeros((5, 3)), gc.ones((5, 3))).type
@@ -122,7 +123,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     small = real("cosine_similarity", "eps", eps)
     for t in (a, b):
         axis_of("cosine_similarity", axis, t.ndim, "dim")
-    norms = (pw.maximum(p_norm(t, 2.0, axis, True), small) for t in (a, b))
+    norms = (at_least(p_norm(t, 2.0, axis, True), small) for t in (a, b))
     left, right = (pw.divide(t, n) for t, n in zip((a, b), norms, strict=True))
     return reductions.sum(pw.multiply(left, right), axis)
 

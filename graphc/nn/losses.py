@@ -15,6 +15,7 @@ from graphc.functions.creation import size_tensor
 from graphc.functions.shaping import expand_dims
 from graphc.ir.ops import elementary
 from graphc.nn.activations import floats, logsigmoid, real
+from graphc.nn.norms import at_least
 from graphc.tensor import Tensor
 
 
@@ -226,7 +227,7 @@ def gaussian_nll_loss(
     for a, b in zip(x.shape, v.shape, strict=v.ndim == x.ndim):
         if b != 1:
             require_equal(what, a, b, f"of input {x.type} and var {v.type}")
-    v = pw.add(v, pw.stop_gradient(pw.subtract(pw.maximum(v, least), v)))
+    v = at_least(v, least)
     loss = pw.add(el.log(v), pw.divide(pw.square(pw.subtract(x, y)), v))
     loss = pw.multiply(loss, 0.5)
     loss = pw.add(loss, 0.5 * math.log(2 * math.pi)) if full else loss

@@ -24,6 +24,7 @@ over the same parameters, are `loss = criterion(model.train()(x), y)` and
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -97,7 +98,8 @@ class Module:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__module__.startswith("graphc.") and "__init__" in cls.__dict__:
-            cls.__init__ = door(cls.__dict__["__init__"], cls.__name__)  # type: ignore[method-assign]
+            cls.__init__ = _constructor(  # type: ignore[method-assign]
+                cls.__dict__["__init__"], cls.__name__)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes, as graph."""
@@ -291,6 +293,16 @@ class Module:
             return f"{type(self).__name__}({own})"
         head = [f"  {own}"] if own else []
         return "\n".join([f"{type(self).__name__}(", *head, *lines, ")"])
+
+
+def _constructor(init: Callable[..., None], name: str) -> Callable[..., None]:
+    """A constructor behind the door, which must not look at a half-made module."""
+
+    @functools.wraps(init)
+    def call(self: Module, *args: Any, **kwargs: Any) -> None:
+        door(functools.partial(init, self), name)(*args, **kwargs)
+
+    return call
 
 
 def _name_members(module: Module, prefix: str) -> None:

@@ -247,6 +247,11 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
     return pw.divide(x, pw.maximum(p_norm(x, real("normalize", "p", p), axis, True), eps))
 
 
+def at_least(x: Tensor, least: float) -> Tensor:
+    """The larger of x and a number, with the gradient of x alone, as PyTorch's clamps in place."""
+    return pw.add(x, pw.stop_gradient(pw.subtract(pw.maximum(x, least), x)))
+
+
 def p_norm(x: Tensor, p: float, axis: int, keepdims: bool) -> Tensor:
     """The p-norm along an axis; its gradient where it is 0 is 0, as in PyTorch."""
     if p == np.inf:

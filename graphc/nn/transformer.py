@@ -44,7 +44,7 @@ class Block(Module):
             setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
         for i in range(1, len(attentions) + 2):
             setattr(self, f"dropout{i}", Dropout(dropout))
-        named = {"relu": functional.relu, "gelu": functional.gelu}
+        named: dict[str, Any] = {"relu": functional.relu, "gelu": functional.gelu}
         self.activation = named[activation] if isinstance(activation, str) else activation
 
     def _part(self, x: Any, i: int, inner: Any) -> Any:
