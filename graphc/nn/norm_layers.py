@@ -27,14 +27,14 @@ class Channelled(Module):
 
     def __init__(
         self, num_features: int, eps: float, momentum: float | None, affine: bool,
-        track_running_stats: bool, dtype: Any,
+        track_running_stats: bool, dtype: Any, bias: bool,
     ) -> None:
         what = type(self).__name__
         n = (positive(what, "num_features", num_features),)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(init.ones(n, dtype)) if affine else None
-        self.bias = Parameter(init.zeros(n, dtype)) if affine else None
+        self.bias = Parameter(init.zeros(n, dtype)) if affine and bias else None
         track = track_running_stats
         self.running_mean = Buffer(init.zeros(n, dtype)) if track else None
         self.running_var = Buffer(init.ones(n, dtype)) if track else None
@@ -54,7 +54,8 @@ class Channelled(Module):
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-                f"affine={self.affine}, track_running_stats={self.track_running_stats}")
+                f"affine={self.affine}, bias={self.bias is not None}, "
+                f"track_running_stats={self.track_running_stats}")
 
 
 class BatchNorm(Channelled):
@@ -62,9 +63,10 @@ class BatchNorm(Channelled):
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
-        affine: bool = True, track_running_stats: bool = True, dtype: Any = f32,
+        affine: bool = True, track_running_stats: bool = True, dtype: Any = f32, *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
     def forward(self, input: Any) -> Tensor:
         x, what = self._checked(input), type(self).__name__
@@ -114,9 +116,9 @@ class InstanceNorm(Channelled):
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-        track_running_stats: bool = False, dtype: Any = f32,
+        track_running_stats: bool = False, dtype: Any = f32, *, bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
     def forward(self, input: Any) -> Tensor:
         x = self._checked(input)
@@ -153,7 +155,7 @@ class LayerNorm(Module):
 
     >>> import graphc as gc
     >>> gc.nn.LayerNorm(4)
-    LayerNorm((4,), eps=1e-05, elementwise_affine=True)
+    LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         return (f"{self.normalized_shape}, eps={self.eps}, "
-                f"elementwise_affine={self.elementwise_affine}")
+                f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")
 
 
 class RMSNorm(Module):
@@ -200,7 +202,7 @@ class GroupNorm(Module):
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
-        dtype: Any = f32,
+        dtype: Any = f32, *, bias: bool = True,
     ) -> None:
         self.num_groups = positive("GroupNorm", "num_groups", num_groups)
         self.num_channels = positive("GroupNorm", "num_channels", num_channels)
@@ -209,7 +211,7 @@ class GroupNorm(Module):
                              f"num_groups = {num_groups}", user_location())
         self.eps, self.affine = eps, affine
         self.weight = Parameter(init.ones((num_channels,), dtype)) if affine else None
-        self.bias = Parameter(init.zeros((num_channels,), dtype)) if affine else None
+        self.bias = Parameter(init.zeros((num_channels,), dtype)) if affine and bias else None
 
     def forward(self, input: Any) -> Tensor:
         x = tensor("GroupNorm", input)
@@ -219,4 +221,5 @@ class GroupNorm(Module):
         return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+                f"bias={self.bias is not None}")

@@ -122,9 +122,8 @@ class Stack(Module):
     def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         what = type(self).__name__
         module_of(what, layer)
-        self.layers = ModuleList()
-        for _ in range(positive(what, "num_layers", num_layers)):
-            self.layers.append(copy.deepcopy(layer))
+        count = positive(what, "num_layers", num_layers)
+        self.layers = ModuleList(copy.deepcopy(layer) for _ in range(count))
         self.num_layers, self.norm = num_layers, norm
 
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Tensor:
