@@ -100,8 +100,9 @@ def _start_helper(share: list[tuple[str, str]]) -> Any:
 
 
 def _collect(share: list[tuple[str, str]], process: Any) -> dict[str, bytes]:
-    output = process.stdout.read()
-    if process.wait() != 0:
+    with process:  # closes its pipes
+        output = process.stdout.read()
+    if process.returncode != 0:
         raise CodegenError(f"a compiling process ended with status {process.returncode}")
     objects = json.loads(output)
     return {text: bytes.fromhex(objects[symbol]) for text, symbol in share}
