@@ -1,4 +1,4 @@
-"""Layers and functions beside PyTorch's: equal values, and equal gradients of inputs and weights."""
+"""Layers and functions beside PyTorch's: equal values, equal gradients of inputs and weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import graphc as gc
 
 
 def compare(
-    name: str, arrays: Sequence[Any], with_torch: Callable[..., Any], with_graphc: Callable[..., Any],
-    wanted: int, rtol: float = 1e-6,
+    name: str, arrays: Sequence[Any], with_torch: Callable[..., Any],
+    with_graphc: Callable[..., Any], wanted: int, rtol: float = 1e-6,
 ) -> None:
     """Holds a function's results, and its gradients by its first `wanted` arrays, against torch's.
 

@@ -48,7 +48,7 @@ def test_members_are_found_by_path() -> None:
     assert [n for n, _ in net.named_modules()] == [
         "", "body", "body.0", "body.1", "body.2", "head"]
     assert [n for n, _ in net.named_parameters(recurse=False)] == ["scale"]
-    assert [n for n, _ in net.named_parameters("net")][0] == "net.scale"
+    assert next(n for n, _ in net.named_parameters("net")) == "net.scale"
     assert len(list(net.parameters())) == 6 and len(list(net.modules())) == 6
     assert net.get_submodule("body.1") is net.body[1]
     with pytest.raises(GraphError, match=r"no module at 'body\.7'"):

@@ -2,200 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from graphc.init import constant
-from graphc.errors import GraphError, user_location
 from graphc.ir.types import f32
 from graphc.nn import functional
 from graphc.nn.layers import positive
 from graphc.nn.module import Module, Parameter
+from graphc.nn.options import REQUIRED, Options
 from graphc.tensor import Tensor
 
-
-class Activation(Module):
-    """A function of one tensor.  Its other arguments, by name, are the constructor's."""
-
-    function: ClassVar[Callable[..., Tensor]]
-    defaults: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        names, what = list(self.defaults), type(self).__name__
-        if len(args) > len(names):
-            raise GraphError(f"{what}: takes at most {len(names)} arguments, got {len(args)}",
-                             user_location())
-        given = dict(zip(names, args, strict=False))
-        for name in kwargs:
-            if name not in names or name in given:
-                raise GraphError(f"{what}: argument {name!r} is unknown or given twice; expected "
-                                 f"{', '.join(names) or 'none'}", user_location())
-        for name, value in {**self.defaults, **given, **kwargs}.items():
-            if value is REQUIRED:
-                raise GraphError(f"{what}: argument {name!r} is missing", user_location())
-            setattr(self, name, value)
-
-    def forward(self, input: Any) -> Tensor:
-        return type(self).function(input, **{n: getattr(self, n) for n in self.defaults})
-
-    def extra_repr(self) -> str:
-        return ", ".join(
-            f"{n}={getattr(self, n)!r}" for n in self.defaults
-            if n != "inplace" or getattr(self, n))
-
-
-REQUIRED = object()
 INPLACE = {"inplace": False}
 
 
-class ReLU(Activation):
+class ReLU(Options):
     """max(x, 0)."""
 
     function, defaults = staticmethod(functional.relu), INPLACE
 
 
-class ReLU6(Activation):
+class ReLU6(Options):
     """x, at least 0 and at most 6."""
 
     function, defaults = staticmethod(functional.relu6), INPLACE
 
 
-class LeakyReLU(Activation):
+class LeakyReLU(Options):
     """x where x > 0, else x * negative_slope."""
 
     function = staticmethod(functional.leaky_relu)
     defaults = {"negative_slope": 0.01, **INPLACE}
 
 
-class ELU(Activation):
+class ELU(Options):
     """x where x > 0, else alpha * (exp(x) - 1)."""
 
     function, defaults = staticmethod(functional.elu), {"alpha": 1.0, **INPLACE}
 
 
-class SELU(Activation):
+class SELU(Options):
     """scale * elu(x, alpha), with the constants of Klambauer et al. 2017."""
 
     function, defaults = staticmethod(functional.selu), INPLACE
 
 
-class CELU(Activation):
+class CELU(Options):
     """x where x > 0, else alpha * (exp(x / alpha) - 1)."""
 
     function, defaults = staticmethod(functional.celu), {"alpha": 1.0, **INPLACE}
 
 
-class GELU(Activation):
+class GELU(Options):
     """x times the normal distribution function at x, or its approximation by "tanh"."""
 
     function, defaults = staticmethod(functional.gelu), {"approximate": "none"}
 
 
-class Sigmoid(Activation):
+class Sigmoid(Options):
     """1 / (1 + exp(-x))."""
 
     function = staticmethod(functional.sigmoid)
 
 
-class LogSigmoid(Activation):
+class LogSigmoid(Options):
     """log(sigmoid(x))."""
 
     function = staticmethod(functional.logsigmoid)
 
 
-class Tanh(Activation):
+class Tanh(Options):
     """The hyperbolic tangent."""
 
     function = staticmethod(functional.tanh)
 
 
-class Tanhshrink(Activation):
+class Tanhshrink(Options):
     """x - tanh(x)."""
 
     function = staticmethod(functional.tanhshrink)
 
 
-class SiLU(Activation):
+class SiLU(Options):
     """x * sigmoid(x)."""
 
     function, defaults = staticmethod(functional.silu), INPLACE
 
 
-class Mish(Activation):
+class Mish(Options):
     """x * tanh(softplus(x))."""
 
     function, defaults = staticmethod(functional.mish), INPLACE
 
 
-class Softplus(Activation):
+class Softplus(Options):
     """log(1 + exp(beta * x)) / beta."""
 
     function, defaults = staticmethod(functional.softplus), {"beta": 1.0, "threshold": 20.0}
 
 
-class Softsign(Activation):
+class Softsign(Options):
     """x / (1 + |x|)."""
 
     function = staticmethod(functional.softsign)
 
 
-class Hardtanh(Activation):
+class Hardtanh(Options):
     """x, at least `min_val` and at most `max_val`."""
 
     function = staticmethod(functional.hardtanh)
     defaults = {"min_val": -1.0, "max_val": 1.0, **INPLACE}
 
 
-class Hardsigmoid(Activation):
+class Hardsigmoid(Options):
     """x / 6 + 1/2, at least 0 and at most 1."""
 
     function, defaults = staticmethod(functional.hardsigmoid), INPLACE
 
 
-class Hardswish(Activation):
+class Hardswish(Options):
     """x * hardsigmoid(x)."""
 
     function, defaults = staticmethod(functional.hardswish), INPLACE
 
 
-class Hardshrink(Activation):
+class Hardshrink(Options):
     """x where |x| > lambd, else 0."""
 
     function, defaults = staticmethod(functional.hardshrink), {"lambd": 0.5}
 
 
-class Softshrink(Activation):
+class Softshrink(Options):
     """x moved towards 0 by `lambd`, and 0 where it would pass it."""
 
     function, defaults = staticmethod(functional.softshrink), {"lambd": 0.5}
 
 
-class Threshold(Activation):
+class Threshold(Options):
     """x where x > threshold, else `value`."""
 
     function = staticmethod(functional.threshold)
     defaults = {"threshold": REQUIRED, "value": REQUIRED, **INPLACE}
 
 
-class GLU(Activation):
+class GLU(Options):
     """a * sigmoid(b), of the halves a and b of x along `dim`."""
 
     function, defaults = staticmethod(functional.glu), {"dim": -1}
 
 
-class Softmax(Activation):
+class Softmax(Options):
     """exp(x) over its sum along `dim`."""
 
     function, defaults = staticmethod(functional.softmax), {"dim": -1}
 
 
-class LogSoftmax(Activation):
+class LogSoftmax(Options):
     """log(softmax(x))."""
 
     function, defaults = staticmethod(functional.log_softmax), {"dim": -1}
 
 
-class Softmin(Activation):
+class Softmin(Options):
     """softmax(-x)."""
 
     function, defaults = staticmethod(functional.softmin), {"dim": -1}

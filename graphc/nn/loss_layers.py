@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.nn import functional
-from graphc.nn.activation_layers import Activation as Options
-from graphc.tensor import Tensor, Variable, as_tensor
+from graphc.nn.options import Options
+from graphc.tensor import Variable, as_tensor
 
 REDUCTION = {"reduction": "mean"}
 
@@ -20,9 +20,6 @@ class Loss(Options):
             value = getattr(self, name, None)
             if value is not None and not isinstance(value, Variable):
                 setattr(self, name, as_tensor(value))
-
-    def forward(self, *tensors: Any) -> Tensor:
-        return type(self).function(*tensors, **{n: getattr(self, n) for n in self.defaults})
 
     def extra_repr(self) -> str:
         return ""
