@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import Location, ShapeError, user_location
+from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.state import Placeholder, Variable as VariableOp
 from graphc.ir.types import TensorType, as_dtype
 from graphc.scope import GraphScope, current
-from graphc.tensor import Tensor, Variable, as_tensor
+from graphc.tensor import Tensor, Variable, as_tensor, build
 
 
 def placeholder(dtype: Any, shape: Sequence[Any] = (), name: str | None = None) -> Tensor:
@@ -53,7 +54,10 @@ Declared = tuple[VariableOp, tuple[()], TensorType, str, Location | None, GraphS
 def declared(initial: Any, name: str, dtype: Any) -> Declared:
     """The fields of a new variable."""
     loc, graph = user_location(), current()
-    start = as_tensor(initial, as_dtype(dtype) if dtype is not None else None)
+    wanted = as_dtype(dtype) if dtype is not None else None
+    start = as_tensor(initial, wanted)
+    if wanted is not None and start.dtype != wanted:
+        start = build(Cast(wanted), (start,))
     if any(not isinstance(s, int) for s in start.shape):
         raise ShapeError(f"variable: the initial value {start.type} has a symbolic size", loc)
     op = VariableOp(start.dtype, start.shape)

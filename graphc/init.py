@@ -64,6 +64,9 @@ def trunc_normal(
     >>> trunc_normal((4, 3), std=0.02).type
     f32[4,3]
     """
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in (mean, std, a, b)):
+        raise GraphError(f"init: mean {mean!r}, std {std!r}, a {a!r}, b {b!r}: expected numbers",
+                         user_location())
     if not a < b or not std > 0:
         raise GraphError(f"init: a = {a}, b = {b}, std = {std}: expected a < b and std above 0",
                          user_location())

@@ -92,3 +92,13 @@ def layer(
         got = sess.run([*outs, *gradients(outs, [*inputs[:wanted], *ours.parameters()])])
         after = ours.state_dict(sess)
     check([*got, *(after[k] for k in keys)], stored[1 + len(keys):])
+
+
+def in_f64(module: gc.nn.Module) -> gc.nn.Module:
+    """The module with its variables in f64, as PyTorch's `double()`."""
+    for m in list(module.modules()):
+        for name, v in list(vars(m).items()):
+            if isinstance(v, gc.Variable) and v.dtype == gc.float32:
+                kind = gc.nn.Parameter if v.trainable else gc.nn.Buffer
+                setattr(m, name, kind(gc.astype(v.initial_value, gc.float64)))
+    return module

@@ -16,7 +16,8 @@ import graphc.nn.functional as functional
 from graphc.errors import GraphcError, VerifyError
 
 PLACES: dict[str, ModuleType] = {
-    "": gc, "nn.functional": functional, "init": gc.init, "optim": gc.optim, "random": gc.random,
+    "": gc, "nn": gc.nn, "nn.functional": functional, "nn.init": gc.nn.init, "init": gc.init,
+    "optim": gc.optim, "random": gc.random,
 }
 SKIPPED = {
     "DType",
@@ -31,6 +32,10 @@ SKIPPED = {
     "custom_gradient",
     "Session",
     "Optimizer",
+    "TransformerEncoder",  # as many layers as are asked for
+    "TransformerDecoder",
+    "Transformer",
+    "Identity",  # takes anything
     "floats",
     "fans",
     "bits",
@@ -203,7 +208,9 @@ def attempts(name: str, f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[
 
             yield f"{p.name}={label}", call
     for label, value in wrong_values().items():
-        yield f"all {label}", lambda value=value: f(*[value] * len(parameters))
+        count = len([p for p in parameters if p.kind is not p.KEYWORD_ONLY])
+        named = {p.name: value for p in parameters if p.kind is p.KEYWORD_ONLY}
+        yield f"all {label}", lambda value=value, n=count, k=named: f(*[value] * n, **k)
 
 
 @pytest.mark.parametrize(("name", "f"), list(public()), ids=[n for n, _ in public()])

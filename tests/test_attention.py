@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support_nn import compare, layer
-from test_layers_nn import in_f64
+from support_nn import compare, in_f64, layer
 
 import graphc as gc
 from graphc import nn

@@ -82,7 +82,27 @@ def test_a_seed_gives_the_same_again() -> None:
                 values.append(sess.value(gc.variable(make())))
         np.testing.assert_array_equal(values[0], values[1])
         assert (values[0] != values[2]).any()
-    assert gc.nn.init is gc.init
+
+
+def test_parameters_get_another_initial_value() -> None:
+    I = gc.nn.init  # noqa: E741
+    calls = [I.uniform_, I.normal_, I.trunc_normal_, I.ones_, I.zeros_, I.xavier_uniform_,
+             I.xavier_normal_, I.kaiming_uniform_, I.kaiming_normal_, I.orthogonal_, I.eye_,
+             lambda p: I.constant_(p, 3.0), lambda p: I.sparse_(p, 0.5)]
+    with gc.Session() as sess:
+        for call in calls:
+            p = gc.nn.Parameter(gc.full((3, 4), 7.0), dtype=gc.float64)
+            assert call(p) is p
+            value = sess.value(p)
+            assert value.dtype == np.float64 and (value != 7.0).all()
+            gc.nn.init.ones_(p)  # too late for this session
+            np.testing.assert_array_equal(sess.value(p), value)
+        kernel = I.dirac_(gc.nn.Parameter(gc.zeros((2, 2, 3))))
+        assert sess.value(kernel).sum() == 2
+    with pytest.raises(GraphError, match=r"ones_: .* is no gc\.nn\.Parameter"):
+        I.ones_(gc.zeros((2,)))
+    with pytest.raises(ShapeError, match="the initial value"):
+        gc.nn.Parameter(1.0).start_from([1.0, 2.0])
 
 
 WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [

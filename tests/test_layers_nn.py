@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support_nn import compare, layer
+from support_nn import compare, in_f64, layer
 
 import graphc as gc
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
@@ -122,16 +122,6 @@ LAYERS: list[tuple[str, tuple[Any, ...], Callable[[Any], Any], int, bool]] = [
                          ids=[case[0] for case in LAYERS])
 def test_layers(name: str, arrays: Any, make: Any, wanted: int, training: bool) -> None:
     layer(name, arrays, make, lambda: in_f64(make(gc.nn)), wanted, training)
-
-
-def in_f64(module: gc.nn.Module) -> gc.nn.Module:
-    """The module with its variables in f64, as PyTorch's `double()`."""
-    for m in list(module.modules()):
-        for name, v in list(vars(m).items()):
-            if isinstance(v, gc.Variable) and v.dtype == gc.float32:
-                kind = gc.nn.Parameter if v.trainable else gc.nn.Buffer
-                setattr(m, name, kind(gc.astype(v.initial_value, gc.float64)))
-    return module
 
 
 def test_distances() -> None:

@@ -3,14 +3,12 @@
 `functional` has the functions; a `Module` is a layer or a model that owns its parameters.
 """
 
-from graphc import init as init
-from graphc.nn import functional as functional
+from graphc.nn import functional as functional, init as init
 from graphc.nn.activation_layers import (
     CELU as CELU,
     ELU as ELU,
     GELU as GELU,
     GLU as GLU,
-    SELU as SELU,
     Hardshrink as Hardshrink,
     Hardsigmoid as Hardsigmoid,
     Hardswish as Hardswish,
@@ -22,8 +20,9 @@ from graphc.nn.activation_layers import (
     PReLU as PReLU,
     ReLU as ReLU,
     ReLU6 as ReLU6,
-    Sigmoid as Sigmoid,
+    SELU as SELU,
     SiLU as SiLU,
+    Sigmoid as Sigmoid,
     Softmax as Softmax,
     Softmin as Softmin,
     Softplus as Softplus,
@@ -67,8 +66,8 @@ from graphc.nn.loss_layers import (
     HuberLoss as HuberLoss,
     KLDivLoss as KLDivLoss,
     L1Loss as L1Loss,
-    MarginRankingLoss as MarginRankingLoss,
     MSELoss as MSELoss,
+    MarginRankingLoss as MarginRankingLoss,
     MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss,
     MultiMarginLoss as MultiMarginLoss,
     NLLLoss as NLLLoss,

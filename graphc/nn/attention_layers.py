@@ -61,8 +61,8 @@ class MultiheadAttention(Module):
                 setattr(self, f"{name}_proj_weight", Parameter(start))
         self.in_proj_bias = Parameter(init.zeros((3 * e,), dtype)) if bias else None
         self.out_proj = Linear(e, e, bias, dtype)
-        if bias:
-            self.out_proj.bias = Parameter(init.zeros((e,), dtype))
+        if self.out_proj.bias is not None:
+            self.out_proj.bias.start_from(init.zeros((e,), dtype))
         self.bias_k = self._extra(add_bias_kv, dtype)
         self.bias_v = self._extra(add_bias_kv, dtype)
 

@@ -30,11 +30,22 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from graphc.declare import declared, register
 from graphc.door import door
-from graphc.errors import GraphError, user_location
+from graphc.errors import GraphError, ShapeError, user_location
+from graphc.functions.common import converted
 from graphc.nn import state
-from graphc.tensor import Variable
+from graphc.tensor import Variable, as_tensor
 
 M = TypeVar("M", bound="Module")
+
+
+def _constructor(init: Callable[..., None], name: str) -> Callable[..., None]:
+    """A constructor behind the door, which must not look at a half-made module."""
+
+    @functools.wraps(init)
+    def call(self: Any, *args: Any, **kwargs: Any) -> None:
+        door(functools.partial(init, self), name)(*args, **kwargs)
+
+    return call
 
 
 class Owned(Variable):
@@ -45,11 +56,28 @@ class Owned(Variable):
     scope: str
     kind: ClassVar[str] = "variable"
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _constructor(  # type: ignore[method-assign]
+                cls.__dict__["__init__"], cls.__name__)
+
     def __init__(self, data: Any, trainable: bool, dtype: Any = None) -> None:
         Variable.__init__(self, *declared(data, self.kind, dtype), trainable)
         object.__setattr__(self, "path", "")
         object.__setattr__(self, "scope", "".join(self.name.rpartition("/")[:2]))
         register(self)
+
+    def start_from(self, data: Any) -> None:
+        """Gives the variable another initial value, for sessions that have not needed it yet.
+
+        Raises `ShapeError` and `DTypeError` for one that does not fit.
+        """
+        start = converted(as_tensor(data), self.dtype)
+        if start.shape != self.shape:
+            raise ShapeError(f"start_from: {self.name!r} is {self.type}, the initial value "
+                             f"{start.type}", user_location())
+        object.__setattr__(self, "initial_value", start)
 
     def found_at(self, path: str) -> None:
         """Takes a path as name.  A variable's name is set here and nowhere else."""
@@ -293,16 +321,6 @@ class Module:
             return f"{type(self).__name__}({own})"
         head = [f"  {own}"] if own else []
         return "\n".join([f"{type(self).__name__}(", *head, *lines, ")"])
-
-
-def _constructor(init: Callable[..., None], name: str) -> Callable[..., None]:
-    """A constructor behind the door, which must not look at a half-made module."""
-
-    @functools.wraps(init)
-    def call(self: Module, *args: Any, **kwargs: Any) -> None:
-        door(functools.partial(init, self), name)(*args, **kwargs)
-
-    return call
 
 
 def _name_members(module: Module, prefix: str) -> None:

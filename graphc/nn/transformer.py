@@ -187,10 +187,9 @@ class Transformer(Module):
             TransformerEncoderLayer(*options), num_encoder_layers, norms[0])
         self.decoder = custom_decoder or TransformerDecoder(
             TransformerDecoderLayer(*options), num_decoder_layers, norms[1])
-        for module in list(self.modules()):
-            for name, p in list(vars(module).items()):
-                if isinstance(p, Parameter) and p.ndim > 1:
-                    setattr(module, name, Parameter(init.xavier_uniform(p.shape, dtype=dtype)))
+        for p in self.parameters():
+            if isinstance(p, Parameter) and p.ndim > 1:
+                p.start_from(init.xavier_uniform(p.shape, dtype=dtype))
 
     def forward(
         self, src: Any, tgt: Any, src_mask: Any = None, tgt_mask: Any = None,
