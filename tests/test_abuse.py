@@ -28,6 +28,7 @@ SKIPPED = {
     "Variable",
     "function",
     "op",
+    "kernel",
     "reset_default_graph",
     "custom_gradient",
     "Session",
@@ -155,6 +156,9 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
         "condition": np.zeros((2, 3), bool),
         "initial": 1.0,
         "dtype": gc.float32,
+        "function": np.sin,
+        "inputs": [gc.zeros((2, 3))],
+        "output_types": gc.float32[2, 3],
     }
     if parameter.default is not inspect.Parameter.empty:
         return parameter.default
@@ -208,9 +212,10 @@ def attempts(name: str, f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[
 
             yield f"{p.name}={label}", call
     for label, value in wrong_values().items():
-        count = len([p for p in parameters if p.kind is not p.KEYWORD_ONLY])
-        named = {p.name: value for p in parameters if p.kind is p.KEYWORD_ONLY}
-        yield f"all {label}", lambda value=value, n=count, k=named: f(*[value] * n, **k)
+        named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        count = len(parameters) - len(named)
+        yield f"all {label}", lambda value=value, count=count, named=named: f(
+            *[value] * count, **dict.fromkeys(named, value))
 
 
 @pytest.mark.parametrize(("name", "f"), list(public()), ids=[n for n, _ in public()])

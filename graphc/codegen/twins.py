@@ -245,6 +245,18 @@ def blas_gemm(
             c[c_at + i * ldc + j] = total
 
 
+def call_python(function: int, args: Arguments, status: int) -> None:
+    """Calls a Python function by the address of its native door (`runtime/thunk.py`)."""
+    words = (ctypes.c_int64 * len(args.words))(*args.words)
+    state = (ctypes.c_int64 * 3).from_address(status)
+    state[1] = 0
+    ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(function)(
+        ctypes.addressof(words), status
+    )
+    if state[1] != 1:
+        state[0] = 3
+
+
 def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
     """Sums and products; of integers, wrapping."""
     function = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}[name]
@@ -285,6 +297,7 @@ NAMESPACE: dict[str, Any] = {
     "random_bits": random_bits,
     "check_index": check_index,
     "blas_gemm": blas_gemm,
+    "call_python": call_python,
     "round_f16": _round("f16"),
     "round_bf16": _round("bf16"),
     "greater_or_nan": _positions(np.greater),

@@ -2,6 +2,7 @@
 
 from graphc.ir.ops import (
     angles as angles,
+    callback as callback,
     elementary as elementary,
     index as index,
     linalg as linalg,
