@@ -12,38 +12,8 @@ from typing import Any
 
 from graphc.errors import GraphError, user_location
 from graphc.functions.common import converted, tensor
-from graphc.ir.op import Op
-from graphc.ir.types import TensorType
+from graphc.ir.ops.state import BeforeUpdate, WithUpdate
 from graphc.tensor import Tensor, Variable, broadcast_to, build
-
-
-class BeforeUpdate(Op):
-    """The value of a variable after the earlier updates of the same run; exists until staging."""
-
-    order: int
-    differentiable = False
-
-    def infer(self, *types: TensorType) -> TensorType:
-        return types[0]
-
-    def reference(self, *arrays: Any) -> Any:
-        return arrays[0]
-
-
-class WithUpdate(Op):
-    """Operands (x, variables ..., their new values ...): x, and a run that needs it makes the
-    updates.  It exists only until a graph is staged."""
-
-    order: int
-
-    def infer(self, *types: TensorType) -> TensorType:
-        return types[0]
-
-    def reference(self, *arrays: Any) -> Any:
-        return arrays[0]
-
-    def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
-        return (ct.apply(self, (ct, *args[1:])), *(None for _ in args[1:]))
 
 
 def with_update(x: Any, variables: Variable | Sequence[Variable], step: Callable[..., Any]) -> Any:

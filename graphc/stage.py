@@ -10,11 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.differentiate import WithGradient
-from graphc.effects import BeforeUpdate, WithUpdate, updates_of
+from graphc.effects import updates_of
 from graphc.errors import GraphError, Location
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.ops.pointwise import StopGradient
-from graphc.ir.ops.state import Assign, Placeholder, RunCounter, Variable
+from graphc.ir.ops.state import (
+    Assign,
+    BeforeUpdate,
+    Placeholder,
+    RunCounter,
+    Variable,
+    WithUpdate,
+)
 from graphc.passes.inner import without_markers
 from graphc.passes.loops import merge_loops
 from graphc.tensor import Tensor

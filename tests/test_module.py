@@ -346,3 +346,10 @@ def test_wrong_updates() -> None:
         gc.with_update(x, total, lambda t: (t, t))
     with pytest.raises(GraphcError, match="does not broadcast"):
         gc.with_update(x, total, lambda t: gc.zeros((3,)))
+
+
+def test_no_update_rides_along_inside_a_loop() -> None:
+    total = gc.variable(0.0, name="total")
+    with pytest.raises(GraphError, match="a variable is assigned inside"):
+        gc.scan(lambda c, x: (gc.with_update(c + x, total, lambda t: t + 1.0), x), 0.0,
+                gc.zeros((3,)))
