@@ -33,6 +33,7 @@ from graphc.differentiate import (
     gradients as gradients,
 )
 from graphc.door import guard as _guard
+from graphc.effects import with_update as with_update
 from graphc.functions import (
     abs as abs,
     acos as acos,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.errors import ShapeError, user_location
+from graphc.errors import Location, ShapeError, user_location
+from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.state import Placeholder, Variable as VariableOp
 from graphc.ir.types import TensorType, as_dtype
-from graphc.scope import current
-from graphc.tensor import Tensor, Variable, as_tensor
+from graphc.scope import GraphScope, current
+from graphc.tensor import Tensor, Variable, as_tensor, build
 
 
 def placeholder(dtype: Any, shape: Sequence[Any] = (), name: str | None = None) -> Tensor:
@@ -42,13 +43,28 @@ def variable(
     >>> w.type
     f32[2]
     """
+    made = Variable(*declared(initial, name or "variable", dtype), trainable)
+    register(made)
+    return made
+
+
+Declared = tuple[VariableOp, tuple[()], TensorType, str, Location | None, GraphScope, Tensor]
+
+
+def declared(initial: Any, name: str, dtype: Any) -> Declared:
+    """The fields of a new variable."""
     loc, graph = user_location(), current()
-    start = as_tensor(initial, as_dtype(dtype) if dtype is not None else None)
+    wanted = as_dtype(dtype) if dtype is not None else None
+    start = as_tensor(initial, wanted)
+    if wanted is not None and start.dtype != wanted:
+        start = build(Cast(wanted), (start,))
     if any(not isinstance(s, int) for s in start.shape):
         raise ShapeError(f"variable: the initial value {start.type} has a symbolic size", loc)
-    full_name = graph.unique(name or "variable", loc)
     op = VariableOp(start.dtype, start.shape)
-    made = Variable(op, (), start.type, full_name, loc, graph, start, trainable)
-    graph.variables.append(made)
-    graph.by_name[full_name] = made
-    return made
+    return op, (), start.type, graph.unique(name, loc), loc, graph, start
+
+
+def register(made: Variable) -> None:
+    """Makes a new variable known to its graph."""
+    made.graph.variables.append(made)
+    made.graph.by_name[made.name] = made

@@ -91,6 +91,10 @@ class SessionError(GraphcError):
     """A session that is closed or used wrongly."""
 
 
+class StateDictError(GraphcError):
+    """A state dict whose keys or shapes do not fit the module; the message lists what differs."""
+
+
 class ParseError(GraphcError):
     """Text that is not graphc IR.  `line` counts from 1."""
 

@@ -8,17 +8,22 @@ Raises `ShapeError` where a fan is asked of fewer than two axes.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 from graphc import random
 from graphc.door import guard
 from graphc.errors import GraphError, ShapeError, user_location
-from graphc.functions import creation
-from graphc.functions.common import integer
-from graphc.ir.types import f32
+from graphc.functions import creation, elementary as el, pointwise as pw, reductions
+from graphc.functions.common import converted, element_type, integer
+from graphc.functions.linear import matmul
+from graphc.functions.shaping import matrix_transpose, reshape
+from graphc.ir.types import f32, f64, i64
 from graphc.tensor import Tensor
 
-GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
+         "conv_transpose2d": 1.0, "conv_transpose3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3,
+         "relu": math.sqrt(2), "selu": 0.75}
 
 
 def zeros(shape: Any, dtype: Any = f32) -> Tensor:
@@ -46,6 +51,145 @@ def normal(shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = f32,
            seed: int | None = None) -> Tensor:
     """Normally distributed."""
     return random.normal(shape, mean, std, dtype, seed, "init")
+
+
+def trunc_normal(
+    shape: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+    dtype: Any = f32, seed: int | None = None,
+) -> Tensor:
+    """Normally distributed within [a, b]: the inverse distribution function of uniform draws.
+
+    `a` and `b` are values, as in PyTorch, not deviations.
+
+    >>> trunc_normal((4, 3), std=0.02).type
+    f32[4,3]
+    """
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in (mean, std, a, b)):
+        raise GraphError(f"init: mean {mean!r}, std {std!r}, a {a!r}, b {b!r}: expected numbers",
+                         user_location())
+    if not a < b or not std > 0:
+        raise GraphError(f"init: a = {a}, b = {b}, std = {std}: expected a < b and std above 0",
+                         user_location())
+    low, high = (NormalDist().cdf((x - mean) / std) for x in (a, b))
+    unit = random.uniform(shape, low, high, f64, seed, "init")
+    out = pw.add(pw.multiply(_inverse_normal(unit), float(std)), float(mean))
+    return converted(pw.clip(out, float(a), float(b)), element_type("init", dtype))
+
+
+def _inverse_normal(p: Tensor) -> Tensor:
+    """The inverse of the normal distribution function: Acklam's rational approximations, which are
+    right to 1.2e-9, and one step of Halley's method."""
+    p = pw.clip(p, 1e-300, 1.0 - 2.0**-53)
+    q = pw.subtract(p, 0.5)
+    r = pw.multiply(q, q)
+    middle = pw.divide(pw.multiply(_polynomial(MIDDLE[0], r), q), _polynomial(MIDDLE[1], r))
+    less = pw.less(p, 0.5)
+    t = el.sqrt(pw.multiply(el.log(pw.where(less, p, pw.subtract(1.0, p))), -2.0))
+    tail = pw.divide(_polynomial(TAIL[0], t), _polynomial(TAIL[1], t))
+    tail = pw.where(less, tail, pw.negative(tail))
+    x = pw.where(pw.less(pw.abs(q), 0.5 - 0.02425), middle, tail)
+    error = pw.subtract(pw.multiply(el.erfc(pw.multiply(x, -math.sqrt(0.5))), 0.5), p)
+    u = pw.multiply(pw.multiply(error, math.sqrt(2 * math.pi)), el.exp(pw.multiply(pw.square(x),
+                                                                                   0.5)))
+    return pw.subtract(x, pw.divide(u, pw.add(pw.multiply(pw.multiply(x, u), 0.5), 1.0)))
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
+    """Horner's scheme, from the highest power."""
+    out = pw.add(pw.multiply(x, coefficients[0]), coefficients[1])
+    for c in coefficients[2:]:
+        out = pw.add(pw.multiply(out, x), c)
+    return out
+
+
+MIDDLE = (
+    (-3.969683028665376e+01, 2.209460984245205e+02, -2.759285104469687e+02,
+     1.383577518672690e+02, -3.066479806614716e+01, 2.506628277459239e+00),
+    (-5.447609879822406e+01, 1.615858368580409e+02, -1.556989798598866e+02,
+     6.680131188771972e+01, -1.328068155288572e+01, 1.0),
+)
+TAIL = (
+    (-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e+00,
+     -2.549732539343734e+00, 4.374664141464968e+00, 2.938163982698783e+00),
+    (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e+00,
+     3.754408661907416e+00, 1.0),
+)
+
+
+def eye(n: int, m: int | None = None, dtype: Any = f32) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere: a linear layer that keeps its input."""
+    return creation.eye(n, m, dtype=dtype)
+
+
+def dirac(shape: Any, groups: int = 1, dtype: Any = f32) -> Tensor:
+    """A convolution's weight [out, in, *kernel] that keeps as many channels as it can, within each
+    of `groups`.
+
+    >>> dirac((4, 2, 3, 3), groups=2).type
+    f32[4,2,3,3]
+    """
+    sizes = _known(shape)
+    if not 3 <= len(sizes) <= 5:
+        raise ShapeError(f"init: shape {shape}: expected [out, in, *kernel], one to three axes of "
+                         "a kernel", user_location())
+    if groups < 1 or sizes[0] % groups:
+        raise ShapeError(f"init: {sizes[0]} out channels do not divide into groups = {groups}",
+                         user_location())
+    row = pw.remainder(creation.iota(sizes, 0), sizes[0] // groups if sizes[0] else 1)
+    hit = pw.equal(row, creation.iota(sizes, 1))
+    for axis in range(2, len(sizes)):
+        hit = pw.logical_and(hit, pw.equal(creation.iota(sizes, axis), sizes[axis] // 2))
+    return converted(hit, element_type("init", dtype))
+
+
+def sparse(
+    shape: Any, sparsity: float, std: float = 0.01, dtype: Any = f32, seed: int | None = None
+) -> Tensor:
+    """A normally distributed matrix of which ceil(sparsity * rows) elements of each column are 0
+    (Martens 2010)."""
+    sizes = _known(shape)
+    if len(sizes) != 2 or not 0.0 <= sparsity <= 1.0:
+        raise ShapeError(f"init: shape {shape}, sparsity {sparsity}: expected a matrix and a share "
+                         "in [0, 1]", user_location())
+    score = random.uniform(sizes, 0.0, 1.0, f64, seed, "init")
+    beaten = reductions.sum(
+        pw.astype(pw.less(score[None, :, :], score[:, None, :]), i64), axis=1)
+    kept = pw.greater_equal(beaten, math.ceil(sparsity * sizes[0]))
+    return pw.where(kept, normal(sizes, 0.0, std, dtype, seed), 0.0)
+
+
+def orthogonal(
+    shape: Any, gain: float = 1.0, dtype: Any = f32, seed: int | None = None
+) -> Tensor:
+    """`gain` times a random matrix whose rows (or columns, if those are fewer) are orthonormal;
+    further axes count as columns (Saxe et al. 2013).
+
+    It is the polar factor of a normally distributed matrix, so spread evenly over such matrices;
+    found by Newton and Schulz's iteration (its first steps with the coefficients of Jordan 2024,
+    which lift small singular values faster).
+
+    >>> orthogonal((4, 2, 3)).type
+    f32[4,2,3]
+    """
+    sizes = _known(shape)
+    if len(sizes) < 2:
+        raise ShapeError(f"init: shape {shape}: expected two axes or more", user_location())
+    rows, columns = sizes[0], math.prod(sizes[1:])
+    wide = (min(rows, columns), max(rows, columns))
+    x = random.normal(wide, 0.0, 1.0, f64, seed, "init")
+    x = pw.divide(x, el.sqrt(reductions.sum(pw.square(x))))
+    for a, b, c in [(3.4445, -4.7750, 2.0315)] * 18 + [(1.5, -0.5, 0.0)] * 6:
+        gram = matmul(x, matrix_transpose(x))
+        step = pw.multiply(gram, b)
+        step = pw.add(step, pw.multiply(matmul(gram, gram), c)) if c else step
+        x = pw.add(pw.multiply(x, a), matmul(step, x))
+    x = x if rows <= columns else matrix_transpose(x)
+    return reshape(converted(pw.multiply(x, float(gain)), element_type("init", dtype)), sizes)
+
+
+def _known(shape: Any) -> tuple[int, ...]:
+    given = shape if hasattr(shape, "__iter__") else (shape,)
+    return tuple(integer("init", "shape", s) for s in given)
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

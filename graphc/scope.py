@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,7 @@ class GraphScope:
         self._path: list[str] = []
         self._fresh: set[str] = set()
         self._named: set[str] = set()
+        self._effects = itertools.count()
         self._lock = threading.RLock()
 
     def as_default(self) -> contextlib.AbstractContextManager[GraphScope]:
@@ -58,12 +60,27 @@ class GraphScope:
         with self._lock:
             if self.finalized:
                 raise GraphError(f"graph is finalized; cannot add {name!r}", location)
-            full = "/".join([*self._path, name])
-            if full in self._counts:
-                self._counts[full] += 1
-                full = f"{full}_{self._counts[full]}"
-            self._counts.setdefault(full, 0)
+            return self._free("/".join([*self._path, name]))
+
+    def _free(self, full: str) -> str:
+        while full in self._counts:
+            self._counts[full] += 1
+            full = f"{full}_{self._counts[full]}"
+        self._counts.setdefault(full, 0)
+        return full
+
+    def rename(self, old: str, wanted: str) -> str:
+        """Gives the tensor called `old` another name (with a number, if that is taken)."""
+        with self._lock:
+            if not self._counts.get(old, 1):
+                del self._counts[old]
+            full = self._free(wanted)
+            self.by_name[full] = self.by_name.pop(old)
             return full
+
+    def next_effect(self) -> int:
+        """The place of an update that rides along among those of this graph."""
+        return next(self._effects)
 
     def size(self, given: Any, location: Location | None) -> Size:
         """One size of a placeholder: None is a fresh symbol, a string a named one."""

@@ -1,19 +1,27 @@
 """Tensors -> Graph: what a run must compute, cut out of what the user declared.
 
-Assignments become updates of the graph; custom gradients and `stop_gradient`, which matter only to
-differentiation, disappear.
+Assignments, and the updates that ride along with a tensor, become updates of the graph; custom
+gradients and `stop_gradient`, which matter only to differentiation, disappear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.differentiate import WithGradient
+from graphc.effects import updates_of
 from graphc.errors import GraphError, Location
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.ops.pointwise import StopGradient
-from graphc.ir.ops.state import Assign, Placeholder, RunCounter, Variable
+from graphc.ir.ops.state import (
+    Assign,
+    BeforeUpdate,
+    Placeholder,
+    RunCounter,
+    Variable,
+    WithUpdate,
+)
 from graphc.passes.inner import without_markers
 from graphc.passes.loops import merge_loops
 from graphc.tensor import Tensor
@@ -27,8 +35,14 @@ class Staged:
     inputs: tuple[Tensor, ...]
 
 
-def reachable(roots: Iterable[Tensor], fed: Iterable[Tensor]) -> list[Tensor]:
-    """What `roots` need, operands first, not looking behind what is fed or behind variables."""
+def reachable(
+    roots: Iterable[Tensor], fed: Iterable[Tensor], earlier: Mapping[Value, Tensor] | None = None
+) -> list[Tensor]:
+    """What `roots` need, operands first, not looking behind what is fed or behind variables.
+
+    `earlier`: for values, one more that must come before them.
+    """
+    more = earlier or {}
     fed_set = set(fed)
     order: list[Tensor] = []
     seen: set[Value] = set()
@@ -42,7 +56,23 @@ def reachable(roots: Iterable[Tensor], fed: Iterable[Tensor]) -> list[Tensor]:
             stack.append((v, True))
             if v not in fed_set:
                 stack += [(a, False) for a in reversed(v.args)]
+                stack += [(more[v], False)] if v in more else []
     return order
+
+
+def chained(order: Sequence[Tensor]) -> tuple[dict[Value, Tensor], dict[Value, Tensor]]:
+    """For updates that ride along: what each starts from, where an earlier one of the same variable
+    is needed too; and the last new value of each variable."""
+    made = {v.op.order: v for v in order if isinstance(v.op, WithUpdate)}
+    starts = [v for v in order if isinstance(v.op, BeforeUpdate) and v.op.order in made]
+    earlier: dict[Value, Tensor] = {}
+    last: dict[Value, Tensor] = {}
+    for number in sorted(made):
+        for v in starts:
+            if v.op == BeforeUpdate(number) and v.args[0] in last:
+                earlier[v] = last[v.args[0]]
+        last.update(updates_of(made[number]))
+    return earlier, last
 
 
 def stage(
@@ -58,7 +88,9 @@ def stage(
     inputs: list[tuple[Tensor, Value]] = []
     updates: dict[Value, tuple[Value, Location | None]] = {}
     fed_set = set(fed)
-    for v in reachable([*fetches, *effects], fed):
+    order = reachable([*fetches, *effects], fed)
+    earlier, last = chained(order)
+    for v in reachable([*fetches, *effects], fed, earlier) if earlier else order:
         if v in fed_set or isinstance(v.op, Placeholder | Variable | RunCounter):
             done[v] = _input(v, v in fed_set)
             inputs.append((v, done[v]))
@@ -68,8 +100,14 @@ def stage(
             case Assign():
                 _update(updates, args, v)
                 done[v] = args[1]
+            case BeforeUpdate():
+                done[v] = done[earlier[v]] if v in earlier else args[0]
+            case WithUpdate():
+                done[v] = args[0]
             case _:
                 done[v] = make(v.op, args, v.name, v.loc)
+    for variable, new in last.items():
+        _update(updates, (done[variable], done[new]), new)
     graph = Graph(name, tuple(i for _, i in inputs), tuple(done[f] for f in fetches),
                   tuple((old, new) for old, (new, _) in updates.items()))
     graph = without_markers(merge_loops(graph), (WithGradient, StopGradient))

@@ -139,6 +139,9 @@ class Tensor(Value):
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise GraphError(f"{self!r} has no elements before a run; use Session.run", user_location())
 
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return self  # immutable, and a part of its graph
+
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
             raise GraphError(f"{self!r} has no length known now; use .shape[0]", user_location())

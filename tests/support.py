@@ -33,6 +33,8 @@ NO_SAMPLES = {
     "py_func": "holds a Python function, tested in test_py_func",
     "py_func_packed": "holds a Python function, tested in test_py_func",
     "with_gradient": "holds a Python function, tested in test_autodiff",
+    "with_update": "a write, tested in test_effects",
+    "before_update": "a read of a variable, tested in test_effects",
 }
 
 

@@ -25,7 +25,13 @@ STORE = Path(__file__).parent / "torch_cases"
 
 def torch_case(name: str, compute: Callable[[Any], Sequence[Any]]) -> list[np.ndarray[Any, Any]]:
     """The arrays that `compute(torch)` gives, one for each of its results."""
-    module = inspect.stack()[1].frame.f_globals["__name__"].rpartition(".")[2]
+    return cased(inspect.stack()[1].frame.f_globals["__name__"].rpartition(".")[2], name, compute)
+
+
+def cased(
+    module: str, name: str, compute: Callable[[Any], Sequence[Any]]
+) -> list[np.ndarray[Any, Any]]:
+    """`torch_case` of a test module that is named."""
     path = STORE / module / f"{name}.npz"
     if importlib.util.find_spec("torch") is None:
         with np.load(path) as stored:

@@ -16,7 +16,8 @@ import graphc.nn.functional as functional
 from graphc.errors import GraphcError, VerifyError
 
 PLACES: dict[str, ModuleType] = {
-    "": gc, "nn.functional": functional, "init": gc.init, "optim": gc.optim, "random": gc.random,
+    "": gc, "nn": gc.nn, "nn.functional": functional, "nn.init": gc.nn.init, "init": gc.init,
+    "optim": gc.optim, "random": gc.random,
     "linalg": gc.linalg, "fft": gc.fft,
 }
 SKIPPED = {
@@ -33,6 +34,10 @@ SKIPPED = {
     "custom_gradient",
     "Session",
     "Optimizer",
+    "TransformerEncoder",  # as many layers as are asked for
+    "TransformerDecoder",
+    "Transformer",
+    "Identity",  # takes anything
     "floats",
     "fans",
     "bits",

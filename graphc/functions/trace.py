@@ -10,7 +10,7 @@ from graphc.errors import GraphError, user_location
 from graphc.ir.graph import Graph, Value, make, topological
 from graphc.ir.op import Generator, Op, View
 from graphc.ir.ops.shape import Full
-from graphc.ir.ops.state import Assign, Placeholder
+from graphc.ir.ops.state import Assign, Placeholder, WithUpdate
 from graphc.ir.types import TensorType
 from graphc.nest import flatten, shape_of
 from graphc.scope import Frame, current, tracing
@@ -51,7 +51,7 @@ class Closer:
         """Notes the values from outside that `outputs` need."""
         for v in topological(outputs, inputs):
             if v in inside:
-                if isinstance(v.op, Assign):
+                if isinstance(v.op, Assign | WithUpdate):
                     raise GraphError(
                         f"{self.what}: a variable is assigned inside; give the value back and "
                         "assign it outside", v.loc)

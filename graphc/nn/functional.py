@@ -1,179 +1,87 @@
-"""Activations and layers as functions, with PyTorch's names and arguments.
+"""Layers, activations and losses as functions, with PyTorch's names and arguments.
 
-All take float tensors (a `DTypeError` names others) and keep their type; axes are PyTorch's `dim`.
+This is the map; the code is in the files of this directory that the imports name.
 """
 
-from __future__ import annotations
-
-import math
-from collections.abc import Sequence
-from typing import Any
-
-from graphc import random
 from graphc.door import guard
-from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.functions import creation, elementary as el, pointwise as pw, reductions
-from graphc.functions.common import apply, axis_of, integer, require_equal, tensor
-from graphc.functions.linear import matmul
-from graphc.functions.shaping import matrix_transpose
-from graphc.ir.dim import Size
-from graphc.ir.ops import elementary
-from graphc.ir.types import i64
-from graphc.nn.losses import (
-    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+from graphc.nn.activations import (
+    celu as celu,
+    elu as elu,
+    floats as floats,
+    gelu as gelu,
+    glu as glu,
+    gumbel_softmax as gumbel_softmax,
+    hardshrink as hardshrink,
+    hardsigmoid as hardsigmoid,
+    hardswish as hardswish,
+    hardtanh as hardtanh,
+    leaky_relu as leaky_relu,
+    logsigmoid as logsigmoid,
+    mish as mish,
+    prelu as prelu,
+    relu as relu,
+    relu6 as relu6,
+    selu as selu,
+    sigmoid as sigmoid,
+    silu as silu,
+    softmin as softmin,
+    softplus as softplus,
+    softshrink as softshrink,
+    softsign as softsign,
+    tanh as tanh,
+    tanhshrink as tanhshrink,
+    threshold as threshold,
+)
+from graphc.nn.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from graphc.nn.class_losses import (
     cross_entropy as cross_entropy,
+    multi_margin_loss as multi_margin_loss,
+    nll_loss as nll_loss,
+)
+from graphc.nn.dropouts import (
+    alpha_dropout as alpha_dropout,
+    dropout as dropout,
+    dropout1d as dropout1d,
+    dropout2d as dropout2d,
+    dropout3d as dropout3d,
+    feature_alpha_dropout as feature_alpha_dropout,
+)
+from graphc.nn.linears import (
+    bilinear as bilinear,
+    cosine_similarity as cosine_similarity,
+    embedding as embedding,
+    embedding_bag as embedding_bag,
+    linear as linear,
+    one_hot as one_hot,
+    pairwise_distance as pairwise_distance,
+)
+from graphc.nn.losses import (
+    binary_cross_entropy as binary_cross_entropy,
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    gaussian_nll_loss as gaussian_nll_loss,
+    hinge_embedding_loss as hinge_embedding_loss,
+    huber_loss as huber_loss,
+    kl_div as kl_div,
     l1_loss as l1_loss,
     mse_loss as mse_loss,
-    nll_loss as nll_loss,
+    multilabel_soft_margin_loss as multilabel_soft_margin_loss,
+    poisson_nll_loss as poisson_nll_loss,
     smooth_l1_loss as smooth_l1_loss,
+    soft_margin_loss as soft_margin_loss,
+)
+from graphc.nn.norms import (
+    batch_norm as batch_norm,
+    group_norm as group_norm,
+    instance_norm as instance_norm,
+    layer_norm as layer_norm,
+    normalize as normalize,
+    rms_norm as rms_norm,
 )
 from graphc.nn.softmax import log_softmax as log_softmax, softmax as softmax
-from graphc.tensor import Tensor
-
-
-def floats(what: str, x: Any) -> Tensor:
-    """A float tensor.  Raises `DTypeError` for another."""
-    t = tensor(what, x)
-    if not t.dtype.is_float:
-        raise DTypeError(f"{what}: input {t.type} holds no floats; use gc.astype", user_location())
-    return t
-
-
-def relu(input: Any) -> Tensor:
-    """max(x, 0); NaN stays; its gradient at 0 is 0.
-
-    >>> import graphc as gc
-    >>> relu(gc.zeros((2, 3))).type
-    f32[2,3]
-    """
-    return apply(elementary.relu, tensor("relu", input))
-
-
-def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else x * negative_slope."""
-    x = floats("leaky_relu", input)
-    return pw.where(pw.greater(x, 0.0), x, pw.multiply(x, negative_slope))
-
-
-def elu(input: Any, alpha: float = 1.0) -> Tensor:
-    """x where x > 0, else alpha * (exp(x) - 1)."""
-    x = floats("elu", input)
-    below = el.expm1(pw.minimum(x, 0.0))
-    return pw.where(pw.greater(x, 0.0), x, pw.multiply(below, alpha))
-
-
-def gelu(input: Any, approximate: str = "none") -> Tensor:
-    """x times the normal distribution function at x; with "tanh", its usual approximation."""
-    x = floats("gelu", input)
-    if approximate == "none":
-        return pw.multiply(pw.multiply(x, 0.5), pw.add(el.erf(pw.multiply(x, math.sqrt(0.5))), 1.0))
-    if approximate != "tanh":
-        raise GraphError(f"gelu: approximate {approximate!r}: expected 'none' or 'tanh'",
-                         user_location())
-    cube = pw.multiply(pw.multiply(x, x), x)
-    inner = pw.multiply(pw.add(x, pw.multiply(cube, 0.044715)), math.sqrt(2 / math.pi))
-    return pw.multiply(pw.multiply(x, 0.5), pw.add(el.tanh(inner), 1.0))
-
-
-def sigmoid(input: Any) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return apply(elementary.sigmoid, tensor("sigmoid", input))
-
-
-def logsigmoid(input: Any) -> Tensor:
-    """log(sigmoid(x)), without losing its tail."""
-    return pw.negative(apply(elementary.softplus, pw.negative(floats("logsigmoid", input))))
-
-
-def tanh(input: Any) -> Tensor:
-    """The hyperbolic tangent."""
-    return el.tanh(input)
-
-
-def silu(input: Any) -> Tensor:
-    """x * sigmoid(x)."""
-    x = floats("silu", input)
-    return pw.multiply(x, sigmoid(x))
-
-
-def softplus(input: Any, beta: float = 1.0) -> Tensor:
-    """log(1 + exp(beta * x)) / beta, without overflow."""
-    x = floats("softplus", input)
-    if beta == 1.0:
-        return apply(elementary.softplus, x)
-    return pw.divide(apply(elementary.softplus, pw.multiply(x, beta)), beta)
-
-
-def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
-    """input @ weight.T + bias, for a weight [out, in].
-
-    >>> import graphc as gc
-    >>> linear(gc.zeros((5, 3)), gc.zeros((4, 3)), gc.zeros((4,))).type
-    f32[5,4]
-    """
-    x, w = tensor("linear", input), tensor("linear", weight)
-    if w.ndim != 2 or x.ndim < 1:
-        raise ShapeError(f"linear: input {x.type}, weight {w.type}: expected a weight [out, in]",
-                         user_location())
-    require_equal("linear", x.shape[-1], w.shape[1], f"of input {x.type} and weight {w.type}")
-    out = matmul(x, matrix_transpose(w))
-    return out if bias is None else pw.add(out, bias)
-
-
-def layer_norm(
-    input: Any, normalized_shape: int | Sequence[Size], weight: Any = None, bias: Any = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    """The input less its mean, over its deviation, taken over the last axes (`normalized_shape`).
-
-    >>> import graphc as gc
-    >>> layer_norm(gc.zeros((5, 3)), 3, gc.ones((3,))).type
-    f32[5,3]
-    """
-    x = floats("layer_norm", input)
-    shape = normalized_shape if isinstance(normalized_shape, list | tuple) else (normalized_shape,)
-    if not 0 < len(shape) <= x.ndim:
-        raise ShapeError(f"layer_norm: normalized_shape {normalized_shape} does not fit {x.type}",
-                         user_location())
-    axes = tuple(range(x.ndim - len(shape), x.ndim))
-    for axis, size in zip(axes, shape, strict=True):
-        require_equal("layer_norm", x.shape[axis], size, f"along axis {axis} of {x.type}")
-    off = pw.subtract(x, reductions.mean(x, axes, keepdims=True))
-    spread = reductions.mean(pw.multiply(off, off), axes, keepdims=True)
-    out = pw.multiply(off, el.rsqrt(pw.add(spread, eps)))
-    out = out if weight is None else pw.multiply(out, weight)
-    return out if bias is None else pw.add(out, bias)
-
-
-def dropout(
-    input: Any, p: float = 0.5, training: bool = True, seed: int | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """Each element 0 with probability `p`, else over 1 - p; the input itself if not training."""
-    x = floats("dropout", input)
-    if not 0.0 <= p <= 1.0:
-        raise GraphError(f"dropout: p is {p}; expected a probability", user_location())
-    if not training or p == 0.0:
-        return x
-    kept = random.bernoulli(x.shape, 1.0 - p, seed=seed, name=name or "dropout")
-    return pw.where(kept, pw.multiply(x, 1.0 / (1.0 - p) if p < 1.0 else 0.0), 0.0)
-
-
-def one_hot(tensor: Any, num_classes: int) -> Tensor:
-    """A new last axis (i64) with 1 at each index; an index out of range makes the run fail."""
-    integer("one_hot", "num_classes", num_classes)
-    return creation.one_hot(tensor, num_classes, i64)
-
-
-def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """The input over its p-norm along `dim`, which counts as at least `eps`."""
-    x = floats("normalize", input)
-    axis = axis_of("normalize", dim, x.ndim, "dim")
-    if p == 2.0:
-        norm = el.sqrt(reductions.sum(pw.square(x), axis, keepdims=True))
-    else:
-        norm = pw.pow(reductions.sum(pw.pow(pw.abs(x), p), axis, keepdims=True), 1.0 / p)
-    return pw.divide(x, pw.maximum(norm, eps))
-
+from graphc.nn.vector_losses import (
+    cosine_embedding_loss as cosine_embedding_loss,
+    margin_ranking_loss as margin_ranking_loss,
+    triplet_margin_loss as triplet_margin_loss,
+)
 
 guard(globals(), "graphc.nn.")
