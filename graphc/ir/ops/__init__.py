@@ -2,6 +2,7 @@
 
 from graphc.ir.ops import (
     angles as angles,
+    conv as conv,
     elementary as elementary,
     index as index,
     linalg as linalg,
@@ -12,4 +13,5 @@ from graphc.ir.ops import (
     rounding as rounding,
     shape as shape,
     state as state,
+    window as window,
 )
