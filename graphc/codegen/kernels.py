@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from graphc.codegen.contraction import lower_gemm, lower_product, uses_blas
+from graphc.codegen.convolution import lower_columns, uses_gemm
 from graphc.codegen.cpu import Source, print_kernel
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
 from graphc.codegen.scatter import lower_scatter
+from graphc.codegen.windows import lower_windows
 from graphc.ir.graph import Value
 from graphc.ir.op import Opaque
 from graphc.ir.program import Kernel, Kind
@@ -22,6 +24,8 @@ def loops_of(kernel: Kernel) -> Loops | None:
             return lower_scatter(kernel)
         case Kind.MATMUL:
             return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
+        case Kind.CONVOLUTION:
+            return lower_columns(kernel) if uses_gemm(kernel) else lower_windows(kernel)
         case Kind.OPAQUE:
             return None
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Gather, Pointwise, Scatter
+from graphc.ir.op import Contraction, Gather, Opaque, Pointwise, Scatter
+from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.shape import Reshape
 
 
@@ -22,8 +23,17 @@ class Kind(enum.Enum):
 
     LOOPS = "kernel"
     MATMUL = "matmul"
+    CONVOLUTION = "convolution"
     OPAQUE = "opaque"
     SCATTER = "scatter"
+
+
+KINDS: dict[type, Kind] = {  # of ops whose operands must lie in memory; the first that fits
+    Convolving: Kind.CONVOLUTION,
+    Contraction: Kind.MATMUL,
+    Opaque: Kind.OPAQUE,
+    Scatter: Kind.SCATTER,
+}
 
 
 class Place(enum.Enum):

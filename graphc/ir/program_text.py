@@ -28,9 +28,8 @@ from dataclasses import dataclass, field
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, storage
+from graphc.ir.program import KINDS, Buffer, Kernel, Kind, Place, Program, storage
 from graphc.ir.text import (
     FAULTS,
     NAME,
@@ -56,15 +55,10 @@ from graphc.ir.types import TensorType, f32
 HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
 ARENA = re.compile(r"\s*arena cpu = (.*?)\s+// (.*) without reuse\s*")
 KERNEL = re.compile(
-    r"(commit )?(kernel|matmul|opaque|scatter)(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
+    r"(commit )?(kernel|matmul|convolution|opaque|scatter)(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
 )
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
 WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
-KINDS: dict[type, Kind] = {
-    Contraction: Kind.MATMUL,
-    Opaque: Kind.OPAQUE,
-    Scatter: Kind.SCATTER,
-}
 WIDTH = 100
 NONE = TensorType(f32, ())
 

@@ -23,7 +23,7 @@ from graphc.ir.op import Contraction, Gather, Generator, Opaque, Pointwise, Redu
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Full, Reshape
-from graphc.ir.program import Kernel, Kind, Program, can_fail, storage as storage
+from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
 
@@ -142,8 +142,7 @@ class Fuser:
     def place(self, v: Value) -> None:
         """Puts v in a group."""
         if isinstance(v.op, MATERIAL):
-            kind = {Contraction: Kind.MATMUL, Opaque: Kind.OPAQUE, Scatter: Kind.SCATTER}
-            found = next(k for c, k in kind.items() if isinstance(v.op, c))
+            found = next(k for c, k in KINDS.items() if isinstance(v.op, c))
             group = self.groups.new(found, v.type.shape)
             self.groups.add(group, v, [storage(a) for a in v.args])
             return

@@ -17,6 +17,7 @@ from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
+from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program
@@ -140,10 +141,15 @@ class Bound:
 
     def _work(self, kernel: Kernel) -> int:
         elements = dim.evaluate(dim.product(kernel.domain), self.sizes)
-        products = [v for v in kernel.body if isinstance(v.op, Matmul)]
-        if products:
-            inner = products[0].args[0].type.shape
+        matmuls = [v for v in kernel.body if isinstance(v.op, Matmul)]
+        if matmuls:
+            inner = matmuls[0].args[0].type.shape
             return elements * max(dim.evaluate(s, self.sizes) for s in inner[-2:]) // 16
+        if kernel.kind is Kind.CONVOLUTION:
+            (out,) = kernel.body
+            assert isinstance(out.op, Convolving)
+            products = out.op.products(*(a.type for a in out.args))
+            return dim.evaluate(products, self.sizes) // 16
         return elements * max(1, len(kernel.body))
 
     def _chunks(self, kernel: Kernel, extent: int) -> int:

@@ -25,13 +25,18 @@ from graphc.ir.ops.logic import quiet
 from graphc.ir.ops.window import check_geometry, positions
 from graphc.ir.types import NUMBERS, TensorType, f32, f64, i32
 
-PLAIN: dict[str, Any] = {"strides": (1,), "dilations": (1,), "before": (0,), "after": (0,), "groups": 1}
-WIDE: dict[str, Any] = {"strides": (2, 1), "dilations": (1, 2), "before": (1, 2), "after": (0, 3), "groups": 1}
-GROUPED: dict[str, Any] = {"strides": (1, 2), "dilations": (1, 1), "before": (1, 0), "after": (1, 0), "groups": 2}
-DEPTH: dict[str, Any] = {"strides": (2, 1), "dilations": (1, 1), "before": (1, 1), "after": (1, 1), "groups": 3}
-CUBE: dict[str, Any] = {"strides": (1, 2, 1), "dilations": (2, 1, 1), "before": (1, 0, 1), "after": (1, 1, 0),
-        "groups": 1}
-POINT: dict[str, Any] = {"strides": (1, 1), "dilations": (1, 1), "before": (0, 0), "after": (0, 0), "groups": 1}
+
+def _fields(strides: Any, dilations: Any, before: Any, after: Any, groups: int) -> dict[str, Any]:
+    return {"strides": strides, "dilations": dilations, "before": before, "after": after,
+            "groups": groups}
+
+
+PLAIN = _fields((1,), (1,), (0,), (0,), 1)
+WIDE = _fields((2, 1), (1, 2), (1, 2), (0, 3), 1)
+GROUPED = _fields((1, 2), (1, 1), (1, 0), (1, 0), 2)
+DEPTH = _fields((2, 1), (1, 1), (1, 1), (1, 1), 3)
+CUBE = _fields((1, 2, 1), (2, 1, 1), (1, 0, 1), (1, 1, 0), 1)
+POINT = _fields((1, 1), (1, 1), (0, 0), (0, 0), 1)
 
 
 class Convolving(Contraction, abstract=True):
