@@ -71,7 +71,12 @@ class Frame:
 
     def named(self, name: str, size: Size) -> Size:
         """A size that the kernel gets as an argument, unless it is a number."""
+        size = self.resolved(size)
         return size if isinstance(size, int) else variable(self.given.setdefault(size, name))
+
+    def resolved(self, size: Size) -> Size:
+        """A size without the names that `named` gave."""
+        return dim.substitute(size, {f"{name}.": value for value, name in self.given.items()})
 
     def loops(self, extent: Size, body: list[Any], scratch: Size, dtype: Any) -> Loops:
         """The kernel of a parallel axis over `extent`, with `scratch` elements (0: none) of its
@@ -83,7 +88,7 @@ class Frame:
         own = (Scratch("panel", dtype, scratch),) if scratch != 0 else ()
         sizes = tuple((name, size) for size, name in self.given.items())
         loop = For("r.", variable("lo"), variable("hi"), tuple(body))
-        return Loops(self.kernel.name, buffers, sizes, extent, (loop,), own)
+        return Loops(self.kernel.name, buffers, sizes, self.resolved(extent), (loop,), own)
 
     def split(self, *parts: tuple[str, Size]) -> tuple[list[Any], Size]:
         """The parallel axis as named indices, the last one fastest; and its size."""

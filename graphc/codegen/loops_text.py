@@ -82,7 +82,8 @@ def _gemm(g: Gemm, names: list[str]) -> str:
     places = zip(g.buffers, g.offsets, strict=True)
     left, right, result = (f"{names[b]}[{_size(at)}:]" for b, at in places)
     flags = "".join(f", {name}=true" for name, on in (("ta", g.ta), ("tb", g.tb)) if on)
-    return f"{result} {'+=' if g.adds else '='} gemm({', '.join([left, right, *map(_size, g.sizes)])}{flags})"
+    sign = "+=" if g.adds else "="
+    return f"{result} {sign} gemm({', '.join([left, right, *map(_size, g.sizes)])}{flags})"
 
 
 def _step(combine: str, name: str, value: str) -> str:
