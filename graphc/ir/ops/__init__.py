@@ -8,6 +8,7 @@ from graphc.ir.ops import (
     linalg as linalg,
     logic as logic,
     pointwise as pointwise,
+    pooling as pooling,
     random as random,
     reduction as reduction,
     rounding as rounding,

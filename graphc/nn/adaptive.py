@@ -1,0 +1,153 @@
+"""Adaptive pooling as functions, with PyTorch's names: windows that share an axis out evenly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.errors import ShapeError, user_location
+from graphc.functions import pointwise as pw, reductions
+from graphc.functions.creation import number
+from graphc.functions.shaping import reshape
+from graphc.ir import dim
+from graphc.ir.dim import Shape, Size
+from graphc.ir.op import Number
+from graphc.ir.ops.reduction import ReduceSum, lowest
+from graphc.ir.ops.window import Adaptive, Window, along
+from graphc.nn.pooling import largest, no_indices, sums
+from graphc.nn.sliding import images, sizes_per_axis, unbatched
+from graphc.tensor import Tensor, build
+
+
+def _counts(what: str, x: Tensor, output_size: Any, axes: int) -> Shape:
+    """The sizes of the result; None stands for the input's."""
+    spatial = x.shape[2:]
+    given = output_size if isinstance(output_size, list | tuple) else (output_size,) * axes
+    if len(given) == axes:
+        given = [n if v is None else v for v, n in zip(given, spatial, strict=True)]
+    if any(isinstance(n, int) and n < 1 for n in spatial):
+        raise ShapeError(f"{what}: input {x.type} has an empty spatial axis", user_location())
+    return sizes_per_axis(what, "output_size", list(given), axes)
+
+
+def longest(size: Size, count: Size) -> Size:
+    """How many elements the longest of `count` windows over `size` has, at most."""
+    if isinstance(size, int) and isinstance(count, int):
+        return max(-(-(o + 1) * size // count) - o * size // count for o in range(count))
+    if size == count:
+        return 1
+    safe = count if isinstance(count, int) else dim.maximum(count, 1)
+    return dim.floordiv(size + safe - 1, safe) + 1
+
+
+def _windows(x: Tensor, counts: Shape, value: Number) -> tuple[Tensor, bool]:
+    """[n, c, *counts, *window], and whether all windows are full."""
+    spatial, axes = x.shape[2:], len(counts)
+    pairs = list(zip(spatial, counts, strict=True))
+    if all(n == m or (isinstance(m, int) and n % m == 0) for n, m in pairs):
+        kernel = tuple(dim.floordiv(n, m) for n, m in pairs)
+        if all(isinstance(k, int) for k in kernel):
+            ones = (1,) * axes
+            steps = tuple(int(k) for k in kernel)  # type: ignore[arg-type]
+            op: Any = Window(steps, ones, (0,) * axes, (0,) * axes, value)
+            return build(op, (along(x, kernel),)), True
+    window = tuple(longest(n, m) for n, m in pairs)
+    shares = tuple(longest(m, n) for n, m in pairs)
+    return build(Adaptive(counts, window, value), (along(x, shares),)), False
+
+
+def _lengths(x: Tensor, counts: Shape, axis: int) -> Tensor:
+    """How many elements each window along an axis has."""
+    n, m = x.shape[2 + axis], counts[axis]
+    ones = along(number(1.0, x.dtype, (n,)), (longest(m, n),))
+    total = build(ReduceSum((1,)), (build(Adaptive((m,), (longest(n, m),), 0), (ones,)),))
+    return reshape(total, (*total.shape, *(1,) * (len(counts) - 1 - axis)))
+
+
+def _adaptive_avg(what: str, axes: int, input: Any, output_size: Any) -> Tensor:
+    x, missing = images(what, input, axes)
+    counts = _counts(what, x, output_size, axes)
+    if all(n == 1 for n in counts):
+        last = tuple(range(2, 2 + axes))
+        return unbatched(reductions.mean(x, last, keepdims=True), missing)
+    windows, full = _windows(x, counts, 0)
+    total = sums(windows, axes)
+    if full:
+        count = dim.product(windows.shape[windows.ndim - axes :])
+        return unbatched(pw.divide(total, float(dim.evaluate(count, {}))), missing)
+    for a in range(axes):
+        total = pw.divide(total, _lengths(x, counts, a))
+    return unbatched(total, missing)
+
+
+def _adaptive_max(
+    what: str, axes: int, input: Any, output_size: Any, return_indices: Any
+) -> Tensor:
+    no_indices(what, return_indices)
+    x, missing = images(what, input, axes, numbers=True)
+    counts = _counts(what, x, output_size, axes)
+    windows, _ = _windows(x, counts, lowest(x.dtype))
+    return unbatched(largest(windows, axes), missing)
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:
+    """The means of `output_size` windows over `input` [n, c, l]; see `adaptive_avg_pool2d`.
+
+    >>> import graphc as gc
+    >>> adaptive_avg_pool1d(gc.zeros((2, 3, 8)), 3).type
+    f32[2,3,3]
+    """
+    return _adaptive_avg("adaptive_avg_pool1d", 1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
+    """The means of windows over `input` [n, c, h, w], as many as `output_size` says (a size, or
+    one for each axis; None: the input's).  Window i of m over n elements has those from i*n // m
+    to below (i+1)*n / m.  With `output_size` 1 it is global pooling.
+
+    Raises `ShapeError` and `DTypeError` for arguments that do not fit.
+
+    >>> import graphc as gc
+    >>> adaptive_avg_pool2d(gc.zeros((5, 8, 7, 7)), (3, None)).type
+    f32[5,8,3,7]
+    """
+    return _adaptive_avg("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> Tensor:
+    """The means of windows over `input` [n, c, d, h, w]; see `adaptive_avg_pool2d`.
+
+    >>> import graphc as gc
+    >>> adaptive_avg_pool3d(gc.zeros((1, 2, 4, 4, 4)), 2).type
+    f32[1,2,2,2,2]
+    """
+    return _adaptive_avg("adaptive_avg_pool3d", 3, input, output_size)
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Tensor:
+    """The largest elements of windows over `input` [n, c, l]; see `adaptive_max_pool2d`.
+
+    >>> import graphc as gc
+    >>> adaptive_max_pool1d(gc.zeros((2, 3, 8)), 3).type
+    f32[2,3,3]
+    """
+    return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Tensor:
+    """The largest elements of the windows of `adaptive_avg_pool2d`; ties as in `max_pool2d`.
+
+    >>> import graphc as gc
+    >>> adaptive_max_pool2d(gc.zeros((5, 8, 7, 7)), 2).type
+    f32[5,8,2,2]
+    """
+    return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Tensor:
+    """The largest elements of windows over `input` [n, c, d, h, w]; see `adaptive_max_pool2d`.
+
+    >>> import graphc as gc
+    >>> adaptive_max_pool3d(gc.zeros((1, 2, 4, 4, 4)), 2).type
+    f32[1,2,2,2,2]
+    """
+    return _adaptive_max("adaptive_max_pool3d", 3, input, output_size, return_indices)
