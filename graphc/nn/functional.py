@@ -43,6 +43,13 @@ from graphc.nn.losses import (
     nll_loss as nll_loss,
     smooth_l1_loss as smooth_l1_loss,
 )
+from graphc.nn.patches import (
+    fold as fold,
+    pad as pad,
+    pixel_shuffle as pixel_shuffle,
+    pixel_unshuffle as pixel_unshuffle,
+    unfold as unfold,
+)
 from graphc.nn.pooling import (
     avg_pool1d as avg_pool1d,
     avg_pool2d as avg_pool2d,
@@ -53,6 +60,7 @@ from graphc.nn.pooling import (
     max_pool2d as max_pool2d,
     max_pool3d as max_pool3d,
 )
+from graphc.nn.resampling import interpolate as interpolate
 from graphc.nn.softmax import log_softmax as log_softmax, softmax as softmax
 from graphc.tensor import Tensor
 
