@@ -12,8 +12,8 @@ from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number
 from graphc.ir.ops.reduction import ReduceSum, lowest
-from graphc.ir.ops.window import Adaptive, Window, along
-from graphc.nn.pooling import largest, no_indices, sums
+from graphc.ir.ops.window import Adaptive, along
+from graphc.nn.pooling import largest, no_indices, sums, tiles
 from graphc.nn.sliding import images, sizes_per_axis, unbatched
 from graphc.tensor import Tensor, build
 
@@ -45,11 +45,9 @@ def _windows(x: Tensor, counts: Shape, value: Number) -> tuple[Tensor, bool]:
     pairs = list(zip(spatial, counts, strict=True))
     if all(n == m or (isinstance(m, int) and n % m == 0) for n, m in pairs):
         kernel = tuple(dim.floordiv(n, m) for n, m in pairs)
-        if all(isinstance(k, int) for k in kernel):
-            ones = (1,) * axes
-            steps = tuple(int(k) for k in kernel)  # type: ignore[arg-type]
-            op: Any = Window(steps, ones, (0,) * axes, (0,) * axes, value)
-            return build(op, (along(x, kernel),)), True
+        steps = tuple(k for k in kernel if isinstance(k, int))
+        if len(steps) == axes:
+            return tiles(x, steps), True
     window = tuple(longest(n, m) for n, m in pairs)
     shares = tuple(longest(m, n) for n, m in pairs)
     return build(Adaptive(counts, window, value), (along(x, shares),)), False

@@ -9,7 +9,7 @@ from graphc.errors import GraphError, ShapeError, user_location
 from graphc.functions import pointwise as pw, reductions
 from graphc.functions.common import integer
 from graphc.functions.creation import number
-from graphc.functions.shaping import reshape
+from graphc.functions.shaping import part, permute_dims, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number
@@ -52,6 +52,10 @@ class Pool:
 
     def windows(self, x: Tensor, value: Number) -> Tensor:
         """[n, c, *positions, *kernel]; `value` outside of x."""
+        apart = self.kernel == self.strides and all(d == 1 for d in self.dilations)
+        if apart and not self.ceil and not any(self.padding):
+            self.check(x, self.padding)
+            return tiles(x, self.kernel)
         after = tuple(self.after(a, n) for a, n in enumerate(x.shape[2:]))
         op = Window(self.strides, self.dilations, self.padding, after, value)
         self.check(x, after)
@@ -78,6 +82,18 @@ class Pool:
         ones = build(op, (along(number(1.0, x.dtype, (inside,)), (self.kernel[axis],)),))
         total = build(ReduceSum((1,)), (ones,))
         return reshape(total, (*total.shape, *(1,) * (self.axes - 1 - axis)))
+
+
+def tiles(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
+    """Windows that neither overlap nor leave gaps: [n, c, *positions, *kernel], by reshaping."""
+    axes, shape = len(kernel), list(x.shape[:2])
+    for a, k in enumerate(kernel):
+        count = dim.floordiv(x.shape[2 + a], k)
+        if count * k != x.shape[2 + a]:
+            x = part(x, 2 + a, 0, count * k)
+        shape += [count, k]
+    places = range(2, 2 + 2 * axes)
+    return permute_dims(reshape(x, tuple(shape)), (0, 1, *places[::2], *places[1::2]))
 
 
 def largest(windows: Tensor, axes: int) -> Tensor:
