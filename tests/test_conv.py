@@ -54,6 +54,14 @@ CASES: dict[str, tuple[Call, list[tuple[int, ...]]]] = {
 }
 COMPILED = ("bias", "strides", "groups", "depthwise", "points", "same", "line", "cube", "no_images",
             "back_strides", "back_groups", "wide_rows")
+
+
+@pytest.fixture(autouse=True)
+def fresh_graph() -> Any:
+    with gc.Graph().as_default() as graph:
+        yield graph
+
+
 ids = pytest.mark.parametrize("name", list(CASES))
 
 
@@ -135,7 +143,7 @@ def test_the_result_does_not_depend_on_the_threads() -> None:
 
 
 def test_windows_that_turn_out_not_to_fit_give_nothing() -> None:
-    """semantics 12.1"""
+    """semantics 14.1"""
     x = gc.placeholder(gc.float32, [None, 1, "h", 5])
     y = F.conv2d(x, np.ones((1, 1, 3, 3), np.float32))
     with gc.Session() as sess:
@@ -167,6 +175,52 @@ def test_second_derivatives(name: str) -> None:
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4)
 
 
+# ---- a network ----
+
+SHAPES = ((8, 1, 3, 3), (8,), (12, 8, 3, 3), (12,), (108, 5), (5,))
+
+
+def network(F: Any, reshape: Any, x: Any, p: Any) -> Any:
+    """Two convolutions, pooling of a relu (full of ties), a linear layer."""
+    h = F.relu(F.conv2d(x, p[0], p[1]))
+    h = F.max_pool2d(F.relu(F.conv2d(h, p[2], p[3])), 2)
+    return reshape(h, (-1, 108)) @ p[4] + p[5]
+
+
+def batches() -> Any:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        labels = rng.integers(0, 5, 16)
+        bright = np.arange(5)[labels].reshape(16, 1, 1, 1) / 5
+        yield (rng.random((16, 1, 10, 10)) * bright).astype(np.float32), labels
+
+
+def torch_losses(torch: Any) -> list[Any]:
+    params = [torch.tensor(a * 0.3, requires_grad=True) for a in data(*SHAPES)]
+    step = torch.optim.SGD(params, 0.05, momentum=0.9)
+    losses = []
+    for x, y in batches():
+        scores = network(torch.nn.functional, torch.reshape, torch.tensor(x), params)
+        loss = torch.nn.functional.cross_entropy(scores, torch.tensor(y))
+        step.zero_grad()
+        loss.backward()
+        step.step()
+        losses.append(loss.item())
+    return [np.array(losses, np.float32)]
+
+
+def test_a_network_learns_as_in_torch() -> None:
+    (wanted,) = torch_case("network", torch_losses)
+    params = [gc.variable(a * 0.3) for a in data(*SHAPES)]
+    x, y = gc.placeholder(gc.float32, [None, 1, 10, 10]), gc.placeholder(gc.int64, [None])
+    loss = F.cross_entropy(network(F, gc.reshape, x, params), y)
+    train = gc.optim.SGD(0.05, momentum=0.9).minimize(loss)
+    with gc.Session() as sess:
+        losses = [sess.run([loss, train], {x: a, y: b})[0] for a, b in batches()]
+    np.testing.assert_allclose(losses, wanted, rtol=2e-4, atol=2e-5)
+    assert losses[-1] < 0.7 * losses[0]
+
+
 X, W = np.ones((2, 4, 6, 5), np.float32), np.ones((6, 4, 3, 3), np.float32)
 WRONG: list[tuple[Call, type[GraphcError], str]] = [
     (lambda: F.conv2d(X, W, stride=0), ShapeError, "conv2d: stride is 0; expected at least 1"),
@@ -194,7 +248,7 @@ WRONG: list[tuple[Call, type[GraphcError], str]] = [
 
 @pytest.mark.parametrize(("call", "error", "message"), WRONG)
 def test_wrong_arguments(call: Call, error: type[GraphcError], message: str) -> None:
-    with gc.Graph().as_default(), pytest.raises(error, match=message) as caught:
+    with pytest.raises(error, match=message) as caught:
         call()
     assert caught.value.location is not None
     assert caught.value.location.file == __file__

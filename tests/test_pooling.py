@@ -49,6 +49,14 @@ CASES: dict[str, tuple[Call, tuple[int, ...]]] = {
 }
 COMPILED = ("max", "max_overlap", "max_ceil_padded", "max_cube", "mean_inside", "mean_ceil",
             "adaptive_mean", "adaptive_mean_more", "adaptive_max", "lp")
+
+
+@pytest.fixture(autouse=True)
+def fresh_graph() -> Any:
+    with gc.Graph().as_default() as graph:
+        yield graph
+
+
 ids = pytest.mark.parametrize("name", list(CASES))
 
 
@@ -85,7 +93,7 @@ def test_compiled(name: str, symbolic: bool) -> None:
 
 
 def test_the_first_of_equals_gets_the_gradient() -> None:
-    """semantics 12.3"""
+    """semantics 14.3"""
     x = gc.zeros((1, 1, 4, 4))
     (dx,) = gc.gradients(gc.sum(F.max_pool2d(x, 2)), [x])
     assert run(dx)[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
@@ -153,7 +161,7 @@ WRONG: list[tuple[Call, type[GraphcError], str]] = [
 
 @pytest.mark.parametrize(("call", "error", "message"), WRONG)
 def test_wrong_arguments(call: Call, error: type[GraphcError], message: str) -> None:
-    with gc.Graph().as_default(), pytest.raises(error, match=message) as caught:
+    with pytest.raises(error, match=message) as caught:
         call()
     assert caught.value.location is not None
     assert caught.value.location.file == __file__

@@ -64,6 +64,14 @@ COMPILED = ("constant_crop", "reflect", "replicate", "circular", "shuffle", "unf
 ODD_SCALES = (  # no simple fractions: they want known sizes
     "nearest_half", "bilinear_scale", "bilinear_recomputed", "nearest_exact_line",
 )
+
+
+@pytest.fixture(autouse=True)
+def fresh_graph() -> Any:
+    with gc.Graph().as_default() as graph:
+        yield graph
+
+
 ids = pytest.mark.parametrize("name", list(CASES))
 
 
@@ -165,7 +173,7 @@ WRONG: list[tuple[Call, type[GraphcError], str]] = [
 
 @pytest.mark.parametrize(("call", "error", "message"), WRONG)
 def test_wrong_arguments(call: Call, error: type[GraphcError], message: str) -> None:
-    with gc.Graph().as_default(), pytest.raises(error, match=message) as caught:
+    with pytest.raises(error, match=message) as caught:
         call()
     assert caught.value.location is not None
     assert caught.value.location.file == __file__
