@@ -8,11 +8,11 @@ import numpy as np
 
 from graphc.errors import ShapeError
 from graphc.ir.op import Number, sample
-from graphc.ir.ops.logic import equal
-from graphc.ir.ops.pointwise import where
-from graphc.ir.ops.reduction import Extremum, ReduceArgmax, fold_extreme, lowest
+from graphc.ir.ops.logic import equal, not_equal
+from graphc.ir.ops.pointwise import logical_or, where
+from graphc.ir.ops.reduction import Extremum, ReduceMin, fold_extreme, highest, lowest
 from graphc.ir.ops.shape import Iota
-from graphc.ir.types import DType, TensorType, f32, f64, i32, i64
+from graphc.ir.types import DType, TensorType, f32, f64, i32
 
 
 class ReduceFirstMax(Extremum):
@@ -38,6 +38,10 @@ class ReduceFirstMax(Extremum):
         return fold_extreme(np.maximum, arrays[0], self.axes)
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        first = ReduceArgmax(self.axes)(x)
-        place = x.apply(Iota(self.axes[0], i64, x.type.shape), ())
+        peak = self.back(out, x)
+        hit = equal(x, peak)
+        if x.type.dtype.is_float:
+            hit = logical_or(hit, not_equal(x, x))  # the peak is NaN where x has one
+        place = x.apply(Iota(self.axes[0], i32, x.type.shape), ())
+        first = ReduceMin(self.axes)(where(hit, place, highest(i32)))
         return (where(equal(place, self.back(first, x)), self.back(ct, x), 0.0),)
