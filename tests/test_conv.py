@@ -98,13 +98,14 @@ def test_compiled(name: str, symbolic: bool) -> None:
     same(our_values(call, arrays, symbolic, compiled=True), wanted)
 
 
-def test_large_kernels_are_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several blocks of rows and of channels, and rows longer than a panel."""
+@pytest.mark.parametrize("panel", [1, 60, 500])
+def test_large_kernels_are_cut_into_blocks(panel: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks of rows and of channels, and pieces of rows longer than a panel."""
     from graphc.codegen import convolution
 
-    monkeypatch.setattr(convolution, "PANEL", 200)
+    monkeypatch.setattr(convolution, "PANEL", panel)
     monkeypatch.setattr(convolution, "COLUMNS", 20)
-    for name in ("plain", "strides", "groups", "wide_rows", "cube"):
+    for name in ("plain", "strides", "groups", "wide_rows", "cube", "points"):
         call, arrays, wanted = expected(name)
         for symbolic in (False, True):
             same(our_values(call, arrays, symbolic, compiled=True), wanted)

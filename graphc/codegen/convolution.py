@@ -2,9 +2,9 @@
 
 For an image and a group, the elements that a window sees are packed as columns, one for each
 position, into a panel that stays in the second-level cache; a product with the weights follows
-(implicit im2col).  Blocks are whole rows of positions.  What BLAS does not do, or where a group has
-few channels, goes to `windows.py`.  All cuts depend on sizes alone, so the bits do not depend on
-the number of threads.
+(implicit im2col).  Blocks are whole rows of positions, or pieces of one long row.  What BLAS does
+not do, or where a group has few channels, goes to `windows.py`.  All cuts depend on sizes alone, so
+the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Frame:
         self.rows, self.row = product(self.positions[:-1]), self.positions[-1]
         self.k = tuple(variable(f"k{a}") for a in range(len(self.window)))
         self.given: dict[Size, str] = {}
+        self.left: Size = 0  # the piece of a row that is being worked on
+        self.length: Size = self.row
 
     def named(self, name: str, size: Size) -> Size:
         """A size that the kernel gets as an argument, unless it is a number."""
@@ -108,17 +110,18 @@ class Frame:
         return self.k[axis] * self.op.dilations[axis] - self.op.before[axis]
 
     def span(self, outside: tuple[tuple[Size, Size, Size], ...]) -> list[Any]:
-        """`start` and `stop`: the positions of a row whose element exists; none where one of the
-        bounds on the other axes does not hold."""
+        """`start` and `stop`: the positions of the piece of a row whose element exists; none where
+        one of the bounds on the other axes does not hold."""
         last = len(self.window) - 1
-        stride, size, row = self.op.strides[last], self.spatial[last], self.row
+        stride, size, length = self.op.strides[last], self.spatial[last], self.length
         start: Size = 0
-        stop: Size = row
+        stop: Size = length
         if not self.safe(last):
             shift = self.shift(last)
-            stop = dim.floordiv(size - shift + (stride - 1), stride)
-            stop = dim.maximum(dim.minimum(stop, row), 0)
-            start = dim.maximum(dim.floordiv((stride - 1) - shift, stride), 0)
+            stop = dim.floordiv(size - shift + (stride - 1), stride) - self.left
+            stop = dim.maximum(dim.minimum(stop, length), 0)
+            start = dim.floordiv((stride - 1) - shift, stride) - self.left
+            start = dim.maximum(start, 0)
         end: Any = IndexValue(stop, i64)
         if outside:
             end = Guard(outside, end, IndexValue(0, i64), i64)
@@ -179,10 +182,16 @@ class _Columns(Frame):
         line = dim.maximum(depth * self.row, 1)
         most = dim.maximum(dim.minimum(self.rows, dim.floordiv(PANEL, line)), 1)
         self.block = self.named("rows", most)
-        self.blocks = self.named("blocks", -dim.floordiv(-self.rows, most))
-        self.width = self.block * self.row  # of a panel's row
+        piece = dim.minimum(self.row, dim.maximum(dim.floordiv(PANEL, dim.maximum(depth, 1)), 1))
+        self.piece = self.named("piece", piece)
+        self.pieces = -dim.floordiv(-self.row, dim.maximum(piece, 1))  # of a row; or
+        bands = -dim.floordiv(-self.rows, most)  # blocks of rows
+        self.blocks = self.named("blocks", bands * self.pieces)
+        self.width = self.block * self.piece  # of a panel's row
+        if self.pieces != 1:
+            self.left, self.length = variable("left"), variable("length")
         self.plane = self.rows * self.row
-        self.scratch = 0 if self.direct else dim.maximum(depth * most * self.row, 1)
+        self.scratch = 0 if self.direct else dim.maximum(depth * most * piece, 1)
         self.count = variable("count")
         self.first: Size = variable("first")
         self.channel: Size = variable("channel")
@@ -207,7 +216,7 @@ class _Columns(Frame):
     def at_y(self) -> Size:
         """The first position of the current block, in the first channel of the group."""
         channel = variable("image") * self.y.shape[1] + variable("group") * self.outputs
-        return channel * self.plane + self.first * self.row
+        return channel * self.plane + self.first * self.row + self.left
 
     def at_w(self) -> Size:
         line = self.inputs * self.taps
@@ -216,7 +225,8 @@ class _Columns(Frame):
     def panel(self) -> tuple[int, Size, Size]:
         """(buffer, offset, row length) of the columns of the current block."""
         if self.direct:
-            return self.slot_x, self.at_x(variable("image")) + self.first * self.row, self.plane
+            at = self.at_x(variable("image")) + self.first * self.row + self.left
+            return self.slot_x, at, self.plane
         return self.scratch_slot, 0, self.width
 
     # -- the three
@@ -232,8 +242,17 @@ class _Columns(Frame):
         return For("block.", 0, self.blocks, (*self.cut_rows(), *body))
 
     def cut_rows(self) -> list[Any]:
+        band: Size = variable("block")
+        lets = []
+        if self.pieces != 1:
+            pieces = self.named("pieces", self.pieces)
+            lets = [
+                let("left", dim.modulo(band, pieces) * self.piece),
+                let("length", dim.minimum(self.piece, self.row - self.left)),
+            ]
+            band = dim.floordiv(band, pieces)
         return [
-            let("first", variable("block") * self.block),
+            *lets, let("first", band * self.block),
             let("count", dim.minimum(self.block, self.rows - self.first)),
         ]
 
@@ -243,7 +262,7 @@ class _Columns(Frame):
         self.channel, self.channels = 0, self.inputs
         line, (buffer, at, width) = self.inputs * self.taps, self.panel()
         gemm = Gemm(
-            False, False, (self.outputs, self.count * self.row, line),
+            False, False, (self.outputs, self.count * self.length, line),
             (self.slot_w, buffer, self.slot_y), (self.at_w(), at, self.at_y()),
             (line, width, self.plane),
         )
@@ -254,7 +273,7 @@ class _Columns(Frame):
         lets, extent = self.split(("group", self.groups), ("part", self.parts))
         line, (buffer, at, width) = self.inputs * self.taps, self.panel()
         gemm = Gemm(
-            False, True, (self.outputs, self.channels * self.taps, self.count * self.row),
+            False, True, (self.outputs, self.channels * self.taps, self.count * self.length),
             (self.slot_y, buffer, self.slot_w), (self.at_y(), at, self.at_w()),
             (self.plane, width, line), adds=True,
         )
@@ -271,7 +290,7 @@ class _Columns(Frame):
             ("image", self.x.shape[0]), ("group", self.groups), ("part", self.parts))
         line, (buffer, at, width) = self.inputs * self.taps, self.panel()
         gemm = Gemm(
-            True, False, (self.channels * self.taps, self.count * self.row, self.outputs),
+            True, False, (self.channels * self.taps, self.count * self.length, self.outputs),
             (self.slot_w, self.slot_y, buffer), (self.at_w(), self.at_y(), at),
             (line, self.plane, width),
         )
@@ -292,8 +311,9 @@ class _Columns(Frame):
         index, bounds = self.input_row(self.first + row)
         plane = self.at_x(variable("image")) + c * product(self.spatial)
         source = plane + row_major((*index, self.shift(last)), self.spatial)
+        source = source + self.left * self.op.strides[last]
         depth = row_major(self.k, self.window) + c * self.taps
-        lets = [*self.span(bounds), let("to", depth * self.width + row * self.row)]
+        lets = [*self.span(bounds), let("to", depth * self.width + row * self.length)]
         body = [*lets, let("base", source), *row_of(variable("to"), variable("base"))]
         rows = For("i1.", 0, self.count, tuple(body))
         return [For("i0.", 0, self.channels, tuple(self.over_window([rows])))]
@@ -309,7 +329,7 @@ class _Columns(Frame):
             inside = For("j0.", start, stop, (copied,))
             if all(map(self.safe, range(len(self.window)))):
                 return [inside]
-            return [For("j0.", 0, start, (zero,)), inside, For("j0.", stop, self.row, (zero,))]
+            return [For("j0.", 0, start, (zero,)), inside, For("j0.", stop, self.length, (zero,))]
 
         return self.lines(row_of)
 
