@@ -65,9 +65,10 @@ class Frame:
         self.inputs = self.w.shape[1]  # channels of a group
         self.outputs = dim.floordiv(self.w.shape[0], op.groups)
         self.taps = product(self.window)
-        self.rows, self.row = product(self.positions[:-1]), self.positions[-1]
         self.k = tuple(variable(f"k{a}") for a in range(len(self.window)))
         self.given: dict[Size, str] = {}
+        self.rows = self.named("lines", product(self.positions[:-1]))
+        self.row = self.named("line", self.positions[-1])
         self.left: Size = 0  # the piece of a row that is being worked on
         self.length: Size = self.row
 

@@ -61,21 +61,19 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     parameters = Parameters()
     for given, value in loops.sizes:
         parameters.values[value] = dim.symbol(f"{given}.")
-    change = (lambda s: s) if readable else parameters.generalize
+    change = (lambda s: _named(s, parameters)) if readable else parameters.generalize
     body = [map_sizes(s, change) for s in loops.body]
-    if readable:
-        body = [map_sizes(s, lambda s: _named(s, parameters)) for s in body]
-    own = [change(s.count) for s in loops.scratch]
-    if readable:
-        own = [_named(count, parameters) for count in own]
-    lines = [*_scratch(loops, own), *_statements(body, 1)]
+    lines = [*_scratch(loops, [change(s.count) for s in loops.scratch]), *_statements(body, 1)]
     lines += [f"    free_scratch({s.name})" for s in loops.scratch]
+    sizes = {_size(name) for name in parameters.values.values()}
+    names = [f"{b.name}_" if b.name in sizes else b.name for b in loops.buffers]
     memory: list[Memory] = [*loops.buffers, *loops.scratch]
-    text = with_buffers("\n".join(lines), [m.name for m in memory])
+    names += [s.name for s in loops.scratch]
+    text = with_buffers("\n".join(lines), names)
     uses_status = STATUS in text
     head = [f"def {_identifier(loops.name) if readable else 'kernel'}(args, lo, hi):"]
     for i, b in enumerate(loops.buffers):
-        head.append(f"    {b.name} = {b.dtype}_buffer(args, {i})")
+        head.append(f"    {names[i]} = {b.dtype}_buffer(args, {i})")
     at = len(loops.buffers)
     for i, (value, name) in enumerate(parameters.values.items()):
         shown = _size(name)

@@ -61,6 +61,8 @@ FIXED_NAMES = (
     "piece",
     "pieces",
     "left",
+    "line",
+    "lines",
     "length",
     "image",
     "group",
