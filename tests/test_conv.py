@@ -130,6 +130,7 @@ def test_an_image_without_batch() -> None:
 
 
 def test_the_result_does_not_depend_on_the_threads() -> None:
+    """semantics 14.2"""
     x, w = data((8, 16, 24, 24), (32, 16, 3, 3))
     results = []
     for threads in (1, 2):

@@ -99,6 +99,15 @@ def test_the_first_of_equals_gets_the_gradient() -> None:
     assert run(dx)[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
 
 
+def test_means_count_what_the_input_and_its_padding_have() -> None:
+    """semantics 14.4"""
+    x = np.ones((1, 1, 5), np.float32)
+    assert run(F.avg_pool1d(x, 2, 2, 1, ceil_mode=True)).tolist() == [[[0.5, 1.0, 1.0]]]
+    assert run(F.avg_pool1d(x, 3, 3, 1, ceil_mode=True)).tolist() == [[[np.float32(2 / 3), 1.0]]]
+    inside = F.avg_pool1d(x, 3, 3, 1, ceil_mode=True, count_include_pad=False)
+    assert run(inside).tolist() == [[[1.0, 1.0]]]
+
+
 def test_nan_is_larger_than_all_and_padding_less() -> None:
     x = np.array([[[np.nan, 1.0, -np.inf, -np.inf]]], np.float32)
     np.testing.assert_array_equal(run(F.max_pool1d(x, 2)), [[[np.nan, -np.inf]]])

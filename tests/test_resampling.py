@@ -116,6 +116,21 @@ def test_padding_of_any_axes_and_types() -> None:
                                   np.pad(x, ((0, 0), (2, 1)), constant_values=7))
 
 
+def test_negative_widths_crop_first() -> None:
+    """semantics 14.5"""
+    x = np.arange(5)
+    assert run(F.pad(x, (-2, 3), "circular")).tolist() == [2, 3, 4, 2, 3, 4]
+    assert run(F.pad(x, (2, -1), "reflect")).tolist() == [2, 1, 0, 1, 2, 3]
+
+
+def test_whole_factors_repeat_and_equal_sizes_stay() -> None:
+    """semantics 14.6"""
+    (x,) = data((1, 2, 3, 4))
+    repeated = run(F.interpolate(x, scale_factor=(3, 1)))
+    np.testing.assert_array_equal(repeated, np.repeat(x, 3, axis=2))
+    np.testing.assert_array_equal(run(F.interpolate(x, (3, 4), mode="bilinear")), x)
+
+
 def test_fold_adds_what_unfold_copies() -> None:
     x = np.ones((1, 1, 4, 4), np.float32)
     counts = run(F.fold(F.unfold(x, 3), 4, 3))
