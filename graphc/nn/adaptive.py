@@ -7,7 +7,7 @@ from typing import Any
 from graphc.errors import ShapeError, user_location
 from graphc.functions import pointwise as pw, reductions
 from graphc.functions.creation import number
-from graphc.functions.shaping import reshape
+from graphc.functions.shaping import permute_dims, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number
@@ -39,18 +39,23 @@ def longest(size: Size, count: Size) -> Size:
     return dim.floordiv(size + safe - 1, safe) + 1
 
 
-def _windows(x: Tensor, counts: Shape, value: Number) -> tuple[Tensor, bool]:
-    """[n, c, *counts, *window], and whether all windows are full."""
-    spatial, axes = x.shape[2:], len(counts)
-    pairs = list(zip(spatial, counts, strict=True))
-    if all(n == m or (isinstance(m, int) and n % m == 0) for n, m in pairs):
-        kernel = tuple(dim.floordiv(n, m) for n, m in pairs)
-        steps = tuple(k for k in kernel if isinstance(k, int))
-        if len(steps) == axes:
-            return tiles(x, steps), True
+def _even(x: Tensor, counts: Shape) -> Tensor | None:
+    """[n, c, *counts, *window] by reshaping, if all windows are known to be equally long."""
+    steps: list[int] = []
+    for n, m in zip(x.shape[2:], counts, strict=True):
+        step = 1 if n == m else dim.floordiv(n, m)
+        if not isinstance(step, int) or step * m != n:
+            return None
+        steps.append(step)
+    return tiles(x, tuple(steps))
+
+
+def _windows(x: Tensor, counts: Shape, value: Number) -> Tensor:
+    """[n, c, *counts, *window]; `value` where a window is shorter than the longest."""
+    pairs = list(zip(x.shape[2:], counts, strict=True))
     window = tuple(longest(n, m) for n, m in pairs)
     shares = tuple(longest(m, n) for n, m in pairs)
-    return build(Adaptive(counts, window, value), (along(x, shares),)), False
+    return build(Adaptive(counts, window, value), (along(x, shares),))
 
 
 def _lengths(x: Tensor, counts: Shape, axis: int) -> Tensor:
@@ -67,14 +72,25 @@ def _adaptive_avg(what: str, axes: int, input: Any, output_size: Any) -> Tensor:
     if all(n == 1 for n in counts):
         last = tuple(range(2, 2 + axes))
         return unbatched(reductions.mean(x, last, keepdims=True), missing)
-    windows, full = _windows(x, counts, 0)
-    total = sums(windows, axes)
-    if full:
+    windows = _even(x, counts)
+    if windows is not None:
         count = dim.product(windows.shape[windows.ndim - axes :])
-        return unbatched(pw.divide(total, float(dim.evaluate(count, {}))), missing)
-    for a in range(axes):
-        total = pw.divide(total, _lengths(x, counts, a))
+        total = pw.divide(sums(windows, axes), float(dim.evaluate(count, {})))
+        return unbatched(total, missing)
+    total = x
+    for a in reversed(range(axes)):
+        if x.shape[2 + a] != counts[a]:
+            total = pw.divide(_summed(total, 2 + a, counts[a]), _lengths(x, counts, a))
     return unbatched(total, missing)
+
+
+def _summed(x: Tensor, axis: int, count: Size) -> Tensor:
+    """The sums of windows along one axis."""
+    size, last = x.shape[axis], x.ndim - 1
+    order = (*(a for a in range(x.ndim) if a != axis), axis)
+    shared = along(permute_dims(x, order), (longest(count, size),))
+    total = sums(build(Adaptive((count,), (longest(size, count),), 0), (shared,)), 1)
+    return permute_dims(total, (*range(axis), last, *range(axis, last)))
 
 
 def _adaptive_max(
@@ -83,7 +99,9 @@ def _adaptive_max(
     no_indices(what, return_indices)
     x, missing = images(what, input, axes, numbers=True)
     counts = _counts(what, x, output_size, axes)
-    windows, _ = _windows(x, counts, lowest(x.dtype))
+    windows = _even(x, counts)
+    if windows is None:
+        windows = _windows(x, counts, lowest(x.dtype))
     return unbatched(largest(windows, axes), missing)
 
 
