@@ -24,6 +24,7 @@ from graphc.codegen.loops import (
     Let,
     Load,
     Loops,
+    Memory,
     Ref,
     Store,
 )
@@ -62,16 +63,19 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     parameters = Parameters()
     for given, value in loops.sizes:
         parameters.values[value] = dim.symbol(f"{given}.")
-    change = (lambda s: s) if readable else parameters.generalize
+    change = (lambda s: _named(s, parameters)) if readable else parameters.generalize
     body = [map_sizes(s, change) for s in loops.body]
-    if readable:
-        body = [map_sizes(s, lambda s: _named(s, parameters)) for s in body]
-    lines = _statements(body, 1)
-    text = with_buffers("\n".join(lines), [b.name for b in loops.buffers])
+    lines = [*_scratch(loops, [change(s.count) for s in loops.scratch]), *_statements(body, 1)]
+    lines += [f"    free_scratch({s.name})" for s in loops.scratch]
+    sizes = {_size(name) for name in parameters.values.values()}
+    names = [f"{b.name}_" if b.name in sizes else b.name for b in loops.buffers]
+    memory: list[Memory] = [*loops.buffers, *loops.scratch]
+    names += [s.name for s in loops.scratch]
+    text = with_buffers("\n".join(lines), names)
     uses_status = STATUS in text
     head = [f"def {_identifier(loops.name) if readable else 'kernel'}(args, lo, hi):"]
     for i, b in enumerate(loops.buffers):
-        head.append(f"    {b.name} = {b.dtype}_buffer(args, {i})")
+        head.append(f"    {names[i]} = {b.dtype}_buffer(args, {i})")
     at = len(loops.buffers)
     for i, (value, name) in enumerate(parameters.values.items()):
         shown = _size(name)
@@ -82,7 +86,7 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     if uses_status:
         head.append(f"    {STATUS} = args[{at + len(parameters.values)}]")
     products = [s for statement in body for s in walk(statement) if isinstance(s, Gemm)]
-    gemm = loops.buffers[products[0].buffers[2]].dtype.name if products else ""
+    gemm = memory[products[0].buffers[2]].dtype.name if products else ""
     if gemm:
         head.append(f"    {GEMM} = args[{at + len(parameters.values) + uses_status}]")
     full = "\n".join([*head, text, ""])
@@ -97,6 +101,15 @@ def _named(size: Size, parameters: Parameters) -> Size:
         if not name.endswith("."):
             parameters.values.setdefault(dim.symbol(name), dim.symbol(name))
     return size
+
+
+def _scratch(loops: Loops, counts: list[Size]) -> list[str]:
+    """Lines that get a kernel its own memory."""
+    first = len(loops.buffers)
+    return [
+        f"    {s.name} = {s.dtype}_scratch({_size(count)}, {first + i})"
+        for i, (s, count) in enumerate(zip(loops.scratch, counts, strict=True))
+    ]
 
 
 def _identifier(name: str) -> str:
@@ -136,7 +149,8 @@ def _gemm(g: Gemm) -> str:
     flags = [str(112 if t else 111) for t in (g.ta, g.tb)]
     operands = zip(g.buffers, g.offsets, g.strides, strict=True)
     places = [f"@{b}, {_size(at)}, {_size(stride)}" for b, at, stride in operands]
-    return f"blas_gemm({', '.join([GEMM, *flags, *map(_size, g.sizes), *places])})"
+    name = "blas_gemm_add" if g.adds else "blas_gemm"
+    return f"{name}({', '.join([GEMM, *flags, *map(_size, g.sizes), *places])})"
 
 
 def _fold(combine: str, name: str, value: str, dtype: DType) -> str:

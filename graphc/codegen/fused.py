@@ -23,6 +23,8 @@ from graphc.ir.types import DType, bool_, i64
 from graphc.passes.partial import CHUNKS, Partial
 from graphc.passes.stages import Stages, is_element, stages
 
+SHORT = 64  # elements of a row
+
 
 class Fused:
     """Lowers one fused kernel."""
@@ -233,7 +235,7 @@ class Fused:
         rows = dim.product(tuple(n for _, n in self.outer))
         if self.partials:
             low, high = rows * variable("c") // CHUNKS, rows * (variable("c") + 1) // CHUNKS
-        elif not self.kernel.inner and len(outer) > 1:
+        elif len(outer) > 1 and self._short():
             name, size = outer.pop()
             body = [For(f"{name}.", 0, size, tuple(body))]
         extent: Size = CHUNKS if self.partials else dim.product(tuple(n for _, n in outer))
@@ -246,6 +248,11 @@ class Fused:
             here = linear // inner if position == 0 else linear // inner % size
             lets.append(Let(name, IndexValue(here, i64)))
         return [For("r.", low, high, (*lets, *body))], extent
+
+    def _short(self) -> bool:
+        """Whether there is so little to do for one row that its index should cost no division."""
+        inner = dim.product(tuple(n for _, n in self.inner))
+        return isinstance(inner, int) and inner <= SHORT
 
     def _append(self, statement: Any) -> None:
         self.emit.stack[-1].body.append(statement)

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 
 from graphc.codegen import mathlib
 from graphc.codegen.builtins import BUILTINS, NUMBA, _binary, _float_name, _llvm, _unary, bf16_bits
+from graphc.codegen.calls import CALLS
 from graphc.codegen.foreign import FOREIGN
 from graphc.ir.ops.random import MULTIPLIERS, WEYL
 
@@ -249,51 +250,6 @@ def check_index(context: Any, index: Any, size: Any, status: Any) -> Any:
     return types.int64(index, types.int64, types.int64), build
 
 
-def _gemm(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
-    """The call of BLAS, left out where the result has no elements."""
-    real = args[6].type.pointee
-    numbers = [bd.trunc(x, I32) for x in args[1:6]]
-    one, zero = ir.Constant(real, 1.0), ir.Constant(real, 0.0)
-    operands = []
-    for at in (6, 9, 12):
-        stride = _llvm(bd, "smax", args[at + 2], _constant(I64, 1))  # BLAS wants it positive
-        operands.append((bd.gep(args[at], [args[at + 1]]), bd.trunc(stride, I32)))
-    (pa, la), (pb, lb), (pc, lc) = operands
-    values = [_constant(I32, 101), *numbers, one, pa, la, pb, lb, zero, pc, lc]
-    kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-    some = bd.and_(*(bd.icmp_signed(">", x, _constant(I64, 0)) for x in args[3:5]))
-    with bd.if_then(some):
-        bd.call(bd.inttoptr(args[0], kind.as_pointer()), values)
-    return ctx.get_dummy_value()
-
-
-@intrinsic
-def blas_gemm(
-    context: Any,
-    function: Any,
-    ta: Any,
-    tb: Any,
-    m: Any,
-    n: Any,
-    k: Any,
-    a: Any,
-    a_at: Any,
-    lda: Any,
-    b: Any,
-    b_at: Any,
-    ldb: Any,
-    c: Any,
-    c_at: Any,
-    ldc: Any,
-) -> Any:
-    """cblas_?gemm(RowMajor, ta, tb, m, n, k, 1, a + a_at, lda, b + b_at, ldb, 0, c + c_at, ldc)."""
-    word = types.int64
-    signature = types.none(
-        word, word, word, word, word, word, a, word, word, b, word, word, c, word, word
-    )
-    return signature, _gemm
-
-
 @intrinsic
 def call_python(context: Any, function: Any, args: Any, status: Any) -> Any:
     """Calls `function(args, status)`, which sets the second word of `status` to 1 when it is done;
@@ -324,7 +280,7 @@ NAMESPACE: dict[str, Any] = {
     "max": BUILTINS["maximum"],
     "min": BUILTINS["minimum"],
     "random_bits": random_bits,
-    "blas_gemm": blas_gemm,
+    **CALLS,
     "call_python": call_python,
     "check_index": check_index,
     "round_f16": _unary(_round("f16")),

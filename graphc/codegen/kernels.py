@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 
 from graphc.codegen.contraction import lower_gemm, lower_product, uses_blas
+from graphc.codegen.convolution import lower_columns, uses_gemm
 from graphc.codegen.cpu import Source, print_kernel
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
 from graphc.codegen.scatter import lower_scatter
+from graphc.codegen.windows import lower_windows
 from graphc.errors import CodegenError
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
@@ -29,6 +31,8 @@ def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
             return lower_scatter(kernel, in_place)
         case Kind.MATMUL:
             return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
+        case Kind.CONVOLUTION:
+            return lower_columns(kernel) if uses_gemm(kernel) else lower_windows(kernel)
         case Kind.OPAQUE | Kind.CONTROL:
             return None
 

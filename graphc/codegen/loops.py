@@ -106,7 +106,7 @@ class For:
 @dataclass(frozen=True)
 class Gemm:
     """A matrix product by BLAS: c = op(a) op(b), row-major, each operand at an offset with a row
-    length."""
+    length; with `adds`, it is added to c."""
 
     ta: bool
     tb: bool
@@ -114,6 +114,7 @@ class Gemm:
     buffers: tuple[int, int, int]
     offsets: tuple[Size, Size, Size]
     strides: tuple[Size, Size, Size]
+    adds: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,16 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Scratch:
+    """Memory of a kernel's own, while it runs on its share; as a buffer, it is numbered after those
+    of the arguments."""
+
+    name: str
+    dtype: DType
+    count: Size
+
+
+@dataclass(frozen=True)
 class Loops:
     """A kernel: its buffers, named size arguments, the size of its parallel axis, its body."""
 
@@ -134,7 +145,9 @@ class Loops:
     sizes: tuple[tuple[str, Size], ...]
     extent: Size
     body: tuple[Stmt, ...]
+    scratch: tuple[Scratch, ...] = ()
 
 
+Memory = Buffer | Scratch
 Expr = Const | Ref | IndexValue | Load | Apply | Guard
 Stmt = Let | Store | Accumulate | For | Gemm

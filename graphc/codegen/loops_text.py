@@ -29,6 +29,7 @@ from graphc.codegen.loops import (
     Let,
     Load,
     Loops,
+    Memory,
     Ref,
     Store,
 )
@@ -39,11 +40,13 @@ SIGNS = {"({0} + {1})": "+=", "({0} * {1})": "*="}
 
 def print_loops(loops: Loops) -> str:
     """The loops of a kernel."""
-    names = [b.name for b in loops.buffers]
+    memory: list[Memory] = [*loops.buffers, *loops.scratch]
+    names = [m.name for m in memory]
     buffers = ", ".join(map(_buffer, loops.buffers))
     name = re.sub(r"[^\w.]", "_", loops.name)
     head = f"{name}({buffers}), [lo, hi) of {loops.extent}:"
     sizes = [f"    {given} = {value}" for given, value in loops.sizes]
+    sizes += [f"    {s.name}: {s.dtype}[{_size(s.count)}]" for s in loops.scratch]
     return "\n".join([head, *sizes, *_statements(loops.body, names, 1), ""])
 
 
@@ -79,7 +82,8 @@ def _gemm(g: Gemm, names: list[str]) -> str:
     places = zip(g.buffers, g.offsets, strict=True)
     left, right, result = (f"{names[b]}[{_size(at)}:]" for b, at in places)
     flags = "".join(f", {name}=true" for name, on in (("ta", g.ta), ("tb", g.tb)) if on)
-    return f"{result} = gemm({', '.join([left, right, *map(_size, g.sizes)])}{flags})"
+    sign = "+=" if g.adds else "="
+    return f"{result} {sign} gemm({', '.join([left, right, *map(_size, g.sizes)])}{flags})"
 
 
 def _step(combine: str, name: str, value: str) -> str:

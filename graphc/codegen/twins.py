@@ -11,6 +11,7 @@ NumPy scalars, so types are those of the kernel.  It is slow: for small sizes an
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ class Buffer:
 
     def __init__(self, dtype: str, address: int, count: int | None) -> None:
         self.dtype, self.address, self.count = dtype, address, count
+        self.memory: Any = None  # what keeps a scratch buffer alive
         self.stored = np.dtype(STORED.get(dtype) or BY_NAME[dtype].numpy)
 
     def _cell(self, i: Any) -> Any:
@@ -234,6 +236,7 @@ def blas_gemm(
     c: Buffer,
     c_at: int,
     ldc: int,
+    adds: bool = False,
 ) -> None:
     """c = op(a) @ op(b), row by row; 112 stands for a transposed operand."""
     for i in range(m):
@@ -242,7 +245,24 @@ def blas_gemm(
             for s in range(k):
                 left = a[a_at + (s * lda + i if ta == 112 else i * lda + s)]
                 total += left * b[b_at + (j * ldb + s if tb == 112 else s * ldb + j)]
-            c[c_at + i * ldc + j] = total
+            at = c_at + i * ldc + j
+            c[at] = c[at] + total if adds else total
+
+
+def _scratch(name: str) -> Callable[[int, int], Buffer]:
+    def make(count: int, slot: int) -> Buffer:
+        stored = np.dtype(STORED.get(name) or BY_NAME[name].numpy)
+        memory = np.full(int(count) * stored.itemsize + 1, 0xA5, np.uint8)
+        made = Buffer(name, memory.__array_interface__["data"][0], int(count))
+        made.memory = memory
+        return made
+
+    return make
+
+
+def free_scratch(buffer: Buffer) -> None:
+    """Gives the memory of a scratch buffer back."""
+    buffer.memory = None
 
 
 def call_python(function: int, args: Arguments, status: int) -> None:
@@ -344,6 +364,9 @@ NAMESPACE: dict[str, Any] = {
     "random_bits": random_bits,
     "check_index": check_index,
     "blas_gemm": blas_gemm,
+    "blas_gemm_add": functools.partial(blas_gemm, adds=True),
+    "free_scratch": free_scratch,
+    **{f"{name}_scratch": _scratch(name) for name in BY_NAME},
     "call_python": call_python,
     "routine": routine,
     "procedure": procedure,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Control, Gather, Opaque, Pointwise, Scatter
+from graphc.ir.op import Contraction, Control, Gather, Opaque, Pointwise, Scatter
+from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.index import CheckIndex
 from graphc.ir.ops.shape import Reshape
 
@@ -23,9 +24,19 @@ class Kind(enum.Enum):
 
     LOOPS = "kernel"
     MATMUL = "matmul"
+    CONVOLUTION = "convolution"
     OPAQUE = "opaque"
     SCATTER = "scatter"
     CONTROL = "control"  # runs programs of its own
+
+
+KINDS: dict[type, Kind] = {  # of ops whose operands must lie in memory; the first that fits
+    Convolving: Kind.CONVOLUTION,
+    Contraction: Kind.MATMUL,
+    Opaque: Kind.OPAQUE,
+    Scatter: Kind.SCATTER,
+    Control: Kind.CONTROL,
+}
 
 
 class Place(enum.Enum):

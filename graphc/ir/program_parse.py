@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value, make
-from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.ops.state import Placeholder
-from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, storage
+from graphc.ir.program import KINDS, Buffer, Kernel, Kind, Place, Program, storage
 from graphc.ir.text import (
     FAULTS,
     NAME,
@@ -31,15 +30,11 @@ from graphc.ir.types import TensorType, f32
 HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
 ARENA = re.compile(r"arena cpu = (.*) \((.*) without reuse\)")
 KERNEL = re.compile(
-    r"(commit )?(kernel|matmul|opaque|scatter|control)(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
+    r"(commit )?(kernel|matmul|convolution|opaque|scatter|control)"
+    r"(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
 )
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
 WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
-KINDS: dict[type, Kind] = {
-    Contraction: Kind.MATMUL,
-    Opaque: Kind.OPAQUE,
-    Scatter: Kind.SCATTER,
-}
 NONE = TensorType(f32, ())
 
 

@@ -32,11 +32,27 @@ from graphc.nn.activations import (
     tanhshrink as tanhshrink,
     threshold as threshold,
 )
+from graphc.nn.adaptive import (
+    adaptive_avg_pool1d as adaptive_avg_pool1d,
+    adaptive_avg_pool2d as adaptive_avg_pool2d,
+    adaptive_avg_pool3d as adaptive_avg_pool3d,
+    adaptive_max_pool1d as adaptive_max_pool1d,
+    adaptive_max_pool2d as adaptive_max_pool2d,
+    adaptive_max_pool3d as adaptive_max_pool3d,
+)
 from graphc.nn.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from graphc.nn.class_losses import (
     cross_entropy as cross_entropy,
     multi_margin_loss as multi_margin_loss,
     nll_loss as nll_loss,
+)
+from graphc.nn.convolution import (
+    conv1d as conv1d,
+    conv2d as conv2d,
+    conv3d as conv3d,
+    conv_transpose1d as conv_transpose1d,
+    conv_transpose2d as conv_transpose2d,
+    conv_transpose3d as conv_transpose3d,
 )
 from graphc.nn.dropouts import (
     alpha_dropout as alpha_dropout,
@@ -77,6 +93,24 @@ from graphc.nn.norms import (
     normalize as normalize,
     rms_norm as rms_norm,
 )
+from graphc.nn.patches import (
+    fold as fold,
+    pad as pad,
+    pixel_shuffle as pixel_shuffle,
+    pixel_unshuffle as pixel_unshuffle,
+    unfold as unfold,
+)
+from graphc.nn.pooling import (
+    avg_pool1d as avg_pool1d,
+    avg_pool2d as avg_pool2d,
+    avg_pool3d as avg_pool3d,
+    lp_pool1d as lp_pool1d,
+    lp_pool2d as lp_pool2d,
+    max_pool1d as max_pool1d,
+    max_pool2d as max_pool2d,
+    max_pool3d as max_pool3d,
+)
+from graphc.nn.resampling import interpolate as interpolate
 from graphc.nn.softmax import log_softmax as log_softmax, softmax as softmax
 from graphc.nn.vector_losses import (
     cosine_embedding_loss as cosine_embedding_loss,

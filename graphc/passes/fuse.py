@@ -34,15 +34,12 @@ from graphc.ir.op import (
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Full, Reshape
-from graphc.ir.program import Kernel, Kind, Program, can_fail, storage as storage
+from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
 from graphc.passes.steps import step_graphs, with_all_items
 
 MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
-KINDS = {
-    Contraction: Kind.MATMUL, Opaque: Kind.OPAQUE, Scatter: Kind.SCATTER, Control: Kind.CONTROL,
-}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Opaque, Scatter
+from graphc.ir.ops.conv import Convolving
 from graphc.ir.program import Kind
 from graphc.ir.text import names_of
 from graphc.passes.fuse import MATERIAL, Fuser, Source, storage
@@ -61,6 +62,7 @@ class Reasons:
 
     def _material(self, a: Value, b: Value) -> str:
         kinds = {
+            Convolving: "a convolution",
             Contraction: "a matrix product",
             Opaque: "a kernel written by hand",
             Scatter: "a scatter",

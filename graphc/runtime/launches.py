@@ -18,6 +18,7 @@ from graphc.ir import dim
 from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
+from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant, Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Place, Program
@@ -129,6 +130,10 @@ class Launches:
         if products:
             inner = products[0].args[0].type.shape
             return elements * max(self.number(s) for s in inner[-2:]) // 16
+        if kernel.kind is Kind.CONVOLUTION:
+            (out,) = kernel.body
+            assert isinstance(out.op, Convolving)
+            return self.number(out.op.products(*(a.type for a in out.args))) // 16
         return elements * max(1, len(kernel.body))
 
     def _steps(self, kernel: Kernel) -> int:

@@ -3,6 +3,7 @@
 from graphc.ir.ops import (
     angles as angles,
     callback as callback,
+    conv as conv,
     elementary as elementary,
     fourier as fourier,
     index as index,
@@ -10,10 +11,12 @@ from graphc.ir.ops import (
     linalg as linalg,
     logic as logic,
     pointwise as pointwise,
+    pooling as pooling,
     random as random,
     reduction as reduction,
     rounding as rounding,
     shape as shape,
     spectral as spectral,
     state as state,
+    window as window,
 )
