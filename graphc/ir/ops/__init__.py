@@ -13,7 +13,9 @@ from graphc.ir.ops import (
     random as random,
     reduction as reduction,
     rounding as rounding,
+    scan as scan,
     shape as shape,
     spectral as spectral,
+    sort as sort,
     state as state,
 )
