@@ -259,6 +259,8 @@ class Gather(Op, abstract=True):
 class Scatter(Op, abstract=True):
     """out = x, with updates[i] combined into out[target(i, indices[locate(i)])] in order of i."""
 
+    combine: ClassVar[str] = "({0} + {1})"  # source text over {0} (so far) and {1} (the update)
+
     def locate(self, index: tuple[Size, ...], *types: TensorType) -> tuple[Size, ...]:
         raise NotImplementedError(self.name)
 

@@ -14,6 +14,7 @@ from graphc.ir.ops import (
     reduction as reduction,
     rounding as rounding,
     scan as scan,
+    scatter as scatter,
     shape as shape,
     spectral as spectral,
     sort as sort,
