@@ -54,7 +54,11 @@ from graphc.functions.elementary import (
     tanh as tanh,
 )
 from graphc.functions.indexing import (
+    gather_nd as gather_nd,
+    put_along_axis as put_along_axis,
+    scatter as scatter,
     scatter_add as scatter_add,
+    scatter_nd as scatter_nd,
     take as take,
     take_along_axis as take_along_axis,
 )
@@ -136,6 +140,16 @@ from graphc.functions.reductions import (
     sum as sum,
     var as var,
 )
+from graphc.functions.scans import (
+    cummax as cummax,
+    cummin as cummin,
+    cumprod as cumprod,
+    cumsum as cumsum,
+    cumulative_prod as cumulative_prod,
+    cumulative_sum as cumulative_sum,
+    linear_recurrence as linear_recurrence,
+    logcumsumexp as logcumsumexp,
+)
 from graphc.functions.shaping import (
     broadcast_to as broadcast_to,
     expand_dims as expand_dims,
@@ -149,4 +163,15 @@ from graphc.functions.shaping import (
     squeeze as squeeze,
     swapaxes as swapaxes,
     transpose as transpose,
+)
+from graphc.functions.sorting import (
+    argsort as argsort,
+    bincount as bincount,
+    digitize as digitize,
+    histogram as histogram,
+    nonzero as nonzero,
+    searchsorted as searchsorted,
+    sort as sort,
+    top_k as top_k,
+    unique as unique,
 )
