@@ -1,8 +1,8 @@
 """x[...]: NumPy's indexing as slices, reshapes and one gather.
 
-Integers and slices are basic: they are a view.  Integer tensors, arrays and lists are advanced: they
-broadcast against each other, and their axes stand where they stood, or first if something other
-than an integer stands between them, as in NumPy.  Results whose size depends on data (boolean
+Integers and slices are basic: they are a view.  Integer tensors, arrays and lists are advanced:
+they broadcast against each other, and their axes stand where they stood, or first if something
+other than an integer stands between them, as in NumPy.  Results whose size depends on data (boolean
 masks) are refused.
 """
 

@@ -15,7 +15,7 @@ import numpy as np
 from graphc.door import door, named, short
 from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeError, user_location
 from graphc.ir import dim
-from graphc.ir.dim import Shape, Size
+from graphc.ir.dim import Shape
 from graphc.ir.graph import Value, full, typecheck
 from graphc.ir.op import Op, Pointwise
 from graphc.ir.ops.elementary import power

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.errors import GraphError, ShapeError, user_location
 from graphc.functions import pointwise as pw
 from graphc.functions.common import axis_of, choice, converted, flag, same_type, size_of, tensor
 from graphc.functions.creation import zeros

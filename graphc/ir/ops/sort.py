@@ -6,6 +6,7 @@ and 0.0 as equal.  All orders are stable: equals stay in the order in which they
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,91 @@ from graphc.ir.ops.shape import Reshape, Slice
 from graphc.ir.types import NUMBERS, DType, TensorType, bf16, f16, f32, f64, i8, i32, i64
 
 RUN = 8  # elements that are sorted by insertion before runs are merged
+MERGING = """\
+    for row in range(lo, hi):
+        base = row * n0
+        here = base
+        there = base + n1 * n0
+        width = {run}
+        while width < n0:
+            here, there = there, here
+            width = width * 2
+        for start in range(0, n0, {run}):
+            for i in range(start, min(start + {run}, n0)):
+                y = {element}
+                j = i
+                while j > start:
+                    x = out[here + j - 1]
+                    if not {ahead}:
+                        break
+                    out[here + j] = x
+                    j = j - 1
+                out[here + j] = y
+        width = {run}
+        while width < n0:
+            for start in range(0, n0, 2 * width):
+                middle = min(start + width, n0)
+                end = min(middle + width, n0)
+                i = start
+                j = middle
+                for k in range(start, end):
+                    right = i >= middle
+                    if i < middle and j < end:
+                        x = out[here + i]
+                        y = out[here + j]
+                        right = {ahead}
+                    if right:
+                        out[there + k] = out[here + j]
+                        j = j + 1
+                    else:
+                        out[there + k] = out[here + i]
+                        i = i + 1
+            here, there = there, here
+            width = width * 2
+        for i in range(n0):
+            out[base + n1 * n0 + i] = {zero}
+"""
+SINKING = """\
+at = 0
+child = 1
+while child < SIZE:
+    held = out[heap + child]
+    if child + 1 < SIZE:
+        other = out[heap + child + 1]
+        if {other}:
+            held = other
+            child = child + 1
+    if not {moved}:
+        break
+    out[heap + at] = held
+    at = child
+    child = 2 * at + 1
+out[heap + at] = moved"""
+HEAPING = """\
+    for row in range(lo, hi):
+        base = row * n0
+        heap = row * n1
+        for i in range(n1):
+            at = i
+            while at > 0:
+                above = out[heap + (at - 1) // 2]
+                if not {above}:
+                    break
+                out[heap + at] = above
+                at = (at - 1) // 2
+            out[heap + at] = i
+        for i in range(n1, n0):
+            if n1 > 0:
+                moved = out[heap]
+                if {enters}:
+                    moved = i
+{sink}
+        for gone in range(1, n1):
+            size = n1 - gone
+            moved = out[heap + size]
+            out[heap + size] = out[heap]
+{sink_again}
+"""
 
 
 def before(x: str, y: str, dtype: DType, descending: bool) -> str:
@@ -78,54 +164,8 @@ class MergeSort(Ordered, abstract=True):
     def source(self, out: TensorType, *types: TensorType) -> str:
         x, y = self.key("x"), self.key("y")
         ahead = before(y, x, types[0].dtype, self.descending)
-        return f"""\
-    for row in range(lo, hi):
-        base = row * n0
-        here = base
-        there = base + n1 * n0
-        width = {RUN}
-        while width < n0:
-            here, there = there, here
-            width = width * 2
-        for start in range(0, n0, {RUN}):
-            for i in range(start, min(start + {RUN}, n0)):
-                y = {self.element('i')}
-                j = i
-                while j > start:
-                    x = out[here + j - 1]
-                    if not {ahead}:
-                        break
-                    out[here + j] = x
-                    j = j - 1
-                out[here + j] = y
-        width = {RUN}
-        while width < n0:
-            for start in range(0, n0, 2 * width):
-                middle = min(start + width, n0)
-                end = min(middle + width, n0)
-                i = start
-                j = middle
-                for k in range(start, end):
-                    right = i >= middle
-                    if i < middle and j < end:
-                        x = out[here + i]
-                        y = out[here + j]
-                        right = {ahead}
-                    if right:
-                        out[there + k] = out[here + j]
-                        j = j + 1
-                    else:
-                        out[there + k] = out[here + i]
-                        i = i + 1
-            here, there = there, here
-            width = width * 2
-        for i in range(n0):
-            out[base + n1 * n0 + i] = {self.zero(out.dtype)}
-"""
-
-    def zero(self, dtype: DType) -> str:
-        """Source text of 0 as it is computed with."""
-        return f"{'f32' if dtype in (f16, bf16) else dtype}(0)"
+        zero = "f32(0)" if out.dtype in (f16, bf16) else f"{out.dtype}(0)"
+        return MERGING.format(run=RUN, ahead=ahead, element=self.element("i"), zero=zero)
 
 
 def upper(v: Any) -> Any:
@@ -233,51 +273,12 @@ class TopK(Ordered):
             tie = f"not {before(b, a, dtype, down)} and {x} < {y}"
             return f"({before(a, b, dtype, down)} or ({tie}))"
 
-        def sink(depth: int, size: str) -> str:
-            """Puts `moved` into the heap of `size` whose root is free."""
-            lines = f"""\
-at = 0
-child = 1
-while child < {size}:
-    held = out[heap + child]
-    if child + 1 < {size}:
-        other = out[heap + child + 1]
-        if {first('held', 'other')}:
-            held = other
-            child = child + 1
-    if not {first('moved', 'held')}:
-        break
-    out[heap + at] = held
-    at = child
-    child = 2 * at + 1
-out[heap + at] = moved"""
-            return "\n".join("    " * depth + line for line in lines.splitlines())
-
-        return f"""\
-    for row in range(lo, hi):
-        base = row * n0
-        heap = row * n1
-        for i in range(n1):
-            at = i
-            while at > 0:
-                above = out[heap + (at - 1) // 2]
-                if not {first('above', 'i')}:
-                    break
-                out[heap + at] = above
-                at = (at - 1) // 2
-            out[heap + at] = i
-        for i in range(n1, n0):
-            if n1 > 0:
-                moved = out[heap]
-                if {first('i', 'moved')}:
-                    moved = i
-{sink(5, 'n1')}
-        for gone in range(1, n1):
-            size = n1 - gone
-            moved = out[heap + size]
-            out[heap + size] = out[heap]
-{sink(3, 'size')}
-"""
+        sink = SINKING.format(other=first("held", "other"), moved=first("moved", "held"))
+        return HEAPING.format(
+            above=first("above", "i"), enters=first("i", "moved"),
+            sink=textwrap.indent(sink.replace("SIZE", "n1"), "    " * 5),
+            sink_again=textwrap.indent(sink.replace("SIZE", "size"), "    " * 3),
+        )
 
 
 class SearchSorted(Opaque):
