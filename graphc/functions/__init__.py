@@ -79,6 +79,39 @@ from graphc.functions.linear import (
     tensordot as tensordot,
     vecdot as vecdot,
 )
+from graphc.functions.matrices import (
+    cross as cross,
+    diag as diag,
+    diagonal as diagonal,
+    inner as inner,
+    kron as kron,
+    meshgrid as meshgrid,
+    trace as trace,
+)
+from graphc.functions.numeric import (
+    allclose as allclose,
+    array_equal as array_equal,
+    atleast_1d as atleast_1d,
+    atleast_2d as atleast_2d,
+    average as average,
+    copysign as copysign,
+    deg2rad as deg2rad,
+    diff as diff,
+    hstack as hstack,
+    interp as interp,
+    isin as isin,
+    median as median,
+    nan_to_num as nan_to_num,
+    nanmax as nanmax,
+    nanmean as nanmean,
+    nanmin as nanmin,
+    nansum as nansum,
+    ptp as ptp,
+    quantile as quantile,
+    rad2deg as rad2deg,
+    rot90 as rot90,
+    vstack as vstack,
+)
 from graphc.functions.pointwise import (
     abs as abs,
     add as add,
@@ -125,6 +158,11 @@ from graphc.functions.pointwise import (
     trunc as trunc,
     where as where,
 )
+from graphc.functions.quantize import (
+    dequantize_linear as dequantize_linear,
+    fake_quantize as fake_quantize,
+    quantize_linear as quantize_linear,
+)
 from graphc.functions.reductions import (
     all as all,
     any as any,
@@ -163,6 +201,14 @@ from graphc.functions.shaping import (
     squeeze as squeeze,
     swapaxes as swapaxes,
     transpose as transpose,
+)
+from graphc.functions.slicing import (
+    dynamic_slice as dynamic_slice,
+    dynamic_update_slice as dynamic_update_slice,
+    segment_max as segment_max,
+    segment_mean as segment_mean,
+    segment_min as segment_min,
+    segment_sum as segment_sum,
 )
 from graphc.functions.sorting import (
     argsort as argsort,

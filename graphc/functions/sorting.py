@@ -185,6 +185,6 @@ def unique(x: Any, *args: Any, **kwargs: Any) -> Any:
 
 def nonzero(x: Any, *args: Any, **kwargs: Any) -> Any:
     """Not in graphc: raises `GraphError`, for the size of the result would depend on data."""
-    raise GraphError("nonzero: the size of the result would depend on data; use gc.where with three "
-                     "arguments, gc.top_k of the mask, or np.nonzero on the fetched array",
+    raise GraphError("nonzero: the size of the result would depend on data; use gc.where with "
+                     "three arguments, gc.top_k of the mask, or np.nonzero on the fetched array",
                      user_location())

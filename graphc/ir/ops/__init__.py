@@ -3,6 +3,7 @@
 from graphc.ir.ops import (
     angles as angles,
     callback as callback,
+    diagonal as diagonal,
     elementary as elementary,
     fourier as fourier,
     index as index,

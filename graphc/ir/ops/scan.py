@@ -53,7 +53,7 @@ class Rows(Opaque, abstract=True):
         return out.shape[self.axis], product(out.shape[self.axis + 1 :])
 
     def extent(self, out: TensorType, *types: TensorType) -> Size:
-        n, inner = self.measures(out)
+        _, inner = self.measures(out)
         outer = product(out.shape[: self.axis])
         return outer if inner == 1 else outer * floordiv(inner + (BLOCK - 1), BLOCK)
 
