@@ -100,7 +100,9 @@ def linear_recurrence(a: Any, b: Any, axis: int = -1, reverse: bool = False) -> 
     f32[2,5]
     """
     what = "linear_recurrence"
-    x, y = same_type(what, tensor(what, a), tensor(what, b))
+    y = tensor(what, b)
+    factor = tensor(what, a, y.dtype if isinstance(a, int | float) and y.dtype.is_float else None)
+    x, y = same_type(what, factor, y)
     _floats(what, x)
     shape = broadcast_shapes(what, [x.shape, y.shape])
     along = axis_of(what, axis, len(shape))
@@ -131,7 +133,9 @@ def logcumsumexp(x: Any, axis: int = -1, reverse: bool = False) -> Tensor:
     safe, safe_before = (pw.where(isfinite(m), m, 0.0) for m in (top, before))
     decay = pw.where(pw.equal(before, float("-inf")), 0.0, exp(pw.subtract(safe_before, safe)))
     total = linear_recurrence(decay, exp(pw.subtract(t, safe)), along, reverse)
-    return converted(pw.add(log(total), safe), given.dtype)
+    none = pw.equal(total, 0.0)  # all -inf so far: no gradient, and none that is inf on the way
+    out = pw.where(none, float("-inf"), pw.add(log(pw.where(none, 1.0, total)), safe))
+    return converted(out, given.dtype)
 
 
 def _wide(dtype: DType) -> DType:

@@ -27,7 +27,7 @@ def dynamic_slice(x: Any, starts: Any, sizes: Any) -> Tensor:
     >>> import graphc as gc
     >>> with gc.Graph().as_default():
     ...     at = gc.placeholder(gc.int64, [])
-    >>> dynamic_slice(gc.zeros((5, 4)), (at, 0), (2, 4)).type
+    ...     dynamic_slice(gc.zeros((5, 4)), (at, 0), (2, 4)).type
     f32[2,4]
     """
     what = "dynamic_slice"
@@ -48,7 +48,7 @@ def dynamic_update_slice(x: Any, update: Any, starts: Any) -> Tensor:
     >>> import graphc as gc
     >>> with gc.Graph().as_default():
     ...     at = gc.placeholder(gc.int64, [])
-    >>> dynamic_update_slice(gc.zeros((5, 4)), gc.ones((2, 4)), (at, 0)).type
+    ...     dynamic_update_slice(gc.zeros((5, 4)), gc.ones((2, 4)), (at, 0)).type
     f32[5,4]
     """
     what = "dynamic_update_slice"
