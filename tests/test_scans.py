@@ -1,4 +1,4 @@
-"""Running folds against NumPy and torch: axes, directions, element types, NaN, second derivatives."""
+"""Running folds against NumPy and torch: axes, directions, NaN, second derivatives."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_gradients_are_those_of_torch(mode: str, data: str) -> None:
 
 @pytest.mark.parametrize("zeros", [0, 1, 2, 3])
 def test_products_have_exact_derivatives_where_factors_are_zero(zeros: int) -> None:
-    """First and second, against differences: semantics 6.8."""
+    """First and second, against differences: semantics 6.7."""
     x, new = np.array([2.0, 3.0]), np.array([0.5, 1.5, -2.0, 4.0])
     at = np.array([0, 0, 1, 0])
     x[0] = 0 if zeros > 2 else x[0]
@@ -135,7 +135,7 @@ def test_what_is_overwritten_gets_no_gradient() -> None:
 def test_an_index_out_of_range_fails_the_run(call: Any) -> None:
     """semantics 7.1"""
     p = gc.placeholder(gc.float32, [3])
-    with pytest.raises(GraphError, match="index -?[0-9] is out of range"):
+    with pytest.raises(GraphError, match=r"index -?[0-9] is out of range"):
         compiled(call(p), {p: np.zeros(3)})
 
 
@@ -250,7 +250,7 @@ WRONG = [
 ]
 
 
-def X_() -> Any:  # noqa: N802
+def X_() -> Any:
     return gc.asarray(X)
 
 

@@ -42,6 +42,8 @@ from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.types import bool_, f32
 from graphc.tensor import Tensor
 
+MOST = 64  # differences of differences that one call builds
+
 
 def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """The differences of neighbours along an axis, `n` times over; of truth values, whether they
@@ -54,8 +56,8 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     t = tensor("diff", x)
     along = axis_of("diff", axis, t.ndim)
     times = integer("diff", "n", n)
-    if times < 0:
-        raise ShapeError(f"diff: n is {times}; expected 0 or more", user_location())
+    if not 0 <= times <= MOST:
+        raise ShapeError(f"diff: n is {times}; expected one in [0, {MOST}]", user_location())
     ends = [v if v is None else _end(t, tensor("diff", v), along) for v in (prepend, append)]
     parts = [v for v in (ends[0], t, ends[1]) if v is not None]
     t = concat(parts, along) if len(parts) > 1 else t

@@ -7,6 +7,7 @@ what to use instead.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,9 @@ def histogram(
     return counts[:-1], edges
 
 
+MOST_BINS = 1 << 24  # their edges are a constant of the graph
+
+
 def _edges(what: str, bins: Any, limits: Any, dtype: DType) -> Tensor:
     if isinstance(bins, bool) or not hasattr(bins, "__index__") or isinstance(bins, np.ndarray):
         edges = tensor(what, bins)
@@ -170,9 +174,9 @@ def _edges(what: str, bins: Any, limits: Any, dtype: DType) -> Tensor:
         raise GraphError(f"{what}: range must be (low, high), two numbers, when bins is a number; "
                          "it cannot depend on data", user_location())
     low, high = map(float, ends)
-    if int(bins) < 1 or not low < high:
-        raise ShapeError(f"{what}: {bins} bins in range {limits}: expected at least one, of "
-                         "positive width", user_location())
+    if not 1 <= int(bins) <= MOST_BINS or not low < high < math.inf or low == -math.inf:
+        raise ShapeError(f"{what}: {bins} bins in range {limits}: expected 1 to {MOST_BINS}, of "
+                         "positive finite width", user_location())
     return tensor(what, np.linspace(low, high, int(bins) + 1), dtype)
 
 
