@@ -172,6 +172,10 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
         "xp": [0.0, 1.0],
         "fp": [2.0, 3.0],
         "side": "left",
+        "condlist": [np.zeros((2, 3), bool)],
+        "choicelist": [gc.zeros((2, 3))],
+        "multi_index": ([0], [1]),
+        "dims": (2, 3),
     }
     if parameter.default is not inspect.Parameter.empty:
         return parameter.default

@@ -154,6 +154,30 @@ def test_elementwise() -> None:
     assert not run(gc.array_equal(X, X[:, :2]))
 
 
+def test_shorthand() -> None:
+    x = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1.5, -2], np.float32)
+    y = np.array([1, np.nan, 3, 0, 1, np.nan, -5], np.float32)
+    both(gc.fmax, np.fmax(x, y), x, y)
+    both(gc.fmin, np.fmin(x, y), x, y)
+    both(gc.signbit, np.signbit(x), x)
+    both(gc.heaviside, np.heaviside(x, y), x, y)
+    both(gc.sinc, np.sinc(x[3:]), x[3:])
+    both(lambda x: gc.polyval([1.0, -2.0, 3.0], x), np.polyval([1, -2, 3], X).astype("f4"), X)
+    compare(run(gc.percentile(X, [30, 70], 1)), np.percentile(X, [30, 70], 1).astype("f4"))
+    places = np.cumsum(np.abs(X[0, :, 0])).astype(np.float32)
+    both(lambda y: gc.trapezoid(y, axis=1), np.trapezoid(X, axis=1), X)
+    both(lambda y: gc.trapezoid(y, places, axis=1), np.trapezoid(X, places, axis=1), X)
+    both(gc.cov, np.cov(X[0]).astype("f4"), X[0])
+    both(lambda x: gc.select([x > 1, x > 0], [x, x * 2], -1.0),
+         np.select([X > 1, X > 0], [X, X * 2], np.float32(-1)), X)
+    at = ([0, 1, -1], [[2], [0]])
+    flat = np.ravel_multi_index(([[0, 1, 2]] * 2, [[2] * 3, [0] * 3]), (3, 4))
+    compare(run(gc.ravel_multi_index(at, (3, 4))), flat)
+    for want, got in zip(np.unravel_index(flat, (3, 4)), gc.unravel_index(flat, (3, 4)),
+                         strict=True):
+        compare(run(got), want)
+
+
 def test_interp() -> None:
     xp, fp = [-1.0, 0.0, 0.5], [3.0, 1.0, 2.0]
     x = np.append(X.ravel(), [-1, 0, 0.5, -9, 9, np.nan]).astype(np.float32)

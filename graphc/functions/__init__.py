@@ -202,6 +202,20 @@ from graphc.functions.shaping import (
     swapaxes as swapaxes,
     transpose as transpose,
 )
+from graphc.functions.shorthand import (
+    cov as cov,
+    fmax as fmax,
+    fmin as fmin,
+    heaviside as heaviside,
+    percentile as percentile,
+    polyval as polyval,
+    ravel_multi_index as ravel_multi_index,
+    select as select,
+    signbit as signbit,
+    sinc as sinc,
+    trapezoid as trapezoid,
+    unravel_index as unravel_index,
+)
 from graphc.functions.slicing import (
     dynamic_slice as dynamic_slice,
     dynamic_update_slice as dynamic_update_slice,

@@ -141,6 +141,9 @@ class Ordered(Opaque, abstract=True):
     def extent(self, out: TensorType, *types: TensorType) -> Size:
         return product(types[0].shape[:-1])
 
+    def work(self, out: TensorType, *types: TensorType) -> Size:
+        return 32 * types[0].count
+
 
 class MergeSort(Ordered, abstract=True):
     """Merges runs to and fro between the halves of the result, which the first axis tells apart:
@@ -304,6 +307,9 @@ class SearchSorted(Opaque):
 
     def extent(self, out: TensorType, *types: TensorType) -> Size:
         return out.count
+
+    def work(self, out: TensorType, *types: TensorType) -> Size:
+        return 32 * out.count
 
     def reference(self, *arrays: Any) -> Any:
         """Halving, as the kernel does: so unsorted vectors have the same results."""
