@@ -201,6 +201,7 @@ def test_shapes() -> None:
 
 @pytest.mark.parametrize("kind", ["tensor", "channel"])
 def test_quantisation_is_that_of_torch(kind: str) -> None:
+    """semantics 6.8"""
     x = np.concatenate([X[0].ravel() * 40, [0.25, 0.75, 1.25, 1e9, -1e9, 0]]).astype("f4")
     x = np.stack([x, -x], 1)
     scale = np.array([0.5, 0.25], np.float32)

@@ -119,6 +119,7 @@ def test_products_have_exact_derivatives_where_factors_are_zero(zeros: int) -> N
 
 
 def test_what_is_overwritten_gets_no_gradient() -> None:
+    """semantics 6.7, 7.3"""
     p, q = gc.placeholder(gc.float64, [3]), gc.placeholder(gc.float64, [3])
     y = gc.scatter(p, [1, 0, 1], q)
     dx, du = gc.gradients(y, [p, q], np.array([1.0, 2.0, 3.0]))
@@ -160,6 +161,7 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
 def test_advanced_indexing_is_that_of_numpy(key: Any) -> None:
+    """semantics 7.4"""
     x = RNG.normal(size=(2, 3, 4, 5)).astype(np.float32)
     want = x[key]
     both(lambda x: x[key], want, x)
@@ -193,6 +195,7 @@ def test_segments() -> None:
 
 
 def test_dynamic_slices() -> None:
+    """semantics 7.5"""
     x = RNG.normal(size=(5, 4)).astype(np.float32)
     p, i, j = (gc.placeholder(t, s) for t, s in (
         (gc.float32, [None, 4]), (gc.int32, []), (gc.int64, [])))

@@ -136,6 +136,7 @@ def test_searchsorted(side: str, n: int) -> None:
 
 
 def test_bincount() -> None:
+    """semantics 7.6"""
     x = RNG.integers(0, 5, (3, 7))
     w = RNG.normal(size=(3, 7))
     both(lambda x: gc.bincount(x, minlength=8), np.bincount(x.ravel(), minlength=8), x)
@@ -147,6 +148,7 @@ def test_bincount() -> None:
 
 
 def test_histogram() -> None:
+    """semantics 7.6"""
     x = np.concatenate([RNG.normal(size=100), [-1.0, 1.0, 0.0, np.nan, np.inf]]).astype("f4")
     kept = x[~np.isnan(x)]
     for bins in (1, 4, 7):
