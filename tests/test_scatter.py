@@ -194,6 +194,14 @@ def test_segments() -> None:
     compare(compiled(slope, {p: x}), np.stack([third, third], 1))
 
 
+def test_segments_of_halves_are_summed_in_f32() -> None:
+    """semantics 9.1: 2048 + 1 is 2048 in f16."""
+    x = np.concatenate([[2048], np.ones(8)]).astype(np.float16)
+    compare(compiled(gc.segment_sum(x, np.zeros(9, np.int64), 1)), np.array([2056], np.float16))
+    compare(compiled(gc.segment_mean(x, np.zeros(9, np.int64), 1)),
+            np.array([2056 / 9], np.float16))
+
+
 def test_dynamic_slices() -> None:
     """semantics 7.5"""
     x = RNG.normal(size=(5, 4)).astype(np.float32)

@@ -130,17 +130,24 @@ def segment_sum(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
     f32[3,2]
     """
     t, ids, shape = _segments("segment_sum", x, segment_ids, num_segments)
-    return scatter_add(full(shape, 0, t.dtype), ids, t)
+    wide = _wide(t)
+    return converted(scatter_add(full(shape, 0, wide.dtype), ids, wide), t.dtype)
+
+
+def _wide(t: Tensor) -> Tensor:
+    """What is summed: f16 and bf16 in f32 (semantics 9.1)."""
+    return converted(t, f32) if t.dtype.is_float and t.dtype.bits == 16 else t
 
 
 def segment_mean(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
     """The means of segments (see `segment_sum`); of none, nan.  Integers give f32."""
     t, ids, shape = _segments("segment_mean", x, segment_ids, num_segments)
     t = t if t.dtype.is_float else converted(t, f32)
-    total = scatter_add(full(shape, 0.0, t.dtype), ids, t)
-    count = scatter_add(full(shape[:1], 0.0, f32), ids, full(ids.shape, 1.0, f32))
-    count = converted(count, t.dtype)[(slice(None), *[None] * (t.ndim - 1))]
-    return pw.divide(total, count)
+    wide = _wide(t)
+    total = scatter_add(full(shape, 0.0, wide.dtype), ids, wide)
+    count = scatter_add(full(shape[:1], 0.0, wide.dtype), ids, full(ids.shape, 1.0, wide.dtype))
+    count = count[(slice(None), *[None] * (t.ndim - 1))]
+    return converted(pw.divide(total, count), t.dtype)
 
 
 def segment_max(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
