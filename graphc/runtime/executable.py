@@ -15,8 +15,6 @@ import numpy as np
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
-from graphc.ir.op import Array, Opaque
-from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
 from graphc.passes.plan import ALIGN
@@ -121,27 +119,6 @@ class Bound:
         self.view = memoryview(self.words)  # type: ignore[arg-type]
 
     def _copies(self) -> list[Launch]:
-    def _work(self, kernel: Kernel) -> int:
-        elements = dim.evaluate(dim.product(kernel.domain), self.sizes)
-        for v in kernel.body:
-            if isinstance(v.op, Opaque):
-                work = v.op.work(v.type, *(a.type for a in v.args))
-                return dim.evaluate(work, self.sizes)
-        products = [v for v in kernel.body if isinstance(v.op, Matmul)]
-        if products:
-            inner = products[0].args[0].type.shape
-            return elements * max(dim.evaluate(s, self.sizes) for s in inner[-2:]) // 16
-        return elements * max(1, len(kernel.body))
-
-    def _chunks(self, kernel: Kernel, extent: int) -> int:
-        """How many pieces a kernel is cut into: by its size alone."""
-        if extent <= 1:
-            return 1
-        work = self._work(kernel)
-        if kernel.kind is Kind.MATMUL:
-            return min(extent, MOST_CHUNKS)
-        return 1 if work < PARALLEL_WORK else max(1, min(extent, MOST_CHUNKS, work // CHUNK_WORK))
-    def _copies(self) -> list[_Launch]:
         """Copies to variables of new values that no kernel writes in place; they end the plan.
         What is itself a variable goes by way of a temporary: all are read before any is written."""
         program, before, after = self.executable.program, [], []
