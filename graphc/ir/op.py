@@ -323,6 +323,10 @@ class Opaque(Op, abstract=True):
         """The kernel does [lo, hi) of this many parts, which threads may share."""
         return 1
 
+    def work(self, out: TensorType, *types: TensorType) -> Size:
+        """About how many additions the kernel costs: decides into how many chunks it is cut."""
+        return out.count
+
     def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
         """Where the user wrote a line of the source, if anywhere."""
         return None

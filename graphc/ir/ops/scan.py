@@ -49,11 +49,11 @@ class Rows(Opaque, abstract=True):
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         return tuple((a, b) for t in types[1:] for a, b in zip(types[0].shape, t.shape))
 
-    def measures(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
         return out.shape[self.axis], product(out.shape[self.axis + 1 :])
 
-    def extent(self, out: TensorType, *types: TensorType) -> Size:
-        _, inner = self.measures(out)
+    def extent(self, out: TensorType) -> Size:
+        _, inner = self.size_arguments(out)
         outer = product(out.shape[: self.axis])
         return outer if inner == 1 else outer * floordiv(inner + (BLOCK - 1), BLOCK)
 
@@ -66,7 +66,7 @@ class Rows(Opaque, abstract=True):
         raise NotImplementedError(self.name)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
-        return self._line(out) if self.measures(out)[1] == 1 else self._block(out)
+        return self._line(out) if self.size_arguments(out)[1] == 1 else self._block(out)
 
     def _line(self, out: TensorType) -> str:
         """Elements of a row are neighbours: the total stays in a register."""

@@ -135,11 +135,11 @@ class Ordered(Opaque, abstract=True):
         if x.rank == 0:
             raise ShapeError(f"{self.name}: operand {x} has no axis to sort along")
 
-    def measures(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
         return types[0].shape[-1], product(types[0].shape[:-1])
 
-    def extent(self, out: TensorType, *types: TensorType) -> Size:
-        return product(types[0].shape[:-1])
+    def extent(self, out: TensorType) -> Size:
+        return product(out.shape[:-1])
 
     def work(self, out: TensorType, *types: TensorType) -> Size:
         return 32 * types[0].count
@@ -155,6 +155,9 @@ class MergeSort(Ordered, abstract=True):
         """The type of the result."""
         self.check(x)
         return TensorType(dtype, (2, *x.shape))
+
+    def extent(self, out: TensorType) -> Size:
+        return product(out.shape[1:-1])
 
     def key(self, element: str) -> str:
         """Source text of what an element of the result is compared by."""
@@ -265,7 +268,7 @@ class TopK(Ordered):
         (k,) = ints((self.k,))
         return np.ascontiguousarray(order(arrays[0], self.descending)[..., :k])
 
-    def measures(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
         return types[0].shape[-1], self.k
 
     def source(self, out: TensorType, *types: TensorType) -> str:
@@ -302,10 +305,10 @@ class SearchSorted(Opaque):
                              f"type, got {a} and {v}")
         return TensorType(i64, v.shape)
 
-    def measures(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
         return (types[0].shape[0],)
 
-    def extent(self, out: TensorType, *types: TensorType) -> Size:
+    def extent(self, out: TensorType) -> Size:
         return out.count
 
     def work(self, out: TensorType, *types: TensorType) -> Size:
