@@ -17,7 +17,7 @@ from graphc.ir.ops import (
     scan as scan,
     scatter as scatter,
     shape as shape,
-    spectral as spectral,
     sort as sort,
+    spectral as spectral,
     state as state,
 )
