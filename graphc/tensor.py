@@ -15,11 +15,10 @@ import numpy as np
 from graphc.door import door, named, short
 from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeError, user_location
 from graphc.ir import dim
-from graphc.ir.dim import Shape, Size
+from graphc.ir.dim import Shape
 from graphc.ir.graph import Value, full, typecheck
 from graphc.ir.op import Op, Pointwise
 from graphc.ir.ops.elementary import power
-from graphc.ir.ops.index import Take
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.pointwise import (
     Cast,
@@ -38,11 +37,12 @@ from graphc.ir.ops.pointwise import (
     remainder,
 )
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Data, Full, Reshape, Slice, Transpose
+from graphc.ir.ops.shape import Constant, Data, Full, Reshape, Transpose
 from graphc.ir.ops.state import Assign
 from graphc.ir.types import DType, TensorType, as_dtype, bool_, f32, f64, i64, promote
 from graphc.scope import GraphScope, current, frames
-from graphc.shapes import broadcast_shapes, slice_range
+from graphc.shapes import broadcast_shapes
+from graphc.subscript import index
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -312,66 +312,6 @@ def _batched(a: Tensor, b: Tensor, loc: Location | None) -> Tensor:
         a = broadcast_to(a, batch + a.shape[-2:])
         b = broadcast_to(b, batch + b.shape[-2:])
     return build(Matmul(), (a, b), loc=loc)
-
-
-def index(x: Tensor, key: Any) -> Tensor:
-    """Basic NumPy indexing: integers, slices, `...`, `None`; one integer tensor per call.
-
-    Raises `ShapeError` for an index out of range or too many of them.
-    """
-    keys = list(key) if isinstance(key, tuple) else [key]
-    used = sum(k is not None and k is not Ellipsis for k in keys)
-    if used > x.ndim:
-        raise ShapeError(f"index: {used} indices for {x.type}", user_location())
-    fill = [slice(None)] * (x.ndim - used)
-    where = next((i for i, k in enumerate(keys) if k is Ellipsis), None)
-    keys = keys + fill if where is None else keys[:where] + fill + keys[where + 1 :]
-    starts: list[Size] = []
-    steps: list[int] = []
-    sizes: list[Size] = []
-    shape: list[Size] = []
-    gathers: list[tuple[int, Any]] = []
-    axis = 0
-    for k in keys:
-        if k is None:
-            shape.append(1)
-            continue
-        start, step, size = _range(x, axis, k)
-        starts.append(start)
-        steps.append(step)
-        sizes.append(size)
-        if isinstance(k, Tensor | np.ndarray | list):
-            gathers.append((len(shape), k))
-        if isinstance(k, slice | Tensor | np.ndarray | list):
-            shape.append(size)
-        axis += 1
-    whole = tuple(sizes) == x.shape and set(steps) <= {1}
-    out = x if whole else build(Slice(tuple(starts), tuple(steps), tuple(sizes)), (x,))
-    if tuple(shape) != out.shape:
-        out = build(Reshape(tuple(shape)), (out,))
-    if len(gathers) > 1:
-        raise GraphError("index: several integer tensors at once; use gc.take", user_location())
-    for place, k in gathers:
-        out = build(Take(place), (out, operand("index", k)))
-    return out
-
-
-def _range(x: Tensor, axis: int, k: Any) -> tuple[Size, int, Size]:
-    """(start, step, size) of one index."""
-    size = x.shape[axis]
-    if isinstance(k, Tensor | np.ndarray | list):
-        return 0, 1, size
-    if isinstance(k, slice):
-        return slice_range(size, k)
-    if not hasattr(k, "__index__") and not isinstance(k, dim.Dim):
-        raise GraphError(
-            f"index: {k!r} is no index; use integers, slices, ... or None", user_location()
-        )
-    at: Size = k if isinstance(k, dim.Dim) else int(k)
-    at = at + size if isinstance(at, int) and at < 0 else at
-    if isinstance(at, int) and isinstance(size, int) and not 0 <= at < size:
-        raise ShapeError(f"index: {k} is out of range for axis {axis} of {x.type}", user_location())
-    return at, 1, 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from random_ordered import SCATTERS, diagonal, order, scan
 from support import special_values
 
 import graphc.ir.ops as _every_op_module  # noqa: F401  (fills the table)
@@ -16,7 +17,6 @@ from graphc.ir.dim import Size, symbol
 from graphc.ir.graph import Graph, Value, full, make, topological
 from graphc.ir.op import OPS, Op, Pointwise
 from graphc.ir.ops.index import (
-    ScatterAdd,
     ScatterAddAlongAxis,
     Take,
     TakeAlongAxis,
@@ -545,7 +545,8 @@ class Builder:
         shape: tuple[Size, ...] = self.pick([(extent,), (extent, 2)])
         at = self.indices(shape, extent)
         wanted = x.type.with_shape((*x.type.shape[:axis], *shape, *x.type.shape[axis + 1 :]))
-        return make(ScatterAdd(axis), (x, at, self.like(wanted)), self.name())
+        kind = self.pick(SCATTERS)
+        return make(kind(axis), (x, at, self.like(wanted)), self.name())
 
     def leaf(self) -> Value:
         t = TensorType(self.pick(self.dtypes), self.pick(self.shapes))
@@ -615,6 +616,9 @@ class Builder:
             (self.crossed, 0.4),
             (self.symmetric, 0.4),
             (self.views, 0.8),
+            (lambda: scan(self), 0.9),
+            (lambda: order(self), 0.9),
+            (lambda: diagonal(self), 0.4),
         ]
         if self.square:
             makers += [

@@ -160,6 +160,22 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
         "function": np.sin,
         "inputs": [gc.zeros((2, 3))],
         "output_types": gc.float32[2, 3],
+        "k": 1,
+        "minlength": 9,
+        "bins": [0.0, 1.0],
+        "q": 0.5,
+        "sizes": (1, 1),
+        "starts": (0, 0),
+        "segment_ids": [0, 1],
+        "num_segments": 3,
+        "scale": 0.5,
+        "xp": [0.0, 1.0],
+        "fp": [2.0, 3.0],
+        "side": "left",
+        "condlist": [np.zeros((2, 3), bool)],
+        "choicelist": [gc.zeros((2, 3))],
+        "multi_index": ([0], [1]),
+        "dims": (2, 3),
     }
     if parameter.default is not inspect.Parameter.empty:
         return parameter.default
@@ -172,6 +188,13 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
         "bitwise_right_shift",
     ):
         return gc.zeros((2, 3), gc.int32)
+    if (name, parameter.name) in (
+        ("bincount", "x"), ("dequantize_linear", "x"), ("put_along_axis", "indices"),
+        ("take_along_axis", "indices"), ("gather_nd", "indices"), ("scatter_nd", "indices"),
+    ):
+        return gc.zeros((2, 1) if parameter.name == "indices" else (2, 3), gc.int32)
+    if (name, parameter.name) in (("searchsorted", "x1"), ("diag", "x")):
+        return gc.zeros((3,))
     if name.startswith("logical"):
         return gc.zeros((2, 3), gc.bool_)
     if name.endswith("one_hot") and parameter.name in ("x", "tensor"):

@@ -26,6 +26,7 @@ LAYERS = (
     ("compile.py", "explain.py"),
     ("scope.py", "nest.py"),
     ("shapes.py",),
+    ("subscript.py",),
     ("tensor.py", "group.py", "declare.py"),
     ("functions/",),
     ("differentiate.py", "random.py", "effects.py"),

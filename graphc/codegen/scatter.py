@@ -35,7 +35,7 @@ def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:
     step = emit.element(updates, index)
     offset = row_major(op.target(index, found, *types), x.type.shape)
     have = Load(slots[out], offset, x.type.dtype)
-    total = Apply("({0} + {1})", (have, step.expr), x.type.dtype)
+    total = Apply(op.combine, (have, step.expr), x.type.dtype) if "{0}" in op.combine else step.expr
     statements += nest(added, updates.type.shape, [*emit.close(), Store(slots[out], offset, total)])
     buffers = tuple(Buffer(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots)
     return Loops(

@@ -54,7 +54,11 @@ from graphc.functions.elementary import (
     tanh as tanh,
 )
 from graphc.functions.indexing import (
+    gather_nd as gather_nd,
+    put_along_axis as put_along_axis,
+    scatter as scatter,
     scatter_add as scatter_add,
+    scatter_nd as scatter_nd,
     take as take,
     take_along_axis as take_along_axis,
 )
@@ -74,6 +78,39 @@ from graphc.functions.linear import (
     outer as outer,
     tensordot as tensordot,
     vecdot as vecdot,
+)
+from graphc.functions.matrices import (
+    cross as cross,
+    diag as diag,
+    diagonal as diagonal,
+    inner as inner,
+    kron as kron,
+    meshgrid as meshgrid,
+    trace as trace,
+)
+from graphc.functions.numeric import (
+    allclose as allclose,
+    array_equal as array_equal,
+    atleast_1d as atleast_1d,
+    atleast_2d as atleast_2d,
+    average as average,
+    copysign as copysign,
+    deg2rad as deg2rad,
+    diff as diff,
+    hstack as hstack,
+    interp as interp,
+    isin as isin,
+    median as median,
+    nan_to_num as nan_to_num,
+    nanmax as nanmax,
+    nanmean as nanmean,
+    nanmin as nanmin,
+    nansum as nansum,
+    ptp as ptp,
+    quantile as quantile,
+    rad2deg as rad2deg,
+    rot90 as rot90,
+    vstack as vstack,
 )
 from graphc.functions.pointwise import (
     abs as abs,
@@ -121,6 +158,11 @@ from graphc.functions.pointwise import (
     trunc as trunc,
     where as where,
 )
+from graphc.functions.quantize import (
+    dequantize_linear as dequantize_linear,
+    fake_quantize as fake_quantize,
+    quantize_linear as quantize_linear,
+)
 from graphc.functions.reductions import (
     all as all,
     any as any,
@@ -136,6 +178,16 @@ from graphc.functions.reductions import (
     sum as sum,
     var as var,
 )
+from graphc.functions.scans import (
+    cummax as cummax,
+    cummin as cummin,
+    cumprod as cumprod,
+    cumsum as cumsum,
+    cumulative_prod as cumulative_prod,
+    cumulative_sum as cumulative_sum,
+    linear_recurrence as linear_recurrence,
+    logcumsumexp as logcumsumexp,
+)
 from graphc.functions.shaping import (
     broadcast_to as broadcast_to,
     expand_dims as expand_dims,
@@ -149,4 +201,37 @@ from graphc.functions.shaping import (
     squeeze as squeeze,
     swapaxes as swapaxes,
     transpose as transpose,
+)
+from graphc.functions.shorthand import (
+    cov as cov,
+    fmax as fmax,
+    fmin as fmin,
+    heaviside as heaviside,
+    percentile as percentile,
+    polyval as polyval,
+    ravel_multi_index as ravel_multi_index,
+    select as select,
+    signbit as signbit,
+    sinc as sinc,
+    trapezoid as trapezoid,
+    unravel_index as unravel_index,
+)
+from graphc.functions.slicing import (
+    dynamic_slice as dynamic_slice,
+    dynamic_update_slice as dynamic_update_slice,
+    segment_max as segment_max,
+    segment_mean as segment_mean,
+    segment_min as segment_min,
+    segment_sum as segment_sum,
+)
+from graphc.functions.sorting import (
+    argsort as argsort,
+    bincount as bincount,
+    digitize as digitize,
+    histogram as histogram,
+    nonzero as nonzero,
+    searchsorted as searchsorted,
+    sort as sort,
+    top_k as top_k,
+    unique as unique,
 )

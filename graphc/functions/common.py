@@ -6,8 +6,8 @@ Every error names the function, the argument, what was expected and what came, a
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from graphc.door import short
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
@@ -18,6 +18,7 @@ from graphc.ir.types import DType, as_dtype, promote
 from graphc.tensor import Tensor, build, operand
 
 tensor = operand
+C = TypeVar("C")
 Axis = int | Sequence[int] | None
 
 
@@ -62,6 +63,22 @@ def integer(what: str, argument: str, value: Any) -> int:
     except TypeError:
         pass
     raise ShapeError(f"{what}: {argument} must be an int, got {short(value)}", user_location())
+
+
+def flag(what: str, argument: str, value: Any) -> bool:
+    """A truth value.  Raises `GraphError`."""
+    if isinstance(value, bool):
+        return value
+    raise GraphError(f"{what}: {argument} must be a bool, got {short(value)}", user_location())
+
+
+def choice(what: str, argument: str, value: Any, options: Mapping[str, C]) -> C:
+    """What a name stands for.  Raises `GraphError` for a name that is none of the options."""
+    if isinstance(value, str) and value in options:
+        return options[value]
+    wanted = ", ".join(map(repr, options))
+    raise GraphError(f"{what}: {argument} must be one of {wanted}, got {short(value)}",
+                     user_location())
 
 
 def axis_of(what: str, axis: Any, rank: int, argument: str = "axis") -> int:

@@ -5,10 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
-from graphc.functions.common import axis_of, converted, tensor
-from graphc.functions.shaping import flatten
-from graphc.ir.ops.index import ScatterAdd, Take, TakeAlongAxis
+from graphc.functions import pointwise as pw
+from graphc.functions.common import (
+    axis_of,
+    choice,
+    converted,
+    integer,
+    known_size,
+    require_equal,
+    tensor,
+)
+from graphc.functions.creation import iota, zeros
+from graphc.functions.joining import concat
+from graphc.functions.shaping import flatten, reshape
+from graphc.ir import dim
+from graphc.ir.ops.index import ScatterAdd, ScatterSlices, Take, TakeAlongAxis
+from graphc.ir.ops.scatter import ScatterMax, ScatterMin, ScatterMul, ScatterSet
+from graphc.ir.types import i64
 from graphc.shapes import broadcast_shapes
+from graphc.subscript import merged_place
 from graphc.tensor import Tensor, broadcast_to, build
 
 
@@ -23,15 +38,22 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     """
     t = tensor("take", x)
     t, along = (flatten(t), 0) if axis is None else (t, axis_of("take", axis, t.ndim))
-    return build(Take(along), (t, _indices("take", indices)))
+    return build(Take(along), (t, indices_of("take", indices)))
 
 
-def _indices(what: str, indices: Any) -> Tensor:
+def indices_of(what: str, indices: Any) -> Tensor:
+    """A tensor of integers.  Raises `DTypeError`."""
     found = tensor(what, indices)
     if not found.dtype.is_integer:
         raise DTypeError(
             f"{what}: indices {found.type} are no integers; use gc.astype", user_location())
     return found
+
+
+def uncounted(indices: Tensor) -> Tensor:
+    """Indices that do not count from the end: negative ones are out of range."""
+    wide = converted(indices, i64)
+    return pw.where(pw.less(wide, 0), -(1 << 63), wide) if indices.dtype.kind == "int" else wide
 
 
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
@@ -41,18 +63,83 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
     >>> take_along_axis(gc.zeros((2, 3)), [[0], [2]], axis=1).type
     f32[2,1]
     """
-    t, found = tensor("take_along_axis", x), _indices("take_along_axis", indices)
+    t, found = tensor("take_along_axis", x), indices_of("take_along_axis", indices)
     along = axis_of("take_along_axis", axis, t.ndim)
     if found.ndim != t.ndim:
         raise ShapeError(
             f"take_along_axis: indices {found.type} have another rank than {t.type}",
             user_location(),
         )
-    rest = broadcast_shapes(
-        "take_along_axis", [s.type.without((along,)).shape for s in (t, found)])
-    t = broadcast_to(t, (*rest[:along], t.shape[along], *rest[along:]))
-    found = broadcast_to(found, (*rest[:along], found.shape[along], *rest[along:]))
+    t, found = _side_by_side("take_along_axis", along, t, found)
     return build(TakeAlongAxis(along), (t, found))
+
+
+def _side_by_side(what: str, along: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors broadcast against each other along all axes but one."""
+    rest = broadcast_shapes(what, [t.type.without((along,)).shape for t in tensors])
+    return tuple(
+        broadcast_to(t, (*rest[:along], t.shape[along], *rest[along:])) for t in tensors
+    )
+
+
+def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
+    """Slices of x at positions that the last axis of `indices` spells out (TensorFlow, ONNX).
+
+    The result has the shape indices.shape[:-1] + x.shape[batch_dims + indices.shape[-1]:]; the
+    first `batch_dims` axes of both go together.  Raises `ShapeError` for positions of more numbers
+    than x has axes.
+
+    >>> import graphc as gc
+    >>> gather_nd(gc.zeros((4, 5, 6)), [[0, 1], [3, -1]]).type
+    f32[2,6]
+    """
+    what = "gather_nd"
+    t, found = tensor(what, x), indices_of(what, indices)
+    batch = integer(what, "batch_dims", batch_dims)
+    if not 0 <= batch < max(found.ndim, 1):
+        raise ShapeError(f"{what}: batch_dims {batch} does not fit indices {found.type}",
+                         user_location())
+    t, found = _with_batch(what, t, found, batch)
+    flat, place = _flat_place(what, t, found)
+    return build(Take(0), (flat, place))
+
+
+def _with_batch(what: str, t: Tensor, found: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """Positions in front of which those along the first `batch` axes are written."""
+    if batch > t.ndim:
+        raise ShapeError(f"{what}: batch_dims {batch} does not fit x {t.type}", user_location())
+    for axis in range(batch):
+        require_equal(what, t.shape[axis], found.shape[axis], f"along batch axis {axis}")
+    shape = (*found.shape[:-1], 1)
+    own = [iota(shape, axis, found.dtype) for axis in range(batch)]
+    return t, concat([*own, found], -1) if own else found
+
+
+def _flat_place(what: str, t: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """t with the axes that are indexed merged into its first, and positions along that."""
+    depth = known_size(what, found, found.ndim - 1) if found.ndim else 0
+    if not found.ndim or depth > t.ndim:
+        raise ShapeError(f"{what}: indices {found.type} do not fit x {t.type}: expected positions "
+                         f"of at most {t.ndim} numbers in the last axis", user_location())
+    flat = reshape(t, (dim.product(t.shape[:depth]), *t.shape[depth:]))
+    shape = found.shape[:-1]
+    if depth == 0:
+        return flat, zeros(shape, i64)
+    return flat, merged_place([found[..., i] for i in range(depth)], t.shape[:depth], shape)
+
+
+def scatter(x: Any, indices: Any, updates: Any, axis: int = 0, mode: str = "set") -> Tensor:
+    """x with `updates` combined into its slices along `axis` at `indices`, in their order.
+
+    `mode`: "set" (of several for one place the last stays), "add", "mul", "min" or "max" (NaN
+    wins).  `updates` broadcast to the shape of `take(x, indices, axis)`.  Gradients: what is
+    overwritten gets none; products are exact where factors are 0; extremes that tie share.
+
+    >>> import graphc as gc
+    >>> scatter(gc.zeros((5, 3)), [0, 4], gc.ones((2, 3)), mode="max").type
+    f32[5,3]
+    """
+    return _scatter("scatter", mode, x, indices, updates, axis)
 
 
 def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
@@ -64,8 +151,57 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     >>> scatter_add(gc.zeros((5, 3)), [0, 0, 4], gc.ones((3, 3))).type
     f32[5,3]
     """
-    t, found = tensor("scatter_add", x), _indices("scatter_add", indices)
-    along = axis_of("scatter_add", axis, t.ndim)
-    added = converted(tensor("scatter_add", updates, None), t.dtype)
+    return _scatter("scatter_add", "add", x, indices, updates, axis)
+
+
+MODES: dict[str, type[ScatterSlices]] = {
+    "set": ScatterSet, "add": ScatterAdd, "mul": ScatterMul, "min": ScatterMin, "max": ScatterMax,
+}
+
+
+def _scatter(what: str, mode: Any, x: Any, indices: Any, updates: Any, axis: Any) -> Tensor:
+    kind = choice(what, "mode", mode, MODES)
+    t, found = tensor(what, x), indices_of(what, indices)
+    along = axis_of(what, axis, t.ndim)
+    new = converted(tensor(what, updates, None), t.dtype)
     shape = (*t.shape[:along], *found.shape, *t.shape[along + 1 :])
-    return build(ScatterAdd(along), (t, found, broadcast_to(added, shape)))
+    return build(kind(along), (t, found, broadcast_to(new, shape)))
+
+
+def scatter_nd(x: Any, indices: Any, updates: Any, mode: str = "set") -> Tensor:
+    """x with `updates` combined into its slices at positions that the last axis of `indices` spells
+    out (ONNX's ScatterND); modes and gradients as for `scatter`.
+
+    `updates` broadcast to the shape of `gather_nd(x, indices)`.
+
+    >>> import graphc as gc
+    >>> scatter_nd(gc.zeros((4, 5)), [[0, 1], [3, 4]], gc.ones((2,)), mode="add").type
+    f32[4,5]
+    """
+    what = "scatter_nd"
+    t = tensor(what, x)
+    flat, place = _flat_place(what, t, indices_of(what, indices))
+    return reshape(_scatter(what, mode, flat, place, updates, 0), t.shape)
+
+
+def put_along_axis(x: Any, indices: Any, values: Any, axis: int = -1, mode: str = "set") -> Tensor:
+    """x with `values` combined into its elements along `axis`, one for each of `indices`; modes and
+    gradients as for `scatter`.  The other axes broadcast, and so do `values` to `indices`.
+
+    >>> import graphc as gc
+    >>> put_along_axis(gc.zeros((2, 3)), [[0], [2]], 1.0, axis=1).type
+    f32[2,3]
+    """
+    what = "put_along_axis"
+    t, found = tensor(what, x), indices_of(what, indices)
+    along = axis_of(what, axis, t.ndim)
+    if found.ndim != t.ndim:
+        raise ShapeError(f"{what}: indices {found.type} have another rank than {t.type}",
+                         user_location())
+    shape = (*t.shape[:along], found.shape[along], *t.shape[along + 1 :])
+    found = broadcast_to(found, shape)
+    places = [found if a == along else iota(shape, a) for a in range(t.ndim)]
+    place = merged_place(places, t.shape, shape)
+    flat = reshape(t, (t.type.count,))
+    new = broadcast_to(converted(tensor(what, values), t.dtype), shape)
+    return reshape(_scatter(what, mode, flat, place, new, 0), t.shape)

@@ -8,13 +8,13 @@ from typing import Any
 from graphc.errors import GraphcError, GraphError, ShapeError, user_location
 from graphc.functions import pointwise as pw
 from graphc.functions.common import axis_of, integer, require_equal, same_type, tensor
-from graphc.functions.creation import full_like, iota
 from graphc.functions.reductions import sum
 from graphc.functions.shaping import flatten, permute_dims, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
+from graphc.ir.ops.diagonal import Diagonal
 from graphc.shapes import broadcast_shapes
-from graphc.tensor import Tensor, broadcast_to, matmul as _matmul
+from graphc.tensor import Tensor, broadcast_to, build, matmul as _matmul
 
 
 def matmul(x1: Any, x2: Any) -> Tensor:
@@ -163,9 +163,11 @@ def _diagonal(t: Tensor, labels: list[str]) -> tuple[Tensor, list[str]]:
         first = next(i for i, c in enumerate(labels) if labels.count(c) > 1)
         second = labels.index(labels[first], first + 1)
         require_equal("einsum", t.shape[first], t.shape[second], f"of label {labels[first]!r}")
-        same = pw.equal(iota(t.shape, first), iota(t.shape, second))
-        t = sum(pw.where(same, t, full_like(t, 0)), axis=second, dtype=t.dtype)
-        labels = labels[:second] + labels[second + 1 :]
+        size = t.shape[first]
+        t = reshape(t, tuple(size if a == second else s for a, s in enumerate(t.shape)))
+        kept = [a for a in range(t.ndim) if a not in (first, second)]
+        t = build(Diagonal(0), (permute_dims(t, [*kept, first, second]),))
+        labels = [*(labels[a] for a in kept), labels[first]]
     return t, labels
 
 

@@ -29,7 +29,7 @@ def _kept(out: Tensor, t: Tensor, axes: tuple[int, ...]) -> Tensor:
     return reshape(out, tuple(1 if a in axes else s for a, s in enumerate(t.shape)))
 
 
-def _total_type(dtype: DType) -> DType:
+def total_type(dtype: DType) -> DType:
     """What integers are summed in: i64 or u64, as in NumPy."""
     if dtype.is_float:
         return dtype
@@ -45,7 +45,7 @@ def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) ->
     (f32[2], i64[])
     """
     t = tensor("sum", x)
-    wanted = _total_type(t.dtype) if dtype is None else element_type("sum", dtype)
+    wanted = total_type(t.dtype) if dtype is None else element_type("sum", dtype)
     axes = axes_of("sum", axis, t.ndim)
     return _fold(folds.ReduceSum, converted(t, wanted), axes, keepdims)
 
@@ -53,7 +53,7 @@ def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) ->
 def prod(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The product; of nothing, 1.  Element types as for `sum`."""
     t = tensor("prod", x)
-    wanted = _total_type(t.dtype) if dtype is None else element_type("prod", dtype)
+    wanted = total_type(t.dtype) if dtype is None else element_type("prod", dtype)
     axes = axes_of("prod", axis, t.ndim)
     return _fold(folds.ReduceProd, converted(t, wanted), axes, keepdims)
 

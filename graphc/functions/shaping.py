@@ -164,12 +164,34 @@ def flip(x: Any, axis: Axis = None) -> Tensor:
     return out if axes else t
 
 
-def roll(x: Any, shift: int, axis: int | None = None) -> Tensor:
-    """The elements moved `shift` places along an axis; those pushed out come in at the end."""
+def roll(x: Any, shift: Any, axis: Axis = None) -> Tensor:
+    """The elements moved `shift` places along an axis; those pushed out come in at the end.
+
+    Of several axes each has its shift (one shift is for all); an axis may be there twice.  Without
+    `axis`, x is moved as if it were flat.
+
+    >>> import graphc as gc
+    >>> roll(gc.zeros((2, 3)), (1, -1), axis=(0, 1)).type
+    f32[2,3]
+    """
     t = tensor("roll", x)
+    shifts = list(shift) if isinstance(shift, list | tuple) else [shift]
     if axis is None:
-        return reshape(roll(flatten(t), shift, 0), t.shape)
-    along, by = axis_of("roll", axis, t.ndim), integer("roll", "shift", shift)
+        flat = flatten(t)
+        for by in shifts:
+            flat = _rolled(flat, integer("roll", "shift", by), 0)
+        return reshape(flat, t.shape)
+    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+    count = max(len(shifts), len(axes))
+    if any(len(v) not in (1, count) for v in (shifts, axes)):
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes", user_location())
+    shifts, axes = (v * count if len(v) == 1 else v for v in (shifts, axes))
+    for by, a in zip(shifts, axes, strict=True):
+        t = _rolled(t, integer("roll", "shift", by), axis_of("roll", a, t.ndim))
+    return t
+
+
+def _rolled(t: Tensor, by: int, along: int) -> Tensor:
     n = t.shape[along]
     if n == 0 or t.type.count == 0:
         return t

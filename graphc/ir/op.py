@@ -259,6 +259,8 @@ class Gather(Op, abstract=True):
 class Scatter(Op, abstract=True):
     """out = x, with updates[i] combined into out[target(i, indices[locate(i)])] in order of i."""
 
+    combine: ClassVar[str] = "({0} + {1})"  # source text over {0} (so far) and {1} (the update)
+
     def locate(self, index: tuple[Size, ...], *types: TensorType) -> tuple[Size, ...]:
         raise NotImplementedError(self.name)
 
@@ -320,6 +322,10 @@ class Opaque(Op, abstract=True):
     def extent(self, out: TensorType) -> Size:
         """The kernel does [lo, hi) of this many parts, which threads may share."""
         return 1
+
+    def work(self, out: TensorType, *types: TensorType) -> Size:
+        """About how many additions the kernel costs: decides into how many chunks it is cut."""
+        return out.count
 
     def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
         """Where the user wrote a line of the source, if anywhere."""

@@ -17,7 +17,7 @@ from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
 from graphc.ir.control import Loop
 from graphc.ir.graph import Value
-from graphc.ir.op import Array
+from graphc.ir.op import Array, Opaque
 from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant, Full, SizeOf
@@ -125,6 +125,8 @@ class Launches:
             return self._steps(kernel) * sum(
                 self.work(k) for p in kernel.programs for k in p.kernels
             )
+        if kernel.kind is Kind.OPAQUE:
+            return self._opaque_work(kernel)
         elements = self.number(dim.product(kernel.domain))
         products = [v for v in kernel.body if isinstance(v.op, Matmul)]
         if products:
@@ -135,6 +137,11 @@ class Launches:
             assert isinstance(out.op, Convolving)
             return self.number(out.op.products(*(a.type for a in out.args))) // 16
         return elements * max(1, len(kernel.body))
+
+    def _opaque_work(self, kernel: Kernel) -> int:
+        (out,) = kernel.body
+        assert isinstance(out.op, Opaque)
+        return self.number(out.op.work(out.type, *(a.type for a in out.args)))
 
     def _steps(self, kernel: Kernel) -> int:
         op, steps = kernel.body[0].op, kernel.body[0].args[0]

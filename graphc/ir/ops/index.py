@@ -6,15 +6,16 @@ names the op and the index; nothing is clamped in silence.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.dim import Size
 from graphc.ir.op import Gather, Pointwise, Scatter, sample
+from graphc.ir.ops.logic import quiet
 from graphc.ir.ops.shape import Full
-from graphc.ir.types import INTS, DType, TensorType, f32, f64, i32, i64
+from graphc.ir.types import INTS, NUMBERS, DType, TensorType, f32, f64, i32, i64
 
 Index = tuple[Size, ...]
 
@@ -128,15 +129,11 @@ class TakeAlongAxis(Gather):
         return ScatterAddAlongAxis(self.axis)(zeros_like(x), indices, ct), None
 
 
-class ScatterAdd(Scatter):
-    """x with `updates` added to its slices along `axis` at `indices`; repeated indices add up."""
+class ScatterSlices(Scatter, abstract=True):
+    """x with `updates` combined into its slices along `axis` at `indices`, in order of updates."""
 
     axis: int
-    samples = (
-        sample(f32[5, 3], i32[4], f32[4, 3], axis=0, special=False),
-        sample(f64[3, 4], i64[2, 2], f64[3, 2, 2], axis=1, special=False),
-        sample(f32[3, 2], i32[0], f32[0, 2], axis=0, special=False),
-    )
+    accepts: ClassVar[tuple[DType, ...]] = NUMBERS
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         x, indices, updates = types
@@ -146,8 +143,10 @@ class ScatterAdd(Scatter):
     def infer(self, *types: TensorType) -> TensorType:
         x, indices, updates = types
         _check(self.name, x, indices, self.axis)
+        if x.dtype not in self.accepts:
+            raise DTypeError(f"{self.name}: operand {x} holds no numbers; use gc.astype")
         if x.dtype != updates.dtype or updates.rank != x.rank - 1 + indices.rank:
-            raise ShapeError(f"scatter_add: updates {updates} do not fit {x} at indices {indices}")
+            raise ShapeError(f"{self.name}: updates {updates} do not fit {x} at indices {indices}")
         return x
 
     def extent(self, x: TensorType) -> Size:
@@ -159,13 +158,38 @@ class ScatterAdd(Scatter):
     def target(self, index: Index, found: Size, *types: TensorType) -> Index:
         return (*index[: self.axis], found, *index[self.axis + types[1].rank :])
 
+    def merge(self, x: Any, y: Any) -> Any:
+        """The reference of `combine`."""
+        raise NotImplementedError(self.name)
+
     def reference(self, *arrays: Any) -> Any:
         x, indices, updates = arrays
         out = x.copy()
         found = checked(self.name, indices, x.shape[self.axis])
-        with np.errstate(all="ignore"):
-            np.add.at(out, (slice(None),) * self.axis + (found,), updates)
+        rows = np.moveaxis(out, self.axis, 0)
+        last = tuple(range(self.axis, self.axis + indices.ndim))
+        steps = np.moveaxis(updates, last, tuple(range(indices.ndim)))
+        for place in np.ndindex(*indices.shape):
+            rows[found[place]] = self.merge(rows[found[place]], steps[place])
         return out
+
+
+ONTO = (
+    sample(f32[5, 3], i32[4], f32[4, 3], axis=0, special=False),
+    sample(f64[3, 4], i64[2, 2], f64[3, 2, 2], axis=1, special=False),
+    sample(f32[3, 2], i32[0], f32[0, 2], axis=0, special=False),
+    sample(f32[3], i32[5], f32[5], axis=0, special=False),
+)
+
+
+class ScatterAdd(ScatterSlices):
+    """x with `updates` added to its slices along `axis` at `indices`; repeated indices add up."""
+
+    axis: int
+    samples = ONTO
+
+    def merge(self, x: Any, y: Any) -> Any:
+        return quiet(np.add)(x, y)
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         return ct, None, Take(self.axis)(ct, args[1])

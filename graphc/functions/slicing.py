@@ -1,0 +1,182 @@
+"""Slices whose place is known only when the graph runs, and folds over segments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.functions import pointwise as pw
+from graphc.functions.common import converted, require_equal, shape_of, size_of, tensor
+from graphc.functions.creation import full, iota, size_tensor
+from graphc.functions.indexing import indices_of, scatter_add
+from graphc.ir.dim import Size
+from graphc.ir.ops.index import CheckIndex, ScatterSlices, Take
+from graphc.ir.ops.reduction import highest, lowest
+from graphc.ir.ops.scatter import ScatterMax, ScatterMin
+from graphc.ir.types import f32, i64
+from graphc.tensor import Tensor, broadcast_to, build
+
+
+def dynamic_slice(x: Any, starts: Any, sizes: Any) -> Tensor:
+    """`sizes` elements of each axis from `starts` on: 0-d integer tensors (or ints), one an axis,
+    or a vector of them.
+
+    A negative start counts from the end.  A slice that leaves x makes the run fail: nothing is
+    clamped.
+
+    >>> import graphc as gc
+    >>> with gc.Graph().as_default():
+    ...     at = gc.placeholder(gc.int64, [])
+    ...     dynamic_slice(gc.zeros((5, 4)), (at, 0), (2, 4)).type
+    f32[2,4]
+    """
+    what = "dynamic_slice"
+    t = tensor(what, x)
+    shape = shape_of(what, sizes, "sizes")
+    for axis, at in enumerate(_starts(what, t, starts, shape, "sizes")):
+        if at is not None:
+            place = pw.add(iota((shape[axis],)), at)
+            t = build(Take(axis), (t, place))
+    return t
+
+
+def dynamic_update_slice(x: Any, update: Any, starts: Any) -> Tensor:
+    """x with `update` (of x's rank) in the place that `starts` says, as for `dynamic_slice`.
+
+    An update that leaves x makes the run fail: nothing is clamped.
+
+    >>> import graphc as gc
+    >>> with gc.Graph().as_default():
+    ...     at = gc.placeholder(gc.int64, [])
+    ...     dynamic_update_slice(gc.zeros((5, 4)), gc.ones((2, 4)), (at, 0)).type
+    f32[5,4]
+    """
+    what = "dynamic_update_slice"
+    t = tensor(what, x)
+    new = converted(tensor(what, update), t.dtype)
+    if new.ndim != t.ndim:
+        raise ShapeError(f"{what}: update {new.type} has another rank than x {t.type}",
+                         user_location())
+    inside = None
+    for axis, at in enumerate(_starts(what, t, starts, new.shape, "update's shape")):
+        if at is None:
+            continue
+        size = new.shape[axis]
+        if size == 0:
+            return t
+        place = pw.subtract(iota((t.shape[axis],)), at)
+        last = pw.subtract(size_tensor(size, i64), 1)
+        here = pw.logical_and(pw.greater_equal(place, 0), pw.less_equal(place, last))
+        new = build(Take(axis), (_grown(new, axis), pw.clip(place, 0, last)))
+        line = here[(slice(None), *[None] * (t.ndim - axis - 1))]
+        inside = line if inside is None else pw.logical_and(inside, line)
+    return new if inside is None else pw.where(broadcast_to(inside, t.shape), new, t)
+
+
+def _grown(new: Tensor, axis: int) -> Tensor:
+    """The update, which has something to read even where its axis is fed with size 0."""
+    if isinstance(new.shape[axis], int):
+        return new
+    raise ShapeError(f"dynamic_update_slice: axis {axis} of the update {new.type} has a symbolic "
+                     "size; expected a known one", user_location())
+
+
+def _starts(what: str, t: Tensor, starts: Any, shape: Any, other: str) -> list[Tensor | None]:
+    """A checked start for each axis; None where the slice is the whole axis from a plain 0 on."""
+    if isinstance(starts, list | tuple):
+        given = list(starts)
+    else:
+        vector = indices_of(what, starts)
+        count = vector.shape[0] if vector.ndim == 1 else None
+        if not isinstance(count, int):
+            raise ShapeError(f"{what}: starts {vector.type}: expected one start for each axis",
+                             user_location())
+        given = [vector[i] for i in range(count)]
+    if len(given) != t.ndim or len(shape) != t.ndim:
+        raise ShapeError(
+            f"{what}: {len(given)} starts and {len(shape)} in {other} for x {t.type}: expected one "
+            f"for each of its {t.ndim} axes", user_location())
+    found: list[Tensor | None] = []
+    for axis, (start, size) in enumerate(zip(given, shape, strict=True)):
+        n = t.shape[axis]
+        whole = isinstance(start, int) and start == 0 and not isinstance(start, bool) and n == size
+        found.append(None if whole else _start(what, start, size, n, axis))
+    return found
+
+
+def _start(what: str, start: Any, size: Size, n: Size, axis: int) -> Tensor:
+    """A start made non-negative; the run fails where a slice of `size` does not fit into n."""
+    if isinstance(n - size, int) and n - size < 0:  # type: ignore[operator]
+        raise ShapeError(f"{what}: {size} elements do not fit into axis {axis}, which has {n}",
+                         user_location())
+    at = indices_of(what, start)
+    if at.ndim != 0:
+        raise ShapeError(f"{what}: start {at.type} of axis {axis}: expected a 0-d integer",
+                         user_location())
+    if at.dtype.kind == "int":
+        wide = converted(at, i64)
+        wide = pw.where(pw.less(wide, 0), pw.add(wide, size_tensor(n, i64)), wide)
+        at = pw.where(pw.less(wide, 0), -(1 << 63), wide)
+    return build(CheckIndex(n - size + 1), (at,))
+
+
+def segment_sum(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The sums of the slices of x along axis 0 that have one of 0 .. `num_segments` - 1 for id; of
+    none, 0.  Ids are in any order; they count from the end where negative, and one out of range
+    makes the run fail.
+
+    >>> import graphc as gc
+    >>> segment_sum(gc.ones((4, 2)), [0, 2, 2, 0], 3).type
+    f32[3,2]
+    """
+    t, ids, shape = _segments("segment_sum", x, segment_ids, num_segments)
+    wide = _wide(t)
+    return converted(scatter_add(full(shape, 0, wide.dtype), ids, wide), t.dtype)
+
+
+def _wide(t: Tensor) -> Tensor:
+    """What is summed: f16 and bf16 in f32 (semantics 9.1)."""
+    return converted(t, f32) if t.dtype.is_float and t.dtype.bits == 16 else t
+
+
+def segment_mean(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The means of segments (see `segment_sum`); of none, nan.  Integers give f32."""
+    t, ids, shape = _segments("segment_mean", x, segment_ids, num_segments)
+    t = t if t.dtype.is_float else converted(t, f32)
+    wide = _wide(t)
+    total = scatter_add(full(shape, 0.0, wide.dtype), ids, wide)
+    count = scatter_add(full(shape[:1], 0.0, wide.dtype), ids, full(ids.shape, 1.0, wide.dtype))
+    count = count[(slice(None), *[None] * (t.ndim - 1))]
+    return converted(pw.divide(total, count), t.dtype)
+
+
+def segment_max(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The largest of segments (see `segment_sum`); of none, the least value of the type (-inf).
+    NaN wins; ties share gradients."""
+    t, ids, shape = _segments("segment_max", x, segment_ids, num_segments)
+    return _extreme(ScatterMax(0), full(shape, lowest(t.dtype), t.dtype), ids, t)
+
+
+def segment_min(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The smallest of segments (see `segment_sum`); of none, the greatest value of the type (inf).
+    NaN wins; ties share gradients."""
+    t, ids, shape = _segments("segment_min", x, segment_ids, num_segments)
+    return _extreme(ScatterMin(0), full(shape, highest(t.dtype), t.dtype), ids, t)
+
+
+def _extreme(op: ScatterSlices, start: Tensor, ids: Tensor, t: Tensor) -> Tensor:
+    return build(op, (pw.stop_gradient(start), ids, t))
+
+
+def _segments(what: str, x: Any, segment_ids: Any, num_segments: Any) -> tuple[Any, Any, Any]:
+    t, ids = tensor(what, x), indices_of(what, segment_ids)
+    if num_segments is None:
+        raise GraphError(f"{what}: num_segments is missing: it cannot depend on data",
+                         user_location())
+    if t.dtype.kind == "bool":
+        raise DTypeError(f"{what}: x {t.type} holds no numbers; use gc.astype", user_location())
+    if ids.ndim != 1 or t.ndim == 0:
+        raise ShapeError(f"{what}: segment_ids {ids.type} for x {t.type}: expected a vector, one "
+                         "id for each slice of x", user_location())
+    require_equal(what, ids.shape[0], t.shape[0], f"of segment_ids {ids.type} and x {t.type}")
+    return t, ids, (size_of(what, "num_segments", num_segments), *t.shape[1:])
