@@ -16,9 +16,9 @@ from graphc.door import guard
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.functions import creation, elementary as el, pointwise as pw, reductions
 from graphc.functions.common import converted, element_type, integer
-from graphc.functions.linear import matmul
 from graphc.functions.shaping import matrix_transpose, reshape
 from graphc.ir.types import f32, f64, i64
+from graphc.linalg import qr
 from graphc.tensor import Tensor
 
 GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
@@ -164,9 +164,8 @@ def orthogonal(
     """`gain` times a random matrix whose rows (or columns, if those are fewer) are orthonormal;
     further axes count as columns (Saxe et al. 2013).
 
-    It is the polar factor of a normally distributed matrix, so spread evenly over such matrices;
-    found by Newton and Schulz's iteration (its first steps with the coefficients of Jordan 2024,
-    which lift small singular values faster).
+    It is the Q of a normally distributed matrix, where R's diagonal is positive: spread evenly over
+    such matrices (Mezzadri 2007).
 
     >>> orthogonal((4, 2, 3)).type
     f32[4,2,3]
@@ -175,15 +174,9 @@ def orthogonal(
     if len(sizes) < 2:
         raise ShapeError(f"init: shape {shape}: expected two axes or more", user_location())
     rows, columns = sizes[0], math.prod(sizes[1:])
-    wide = (min(rows, columns), max(rows, columns))
-    x = random.normal(wide, 0.0, 1.0, f64, seed, "init")
-    x = pw.divide(x, el.sqrt(reductions.sum(pw.square(x))))
-    for a, b, c in [(3.4445, -4.7750, 2.0315)] * 18 + [(1.5, -0.5, 0.0)] * 6:
-        gram = matmul(x, matrix_transpose(x))
-        step = pw.multiply(gram, b)
-        step = pw.add(step, pw.multiply(matmul(gram, gram), c)) if c else step
-        x = pw.add(pw.multiply(x, a), matmul(step, x))
-    x = x if rows <= columns else matrix_transpose(x)
+    tall = (max(rows, columns), min(rows, columns))
+    q, _ = qr(random.normal(tall, 0.0, 1.0, f64, seed, "init"))
+    x = q if rows >= columns else matrix_transpose(q)
     return reshape(converted(pw.multiply(x, float(gain)), element_type("init", dtype)), sizes)
 
 
