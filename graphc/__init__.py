@@ -60,6 +60,7 @@ from graphc.functions import (
     ceil as ceil,
     clip as clip,
     concat as concat,
+    cond as cond,
     cos as cos,
     cosh as cosh,
     count_nonzero as count_nonzero,
@@ -101,6 +102,7 @@ from graphc.functions import (
     logical_or as logical_or,
     logical_xor as logical_xor,
     logsumexp as logsumexp,
+    map_fn as map_fn,
     matmul as matmul,
     matrix_transpose as matrix_transpose,
     max as max,
@@ -128,6 +130,7 @@ from graphc.functions import (
     roll as roll,
     round as round,
     rsqrt as rsqrt,
+    scan as scan,
     scatter_add as scatter_add,
     sign as sign,
     sin as sin,
@@ -143,6 +146,7 @@ from graphc.functions import (
     subtract as subtract,
     sum as sum,
     swapaxes as swapaxes,
+    switch as switch,
     take as take,
     take_along_axis as take_along_axis,
     tan as tan,
@@ -157,11 +161,14 @@ from graphc.functions import (
     var as var,
     vecdot as vecdot,
     where as where,
+    while_loop as while_loop,
     zeros as zeros,
     zeros_like as zeros_like,
 )
 from graphc.group import Group as Group, group as group
+from graphc.handwritten import kernel as kernel
 from graphc.ir import types as _types
+from graphc.python_function import py_func as py_func
 from graphc.scope import (
     GraphScope as _GraphScope,
     name_scope as name_scope,

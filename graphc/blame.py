@@ -13,15 +13,16 @@ import numpy as np
 
 from graphc.errors import GraphcError
 from graphc.ir import dim
-from graphc.ir.graph import Graph, Value
+from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.interpret import bind_sizes, interpret
-from graphc.ir.op import Array, Gather, Scatter
+from graphc.ir.op import Array, Foreign, Gather, Scatter
 from graphc.ir.ops.index import CheckIndex
 
 
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:
     """The first value of `graph` whose index is out of range for `size`, given its inputs."""
     found = [v for v in graph.nodes() if isinstance(v.op, Gather | Scatter | CheckIndex)]
+    found.sort(key=lambda v: isinstance(v.op, CheckIndex))  # what the user called has more to say
     known = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
     sizes = bind_sizes([v for v, _ in known], [a for _, a in known])
     suspects = [v for v in found if _extent(v, sizes) in (size, None)]
@@ -44,6 +45,8 @@ def _fails(graph: Graph, v: Value, arrays: Sequence[Array | None], sizes: dict[s
     """Whether v's indices are out of range, all before v being fine."""
     index = v.args[0] if isinstance(v.op, CheckIndex) else v.args[1]
     extent = _extent(v, sizes)
+    if any(isinstance(u.op, Foreign) for u in topological([index])):
+        return False  # nobody's Python is called a second time
     try:
         (indices,) = interpret(Graph(graph.name, graph.inputs, (index,)), *arrays)  # type: ignore[arg-type]
     except (GraphcError, KeyError):

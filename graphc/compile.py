@@ -17,14 +17,15 @@ from dataclasses import dataclass
 
 from graphc.codegen.build import Built, build
 from graphc.codegen.cpu import Source
-from graphc.codegen.kernels import source_of
+from graphc.codegen.kernels import blamed, source_of
 from graphc.config import Options
+from graphc.errors import CodegenError
 from graphc.ir.graph import Graph
-from graphc.ir.program import Program
+from graphc.ir.program import Kernel, Program, launched, scatters_in_place
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
-from graphc.runtime.executable import Executable
+from graphc.runtime.executable import Code, Executable
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Compiled:
     unified: Unified
     optimised: Graph
     program: Program
-    sources: tuple[Source, ...]
+    sources: dict[Kernel, Source]
     trace: Trace
 
 
@@ -47,7 +48,9 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
         trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
     optimised = optimise(unified.graph, options, trace)
     program = schedule(optimised)
-    sources = tuple(source_of(k) for k in program.kernels)
+    sources = {
+        k: source_of(k, in_place=scatters_in_place(home, k)) for home, k in launched(program)
+    }
     return Compiled(graph, unified, optimised, program, sources, trace)
 
 
@@ -56,6 +59,9 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     made = lower(graph, options)
     if options.observe:
         options.observe(made)
-    addresses = build([s.text for s in made.sources], options, built)
-    found = tuple(addresses[s.text] for s in made.sources)
-    return Executable(made.program, made.unified, made.sources, found)
+    try:
+        addresses = build([s.text for s in made.sources.values()], options, built)
+    except CodegenError as error:
+        raise blamed(error, made.sources) from error.__cause__
+    code = {k: Code(s, addresses[s.text]) for k, s in made.sources.items()}
+    return Executable(made.program, made.unified, code)

@@ -11,6 +11,7 @@ import linecache
 import os
 import sys
 from dataclasses import dataclass
+from types import FrameType
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -33,9 +34,16 @@ class Location:
 def user_location() -> Location | None:
     """The innermost line on the call stack that is not graphc's own."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame is not None and _ours(frame):
         frame = frame.f_back  # type: ignore[assignment]
     return Location(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+
+def _ours(frame: FrameType) -> bool:
+    """Whether a frame runs graphc's code, or what `dataclass` generated for it."""
+    file = frame.f_code.co_filename
+    return (str(frame.f_globals.get("__file__")) if file == "<string>" else file).startswith(
+        PACKAGE)
 
 
 def render(message: str, location: Location | None) -> str:

@@ -19,10 +19,11 @@ from graphc.ir.dim import Dim, Shape
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.state import RunCounter
 from graphc.ir.types import DType, bf16, bool_, f16, f32, f64, u64
-from graphc.scope import current
+from graphc.scope import current, frames
 from graphc.tensor import Tensor, build
 
 COUNTER = "//run_counter"  # no name of a user's tensor holds an empty part
+STRIDE = 0x9E3779B97F4A7C15  # odd, far from small multiples of itself modulo 2**64
 PRECISION = {bf16: 8, f16: 11, f32: 24}  # bits of a significand
 
 
@@ -41,9 +42,19 @@ def key(path: str, seed: int | None) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
+def moment() -> Tensor:
+    """The run counter, mixed with the steps of the loops around: each step draws anew."""
+    now = counter()
+    for frame in frames():
+        if frame.step is not None:
+            frame.stepped = True
+            now = pw.add(now, pw.multiply(pw.astype(frame.step, u64), STRIDE))
+    return now
+
+
 def bits(shape: Shape, path: str, seed: int | None) -> Tensor:
     """32 random bits an element (u32)."""
-    return build(RandomBits(key(path, seed), shape), (counter(),))
+    return build(RandomBits(key(path, seed), shape), (moment(),))
 
 
 def uniform(
@@ -157,11 +168,11 @@ def permutation(x: Any, seed: int | None = None, name: str | None = None) -> Ten
     path = current().unique(name or "permutation", user_location())
     if isinstance(x, int | Dim):
         size = size_of("random.permutation", "x", x)
-        return build(RandomPermutation(key(path, seed), size), (counter(),))
+        return build(RandomPermutation(key(path, seed), size), (moment(),))
     t = tensor("random.permutation", x)
     if t.ndim == 0:
         size_of("random.permutation", "x", t)
-    order = build(RandomPermutation(key(path, seed), t.shape[0]), (counter(),))
+    order = build(RandomPermutation(key(path, seed), t.shape[0]), (moment(),))
     return take(t, order, axis=0)
 
 

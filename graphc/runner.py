@@ -30,6 +30,7 @@ POOLED_BYTES = 1 << 16
 KEPT_RESULTS = 4
 USABLE = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 CANCELLED = 2  # the status of a run that Ctrl-C stopped
+RAISED = 3  # that of one in which a Python function raised
 
 
 class Owner(Protocol):
@@ -39,6 +40,7 @@ class Owner(Protocol):
     counter: Array
     lock: Any
     closed: bool
+    running: Any
     stats: Any
     options: Any
 
@@ -60,6 +62,7 @@ class Runner:
 
     def __call__(self, *feeds: Any) -> Any:
         session = self.session
+        require_outside(session)
         with session.lock:
             if session.closed:
                 raise SessionError(
@@ -170,6 +173,16 @@ class Runner:
         )
 
 
+def require_outside(session: Owner) -> None:
+    """Raises `SessionError` in a Python function that a run of this session is calling."""
+    if session.running is not None and any(t.is_here() for t in session.running.thunks):
+        raise SessionError(
+            "Session: a function that a run calls cannot use the session of that run; "
+            "give it what it needs as an input, or use another session",
+            user_location(),
+        )
+
+
 def convert(what: str, tensor: Tensor, value: Any) -> Array:
     """A value as an aligned, contiguous array of the tensor's element type.  Raises `FeedError`."""
     dtype = tensor.dtype.numpy
@@ -276,6 +289,8 @@ class _Ready:
             made.append(out)
         if self.draws:
             self._advance()
+        if bound.thunks:
+            session.running = bound
         early = None if self.direct else self._inputs_before(arrays)
         if self.small:
             self.launch(bound.address)
@@ -285,6 +300,9 @@ class _Ready:
         if view[bound.status_at]:
             if view[bound.status_at] == CANCELLED:
                 raise KeyboardInterrupt
+            if view[bound.status_at] == RAISED:
+                raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
+                raise raised[0] if raised else KeyboardInterrupt
             inputs = [self._input(i, arrays) for i in range(self.fresh)]
             raise self.runner.failure(bound, inputs)
         stats = session.stats

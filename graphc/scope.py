@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -95,8 +96,35 @@ class GraphScope:
         return int(given)
 
 
+@dataclasses.dataclass(eq=False)
+class Frame:
+    """A function being traced for control flow: what it made, and, in a loop, the number of the
+    step, for random draws that differ from step to step."""
+
+    made: set[Any] = dataclasses.field(default_factory=set)
+    step: Any = None
+    stepped: bool = False  # whether `step` was asked for
+
+
 _default = GraphScope()
 _stack = threading.local()
+
+
+def frames() -> list[Frame]:
+    """The functions that this thread is tracing, the innermost last."""
+    found: list[Frame] = getattr(_stack, "frames", [])
+    return found
+
+
+@contextlib.contextmanager
+def tracing(frame: Frame) -> Iterator[Frame]:
+    """Within the `with` block, what is built belongs to `frame`."""
+    before = frames()
+    _stack.frames = [*before, frame]
+    try:
+        yield frame
+    finally:
+        _stack.frames = before
 
 
 def current() -> GraphScope:

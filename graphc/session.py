@@ -27,7 +27,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.text import print_graph
-from graphc.runner import Runner, convert
+from graphc.runner import Runner, convert, require_outside
 from graphc.scope import GraphScope, current
 from graphc.stage import Staged, stage
 from graphc.tensor import Tensor, Variable
@@ -84,8 +84,9 @@ class Session:
         self.counter = self.first_count.copy()
         self.lock = threading.RLock()
         self.closed = False
+        self.running: Any = None
         self._runners: dict[Any, Runner] = {}
-        self._executables: dict[str, Any] = {}
+        self._executables: dict[Any, Any] = {}
 
     def __enter__(self) -> Session:
         return self
@@ -95,6 +96,7 @@ class Session:
 
     def close(self) -> None:
         """Forgets variables and plans; a later run is an error."""
+        require_outside(self)
         with self.lock:
             self.closed = True
             self.values.clear()
@@ -138,12 +140,14 @@ class Session:
 
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""
+        require_outside(self)
         with self.lock:
             v = self._variable(variable, "value")
             return self.values[v].copy()
 
     def load(self, variable: Variable | str, value: Any) -> None:
         """Gives a variable a value.  Raises `FeedError` unless its shape and element type fit."""
+        require_outside(self)
         with self.lock:
             v = self._variable(variable, "load")
             array = convert("load", v, value)
@@ -170,6 +174,7 @@ class Session:
         return v
 
     def _runner(self, key: Any, fetches: Any, feeds: tuple[Any, ...]) -> Runner:
+        require_outside(self)
         with self.lock:
             self._require_open()
             if key in self._runners:
@@ -190,13 +195,14 @@ class Session:
             return runner
 
     def _executable(self, staged: Staged) -> Any:
-        text = print_graph(staged.graph)
-        if text not in self._executables:
+        ops = tuple(v.op for v in staged.graph.nodes())  # text does not say which Python they hold
+        key = print_graph(staged.graph), ops
+        if key not in self._executables:
             built = Built()
-            self._executables[text] = compile_graph(staged.graph, self.options, built)
+            self._executables[key] = compile_graph(staged.graph, self.options, built)
             self.stats.compilations += built.compilations
             self.stats.cache_hits += built.cache_hits
-        return self._executables[text]
+        return self._executables[key]
 
     def _check_feeds(self, staged: Staged, fed: Sequence[Tensor], fetches: Any) -> None:
         fed_set, used = set(fed), set(staged.inputs)

@@ -14,6 +14,8 @@ from graphc.errors import GraphError, Location
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.ops.pointwise import StopGradient
 from graphc.ir.ops.state import Assign, Placeholder, RunCounter, Variable
+from graphc.passes.inner import without_markers
+from graphc.passes.loops import merge_loops
 from graphc.tensor import Tensor
 
 
@@ -66,12 +68,11 @@ def stage(
             case Assign():
                 _update(updates, args, v)
                 done[v] = args[1]
-            case WithGradient() | StopGradient():
-                done[v] = args[0]
             case _:
                 done[v] = make(v.op, args, v.name, v.loc)
     graph = Graph(name, tuple(i for _, i in inputs), tuple(done[f] for f in fetches),
                   tuple((old, new) for old, (new, _) in updates.items()))
+    graph = without_markers(merge_loops(graph), (WithGradient, StopGradient))
     return Staged(graph, tuple(t for t, _ in inputs))
 
 

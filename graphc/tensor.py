@@ -41,7 +41,7 @@ from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Data, Full, Reshape, Slice, Transpose
 from graphc.ir.ops.state import Assign
 from graphc.ir.types import DType, TensorType, as_dtype, bool_, f32, f64, i64, promote
-from graphc.scope import GraphScope, current
+from graphc.scope import GraphScope, current, frames
 from graphc.shapes import broadcast_shapes, slice_range
 
 
@@ -54,6 +54,7 @@ class Tensor(Value):
     """
 
     graph: GraphScope = dataclasses.field(default_factory=current)
+    __array_ufunc__ = None  # so that `array + tensor` asks the tensor
 
     @property
     def shape(self) -> Shape:
@@ -159,7 +160,10 @@ def build(
     graph = graphs.pop() if graphs else graph or current()
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
-    return Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
+    made = Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
+    for frame in frames():
+        frame.made.add(made)
+    return made
 
 
 def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:

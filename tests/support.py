@@ -27,6 +27,11 @@ NO_SAMPLES = {
     "variable": "an input of a graph",
     "run_counter": "an input of a graph",
     "assign": "a write, tested in test_optim",
+    "item": "one of several results, tested with what has them, in test_control",
+    "loop": "holds a graph, tested in test_control",
+    "switch": "holds graphs, tested in test_control",
+    "py_func": "holds a Python function, tested in test_py_func",
+    "py_func_packed": "holds a Python function, tested in test_py_func",
     "with_gradient": "holds a Python function, tested in test_autodiff",
 }
 

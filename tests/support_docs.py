@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import linecache
 import re
 import subprocess
 import sys
@@ -58,6 +59,8 @@ def printed(document: Path) -> str:
 
 def _output(code: str) -> str:
     caught = io.StringIO()
+    lines = code.splitlines(keepends=True)
+    linecache.cache["example.py"] = len(code), None, lines, "example.py"  # for inspect.getsource
     with contextlib.redirect_stdout(caught):
         exec(compile(code, "example.py", "exec", dont_inherit=True), _module())
     return caught.getvalue()

@@ -24,14 +24,15 @@ from graphc.compile import compile_graph
 from graphc.config import Options
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
-from graphc.ir.interpret import bind_sizes, concrete
+from graphc.ir.interpret import bind_sizes
 from graphc.ir.op import Contraction, Pointwise, Reduction, Scatter
 from graphc.ir.ops.elementary import Elementary
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.state import RunCounter, Variable
+from graphc.ir.substitute import substitute_fields
 from graphc.ir.types import DType, TensorType
 from graphc.runner import Runner
-from graphc.runtime import executable as executable_module, threads as threads_module
+from graphc.runtime import launches as launches_module, threads as threads_module
 from graphc.stage import Staged
 
 POISON = 0xA5
@@ -80,6 +81,7 @@ class Owner:
     counter: Any = field(default_factory=lambda: np.zeros((), np.uint64))
     lock: Any = field(default_factory=threading.RLock)
     closed: bool = False
+    running: Any = None
     stats: Any = field(default_factory=lambda: _Stats())
 
 
@@ -152,8 +154,8 @@ def run_compiled(
 def small_chunks(work: int = 1) -> Iterator[None]:
     """Every kernel is cut into as many chunks as it can be, and threads share every run."""
     places = [
-        (executable_module, "PARALLEL_WORK", work),
-        (executable_module, "CHUNK_WORK", work),
+        (launches_module, "PARALLEL_WORK", work),
+        (launches_module, "CHUNK_WORK", work),
         (runner_module, "SHARED_WORK", 0),
         (threads_module, "SHARED_WORK", 0),
     ]
@@ -229,7 +231,7 @@ class Disturbed:
         for v in self.graph.nodes():
             args = [env[a] for a in v.args]
             try:
-                exact = np.asarray(concrete(v.op, self.sizes).reference(*args))
+                exact = np.asarray(substitute_fields(v.op, self.sizes).reference(*args))
             except Exception:  # an index that the disturbance moved out of range
                 return []
             env[v] = self.disturb(v, args, exact)

@@ -27,6 +27,7 @@ SKIPPED = {
     "Variable",
     "function",
     "op",
+    "kernel",
     "reset_default_graph",
     "custom_gradient",
     "Session",
@@ -150,6 +151,9 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
         "condition": np.zeros((2, 3), bool),
         "initial": 1.0,
         "dtype": gc.float32,
+        "function": np.sin,
+        "inputs": [gc.zeros((2, 3))],
+        "output_types": gc.float32[2, 3],
     }
     if parameter.default is not inspect.Parameter.empty:
         return parameter.default
@@ -203,7 +207,10 @@ def attempts(name: str, f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[
 
             yield f"{p.name}={label}", call
     for label, value in wrong_values().items():
-        yield f"all {label}", lambda value=value: f(*[value] * len(parameters))
+        named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        count = len(parameters) - len(named)
+        yield f"all {label}", lambda value=value, count=count, named=named: f(
+            *[value] * count, **dict.fromkeys(named, value))
 
 
 @pytest.mark.parametrize(("name", "f"), list(public()), ids=[n for n, _ in public()])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support_cli import DECLARED, GRAPH, RUNNING, Capture, graphc, written
 
-from graphc.ir.program_text import parse_program
+from graphc.ir.program_parse import parse_program
 from graphc.ir.text import parse_graph, print_graph
 
 ROOT = Path(__file__).parents[1]

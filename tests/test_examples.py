@@ -13,12 +13,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAST_LINE = {
     "custom_loss.py": r"Cauchy loss: y = (2\.0|1\.9)\d+ x \+ -(1\.0|0\.9)\d+; the truth: .*",
+    "linear_regression.py": r"L1: \[.*\], [3-9] of 10 weights are 0",
+    "logistic_regression.py": r"L1 uses \d+ of 30 measurements: test accuracy 0\.9[4-9]\d+",
     "mnist_mlp.py": r"test accuracy 0\.9[5-9]\d+ after 40 epochs, .* s",
     "my_relu.py": r"accuracy (0\.9[5-9]\d+|1\.0000)",
+    "own_kernel.py": r"rates 0\.(1|09)\d+ and 0\.(6|5)\d+; the truth: .*",
+    "own_pass.py": r"a sum of 13th powers by 5 products each: \d+\.\d+",
+    "own_py_func.py": r"distance \d\.\d+ -> 0\.0\d+ in 150 steps",
+    "own_gradient.py": r"test accuracy 0\.9\d+ with hidden units of one bit",
+    "own_loss.py": r"recall 0\.[7-9]\d+, precision 0\.[7-9]\d+",
+    "own_optimizer.py": r"test accuracy 0\.9[4-9]\d+",
     "save_and_load.py": r"saved \d+ bytes; ten more steps .* bit for bit",
     "softmax_regression.py": r"test accuracy 0\.9\d+",
 }
-NEEDS = {"mnist_mlp.py": "sklearn", "softmax_regression.py": "sklearn"}
+NEEDS = dict.fromkeys(
+    ("linear_regression.py", "logistic_regression.py", "mnist_mlp.py", "own_gradient.py",
+     "own_loss.py", "own_optimizer.py", "softmax_regression.py"), "sklearn")
 CASES = [(name, ()) for name in LAST_LINE] + [("mnist_mlp.py", ("--optimizer", "sgd"))]
 
 
@@ -32,7 +42,7 @@ def test_every_example_is_listed_and_short() -> None:
 @pytest.mark.parametrize("name, arguments", CASES)
 def test_example(name: str, arguments: tuple[str, ...]) -> None:
     if name in NEEDS:
-        pytest.importorskip(NEEDS[name], reason="scikit-learn brings the digits")
+        pytest.importorskip(NEEDS[name], reason="scikit-learn brings the data")
     environment = {k: v for k, v in os.environ.items() if k != "GRAPHC_DATA"}
     environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(

@@ -202,3 +202,12 @@ def test_size() -> None:
     assert run(gc.size(x), {x: np.zeros((5, 3))}) == 15
     assert run(gc.size(x, 0), {x: np.zeros((5, 3))}) == 5
     assert run(gc.size(x, 1)) == 3
+
+
+def test_an_array_on_the_left_of_an_operator() -> None:
+    """NumPy leaves the operator to the tensor, and does not look for elements."""
+    x = gc.placeholder(gc.float32, [3], name="right")
+    a, values = np.arange(3, dtype=np.float32), np.ones(3, np.float32)
+    for made, expected in ((a + x, a + values), (a @ x, a @ values), (a < x, a < values),
+                           (np.float32(2) ** x, 2 ** values)):
+        compare(run(made, {x: values}), expected)

@@ -114,5 +114,5 @@ def test_kernel_text_does_not_depend_on_the_run(name: str) -> None:
     for _ in range(2):
         with gc.Graph().as_default():
             made = lower(stage(KERNELS[name]()).graph, Options(threads=1))
-        texts.add("\n".join(s.text for s in made.sources))
+        texts.add("\n".join(s.text for s in made.sources.values()))
     assert len(texts) == 1

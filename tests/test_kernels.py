@@ -81,7 +81,7 @@ def test_equal_updates_share_one_source() -> None:
 
     made = compiled(build)
     assert len(made.program.kernels) == 3
-    assert len({s.text for s in made.sources}) == 1
+    assert len({s.text for s in made.sources.values()}) == 1
     assert all(k.commits for k in made.program.kernels)
     places = [made.program.buffers[k.writes[0]].place for k in made.program.kernels]
     assert places == [Place.VARIABLE] * 3

@@ -18,7 +18,8 @@ from graphc.group import Group
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.program import Kernel, Place, Program, storage
-from graphc.ir.program_text import parse_program, print_program
+from graphc.ir.program_parse import parse_program
+from graphc.ir.program_text import print_program
 from graphc.ir.text import parse_graph, print_graph
 from graphc.passes.fuse import fuse
 from graphc.passes.plan import plan
@@ -158,7 +159,7 @@ BAD = (
 @pytest.mark.parametrize(("old", "new", "why"), BAD)
 def test_malformed(old: str, new: str, why: str) -> None:
     good = """program @main(%x: f32[n,3]) {
-  arena cpu = 0  // 0 without reuse
+  arena cpu = 0 (0 without reuse)
   kernel %x {domain=[n, 3], inner=[1]} -> %h: f32[n] @out {
     %e = exp %x : f32[n,3]
     %h = reduce_sum %e {axes=[1]} : f32[n]
@@ -235,7 +236,7 @@ def test_commits_are_checked() -> None:
 
 def test_reading_an_overwritten_variable_is_an_error() -> None:
     text = """program @f(var %w: f32[8], var %u: f32[8]) {
-  arena cpu = 0  // 0 without reuse
+  arena cpu = 0 (0 without reuse)
   commit kernel %w -> %a: f32[8] @var(%w) {
     %a = add %w, 1.0f32 : f32[8]
   }
@@ -298,7 +299,7 @@ def test_overlaps_are_found() -> None:
 def test_overlaps_at_some_sizes_only() -> None:
     """Two places that are apart for n <= 16 and overlap for more."""
     text = """program @f(%x: f32[n]) {
-  arena cpu = 4*n+64  // 8*n without reuse
+  arena cpu = 4*n+64 (8*n without reuse)
   kernel %x -> %a: f32[n] @cpu+0 {
     %a = exp %x : f32[n]
   }

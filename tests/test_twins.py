@@ -38,11 +38,11 @@ class PurePython:
         self.made: Compiled = lower(graph, options())
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
-        program, graph = self.made.program, self.made.program.graph
+        graph = self.made.program.graph
         self.sizes = bind_sizes(graph.inputs, arrays)
         self.memory = {v: np.array(a, order="C") for v, a in zip(graph.inputs, arrays, strict=True)}
         self.status = np.zeros(4, np.int64)
-        for kernel, source in zip(program.kernels, self.made.sources, strict=True):
+        for kernel, source in self.made.sources.items():
             buffers = [self.array(v) for v in buffers_of(kernel)]
             words = [b.ctypes.data for b in buffers] + [
                 dim.evaluate(s, self.sizes) for s in source.sizes
@@ -85,7 +85,7 @@ def check(fetches: list[gc.Tensor], feeds: dict[gc.Tensor, Any]) -> None:
     wanted = interpret(graph, *arrays)
     made = PurePython(graph)
     wrong = disagreements(graph, arrays, wanted, made.run(arrays), loose=True)
-    assert wrong == [], "\n".join([*wrong, *(s.text for s in made.made.sources)])
+    assert wrong == [], "\n".join([*wrong, *(s.text for s in made.made.sources.values())])
 
 
 rng = np.random.default_rng(3)

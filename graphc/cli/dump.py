@@ -13,7 +13,7 @@ from graphc.codegen import jit
 from graphc.codegen.kernels import loops_of, source_of
 from graphc.codegen.loops_text import print_loops
 from graphc.compile import Compiled
-from graphc.ir.program import Kernel
+from graphc.ir.program import Kernel, Program, launched, scatters_in_place
 from graphc.ir.program_text import print_program
 from graphc.ir.text import print_graph
 
@@ -63,7 +63,7 @@ def text_of(made: Compiled, stage: str, elide: bool) -> str:
         case "program":
             return print_program(made.program, elide, note)
     spell = {"loops": _loops, "kernels": _kernel, "llvm": _llvm, "asm": _asm}[stage]
-    return _each(made.program.kernels, spell, {"llvm": ";", "loops": "//"}.get(stage, "#"))
+    return _each(made.program, spell, {"llvm": ";", "loops": "//"}.get(stage, "#"))
 
 
 def note(kernel: Kernel) -> str:
@@ -76,40 +76,42 @@ def note(kernel: Kernel) -> str:
     return f"moves {moved} bytes"
 
 
-def _each(kernels: Sequence[Kernel], spell: Callable[[Kernel], str], comment: str) -> str:
+def _each(program: Program, spell: Callable[[Kernel, bool], str], comment: str) -> str:
     parts = []
-    for number, kernel in enumerate(kernels):
+    kernels = list(launched(program))
+    for number, (home, kernel) in enumerate(kernels):
         kind = "commit " if kernel.commits else ""
         name = re.sub(r"[^\w./]", "_", kernel.name)
         parts.append(
-            f"{comment} kernel {number} of {len(kernels)}: {kind}{kernel.kind.value} {name}\n"
-            f"{spell(kernel).rstrip()}\n"
+            f"{comment} kernel {number} of {len(kernels)}: "
+            f"{kind}{kernel.kind.value} {name}\n"
+            f"{spell(kernel, scatters_in_place(home, kernel)).rstrip()}\n"
         )
     return "\n".join(parts)
 
 
-def _loops(kernel: Kernel) -> str:
-    loops = loops_of(kernel)
+def _loops(kernel: Kernel, in_place: bool) -> str:
+    loops = loops_of(kernel, in_place)
     return "// not made of loops: see --stage kernels" if loops is None else print_loops(loops)
 
 
-def _kernel(kernel: Kernel) -> str:
-    return source_of(kernel, readable=True).text
+def _kernel(kernel: Kernel, in_place: bool) -> str:
+    return source_of(kernel, readable=True, in_place=in_place).text
 
 
-def _module(kernel: Kernel) -> Any:
+def _module(kernel: Kernel, in_place: bool) -> Any:
     from graphc.codegen.frontend import llvm_ir  # imports numba
 
-    text = source_of(kernel).text
+    text = source_of(kernel, in_place=in_place).text
     return jit.optimise(llvm_ir(text, jit.symbol_of(text)))
 
 
-def _llvm(kernel: Kernel) -> str:
-    return str(_module(kernel))
+def _llvm(kernel: Kernel, in_place: bool) -> str:
+    return str(_module(kernel, in_place))
 
 
-def _asm(kernel: Kernel) -> str:
-    return str(jit.target_machine().emit_assembly(_module(kernel)))
+def _asm(kernel: Kernel, in_place: bool) -> str:
+    return str(jit.target_machine().emit_assembly(_module(kernel, in_place)))
 
 
 def write_all(seen: Sequence[Compiled], directory: Path) -> None:

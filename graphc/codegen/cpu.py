@@ -54,6 +54,7 @@ class Source:
     extent: Size
     uses_status: bool
     gemm: str = ""  # the element type of the products that BLAS does
+    calls: bool = False  # whether it calls Python: the last argument is where to
 
 
 def print_kernel(loops: Loops, readable: bool = False) -> Source:

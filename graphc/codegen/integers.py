@@ -249,6 +249,25 @@ def check_index(context: Any, index: Any, size: Any, status: Any) -> Any:
     return types.int64(index, types.int64, types.int64), build
 
 
+@intrinsic
+def call_python(context: Any, function: Any, args: Any, status: Any) -> Any:
+    """Calls `function(args, status)`, which sets the second word of `status` to 1 when it is done;
+    if it is not, the run has failed with status 3."""
+
+    def build(ctx: Any, b: Any, sig: Any, values: Any) -> Any:
+        address, words, at = values
+        status_words = b.inttoptr(at, I64.as_pointer())
+        done = b.gep(status_words, [_constant(I64, 1)])
+        b.store(_constant(I64, 0), done)
+        kind = ir.FunctionType(ir.VoidType(), [words.type, I64])
+        b.call(b.inttoptr(address, kind.as_pointer()), [words, at])
+        with b.if_then(b.icmp_signed("!=", b.load(done), _constant(I64, 1)), likely=False):
+            b.store(_constant(I64, 3), status_words)
+        return ctx.get_dummy_value()
+
+    return types.none(types.int64, args, types.int64), build
+
+
 NAMESPACE: dict[str, Any] = {
     **BUILTINS,
     "floor_divide": _binary(_floor_divide),
@@ -260,6 +279,7 @@ NAMESPACE: dict[str, Any] = {
     "min": BUILTINS["minimum"],
     "random_bits": random_bits,
     **CALLS,
+    "call_python": call_python,
     "check_index": check_index,
     "round_f16": _unary(_round("f16")),
     "round_bf16": _unary(_round("bf16")),

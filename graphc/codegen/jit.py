@@ -91,7 +91,10 @@ def compile_kernel(text: str, symbol: str) -> bytes:
     """Object code of a kernel source."""
     from graphc.codegen.frontend import llvm_ir
 
-    module = optimise(llvm_ir(text, symbol))
+    try:
+        module = optimise(llvm_ir(text, symbol))
+    except RuntimeError as error:
+        raise CodegenError(f"LLVM rejects a kernel: {error}\n{text}") from error
     for function in module.functions:
         outside = function.is_declaration and not function.name.startswith("llvm.")
         if outside and not binding().address_of_symbol(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from graphc.codegen.contraction import lower_gemm, lower_product, uses_blas
 from graphc.codegen.convolution import lower_columns, uses_gemm
 from graphc.codegen.cpu import Source, print_kernel
@@ -9,24 +12,27 @@ from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
 from graphc.codegen.scatter import lower_scatter
 from graphc.codegen.windows import lower_windows
+from graphc.errors import CodegenError
 from graphc.ir.graph import Value
-from graphc.ir.op import Opaque
+from graphc.ir.op import Foreign, Opaque
 from graphc.ir.program import Kernel, Kind
 from graphc.passes.fuse import storage
 
 
-def loops_of(kernel: Kernel) -> Loops | None:
-    """The loops of a kernel; None for one written by hand."""
+def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
+    """The loops of a kernel; None for one written by hand, and for one that runs programs.
+    `in_place` says of a scatter that its result lies where its operand lay
+    (`program.scatters_in_place`)."""
     match kernel.kind:
         case Kind.LOOPS:
             return lower_fused(kernel)
         case Kind.SCATTER:
-            return lower_scatter(kernel)
+            return lower_scatter(kernel, in_place)
         case Kind.MATMUL:
             return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
         case Kind.CONVOLUTION:
             return lower_columns(kernel) if uses_gemm(kernel) else lower_windows(kernel)
-        case Kind.OPAQUE:
+        case Kind.OPAQUE | Kind.CONTROL:
             return None
 
 
@@ -38,23 +44,50 @@ def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
     return (*kernel.reads, *kernel.writes)
 
 
-def source_of(kernel: Kernel, readable: bool = False) -> Source:
-    """The numba source of a kernel."""
-    loops = loops_of(kernel)
-    return _opaque(kernel) if loops is None else print_kernel(loops, readable)
+def source_of(kernel: Kernel, readable: bool = False, in_place: bool = False) -> Source:
+    """The numba source of a kernel; `in_place` as for `loops_of`."""
+    loops = loops_of(kernel, in_place)
+    return _opaque(kernel, readable) if loops is None else print_kernel(loops, readable)
 
 
-def _opaque(kernel: Kernel) -> Source:
+def blamed(error: CodegenError, sources: Mapping[Kernel, Source]) -> CodegenError:
+    """The error of a kernel that could not be compiled, at the user's line if a user wrote it."""
+    for kernel, source in sources.items():
+        if kernel.kind is Kind.OPAQUE and source.text in error.message:
+            (out,) = kernel.body
+            assert isinstance(out.op, Opaque)
+            types = [a.type for a in out.args]
+            body = out.op.source(out.type, *types)
+            found = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
+            above = source.text.removesuffix(body).count("\n")
+            line = int(found[1]) - 1 - above if found else 0
+            where = out.op.origin(line, out.type, *types) or out.loc
+            return CodegenError(f"{out.op.name}: {_reason(error.message)}", where)
+    return error
+
+
+def _reason(message: str) -> str:
+    """What a compiler complains about, without the places in text that the user never saw."""
+    lines = [line.strip() for line in message.split("\n") if line.strip()]
+    head = lines[0].partition(": Failed in")[0]
+    end = next((i for i, line in enumerate(lines) if line.startswith(("There are", "During:"))),
+               len(lines))
+    return f"{head}: {' '.join(lines[1:end])}" if end > 1 else lines[0]
+
+
+def _opaque(kernel: Kernel, readable: bool) -> Source:
     (out,) = kernel.body
     op = out.op
     assert isinstance(op, Opaque)
-    lines = ["def kernel(args, lo, hi):"]
-    for i, a in enumerate(out.args):
-        lines.append(f"    a{i} = {a.type.dtype}_buffer(args, {i})")
-    at = len(out.args)
-    lines.append(f"    out = {out.type.dtype}_buffer(args, {at})")
-    lines += [f"    n{i} = args[{at + 1 + i}]" for i in range(len(op.sizes))]
-    text = "\n".join([*lines, op.source(out.type, *(a.type for a in out.args))])
-    return Source(text, op.sizes, 1, False)
-
-
+    types = [a.type for a in out.args]
+    sizes = op.size_arguments(out.type, *types)
+    values = [*((f"a{i}", a) for i, a in enumerate(out.args)), ("out", out)]
+    made = [(name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
+            for i, (name, v) in enumerate(values)]
+    words = [(f"n{i}", str(size)) for i, size in enumerate(sizes)]
+    words += [("status", "")] * op.can_fail + [("call", "")] * isinstance(op, Foreign)
+    made += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
+    lines = [f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
+             for name, text, shown in made]
+    text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
+    return Source(text, sizes, op.extent(out.type), op.can_fail, calls=isinstance(op, Foreign))

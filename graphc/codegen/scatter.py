@@ -1,5 +1,5 @@
-"""Scatters -> Loops: a copy, then the updates one after the other, so that repeated indices add in
-order."""
+"""Scatters -> Loops: a copy, unless the result lies where the operand lay, then the updates one
+after the other, so that repeated indices add in order."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from graphc.codegen.loops import Apply, Buffer, For, Load, Loops, Store
 from graphc.codegen.lower import Emitter, nest, row_major, variable
+from graphc.ir.graph import Value
 from graphc.ir.op import Scatter
 from graphc.ir.program import Kernel
 from graphc.passes.fuse import storage
 
 
-def lower_scatter(kernel: Kernel) -> Loops:
+def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:
     """The loops of a scatter kernel; its parallel axis has extent 1."""
     (out,) = kernel.body
     op = out.op
@@ -23,12 +24,8 @@ def lower_scatter(kernel: Kernel) -> Loops:
     emit = Emitter(slots)
     emit.reads = set(reads)
     statements: list[Any] = []
-    copied = [f"i{a}" for a in range(x.type.rank)]
-    emit.open(*copied)
-    index = tuple(variable(n) for n in copied)
-    element = emit.element(x, index)
-    store = Store(slots[out], row_major(index, x.type.shape), element.expr)
-    statements += nest(copied, x.type.shape, [*emit.close(), store])
+    if not in_place:
+        statements += _copy(emit, out)
     added = [f"j{a}" for a in range(updates.type.rank)]
     emit.open(*added)
     index = tuple(variable(n) for n in added)
@@ -44,3 +41,14 @@ def lower_scatter(kernel: Kernel) -> Loops:
     return Loops(
         kernel.name, buffers, (), 1, (For("r.", variable("lo"), variable("hi"), tuple(statements)),)
     )
+
+
+def _copy(emit: Emitter, out: Value) -> list[Any]:
+    """Loops that make the result equal to the scatter's first operand."""
+    x = out.args[0]
+    copied = [f"i{a}" for a in range(x.type.rank)]
+    emit.open(*copied)
+    index = tuple(variable(n) for n in copied)
+    element = emit.element(x, index)
+    store = Store(emit.slots[out], row_major(index, x.type.shape), element.expr)
+    return nest(copied, x.type.shape, [*emit.close(), store])

@@ -265,6 +265,18 @@ def free_scratch(buffer: Buffer) -> None:
     buffer.memory = None
 
 
+def call_python(function: int, args: Arguments, status: int) -> None:
+    """Calls a Python function by the address of its native door (`runtime/thunk.py`)."""
+    words = (ctypes.c_int64 * len(args.words))(*args.words)
+    state = (ctypes.c_int64 * 3).from_address(status)
+    state[1] = 0
+    ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(function)(
+        ctypes.addressof(words), status
+    )
+    if state[1] != 1:
+        state[0] = 3
+
+
 def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
     """Sums and products; of integers, wrapping."""
     function = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}[name]
@@ -308,6 +320,7 @@ NAMESPACE: dict[str, Any] = {
     "blas_gemm_add": functools.partial(blas_gemm, adds=True),
     "free_scratch": free_scratch,
     **{f"{name}_scratch": _scratch(name) for name in BY_NAME},
+    "call_python": call_python,
     "round_f16": _round("f16"),
     "round_bf16": _round("bf16"),
     "greater_or_nan": _positions(np.greater),

@@ -1,5 +1,12 @@
 """The functions users call, under the array API's and NumPy's names: ordinary graph code."""
 
+from graphc.functions.control import (
+    cond as cond,
+    map_fn as map_fn,
+    scan as scan,
+    switch as switch,
+    while_loop as while_loop,
+)
 from graphc.functions.creation import (
     arange as arange,
     asarray as asarray,

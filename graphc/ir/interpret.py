@@ -5,7 +5,6 @@ It shares no code with folding or code generation: it calls each op's `reference
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,9 @@ import numpy as np
 from graphc.errors import VerifyError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Array, Op
+from graphc.ir.op import Array
+from graphc.ir.substitute import substitute_fields
+from graphc.ir.types import TensorType, TupleType
 
 Sizes = Mapping[str, int]
 
@@ -55,33 +56,21 @@ def evaluate(
     return tuple(env[r] for r in graph.results)
 
 
-def _apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Array:
-    shape = tuple(dim.evaluate(s, sizes) for s in v.type.shape)
-    op = concrete(v.op, sizes)
-    result = np.asarray(op.reference(*args))
-    if result.shape != shape or result.dtype != v.type.dtype.numpy:
+def _apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Any:
+    op = substitute_fields(v.op, sizes)
+    made = op.reference(*args)
+    if isinstance(v.type, TupleType):
+        return tuple(_checked(v, r, t, sizes) for r, t in zip(made, v.type.items, strict=True))
+    return _checked(v, made, v.type, sizes)
+
+
+def _checked(v: Value, made: Any, type: TensorType, sizes: Sizes) -> Array:
+    shape = tuple(dim.evaluate(s, sizes) for s in type.shape)
+    result = np.asarray(made)
+    if result.shape != shape or result.dtype != type.dtype.numpy:
         raise VerifyError(
             f"{v.op.name}: reference gives {result.dtype}{list(result.shape)}, "
-            f"the type is {v.type} with sizes {dict(sizes)}",
+            f"the type is {type} with sizes {dict(sizes)}",
             v.loc,
         )
     return result
-
-
-def concrete(op: Op, sizes: Sizes) -> Op:
-    """The op with the symbols in its fields replaced by numbers."""
-    changed = {}
-    for f in op.fields():
-        old = getattr(op, f.name)
-        new = _concrete(old, sizes)
-        if new is not old:
-            changed[f.name] = new
-    return dataclasses.replace(op, **changed) if changed else op  # type: ignore[type-var]
-
-
-def _concrete(x: Any, sizes: Sizes) -> Any:
-    if isinstance(x, dim.Dim):
-        return dim.evaluate(x, sizes)
-    if isinstance(x, tuple) and any(isinstance(e, dim.Dim) for e in x):
-        return tuple(_concrete(e, sizes) for e in x)
-    return x

@@ -5,10 +5,14 @@ names:
 
     Pointwise     out[i] = f(a[i], b[i], ...)         all operands have the same shape
     View          out[i] = a[g(i)]                    index arithmetic only, perhaps with a fill
-    value Generator     out[i] = f(i)                       no tensor operands, or 0-d ones Gather
-    out[i] = a[g(i, index[h(i)])] Reduction     out[i] = fold of a[i, j] over j Contraction
-    products summed over shared axes Opaque        a kernel written by hand State         inputs of
-    a graph, and writes of variables
+    Generator     out[i] = f(i)                       no tensor operands, or 0-d ones
+    Gather        out[i] = a[g(i, index[h(i)])]
+    Scatter       out[g(i, index[h(i)])] += u[i]
+    Reduction     out[i] = fold of a[i, j] over j
+    Contraction   products summed over shared axes
+    Opaque        a kernel written by hand
+    Control       runs graphs that are its fields
+    State         inputs of a graph, and writes of variables
 
 Ops sit below `Value`.  They speak to `Operand.apply`, which values (it builds graph), patterns
 (rules) and scalars (kernel expressions) implement, so a gradient, a rule and a lowering are spelled
@@ -24,9 +28,9 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, Location, ShapeError
 from graphc.ir.dim import Shape, Size, differ
-from graphc.ir.types import ALL, DType, TensorType
+from graphc.ir.types import ALL, DType, TensorType, TupleType
 
 Number = bool | int | float
 Array = np.ndarray[Any, Any]
@@ -296,14 +300,78 @@ class Opaque(Op, abstract=True):
     """A kernel written by hand, over the buffers `out`, `a0`, `a1`, ... and the sizes `n0`, `n1`,
     ..."""
 
+    can_fail: ClassVar[bool] = False  # may end the run with an error: its kernel gets `status`
+
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The sizes that the source calls n0, n1, ..."""
         return ()
 
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+        """The same, for those who know only the types."""
+        return self.sizes
+
+    def extent(self, out: TensorType) -> Size:
+        """The kernel does [lo, hi) of this many parts, which threads may share."""
+        return 1
+
+    def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
+        """Where the user wrote a line of the source, if anywhere."""
+        return None
+
     def source(self, out: TensorType, *types: TensorType) -> str:
         """The kernel's body in numba source, indented by 4; see docs/extending.md."""
         raise NotImplementedError(self.name)
+
+
+class Foreign(Opaque, abstract=True):
+    """What Python code makes of the operands, called in the middle of a run."""
+
+    can_fail = True
+
+    def call(self, *arrays: Array) -> Array:
+        """The result; the arrays are its own.  What it raises ends the run."""
+        raise NotImplementedError(self.name)
+
+    def reference(self, *arrays: Any) -> Any:
+        return self.call(*[np.array(a, order="C") for a in arrays])
+
+    def source(self, out: TensorType, *types: TensorType) -> str:
+        return "    call_python(call, args, status)\n"
+
+
+class Control(Op, abstract=True):
+    """Runs graphs that are its fields (`graphs`), natively; it has several results."""
+
+    @property
+    def graphs(self) -> tuple[Any, ...]:
+        """The graphs, in the order of the fields.  (`Graph` is a layer above.)"""
+        return tuple(
+            g
+            for f in self.fields()
+            for x in (getattr(self, f.name),)
+            for g in (x if isinstance(x, tuple) else (x,))
+            if hasattr(g, "outputs")
+        )
+
+    def over(self, graphs: Sequence[Any]) -> Any:
+        """The same op over other graphs."""
+        raise NotImplementedError(self.name)
+
+
+class Item(Op):
+    """One of several results."""
+
+    index: int
+
+    def infer(self, *types: TensorType) -> TensorType:
+        (x,) = types
+        if not isinstance(x, TupleType) or not 0 <= self.index < len(x.items):
+            raise ShapeError(f"item: {x} has no item {self.index}")
+        return x.items[self.index]
+
+    def reference(self, *arrays: Any) -> Any:
+        return arrays[0][self.index]
 
 
 class State(Op, abstract=True):

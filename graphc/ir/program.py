@@ -8,13 +8,14 @@ constants or in the arena, at offsets that are formulas of the sizes.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Contraction, Gather, Opaque, Pointwise, Scatter
+from graphc.ir.op import Contraction, Control, Gather, Opaque, Pointwise, Scatter
 from graphc.ir.ops.conv import Convolving
+from graphc.ir.ops.index import CheckIndex
 from graphc.ir.ops.shape import Reshape
 
 
@@ -26,6 +27,7 @@ class Kind(enum.Enum):
     CONVOLUTION = "convolution"
     OPAQUE = "opaque"
     SCATTER = "scatter"
+    CONTROL = "control"  # runs programs of its own
 
 
 KINDS: dict[type, Kind] = {  # of ops whose operands must lie in memory; the first that fits
@@ -33,6 +35,7 @@ KINDS: dict[type, Kind] = {  # of ops whose operands must lie in memory; the fir
     Contraction: Kind.MATMUL,
     Opaque: Kind.OPAQUE,
     Scatter: Kind.SCATTER,
+    Control: Kind.CONTROL,
 }
 
 
@@ -48,7 +51,11 @@ class Place(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """One launch.  `domain` is its index space; `inner` are the axes that its reductions fold."""
+    """One launch.  `domain` is its index space; `inner` are the axes that its reductions fold.
+
+    A CONTROL kernel runs `programs`, one for each graph of its op; their arenas lie one after the
+    other at `workspace` in the arena around.
+    """
 
     name: str
     kind: Kind
@@ -58,6 +65,8 @@ class Kernel:
     domain: Shape = ()
     inner: tuple[int, ...] = ()
     commits: bool = False
+    programs: tuple[Program, ...] = ()
+    workspace: Size = 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,16 @@ class Program:
     buffers: dict[Value, Buffer] = field(default_factory=dict)
     arena: Size = 0
     naive: Size = 0  # arena bytes without reuse
+
+
+def launched(program: Program) -> Iterator[tuple[Program, Kernel]]:
+    """The kernels that have code of their own, those of inner programs too, each with its
+    program."""
+    for kernel in program.kernels:
+        if kernel.kind is not Kind.CONTROL:
+            yield program, kernel
+        for inner in kernel.programs:
+            yield from launched(inner)
 
 
 def storage(v: Value) -> Value:
@@ -104,4 +123,22 @@ def reached(body: Iterable[Value], reads: Iterable[Value]) -> list[Value]:
 
 def can_fail(v: Value) -> bool:
     """Whether computing v may end the run with an error."""
-    return isinstance(v.op, Gather | Scatter) or (isinstance(v.op, Pointwise) and v.op.can_fail)
+    if isinstance(v.op, Control):
+        return any(can_fail(w) for g in v.op.graphs for w in g.nodes())
+    if isinstance(v.op, Scatter):
+        index = storage(v.args[1]).op
+        return not (isinstance(index, CheckIndex) and index.size == v.op.extent(v.args[0].type))
+    return isinstance(v.op, Gather) or (
+        isinstance(v.op, Pointwise | Opaque) and v.op.can_fail
+    )
+
+
+def scatters_in_place(program: Program, kernel: Kernel) -> bool:
+    """Whether a scatter's result lies where its operand lay, so that nothing need be copied."""
+    if kernel.kind is not Kind.SCATTER:
+        return False
+    (out,) = kernel.body
+    x, place = storage(out.args[0]), program.buffers[out]
+    if place.place is Place.VARIABLE:
+        return place.slot is x
+    return place.place is Place.ARENA and program.buffers[x] == place

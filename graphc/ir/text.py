@@ -8,52 +8,64 @@
     }
 
 A literal carries its dtype and takes the line's shape.  Fields that the type gives (`shape`,
-`dtype`) and fields at their default are not printed.  ` // ` starts a comment (`n//2` is a size).
+`dtype`) and fields at their default are not printed.  Graphs in fields follow in a
+block.  ` // ` starts a comment (`n//2` is a size).
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from graphc.errors import GraphcError, ParseError
-from graphc.ir import dim
+from graphc.ir.fields_text import (
+    LARGE,
+    TYPE as TYPE,
+    TYPES,
+    parse_type as parse_type,
+    parse_value as parse_value,
+    show as show,
+    split as split,
+)
 from graphc.ir.graph import Graph, Value, full, make
-from graphc.ir.op import OPS, Op, Pointwise
-from graphc.ir.ops.shape import Constant, Data, Full
+from graphc.ir.op import OPS, Control, Op, Pointwise
+from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 from graphc.ir.types import BY_NAME, DType, TensorType
 
 GIVEN = ("shape", "dtype")
-LARGE = 16  # elements from which on data is not spelled out
 NAME = r"%[\w./:\-]+"
-TYPE = r"[a-z]\w*\[[^\]]*\]"
 INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
 HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
-LINE = re.compile(rf"({NAME})\s*= (\w+)\s*([^{{]*?)\s*(?:\{{(.*)\}})?\s*: ({TYPE})")
+LINE = re.compile(rf"({NAME})\s*= (\w+)\s*([^{{]*?)\s*(?:\{{(.*)\}})?\s*: ({TYPES})")
+OPENING = re.compile(rf"{NAME}\s*= .*: \(.*\) \{{")
 COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is none
 LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|false)")
 
 
-def names_of(graph: Graph) -> dict[Value, str]:
+def names_of(graph: Graph, also: Iterable[Value] = ()) -> dict[Value, str]:
     """A distinct name for every value, made of the user's names and the op names; literals that are
-    written in place come last, so that they never change the name of a line."""
+    written in place come last, so that they never change the name of a line.  `also` are values
+    that nothing needs."""
     nodes = graph.nodes()
     lines = set(lines_of(graph))
     hidden = [v for v in nodes if v not in lines]
-    return unique_names((*graph.inputs, *(v for v in nodes if v in lines), *hidden))
+    shown = dict.fromkeys((*graph.inputs, *(v for v in nodes if v in lines), *also, *hidden))
+    return unique_names(shown)
 
 
 def lines_of(graph: Graph) -> list[Value]:
-    """The values that have a line of their own: all but literals written in place."""
-    nodes = graph.nodes()
-    needed = {a for v in nodes for a in v.args if not in_place(a, v.op)} | set(graph.results)
-    return [v for v in nodes if not isinstance(v.op, Full) or v in needed]
+    """The values that have a line of their own: all but literals written in place.  A literal that
+    has one stands before the first line that names it."""
+    lines: dict[Value, None] = {}
+    for v in graph.nodes():
+        if not isinstance(v.op, Full):
+            named = (a for a in v.args if isinstance(a.op, Full) and not in_place(a, v.op))
+            lines.update(dict.fromkeys((*named, v)))
+    return list(dict.fromkeys((*lines, *(v for v in graph.results if isinstance(v.op, Full)))))
 
 
 def unique_names(values: Iterable[Value]) -> dict[Value, str]:
@@ -77,30 +89,12 @@ def unique_names(values: Iterable[Value]) -> dict[Value, str]:
     return names
 
 
-def show(value: Any) -> str:
-    """A field value as text."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(show, value)) + "]"
-    if isinstance(value, Data):
-        return _show_data(value)
-    return repr(value) if isinstance(value, float | str) else str(value)
-
-
-def _show_data(value: Data) -> str:
-    array = value.array
-    if array.size > LARGE or array.dtype.kind not in "iub":
-        return f'base64"{base64.b64encode(array.tobytes()).decode()}"'
-    return "dense[" + ", ".join(str(x).lower() for x in array.ravel().tolist()) + "]"
-
-
 def show_fields(op: Op) -> str:
     """`{axes=[0]}`, or nothing."""
     shown = [
         f"{f.name}={show(getattr(op, f.name))}"
         for f in op.fields()
-        if f.name not in GIVEN and getattr(op, f.name) != f.default
+        if f.name not in GIVEN and getattr(op, f.name) != f.default and not graphs_in(op, f.name)
     ]
     return f" {{{', '.join(shown)}}}" if shown else ""
 
@@ -130,15 +124,35 @@ def show_operands(
     return f"{op.name} {', '.join(shown)}".rstrip() + fields
 
 
+def graphs_in(op: Op, name: str) -> tuple[Graph, ...]:
+    """The graphs in a field, if it is a field of graphs."""
+    value = getattr(op, name)
+    found = value if isinstance(value, tuple) else (value,)
+    return tuple(g for g in found if isinstance(g, Graph))
+
+
+def graph_blocks(v: Value, elide: bool) -> list[str]:
+    """The graphs in the fields of a control op: one block each, named after the field."""
+    return [
+        f"{f.name} {print_graph(g, elide)}" for f in v.op.fields() for g in graphs_in(v.op, f.name)
+    ]
+
+
 def print_lines(
     values: Sequence[Value], names: dict[Value, str], indent: str = "  ",
     kept: Collection[Value] = (), elide: bool = False,
+    blocks: Callable[[Value, bool], list[str]] = graph_blocks,
 ) -> list[str]:
-    """One aligned line for each value."""
+    """One aligned line for each value; inner graphs follow on lines of their own."""
     rows = [(names[v], show_operands(v, names, kept, elide), str(v.type)) for v in values]
     left = max((len(r[0]) for r in rows), default=0)
     middle = min(72, max((len(r[1]) for r in rows), default=0))
-    return [f"{indent}{a:<{left}} = {b:<{middle}} : {t}" for a, b, t in rows]
+    lines = [f"{indent}{a:<{left}} = {b:<{middle}} : {t}" for a, b, t in rows]
+    for i, v in enumerate(values):
+        if isinstance(v.op, Control):
+            inner = "\n".join(block.rstrip() for block in blocks(v, elide))
+            lines[i] += " {\n" + textwrap.indent(f"{inner}\n", indent + "  ") + indent + "}"
+    return lines
 
 
 def print_graph(graph: Graph, elide: bool = False) -> str:
@@ -163,57 +177,6 @@ def show_return(graph: Graph, names: dict[Value, str]) -> str:
     return f"  return {', '.join(results)}".rstrip()
 
 
-def parse_type(text: str) -> TensorType:
-    """`f32[n,784]` as a type.  Raises `ValueError`."""
-    name, _, rest = text.partition("[")
-    if name not in BY_NAME:
-        raise ValueError(f"{name!r} is not an element type; use one of {', '.join(BY_NAME)}")
-    inside = rest.removesuffix("]").strip()
-    shape = tuple(dim.parse(s) for s in split(inside)) if inside else ()
-    if any(isinstance(s, int) and s < 0 for s in shape):
-        raise ValueError(f"{text}: a size is negative")
-    return TensorType(BY_NAME[name], shape)
-
-
-def split(text: str) -> list[str]:
-    """Split at the commas outside brackets."""
-    parts, depth, start = [], 0, 0
-    for i, c in enumerate(text):
-        depth += (c in "[(" and 1) or (c in "])" and -1)
-        if c == "," and depth == 0:
-            parts.append(text[start:i].strip())
-            start = i + 1
-    return [*parts, text[start:].strip()] if text.strip() else []
-
-
-def parse_value(text: str, like: TensorType) -> Any:
-    """A field value; `like` is the type of the line, which arrays take."""
-    text = text.strip()
-    if text in ("true", "false"):
-        return text == "true"
-    if text == "…":
-        raise ValueError("the data was left out when this was printed; print it in full")
-    if text.startswith("["):
-        return tuple(parse_value(t, like) for t in split(text[1:-1]))
-    if text.startswith(("dense[", 'base64"')):
-        return _parse_data(text, like)
-    if text[:1] in "'\"":
-        return text[1:-1]
-    if re.fullmatch(r"-?(inf|nan|\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", text):
-        return float(text)
-    return BY_NAME[text] if text in BY_NAME else dim.parse(text)
-
-
-def _parse_data(text: str, like: TensorType) -> Data:
-    dtype = like.dtype.numpy
-    shape = tuple(dim.evaluate(s, {}) for s in like.shape)
-    if text.startswith("dense["):
-        values = [parse_value(t, like) for t in split(text[6:-1])]
-        return Data(np.array(values, dtype).reshape(shape))
-    raw = base64.b64decode(text[7:-1], validate=True)
-    return Data(np.frombuffer(raw, dtype).reshape(shape))
-
-
 FAULTS = (ValueError, KeyError, IndexError, TypeError, SyntaxError, ArithmeticError, RecursionError,
           MemoryError, GraphcError)
 
@@ -229,7 +192,7 @@ def fault(error: BaseException, number: int, source: str) -> ParseError:
 
 def parse_graph(text: str) -> Graph:
     """The graph that `print_graph` printed.  Raises `ParseError` with the line."""
-    lines = code_lines(text)
+    lines = nested(code_lines(text))
     number, source = lines[0] if lines else (1, "")
     try:
         head = HEADER.fullmatch(source)
@@ -251,6 +214,36 @@ def code_lines(text: str) -> list[tuple[int, str]]:
     lines = [(i + 1, COMMENT.sub(lambda m: "" if m[0].startswith("//") else m[0], s).strip())
              for i, s in enumerate(text.splitlines())]
     return [(i, s) for i, s in lines if s]
+
+
+def nested(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The lines, each with the block that it opens for inner graphs."""
+    joined: list[tuple[int, str]] = []
+    depth = 0
+    for number, source in lines:
+        if depth:
+            joined[-1] = joined[-1][0], f"{joined[-1][1]}\n{source}"
+            depth += source.endswith("{")
+            depth -= source == "}"
+            continue
+        joined.append((number, source))
+        depth = bool(OPENING.fullmatch(source.replace("~", "=", 1)))
+    return joined
+
+
+def parse_blocks(source: str) -> tuple[str, list[tuple[str, str]]]:
+    """A line without the blocks it opens, and (field, text) of each block."""
+    head, _, rest = source.partition("\n")
+    found: list[tuple[str, str]] = []
+    depth = 0
+    for line in rest.splitlines()[:-1]:
+        if depth == 0:
+            field, _, line = line.partition(" ")
+            found.append((field, ""))
+        depth += line.endswith("{")
+        depth -= line == "}"
+        found[-1] = found[-1][0], f"{found[-1][1]}{line}\n"
+    return head.removesuffix(" {") if rest else head, found
 
 
 def parse_inputs(text: str) -> dict[str, Value]:
@@ -280,8 +273,11 @@ def parse_line(source: str, env: dict[str, Value]) -> None:
     env[name] = value
 
 
-def parse_value_line(source: str, env: dict[str, Value]) -> tuple[str, Value]:
-    """(name, value) of a line."""
+def parse_value_line(
+    source: str, env: dict[str, Value], inner: Callable[[str], Graph] = parse_graph
+) -> tuple[str, Value]:
+    """(name, value) of a line; `inner` reads the graphs in its blocks."""
+    source, blocks = parse_blocks(source)
     match = LINE.fullmatch(source)
     if match is None:
         raise ValueError("expected `%name = op operand, ... {field=value} : type`")
@@ -289,7 +285,10 @@ def parse_value_line(source: str, env: dict[str, Value]) -> tuple[str, Value]:
     if opname not in OPS:
         raise ValueError(f"{opname!r} is not an op; `graphc ops` lists them")
     type = parse_type(declared)
-    op = _parse_op(OPS[opname], fields or "", type)
+    graphs: dict[str, tuple[Graph, ...]] = {}
+    for place, text in blocks:
+        graphs[place] = (*graphs.get(place, ()), inner(text))
+    op = _parse_op(OPS[opname], fields or "", type, graphs)
     args = tuple(_parse_operand(t, env, op, type) for t in split(operands))
     value = make(op, args, "" if name[1:] == opname else name[1:])
     if value.type != type:
@@ -297,9 +296,15 @@ def parse_value_line(source: str, env: dict[str, Value]) -> tuple[str, Value]:
     return name, value
 
 
-def _parse_op(cls: type[Op], text: str, type: TensorType) -> Op:
+def _parse_op(
+    cls: type[Op], text: str, type: TensorType, graphs: dict[str, tuple[Graph, ...]]
+) -> Op:
     given: dict[str, Any] = {"shape": type.shape, "dtype": type.dtype}
+    several = {f.name for f in cls.fields() if str(f.type).startswith("tuple")}
+    given |= {k: g if k in several or len(g) != 1 else g[0] for k, g in graphs.items()}
     known = {f.name for f in cls.fields()}
+    if graphs.keys() - known:
+        raise ValueError(f"{cls.name} has no field {min(graphs.keys() - known)!r}")
     values = {k: v for k, v in given.items() if k in known}
     for part in split(text):
         key, _, value = part.partition("=")

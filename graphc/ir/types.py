@@ -6,6 +6,7 @@ f32[n,784] f32[]
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -164,3 +165,27 @@ class TensorType:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+TUPLE = DType("tuple", "bool", 0)  # of no array: no op but `Item` takes it
+
+
+@dataclass(frozen=True)
+class TupleType(TensorType):
+    """The type of an op with several results; `Item` takes one of them out."""
+
+    items: tuple[TensorType, ...] = ()
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.items))})"
+
+    __repr__ = __str__
+
+
+def tuple_of(items: Iterable[TensorType]) -> TupleType:
+    """The type of several results.
+
+    >>> tuple_of([f32[2], i64[()]])
+    (f32[2], i64[])
+    """
+    return TupleType(TUPLE, (), tuple(items))

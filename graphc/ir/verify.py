@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from graphc.errors import GraphcError, VerifyError
 from graphc.ir.graph import Graph, Value, typecheck
-from graphc.ir.op import OPS
+from graphc.ir.op import OPS, Control
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 
 
@@ -26,6 +26,9 @@ def verify(graph: Graph, after: str) -> Graph:
             raise _broken(after, f"input {v!r} is no placeholder, variable or counter")
     for v in graph.nodes():
         _verify_value(v, after)
+        if isinstance(v.op, Control):
+            for inner in v.op.graphs:
+                _verify_inner(inner, after)
     seen: set[Value] = set()
     for old, new in graph.updates:
         if old not in known or not isinstance(old.op, Variable) or old in seen:
@@ -36,6 +39,12 @@ def verify(graph: Graph, after: str) -> Graph:
             raise _broken(after, f"{old!r} takes {new!r} of another type")
         seen.add(old)
     return graph
+
+
+def _verify_inner(graph: Graph, after: str) -> None:
+    if graph.updates or any(not isinstance(v.op, Placeholder) for v in graph.inputs):
+        raise _broken(after, f"inner graph @{graph.name} has inputs that are no placeholders")
+    verify(graph, after)
 
 
 def _verify_value(v: Value, after: str) -> None:

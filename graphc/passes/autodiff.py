@@ -13,11 +13,12 @@ from typing import Any
 from graphc.errors import GradientError, Location
 from graphc.ir.dim import differ
 from graphc.ir.graph import Value, topological
-from graphc.ir.op import Pointwise, Reduction, View
+from graphc.ir.op import Control, Item, Pointwise, Reduction, View
 from graphc.ir.ops.pointwise import Add, Cast, Negative, StopGradient, Subtract, Where, equal, where
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Assign
 from graphc.ir.types import TensorType
+from graphc.passes.control_vjp import control_vjp
 
 LINEAR = (Add, Subtract, Negative, Cast, Where)  # their derivatives are finite constants
 
@@ -30,12 +31,24 @@ def gradients(
     active = depends_on(order, xs)
     cotangents: dict[Value, Value] = {}
     masked: set[Value] = set()
+    results: dict[Value, dict[int, Value]] = {}  # of control ops: the cotangents of their items
     for y, seed in zip(ys, seeds, strict=True):
         if y in active:
             one = y.apply(Full(1.0, y.type.dtype, y.type.shape), ()) if seed is None else seed
             _accumulate(cotangents, y, one)
     for value in reversed(order):
-        if value in cotangents and value in active and value.args:
+        if value not in active or not value.args:
+            continue
+        if value in results:
+            parts = control_vjp(value, results[value], active, gradients)
+            for arg, part in zip(value.args, parts, strict=True):
+                if part is not None and arg in active:
+                    _accumulate(cotangents, arg, part)
+        elif value in cotangents and isinstance(value.op, Item):
+            found = results.setdefault(value.args[0], {})
+            have, ct = found.get(value.op.index), cotangents[value]
+            found[value.op.index] = ct if have is None else have + ct
+        elif value in cotangents:
             _backward(value, cotangents, active, masked)
     return [cotangents.get(x) for x in xs]
 
@@ -53,6 +66,8 @@ def depends_on(order: Sequence[Value], xs: Sequence[Value]) -> set[Value]:
 
 def _passes(v: Value) -> bool:
     """Whether a gradient can flow through a value: integers carry none."""
+    if isinstance(v.op, Control):
+        return True
     return (v.op.differentiable or isinstance(v.op, Assign)) and v.type.dtype.is_float
 
 

@@ -19,15 +19,27 @@ from dataclasses import dataclass
 
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Contraction, Gather, Generator, Opaque, Pointwise, Reduction, Scatter, View
+from graphc.ir.op import (
+    Contraction,
+    Control,
+    Gather,
+    Generator,
+    Item,
+    Opaque,
+    Pointwise,
+    Reduction,
+    Scatter,
+    View,
+)
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Full, Reshape
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
+from graphc.passes.steps import step_graphs, with_all_items
 
-MATERIAL = (Contraction, Opaque, Scatter)  # their operands must lie in memory
+MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,8 @@ class Fuser:
     """One run of fusion over one graph."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+        self.graph, self.items = with_all_items(graph)
+        graph = self.graph
         self.inputs = set(graph.inputs)
         self.nodes = graph.nodes()
         self.required = self._required()
@@ -100,12 +113,8 @@ class Fuser:
             count *= size
         base = storage(x)
         stored = self.is_input(base) or isinstance(base.op, (*MATERIAL, Partial))
-        return (
-            (count <= UNROLL
-            and stored
-            and x.type.rank - 1 not in v.op.axes)
-            or (count <= UNROLL and isinstance(base.op, Partial))
-        )
+        whole = stored and x.type.rank - 1 not in v.op.axes
+        return count <= UNROLL and (whole or isinstance(base.op, Partial))
 
     def sources(self, v: Value) -> list[Source]:
         """The stored values that v reads, through what is melted."""
@@ -145,6 +154,8 @@ class Fuser:
             found = next(k for c, k in KINDS.items() if isinstance(v.op, c))
             group = self.groups.new(found, v.type.shape)
             self.groups.add(group, v, [storage(a) for a in v.args])
+            for item in self.items.get(v, ()):
+                self.groups.add(group, item, [])
             return
         sources = self.sources(v)
         values = [s.value for s in sources]
@@ -154,14 +165,9 @@ class Fuser:
     def _choose(self, v: Value, sources: list[Source]) -> Group:
         own = space_of(v)
         best: Group | None = None
-        barred = {
-            self.groups.of[s.value]
-            for s in sources
-            if s.value in self.groups.of and not self._aligned(s)
-        }
-        for number in sorted(
-            {self.groups.of[s.value] for s in sources if s.value in self.groups.of}
-        ):
+        of = self.groups.of
+        barred = {of[s.value] for s in sources if s.value in of and not self._aligned(s)}
+        for number in sorted({of[s.value] for s in sources if s.value in of}):
             group = self.groups.all.get(number)
             if group is None or number in barred:
                 continue
@@ -188,10 +194,7 @@ class Fuser:
         return s.same or s.rows is not None
 
     def _joins(
-        self,
-        group: Group,
-        v: Value,
-        own: tuple[Shape, tuple[int, ...] | None],
+        self, group: Group, v: Value, own: tuple[Shape, tuple[int, ...] | None],
         sources: list[Source],
     ) -> bool:
         """Whether v can be a member: one index space, members read in step, no cycle."""
@@ -221,11 +224,65 @@ class Fuser:
     def run(self) -> Program:
         """Groups everything, merges groups that read the same arrays, orders the kernels."""
         for v in self.nodes:
-            if not self.is_input(v) and not self.melted(v):
+            if not self.is_input(v) and not self.melted(v) and not isinstance(v.op, Item):
                 self.place(v)
         self._merge_siblings()
         self._add_epilogues()
         return Program(self.graph, tuple(self._kernels()))
+
+    def _kernels(self) -> Iterable[Kernel]:
+        """The groups as kernels, in an order that the graph alone decides; commits come last."""
+        position = {v: i for i, v in enumerate(self.nodes)}
+        results = {storage(v) for v in self.graph.results}
+        users: dict[Value, set[int]] = {}
+        reads: dict[int, dict[Value, None]] = {n: {} for n in self.groups.all}
+        for v in self.nodes:
+            if v not in self.groups.of or isinstance(v.op, Item):
+                continue
+            n = self.groups.of[v]
+            for s in self._stored_sources(v):
+                if self.groups.of.get(s.value) != n:
+                    reads[n][s.value] = None
+                    users.setdefault(s.value, set()).add(n)
+        for n in self._order(position, self.updated):
+            group = self.groups.all[n]
+            if group.kind is Kind.CONTROL:
+                yield self._control(group, tuple(reads[n]))
+            else:
+                group.members.sort(key=position.__getitem__)
+                yield self._kernel(group, tuple(reads[n]), results | users.keys())
+
+    def _kernel(self, group: Group, reads: tuple[Value, ...], needed: set[Value]) -> Kernel:
+        members = group.members
+        writes = tuple(m for m in members if m in needed)
+        product = next((m for m in members if isinstance(m.op, Matmul)), None)
+        if product is not None and not any(w.type == product.type for w in writes):
+            writes = (product, *writes)  # no result can hold it on the way
+        name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
+        commits = self._commits(group, self.updated)
+        return Kernel(name, group.kind, reads, writes, tuple(members), group.domain,
+                      group.inner or (), commits)
+
+    def _control(self, group: Group, reads: tuple[Value, ...]) -> Kernel:
+        """A kernel that runs programs; all its results are stored, used or not."""
+        v, *results = group.members
+        programs = tuple(fuse(g) for g in step_graphs(v))
+        return Kernel(v.name or v.op.name, group.kind, reads, tuple(results), (v, *results),
+                      programs=programs)
+
+    def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
+        groups = self.groups
+        left = dict.fromkeys(groups.all)
+        first = {n: min(position[m] for m in groups.all[n].members if m in position) for n in left}
+        ranked = sorted(left, key=lambda n: (self._commits(groups.all[n], updated), first[n]))
+        order: list[int] = []
+        done = 0
+        while ranked:
+            n = next(n for n in ranked if not groups.ancestors[n] & ~done)
+            ranked.remove(n)
+            order.append(n)
+            done |= 1 << n
+        return order
 
     def _merge_siblings(self) -> None:
         """Merges groups of one domain that read the same array at the same index, and groups of one
@@ -305,66 +362,14 @@ class Fuser:
         commits = [self._commits(g, self.updated) for g in (a, b)]
         return commits[0] == commits[1]
 
-    def _kernels(self) -> Iterable[Kernel]:
-        """The groups as kernels, in an order that the graph alone decides; commits come last."""
-        position = {v: i for i, v in enumerate(self.nodes)}
-        results = {storage(v) for v in self.graph.results}
-        updated = self.updated
-        users: dict[Value, set[int]] = {}
-        reads: dict[int, dict[Value, None]] = {n: {} for n in self.groups.all}
-        for v in self.nodes:
-            if v not in self.groups.of:
-                continue
-            n = self.groups.of[v]
-            found = (
-                [storage(a) for a in v.args]
-                if isinstance(v.op, MATERIAL)
-                else [s.value for s in self.sources(v)]
-            )
-            for s in found:
-                if self.groups.of.get(s) != n:
-                    reads[n][s] = None
-                    users.setdefault(s, set()).add(n)
-        for n in self._order(position, updated):
-            group = self.groups.all[n]
-            members = sorted(group.members, key=position.__getitem__)
-            writes = tuple(m for m in members if m in results or m in users)
-            product = next((m for m in members if isinstance(m.op, Matmul)), None)
-            if product is not None and not any(w.type == product.type for w in writes):
-                writes = (product, *writes)  # no result can hold it on the way
-            commits = self._commits(group, updated)
-            name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
-            yield Kernel(
-                name,
-                group.kind,
-                tuple(reads[n]),
-                writes,
-                tuple(members),
-                group.domain,
-                group.inner or (),
-                commits,
-            )
-
     def _commits(self, group: Group, updated: set[Value]) -> bool:
         """Whether a kernel does nothing but compute new values of variables, for nobody else, and
         cannot fail: then it runs last, when nothing can stop the run any more."""
+        if group.kind is Kind.CONTROL:
+            return False
         if self.groups.descendants[group.number] or not any(m in updated for m in group.members):
             return False
         return not any(can_fail(m) for m in group.members)
-
-    def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
-        groups = self.groups
-        left = dict.fromkeys(groups.all)
-        first = {n: min(position[m] for m in groups.all[n].members) for n in left}
-        ranked = sorted(left, key=lambda n: (self._commits(groups.all[n], updated), first[n]))
-        order: list[int] = []
-        done = 0
-        while ranked:
-            n = next(n for n in ranked if not groups.ancestors[n] & ~done)
-            ranked.remove(n)
-            order.append(n)
-            done |= 1 << n
-        return order
 
 
 def accumulator(kernel: Kernel) -> Value:

@@ -12,7 +12,10 @@ from graphc.errors import GraphcError, GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Program
 from graphc.ir.verify import verify
+from graphc.passes.branches import sink_into_branches
 from graphc.passes.fuse import fuse
+from graphc.passes.inner import deeply
+from graphc.passes.loops import prune_loops
 from graphc.passes.partial import split_reductions
 from graphc.passes.plan import plan
 from graphc.passes.simplify import simplify
@@ -20,10 +23,13 @@ from graphc.passes.verify_program import verify_program
 
 PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
     "simplify": simplify,
+    "control": lambda graph, fired, fast: sink_into_branches(prune_loops(graph)),
     "partial": lambda graph, fired, fast: split_reductions(graph),
     "cleanup": simplify,
 }
 ORDER = (
+    ("simplify", "control", "what simplifies away need not be carried, kept or sunk"),
+    ("control", "partial", "operands that are dropped need not be split"),
     ("simplify", "partial", "a reduction that a rule removes need not be split"),
     ("partial", "cleanup", "splitting leaves reshapes and folds of one chunk"),
 )
@@ -83,7 +89,8 @@ def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
     if name not in PASSES:
         raise GraphcError(f"no pass {name!r}; there are {', '.join(PASSES)}")
     start = time.perf_counter()
-    graph = verify(PASSES[name](graph, trace.fired, fast_math), name)
+    graph = deeply(graph, lambda g: PASSES[name](g, trace.fired, fast_math))
+    graph = verify(graph, name)
     trace.seconds[name] = trace.seconds.get(name, 0.0) + time.perf_counter() - start
     if trace.watch:
         trace.watch(name, graph)

@@ -38,10 +38,12 @@ class Planner:
     slots: list[Slot] = field(default_factory=list)
     slot_of: dict[Value, int] = field(default_factory=dict)
     naive: Size = 0
+    workspace: dict[Kernel, int] = field(default_factory=dict)
 
     def run(self) -> Program:
         """Places every value that is read or written."""
-        graph, kernels = self.program.graph, self.program.kernels
+        kernels = tuple(map(inner_planned, self.program.kernels))
+        self.program, graph = replace(self.program, kernels=kernels), self.program.graph
         last = self._last_uses()
         outputs = {storage(v) for v in graph.outputs}
         updates = {storage(new): old for old, new in graph.updates}
@@ -54,13 +56,27 @@ class Planner:
         for number, kernel in enumerate(kernels):
             for v in kernel.writes:
                 self.buffers[v] = self._place(v, number, outputs, updates, last)
+            if kernel.programs:
+                self._reserve(kernel)
             for v in (*kernel.reads, *kernel.writes):
                 if v in self.slot_of and last.get(v, number) <= number:
                     self.slots[self.slot_of[v]].free = True
         offsets, arena = self._offsets()
         for v, s in self.slot_of.items():
             self.buffers[v] = replace(self.buffers[v], offset=offsets[s])
-        return replace(self.program, buffers=self.buffers, arena=arena, naive=self.naive)
+        kernels = tuple(
+            replace(k, workspace=offsets[self.workspace[k]]) if k in self.workspace else k
+            for k in kernels
+        )
+        return Program(graph, kernels, self.buffers, arena, self.naive)
+
+    def _reserve(self, kernel: Kernel) -> None:
+        """A slot for the arenas of a kernel's programs, while it runs."""
+        nbytes = workspace_of(kernel)
+        if nbytes != 0:
+            self.naive = self.naive + nbytes
+            self.workspace[kernel] = self._slot(nbytes)
+            self.slots[self.workspace[kernel]].free = True
 
     def _last_uses(self) -> dict[Value, int]:
         last: dict[Value, int] = {}
@@ -150,6 +166,20 @@ class Planner:
         return offsets, at
 
 
+def inner_planned(kernel: Kernel) -> Kernel:
+    """The kernel with its programs planned."""
+    programs = tuple(map(plan, kernel.programs))
+    return replace(kernel, programs=programs) if programs else kernel
+
+
+def workspace_of(kernel: Kernel) -> Size:
+    """The bytes of the arenas of a kernel's programs, one after the other."""
+    total: Size = 0
+    for p in kernel.programs:
+        total = total + aligned(p.arena)
+    return total
+
+
 def aligned(nbytes: Size) -> Size:
     """Rounded up to whole cache lines."""
     return (nbytes + (ALIGN - 1)) // ALIGN * ALIGN
@@ -168,7 +198,10 @@ def known_less(a: Size, b: Size) -> bool:
 
 def steps_together(kernel: Kernel, u: Value, v: Value) -> bool:
     """Whether v may overwrite u as it is computed: v depends on u, every read of u is at the
-    element being written, and no later loop reads u."""
+    element being written, and no later loop reads u.  A scatter may overwrite what it adds to."""
+    if kernel.kind is Kind.SCATTER:
+        x, *others = (storage(a) for a in v.args)
+        return u is x and u not in others
     if kernel.kind is not Kind.LOOPS or isinstance(v.op, Reduction):
         return False
     if u.type.shape != v.type.shape or u.type.dtype.size != v.type.dtype.size:

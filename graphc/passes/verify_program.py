@@ -24,7 +24,7 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.program import Buffer, Kernel, Place, Program, can_fail, reached, storage
 from graphc.passes.fuse import MATERIAL
-from graphc.passes.plan import steps_together
+from graphc.passes.plan import steps_together, workspace_of
 
 SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
 
@@ -56,6 +56,9 @@ class _Check:
             ):
                 raise VerifyError(f"program: result {_name(v)} is computed by no kernel")
         self._commits()
+        for kernel in self.program.kernels:
+            for inner in kernel.programs:
+                verify_program(inner)
         if self.program.buffers:
             self._places()
             self._arena()
@@ -174,12 +177,14 @@ class _Check:
 
     def _assignments(self) -> Iterable[dict[str, int]]:
         values = [s for b in self.program.buffers.values() for s in (b.offset, b.nbytes)]
+        values += [s for k in self.program.kernels for s in (k.workspace, workspace_of(k))]
         names = sorted({name for s in values for name in dim.symbols(s)})
         sizes = SIZES if names else SIZES[:1]
         return [{name: n + 3 * i for i, name in enumerate(names)} for n in sizes]
 
     def _layout(self, spans: Mapping[Value, int], layout: Layout) -> None:
         """No two values that live at once lie in one place, at these sizes."""
+        self._workspaces(spans, layout)
         live: list[Value] = []
         for v in sorted(spans, key=lambda w: self.written[w]):
             born = self.written[v]
@@ -198,6 +203,18 @@ class _Check:
                         f"which is still needed (sizes {layout.sizes})",
                     )
             live.append(v)
+
+    def _workspaces(self, spans: Mapping[Value, int], layout: Layout) -> None:
+        """The arenas of inner programs lie where nothing is needed."""
+        for number, kernel in enumerate(self.program.kernels):
+            start = dim.evaluate(kernel.workspace, layout.sizes)
+            end = start + dim.evaluate(workspace_of(kernel), layout.sizes)
+            if end > max(layout.arena, start):
+                self._fail(number, f"its workspace {start}:{end} leaves the arena")
+            for u in spans:
+                low, high = layout.place(u)
+                if self.written[u] <= number <= spans[u] and low < end and start < high:
+                    self._fail(number, f"its workspace {start}:{end} overwrites {_name(u)}")
 
     def _in_place(self, u: Value, v: Value, spans: Mapping[Value, int], layout: Layout) -> bool:
         born = self.written[v]

@@ -22,6 +22,7 @@ import numpy as np
 
 from graphc.codegen import jit
 from graphc.errors import GraphcError
+from graphc.runtime.control_ir import CONTROL_IR
 
 DATA_OFFSET = 16  # of the data pointer in a NumPy array object (PyArrayObject_fields)
 
@@ -318,7 +319,7 @@ class Driver:
     """The native functions, callable from Python with the GIL released, and `copy`, a kernel."""
 
     def __init__(self) -> None:
-        data = bytes(jit.target_machine().emit_object(jit.optimise(IR)))
+        data = bytes(jit.target_machine().emit_object(jit.optimise(IR + CONTROL_IR)))
         loader = jit.loader()
         address = loader.load("gc_run", data)
         word = ctypes.c_int64
@@ -330,6 +331,7 @@ class Driver:
         self.copy: int = find(
             "gc_copy"
         )  # a kernel: copies its extent of bytes to args[0] from args[1]
+        self.control: int = find("gc_control")  # a kernel: runs instruction lists of its own
         self.lead: Any = ctypes.CFUNCTYPE(word, word)(find("gc_lead"))
         self.join: Any = ctypes.CFUNCTYPE(None, word, word)(find("gc_join"))
         _check_layout()

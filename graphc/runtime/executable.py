@@ -12,25 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.cpu import Source
-from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
-from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program
-from graphc.passes.fuse import storage
+from graphc.ir.program import Kernel, Kind, Place, Program, storage
 from graphc.passes.plan import ALIGN
 from graphc.passes.sizes import Unified
-from graphc.runtime.blas import gemm_address
-from graphc.runtime.driver import Instruction, Word, driver
-
-PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
-CHUNK_WORK = 30_000
-CHUNK_BYTES = 1 << 18
-MOST_CHUNKS = 64
+from graphc.runtime.driver import Instruction, Word
+from graphc.runtime.launches import (
+    CANCEL,
+    STATUS,
+    Argument,
+    Code as Code,
+    Launch,
+    Launches,
+    address,
+    copy,
+)
+from graphc.runtime.nested import control_launch
 
 
 @dataclass
@@ -39,8 +39,7 @@ class Executable:
 
     program: Program
     unified: Unified
-    sources: tuple[Source, ...]
-    addresses: tuple[int, ...]
+    code: dict[Kernel, Code]
 
     def bind(self, sizes: dict[str, int]) -> Bound:
         """A plan for these sizes."""
@@ -57,51 +56,30 @@ class Bound:
         graph = program.graph
         self.arena_bytes = dim.evaluate(program.arena, sizes)
         self.arena = np.empty(self.arena_bytes + ALIGN, np.uint8)
-        self.arena_start = -(-self.arena.__array_interface__["data"][0] // ALIGN) * ALIGN
+        self.arena_start = -(-address(self.arena) // ALIGN) * ALIGN
         self.outputs = [
-            v for k in program.kernels for v in k.writes if self._place(v) is Place.OUTPUT
+            v for k in program.kernels for v in k.writes
+            if program.buffers[v].place is Place.OUTPUT
         ]
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
+        self.launches = Launches(
+            program, executable.code, sizes, self.external, self.arena_start, []
+        )
         self.constants: list[Array] = []
         self.patches: list[tuple[int, int]] = []
+        self.thunks = self.launches.thunks
         self.results = [_Result(self, v) for v in graph.outputs]
-        launches = [self._launch(i, k) for i, k in enumerate(program.kernels)]
+        launches = [self._launch(k) for k in program.kernels]
         self._lay_out(launches + self._copies())
-        self.work = sum(self._work(k) for k in program.kernels)
+        self.work = sum(self.launches.work(k) for k in program.kernels)
         self.owner: Any = None
 
-    def _place(self, v: Value) -> Place:
-        return self.executable.program.buffers[v].place
+    def _launch(self, kernel: Kernel) -> Launch:
+        if kernel.kind is Kind.CONTROL:
+            return control_launch(self.launches, kernel)
+        return self.launches.launch(kernel)
 
-    def _launch(self, number: int, kernel: Kernel) -> _Launch:
-        source = self.executable.sources[number]
-        extent = dim.evaluate(source.extent, self.sizes)
-        return _Launch(self.executable.addresses[number], self._arguments(kernel, source), extent,
-                       self._chunks(kernel, extent))
-
-    def _arguments(self, kernel: Kernel, source: Source) -> list[Argument]:
-        words: list[Argument] = [self._address(v) for v in buffers_of(kernel)]
-        words += [(dim.evaluate(s, self.sizes), None) for s in source.sizes]
-        if source.uses_status:
-            words.append((-1, None))
-        if source.gemm:
-            words.append((gemm_address(source.gemm), None))
-        return words
-
-    def _address(self, v: Value) -> Argument:
-        if isinstance(v.op, Constant):
-            array = v.op.value.array
-            self.constants.append(array)
-            return array.__array_interface__["data"][0], None
-        buffer = self.executable.program.buffers[v]
-        if buffer.place is Place.ARENA:
-            return self.arena_start + dim.evaluate(buffer.offset, self.sizes), None
-        if buffer.place is Place.VARIABLE:
-            assert buffer.slot is not None
-            return 0, self.external[buffer.slot]
-        return 0, self.external[v]
-
-    def _lay_out(self, launches: list[_Launch]) -> None:
+    def _lay_out(self, launches: list[Launch]) -> None:
         """All words in one array: head, instructions, externals, status, arguments, patches."""
         kernels = self.executable.program.kernels
         count, arguments = len(launches), [x.arguments for x in launches]
@@ -117,7 +95,7 @@ class Bound:
         ]
         patches_at = arguments_at + total
         self.words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
-        base: int = self.words.__array_interface__["data"][0]
+        base = address(self.words)
         self.address, self.externals_at, self.status_at = base, externals_at, status_at
         
         def at(i: int) -> int:
@@ -127,41 +105,20 @@ class Bound:
             at(instructions_at), count, at(patches_at), len(patches), at(status_at), 0,
             next((i for i, k in enumerate(kernels) if k.commits), len(kernels)), 0,
         )
+        named = {STATUS: at(status_at), CANCEL: at(Word.CANCEL)}
         here = arguments_at
         for i, x in enumerate(launches):
             self.words[instructions_at + i * Instruction.SIZE :][: Instruction.SIZE] = (
                 x.function, at(here), x.extent, x.chunks, 0, 0)
-            for value, _ in x.arguments:
-                self.words[here] = at(status_at) if value == -1 else value
+            for word in x.arguments:
+                self.words[here] = named.get(word, word[0])
                 here += 1
         for i, (external, argument) in enumerate(patches):
             self.words[patches_at + 2 * i] = at(externals_at + external)
             self.words[patches_at + 2 * i + 1] = at(arguments_at + argument)
         self.view = memoryview(self.words)  # type: ignore[arg-type]
 
-    def _work(self, kernel: Kernel) -> int:
-        elements = dim.evaluate(dim.product(kernel.domain), self.sizes)
-        matmuls = [v for v in kernel.body if isinstance(v.op, Matmul)]
-        if matmuls:
-            inner = matmuls[0].args[0].type.shape
-            return elements * max(dim.evaluate(s, self.sizes) for s in inner[-2:]) // 16
-        if kernel.kind is Kind.CONVOLUTION:
-            (out,) = kernel.body
-            assert isinstance(out.op, Convolving)
-            products = out.op.products(*(a.type for a in out.args))
-            return dim.evaluate(products, self.sizes) // 16
-        return elements * max(1, len(kernel.body))
-
-    def _chunks(self, kernel: Kernel, extent: int) -> int:
-        """How many pieces a kernel is cut into: by its size alone."""
-        if extent <= 1:
-            return 1
-        work = self._work(kernel)
-        if kernel.kind is Kind.MATMUL:
-            return min(extent, MOST_CHUNKS)
-        return 1 if work < PARALLEL_WORK else max(1, min(extent, MOST_CHUNKS, work // CHUNK_WORK))
-
-    def _copies(self) -> list[_Launch]:
+    def _copies(self) -> list[Launch]:
         """Copies to variables of new values that no kernel writes in place; they end the plan.
         What is itself a variable goes by way of a temporary: all are read before any is written."""
         program, before, after = self.executable.program, [], []
@@ -175,30 +132,11 @@ class Bound:
             source = result.argument()
             if result.is_input:
                 self.constants.append(np.empty(nbytes, np.uint8))
-                temporary = _data(self.constants[-1]), None
-                before.append(_copy(temporary, source, nbytes))
+                temporary = address(self.constants[-1]), None
+                before.append(copy(temporary, source, nbytes))
                 source = temporary
-            after.append(_copy((0, self.external[old]), source, nbytes))
+            after.append(copy((0, self.external[old]), source, nbytes))
         return before + after
-
-
-Argument = tuple[int, int | None]  # a word (-1: the status' address), or the external to patch in
-
-
-@dataclass
-class _Launch:
-    """An instruction of the plan: a kernel, or a copy."""
-
-    function: int
-    arguments: list[Argument]
-    extent: int
-    chunks: int
-
-
-def _copy(to: Argument, source: Argument, nbytes: int) -> _Launch:
-    return _Launch(
-        driver().copy, [to, source], nbytes, max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES))
-    )
 
 
 @dataclass
@@ -222,16 +160,12 @@ class _Result:
             self.is_input = base in set(bound.executable.program.graph.inputs)
         else:
             offset = dim.evaluate(bound.executable.program.buffers[base].offset, bound.sizes)
-            start = bound.arena_start - bound.arena.__array_interface__["data"][0] + offset
+            start = bound.arena_start - address(bound.arena) + offset
             dtype = self.value.type.dtype.numpy
             count = int(np.prod(self.shape, dtype=np.int64)) * dtype.itemsize
             self.array = bound.arena[start : start + count].view(dtype).reshape(self.shape)
 
     def argument(self) -> Argument:
         """Where a kernel finds it."""
-        return (_data(self.array), None) if self.array is not None else (0, self.external)
+        return (address(self.array), None) if self.array is not None else (0, self.external)
 
-
-def _data(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

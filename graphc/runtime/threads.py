@@ -7,6 +7,7 @@ the GIL. It may come late: the leading thread never waits for one that has not b
 from __future__ import annotations
 
 import _thread
+import contextlib
 import functools
 import os
 import queue
@@ -57,9 +58,12 @@ class Pool:
 def _help(waiting: Any) -> None:
     native = driver()
     while True:
-        bound, ticket = waiting.get()
-        native.join(bound.address, ticket)
-        del bound
+        try:
+            bound, ticket = waiting.get()
+            native.join(bound.address, ticket)
+            del bound
+        except KeyboardInterrupt:  # meant for a Python function of the graph that had just returned
+            continue
 
 
 @functools.cache
@@ -72,7 +76,8 @@ def execute(bound: Bound, threads: int) -> bool:
 
     Returns whether Ctrl-C asked for an end.  The plan's status then tells whether it came in time.
     """
-    if bound.work >= LONG_WORK and threading.current_thread() is threading.main_thread():
+    beside = bound.work >= LONG_WORK or bound.thunks  # Python functions run where Ctrl-C finds them
+    if beside and threading.current_thread() is threading.main_thread():
         return _interruptible(bound, threads)
     _execute(bound, threads)
     return False
@@ -87,8 +92,11 @@ def _execute(bound: Bound, threads: int) -> None:
 
 def _interruptible(bound: Bound, threads: int) -> bool:
     """Runs beside the main thread, which stays able to take a signal; returns whether one came."""
+    # An exception sent to the other thread may strike after any call there, so the end is noted by
+    # a single step; `news` only wakes the main thread sooner (an Event does not survive Ctrl-C).
     failure: list[BaseException] = []
-    done = threading.Event()
+    ended: list[bool] = []
+    news: Any = queue.SimpleQueue()
 
     def work() -> None:
         try:
@@ -96,28 +104,28 @@ def _interruptible(bound: Bound, threads: int) -> bool:
         except BaseException as error:
             failure.append(error)
         finally:
-            done.set()
+            ended.append(True)
+            news.put(None)
 
-    interrupted = False
+    interrupted = told = False
     try:
         _thread.start_new_thread(work, ())
     except KeyboardInterrupt:  # the thread has begun: a signal is seen after a call, not within it
         interrupted = True
-        bound.view[CANCEL] = 1
-    while _waits(done):
-        interrupted = True
-        bound.view[CANCEL] = 1
+    while True:  # Python looks for signals where a loop turns: the inner one turns inside of `try`
+        try:
+            if interrupted and not told:
+                told = True
+                bound.view[CANCEL] = 1
+                for thunk in bound.thunks:
+                    thunk.interrupt()
+            while not ended:
+                with contextlib.suppress(queue.Empty):
+                    news.get(timeout=0.5)
+            break
+        except KeyboardInterrupt:
+            interrupted, told = True, False
     bound.view[CANCEL] = 0
     if failure:
         raise failure[0]
     return interrupted
-
-
-def _waits(done: threading.Event) -> bool:
-    """Whether Ctrl-C came before the end."""
-    try:
-        while not done.wait(0.5):
-            pass
-    except KeyboardInterrupt:
-        return True
-    return False

@@ -2,6 +2,7 @@
 
 from graphc.ir.ops import (
     angles as angles,
+    callback as callback,
     conv as conv,
     elementary as elementary,
     index as index,

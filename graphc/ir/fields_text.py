@@ -1,0 +1,88 @@
+"""Field values and types as text, and back."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import numpy as np
+
+from graphc.ir import dim
+from graphc.ir.ops.shape import Data
+from graphc.ir.types import BY_NAME, TensorType, tuple_of
+
+LARGE = 16  # elements from which on data is not spelled out
+TYPE = r"[a-z]\w*\[[^\]]*\]"
+TYPES = rf"{TYPE}|\((?:{TYPE}(?:, )?)*\)"
+
+
+def show(value: Any) -> str:
+    """A field value as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(show, value)) + "]"
+    if isinstance(value, Data):
+        return _show_data(value)
+    return repr(value) if isinstance(value, float | str) else str(value)
+
+
+def _show_data(value: Data) -> str:
+    array = value.array
+    if array.size > LARGE or array.dtype.kind not in "iub":
+        return f'base64"{base64.b64encode(array.tobytes()).decode()}"'
+    return "dense[" + ", ".join(str(x).lower() for x in array.ravel().tolist()) + "]"
+
+
+def parse_type(text: str) -> TensorType:
+    """`f32[n,784]`, or several in parentheses, as a type.  Raises `ValueError`."""
+    if text.startswith("("):
+        return tuple_of(parse_type(t) for t in split(text[1:-1]))
+    name, _, rest = text.partition("[")
+    if name not in BY_NAME:
+        raise ValueError(f"{name!r} is not an element type; use one of {', '.join(BY_NAME)}")
+    inside = rest.removesuffix("]").strip()
+    shape = tuple(dim.parse(s) for s in split(inside)) if inside else ()
+    if any(isinstance(s, int) and s < 0 for s in shape):
+        raise ValueError(f"{text}: a size is negative")
+    return TensorType(BY_NAME[name], shape)
+
+
+def split(text: str) -> list[str]:
+    """Split at the commas outside brackets."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c in "[(" and 1) or (c in "])" and -1)
+        if c == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    return [*parts, text[start:].strip()] if text.strip() else []
+
+
+def parse_value(text: str, like: TensorType) -> Any:
+    """A field value; `like` is the type of the line, which arrays take."""
+    text = text.strip()
+    if text in ("true", "false"):
+        return text == "true"
+    if text == "…":
+        raise ValueError("the data was left out when this was printed; print it in full")
+    if text.startswith("["):
+        return tuple(parse_value(t, like) for t in split(text[1:-1]))
+    if text.startswith(("dense[", 'base64"')):
+        return _parse_data(text, like)
+    if text[:1] in "'\"":
+        return text[1:-1]
+    if re.fullmatch(r"-?(inf|nan|\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", text):
+        return float(text)
+    return BY_NAME[text] if text in BY_NAME else dim.parse(text)
+
+
+def _parse_data(text: str, like: TensorType) -> Data:
+    dtype = like.dtype.numpy
+    shape = tuple(dim.evaluate(s, {}) for s in like.shape)
+    if text.startswith("dense["):
+        values = [parse_value(t, like) for t in split(text[6:-1])]
+        return Data(np.array(values, dtype).reshape(shape))
+    raw = base64.b64decode(text[7:-1], validate=True)
+    return Data(np.frombuffer(raw, dtype).reshape(shape))

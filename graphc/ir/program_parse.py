@@ -1,0 +1,248 @@
+"""Text -> Program; see program_text.py for the form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from graphc.ir import dim
+from graphc.ir.dim import Shape, Size
+from graphc.ir.graph import Graph, Value, make
+from graphc.ir.ops.shape import Constant, Full
+from graphc.ir.ops.state import Placeholder
+from graphc.ir.program import KINDS, Buffer, Kernel, Kind, Place, Program, storage
+from graphc.ir.text import (
+    FAULTS,
+    NAME,
+    TYPE,
+    code_lines,
+    fault,
+    nested,
+    parse_inputs,
+    parse_return,
+    parse_type,
+    parse_value,
+    parse_value_line,
+    split,
+)
+from graphc.ir.types import TensorType, f32
+
+HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
+ARENA = re.compile(r"arena cpu = (.*) \((.*) without reuse\)")
+KERNEL = re.compile(
+    r"(commit )?(kernel|matmul|convolution|opaque|scatter|control)"
+    r"(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
+)
+SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
+WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
+NONE = TensorType(f32, ())
+
+
+@dataclass
+class _Parser:
+    """What has been read so far."""
+
+    name: str
+    env: dict[str, Value]
+    kernels: list[Kernel] = field(default_factory=list)
+    buffers: dict[Value, Buffer] = field(default_factory=dict)
+    planned: bool = False
+    arena: Size = 0
+    naive: Size = 0
+    opened: re.Match[str] | None = None
+    programs: list[Program] = field(default_factory=list)
+    body: list[Value] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.inputs = tuple(self.env.values())
+
+    def line(self, source: str) -> None:
+        """One line before the `return`."""
+        if self.opened is not None:
+            if source == "}":
+                self.block(self.opened, self.body)
+                self.opened = None
+            else:
+                self.body += self.body_line(source)
+        elif arena := ARENA.fullmatch(source):
+            self.planned = True
+            self.arena, self.naive = dim.parse(arena[1]), dim.parse(arena[2])
+        elif opened := KERNEL.fullmatch(source):
+            self.opened, self.body, self.programs = opened, [], []
+        elif single := SINGLE.fullmatch(source):
+            self.single(single)
+        elif any(not isinstance(v.op, Constant) for v in self.body_line(source)):
+            raise ValueError("outside of a kernel stand only constants and reshapes (`~`)")
+
+    def define(self, source: str, again: bool) -> Value:
+        """The value of a line.  An index lambda may stand in several kernels, each time alike."""
+        name, value = parse_value_line(source, self.env, self.inner)
+        have = self.env.get(name)
+        if have is not None:
+            if again and _alike(have, value):
+                return have
+            raise ValueError(f"{name} is defined twice")
+        self.env[name] = value
+        return value
+
+    def inner(self, text: str) -> Graph:
+        """The graph of a program inside; the program is kept for the kernel."""
+        self.programs.append(parse_program(text))
+        return step_body(self.programs[-1].graph)
+
+    def body_line(self, source: str) -> list[Value]:
+        """A line of a body: the member it defines, none for an index lambda."""
+        if re.match(rf"{NAME}\s*~ ", source):
+            self.define(source.replace("~", "=", 1), True)
+            return []
+        return [self.define(source, False)]
+
+    def single(self, match: re.Match[str]) -> None:
+        """A kernel of one op."""
+        commit, call, name, type, place = match.groups()
+        out = self.define(f"{name} = {call} : {type}", False)
+        kind = next((k for family, k in KINDS.items() if isinstance(out.op, family)), None)
+        if kind in (None, Kind.CONTROL):
+            raise ValueError(f"{out.op.name} is no kernel of its own; write `kernel ... {{`")
+        reads = tuple(dict.fromkeys(map(storage, out.args)))
+        self.kernels.append(
+            Kernel(
+                out.name or out.op.name,
+                kind,
+                reads,
+                (out,),
+                (out,),
+                out.type.shape,
+                (),
+                bool(commit),
+            )
+        )
+        self._place(out, (place or "").removeprefix(" @"))
+
+    def block(self, match: re.Match[str], body: list[Value]) -> None:
+        """A kernel with its body."""
+        commit, kind, reads, fields, results = match.groups()
+        writes, places = [], []
+        for text in split(results):
+            found = WRITE.fullmatch(text)
+            if found is None or found[1] not in self.env or self.env[found[1]] not in body:
+                raise ValueError(
+                    f"{text!r} is no result: expected `%name: type @place` of a line of the body"
+                )
+            value = self.env[found[1]]
+            if value.type != parse_type(found[2]):
+                raise ValueError(f"{found[1]} is declared {found[2]} but is {value.type}")
+            writes.append(value)
+            places.append(found[3] or "")
+        control = Kind(kind) is Kind.CONTROL
+        domain, inner = ((), ()) if control else _parse_space(fields, writes)
+        name = next((v.name for v in reversed(body) if v.name), body[-1].op.name if body else kind)
+        self.kernels.append(
+            Kernel(name, Kind(kind), tuple(map(self.value, split(reads or ""))), tuple(writes),
+                   tuple(body), domain, inner, bool(commit), tuple(self.programs),
+                   _workspace(fields) if control else 0))
+        for value, place in zip(writes, places, strict=True):
+            self._place(value, place)
+
+    def value(self, name: str) -> Value:
+        """The value of a name."""
+        if name not in self.env:
+            raise ValueError(f"{name!r} is not defined above")
+        return self.env[name]
+
+    def _place(self, v: Value, text: str) -> None:
+        if not self.planned:
+            if text:
+                raise ValueError("a program with places says its arena first: `arena cpu = ...`")
+            return
+        if text == Place.OUTPUT.value:
+            self.buffers[v] = Buffer(Place.OUTPUT, v.type.nbytes)
+        elif text.startswith("var(") and text.endswith(")"):
+            self.buffers[v] = Buffer(Place.VARIABLE, v.type.nbytes, slot=self.value(text[4:-1]))
+        elif text.startswith("cpu+"):
+            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes, dim.parse(text[4:]))
+        else:
+            raise ValueError(f"place {text!r}: expected out, var(%name) or cpu+offset")
+
+    def finish(self, source: str) -> Program:
+        """The program that the `return` line ends."""
+        graph: Graph = parse_return(self.name, self.inputs, self.env, source)
+        buffers: dict[Value, Buffer] = {}
+        if self.planned:
+            buffers = {v: Buffer(Place.INPUT, v.type.nbytes) for v in self.inputs}
+            constants = (v for v in self.env.values() if isinstance(v.op, Constant))
+            buffers |= {v: Buffer(Place.CONSTANT, v.type.nbytes) for v in constants}
+        return Program(graph, tuple(self.kernels), buffers | self.buffers, self.arena, self.naive)
+
+
+def _alike(a: Value, b: Value) -> bool:
+    same = len(a.args) == len(b.args) and all(
+        x is y or (isinstance(x.op, Full) and x.op == y.op)
+        for x, y in zip(a.args, b.args, strict=True)
+    )
+    return same and a.op == b.op and a.type == b.type
+
+
+def _parse_space(fields: str | None, writes: list[Value]) -> tuple[Shape, tuple[int, ...]]:
+    if fields is None:
+        if not writes:
+            raise ValueError("a kernel without results needs {domain=[...]}")
+        return writes[0].type.shape, ()
+    given = {}
+    for part in split(fields):
+        key, _, text = part.partition("=")
+        given[key.strip()] = parse_value(text, NONE)
+    if not set(given) <= {"domain", "inner"} or not isinstance(given.get("domain"), tuple):
+        raise ValueError("expected {domain=[sizes], inner=[axes]}")
+    domain, inner = given["domain"], given.get("inner", ())
+    if not isinstance(inner, tuple) or any(a not in range(len(domain)) for a in inner):
+        raise ValueError(f"inner={inner} are not axes of the domain")
+    return domain, inner
+
+
+def _workspace(fields: str | None) -> Size:
+    key, _, value = (fields or "workspace=0").partition("=")
+    if key != "workspace":
+        raise ValueError("expected {workspace=offset}")
+    return dim.parse(value)
+
+
+def step_body(graph: Graph) -> Graph:
+    """The graph of a control op whose program's graph this is: carries are plain inputs, their new
+    values the first outputs."""
+    inputs = {v: Value(Placeholder(v.type.dtype, v.type.shape), (), v.type, v.name)
+              for v in graph.inputs}
+    done = dict(inputs)
+    for v in graph.nodes():
+        done[v] = make(v.op, tuple(done[a] for a in v.args), v.name, v.loc)
+    made = (*(new for _, new in graph.updates), *graph.outputs)
+    return Graph(graph.name, tuple(inputs.values()), tuple(done[v] for v in made))
+
+
+def parse_program(text: str) -> Program:
+    """The program that `print_program` printed.  Raises `ParseError` with the line."""
+    lines = _joined(nested(code_lines(text)))
+    number, source = lines[0] if lines else (1, "")
+    try:
+        head = HEADER.fullmatch(source)
+        if head is None:
+            raise ValueError("expected `program @name(%input: type, ...) {`")
+        parser = _Parser(head[1], parse_inputs(head[2]))
+        for number, source in lines[1:]:  # noqa: B007
+            if parser.opened is None and source.startswith("return"):
+                return parser.finish(source)
+            parser.line(source)
+        raise ValueError("the program has no `return`")
+    except FAULTS as error:
+        raise fault(error, number, source) from None
+
+
+def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The lines, each with its continuations."""
+    joined: list[tuple[int, str]] = []
+    for number, source in lines:
+        if joined and joined[-1][1].endswith((",", " ->")):
+            number, before = joined.pop()
+            source = f"{before} {source}"
+        joined.append((number, source))
+    return joined

@@ -1,0 +1,46 @@
+"""Nested lists, tuples and dicts of tensors, as what functions of control flow take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Pack = Callable[[list[Any]], Any]
+
+
+def flatten(nest: Any) -> tuple[list[Any], Pack]:
+    """The leaves of a nest, and what puts other leaves in their places.
+
+    >>> leaves, pack = flatten((1, {"a": 2, "b": [3]}))
+    >>> leaves, pack([10, 20, 30])
+    ([1, 2, 3], (10, {'a': 20, 'b': [30]}))
+    """
+    if isinstance(nest, dict):
+        keys, children = list(nest), list(nest.values())
+    elif isinstance(nest, list | tuple):
+        keys, children = [], list(nest)
+    elif nest is None:
+        return [], lambda leaves: None
+    else:
+        return [nest], lambda leaves: leaves[0]
+    parts = [flatten(c) for c in children]
+    found = [leaf for leaves, _ in parts for leaf in leaves]
+
+    def pack(leaves: list[Any]) -> Any:
+        made, at = [], 0
+        for inner, repack in parts:
+            made.append(repack(leaves[at : at + len(inner)]))
+            at += len(inner)
+        if isinstance(nest, dict):
+            return dict(zip(keys, made, strict=True))
+        if hasattr(nest, "_fields"):
+            return type(nest)(*made)
+        return type(nest)(made)
+
+    return found, pack
+
+
+def shape_of(nest: Any) -> Any:
+    """The nest with every leaf made None, for comparing structures."""
+    leaves, pack = flatten(nest)
+    return pack([None] * len(leaves))

@@ -1,0 +1,81 @@
+"""Pure work that only one branch of a switch needs is done in that branch: Graph -> Graph."""
+
+from __future__ import annotations
+
+from graphc.ir.control import Switch
+from graphc.ir.graph import Graph, Value, make, topological, users
+from graphc.ir.op import Control, Item, State
+from graphc.ir.ops.shape import Constant
+from graphc.passes.inner import remade
+from graphc.passes.tape import inner
+
+
+def sink_into_branches(graph: Graph) -> Graph:
+    """The graph with what one branch alone needs moved into it, and unused operands dropped."""
+    readers = users(graph)
+    results = set(graph.results)
+
+    done: dict[Value, Value] = {v: v for v in graph.inputs}
+    for v in graph.nodes():
+        if isinstance(v.op, Switch):
+            done[v] = _Sinking(v, v.op, done, readers, results).run()
+        else:
+            done[v] = remade(v, tuple(done[a] for a in v.args))
+    return graph.replace(done)
+
+
+class _Sinking:
+    """One switch.  Operands are known by their value in the old graph."""
+
+    def __init__(
+        self, v: Value, op: Switch, done: dict[Value, Value], readers: dict[Value, list[Value]],
+        results: set[Value],
+    ) -> None:
+        self.v, self.op, self.done = v, op, done
+        self.readers, self.results = readers, results
+        self.uses = [set(topological(g.outputs)) for g in op.branches]
+
+    def run(self) -> Value:
+        """The switch with smaller operands and larger branches."""
+        op, outer = self.op, self.v.args[1:]
+        sunk: list[dict[Value, None]] = [{} for _ in op.branches]
+        for place, a in enumerate(outer):
+            branches = [n for n, g in enumerate(op.branches) if g.inputs[place] in self.uses[n]]
+            if len(branches) == 1 and outer.count(a) == 1:
+                self._sink(a, sunk[branches[0]])
+        kept: dict[Value, None] = {}
+        for place, a in enumerate(outer):
+            used = any(g.inputs[place] in self.uses[n] for n, g in enumerate(op.branches))
+            if used and not any(a in s for s in sunk):
+                kept[a] = None
+        for s in sunk:
+            kept |= {a: None for v in s for a in v.args if a not in s}
+        graphs = [self._branch(n, list(kept), set(s)) for n, s in enumerate(sunk)]
+        operands = tuple(self.done[a] for a in (self.v.args[0], *kept))
+        return make(Switch(tuple(graphs)), operands, self.v.name, self.v.loc)
+
+    def _sink(self, a: Value, sunk: dict[Value, None]) -> None:
+        """Notes a, and what only a needs, as work of one branch."""
+        movable = a.args and not isinstance(a.op, State | Constant | Control | Item)
+        alone = all(r is self.v or r in sunk for r in self.readers[a])
+        if movable and alone and a not in self.results:
+            sunk[a] = None
+            for b in a.args:
+                self._sink(b, sunk)
+
+    def _branch(self, number: int, kept: list[Value], sunk: set[Value]) -> Graph:
+        g = self.op.branches[number]
+        inputs = {a: inner(a.type, a.name.rpartition("/")[2] or a.op.name) for a in kept}
+        done = dict(inputs)
+        for a in topological(sunk, kept):
+            done[a] = make(a.op, tuple(done.get(b, b) for b in a.args), a.name, a.loc)
+        places = {
+            v: done[a] for v, a in zip(g.inputs, self.v.args[1:], strict=True)
+            if v in self.uses[number]
+        }
+        body = dict(places)
+        for v in topological(g.outputs, places):
+            body[v] = make(v.op, tuple(body[b] for b in v.args), v.name, v.loc)
+        return Graph(g.name, tuple(inputs.values()), tuple(body[v] for v in g.outputs))
+
+

@@ -1,0 +1,84 @@
+"""The tape of a loop: what a backward step needs of its forward step.
+
+Slices and constants of the forward loop are there already.  Of the rest, what costs next to
+nothing (views, generators, casts) is computed again; all else is saved as rows of the forward loop.
+If that takes more bytes than the loop's `tape` allows, only the carries are saved and the whole
+forward step is computed again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from graphc.ir.control import Loop
+from graphc.ir.dim import Size
+from graphc.ir.graph import Graph, Value, make, topological
+from graphc.ir.op import Generator, View
+from graphc.ir.ops.pointwise import Cast
+from graphc.ir.ops.state import Placeholder
+from graphc.ir.types import TensorType
+
+
+class Tape:
+    """What `wanted`, values computed from those of a loop's body and from others, need of it."""
+
+    def __init__(self, op: Loop, wanted: Sequence[Value]) -> None:
+        self.op, body = op, op.body
+        self.forward = {*body.inputs, *topological(body.outputs, body.inputs)}
+        a, b = op.carries, op.carries + op.slices
+        carries, self.slices = set(body.inputs[:a]), set(body.inputs[a:b])
+        self.constants = set(body.inputs[b:])
+        self.saved = self._needed(wanted, lambda v: v in carries or not is_cheap(v))
+        if over(self.saved, op):
+            self.saved = self._needed(wanted, lambda v: v in carries)
+
+    def _needed(self, wanted: Iterable[Value], saves: Callable[[Value], bool]) -> list[Value]:
+        """The forward values to save; the others that are reached are computed again."""
+        found: dict[Value, None] = {}
+        seen: set[Value] = set()
+        stack = list(wanted)
+        while stack:
+            v = stack.pop()
+            if v in seen or v in self.slices or v in self.constants:
+                continue
+            seen.add(v)
+            if v in self.forward and saves(v):
+                found[v] = None
+            else:
+                stack.extend(v.args)
+        order = {v: i for i, v in enumerate(topological(self.op.body.outputs))}
+        return sorted(found, key=lambda v: order.get(v, -1))
+
+    def loop(self) -> Loop:
+        """The forward loop that saves what is needed, as its last rows."""
+        body = self.op.body
+        outputs = (*body.outputs, *self.saved)
+        return dataclasses.replace(self.op, body=Graph(body.name, body.inputs, outputs))
+
+
+def is_cheap(v: Value) -> bool:
+    """Whether computing v again costs next to nothing."""
+    return isinstance(v.op, View | Generator | Cast)
+
+
+def over(saved: Iterable[Value], op: Loop) -> bool:
+    """Whether rows of these values are known to take more bytes than the loop allows."""
+    total: Size = 0
+    for v in saved:
+        total = total + v.type.nbytes
+    total = total * op.length
+    return isinstance(total, int) and 0 <= op.tape < total
+
+
+def inner(type: TensorType, name: str) -> Value:
+    """An input of an inner graph."""
+    return Value(Placeholder(type.dtype, type.shape), (), type, name)
+
+
+def closed(name: str, outputs: Sequence[Value], inputs: Mapping[Value, Value]) -> Graph:
+    """The graph of `outputs` in which the keys of `inputs` are inputs (their values)."""
+    done = dict(inputs)
+    for v in topological(outputs, inputs):
+        done[v] = make(v.op, tuple(done[a] for a in v.args), v.name, v.loc)
+    return Graph(name, tuple(inputs.values()), tuple(done[v] for v in outputs))

@@ -1,0 +1,88 @@
+"""Thunks: native doors to Python functions, one for each kernel of a plan that calls Python.
+
+A kernel calls the thunk with its arguments' address; the thunk takes the GIL and lets the op make
+its result of copies of the operands.  Invariant: nothing that is raised here leaves through native
+code.  It is kept in `error`, the kernel notes status 3, and the runner raises it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphc.ir import dim
+from graphc.ir.graph import Value
+from graphc.ir.op import Array, Foreign
+from graphc.ir.substitute import substitute_fields
+from graphc.ir.types import TensorType
+
+SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+WORD = 8
+Place = tuple[np.dtype[Any], tuple[int, ...]]
+
+
+class Thunk:
+    """What a kernel calls to compute `value`, at these sizes.  `address` is its machine code."""
+
+    def __init__(self, value: Value, sizes: Mapping[str, int]) -> None:
+        op = substitute_fields(value.op, sizes)
+        assert isinstance(op, Foreign)
+        self.op = op
+        self.places = [_place(t, sizes) for t in (*(a.type for a in value.args), value.type)]
+        self.error: BaseException | None = None
+        self.thread: int | None = None  # where the function is running
+        self._native = SIGNATURE(self._call)
+        address = ctypes.cast(self._native, ctypes.c_void_p).value
+        assert address is not None
+        self.address = address
+
+    def _call(self, args: int, status: int) -> None:
+        # Ctrl-C may raise wherever Python looks for signals: at the entry of a function, at a
+        # loop's end, after a call.  There is none of these after `done.value = 1`.  If it strikes
+        # before or after the `try`, `done` stays 0 and the runner takes that for Ctrl-C.
+        try:
+            done = ctypes.c_int64.from_address(status + WORD)
+            self.thread = threading.get_ident()
+            words = (ctypes.c_int64 * len(self.places)).from_address(args)
+            *operands, out = [_view(w, *p) for w, p in zip(words, self.places, strict=True)]
+            operands = [a.copy() for a in operands]  # no view outlives the call, in a traceback
+            out[...] = self.op.call(*operands)
+            self.thread = None
+            done.value = 1
+        except BaseException as error:
+            self.thread, trace = None, error.__traceback__
+            self.error = error.with_traceback(trace and trace.tb_next)  # without the views
+
+    def is_here(self) -> bool:
+        """Whether the calling thread is inside the function."""
+        return self.thread is not None and self.thread == threading.get_ident()
+
+    def interrupt(self) -> None:
+        """Raises `KeyboardInterrupt` in the function, if it is running in another thread."""
+        thread = self.thread
+        if thread is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+            )
+
+    def taken(self) -> BaseException | None:
+        """What the function raised, which is then forgotten."""
+        error, self.error, self.thread = self.error, None, None
+        return error
+
+
+def _place(type: TensorType, sizes: Mapping[str, int]) -> Place:
+    return type.dtype.numpy, tuple(dim.evaluate(s, sizes) for s in type.shape)
+
+
+def _view(address: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """The array at an address."""
+    count = int(np.prod(shape, dtype=np.int64))
+    if count == 0:
+        return np.empty(shape, dtype)
+    memory: Any = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(address)
+    return np.frombuffer(memory, np.uint8).view(dtype).reshape(shape)
