@@ -102,7 +102,7 @@ class _Parser:
         commit, call, name, type, place = match.groups()
         out = self.define(f"{name} = {call} : {type}", False)
         kind = next((k for family, k in KINDS.items() if isinstance(out.op, family)), None)
-        if kind is None:
+        if kind in (None, Kind.CONTROL):
             raise ValueError(f"{out.op.name} is no kernel of its own; write `kernel ... {{`")
         reads = tuple(dict.fromkeys(map(storage, out.args)))
         self.kernels.append(

@@ -128,6 +128,10 @@ class Launches:
         if kernel.kind is Kind.OPAQUE:
             return self._opaque_work(kernel)
         elements = self.number(dim.product(kernel.domain))
+        if kernel.kind is Kind.CONVOLUTION:
+            (out,) = kernel.body
+            assert isinstance(out.op, Convolving)
+            return self.number(out.op.products(*(a.type for a in out.args))) // 16
         products = [v for v in kernel.body if isinstance(v.op, Matmul)]
         if products:
             inner = products[0].args[0].type.shape
