@@ -4,10 +4,12 @@ that a step updates, so that the planner writes a new carry over the old one whe
 from __future__ import annotations
 
 from graphc.ir.control import Loop
+from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, make
-from graphc.ir.op import Control, Item
+from graphc.ir.op import Control, Generator, Item, Pointwise, View
 from graphc.ir.ops.state import Variable
 from graphc.ir.types import TupleType
+from graphc.passes.control_vjp import makes_all_steps
 from graphc.passes.inner import remade, replaced
 from graphc.passes.tape import closed, inner
 
@@ -52,3 +54,27 @@ def step_graphs(v: Value) -> list[Graph]:
 
 def _variable(x: Value) -> Value:
     return Value(Variable(x.type.dtype, x.type.shape), (), x.type, x.name)
+
+
+def scan_space(v: Value) -> Shape | None:
+    """(length, *shape) of a loop whose step is a map over one shape, so that each element goes its
+    own way through the steps; None for any other."""
+    op = v.op
+    if not isinstance(op, Loop) or not makes_all_steps(v):
+        return None
+    body = op.body
+    shapes = {x.type.shape for x in (*body.outputs, *body.inputs[: op.carries + op.slices])}
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes
+    steady = set(body.inputs[op.carries + op.slices :])
+    for w in body.nodes():
+        if isinstance(w.op, View) and all(a in steady for a in w.args):
+            steady.add(w)
+        elif isinstance(w.op, Generator):
+            if w.args or w.op.cost > 1:
+                return None
+            steady.add(w)
+        elif not isinstance(w.op, Pointwise) or w.op.can_fail or w.type.shape != shape:
+            return None
+    return (op.length, *shape) if body.nodes() else None
