@@ -16,25 +16,36 @@ from graphc.passes.tape import closed, inner
 
 def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
     """The graph with one value for each result of each control op, and these values."""
-    nodes = graph.nodes()
-    if not any(isinstance(v.op, Control) for v in nodes):
+    if not any(isinstance(v.op, Control) for v in graph.nodes()):
         return graph, {}
-    names = {(v.args[0], v.op.index): v.name for v in nodes if isinstance(v.op, Item) and v.name}
+    graph = _without_twins(graph)
+    nodes = graph.nodes()
+    known = {(v.args[0], v.op.index): v for v in nodes if isinstance(v.op, Item)}
     found: dict[Value, list[Value]] = {}
+    for v in nodes:
+        if isinstance(v.op, Control):
+            assert isinstance(v.type, TupleType)
+            places = [(v, i) for i in range(len(v.type.items))]
+            missing = {p: make(Item(p[1]), (v,), "", v.loc) for p in places if p not in known}
+            found[v] = [known[p] if p in known else missing[p] for p in places]
+    return graph, found
+
+
+def _without_twins(graph: Graph) -> Graph:
+    """The graph in which no two values are the same result."""
+    first: dict[tuple[Value, int], Value] = {}
+    twins = [v for v in graph.nodes() if isinstance(v.op, Item)
+             and first.setdefault((v.args[0], v.op.index), v) is not v]
+    if not twins:
+        return graph
+    made: dict[tuple[Value, int], Value] = {}
 
     def change(v: Value, args: tuple[Value, ...]) -> Value:
         if isinstance(v.op, Item):
-            return found[args[0]][v.op.index]
-        made = remade(v, args)
-        if isinstance(made.op, Control):
-            assert isinstance(v.type, TupleType)
-            found[made] = [
-                make(Item(i), (made,), names.get((v, i), ""), v.loc)
-                for i in range(len(v.type.items))
-            ]
-        return made
+            return made.setdefault((args[0], v.op.index), remade(v, args))
+        return remade(v, args)
 
-    return replaced(graph, change), found
+    return replaced(graph, change)
 
 
 def step_graphs(v: Value) -> list[Graph]:
