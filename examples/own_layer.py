@@ -3,9 +3,9 @@
     python examples/own_layer.py [--epochs N] [--quick]
 
 A highway layer (Srivastava et al., 2015) is y = g * relu(W x + b) + (1 - g) * x with a learned gate
-g.  As a `Module` it is a constructor and a formula; its parameters are named, saved and trained like
-those of built-in layers.  Twenty of them in a row learn scikit-learn's handwritten digits, which
-twenty plain layers do not.
+g.  As a `Module` it is a constructor and a formula; its parameters are named, saved and trained as
+those of built-in layers are.  Twenty of them in a row learn scikit-learn's handwritten digits,
+which twenty plain layers do not.
 """
 
 import argparse
@@ -51,7 +51,8 @@ def accuracy(layer, digits, epochs, depth=20, width=32):
         train = gc.optim.Adam(5e-3).minimize(nn.functional.cross_entropy(scores, y))
         with gc.Session(seed=1) as sess:
             for epoch in range(epochs):
-                for images, labels in data.batches(digits.train_images, digits.train_labels, 64, seed=epoch):
+                shuffled = data.batches(digits.train_images, digits.train_labels, 64, seed=epoch)
+                for images, labels in shuffled:
                     sess.run(train, {x: images, y: labels})
             guess = sess.run(scores, {x: digits.test_images}).argmax(1)
             return float(np.mean(guess == digits.test_labels))

@@ -36,8 +36,6 @@ PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
     "partial": lambda graph, fired, fast: split_reductions(graph),
     "cleanup": simplify,
 }
-
-
 ORDER = (
     ("simplify", "control", "what simplifies away need not be carried, kept or sunk"),
     ("control", "partial", "operands that are dropped need not be split"),
