@@ -446,3 +446,48 @@ def test_threads_share_the_elements_of_a_loop_of_maps() -> None:
                 found.append(sess.run([last, rows], feeds))
         for one, two in zip(*found, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+def test_a_custom_gradient_that_holds_on_to_tensors() -> None:
+    """What the backward function took from around it, inside the loop and outside."""
+    with gc.Graph().as_default():
+        t = inputs()
+
+        def step(h: Tensor, x: Tensor) -> Any:
+            root = gc.exp(x * t["b"])
+
+            @gc.custom_gradient(lambda ct, out, a: ct * root * t["p"])
+            def f(a: Tensor) -> Tensor:
+                return a * 2.0
+
+            return f(h + x), ()
+
+        h, _ = gc.scan(step, t["h"], t["x"])
+        (found,) = run(gc.gradients(gc.sum(h), [t["h"]]), DATA)
+        wanted = np.prod(np.exp(DATA["x"] * DATA["b"]) * DATA["p"], axis=0)
+        np.testing.assert_allclose(found, wanted)
+        y = gc.cond(t["p"] > 0.0, lambda: gc.sum(step(t["h"], t["h"])[0]), lambda: t["p"])
+        (found,) = run(gc.gradients(y, [t["h"]]), DATA)
+        np.testing.assert_allclose(found, 2 * np.exp(DATA["h"] * DATA["b"]) * DATA["p"])
+
+
+def test_factorisations_sorts_and_python_in_a_loop() -> None:
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float64, [None, 3, 3], name="x")
+
+        def twice(a: Tensor) -> Tensor:
+            return gc.py_func(lambda v: v * 2, [a], a.type, gradient=lambda ct, out, a: ct * 2.0)
+
+        def step(c: Tensor, e: Tensor) -> Any:
+            return c, (gc.linalg.inv(e), gc.sort(e, axis=1), twice(e))
+
+        _, rows = gc.scan(step, 0.0, x)
+        data = RNG.normal(size=(4, 3, 3)) + 3 * np.eye(3)
+        d = gc.gradients(gc.sum(rows[0]) + gc.sum(rows[2]), [x])
+        with gc.Session(options=options()) as sess:
+            found = sess.run([*rows, *d], {x: data})
+        inverse = np.linalg.inv(data)
+        back = 2 - np.einsum("tki,tjl->tij", inverse, inverse)
+        wanted = [inverse, np.sort(data, 2), data * 2, back]
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8)
