@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_graphs import SIZES_OF_N, inputs_for, random_graph, shrink
+from random_graphs import SIZES_OF_N, inputs_for, random_graph
+from random_shrink import shrink
 from support_run import CompiledGraph, disagreements, same_bits, small_chunks, small_products
 
 from graphc.ir.dim import symbols
