@@ -13,6 +13,7 @@ from random_graphs import MOST_ELEMENTS, Builder, N, count
 
 from graphc.differentiate import WithGradient
 from graphc.errors import GradientError, GraphcError
+from graphc.ir import dim
 from graphc.ir.control import COUNTER, Loop, Switch, items
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, full, make
@@ -80,7 +81,8 @@ class Inner(ControlBuilder):
             self.capture(maker() if self.chance(0.4) else self.outer.any_value())
 
     def input(self, t: TensorType, twin: bool = True) -> Value:
-        return self.capture(self.outer.like(t))
+        told = not any("m" in dim.symbols(s) for s in t.shape)  # by some input of the graph
+        return self.capture(self.outer.like(t) if told else self.outer.input(t))
 
     def run_counter(self) -> Value:
         if self.counter is None:
@@ -114,15 +116,16 @@ def loop(b: ControlBuilder) -> Value:
     body.fill(6)
     made = [_next(body, states, i) for i in range(len(states))]
     rows = _rows(body, states, made)
-    bounded = bool(arrays or rows)
+    if not arrays and not rows and b.chance(0.6):
+        length = -1
     if whilst:
-        made[:2] = _condition(body, states, bounded)
-    length, steps = _steps(b, length, bounded, whilst)
+        made[:2] = _condition(body, states, length != -1)
+    steps = _steps(b, length, whilst)
     inputs = (*states, *slices, *body.inputs)
     op = Loop(Graph("body", inputs, (*made, *rows)), len(made), len(slices), length, reverse,
               whilst, tape=b.pick([-1, -1, -1, 0, 100]))
     operands = (steps, *first, *arrays, *body.captured)
-    if bounded and b.chance(0.3):  # another one of the same steps
+    if length != -1 and b.chance(0.3):  # another one of the same steps
         others = [body.pick([*rows, *body.pool]) for _ in range(int(b.rng.integers(1, 4)))]
         twin = Loop(Graph("twin", inputs, (*made, *others)), len(made), len(slices), length,
                     reverse, whilst, op.tape)
@@ -220,20 +223,16 @@ def _condition(body: Inner, states: Sequence[Value], bounded: bool) -> list[Valu
     return [inside if body.chance(0.5) else make(logical_and, (inside, flag)), after]
 
 
-def _steps(
-    b: ControlBuilder, length: Size, bounded: bool, whilst: bool
-) -> tuple[Size, Value]:
-    """The length and the number of steps of a loop."""
-    exact = (full(length, COUNTER) if isinstance(length, int)
-             else make(SizeOf(length, i64), ()))
+def _steps(b: ControlBuilder, length: Size, whilst: bool) -> Value:
+    """The number of steps of a loop."""
+    if length == -1:
+        few = b.pick([b.scalar(6), full(3, COUNTER), full(-1, COUNTER)])
+        return full(UNLIMITED, COUNTER) if whilst else few
     if b.chance(0.6):
-        return length, exact
-    if not bounded and not whilst:
-        return -1, b.pick([b.scalar(6), exact, full(3, COUNTER), full(-1, COUNTER)])
-    if not bounded:
-        return -1, full(UNLIMITED, COUNTER)
+        known = isinstance(length, int)
+        return full(length, COUNTER) if known else make(SizeOf(length, i64), ())
     few = make(add, (b.scalar(7), full(-1, COUNTER)))
-    return length, b.pick([few, few, full(2, COUNTER), full(UNLIMITED, COUNTER)])
+    return b.pick([few, few, full(2, COUNTER), full(UNLIMITED, COUNTER)])  # type: ignore[no-any-return]
 
 
 # ---- branches
