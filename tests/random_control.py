@@ -211,6 +211,8 @@ def _rows(body: Inner, states: Sequence[Value], made: Sequence[Value]) -> list[V
 
 def _condition(body: Inner, states: Sequence[Value], bounded: bool) -> list[Value]:
     """The flag and the counter of a loop with a condition; without a bound it must end."""
+    if bounded and body.chance(0.2):
+        return [states[0], body.same(COUNTER)]
     after = make(add, (states[1], full(1, COUNTER)))
     flag = body.value(lambda v: v.type.dtype == bool_ and v is not states[0])
     if flag is None:
