@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from random_control import control_graph, gradient_graph
 from test_mutants import Mutant, m, plant
-from test_random_control import machine_fault, staged_fault
+from test_random_control import gradient_fault, machine_fault, staged_fault
 from test_random_graphs import guarded
 
 from graphc.ir.graph import Graph
 from graphc.ir.text import parse_graph
 
-STAGED_GRAPHS, COMPILED_GRAPHS = 600, 120
+STAGED_GRAPHS, COMPILED_GRAPHS, GRADIENTS = 600, 120, 600
 
 IN_PASSES = (
     m("passes.loops:_merged", ".index(row)", ".index(row) * 0"),
@@ -27,6 +27,12 @@ IN_PASSES = (
     m("passes.branches:_Sinking._branch", "v in self.uses[number]", "True"),
     m("passes.tape:Tape._needed", "v in self.slices or", "v in self.forward or"),
     m("ir.control:Loop.parts", "operands[b:]", "operands[b:][::-1]"),
+)
+IN_GRADIENTS = (
+    m("passes.control_vjp:LoopGradient._backward", "not op.reverse", "op.reverse"),
+    m("passes.control_vjp:LoopGradient._backward", "s + self.parts[i]", "self.parts[i]"),
+    m("passes.control_vjp:LoopGradient._backward", "self.cts.get(i + 1,", "self.cts.get(i + 2,"),
+    m("passes.control_vjp:LoopGradient._sum", "not p.op.ta, p.op.tb", "p.op.ta, p.op.tb"),
 )
 IN_COMPILATION = (
     m("runtime.nested:Step._updates", "if base in carries:", "if False:"),
@@ -44,9 +50,7 @@ IN_COMPILATION = (
 )
 
 
-def killer(
-    fault: Callable[[Graph, int], str], most: int
-) -> int | None:
+def killer(fault: Callable[[Graph, int], str], most: int) -> int | None:
     """The first seed that finds a fault; -1 and down: a crafted graph."""
     for number, text in enumerate(CRAFTED):
         if guarded(lambda g: fault(g, 1))(parse_graph(text)):
@@ -65,6 +69,20 @@ CRAFTED: tuple[str, ...] = ()
 def test_a_wrong_pass_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, mutant)
     assert killer(staged_fault, STAGED_GRAPHS) is not None
+
+
+@pytest.mark.parametrize("mutant", IN_GRADIENTS, ids=str)
+def test_a_wrong_gradient_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, mutant)
+    assert any(wrong_gradient(seed) for seed in range(GRADIENTS))
+
+
+def wrong_gradient(seed: int) -> bool:
+    """Whether a seed finds a fault of gradients; an exception is one too."""
+    try:
+        return bool(gradient_fault(seed))
+    except Exception:
+        return True
 
 
 @pytest.mark.parametrize("mutant", IN_COMPILATION, ids=str)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from random_control import control_graph, deep_nodes, gradient_graph, staged
+from random_graphs import inputs_for
+from random_unrolled import differentiated
 from support_run import disagreements
 from test_random_graphs import (
     CHUNKS,
@@ -25,8 +27,8 @@ from test_random_graphs import (
     share,
 )
 
-from graphc.ir.graph import Graph
-from graphc.ir.interpret import interpret
+from graphc.ir.graph import Graph, Value
+from graphc.ir.interpret import evaluate, interpret
 from graphc.ir.op import Control
 from graphc.ir.text import print_graph
 from graphc.ir.verify import verify
@@ -75,6 +77,34 @@ def test_compiled_without_a_pass(disabled: str, kind: str, pytestconfig: pytest.
     seeds = share(pytestconfig, list([*PASSES, "all"]).index(disabled), COUNT / 2)
     found = run_seeds(seeds, lambda g, s: machine_fault(g, s, off, count=1), KINDS[kind])
     assert not found, "\n\n".join(found)
+
+
+def gradient_fault(seed: int) -> Fault:
+    """How the gradient of a graph with loops differs from that of the loops written out."""
+    graph, plain = differentiated(seed)
+    arrays = inputs_for(graph, seed, False, 1)
+    finite = True
+
+    def watch(_: Value, array: object) -> None:
+        nonlocal finite
+        parts = array if isinstance(array, tuple) else (array,)
+        finite = finite and all(bool(np.isfinite(np.asarray(p, np.float64)).all()) for p in parts)
+
+    wanted, got = list(evaluate(plain, arrays, watch)), list(evaluate(graph, arrays, watch))
+    near = (np.allclose(w, g, rtol=1e-7, atol=1e-12) for w, g in zip(wanted, got, strict=True))
+    if not finite or all(near):  # with infinities, 0 times a derivative may be NaN
+        return ""
+    wrong = disagreements(plain, arrays, wanted, got, loose=True)
+    return f"gradient: {wrong[0]}" if wrong else ""
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS // 4))
+def test_gradients_are_those_of_the_loop_written_out(
+    chunk: int, pytestconfig: pytest.Config
+) -> None:
+    for seed in share(pytestconfig, chunk * 4, COUNT):
+        fault = gradient_fault(seed)
+        assert not fault, f"seed {seed}: {fault}\n{print_graph(differentiated(seed)[0])}"
 
 
 def test_the_generator_covers_control_flow() -> None:
