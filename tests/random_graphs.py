@@ -641,7 +641,8 @@ class Builder:
             y = self.keep(make(OPS[self.pick(["exp", "tanh", "sigmoid"])](), (y,), self.name()))
         return y
 
-    def grow(self) -> None:
+    def makers(self) -> list[tuple[Callable[[], Value], float]]:
+        """What makes a value, and how often."""
         makers: list[tuple[Callable[[], Value], float]] = [
             (self.pointwise, 6),
             (self.view, 4),
@@ -674,6 +675,10 @@ class Builder:
                 (self.normalise, 1),
                 (self.pointwise, 6),
             ]
+        return makers
+
+    def grow(self) -> None:
+        makers = self.makers()
         weights = np.array([w for _, w in makers])
         while len(self.pool) < self.nodes:
             maker = makers[int(self.rng.choice(len(makers), p=weights / weights.sum()))][0]
@@ -788,84 +793,6 @@ def inputs_for(graph: Graph, seed: int, special: bool, n: int) -> list[Any]:
         else np.asarray(draw(rng, v.type, sizes_of(n), special))
         for v in graph.inputs
     ]
-
-
-# ---- reducing ----
-
-
-def shrink(graph: Graph, fails: Callable[[Graph], bool], budget: int = 400) -> Graph:
-    """A smaller graph that still fails: fewer results, values replaced by operands or by inputs."""
-    tried = 0
-    progress = True
-    while progress and tried < budget:
-        progress = False
-        for smaller in _smaller(graph):
-            tried += 1
-            if tried >= budget:
-                break
-            if fails(smaller):
-                graph, progress = smaller, True
-                break
-    return _without_unused(graph)
-
-
-def _smaller(graph: Graph) -> Any:
-    for i in range(len(graph.outputs)):
-        if len(graph.results) > 1:
-            yield _without_unused(
-                Graph(
-                    graph.name,
-                    graph.inputs,
-                    graph.outputs[:i] + graph.outputs[i + 1 :],
-                    graph.updates,
-                )
-            )
-    for i in range(len(graph.updates)):
-        if len(graph.results) > 1:
-            yield _without_unused(
-                Graph(
-                    graph.name,
-                    graph.inputs,
-                    graph.outputs,
-                    graph.updates[:i] + graph.updates[i + 1 :],
-                )
-            )
-    read = {a for v in graph.nodes() for a in v.args}
-    for i, v in enumerate(graph.outputs):
-        if v.args and v not in read:  # the operands instead of the result
-            outputs = (*graph.outputs[:i], *v.args, *graph.outputs[i + 1 :])
-            yield _without_unused(Graph(graph.name, graph.inputs, outputs, graph.updates))
-    for v in reversed(graph.nodes()):
-        for a in v.args:
-            if a.type == v.type:
-                yield _without_unused(_replaced(graph, v, a))
-        if v.args:
-            new = make(Placeholder(v.type.dtype, v.type.shape), (), f"cut{len(graph.inputs)}")
-            extended = Graph(graph.name, (*graph.inputs, new), graph.outputs, graph.updates)
-            yield _without_unused(_replaced(extended, v, new))
-
-
-def _replaced(graph: Graph, old: Value, new: Value) -> Graph:
-    done: dict[Value, Value] = {v: v for v in graph.inputs}
-    for v in graph.nodes():
-        if v is old:
-            done[v] = new
-        else:
-            args = tuple(done[a] for a in v.args)
-            done[v] = v if args == v.args else Value(v.op, args, v.type, v.name)
-    return graph.replace(done)
-
-
-def _without_unused(graph: Graph) -> Graph:
-    reached = set(topological(graph.results)) | {old for old, _ in graph.updates}
-    wanted = set().union(*(dim.symbols(s) for v in graph.nodes() for s in v.type.shape), set())
-    kept, told = [], set()
-    for v in graph.inputs:
-        symbols = {str(s) for s in v.type.shape if str(s).isidentifier()}
-        if v in reached or symbols & (wanted - told):
-            kept.append(v)
-            told |= symbols
-    return Graph(graph.name, tuple(kept), graph.outputs, graph.updates)
 
 
 EVERY_DTYPE = (*FLOATS, *INTS, BY_NAME["bool"], f16)

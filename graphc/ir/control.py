@@ -33,8 +33,8 @@ class Loop(Control):
 
     Operands: `steps` (i64[]), first carries, arrays of `length` slices, constants.  Results: the
     number of steps made (i64[]), the last carries, arrays of `length` rows, 0 where no step wrote
-    one.  With slices or rows, at most `length` steps are made (-1: not known); with `whilst`, steps
-    end when the first carry (bool[]) is false.  With `reverse`, t runs down from the last step.
+    one.  At most `length` steps are made (-1: any number; then there are no slices and no rows);
+    with `whilst`, steps end when the first carry (bool[]) is false.  With `reverse`, t runs down from the last step.
     """
 
     body: Graph
@@ -53,7 +53,7 @@ class Loop(Control):
     @property
     def bounded(self) -> bool:
         """Whether `length` limits the steps."""
-        return bool(self.slices or self.rows)
+        return self.length != -1
 
     def over(self, graphs: Sequence[Any]) -> Loop:
         (body,) = graphs
@@ -95,6 +95,8 @@ class Loop(Control):
         for number, (a, b) in enumerate(zip(inner[: self.carries], made, strict=False)):
             if a.dtype != b.dtype or a.rank != b.rank:
                 raise ShapeError(f"loop: carry {number} is {a}, but a step makes it {b}")
+        if not self.bounded and (self.slices or len(made) > self.carries):
+            raise ShapeError("loop: slices and rows need a length")
         if self.whilst and (not self.carries or inner[0] != TensorType(bool_, ())):
             raise ShapeError("loop: whilst needs a first carry of type bool[]")
         rows = (t.with_shape((self.length, *t.shape)) for t in made[self.carries :])
