@@ -134,6 +134,8 @@ from graphc.nn.pool_layers import (
     ZeroPad2d as ZeroPad2d,
     ZeroPad3d as ZeroPad3d,
 )
+from graphc.nn.rnn_cells import GRUCell as GRUCell, LSTMCell as LSTMCell, RNNCell as RNNCell
+from graphc.nn.rnn_layers import GRU as GRU, LSTM as LSTM, RNN as RNN
 from graphc.nn.transformer import (
     Transformer as Transformer,
     TransformerDecoder as TransformerDecoder,
