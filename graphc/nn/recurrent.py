@@ -16,7 +16,8 @@ from graphc.functions.control import scan
 from graphc.functions.elementary import tanh
 from graphc.functions.joining import concat
 from graphc.functions.linear import matmul
-from graphc.functions.shaping import matrix_transpose
+from graphc.functions.shaping import matrix_transpose, reshape
+from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.nn.activations import relu, sigmoid
 from graphc.tensor import Tensor
@@ -35,11 +36,6 @@ class Weights:
     bias_ih: Any = None
     bias_hh: Any = None
     hr: Any = None
-
-    @property
-    def size(self) -> int:
-        """The number of columns of the state's product."""
-        return int(self.hh.shape[0])
 
 
 Step = Callable[[Tensor, State, Weights], State]
@@ -71,11 +67,9 @@ def gru_step(x: Tensor, state: State, w: Weights) -> State:
     (h,) = state
     size = h.shape[-1]
     inner = product(h, w.hh)
+    inner = inner if w.bias_hh is None else pw.add(inner, w.bias_hh)
     r, z = (sigmoid(pw.add(gate(x, n, size), gate(inner, n, size))) for n in range(2))
-    new = gate(inner, 2, size)
-    if w.bias_hh is not None:
-        new = pw.add(new, w.bias_hh[2 * size :])
-    n = tanh(pw.add(gate(x, 2, size), pw.multiply(r, new)))
+    n = tanh(pw.add(gate(x, 2, size), pw.multiply(r, gate(inner, 2, size))))
     return (pw.add(n, pw.multiply(z, pw.subtract(h, n))),)
 
 
@@ -91,15 +85,15 @@ def gate(gates: Tensor, number: int, size: Size) -> Tensor:
 
 
 def projected(x: Tensor, w: Weights, gru: bool) -> Tensor:
-    """x @ ih.T and the biases that a step only adds: all, but that of a GRU's new gate's state."""
+    """x @ ih.T and what a step only adds to it: the biases, though only the first one of a GRU."""
+    if x.ndim > 2:  # the biases join the kernel of a product of matrices
+        rows = dim.product(x.shape[:-1])
+        out = projected(reshape(x, (rows, x.shape[-1])), w, gru)
+        return reshape(out, (*x.shape[:-1], out.shape[-1]))
     out = product(x, w.ih)
     if w.bias_ih is None:
         return out
-    other = w.bias_hh
-    if gru:
-        kept = w.size // 3 * 2
-        other = concat([other[:kept], pw.multiply(other[kept:], 0.0)])
-    return pw.add(out, pw.add(w.bias_ih, other))
+    return pw.add(out, w.bias_ih if gru else pw.add(w.bias_ih, w.bias_hh))
 
 
 def direction(
