@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support_nn import compare, in_f64, layer
+from support_nn import in_f64, layer
 from support_run import options
 from support_torch import torch_case
 
@@ -25,9 +25,9 @@ def draw(*shape: int) -> Any:
     return RNG.uniform(-1, 1, shape)
 
 
-T, N, I, H = 5, 3, 4, 6
-X = draw(T, N, I)
-LENGTHS = [2, 5, 3]
+T, N, IN, H = 4, 3, 3, 4
+X = draw(T, N, IN)
+LENGTHS = [2, 4, 1]
 KINDS = ("RNN", "LSTM", "GRU")
 # name, the constructor's options, whether states are given, the lengths
 CASES: list[tuple[str, dict[str, Any], bool, list[int] | None]] = [
@@ -77,22 +77,23 @@ def states(kind: str, made: dict[str, Any], size: int = H) -> list[Any]:
 def test_layers(kind: str, name: str, made: Any, given: bool, lengths: Any) -> None:
     x = np.swapaxes(X, 0, 1) if made.get("batch_first") else X
     inputs = [x, *(states(kind, made) if given else [])]
-    layer(f"{kind}-{name}", inputs, lambda nn: getattr(nn, kind)(I, H, **made),
-          lambda: in_f64(getattr(nn, kind)(I, H, **made)), len(inputs), call=called(given, lengths))
+    layer(f"{kind}-{name}", inputs, lambda nn: getattr(nn, kind)(IN, H, **made),
+          lambda: in_f64(getattr(nn, kind)(IN, H, **made)), len(inputs),
+          call=called(given, lengths))
 
 
 def test_relu_projection_and_no_batch() -> None:
     made: dict[str, Any] = {"nonlinearity": "relu", "num_layers": 2}
-    layer("relu", [X], lambda nn: nn.RNN(I, H, **made), lambda: in_f64(nn.RNN(I, H, **made)), 1,
+    layer("relu", [X], lambda nn: nn.RNN(IN, H, **made), lambda: in_f64(nn.RNN(IN, H, **made)), 1,
           call=called(False, None))
     made = {"proj_size": 2, "num_layers": 2, "bidirectional": True}
     inputs = [X, *states("LSTM", made, 2)]
-    layer("projected", inputs, lambda nn: nn.LSTM(I, H, **made),
-          lambda: in_f64(nn.LSTM(I, H, **made)), 3, call=called(True, None))
+    layer("projected", inputs, lambda nn: nn.LSTM(IN, H, **made),
+          lambda: in_f64(nn.LSTM(IN, H, **made)), 3, call=called(True, None))
     for kind in KINDS:
         single = [X[:, 0], *(s[:, 0] for s in states(kind, {}))]
-        layer(f"{kind}-single", single, lambda nn, k=kind: getattr(nn, k)(I, H),
-              lambda k=kind: in_f64(getattr(nn, k)(I, H)), len(single), call=called(True, None))
+        layer(f"{kind}-single", single, lambda nn, k=kind: getattr(nn, k)(IN, H),
+              lambda k=kind: in_f64(getattr(nn, k)(IN, H)), len(single), call=called(True, None))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,20 +105,20 @@ def test_cells(kind: str, bias: bool) -> None:
     for name, inputs in (("given", [X[0], *(s[0] for s in states(kind, {}))]), ("zero", [X[0]]),
                          ("single", [X[0, 0]])):
         layer(f"{kind}Cell-{bias}-{name}", inputs,
-              lambda nn: getattr(nn, f"{kind}Cell")(I, H, bias),
-              lambda: in_f64(getattr(nn, f"{kind}Cell")(I, H, bias)), len(inputs), call=call)
+              lambda nn: getattr(nn, f"{kind}Cell")(IN, H, bias),
+              lambda: in_f64(getattr(nn, f"{kind}Cell")(IN, H, bias)), len(inputs), call=call)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_symbolic_sizes_and_no_time(kind: str) -> None:
     with gc.Graph().as_default(), gc.Session() as sess:
-        x = gc.placeholder(gc.float32, ["t", "n", I], name="x")
+        x = gc.placeholder(gc.float32, ["t", "n", IN], name="x")
         lengths = gc.placeholder(gc.int64, ["n"], name="lengths")
-        m = getattr(nn, kind)(I, H, 2, bidirectional=True)
+        m = getattr(nn, kind)(IN, H, 2, bidirectional=True)
         outs = flat(m(x, lengths=lengths))
         found = [*outs, *gc.gradients(gc.sum(outs[0]), [m.weight_hh_l0])]
         for t, n in ((3, 2), (5, 1), (0, 2), (4, 0)):
-            feeds = {x: np.ones((t, n, I), np.float32), lengths: [t] * n}
+            feeds = {x: np.ones((t, n, IN), np.float32), lengths: [t] * n}
             rows, *last, slope = sess.run(found, feeds)
             assert rows.shape == (t, n, 2 * H) and last[0].shape == (4, n, H)
             assert np.any(slope != 0) == (t > 1 and n > 0)  # one step: both states are the first
@@ -126,22 +127,22 @@ def test_symbolic_sizes_and_no_time(kind: str) -> None:
 
 
 def test_dropout_acts_between_layers() -> None:
-    x = np.ones((2, 1, I), np.float32)
+    x = np.ones((2, 1, IN), np.float32)
     with gc.Graph().as_default(), gc.Session() as sess:
-        m = nn.RNN(I, 300, 2, dropout=0.5)
-        dropped, plain, one = m(x)[0], m.eval()(x)[0], nn.RNN(I, 5)(x)[0]
+        m = nn.RNN(IN, 300, 2, dropout=0.5)
+        dropped, plain, one = m(x)[0], m.eval()(x)[0], nn.RNN(IN, 5)(x)[0]
         first, second = sess.run([dropped, dropped]), sess.run([plain, one])
         assert not np.allclose(first[0], second[0])
         np.testing.assert_array_equal(sess.run(plain), second[0])
     with pytest.warns(UserWarning, match="dropout = 0.5 acts between layers"):
-        nn.GRU(I, H, dropout=0.5)
+        nn.GRU(IN, H, dropout=0.5)
 
 
 def inner_kernels(kind: str) -> list[list[Kind]]:
     """The kinds of kernels of a step, forward and backward."""
     with gc.Graph().as_default():
-        x = gc.placeholder(gc.float32, ["t", "n", I], name="x")
-        m = getattr(nn, kind)(I, H)
+        x = gc.placeholder(gc.float32, ["t", "n", IN], name="x")
+        m = getattr(nn, kind)(IN, H)
         loss = gc.sum(m(x)[0])
         program = lower(stage([loss, *gc.gradients(loss, list(m.parameters()))]).graph,
                         options()).program
@@ -165,25 +166,79 @@ def test_weights_transposed_in_a_step_are_one_product() -> None:
         assert [k.kind for k in made.kernels].count(Kind.MATMUL) == 1
 
 
+TEXT = np.frombuffer(b"a rose is a rose is a rose; what is in a name of a rose is a name" * 9, "u1")
+LETTERS, CODES = np.unique(TEXT, return_inverse=True)
+MODEL = (len(LETTERS), 5, 8)  # letters, embedding, hidden units
+
+
+def windows(step: int) -> tuple[Any, Any]:
+    """Inputs and labels [time, n] of one training step."""
+    start = 7 * step + 31 * np.arange(3)
+    rows = CODES[start[None, :] + np.arange(10)[:, None]]
+    return rows[:-1], rows[1:]
+
+
+def trained_by_torch(torch: Any, optimizer: str, double: bool) -> list[Any]:
+    """The first weights, and the losses of 50 steps."""
+    letters, size, hidden = MODEL
+    parts = torch.nn.ModuleList([torch.nn.Embedding(letters, size), torch.nn.LSTM(size, hidden),
+                                 torch.nn.Linear(hidden, letters)])
+    parts = parts.double() if double else parts
+    before = [v.clone() for v in parts.state_dict().values()]
+    rule = {"Adam": torch.optim.Adam, "SGD": torch.optim.SGD}[optimizer](parts.parameters(), 0.05)
+    losses = []
+    for step in range(50):
+        x, y = (torch.tensor(a) for a in windows(step))
+        scores = parts[2](parts[1](parts[0](x))[0])
+        loss = torch.nn.functional.cross_entropy(scores.reshape(-1, letters), y.reshape(-1))
+        rule.zero_grad()
+        loss.backward()
+        rule.step()
+        losses.append(loss.item())
+    return [*before, np.array(losses)]
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+@pytest.mark.parametrize("double", [False, True])
+def test_a_language_model_learns_as_torchs(optimizer: str, double: bool) -> None:
+    *before, wanted = torch_case(f"model-{optimizer}-{double}",
+                                 lambda torch: trained_by_torch(torch, optimizer, double))
+    letters, size, hidden = MODEL
+    with gc.Graph().as_default(), gc.Session() as sess:
+        made = gc.float64 if double else gc.float32
+        parts = nn.ModuleList([nn.Embedding(letters, size, dtype=made),
+                               nn.LSTM(size, hidden, dtype=made),
+                               nn.Linear(hidden, letters, dtype=made)])
+        parts.load_state_dict(sess, dict(zip(parts.state_dict(sess), before, strict=True)))
+        x, y = (gc.placeholder(gc.int64, [None, None], name=name) for name in "xy")
+        scores = parts[2](parts[1](parts[0](x))[0])
+        loss = nn.functional.cross_entropy(gc.reshape(scores, (-1, letters)), gc.flatten(y))
+        train = getattr(gc.optim, optimizer)(0.05).minimize(loss)
+        found = [sess.run([loss, train], dict(zip((x, y), windows(step), strict=True)))[0]
+                 for step in range(50)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-9 if double else 1e-4)
+    assert wanted[-1] < wanted[0] * (0.5 if optimizer == "Adam" else 0.99)
+
+
 def test_refusals() -> None:
-    x = gc.zeros((T, N, I))
+    x = gc.zeros((T, N, IN))
     with pytest.raises(ShapeError, match="expected rank 3, or 2"):
-        nn.LSTM(I, H)(gc.zeros((I,)))
+        nn.LSTM(IN, H)(gc.zeros((IN,)))
     with pytest.raises(ShapeError, match="LSTM: sizes differ of input"):
-        nn.LSTM(I + 1, H)(x)
+        nn.LSTM(IN + 1, H)(x)
     with pytest.raises(GraphError, match=r"a pair \(h, c\)"):
-        nn.LSTM(I, H)(x, gc.zeros((1, N, H)))
-    with pytest.raises(ShapeError, match="h_0 .*layers"):
-        nn.GRU(I, H)(x, gc.zeros((2, N, H)))
+        nn.LSTM(IN, H)(x, gc.zeros((1, N, H)))
+    with pytest.raises(ShapeError, match=r"h_0 .*layers"):
+        nn.GRU(IN, H)(x, gc.zeros((2, N, H)))
     with pytest.raises(ShapeError, match="lengths is f32"):
-        nn.RNN(I, H)(x, lengths=gc.zeros((N,)))
+        nn.RNN(IN, H)(x, lengths=gc.zeros((N,)))
     with pytest.raises(ShapeError, match="of lengths"):
-        nn.RNN(I, H)(x, lengths=[1, 2])
-    with pytest.raises(ShapeError, match="proj_size is 6"):
-        nn.LSTM(I, H, proj_size=H)
+        nn.RNN(IN, H)(x, lengths=[1, 2])
+    with pytest.raises(ShapeError, match="proj_size is 4"):
+        nn.LSTM(IN, H, proj_size=H)
     with pytest.raises(GraphError, match="nonlinearity"):
-        nn.RNN(I, H, nonlinearity="sin")
+        nn.RNN(IN, H, nonlinearity="sin")
     with pytest.raises(DTypeError, match="GRU"):
-        nn.GRU(I, H)(gc.zeros((T, N, I), gc.int32))
+        nn.GRU(IN, H)(gc.zeros((T, N, IN), gc.int32))
     with pytest.raises(ShapeError, match="GRUCell: state"):
-        nn.GRUCell(I, H)(x[0], gc.zeros((H,)))
+        nn.GRUCell(IN, H)(x[0], gc.zeros((H,)))

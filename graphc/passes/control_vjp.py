@@ -62,7 +62,7 @@ def _filled(found: Parts, like: Sequence[Value]) -> tuple[Value, ...]:
 
 
 def _turned(p: Value) -> Value:
-    """(a @ b).T as b.T @ a.T: the cotangent of a weight that a step transposes is a product, too."""
+    """(a @ b).T as b.T @ a.T: so is the cotangent of a weight that a step transposes."""
     (product,) = p.args if isinstance(p.op, Transpose) else (p,)
     if product is p or not isinstance(product.op, Matmul) or p.type.rank != 2:
         return p
