@@ -124,14 +124,15 @@ def _log_likelihood(
     symbols = concat([symbols, full((n, 1), blank, i64)], axis=1)
     shape = (x.shape[0], n, 2 * s + 1)
     emitted = take_along_axis(x, broadcast_to(symbols, shape), axis=2)
-    before = _shifted(symbols, 2, blank)
+    before = _shifted(_shifted(symbols, blank), blank)
     skips = pw.logical_and(pw.not_equal(symbols, blank), pw.not_equal(symbols, before))
     kept = pw.less(iota((x.shape[0], n, 1), 0), expand_dims(times, 1))
     start = pw.where(pw.equal(iota(shape[1:], 1), 0), full((), 0.0, x.dtype), -math.inf)
 
     def step(alpha: Tensor, row: Any) -> tuple[Tensor, tuple[()]]:
-        jump = pw.where(skips, _shifted(alpha, 2, -math.inf), -math.inf)
-        new = _log_sum(alpha, _shifted(alpha, 1, -math.inf), jump)
+        one = _shifted(alpha, -math.inf)
+        two = pw.where(skips, _shifted(one, -math.inf), -math.inf)
+        new = _log_sum(alpha, one, two)
         return pw.where(row[1], pw.add(new, row[0]), alpha), ()
 
     alpha, _ = scan(step, start, (emitted, kept))
@@ -142,9 +143,9 @@ def _log_likelihood(
     return _log_sum(blanked, ended)[:, 0]
 
 
-def _shifted(x: Tensor, by: int, fill: float) -> Tensor:
-    """x[:, k - by], and `fill` before."""
-    return pad(x, ((0, 0), (by, 0)), constant_values=fill)[:, : x.shape[1]]
+def _shifted(x: Tensor, fill: float) -> Tensor:
+    """x[:, k - 1], and `fill` before."""
+    return pad(x[:, : x.shape[1] - 1], ((0, 0), (1, 0)), constant_values=fill)
 
 
 def _log_sum(*terms: Tensor) -> Tensor:
