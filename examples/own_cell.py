@@ -47,7 +47,6 @@ def main():
     steps = options.steps or (800 if options.quick else 4000)
     time = options.time or (20 if options.quick else 100)
 
-    gc.set_seed(1)
     x = gc.placeholder(gc.float32, [None, None, 2], name="x")
     y = gc.placeholder(gc.float32, [None], name="y")
     net = gc.nn.Sequential(IndRNN(2, 64), IndRNN(64, 64), gc.nn.Linear(64, 1))
@@ -55,14 +54,12 @@ def main():
     train = gc.optim.Adam(gc.optim.lr_scheduler.CosineAnnealingLR(3e-3, steps),
                           clip_grad_norm=1.0).minimize(loss)
     rng = np.random.default_rng(1)
-    with gc.Session() as sess:
+    with gc.Session(seed=1) as sess:
         for step in range(steps):
             found, _ = sess.run([loss, train], dict(zip((x, y), sequences(rng, time, 50))))
             if step % (steps // 10) == 0:
                 print(f"step {step:5}  error {found:.4f}", flush=True)
         error = sess.run(loss, dict(zip((x, y), sequences(rng, time, 2000))))
-        longer = sess.run(loss, dict(zip((x, y), sequences(rng, time * 2, 2000))))
-    print(f"sequences of twice the length, never seen: error {longer:.4f}")
     assert error < 0.02, error
     print(f"{time} steps of time: mean squared error {error:.4f}, always saying 1: 0.167")
 
