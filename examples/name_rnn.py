@@ -69,8 +69,7 @@ def main():
     with gc.Session(seed=1) as sess:
         for epoch in range(epochs):
             for rows, _ in data.batches(np.flatnonzero(~test), labels[~test], 32, seed=epoch):
-                feeds = {x: codes[rows].T, lengths: sizes[rows], y: labels[rows]}
-                sess.run(train, feeds)
+                sess.run(train, {x: codes[rows].T, lengths: sizes[rows], y: labels[rows]})
         right = sess.run(guess, {x: codes[test].T, lengths: sizes[test]}) == labels[test]
     assert right.mean() > 0.6, right.mean()
     print(f"{len(names)} names of {len(files)} languages: test accuracy {right.mean():.3f}")
