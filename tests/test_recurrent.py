@@ -126,6 +126,19 @@ def test_symbolic_sizes_and_no_time(kind: str) -> None:
                 assert not np.any(last)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_lies_beyond_a_length_is_not_looked_at(kind: str) -> None:
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x = gc.placeholder(gc.float64, [T, N, IN], name="x")
+        m = in_f64(getattr(nn, kind)(IN, H, bidirectional=True))
+        outs = flat(m(x, lengths=LENGTHS))
+        found = [*outs, *gc.gradients(gc.sum(outs[0] * outs[0]), [x, *m.parameters()])]
+        beyond = np.arange(T)[:, None] >= np.array(LENGTHS)
+        spoilt = np.where(beyond[:, :, None], np.nan, X)
+        for a, b in zip(sess.run(found, {x: X}), sess.run(found, {x: spoilt}), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_dropout_acts_between_layers() -> None:
     x = np.ones((2, 1, IN), np.float32)
     with gc.Graph().as_default(), gc.Session() as sess:

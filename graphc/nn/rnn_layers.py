@@ -72,6 +72,7 @@ class Recurrent(Module):
         single = x.ndim == 2
         x = expand_dims(x, 1) if single else swapaxes(x, 0, 1) if self.batch_first else x
         kept = None if lengths is None else within(self.mode, x, lengths, single)
+        x = x if kept is None else pw.where(kept, x, 0.0)  # NaN there reaches no gradient
         starts = self._starts(x, state, single)
         rows, states = self._layers(x, starts, kept)
         last = tuple(stack(parts) for parts in zip(*states, strict=True))
