@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support_nn import compare
+from support_nn import check_second_order, compare
 
 import graphc as gc
 from graphc import nn
@@ -53,6 +53,10 @@ def test_empty_targets_too_long_targets_and_no_batch() -> None:
         found, slope = sess.run([loss, *gc.gradients(gc.sum(loss), [x])])
         assert found[1] == math.inf and np.all(np.isfinite(slope))
         assert not np.any(slope[:, 1]) and np.any(slope[:, 2])
+
+
+def test_second_derivatives() -> None:
+    check_second_order(lambda x: F.ctc_loss(F.log_softmax(x, 2), LABELS, TIMES, SIZES), [X])
 
 
 def test_the_loss_is_the_sum_over_paths() -> None:

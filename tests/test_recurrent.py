@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support_nn import in_f64, layer
+from support_nn import check_second_order, in_f64, layer
 from support_run import options
 from support_torch import torch_case
 
@@ -124,6 +124,21 @@ def test_symbolic_sizes_and_no_time(kind: str) -> None:
             assert np.any(slope != 0) == (t > 1 and n > 0)  # one step: both states are the first
             if t == 0:
                 assert not np.any(last)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_second_derivatives(kind: str) -> None:
+    gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[kind] * H
+
+    def outputs(x: Any, w: Any, *start: Any) -> list[Any]:
+        m = in_f64(getattr(nn, kind)(IN, H))
+        for name in ("weight_ih_l0", "bias_ih_l0", "bias_hh_l0"):
+            v = getattr(m, name)
+            setattr(m, name, gc.asarray(np.sin(np.arange(v.type.count)).reshape(v.shape)))
+        m.weight_hh_l0 = w
+        return flat(m(x, start if len(start) > 1 else start[0], lengths=LENGTHS))
+
+    check_second_order(outputs, [X, draw(gates, H), *states(kind, {})])
 
 
 @pytest.mark.parametrize("kind", KINDS)
