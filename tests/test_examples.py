@@ -24,6 +24,7 @@ LAST_LINE = {
     "own_pass.py": r"a sum of 13th powers by 5 products each: \d+\.\d+",
     "own_py_func.py": r"distance \d\.\d+ -> 0\.0\d+ in 150 steps",
     "own_gradient.py": r"test accuracy 0\.9\d+ with hidden units of one bit",
+    "own_layer.py": r"twenty layers: plain 0\.\d+, highway 0\.9\d+",
     "own_loss.py": r"recall 0\.[7-9]\d+, precision 0\.[7-9]\d+",
     "own_optimizer.py": r"test accuracy 0\.9[4-9]\d+",
     "save_and_load.py": r"saved \d+ bytes; ten more steps .* bit for bit",
@@ -31,7 +32,7 @@ LAST_LINE = {
 }
 NEEDS = dict.fromkeys(
     ("linear_regression.py", "logistic_regression.py", "mnist_mlp.py", "own_gradient.py",
-     "own_loss.py", "own_optimizer.py", "softmax_regression.py"), "sklearn")
+     "own_layer.py", "own_loss.py", "own_optimizer.py", "softmax_regression.py"), "sklearn")
 CASES = [(name, ()) for name in LAST_LINE] + [("mnist_mlp.py", ("--optimizer", "sgd"))]
 
 
