@@ -76,6 +76,17 @@ def _filled(found: Parts, like: Sequence[Value]) -> tuple[Value, ...]:
     return tuple(full(0.0, v.type) if d is None else d for d, v in zip(found, like, strict=True))
 
 
+def _turned(p: Value) -> Value:
+    """(a @ b).T as b.T @ a.T: so is the cotangent of a weight that a step transposes."""
+    (product,) = p.args if isinstance(p.op, Transpose) else (p,)
+    if product is p or not isinstance(product.op, Matmul) or p.type.rank != 2:
+        return p
+    if p.op != Transpose((1, 0)):
+        return product
+    a, b = product.args
+    return p.apply(Matmul(ta=not product.op.tb, tb=not product.op.ta), (b, a))
+
+
 @dataclass
 class LoopGradient:
     """The gradient of one loop.  Keys are places among the body's inputs."""
@@ -119,7 +130,8 @@ class LoopGradient:
         ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
         xs = [body.inputs[i] for i in (*carries, *wanted)]
         found = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
-        self.parts = dict(zip((*carries, *wanted), _filled(found, xs), strict=True))
+        filled = (_turned(d) for d in _filled(found, xs))
+        self.parts = dict(zip((*carries, *wanted), filled, strict=True))
         return seeds, rows
 
     def _wanted(self) -> tuple[list[int], list[int]]:
