@@ -55,11 +55,11 @@ def main():
     hits = gc.sum(gc.equal(gc.argmax(model.eval()(x), axis=1), y))  # without dropout
 
     print(f"{digits.name}: {len(train_images)} images to learn, {len(test_images)} to be tested on")
-    start = time.perf_counter()
+    start, steps = time.perf_counter(), epochs * math.ceil(len(train_images) / 64)
+    rates = iter(np.linspace(2e-3, 0, steps, dtype=np.float32))
     with gc.Session() as sess:
         for epoch in range(epochs):
-            slower = np.float32(1e-3 * (1 - epoch / epochs))
-            losses = [sess.run([train, loss], {x: images, y: labels, rate: slower})[1]
+            losses = [sess.run([train, loss], {x: images, y: labels, rate: next(rates)})[1]
                       for images, labels in data.batches(
                           train_images, digits.train_labels, 64, seed=epoch)]
             right = sum(int(sess.run(hits, {x: images, y: labels}))
