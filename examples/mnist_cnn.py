@@ -43,8 +43,9 @@ def main():
     digits = data.find(options.data)
     epochs = options.epochs or (3 if digits.name == "MNIST" else 25 if options.quick else 40)
     side = math.isqrt(digits.features)
-    train_images, test_images = (
-        images.reshape(-1, 1, side, side) for images in (digits.train_images, digits.test_images))
+    mean, deviation = digits.train_images.mean(), digits.train_images.std()
+    train_images, test_images = (((images - mean) / deviation).reshape(-1, 1, side, side)
+                                 for images in (digits.train_images, digits.test_images))
 
     model = Net(side)
     x = gc.placeholder(gc.float32, [None, 1, side, side], name="x")
@@ -56,7 +57,7 @@ def main():
 
     print(f"{digits.name}: {len(train_images)} images to learn, {len(test_images)} to be tested on")
     start, steps = time.perf_counter(), epochs * math.ceil(len(train_images) / 64)
-    rates = iter(np.linspace(2e-3, 0, steps, dtype=np.float32))
+    rates = iter(np.linspace(1.5e-3, 0, steps, dtype=np.float32))
     with gc.Session() as sess:
         for epoch in range(epochs):
             losses = [sess.run([train, loss], {x: images, y: labels, rate: next(rates)})[1]

@@ -38,8 +38,9 @@ def main():
     digits = data.find(options.data)
     epochs = options.epochs or (3 if digits.name == "MNIST" else 25 if options.quick else 40)
     side = math.isqrt(digits.features)
-    train_images, test_images = (
-        images.reshape(-1, 1, side, side) for images in (digits.train_images, digits.test_images))
+    mean, deviation = digits.train_images.mean(), digits.train_images.std()
+    train_images, test_images = (((images - mean) / deviation).reshape(-1, 1, side, side)
+                                 for images in (digits.train_images, digits.test_images))
 
     model = SimpleCNN(side)
     x = gc.placeholder(gc.float32, [None, 1, side, side], name="x")
