@@ -96,7 +96,7 @@ def test_losses_in_f64(name: str) -> None:
     make = NETWORKS[name]
     (wanted,) = torch_case(name, lambda torch: losses_of_torch(torch, make, 16, "float64"))
     assert wanted[-1] < 0.97 * wanted[0]  # it learns
-    np.testing.assert_allclose(losses_of_graphc(make, 16, "float64"), wanted, rtol=1e-9)
+    np.testing.assert_allclose(losses_of_graphc(make, 16, "float64"), wanted, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -104,4 +104,4 @@ def test_losses_in_f32(name: str) -> None:
     """Adam divides by the size of a gradient, so a rounding error of a tiny one counts in full."""
     make = NETWORKS[name]
     (wanted,) = torch_case(f"{name}-f32", lambda torch: losses_of_torch(torch, make, 16, "float32"))
-    np.testing.assert_allclose(losses_of_graphc(make, 16, "float32"), wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(losses_of_graphc(make, 16, "float32"), wanted, rtol=1e-4, atol=2e-5)
