@@ -16,6 +16,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size, symbol
 from graphc.ir.graph import Graph, Value, full, make, topological
 from graphc.ir.op import OPS, Op, Pointwise
+from graphc.ir.ops.conv import Convolution, ConvolutionInput, ConvolutionWeight
 from graphc.ir.ops.index import (
     ScatterAddAlongAxis,
     Take,
@@ -24,6 +25,7 @@ from graphc.ir.ops.index import (
 from graphc.ir.ops.layout import others
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.pointwise import Cast, remainder, subtract
+from graphc.ir.ops.pooling import ReduceFirstMax
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.reduction import (
     Broadcast,
@@ -50,6 +52,7 @@ from graphc.ir.ops.shape import (
     flip,
 )
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
+from graphc.ir.ops.window import Adaptive, Unwindow, Window, along
 from graphc.ir.types import (
     ALL,
     BY_NAME,
@@ -436,6 +439,45 @@ class Builder:
             b = self.input(b.type)
         return make(Matmul(ta, tb), (a, b), self.name())
 
+    def convolution(self) -> Value:
+        """One of the three, over new inputs; floats without padding (semantics 17.2)."""
+        dtype = self.pick([i32, i64] if self.exact else [i32, f32, f64])
+        pad = int(self.rng.integers(3)) if dtype.is_integer else 0
+        groups, stride, kernel = (int(self.rng.integers(1, 3)) for _ in range(3))
+        fields: Any = ((stride,), (1,), (pad,), (pad,), groups)
+        images, size = N if self.symbolic else 2, int(self.rng.integers(3, 8))
+        x = TensorType(dtype, (images, 2 * groups, size))
+        w = TensorType(dtype, (3 * groups, 2, kernel))
+        y = Convolution(*fields).infer(x, w)
+        op, types = self.pick([
+            (Convolution(*fields), (x, w)),
+            (ConvolutionInput(*fields, spatial=x.shape[2:]), (y, w)),
+            (ConvolutionWeight(*fields, kernel=w.shape[2:]), (x, y)),
+        ])
+        return make(op, tuple(self.input(t) for t in types), self.name())
+
+    def windows(self) -> Value:
+        """Windows over the last axis, one of them put back, or reduced."""
+        x = self.value(lambda v: v.type.rank > 0 and v.type.dtype in NUMBERS)
+        if x is None or x.type.shape[-1] == 0:
+            return self.reduction()
+        if self.chance(0.25):
+            return make(ReduceFirstMax((self.pick(range(x.type.rank)),)), (x,), self.name())
+        size = x.type.shape[-1]
+        if self.chance(0.3):
+            count = int(self.rng.integers(1, 5))
+            least = size if isinstance(size, int) else dim.maximum(size, 1)
+            window, shares = dim.floordiv(size, count) + 2, dim.floordiv(count, least) + 2
+            return make(Adaptive((count,), (window,), 0), (along(x, (shares,)),), self.name())
+        stride, kernel = int(self.rng.integers(1, 4)), int(self.rng.integers(1, 4))
+        shared = along(x, (kernel,))
+        pad = int(self.rng.integers(2, 4))
+        out = make(Window((stride,), (1,), (pad,), (pad,), 0), (shared,), self.name())
+        if self.chance(0.5):
+            return out
+        back = make(Unwindow((stride,), (1,), (pad,), (size,)), (self.keep(out),), self.name())
+        return make(ReduceMax((x.type.rank,)), (back,), self.name())
+
     def residual(self) -> Value:
         """A map, a product of it, and both of them together."""
         x = self.value(
@@ -619,6 +661,8 @@ class Builder:
             (lambda: scan(self), 0.9),
             (lambda: order(self), 0.9),
             (lambda: diagonal(self), 0.4),
+            (self.windows, 0.5),
+            (self.convolution, 0.3),
         ]
         if self.square:
             makers += [

@@ -417,3 +417,32 @@ def test_an_inner_graph_with_wrong_types_is_refused() -> None:
     with pytest.raises(ShapeError, match="branch"):
         Switch((body,)).infer(i64[()], f64[()])
     assert isinstance(body, Graph)
+
+
+# ---- kernels
+
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3), (0,)])
+def test_a_loop_of_maps_is_one_kernel(shape: tuple[int, ...]) -> None:
+    """Also its gradient: each element goes its own way through the steps."""
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float64, [None, *shape], name="x")
+        a = gc.placeholder(gc.float64, shape, name="a")
+        last, rows = gc.scan(lambda c, e: (c * 0.5 + gc.tanh(e * a), c), a, x)
+        wanted = [last, rows, *gc.gradients(gc.sum(last) + gc.sum(rows * rows), [x])]
+        kinds = [k.kind for k in lower(stage(wanted).graph, options()).program.kernels]
+        assert kinds.count(Kind.SCAN) == 2 and Kind.CONTROL not in kinds
+        for steps in (0, 1, 6):
+            run(wanted, {"x": RNG.normal(size=(steps, *shape)), "a": RNG.normal(size=shape)})
+
+
+def test_threads_share_the_elements_of_a_loop_of_maps() -> None:
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float32, [None, 700, 31], name="x")
+        last, rows = gc.scan(lambda c, e: (gc.tanh(c + e), c * e), gc.zeros((700, 31)), x)
+        feeds = {x: RNG.normal(size=(9, 700, 31)).astype(np.float32)}
+        found = []
+        for threads in (1, 2):
+            with gc.Session(threads=threads, options=options()) as sess:
+                found.append(sess.run([last, rows], feeds))
+        for one, two in zip(*found, strict=True):
+            np.testing.assert_array_equal(one, two)

@@ -24,6 +24,7 @@ LAST_LINE = {
     "own_pass.py": r"a sum of 13th powers by 5 products each: \d+\.\d+",
     "own_py_func.py": r"distance \d\.\d+ -> 0\.0\d+ in 150 steps",
     "own_gradient.py": r"test accuracy 0\.9\d+ with hidden units of one bit",
+    "own_layer.py": r"twenty layers: plain 0\.\d+, highway 0\.9\d+",
     "own_loss.py": r"recall 0\.[7-9]\d+, precision 0\.[7-9]\d+",
     "own_optimizer.py": r"test accuracy 0\.9[4-9]\d+",
     "resnet8.py": r"test accuracy (0\.9[7-9]\d+|1\.0000) after 4 epochs",
@@ -33,8 +34,8 @@ LAST_LINE = {
 }
 NEEDS = dict.fromkeys(
     ("autoencoder.py", "gan_digits.py", "linear_regression.py", "logistic_regression.py",
-     "mnist_cnn.py", "mnist_mlp.py", "own_gradient.py", "own_loss.py", "own_optimizer.py",
-     "resnet8.py", "simple_cnn.py", "softmax_regression.py"), "sklearn")
+     "mnist_cnn.py", "mnist_mlp.py", "own_gradient.py", "own_layer.py", "own_loss.py",
+     "own_optimizer.py", "resnet8.py", "simple_cnn.py", "softmax_regression.py"), "sklearn")
 CASES = [(name, ()) for name in LAST_LINE] + [("mnist_mlp.py", ("--optimizer", "sgd"))]
 
 
