@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAST_LINE = {
     "custom_loss.py": r"Cauchy loss: y = (2\.0|1\.9)\d+ x \+ -(1\.0|0\.9)\d+; the truth: .*",
+    "gpt.py": r"0\.[0-4]\d+ nats per character after 300 steps",
     "linear_regression.py": r"L1: \[.*\], [3-9] of 10 weights are 0",
     "logistic_regression.py": r"L1 uses \d+ of 30 measurements: test accuracy 0\.9[4-9]\d+",
     "mnist_mlp.py": r"test accuracy 0\.9[5-9]\d+ after 40 epochs, .* s",
