@@ -104,12 +104,16 @@ def test_dropout_in_blocks(small: None) -> None:
         np.testing.assert_allclose(slope[:, 0].sum(), value[:, 0].sum(), rtol=1e-5)
 
 
-def test_a_short_one_is_three_kernels() -> None:
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_short_one_is_three_kernels(causal: bool) -> None:
     with gc.Graph().as_default():
         q = gc.placeholder(gc.float32, ("n", 4, 16, 8))
-        out = F.scaled_dot_product_attention(q, q, q, is_causal=True)
+        out = F.scaled_dot_product_attention(q, q, q, is_causal=causal)
         programs: list[Any] = []
         sess = gc.Session(options=Options(observe=programs.append))
         sess.run(out, {q: np.zeros((2, 4, 16, 8), np.float32)})
-        kinds = [k.kind.name for k in programs[0].program.kernels]
-        assert kinds == ["MATMUL", "LOOPS", "MATMUL"]
+        kernels = programs[0].program.kernels
+        if causal:  # which positions see which: once for all heads, and for all layers
+            assert [str(v.type) for v in kernels[0].writes] == ["bool[16,16]"]
+        kinds = [k.kind.name for k in kernels]
+        assert kinds[int(causal):] == ["MATMUL", "LOOPS", "MATMUL"]
