@@ -130,7 +130,7 @@ class MultiheadAttention(Module):
         e = self.embed_dim
         if self.in_proj_weight is None:
             weights: tuple[Any, ...] = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        elif q is k and k is v:
+        elif q is k and k is v and not self.training:  # its gradient is slow to put together
             whole = functional.linear(q, self.in_proj_weight, self.in_proj_bias)
             return [whole[:, :, i * e : (i + 1) * e] for i in range(3)]
         else:
