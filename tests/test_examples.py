@@ -16,6 +16,7 @@ LAST_LINE = {
     "char_lstm.py": r"validation loss [12]\.\d+ nats a character after 150 steps, .* s",
     "custom_loss.py": r"Cauchy loss: y = (2\.0|1\.9)\d+ x \+ -(1\.0|0\.9)\d+; the truth: .*",
     "gan_digits.py": r"means differ by 0\.0\d+, spread [01]\.\d+ of the data's; real or not: .*",
+    "gpt.py": r"0\.[0-4]\d+ nats per character after 300 steps",
     "linear_regression.py": r"L1: \[.*\], [3-9] of 10 weights are 0",
     "logistic_regression.py": r"L1 uses \d+ of 30 measurements: test accuracy 0\.9[4-9]\d+",
     "mnist_cnn.py": r"test accuracy 0\.9[7-9]\d+ after 25 epochs",

@@ -25,7 +25,7 @@ from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.ops.shape import Full, Reshape, SizeOf, Transpose
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import TensorType
-from graphc.passes.tape import Tape, closed, leaves
+from graphc.passes.tape import Tape, closed, leaves, over
 
 Gradients = Callable[[Sequence[Value], Sequence[Value], Sequence[Value | None]], list[Value | None]]
 Cotangents = Mapping[int, Value]
@@ -189,9 +189,11 @@ class LoopGradient:
     def _is_sum(self, p: Value) -> bool:
         """Whether the sum of p over all steps is better made after the loop, of stacked operands.
 
-        Not if some steps may be left out: their rows are 0, but 0 times a slice may be NaN.
+        Not if some steps may be left out: their rows are 0, but 0 times a slice may be NaN.  Nor if
+        the stacks would take more than the tape may.
         """
-        if not makes_all_steps(self.value):
+        made = [a for a in p.args if a not in self.stacks]
+        if not makes_all_steps(self.value) or over(made, self.op):
             return False
         if isinstance(p.op, Matmul):
             return p.type.rank == 2

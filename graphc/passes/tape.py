@@ -64,6 +64,9 @@ def is_cheap(v: Value) -> bool:
 
 def over(saved: Iterable[Value], op: Loop) -> bool:
     """Whether rows of these values are known to take more bytes than the loop allows."""
+    saved = list(saved)
+    if op.tape == 0:
+        return bool(saved)  # any size, symbolic ones too
     total: Size = 0
     for v in saved:
         total = total + v.type.nbytes
