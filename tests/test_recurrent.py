@@ -270,3 +270,12 @@ def test_refusals() -> None:
         nn.GRU(IN, H)(gc.zeros((T, N, IN), gc.int32))
     with pytest.raises(ShapeError, match="GRUCell: state"):
         nn.GRUCell(IN, H)(x[0], gc.zeros((H,)))
+
+
+def test_a_value_called_as_a_loop_variable() -> None:
+    """`relu` gives a nameless value in a kernel of all steps: it must not be the step's number."""
+    x = gc.placeholder(gc.float32, ["t", 3], name="t")
+    _, rows = gc.scan(lambda h, r: (nn.functional.relu(h * 0.5 + r),) * 2, gc.zeros((3,)), x)
+    with gc.Session(options=options()) as sess:
+        found = sess.run(rows, {x: np.ones((3, 3), np.float32)})
+    np.testing.assert_array_equal(found[:, 0], [1.0, 1.5, 1.75])

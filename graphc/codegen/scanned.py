@@ -64,7 +64,7 @@ class Scan:
             Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
             for v in self.slots
         )
-        loop = For("t.", 0, self.op.length, (steps,))
+        loop = For("t0.", 0, self.op.length, (steps,))
         return Loops(self.kernel.name, buffers, (), extent, (count, start, loop))
 
     def _start(self) -> list[Any]:
@@ -78,8 +78,8 @@ class Scan:
     def _step(self) -> list[Any]:
         """One step of one element: everything is read before anything is written."""
         carries = self.op.carries
-        self.emit.open("t", *self.names)
-        t: Size = variable("t")
+        self.emit.open("t0", *self.names)
+        t: Size = variable("t0")
         if self.op.reverse:
             t = self.op.length - 1 - t
         inputs = self.op.body.inputs
