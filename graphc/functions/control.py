@@ -149,6 +149,10 @@ def while_loop(
         made = _callable("while_loop", body)(*pack(state[1:]))
         if len(loop_vars) == 1 and not (isinstance(made, list | tuple) and len(made) == 1):
             made = (made,)
+        if not isinstance(made, list | tuple):
+            raise GraphError(
+                f"while_loop: body gave {made!r}; expected {len(loop_vars)} values, as many as "
+                "loop_vars", user_location())
         same_nest("while_loop", shape_of(tuple(loop_vars)), shape_of(tuple(made)), "body")
         new = [tensor("while_loop", leaf) for leaf in flatten(tuple(made))[0]]
         new = [_like_carry("while_loop", i, a, b) for i, (a, b) in enumerate(zip(start, new))]
@@ -157,6 +161,8 @@ def while_loop(
     limit = None
     if maximum_iterations is not None:
         limit = size_of("while_loop", "maximum_iterations", maximum_iterations)
+        if isinstance(limit, int) and limit > UNLIMITED:
+            raise ShapeError(f"while_loop: {limit} steps are too many to count", user_location())
     _, carries, _ = _loop("while_loop", step, [first, *start], [], limit, False, True)
     out = pack(carries[1:])
     return list(out) if isinstance(loop_vars, list) else out
@@ -199,6 +205,8 @@ def scan(
         return new, [tensor("scan", r) for r in rows]
 
     tape = -1 if tape_bytes is None else integer("scan", "tape_bytes", tape_bytes)
+    if tape_bytes is not None and tape < 0:
+        raise GraphError(f"scan: tape_bytes is {tape}; expected a number of bytes", user_location())
     _, carries, rows = _loop("scan", step, start, arrays, steps, bool(reverse), False, tape)
     return carry_pack(carries), packs[0](rows)
 
@@ -212,6 +220,7 @@ def map_fn(f: Callable[..., Any], xs: Any) -> Any:
     ...     print(sess.run(y))
     [ 5. 25.]
     """
+    _length("map_fn", [tensor("map_fn", leaf) for leaf in flatten(xs)[0]], None)
     return scan(lambda carry, x: (carry, _callable("map_fn", f)(x)), (), xs)[1]
 
 
@@ -230,7 +239,10 @@ def _length(what: str, arrays: Sequence[Tensor], length: Any) -> Size:
             raise ShapeError(
                 f"{what}: lengths {sizes[0]} and {s} differ along the first axis of xs",
                 user_location())
-    return next((s for s in sizes if isinstance(s, int)), sizes[0])
+    found = next((s for s in sizes if isinstance(s, int)), sizes[0])
+    if isinstance(found, int) and found > UNLIMITED:
+        raise ShapeError(f"{what}: {found} steps are too many to count", user_location())
+    return found
 
 
 def _like_carry(what: str, number: int, old: Tensor, new: Tensor) -> Tensor:
