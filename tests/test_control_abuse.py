@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -115,7 +116,7 @@ def test_ctrl_c_ends_an_endless_loop(threads: int) -> None:
     write = w.assign(end)
     with gc.Session(options=options(threads=threads)) as sess:
         assert sess.run(write, {n: -1.0}) == -1.0
-        threading.Timer(0.3, _thread.interrupt_main).start()
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         start = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
             sess.run(write, {n: 1.0})
