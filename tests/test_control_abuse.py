@@ -183,3 +183,41 @@ def test_an_operand_of_one_branch_that_another_needs_too() -> None:
         for v in (0.5, -0.5):
             want = np.sin(np.exp(v)) if v > 0 else np.exp(v)
             np.testing.assert_allclose(sess.run(y, {s: v}), want, rtol=1e-6)
+
+
+def test_what_is_the_same_in_all_steps_is_done_before() -> None:
+    """semantics 13.4"""
+    table = gc.asarray(np.arange(3, dtype=np.float32))
+    rows = gc.placeholder(gc.float32, [None], name="r")
+    at = gc.placeholder(gc.int64, (), name="at")
+    fixed, _ = gc.scan(lambda c, r: (c + r * gc.sum(gc.take(table, at)), ()), 0.0, rows)
+    own, _ = gc.scan(lambda c, r: (c + gc.take(table, at + gc.astype(r, gc.int64)), ()), 0.0, rows)
+    with gc.Session(options=options()) as sess:
+        assert sess.run(own, {rows: [], at: 9}) == 0.0
+        for bad in (fixed, own):
+            assert np.isfinite(sess.run(bad, {rows: [1.0], at: 1}))
+            with pytest.raises(GraphError, match="out of range"):
+                sess.run(bad, {rows: [0.0], at: 9})
+        with pytest.raises(GraphError, match="9 is out of range"):
+            sess.run(fixed, {rows: [], at: 9})
+
+
+def test_a_condition_that_is_false_at_first_and_a_limit() -> None:
+    """semantics 13.3, 13.5"""
+    n = gc.placeholder(gc.int64, (), name="n")
+    (end,) = gc.while_loop(lambda v: v < 100, lambda v: v + 1, (n,), 5)
+    with gc.Session(options=options()) as sess:
+        assert [int(sess.run(end, {n: k})) for k in (100, 99, 0)] == [100, 100, 5]
+
+
+def test_what_was_left_out_has_a_strong_zero() -> None:
+    """semantics 13.7"""
+    s = gc.placeholder(gc.float32, (), name="s")
+    rows = gc.placeholder(gc.float32, [None], name="r")
+    bad = gc.sqrt(s)  # of slope inf at 0
+    y = gc.cond(s > 0.0, lambda: bad * 2.0, lambda: s)
+    (total,), _ = gc.scan(lambda c, r: ((c[0] + r * bad,), ()), (gc.asarray(1.0),), rows)
+    (dy,), (dt,) = gc.gradients(y + 0.0 * gc.stop_gradient(bad), [s]), gc.gradients(total, [s])
+    with gc.Session(options=options()) as sess:
+        assert sess.run(dy, {s: 0.0}) == 1.0
+        assert sess.run(dt, {s: 0.0, rows: []}) == 0.0
