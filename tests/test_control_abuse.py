@@ -42,7 +42,7 @@ def test_tensors_from_inside() -> None:
     total, rows = gc.scan(step, 0.0, x())
     with gc.Session(options=options()) as sess:
         for bad in (found[0], found[0] + total):
-            with pytest.raises(FeedError, match="only inside a function.*as a carry or a row"):
+            with pytest.raises(FeedError, match=r"only inside a function.*as a carry or a row"):
                 sess.run(bad, F)
         with pytest.raises(FeedError, match="nothing fetched depends on it"):
             sess.run(total, {found[0]: 1.0, **F})

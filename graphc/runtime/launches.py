@@ -123,8 +123,8 @@ class Launches:
     def work(self, kernel: Kernel) -> int:
         """About how many element operations a kernel makes."""
         if kernel.kind is Kind.CONTROL:
-            inner = sum(self.work(k) for p in kernel.programs for k in p.kernels)
-            return self._steps(kernel) * (STEP_WORK + inner)
+            once = sum(self.work(k) for p in kernel.programs for k in p.kernels)
+            return self._steps(kernel) * (STEP_WORK + once)
         if kernel.kind is Kind.OPAQUE:
             return self._opaque_work(kernel)
         elements = self.number(dim.product(kernel.domain))
