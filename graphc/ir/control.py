@@ -19,9 +19,9 @@ import numpy as np
 from graphc.errors import GraphError, ShapeError
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
-from graphc.ir.graph import Graph, Value, make
+from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
-from graphc.ir.op import Control, Item
+from graphc.ir.op import Control
 from graphc.ir.types import TensorType, bool_, i64, tuple_of
 
 Pairs = tuple[tuple[Size, Size], ...]
@@ -171,7 +171,7 @@ def _alike(a: Sequence[TensorType], b: Sequence[TensorType]) -> bool:
     )
 
 
-def items(v: Value) -> list[Value]:
-    """All results of a control op."""
-    count = len(v.type.items)  # type: ignore[attr-defined]
-    return [make(Item(i), (v,), "", v.loc) for i in range(count)]
+def body_of(v: Value) -> Graph:
+    """The body of a loop."""
+    assert isinstance(v.op, Loop)
+    return v.op.body

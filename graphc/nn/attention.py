@@ -1,4 +1,8 @@
-"""Attention as a function: softmax(query @ key.T) @ value, masked."""
+"""Attention as a function: softmax(query @ key.T) @ value, masked.
+
+A short one is three kernels: product, masked softmax of rows, product.  A long one goes over blocks
+of queries and never holds all scores, in its gradient neither: that computes them again.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,23 @@ from typing import Any
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.functions import pointwise as pw, reductions
 from graphc.functions.common import require_equal, tensor
+from graphc.functions.control import scan
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.elementary import sqrt
-from graphc.functions.joining import repeat
+from graphc.functions.joining import pad, repeat
 from graphc.functions.linear import matmul
-from graphc.functions.shaping import matrix_transpose
+from graphc.functions.shaping import expand_dims, matrix_transpose, moveaxis, part, reshape
 from graphc.ir import dim as dims
-from graphc.ir.types import bool_
+from graphc.ir.dim import Size
+from graphc.ir.types import bool_, i64
 from graphc.nn.activations import floats, real
 from graphc.nn.dropouts import dropout
 from graphc.nn.softmax import softmax
 from graphc.shapes import broadcast_shapes
 from graphc.tensor import Tensor, broadcast_to
 
+SCORES = 1 << 18  # of one head, held at once
+LEAST_ROWS = 16  # queries in a block
 
 def scaled_dot_product_attention(
     query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
@@ -34,6 +42,10 @@ def scaled_dot_product_attention(
     `scale`: default 1 / sqrt(e).  `enable_gqa`: axis -3 of key and value is repeated to the
     query's.
 
+    Up to 2**18 scores, l * s, are held at once for each of the leading axes.  If there are more, or
+    if l or s is symbolic, blocks of queries come one after the other, and the gradient computes
+    their scores again (Rabe and Staats 2021).
+
     >>> import graphc as gc
     >>> q = gc.zeros((2, 4, 5, 8))
     >>> scaled_dot_product_attention(q, q, q, is_causal=True).type
@@ -46,8 +58,58 @@ def scaled_dot_product_attention(
         raise GraphError(f"{what}: attn_mask and is_causal exclude each other", user_location())
     if enable_gqa:
         k, v = _grown(what, k, q), _grown(what, v, q)
-    weights = attention_weights(what, q, k, attn_mask, is_causal, scale)
-    return matmul(dropout(weights, dropout_p), v)
+    m = None if attn_mask is None else _mask(what, q, k, attn_mask)
+    length, size = q.shape[-2], k.shape[-2]
+    if isinstance(length * size, int) and length * size <= SCORES:
+        weights = attention_weights(what, q, k, m, is_causal, scale)
+        return matmul(dropout(weights, dropout_p), v)
+    return _blockwise(what, q, k, v, m, is_causal, scale, dropout_p)
+
+
+def _blockwise(
+    what: str, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool,
+    scale: float | None, dropout_p: float,
+) -> Tensor:
+    """Attention of one block of queries after the other."""
+    flat = q.ndim == k.ndim == 2
+    if flat:  # of batches, the gradient's sums over all blocks are made block by block
+        q, k, v = (expand_dims(t, 0) for t in (q, k, v))
+    length = q.shape[-2]
+    rows, blocks = _blocks(length, k.shape[-2])
+    xs = [iota((blocks,), 0), _cut(q, rows, blocks)]
+    sliced = mask is not None and mask.ndim > 1 and mask.shape[-2] != 1
+    if mask is not None and sliced:
+        xs.append(_cut(mask, rows, blocks))
+
+    def attend(carry: Any, x: Any) -> Any:
+        first = pw.multiply(x[0], size_tensor(rows, i64))
+        own = x[2] if sliced else mask
+        weights = attention_weights(what, x[1], k, own, is_causal, scale, first)
+        return carry, matmul(dropout(weights, dropout_p), v)
+
+    made = moveaxis(scan(attend, (), xs, tape_bytes=0)[1], 0, -3)
+    made = reshape(made, (*made.shape[:-3], rows * blocks, made.shape[-1]))
+    made = part(made, made.ndim - 2, 0, length)
+    return made[0] if flat and (mask is None or mask.ndim < 3) else made
+
+
+def _blocks(length: Size, size: Size) -> tuple[Size, Size]:
+    """How many queries a block has, and how many blocks there are."""
+    most = dims.maximum(SCORES // dims.maximum(size, 1), LEAST_ROWS)
+    rows = dims.maximum(dims.minimum(length, most), 1)
+    blocks = (length + rows - 1) // rows
+    if isinstance(length, int) and isinstance(blocks, int):
+        rows = -(-length // blocks) if blocks else 1  # so that hardly any are added
+    return rows, blocks
+
+
+def _cut(t: Tensor, rows: Size, blocks: Size) -> Tensor:
+    """[..., l, s] as [blocks, ..., rows, s], after l with what changes nothing."""
+    added = rows * blocks - t.shape[-2]
+    if added != 0:
+        widths = [(0, 0)] * (t.ndim - 2) + [(0, added), (0, 0)]
+        t = pad(t, widths, constant_values=t.dtype == bool_)
+    return moveaxis(reshape(t, (*t.shape[:-2], blocks, rows, t.shape[-1])), -3, 0)
 
 
 def _check(what: str, q: Tensor, k: Tensor, v: Tensor) -> None:
@@ -71,9 +133,11 @@ def _grown(what: str, t: Tensor, query: Tensor) -> Tensor:
 
 
 def attention_weights(
-    what: str, q: Tensor, k: Tensor, mask: Any, is_causal: bool, scale: float | None
+    what: str, q: Tensor, k: Tensor, mask: Tensor | None, is_causal: bool, scale: float | None,
+    first: Any = 0,
 ) -> Tensor:
-    """softmax(q @ k.T * scale + mask); 0 in rows that see nothing."""
+    """softmax(q @ k.T * scale + mask); 0 in rows that see nothing.  `first` is the position of the
+    first query."""
     size = q.shape[-1]
     if scale is not None:
         factor: Any = real(what, "scale", scale)
@@ -81,23 +145,24 @@ def attention_weights(
         factor = 1.0 / math.sqrt(max(size, 1))
     else:
         factor = pw.divide(1.0, sqrt(size_tensor(size, q.dtype)))
-    scores = matmul(pw.multiply(q, factor), matrix_transpose(k))
+    scores = pw.multiply(matmul(q, matrix_transpose(k)), factor)
     if is_causal:
         row, col = (iota(scores.shape[-2:], axis) for axis in (0, 1))
-        return softmax(pw.where(pw.less_equal(col, row), scores, -math.inf))
+        return softmax(pw.where(pw.less_equal(col, pw.add(row, first)), scores, -math.inf))
     if mask is None:
         return softmax(scores)
-    scores = masked(what, scores, mask)
+    scores = broadcast_to(scores, broadcast_shapes(what, [scores.shape, mask.shape]))
+    scores = pw.where(mask, scores, -math.inf) if mask.dtype == bool_ else pw.add(scores, mask)
     seen = pw.not_equal(reductions.max(pw.stop_gradient(scores), -1, keepdims=True), -math.inf)
     return pw.where(seen, softmax(pw.where(seen, scores, 0.0)), 0.0)
 
 
-def masked(what: str, scores: Tensor, mask: Any) -> Tensor:
-    """Scores with a mask of truth values (what stays) or of floats (added)."""
+def _mask(what: str, q: Tensor, k: Tensor, mask: Any) -> Tensor:
+    """A mask of truth values (what stays) or of floats (added)."""
     m = tensor(what, mask)
     if m.dtype != bool_ and not m.dtype.is_float:
         raise DTypeError(f"{what}: attn_mask {m.type}: expected truth values or floats; use "
                          "gc.astype", user_location())
-    shape = broadcast_shapes(what, [scores.shape, m.shape])
-    scores = broadcast_to(scores, shape)
-    return pw.where(m, scores, -math.inf) if m.dtype == bool_ else pw.add(scores, m)
+    batch = broadcast_shapes(what, [q.shape[:-2], k.shape[:-2]])
+    broadcast_shapes(what, [(*batch, q.shape[-2], k.shape[-2]), m.shape])
+    return m

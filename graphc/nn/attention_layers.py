@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from graphc import init
@@ -89,25 +90,36 @@ class MultiheadAttention(Module):
             raise ShapeError(f"{WHAT}: query {q.type}, key {k.type}, value {v.type}: expected rank "
                              "3, or 2 without a batch", user_location())
         if not batched:
-            q, k, v = (t[None] for t in (q, k, v))
+            q, k, v = _each(lambda t: t[None], q, k, v)
         elif not self.batch_first:
-            q, k, v = (swapaxes(t, 0, 1) for t in (q, k, v))
+            q, k, v = _each(lambda t: swapaxes(t, 0, 1), q, k, v)
         q, k, v = self._projected(q, k, v)
         q, k, v = (self._heads(t) for t in (q, k, v))
         grown = k.shape[2]
         k, v = self._with_extras(k, v)
         extra = k.shape[2] - grown
         mask = self._mask(q, k, key_padding_mask, attn_mask, extra if isinstance(extra, int) else 0)
-        if is_causal and attn_mask is None:
-            mask = _both(mask, past(q.shape[2], k.shape[2]))
-        weights = attention_weights(WHAT, q, k, mask, False, None)
-        weights = functional.dropout(weights, self.dropout, self.training)
-        out = permute_dims(matmul(weights, v), (0, 2, 1, 3))
+        causal = is_causal and attn_mask is None
+        made, weights = self._attended(q, k, v, mask, causal, need_weights)
+        out = permute_dims(made, (0, 2, 1, 3))
         out = self.out_proj(reshape(out, (*out.shape[:2], self.embed_dim)))
-        shown = reductions.mean(weights, 1) if average_attn_weights else weights
+        if weights is not None and average_attn_weights:
+            weights = reductions.mean(weights, 1)
         if not batched:
-            return out[0], shown[0] if need_weights else None
-        return out if self.batch_first else swapaxes(out, 0, 1), shown if need_weights else None
+            return out[0], None if weights is None else weights[0]
+        return out if self.batch_first else swapaxes(out, 0, 1), weights
+
+    def _attended(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, shown: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """What each head sees, and its weights if they are to be shown."""
+        if causal and (shown or mask is not None):
+            mask, causal = _both(mask, past(q.shape[2], k.shape[2])), False
+        p = self.dropout if self.training else 0.0
+        if not shown:
+            return functional.scaled_dot_product_attention(q, k, v, mask, p, causal), None
+        weights = functional.dropout(attention_weights(WHAT, q, k, mask, False, None), p)
+        return matmul(weights, v), weights
 
     def _projected(self, q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
         """The maps of [n, length, size] to embed_dim."""
@@ -118,7 +130,7 @@ class MultiheadAttention(Module):
         e = self.embed_dim
         if self.in_proj_weight is None:
             weights: tuple[Any, ...] = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        elif q is k and k is v:
+        elif q is k and k is v and not self.training:  # its gradient is slow to put together
             whole = functional.linear(q, self.in_proj_weight, self.in_proj_bias)
             return [whole[:, :, i * e : (i + 1) * e] for i in range(3)]
         else:
@@ -170,6 +182,12 @@ class MultiheadAttention(Module):
                 require_equal(WHAT, p.shape[axis], size, f"of key_padding_mask {p.type}")
             found = _both(found, _stays(_padded(p, extra))[:, None, None, :])
         return found
+
+
+def _each(f: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
+    """f of each tensor, the same one of the same."""
+    made = {t: f(t) for t in tensors}
+    return [made[t] for t in tensors]
 
 
 def _masking(name: str, mask: Any) -> Tensor:
