@@ -208,7 +208,11 @@ class Session:
         fed_set, used = set(fed), set(staged.inputs)
         for t in staged.inputs:
             if isinstance(t.op, Placeholder) and t not in fed_set:
+                inside = t.graph.by_name.get(t.name) is not t  # nothing a user can feed
                 raise FeedError(
+                    f"feed_dict: {t.name!r} ({t.type}) exists only inside a function that a loop "
+                    "or branch was made of: give what you want of it back, as a carry or a row"
+                    if inside else
                     f"feed_dict: placeholder {t.name!r} ({t.type}) is needed but not fed",
                     user_location(),
                 )

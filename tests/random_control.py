@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-
 from random_graphs import MOST_ELEMENTS, Builder, N, count
 
 from graphc.differentiate import WithGradient
 from graphc.errors import GradientError, GraphcError
 from graphc.ir import dim
-from graphc.ir.control import COUNTER, Loop, Switch, items
+from graphc.ir.control import COUNTER, Loop, Switch
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, full, make
-from graphc.ir.op import OPS, Control
+from graphc.ir.op import OPS, Control, Item
 from graphc.ir.ops.pointwise import Cast, StopGradient, add, less, logical_and, remainder
 from graphc.ir.ops.random import RandomBits
 from graphc.ir.ops.reduction import ReduceAny
 from graphc.ir.ops.shape import SizeOf
 from graphc.ir.ops.state import Placeholder
-from graphc.ir.types import TensorType, bool_, f32, f64, i64, u64
+from graphc.ir.types import TensorType, TupleType, bool_, f32, f64, i64, u64
 from graphc.passes.autodiff import gradients
 from graphc.passes.inner import without_markers
 from graphc.passes.loops import merge_loops
@@ -135,7 +134,8 @@ def loop(b: ControlBuilder) -> Value:
 
 def _kept(b: ControlBuilder, made: Value) -> Value:
     """Some item of a control op; more of them go to the pool."""
-    found = items(made)
+    assert isinstance(made.type, TupleType)
+    found = [make(Item(i), (made,)) for i in range(len(made.type.items))]
     for v in found:
         if b.chance(0.7):
             b.keep(v)

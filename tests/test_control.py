@@ -112,6 +112,7 @@ def test_scan_and_its_gradients(name: str, reverse: bool) -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 7])
 def test_any_number_of_steps(steps: int) -> None:
+    """semantics 13.3"""
     with gc.Graph().as_default():
         t = inputs()
         h, rows = gc.scan(STEPS["rnn"](t), t["h"], t["x"])
@@ -140,6 +141,7 @@ def test_one_session_serves_all_lengths() -> None:
 
 
 def test_a_small_tape_computes_steps_again() -> None:
+    """semantics 13.7"""
     with gc.Graph().as_default():
         t = inputs(x=(4, 2, 3))
         results = []
@@ -176,6 +178,7 @@ def test_weight_gradients_are_one_product() -> None:
 
 
 def test_what_does_not_change_is_computed_once() -> None:
+    """semantics 13.4"""
     with gc.Graph().as_default():
         t = inputs()
         h, _ = gc.scan(lambda h, x: (h + gc.exp(t["b"]) * x, ()), t["h"], t["x"])
@@ -242,6 +245,7 @@ def test_while_loop_counts() -> None:
 
 
 def test_the_gradient_of_while_needs_a_limit() -> None:
+    """semantics 13.5, 13.7"""
     with gc.Graph().as_default():
         p = gc.placeholder(gc.float64, (), name="p")
         (s,) = gc.while_loop(lambda s: s < 50.0, lambda s: (s * p + gc.sin(s),), (p,))
@@ -271,7 +275,7 @@ def test_newton_steps_in_a_loop() -> None:
 # ---- branches
 
 def test_cond_is_lazy() -> None:
-    """A loop without end in the branch that is not taken does no harm."""
+    """A loop without end in the branch that is not taken does no harm.  (semantics 13.2)"""
     with gc.Graph().as_default():
         go = gc.placeholder(bool, (), name="go")
 
@@ -285,6 +289,7 @@ def test_cond_is_lazy() -> None:
 
 
 def test_work_of_one_branch_sinks_into_it() -> None:
+    """semantics 13.2"""
     with gc.Graph().as_default():
         t = inputs()
         costly = gc.exp(t["x"]) @ t["w"]
@@ -300,6 +305,7 @@ def test_work_of_one_branch_sinks_into_it() -> None:
 
 @pytest.mark.parametrize("p", [1.3, -0.7])
 def test_gradients_of_cond(p: float) -> None:
+    """semantics 13.7"""
     with gc.Graph().as_default():
         t = inputs()
         y = gc.cond(t["p"] > 0.0, lambda: gc.log(t["p"]) * gc.sum(t["b"] * t["b"]),
@@ -337,6 +343,7 @@ def test_a_loop_in_a_branch_in_a_loop() -> None:
 # ---- state, draws, failures
 
 def test_every_step_draws_anew() -> None:
+    """semantics 13.6"""
     with gc.Graph().as_default():
         _, rows = gc.scan(lambda c, _: (c, gc.random.uniform((3,))), 0.0, None, length=5)
         again, _ = gc.scan(lambda c, _: (c + gc.random.normal(()), ()), 0.0, None, length=3)

@@ -150,17 +150,27 @@ def while_loop(
         made = _callable("while_loop", body)(*pack(state[1:]))
         if len(loop_vars) == 1 and not (isinstance(made, list | tuple) and len(made) == 1):
             made = (made,)
-        same_nest("while_loop", shape_of(tuple(loop_vars)), shape_of(tuple(made)), "body")
-        new = [tensor("while_loop", leaf) for leaf in flatten(tuple(made))[0]]
+        new = _values_of_body(made, loop_vars)
         new = [_like_carry("while_loop", i, a, b) for i, (a, b) in enumerate(zip(start, new))]
         return [_truth("while_loop", cond(*pack(list(new)))), *new], []
 
     limit = None
     if maximum_iterations is not None:
         limit = size_of("while_loop", "maximum_iterations", maximum_iterations)
+        limit = _countable("while_loop", limit)
     _, carries, _ = _loop("while_loop", step, [first, *start], [], limit, False, True)
     out = pack(carries[1:])
     return list(out) if isinstance(loop_vars, list) else out
+
+
+def _values_of_body(made: Any, loop_vars: Sequence[Any]) -> list[Tensor]:
+    """What the body of a while_loop gave, flat.  Raises `GraphError` for another nest."""
+    if not isinstance(made, list | tuple):
+        raise GraphError(
+            f"while_loop: body gave {made!r}; expected {len(loop_vars)} values, as many as "
+            "loop_vars", user_location())
+    same_nest("while_loop", shape_of(tuple(loop_vars)), shape_of(tuple(made)), "body")
+    return [tensor("while_loop", leaf) for leaf in flatten(tuple(made))[0]]
 
 
 def scan(
@@ -199,9 +209,16 @@ def scan(
         packs.append(pack)
         return new, [tensor("scan", r) for r in rows]
 
-    tape = -1 if tape_bytes is None else integer("scan", "tape_bytes", tape_bytes)
+    tape = -1 if tape_bytes is None else _bytes(tape_bytes)
     _, carries, rows = _loop("scan", step, start, arrays, steps, bool(reverse), False, tape)
     return carry_pack(carries), packs[0](rows)
+
+
+def _bytes(given: Any) -> int:
+    n = integer("scan", "tape_bytes", given)
+    if n < 0:
+        raise GraphError(f"scan: tape_bytes is {n}; expected a number of bytes", user_location())
+    return n
 
 
 def map_fn(f: Callable[..., Any], xs: Any) -> Any:
@@ -213,6 +230,7 @@ def map_fn(f: Callable[..., Any], xs: Any) -> Any:
     ...     print(sess.run(y))
     [ 5. 25.]
     """
+    _length("map_fn", [tensor("map_fn", leaf) for leaf in flatten(xs)[0]], None)
     return scan(lambda carry, x: (carry, _callable("map_fn", f)(x)), (), xs)[1]
 
 
@@ -231,7 +249,14 @@ def _length(what: str, arrays: Sequence[Tensor], length: Any) -> Size:
             raise ShapeError(
                 f"{what}: lengths {sizes[0]} and {s} differ along the first axis of xs",
                 user_location())
-    return next((s for s in sizes if isinstance(s, int)), sizes[0])
+    return _countable(what, next((s for s in sizes if isinstance(s, int)), sizes[0]))
+
+
+def _countable(what: str, steps: Size) -> Size:
+    """A number of steps that an i64 holds."""
+    if isinstance(steps, int) and steps > UNLIMITED:
+        raise ShapeError(f"{what}: {steps} steps are too many to count", user_location())
+    return steps
 
 
 def _like_carry(what: str, number: int, old: Tensor, new: Tensor) -> Tensor:

@@ -30,9 +30,10 @@ PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
 CHUNK_WORK = 30_000
 CHUNK_BYTES = 1 << 18
 MOST_CHUNKS = 64
-UNKNOWN_STEPS = 1_000_000  # of a loop whose steps only the run tells: it must be interruptible
+UNKNOWN_STEPS = 1 << 40  # of a loop whose steps only the run tells: it must be interruptible
 
 Argument = tuple[int, int | None]  # a word, or the external to patch in
+STEP_WORK = 20  # what a step costs besides its kernels
 STATUS: Argument = (-1, None)  # stands for the address of the status words
 CANCEL: Argument = (-2, None)  # of the word that asks for an end
 
@@ -122,9 +123,8 @@ class Launches:
     def work(self, kernel: Kernel) -> int:
         """About how many element operations a kernel makes."""
         if kernel.kind is Kind.CONTROL:
-            return self._steps(kernel) * sum(
-                self.work(k) for p in kernel.programs for k in p.kernels
-            )
+            once = sum(self.work(k) for p in kernel.programs for k in p.kernels)
+            return self._steps(kernel) * (STEP_WORK + once)
         if kernel.kind is Kind.OPAQUE:
             return self._opaque_work(kernel)
         elements = self.number(dim.product(kernel.domain))
