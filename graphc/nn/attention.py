@@ -60,8 +60,8 @@ def scaled_dot_product_attention(
     if enable_gqa:
         k, v = _grown(what, k, q), _grown(what, v, q)
     m = None if attn_mask is None else _mask(what, q, k, attn_mask)
-    length, size = q.shape[-2], k.shape[-2]
-    if isinstance(length * size, int) and length * size <= SCORES:
+    scores = q.shape[-2] * k.shape[-2]
+    if isinstance(scores, int) and scores <= SCORES:
         weights = attention_weights(what, q, k, m, is_causal, scale)
         return matmul(dropout(weights, dropout_p), v)
     return _blockwise(what, q, k, v, m, is_causal, scale, dropout_p)
