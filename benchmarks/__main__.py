@@ -5,24 +5,27 @@ from __future__ import annotations
 import sys
 
 from benchmarks import startup
+from benchmarks.networks import NETWORKS
 from benchmarks.timing import median_times
 from benchmarks.workloads import WORKLOADS
+
+ALL = {**WORKLOADS, **NETWORKS}
 
 
 def main(names: list[str]) -> int:
     """Runs the named workloads (default: all, and start-up)."""
-    unknown = set(names) - {*WORKLOADS, "startup"}
+    unknown = set(names) - {*ALL, "startup"}
     if unknown:
         print(
             f"no workload {', '.join(sorted(unknown))}; "
-            f"there are {', '.join([*WORKLOADS, 'startup'])}"
+            f"there are {', '.join([*ALL, 'startup'])}"
         )
         return 2
-    for name in names or WORKLOADS:
-        if name in WORKLOADS:
-            times = median_times(WORKLOADS[name]())
+    for name in names or ALL:
+        if name in ALL:
+            times = median_times(ALL[name]())
             own = [t for n, t in times.items() if n.startswith("graphc")][-1]
-            print(f"{name}: {(WORKLOADS[name].__doc__ or '').strip()}")
+            print(f"{name}: {(ALL[name].__doc__ or '').strip()}")
             for contestant, seconds in times.items():
                 print(f"    {contestant:<18} {seconds * 1e6:10.2f} us   {seconds / own:6.2f}")
     if not names or "startup" in names:

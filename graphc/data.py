@@ -1,4 +1,5 @@
-"""Data sets for the examples: MNIST's idx files, else scikit-learn's bundled digits; mini-batches.
+"""Data sets for the examples: MNIST's idx files, else scikit-learn's bundled digits; mini-batches;
+a text to learn.
 
     data = find()                                  # GRAPHC_DATA, else the digits
     for images, labels in batches(data.train_images, data.train_labels, 128, seed=epoch):
@@ -16,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,24 @@ def digits() -> Digits:
     labels = labels.astype(np.int64)
     test = np.arange(len(images)) % 5 == 4
     return Digits("digits", images[~test], labels[~test], images[test], labels[test])
+
+
+def find_text(path: str | Path | None = None) -> tuple[str, str]:
+    """(name, text): a file, else tiny-shakespeare beside or below what GRAPHC_DATA names, else the
+    manual of Python that Python brings along.  Raises `GraphcError` for a file it cannot read.
+
+    >>> name, text = find_text()
+    >>> len(text) > 100_000
+    True
+    """
+    folder = data_dir()
+    if path is not None:
+        return Path(path).name, _content(Path(path)).decode(errors="replace")
+    for near in [] if folder is None else [folder, folder.parent]:
+        found = near / "tinyshakespeare" / "input.txt"
+        if found.is_file():
+            return "tiny-shakespeare", _content(found).decode(errors="replace")
+    return "Python's manual", "\n".join(topics[name] for name in sorted(topics))
 
 
 def batches(x: Array, y: Array, size: int, seed: int) -> Iterator[tuple[Array, Array]]:

@@ -16,6 +16,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size, symbol
 from graphc.ir.graph import Graph, Value, full, make, topological
 from graphc.ir.op import OPS, Op, Pointwise
+from graphc.ir.ops.conv import Convolution, ConvolutionInput, ConvolutionWeight
 from graphc.ir.ops.index import (
     ScatterAddAlongAxis,
     Take,
@@ -24,6 +25,7 @@ from graphc.ir.ops.index import (
 from graphc.ir.ops.layout import others
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.pointwise import Cast, remainder, subtract
+from graphc.ir.ops.pooling import ReduceFirstMax
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.reduction import (
     Broadcast,
@@ -50,6 +52,7 @@ from graphc.ir.ops.shape import (
     flip,
 )
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
+from graphc.ir.ops.window import Adaptive, Unwindow, Window, along
 from graphc.ir.types import (
     ALL,
     BY_NAME,
@@ -436,6 +439,45 @@ class Builder:
             b = self.input(b.type)
         return make(Matmul(ta, tb), (a, b), self.name())
 
+    def convolution(self) -> Value:
+        """One of the three, over new inputs; floats without padding (semantics 17.2)."""
+        dtype = self.pick([i32, i64] if self.exact else [i32, f32, f64])
+        pad = int(self.rng.integers(3)) if dtype.is_integer else 0
+        groups, stride, kernel = (int(self.rng.integers(1, 3)) for _ in range(3))
+        fields: Any = ((stride,), (1,), (pad,), (pad,), groups)
+        images, size = N if self.symbolic else 2, int(self.rng.integers(3, 8))
+        x = TensorType(dtype, (images, 2 * groups, size))
+        w = TensorType(dtype, (3 * groups, 2, kernel))
+        y = Convolution(*fields).infer(x, w)
+        op, types = self.pick([
+            (Convolution(*fields), (x, w)),
+            (ConvolutionInput(*fields, spatial=x.shape[2:]), (y, w)),
+            (ConvolutionWeight(*fields, kernel=w.shape[2:]), (x, y)),
+        ])
+        return make(op, tuple(self.input(t) for t in types), self.name())
+
+    def windows(self) -> Value:
+        """Windows over the last axis, one of them put back, or reduced."""
+        x = self.value(lambda v: v.type.rank > 0 and v.type.dtype in NUMBERS)
+        if x is None or x.type.shape[-1] == 0:
+            return self.reduction()
+        if self.chance(0.25):
+            return make(ReduceFirstMax((self.pick(range(x.type.rank)),)), (x,), self.name())
+        size = x.type.shape[-1]
+        if self.chance(0.3):
+            count = int(self.rng.integers(1, 5))
+            least = size if isinstance(size, int) else dim.maximum(size, 1)
+            window, shares = dim.floordiv(size, count) + 2, dim.floordiv(count, least) + 2
+            return make(Adaptive((count,), (window,), 0), (along(x, (shares,)),), self.name())
+        stride, kernel = int(self.rng.integers(1, 4)), int(self.rng.integers(1, 4))
+        shared = along(x, (kernel,))
+        pad = int(self.rng.integers(2, 4))
+        out = make(Window((stride,), (1,), (pad,), (pad,), 0), (shared,), self.name())
+        if self.chance(0.5):
+            return out
+        back = make(Unwindow((stride,), (1,), (pad,), (size,)), (self.keep(out),), self.name())
+        return make(ReduceMax((x.type.rank,)), (back,), self.name())
+
     def residual(self) -> Value:
         """A map, a product of it, and both of them together."""
         x = self.value(
@@ -599,7 +641,8 @@ class Builder:
             y = self.keep(make(OPS[self.pick(["exp", "tanh", "sigmoid"])](), (y,), self.name()))
         return y
 
-    def grow(self) -> None:
+    def makers(self) -> list[tuple[Callable[[], Value], float]]:
+        """What makes a value, and how often."""
         makers: list[tuple[Callable[[], Value], float]] = [
             (self.pointwise, 6),
             (self.view, 4),
@@ -619,6 +662,8 @@ class Builder:
             (lambda: scan(self), 0.9),
             (lambda: order(self), 0.9),
             (lambda: diagonal(self), 0.4),
+            (self.windows, 0.5),
+            (self.convolution, 0.3),
         ]
         if self.square:
             makers += [
@@ -630,6 +675,10 @@ class Builder:
                 (self.normalise, 1),
                 (self.pointwise, 6),
             ]
+        return makers
+
+    def grow(self) -> None:
+        makers = self.makers()
         weights = np.array([w for _, w in makers])
         while len(self.pool) < self.nodes:
             maker = makers[int(self.rng.choice(len(makers), p=weights / weights.sum()))][0]
@@ -744,84 +793,6 @@ def inputs_for(graph: Graph, seed: int, special: bool, n: int) -> list[Any]:
         else np.asarray(draw(rng, v.type, sizes_of(n), special))
         for v in graph.inputs
     ]
-
-
-# ---- reducing ----
-
-
-def shrink(graph: Graph, fails: Callable[[Graph], bool], budget: int = 400) -> Graph:
-    """A smaller graph that still fails: fewer results, values replaced by operands or by inputs."""
-    tried = 0
-    progress = True
-    while progress and tried < budget:
-        progress = False
-        for smaller in _smaller(graph):
-            tried += 1
-            if tried >= budget:
-                break
-            if fails(smaller):
-                graph, progress = smaller, True
-                break
-    return _without_unused(graph)
-
-
-def _smaller(graph: Graph) -> Any:
-    for i in range(len(graph.outputs)):
-        if len(graph.results) > 1:
-            yield _without_unused(
-                Graph(
-                    graph.name,
-                    graph.inputs,
-                    graph.outputs[:i] + graph.outputs[i + 1 :],
-                    graph.updates,
-                )
-            )
-    for i in range(len(graph.updates)):
-        if len(graph.results) > 1:
-            yield _without_unused(
-                Graph(
-                    graph.name,
-                    graph.inputs,
-                    graph.outputs,
-                    graph.updates[:i] + graph.updates[i + 1 :],
-                )
-            )
-    read = {a for v in graph.nodes() for a in v.args}
-    for i, v in enumerate(graph.outputs):
-        if v.args and v not in read:  # the operands instead of the result
-            outputs = (*graph.outputs[:i], *v.args, *graph.outputs[i + 1 :])
-            yield _without_unused(Graph(graph.name, graph.inputs, outputs, graph.updates))
-    for v in reversed(graph.nodes()):
-        for a in v.args:
-            if a.type == v.type:
-                yield _without_unused(_replaced(graph, v, a))
-        if v.args:
-            new = make(Placeholder(v.type.dtype, v.type.shape), (), f"cut{len(graph.inputs)}")
-            extended = Graph(graph.name, (*graph.inputs, new), graph.outputs, graph.updates)
-            yield _without_unused(_replaced(extended, v, new))
-
-
-def _replaced(graph: Graph, old: Value, new: Value) -> Graph:
-    done: dict[Value, Value] = {v: v for v in graph.inputs}
-    for v in graph.nodes():
-        if v is old:
-            done[v] = new
-        else:
-            args = tuple(done[a] for a in v.args)
-            done[v] = v if args == v.args else Value(v.op, args, v.type, v.name)
-    return graph.replace(done)
-
-
-def _without_unused(graph: Graph) -> Graph:
-    reached = set(topological(graph.results)) | {old for old, _ in graph.updates}
-    wanted = set().union(*(dim.symbols(s) for v in graph.nodes() for s in v.type.shape), set())
-    kept, told = [], set()
-    for v in graph.inputs:
-        symbols = {str(s) for s in v.type.shape if str(s).isidentifier()}
-        if v in reached or symbols & (wanted - told):
-            kept.append(v)
-            told |= symbols
-    return Graph(graph.name, tuple(kept), graph.outputs, graph.updates)
 
 
 EVERY_DTYPE = (*FLOATS, *INTS, BY_NAME["bool"], f16)

@@ -44,6 +44,26 @@ def gradients(outs: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     return gc.gradients(list(outs), list(xs), [weights(o.shape) for o in outs]) if xs else []
 
 
+def check_second_order(make: Callable[..., Any], arrays: Sequence[Any], step: float = 1e-5) -> None:
+    """Holds the gradient of a function's gradient, along a direction, against differences (f64)."""
+    rng = np.random.default_rng(3)
+    ways = [rng.normal(size=np.shape(a)) for a in arrays]
+    with gc.Graph().as_default(), gc.Session() as sess:
+        xs = [gc.placeholder(gc.float64, np.shape(a), name=f"x{i}") for i, a in enumerate(arrays)]
+        outs = listed(make(*xs))
+        first = gradients(outs, xs)
+        total = sum(gc.sum(g * w) for g, w in zip(first, ways, strict=True))
+        second = gc.gradients(total, xs)
+        found = sess.run(second, dict(zip(xs, arrays, strict=True)))
+
+        def at(t: float) -> Any:
+            moved = [a + t * w for a, w in zip(arrays, ways, strict=True)]
+            return sess.run(first, dict(zip(xs, moved, strict=True)))
+
+        for got, above, below in zip(found, at(step), at(-step), strict=True):
+            np.testing.assert_allclose(got, (above - below) / (2 * step), rtol=1e-5, atol=1e-7)
+
+
 def weights(shape: Sequence[int]) -> Any:
     """A weight for each element."""
     return np.sin(np.arange(int(np.prod(shape)), dtype=np.float64) + 1).reshape(tuple(shape))

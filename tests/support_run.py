@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -22,10 +23,11 @@ from graphc.codegen import contraction
 from graphc.codegen.build import Built
 from graphc.compile import compile_graph
 from graphc.config import Options
-from graphc.ir import dim
+from graphc.errors import GraphError
+from graphc.ir import control, dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import bind_sizes
-from graphc.ir.op import Contraction, Opaque, Pointwise, Reduction, Scatter
+from graphc.ir.op import Contraction, Control, Item, Opaque, Pointwise, Reduction, Scatter
 from graphc.ir.ops.elementary import Elementary
 from graphc.ir.ops.lapack import Lu
 from graphc.ir.ops.logic import is_float, widened
@@ -211,6 +213,10 @@ def spacing(x: Any) -> Any:
         return np.maximum(np.ldexp(eps / 2, exponent), least)
 
 
+class Lost(Exception):
+    """Nothing can be said about the results."""
+
+
 class Disturbed:
     """Evaluates a graph with the results of inexact ops moved by a few units in the last place.
 
@@ -228,19 +234,28 @@ class Disturbed:
 
     def run(self) -> list[Any]:
         """The disturbed results."""
-        env = dict(zip(self.graph.inputs, map(np.asarray, self.arrays), strict=True))
-        for v in self.graph.nodes():
-            args = [env[a] for a in v.args]
+        with mock.patch.object(control, "interpret", self._evaluate), np.errstate(all="ignore"):
             try:
-                exact = np.asarray(substitute_fields(v.op, self.sizes).reference(*args))
-            except Exception:  # an index that the disturbance moved out of range
+                return self._evaluate(self.graph, *self.arrays)
+            except (Lost, GraphError, IndexError):  # an index that was moved out of range
                 return []
+
+    def _evaluate(self, graph: Graph, *arrays: Any) -> list[Any]:
+        """The disturbed results of a graph, or of one inside it."""
+        env = dict(zip(graph.inputs, map(np.asarray, arrays), strict=True))
+        for v in graph.nodes():
+            args = [env[a] for a in v.args]
+            exact = substitute_fields(v.op, self.sizes).reference(*args)
+            if isinstance(v.op, Control | Item):  # disturbed inside
+                env[v] = exact
+                continue
+            exact = np.asarray(exact)
             env[v] = self.disturb(v, args, exact)
             if self.all_floats and is_float(exact) and self.scatters:
                 with np.errstate(invalid="ignore"):
                     if not np.all(np.isfinite(widened(exact))):
-                        return []  # what overflowed may end up at any position
-        return [env[r] for r in self.graph.results]
+                        raise Lost  # what overflowed may end up at any position
+        return [env[r] for r in graph.results]
 
     def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
         op = v.op

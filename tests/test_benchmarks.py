@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks import startup
+from benchmarks.networks import cnn_step
 from benchmarks.workloads import elementwise, mlp_step, noop, tiny
 
 
@@ -20,6 +21,7 @@ def test_contestants_agree() -> None:
 def test_every_workload_can_be_built() -> None:
     assert set(mlp_step()) == {"graphc", "numpy"}
     assert np.isfinite(elementwise()["graphc"]()).all()
+    assert 1.5 < cnn_step()["graphc"]()[0] < 3.5
 
 
 def test_startup_reports_three_lines() -> None:

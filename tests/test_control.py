@@ -417,3 +417,77 @@ def test_an_inner_graph_with_wrong_types_is_refused() -> None:
     with pytest.raises(ShapeError, match="branch"):
         Switch((body,)).infer(i64[()], f64[()])
     assert isinstance(body, Graph)
+
+
+# ---- kernels
+
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3), (0,)])
+def test_a_loop_of_maps_is_one_kernel(shape: tuple[int, ...]) -> None:
+    """Also its gradient: each element goes its own way through the steps."""
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float64, [None, *shape], name="x")
+        a = gc.placeholder(gc.float64, shape, name="a")
+        last, rows = gc.scan(lambda c, e: (c * 0.5 + gc.tanh(e * a), c), a, x)
+        wanted = [last, rows, *gc.gradients(gc.sum(last) + gc.sum(rows * rows), [x])]
+        kinds = [k.kind for k in lower(stage(wanted).graph, options()).program.kernels]
+        assert kinds.count(Kind.SCAN) == 2 and Kind.CONTROL not in kinds
+        for steps in (0, 1, 6):
+            run(wanted, {"x": RNG.normal(size=(steps, *shape)), "a": RNG.normal(size=shape)})
+
+
+def test_threads_share_the_elements_of_a_loop_of_maps() -> None:
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float32, [None, 700, 31], name="x")
+        last, rows = gc.scan(lambda c, e: (gc.tanh(c + e), c * e), gc.zeros((700, 31)), x)
+        feeds = {x: RNG.normal(size=(9, 700, 31)).astype(np.float32)}
+        found = []
+        for threads in (1, 2):
+            with gc.Session(threads=threads, options=options()) as sess:
+                found.append(sess.run([last, rows], feeds))
+        for one, two in zip(*found, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_a_custom_gradient_that_holds_on_to_tensors() -> None:
+    """What the backward function took from around it, inside the loop and outside."""
+    with gc.Graph().as_default():
+        t = inputs()
+
+        def step(h: Tensor, x: Tensor) -> Any:
+            root = gc.exp(x * t["b"])
+
+            @gc.custom_gradient(lambda ct, out, a: ct * root * t["p"])
+            def f(a: Tensor) -> Tensor:
+                return a * 2.0
+
+            return f(h + x), ()
+
+        h, _ = gc.scan(step, t["h"], t["x"])
+        (found,) = run(gc.gradients(gc.sum(h), [t["h"]]), DATA)
+        wanted = np.prod(np.exp(DATA["x"] * DATA["b"]) * DATA["p"], axis=0)
+        np.testing.assert_allclose(found, wanted)
+        y = gc.cond(t["p"] > 0.0, lambda: gc.sum(step(t["h"], t["h"])[0]), lambda: t["p"])
+        (found,) = run(gc.gradients(y, [t["h"]]), DATA)
+        np.testing.assert_allclose(found, 2 * np.exp(DATA["h"] * DATA["b"]) * DATA["p"])
+
+
+def test_factorisations_sorts_and_python_in_a_loop() -> None:
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float64, [None, 3, 3], name="x")
+
+        def twice(a: Tensor) -> Tensor:
+            return gc.py_func(lambda v: v * 2, [a], a.type, gradient=lambda ct, out, a: ct * 2.0)
+
+        def step(c: Tensor, e: Tensor) -> Any:
+            return c, (gc.linalg.inv(e), gc.sort(e, axis=1), twice(e))
+
+        _, rows = gc.scan(step, 0.0, x)
+        data = RNG.normal(size=(4, 3, 3)) + 3 * np.eye(3)
+        d = gc.gradients(gc.sum(rows[0]) + gc.sum(rows[2]), [x])
+        with gc.Session(options=options()) as sess:
+            found = sess.run([*rows, *d], {x: data})
+        inverse = np.linalg.inv(data)
+        back = 2 - np.einsum("tki,tjl->tij", inverse, inverse)
+        wanted = [inverse, np.sort(data, 2), data * 2, back]
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8)

@@ -130,7 +130,7 @@ def test_an_image_without_batch() -> None:
 
 
 def test_the_result_does_not_depend_on_the_threads() -> None:
-    """semantics 14.2"""
+    """semantics 17.2"""
     x, w = data((8, 16, 24, 24), (32, 16, 3, 3))
     results = []
     for threads in (1, 2):
@@ -145,7 +145,7 @@ def test_the_result_does_not_depend_on_the_threads() -> None:
 
 
 def test_windows_that_turn_out_not_to_fit_give_nothing() -> None:
-    """semantics 14.1"""
+    """semantics 17.1"""
     x = gc.placeholder(gc.float32, [None, 1, "h", 5])
     y = F.conv2d(x, np.ones((1, 1, 3, 3), np.float32))
     with gc.Session() as sess:

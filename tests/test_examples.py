@@ -12,24 +12,34 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAST_LINE = {
+    "autoencoder.py": r"test error 0\.01\d+ with 8 numbers an image; PCA: 0\.02\d+",
+    "char_lstm.py": r"validation loss [12]\.\d+ nats a character after 150 steps, .* s",
     "custom_loss.py": r"Cauchy loss: y = (2\.0|1\.9)\d+ x \+ -(1\.0|0\.9)\d+; the truth: .*",
+    "gan_digits.py": r"means differ by 0\.0\d+, spread [01]\.\d+ of the data's; real or not: .*",
     "gpt.py": r"0\.[0-4]\d+ nats per character after 300 steps",
     "linear_regression.py": r"L1: \[.*\], [3-9] of 10 weights are 0",
     "logistic_regression.py": r"L1 uses \d+ of 30 measurements: test accuracy 0\.9[4-9]\d+",
+    "mnist_cnn.py": r"test accuracy 0\.9[7-9]\d+ after 25 epochs",
     "mnist_mlp.py": r"test accuracy 0\.9[5-9]\d+ after 40 epochs, .* s",
     "my_relu.py": r"accuracy (0\.9[5-9]\d+|1\.0000)",
+    "name_rnn.py": r"160 names of 4 languages: test accuracy (0\.[6-9]\d+|1\.000)",
+    "own_cell.py": r"20 steps of time: mean squared error 0\.0[01]\d+, always saying 1: 0.167",
     "own_kernel.py": r"rates 0\.(1|09)\d+ and 0\.(6|5)\d+; the truth: .*",
     "own_pass.py": r"a sum of 13th powers by 5 products each: \d+\.\d+",
     "own_py_func.py": r"distance \d\.\d+ -> 0\.0\d+ in 150 steps",
     "own_gradient.py": r"test accuracy 0\.9\d+ with hidden units of one bit",
+    "own_layer.py": r"twenty layers: plain 0\.\d+, highway 0\.9\d+",
     "own_loss.py": r"recall 0\.[7-9]\d+, precision 0\.[7-9]\d+",
     "own_optimizer.py": r"test accuracy 0\.9[4-9]\d+",
+    "resnet8.py": r"test accuracy (0\.9[7-9]\d+|1\.0000) after 4 epochs",
     "save_and_load.py": r"saved \d+ bytes; ten more steps .* bit for bit",
+    "simple_cnn.py": r"test accuracy 0\.9[7-9]\d+ after 25 epochs",
     "softmax_regression.py": r"test accuracy 0\.9\d+",
 }
 NEEDS = dict.fromkeys(
-    ("linear_regression.py", "logistic_regression.py", "mnist_mlp.py", "own_gradient.py",
-     "own_loss.py", "own_optimizer.py", "softmax_regression.py"), "sklearn")
+    ("autoencoder.py", "gan_digits.py", "linear_regression.py", "logistic_regression.py",
+     "mnist_cnn.py", "mnist_mlp.py", "own_gradient.py", "own_layer.py", "own_loss.py",
+     "own_optimizer.py", "resnet8.py", "simple_cnn.py", "softmax_regression.py"), "sklearn")
 CASES = [(name, ()) for name in LAST_LINE] + [("mnist_mlp.py", ("--optimizer", "sgd"))]
 
 

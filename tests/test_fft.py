@@ -54,6 +54,7 @@ def close(found: Any, wanted: Any, dtype: Any = F64) -> None:
 @both_types
 @pytest.mark.parametrize("n", LENGTHS + LONG_PRIMES)
 def test_every_length(dtype: Any, n: int) -> None:
+    """semantics 15.2"""
     x = draw(3, n, 2, dtype=dtype)
     z = joined(x.astype(F64))
     made = [gc.fft.fft(x), gc.fft.ifft(x), gc.fft.rfft(x[..., 0]), gc.fft.irfft(x, n=n)]
@@ -85,6 +86,7 @@ def test_one_program_for_every_length() -> None:
 @pytest.mark.parametrize("n", [None, 3, 8])
 @pytest.mark.parametrize("axis", [0, 1, -1, -2])
 def test_axes_lengths_and_norms(norm: str, n: int | None, axis: int) -> None:
+    """semantics 15.1"""
     x = draw(5, 6, 2)
     z = joined(x)
     close(compiled(gc.fft.fft(x, n, axis, norm)), pairs(np.fft.fft(z, n, axis, norm)))
@@ -108,6 +110,7 @@ def test_several_axes() -> None:
 
 @pytest.mark.parametrize("n", [1, 4, 5])
 def test_helpers(n: int) -> None:
+    """semantics 15.1"""
     close(compiled(gc.fft.fftfreq(n, 0.1, gc.float64)), np.fft.fftfreq(n, 0.1))
     close(compiled(gc.fft.rfftfreq(n, 0.1)), np.fft.rfftfreq(n, 0.1).astype(F32), F32)
     x = draw(n, 3, 2)
@@ -119,6 +122,7 @@ def test_helpers(n: int) -> None:
 
 @pytest.mark.parametrize("n", [(1 << 16) + 2, 81 << 10])  # the first by Bluestein's convolution
 def test_long_transforms(n: int) -> None:
+    """semantics 15.2"""
     x = draw(n, 2)  # roots computed in the run
     found = compiled(gc.fft.fft(x))
     assert np.abs(found - pairs(np.fft.fft(joined(x)))).max() < 1e-12 * n**0.5
@@ -175,6 +179,7 @@ def test_values_and_gradients_of_torch(name: str) -> None:
 
 @pytest.mark.parametrize("n", [5, 8, 71])
 def test_gradients_against_differences(n: int) -> None:
+    """semantics 15.4"""
     x = gc.placeholder(gc.float64, [n])
     y = gc.fft.irfft(gc.fft.rfft(x) * [0.5, 2.0], n)
     out = gc.sum(gc.square(y) * gc.arange(n, dtype=gc.float64))
@@ -186,6 +191,7 @@ def test_gradients_against_differences(n: int) -> None:
 
 @both_types
 def test_nan_and_infinity_spread(dtype: Any) -> None:
+    """semantics 15.3"""
     x = np.ones((3, 12, 2), dtype)
     x[1, 3, 0], x[2, 4, 1] = np.nan, np.inf
     found = compiled(gc.fft.fft(x))

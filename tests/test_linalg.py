@@ -73,6 +73,7 @@ both_types = pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_cholesky(dtype: Any, lead: Any, n: int) -> None:
+    """semantics 14.1"""
     x = definite(*lead, n, n)
     (lower,) = both(L.cholesky, x, dtype=dtype)
     close(lower, np.linalg.cholesky(x), dtype)
@@ -133,6 +134,7 @@ def test_solve_triangular(dtype: Any, lead: Any, lower: bool, trans: int, unit: 
 
 
 def test_solve_triangular_reads_one_triangle() -> None:
+    """semantics 14.3"""
     a = np.where(np.tri(3, dtype=bool), 2.0, np.nan)
     assert np.isfinite(compiled(L.solve_triangular(a, np.ones(3), lower=True))).all()
     a[np.diag_indices(3)] = np.inf
@@ -144,6 +146,7 @@ def test_solve_triangular_reads_one_triangle() -> None:
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (1, 1), (0, 3), (3, 0)])
 def test_qr_and_svd(dtype: Any, lead: Any, shape: Any) -> None:
+    """semantics 14.4, 14.5"""
     x = draw(*lead, *shape)
     k = min(shape)
     q, r = both(L.qr, x, dtype=dtype)
@@ -176,6 +179,7 @@ def test_eigh(dtype: Any, lead: Any, n: int) -> None:
 
 
 def test_the_symmetric_part_counts() -> None:
+    """semantics 14.3"""
     x = draw(3, 3)
     close(compiled(L.eigvalsh(x)), np.linalg.eigvalsh((x + x.T) / 2))
     y = definite(3, 3)
@@ -223,6 +227,7 @@ def test_vector_norms(order: Any) -> None:
 
 
 def test_norms_of_little() -> None:
+    """semantics 14.7"""
     zero = gc.asarray(np.zeros((2, 3)))
     for order in (2, 1, 3.0, np.inf):
         norm = L.vector_norm(zero, ord=order)
@@ -243,6 +248,7 @@ SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
 
 @both_types
 def test_what_cannot_be_computed_is_nan(dtype: Any) -> None:
+    """semantics 14.2"""
     good = np.array([[2.0, 1.0], [1.0, 3.0]])
     batch = np.stack([good, SINGULAR, np.full((2, 2), np.nan), good + np.diag([np.inf, 0])])
     rhs = np.ones((4, 2, 1))
@@ -412,6 +418,7 @@ def test_values_and_gradients_of_torch(name: str) -> None:
 
 
 def test_equal_eigenvalues_have_gradients() -> None:
+    """semantics 14.6"""
     x = gc.asarray(np.eye(3))
     out = [gc.sum(L.eigvalsh(x)), gc.sum(L.svdvals(x)), gc.sum(L.eigh(x).eigenvalues)]
     for y in out:

@@ -58,6 +58,7 @@ def test_members_are_found_by_path() -> None:
 
 
 def test_variables_are_named_by_their_paths() -> None:
+    """semantics 16.4"""
     net = Net()
     assert all(v.name == path for path, v in [*net.named_parameters(), *net.named_buffers()])
     assert gc.Graph is not None and net.scale.graph.by_name["head.weight"] is net.head.weight
@@ -96,6 +97,7 @@ def test_tied_parameters_count_once() -> None:
 
 
 def test_training_switches_what_the_next_call_builds() -> None:
+    """semantics 16.1"""
     net = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(4))
     x = gc.placeholder(gc.float32, ["n", 4], name="x")
     rows = np.random.default_rng(0).normal(3.0, 2.0, (64, 4)).astype(np.float32)
@@ -273,6 +275,7 @@ def test_text_is_torchs() -> None:
 
 
 def test_a_copy_has_variables_of_its_own() -> None:
+    """semantics 16.5"""
     net = Net()
     twin = copy.deepcopy(net)
     assert not set(net.parameters()) & set(twin.parameters())
@@ -290,6 +293,7 @@ def test_a_copy_has_variables_of_its_own() -> None:
 
 
 def test_an_update_rides_along_with_value_and_gradient_only() -> None:
+    """semantics 16.2"""
     x, w = gc.placeholder(gc.float32, [], name="x"), gc.variable(2.0, name="w")
     total = gc.variable(0.0, trainable=False, name="total")
     y = gc.with_update(w * x, total, lambda t: t + x)
@@ -308,6 +312,7 @@ def test_an_update_rides_along_with_value_and_gradient_only() -> None:
 
 
 def test_updates_of_one_variable_follow_each_other_in_the_order_they_were_built() -> None:
+    """semantics 16.2"""
     total = gc.variable(1.0, trainable=False, name="total")
     x = gc.asarray(1.0)
     first = gc.with_update(x, total, lambda t: t * 2.0)

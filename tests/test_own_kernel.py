@@ -91,6 +91,8 @@ def test_values_and_symbolic_sizes(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("dtype", ALL, ids=str)
 def test_element_types(dtype: gc.DType) -> None:
+    """semantics 10.8"""
+
     @gc.kernel
     def mixed(out, x):  # type: ignore[no-untyped-def]
         for i in range(len(x)):

@@ -93,14 +93,14 @@ def test_compiled(name: str, symbolic: bool) -> None:
 
 
 def test_the_first_of_equals_gets_the_gradient() -> None:
-    """semantics 14.3"""
+    """semantics 17.3"""
     x = gc.zeros((1, 1, 4, 4))
     (dx,) = gc.gradients(gc.sum(F.max_pool2d(x, 2)), [x])
     assert run(dx)[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
 
 
 def test_means_count_what_the_input_and_its_padding_have() -> None:
-    """semantics 14.4"""
+    """semantics 17.4"""
     x = np.ones((1, 1, 5), np.float32)
     assert run(F.avg_pool1d(x, 2, 2, 1, ceil_mode=True)).tolist() == [[[0.5, 1.0, 1.0]]]
     assert run(F.avg_pool1d(x, 3, 3, 1, ceil_mode=True)).tolist() == [[[np.float32(2 / 3), 1.0]]]

@@ -93,6 +93,7 @@ def test_several_results_of_symbolic_sizes() -> None:
 
 
 def test_no_inputs_and_python_numbers() -> None:
+    """semantics 10.6"""
     calls = iter(range(100))
     number = gc.py_func(lambda: next(calls), [], gc.float32[()], stateful=True)
     row = gc.py_func(lambda: [1, 2.5], [], gc.float32[2])
@@ -165,6 +166,7 @@ def test_missing_and_wrong_gradients() -> None:
 
 
 def test_an_exception_ends_the_run_and_changes_nothing() -> None:
+    """semantics 10.5"""
     x = gc.placeholder(gc.float32, [None], name="x")
     w = gc.variable(1.0, name="w")
 
@@ -198,6 +200,7 @@ def test_an_exception_ends_the_run_and_changes_nothing() -> None:
     ((np.zeros(3, F32),), ShapeError, "expected"),
 ])
 def test_wrong_results(made: Any, error: type[GraphcError], message: str) -> None:
+    """semantics 10.6"""
     x = gc.placeholder(gc.float32, [None])
     y = gc.py_func(lambda a: made, [x], x.type, name="odd")
     with gc.Session() as sess, pytest.raises(error, match=f"py_func: odd returned.*{message}"):
@@ -250,6 +253,7 @@ def test_the_session_of_a_run_is_closed_to_the_function() -> None:
 
 
 def test_equal_calls_of_a_pure_function_are_one() -> None:
+    """semantics 10.5"""
     x = gc.placeholder(gc.float32, [None])
     for stateful, wanted in ((False, 1), (True, 2)):
         calls: list[int] = []
@@ -385,7 +389,10 @@ def test_exceptions_in_many_threads() -> None:
 
 @pytest.mark.parametrize(("rows", "threads"), [(1, 1), (20_000, 2), (300_000, 2)])
 def test_ctrl_c_inside(rows: int, threads: int) -> None:
-    """On this thread, on a helper's, and beside it."""
+    """On this thread, on a helper's, and beside it.
+
+    semantics 10.7
+    """
     x = gc.placeholder(gc.float32, [None, 16])
     w = gc.variable(0.0)
     entered, left = threading.Event(), threading.Event()
@@ -464,6 +471,7 @@ def test_one_kernel_at_a_time() -> None:
 
 
 def test_nothing_is_called_again_to_find_a_culprit() -> None:
+    """semantics 10.5"""
     calls: list[int] = []
 
     def index(a: Any) -> Any:

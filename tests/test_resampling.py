@@ -117,14 +117,14 @@ def test_padding_of_any_axes_and_types() -> None:
 
 
 def test_negative_widths_crop_first() -> None:
-    """semantics 14.5"""
+    """semantics 17.5"""
     x = np.arange(5)
     assert run(F.pad(x, (-2, 3), "circular")).tolist() == [2, 3, 4, 2, 3, 4]
     assert run(F.pad(x, (2, -1), "reflect")).tolist() == [2, 1, 0, 1, 2, 3]
 
 
 def test_whole_factors_repeat_and_equal_sizes_stay() -> None:
-    """semantics 14.6"""
+    """semantics 17.6"""
     (x,) = data((1, 2, 3, 4))
     repeated = run(F.interpolate(x, scale_factor=(3, 1)))
     np.testing.assert_array_equal(repeated, np.repeat(x, 3, axis=2))

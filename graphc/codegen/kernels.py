@@ -10,6 +10,7 @@ from graphc.codegen.convolution import lower_columns, uses_gemm
 from graphc.codegen.cpu import Source, print_kernel
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
+from graphc.codegen.scanned import lower_scan
 from graphc.codegen.scatter import lower_scatter
 from graphc.codegen.windows import lower_windows
 from graphc.errors import CodegenError
@@ -33,6 +34,8 @@ def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
             return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
         case Kind.CONVOLUTION:
             return lower_columns(kernel) if uses_gemm(kernel) else lower_windows(kernel)
+        case Kind.SCAN:
+            return lower_scan(kernel)
         case Kind.OPAQUE | Kind.CONTROL:
             return None
 

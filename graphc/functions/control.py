@@ -20,6 +20,7 @@ from graphc.functions.trace import (
     inner_input,
     made_within,
     same_nest,
+    short_name,
 )
 from graphc.ir import dim
 from graphc.ir.control import Loop, Switch
@@ -256,9 +257,10 @@ def _loop(
     reverse: bool, whilst: bool, tape: int = -1,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """(count, carries, rows) of a loop."""
-    states = [inner_input(t.type, t.name or f"c{i}") for i, t in enumerate(start)]
+    states = [inner_input(t.type, short_name(t, f"c{i}")) for i, t in enumerate(start)]
     slices = [
-        inner_input(t.type.with_shape(t.shape[1:]), t.name or f"x{i}") for i, t in enumerate(arrays)
+        inner_input(t.type.with_shape(t.shape[1:]), short_name(t, f"x{i}"))
+        for i, t in enumerate(arrays)
     ]
     number = inner_input(TensorType(i64, ()), "step")
     frame = Frame(step=number)

@@ -3,12 +3,13 @@ as further inputs."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.errors import GraphError, user_location
-from graphc.ir.graph import Graph, Value, make, topological
-from graphc.ir.op import Generator, Op, View
+from graphc.ir.graph import Graph, Value, topological
+from graphc.ir.op import Generator, View
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Assign, Placeholder, WithUpdate
 from graphc.ir.types import TensorType
@@ -35,6 +36,11 @@ class Traced:
 def inner_input(type: TensorType, name: str) -> Tensor:
     """An input of a function being traced."""
     return Tensor(Placeholder(type.dtype, type.shape), (), type, name, user_location(), current())
+
+
+def short_name(v: Value, default: str) -> str:
+    """The name of a value without the scopes it was built in."""
+    return v.name.rpartition("/")[2] or default
 
 
 class Closer:
@@ -68,14 +74,13 @@ class Closer:
         self, name: str, outputs: Sequence[Value], inside: set[Value], inputs: Sequence[Value]
     ) -> Graph:
         """The graph of one function, its inputs followed by all that is captured."""
-        done: dict[Value, Value] = {}
-        for v in (*inputs, *self.captured):
-            op: Op = Placeholder(v.type.dtype, v.type.shape)
-            done[v] = Value(op, (), v.type, v.name.rpartition("/")[2] or v.op.name)
+        done: dict[Value, Value] = {v: v for v in inputs}  # custom gradients may hold on to them
+        for v in self.captured:
+            done[v] = inner_input(v.type, short_name(v, v.op.name))
         taken = tuple(done.values())
         for v in topological(outputs, done):
             if v in inside:
-                done[v] = make(v.op, tuple(done[a] for a in v.args), v.name, v.loc)
+                done[v] = dataclasses.replace(v, args=tuple(done[a] for a in v.args))
             else:
                 done.setdefault(v, Value(v.op, (), v.type, v.name, v.loc))
         return Graph(name, taken, tuple(done[v] for v in outputs))

@@ -19,9 +19,9 @@ import numpy as np
 from graphc.errors import GraphError, ShapeError
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
-from graphc.ir.graph import Graph, Value, make
+from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
-from graphc.ir.op import Control, Item
+from graphc.ir.op import Control
 from graphc.ir.types import TensorType, bool_, i64, tuple_of
 
 Pairs = tuple[tuple[Size, Size], ...]
@@ -33,8 +33,8 @@ class Loop(Control):
 
     Operands: `steps` (i64[]), first carries, arrays of `length` slices, constants.  Results: the
     number of steps made (i64[]), the last carries, arrays of `length` rows, 0 where no step wrote
-    one.  With slices or rows, at most `length` steps are made (-1: not known); with `whilst`, steps
-    end when the first carry (bool[]) is false.  With `reverse`, t runs down from the last step.
+    one.  At most `length` steps are made (-1: any number; then there are no slices and no rows);
+    with `whilst`, steps end when the first carry (bool[]) is false.  With `reverse`, t runs down from the last step.
     """
 
     body: Graph
@@ -53,7 +53,7 @@ class Loop(Control):
     @property
     def bounded(self) -> bool:
         """Whether `length` limits the steps."""
-        return bool(self.slices or self.rows)
+        return self.length != -1
 
     def over(self, graphs: Sequence[Any]) -> Loop:
         (body,) = graphs
@@ -95,6 +95,8 @@ class Loop(Control):
         for number, (a, b) in enumerate(zip(inner[: self.carries], made, strict=False)):
             if a.dtype != b.dtype or a.rank != b.rank:
                 raise ShapeError(f"loop: carry {number} is {a}, but a step makes it {b}")
+        if not self.bounded and (self.slices or len(made) > self.carries):
+            raise ShapeError("loop: slices and rows need a length")
         if self.whilst and (not self.carries or inner[0] != TensorType(bool_, ())):
             raise ShapeError("loop: whilst needs a first carry of type bool[]")
         rows = (t.with_shape((self.length, *t.shape)) for t in made[self.carries :])
@@ -168,7 +170,7 @@ def _alike(a: Sequence[TensorType], b: Sequence[TensorType]) -> bool:
     )
 
 
-def items(v: Value) -> list[Value]:
-    """All results of a control op."""
-    count = len(v.type.items)  # type: ignore[attr-defined]
-    return [make(Item(i), (v,), "", v.loc) for i in range(count)]
+def body_of(v: Value) -> Graph:
+    """The body of a loop."""
+    assert isinstance(v.op, Loop)
+    return v.op.body

@@ -205,12 +205,14 @@ def _without(monomial: Monomial, factor: Monomial) -> Monomial | None:
 
 def maximum(a: Size, b: Size) -> Size:
     """The larger of two sizes."""
-    return a if a == b else _function("max", a, b)
+    gap = a - b
+    return _function("max", a, b) if isinstance(gap, Dim) else a if gap >= 0 else b
 
 
 def minimum(a: Size, b: Size) -> Size:
     """The smaller of two sizes."""
-    return a if a == b else _function("min", a, b)
+    gap = a - b
+    return _function("min", a, b) if isinstance(gap, Dim) else a if gap <= 0 else b
 
 
 def product(shape: Shape) -> Size:
@@ -262,7 +264,7 @@ def _substitute_atom(atom: Atom, values: Mapping[str, Size]) -> Size:
         return floordiv(a, b)
     if atom.function == "%":
         return modulo(a, b)
-    return _function(atom.function, a, b)
+    return minimum(a, b) if atom.function == "min" else maximum(a, b)
 
 
 def evaluate(size: Size, values: Mapping[str, int]) -> int:

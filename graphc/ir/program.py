@@ -28,6 +28,7 @@ class Kind(enum.Enum):
     OPAQUE = "opaque"
     SCATTER = "scatter"
     CONTROL = "control"  # runs programs of its own
+    SCAN = "scan"  # a loop of maps: each element goes its own way through the steps
 
 
 KINDS: dict[type, Kind] = {  # of ops whose operands must lie in memory; the first that fits

@@ -18,6 +18,7 @@ from graphc.ir.text import (
     code_lines,
     fault,
     nested,
+    parse_graph,
     parse_inputs,
     parse_return,
     parse_type,
@@ -30,7 +31,7 @@ from graphc.ir.types import TensorType, f32
 HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
 ARENA = re.compile(r"arena cpu = (.*) \((.*) without reuse\)")
 KERNEL = re.compile(
-    r"(commit )?(kernel|matmul|convolution|opaque|scatter|control)"
+    r"(commit )?(kernel|matmul|convolution|opaque|scatter|control|scan)"
     r"(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
 )
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
@@ -87,6 +88,8 @@ class _Parser:
 
     def inner(self, text: str) -> Graph:
         """The graph of a program inside; the program is kept for the kernel."""
+        if text.startswith("graph"):  # of a scan, whose kernel is made of the graph itself
+            return parse_graph(text)
         self.programs.append(parse_program(text))
         return step_body(self.programs[-1].graph)
 
@@ -102,7 +105,7 @@ class _Parser:
         commit, call, name, type, place = match.groups()
         out = self.define(f"{name} = {call} : {type}", False)
         kind = next((k for family, k in KINDS.items() if isinstance(out.op, family)), None)
-        if kind is None:
+        if kind in (None, Kind.CONTROL):
             raise ValueError(f"{out.op.name} is no kernel of its own; write `kernel ... {{`")
         reads = tuple(dict.fromkeys(map(storage, out.args)))
         self.kernels.append(

@@ -27,6 +27,7 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
 from graphc.ir.text import (
+    graph_blocks,
     graphs_in,
     in_place,
     names_of,
@@ -38,6 +39,7 @@ from graphc.ir.text import (
 )
 
 WIDTH = 100
+RUNS = (Kind.CONTROL, Kind.SCAN)  # kernels of control ops, all of whose results are stored
 
 
 def print_program(
@@ -51,7 +53,7 @@ def print_program(
 class _Printer:
     def __init__(self, program: Program, elide: bool, note: Callable[[Kernel], str] | None) -> None:
         self.program, self.elide, self.note = program, elide, note
-        unused = (v for k in program.kernels if k.kind is Kind.CONTROL for v in k.body)
+        unused = (v for k in program.kernels if k.kind in RUNS for v in k.body)
         self.names = names_of(program.graph, unused)
         self.stored = {v for k in program.kernels for v in k.body}
         self.known = {*program.graph.inputs}
@@ -117,6 +119,8 @@ class _Printer:
 
     def _inner(self, v: Value, kernel: Kernel) -> list[str]:
         """The programs of a control op, in place of its graphs."""
+        if not kernel.programs:
+            return graph_blocks(v, self.elide)
         places = [f.name for f in v.op.fields() for _ in graphs_in(v.op, f.name)]
         texts = (print_program(p, self.elide, self.note) for p in kernel.programs)
         return [f"{place} {text}" for place, text in zip(places, texts, strict=True)]
@@ -161,7 +165,7 @@ def _space(kernel: Kernel) -> str:
 def is_single(kernel: Kernel) -> bool:
     """Whether one line says all about a kernel."""
     if (
-        kernel.kind in (Kind.LOOPS, Kind.CONTROL)
+        kernel.kind in (Kind.LOOPS, *RUNS)
         or len(kernel.body) != 1
         or kernel.writes != kernel.body
         or kernel.inner

@@ -69,6 +69,7 @@ from graphc.nn.loss_layers import (
     BCEWithLogitsLoss as BCEWithLogitsLoss,
     CosineEmbeddingLoss as CosineEmbeddingLoss,
     CrossEntropyLoss as CrossEntropyLoss,
+    CTCLoss as CTCLoss,
     GaussianNLLLoss as GaussianNLLLoss,
     HingeEmbeddingLoss as HingeEmbeddingLoss,
     HuberLoss as HuberLoss,
@@ -134,6 +135,8 @@ from graphc.nn.pool_layers import (
     ZeroPad2d as ZeroPad2d,
     ZeroPad3d as ZeroPad3d,
 )
+from graphc.nn.rnn_cells import GRUCell as GRUCell, LSTMCell as LSTMCell, RNNCell as RNNCell
+from graphc.nn.rnn_layers import GRU as GRU, LSTM as LSTM, RNN as RNN
 from graphc.nn.transformer import (
     Transformer as Transformer,
     TransformerDecoder as TransformerDecoder,

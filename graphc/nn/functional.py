@@ -54,6 +54,7 @@ from graphc.nn.convolution import (
     conv_transpose2d as conv_transpose2d,
     conv_transpose3d as conv_transpose3d,
 )
+from graphc.nn.ctc import ctc_loss as ctc_loss
 from graphc.nn.dropouts import (
     alpha_dropout as alpha_dropout,
     dropout as dropout,

@@ -71,6 +71,13 @@ class NLLLoss(Loss):
     defaults = {"weight": None, "ignore_index": -100, **REDUCTION}
 
 
+class CTCLoss(Loss):
+    """Minus the log-probability of labels whose places in time are not known."""
+
+    function = staticmethod(functional.ctc_loss)
+    defaults = {"blank": 0, **REDUCTION, "zero_infinity": False}
+
+
 class BCELoss(Loss):
     """Binary cross entropy of probabilities."""
 

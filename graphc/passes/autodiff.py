@@ -44,6 +44,7 @@ def gradients(
             for arg, part in zip(value.args, parts, strict=True):
                 if part is not None and arg in active:
                     _accumulate(cotangents, arg, part)
+                    masked.add(cotangents[arg])  # 0 where a branch or a step was left out
         elif value in cotangents and isinstance(value.op, Item):
             found = results.setdefault(value.args[0], {})
             have, ct = found.get(value.op.index), cotangents[value]

@@ -39,10 +39,9 @@ class _Sinking:
         """The switch with smaller operands and larger branches."""
         op, outer = self.op, self.v.args[1:]
         sunk: list[dict[Value, None]] = [{} for _ in op.branches]
-        for place, a in enumerate(outer):
-            branches = [n for n, g in enumerate(op.branches) if g.inputs[place] in self.uses[n]]
-            if len(branches) == 1 and outer.count(a) == 1:
-                self._sink(a, sunk[branches[0]])
+        for a in dict.fromkeys(outer):
+            for n in self._users(a):
+                self._sink(a, n, sunk[n])
         kept: dict[Value, None] = {}
         for place, a in enumerate(outer):
             used = any(g.inputs[place] in self.uses[n] for n, g in enumerate(op.branches))
@@ -54,14 +53,22 @@ class _Sinking:
         operands = tuple(self.done[a] for a in (self.v.args[0], *kept))
         return make(Switch(tuple(graphs)), operands, self.v.name, self.v.loc)
 
-    def _sink(self, a: Value, sunk: dict[Value, None]) -> None:
+    def _users(self, a: Value) -> set[int]:
+        """The branches that use an operand."""
+        places = [i for i, b in enumerate(self.v.args[1:]) if a is b]
+        return {n for n, g in enumerate(self.op.branches) for i in places
+                if g.inputs[i] in self.uses[n]}
+
+    def _sink(self, a: Value, branch: int, sunk: dict[Value, None]) -> None:
         """Notes a, and what only a needs, as work of one branch."""
         movable = a.args and not isinstance(a.op, State | Constant | Control | Item)
         alone = all(r is self.v or r in sunk for r in self.readers[a])
-        if movable and alone and a not in self.results:
+        if not movable or not alone or a in self.results or a is self.v.args[0]:
+            return
+        if self._users(a) <= {branch}:
             sunk[a] = None
             for b in a.args:
-                self._sink(b, sunk)
+                self._sink(b, branch, sunk)
 
     def _branch(self, number: int, kept: list[Value], sunk: set[Value]) -> Graph:
         g = self.op.branches[number]

@@ -11,6 +11,7 @@ The gradient of a switch is a switch: each branch computes its forward part agai
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +23,9 @@ from graphc.ir.op import Control, Item
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.ops.shape import Full, Reshape, SizeOf, Transpose
-from graphc.passes.tape import Tape, closed, inner, over
+from graphc.ir.ops.state import Placeholder
+from graphc.ir.types import TensorType
+from graphc.passes.tape import Tape, closed, leaves, over
 
 Gradients = Callable[[Sequence[Value], Sequence[Value], Sequence[Value | None]], list[Value | None]]
 Cotangents = Mapping[int, Value]
@@ -39,17 +42,29 @@ def control_vjp(
     return _switch(value, value.op, cts, active, gradients)
 
 
+def inner_like(like: Value, type: TensorType, name: str) -> Value:
+    """An input of an inner graph, of the same class as `like`: a custom gradient may hold on to it,
+    and what it makes of a plain value is another tensor."""
+    made = like.apply(Placeholder(type.dtype, type.shape), ())
+    return dataclasses.replace(made, name=name)
+
+
 def _switch(
     value: Value, op: Switch, cts: Cotangents, active: set[Value], gradients: Gradients
 ) -> Parts:
     places = [i for i, a in enumerate(value.args) if i and a in active and a.type.dtype.is_float]
     graphs = []
     for g in op.branches:
-        seeds = {i: inner(ct.type, f"d.{i}") for i, ct in cts.items()}
+        seeds = {i: inner_like(value, ct.type, f"d.{i}") for i, ct in cts.items()}
         wanted = [g.inputs[i - 1] for i in places]
         found = gradients([g.outputs[i] for i in seeds], wanted, list(seeds.values()))
         graphs.append(Graph(f"d.{g.name}", (*g.inputs, *seeds.values()), _filled(found, wanted)))
-    out = value.apply(Switch(tuple(graphs)), (*value.args, *cts.values()))
+    held = list(dict.fromkeys(v for g in graphs for v in leaves(g.outputs, g.inputs)))
+    closing = []
+    for g in graphs:
+        more = {v: inner_like(value, v.type, v.name) for v in held}
+        closing.append(closed(g.name, g.outputs, {v: v for v in g.inputs} | more))
+    out = value.apply(Switch(tuple(closing)), (*value.args, *cts.values(), *held))
     parts: list[Value | None] = [None] * len(value.args)
     for n, i in enumerate(places):
         parts[i] = value.apply(Item(n), (out,))
@@ -59,6 +74,17 @@ def _switch(
 def _filled(found: Parts, like: Sequence[Value]) -> tuple[Value, ...]:
     """Cotangents, zeros where there is none."""
     return tuple(full(0.0, v.type) if d is None else d for d, v in zip(found, like, strict=True))
+
+
+def _turned(p: Value) -> Value:
+    """(a @ b).T as b.T @ a.T: so is the cotangent of a weight that a step transposes."""
+    (product,) = p.args if isinstance(p.op, Transpose) else (p,)
+    if product is p or not isinstance(product.op, Matmul) or p.type.rank != 2:
+        return p
+    if p.op != Transpose((1, 0)):
+        return product
+    a, b = product.args
+    return p.apply(Matmul(ta=not product.op.tb, tb=not product.op.ta), (b, a))
 
 
 @dataclass
@@ -89,22 +115,23 @@ class LoopGradient:
         for i, v in enumerate(op.body.inputs[op.carries : op.carries + op.slices], op.carries):
             self.stacks[v] = value.args[1 + i]
         self.stacks |= {d: self.cts[i] for i, d in rows.items()}
-        return self._backward(value.apply(Item(0), (forward,)), seeds, tape)
+        return self._backward(value.apply(Item(0), (forward,)), seeds)
 
     def _differentiate(self) -> tuple[dict[int, Value], dict[int, Value]]:
         """Differentiates a step: the cotangents of what it makes, as inputs, by carry and item."""
         op, body = self.op, self.op.body
         wanted, carries = self._wanted()
-        seeds = {i: inner(body.inputs[i].type, f"d.{body.inputs[i].name}") for i in carries}
+        seeds = {i: self._input(body.inputs[i], f"d.{body.inputs[i].name}") for i in carries}
         rows = {
-            i: inner(body.outputs[i - 1].type, f"d.y{i - 1 - op.carries}")
+            i: self._input(body.outputs[i - 1], f"d.y{i - 1 - op.carries}")
             for i in sorted(self.cts)
             if i > op.carries
         }
         ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
         xs = [body.inputs[i] for i in (*carries, *wanted)]
         found = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
-        self.parts = dict(zip((*carries, *wanted), _filled(found, xs), strict=True))
+        filled = (_turned(d) for d in _filled(found, xs))
+        self.parts = dict(zip((*carries, *wanted), filled, strict=True))
         return seeds, rows
 
     def _wanted(self) -> tuple[list[int], list[int]]:
@@ -124,24 +151,25 @@ class LoopGradient:
                 return sorted(i for i in direct if i >= op.carries), sorted(carries)
             carries = grown
 
-    def _backward(self, count: Value, seeds: dict[int, Value], tape: Tape) -> Parts:
+    def _backward(self, count: Value, seeds: dict[int, Value]) -> Parts:
         """The backward loop, and what is made after it."""
         op, value, end = self.op, self.value, self.op.carries + self.op.slices
         after = {i for i, p in self.parts.items() if i >= end and self._is_sum(p)}
-        sums = {i: inner(p.type, f"sum.{i}") for i, p in self.parts.items()
+        sums = {i: self._input(p, f"sum.{i}") for i, p in self.parts.items()
                 if i >= end and i not in after}
         rows = {p: None for i, p in self.parts.items() if op.carries <= i < end}
         rows |= {a: None for i in after for a in self.parts[i].args if a not in self.stacks}
         carried = [*(self.parts[i] for i in seeds), *(s + self.parts[i] for i, s in sums.items())]
-        slices = {v: inner(v.type, v.name) for v in self.stacks}
-        constants = {
-            v: inner(v.type, v.name) for v in op.body.inputs[end:] if v in tape.constants
-        }
+        slices = {v: self._input(v, v.name) for v in self.stacks}
+        constants = {v: self._input(v, v.name) for v in op.body.inputs[end:]}
         own = {v: v for v in (*seeds.values(), *sums.values())}
+        held = leaves([*carried, *rows], own | slices | constants)
+        constants |= {v: self._input(v, v.name) for v in held}
         body = closed(f"d.{op.body.name}", [*carried, *rows], own | slices | constants)
         first = [self.cts.get(i + 1, full(0.0, d.type)) for i, d in seeds.items()]
         first += [full(0.0, s.type) for s in sums.values()]
-        outside = [value.args[1 + op.body.inputs.index(v)] for v in constants]
+        operands = dict(zip(op.body.inputs, value.args[1:], strict=True))
+        outside = [operands.get(v, v) for v in constants]
         back = Loop(body, len(carried), len(slices), op.length, not op.reverse, tape=op.tape)
         made = value.apply(back, (count, *first, *self.stacks.values(), *outside))
         results = [value.apply(Item(1 + n), (made,)) for n in range(len(body.outputs))]
@@ -154,6 +182,9 @@ class LoopGradient:
         for i in after:
             found[1 + i] = self._sum(self.parts[i])
         return found
+
+    def _input(self, like: Value, name: str) -> Value:
+        return inner_like(self.value, like.type, name)
 
     def _is_sum(self, p: Value) -> bool:
         """Whether the sum of p over all steps is better made after the loop, of stacked operands.

@@ -37,7 +37,7 @@ from graphc.ir.ops.shape import Constant, Full, Reshape
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
-from graphc.passes.steps import step_graphs, with_all_items
+from graphc.passes.steps import scan_space, step_graphs, with_all_items
 
 MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
 
@@ -266,9 +266,12 @@ class Fuser:
     def _control(self, group: Group, reads: tuple[Value, ...]) -> Kernel:
         """A kernel that runs programs; all its results are stored, used or not."""
         v, *results = group.members
+        name, body = v.name or v.op.name, (v, *results)
+        space = scan_space(v)
+        if space is not None:
+            return Kernel(name, Kind.SCAN, reads, tuple(results), body, space)
         programs = tuple(fuse(g) for g in step_graphs(v))
-        return Kernel(v.name or v.op.name, group.kind, reads, tuple(results), (v, *results),
-                      programs=programs)
+        return Kernel(name, group.kind, reads, tuple(results), body, programs=programs)
 
     def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
         groups = self.groups

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from graphc.config import Options
 from graphc.errors import GraphcError, GraphError
 from graphc.ir.graph import Graph
+from graphc.ir.op import Control
 from graphc.ir.program import Program
 from graphc.ir.verify import verify
 from graphc.passes.branches import sink_into_branches
@@ -21,9 +22,17 @@ from graphc.passes.plan import plan
 from graphc.passes.simplify import simplify
 from graphc.passes.verify_program import verify_program
 
+
+def shrink_control(graph: Graph) -> Graph:
+    """The graph with loops and switches reduced to what is needed of them."""
+    if not any(isinstance(v.op, Control) for v in graph.nodes()):
+        return graph
+    return sink_into_branches(prune_loops(graph))
+
+
 PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
     "simplify": simplify,
-    "control": lambda graph, fired, fast: sink_into_branches(prune_loops(graph)),
+    "control": lambda graph, fired, fast: shrink_control(graph),
     "partial": lambda graph, fired, fast: split_reductions(graph),
     "cleanup": simplify,
 }

@@ -4,35 +4,48 @@ that a step updates, so that the planner writes a new carry over the old one whe
 from __future__ import annotations
 
 from graphc.ir.control import Loop
+from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, make
-from graphc.ir.op import Control, Item
+from graphc.ir.op import Control, Generator, Item, Pointwise, View
 from graphc.ir.ops.state import Variable
 from graphc.ir.types import TupleType
+from graphc.passes.control_vjp import makes_all_steps
 from graphc.passes.inner import remade, replaced
 from graphc.passes.tape import closed, inner
 
 
 def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
     """The graph with one value for each result of each control op, and these values."""
-    nodes = graph.nodes()
-    if not any(isinstance(v.op, Control) for v in nodes):
+    if not any(isinstance(v.op, Control) for v in graph.nodes()):
         return graph, {}
-    names = {(v.args[0], v.op.index): v.name for v in nodes if isinstance(v.op, Item) and v.name}
+    graph = _without_twins(graph)
+    nodes = graph.nodes()
+    known = {(v.args[0], v.op.index): v for v in nodes if isinstance(v.op, Item)}
     found: dict[Value, list[Value]] = {}
+    for v in nodes:
+        if isinstance(v.op, Control):
+            assert isinstance(v.type, TupleType)
+            places = [(v, i) for i in range(len(v.type.items))]
+            missing = {p: make(Item(p[1]), (v,), "", v.loc) for p in places if p not in known}
+            found[v] = [known[p] if p in known else missing[p] for p in places]
+    return graph, found
+
+
+def _without_twins(graph: Graph) -> Graph:
+    """The graph in which no two values are the same result."""
+    first: dict[tuple[Value, int], Value] = {}
+    twins = [v for v in graph.nodes() if isinstance(v.op, Item)
+             and first.setdefault((v.args[0], v.op.index), v) is not v]
+    if not twins:
+        return graph
+    made: dict[tuple[Value, int], Value] = {}
 
     def change(v: Value, args: tuple[Value, ...]) -> Value:
         if isinstance(v.op, Item):
-            return found[args[0]][v.op.index]
-        made = remade(v, args)
-        if isinstance(made.op, Control):
-            assert isinstance(v.type, TupleType)
-            found[made] = [
-                make(Item(i), (made,), names.get((v, i), ""), v.loc)
-                for i in range(len(v.type.items))
-            ]
-        return made
+            return made.setdefault((args[0], v.op.index), remade(v, args))
+        return remade(v, args)
 
-    return replaced(graph, change), found
+    return replaced(graph, change)
 
 
 def step_graphs(v: Value) -> list[Graph]:
@@ -52,3 +65,27 @@ def step_graphs(v: Value) -> list[Graph]:
 
 def _variable(x: Value) -> Value:
     return Value(Variable(x.type.dtype, x.type.shape), (), x.type, x.name)
+
+
+def scan_space(v: Value) -> Shape | None:
+    """(length, *shape) of a loop whose step is a map over one shape, so that each element goes its
+    own way through the steps; None for any other."""
+    op = v.op
+    if not isinstance(op, Loop) or not makes_all_steps(v):
+        return None
+    body = op.body
+    shapes = {x.type.shape for x in (*body.outputs, *body.inputs[: op.carries + op.slices])}
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes
+    steady = set(body.inputs[op.carries + op.slices :])
+    for w in body.nodes():
+        if isinstance(w.op, View) and all(a in steady for a in w.args):
+            steady.add(w)
+        elif isinstance(w.op, Generator):
+            if w.args or w.op.cost > 1:
+                return None
+            steady.add(w)
+        elif not isinstance(w.op, Pointwise) or w.op.can_fail or w.type.shape != shape:
+            return None
+    return (op.length, *shape) if body.nodes() else None

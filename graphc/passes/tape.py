@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphc.ir.control import Loop
 from graphc.ir.dim import Size
-from graphc.ir.graph import Graph, Value, make, topological
-from graphc.ir.op import Generator, View
+from graphc.ir.graph import Graph, Value, topological
+from graphc.ir.op import Generator, State, View
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import TensorType
@@ -79,9 +79,15 @@ def inner(type: TensorType, name: str) -> Value:
     return Value(Placeholder(type.dtype, type.shape), (), type, name)
 
 
+def leaves(outputs: Sequence[Value], known: Iterable[Value]) -> list[Value]:
+    """The inputs of graphs that `outputs` reach and that are not known: what a custom gradient
+    holds on to from outside."""
+    return [v for v in topological(outputs, known) if isinstance(v.op, State) and not v.args]
+
+
 def closed(name: str, outputs: Sequence[Value], inputs: Mapping[Value, Value]) -> Graph:
     """The graph of `outputs` in which the keys of `inputs` are inputs (their values)."""
     done = dict(inputs)
     for v in topological(outputs, inputs):
-        done[v] = make(v.op, tuple(done[a] for a in v.args), v.name, v.loc)
+        done[v] = dataclasses.replace(v, args=tuple(done[a] for a in v.args))
     return Graph(name, tuple(inputs.values()), tuple(done[v] for v in outputs))

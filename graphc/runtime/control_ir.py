@@ -215,7 +215,11 @@ next:
   br label %head
 end:
   store i64 %i, ptr %count
-  call void @clear(ptr %args, ptr %zt, i64 %zn, i64 %i, i64 %length)
+  %unmade = sub i64 %steps, %i
+  %low = select i1 %reverse, i64 %unmade, i64 0
+  %done = select i1 %reverse, i64 %steps, i64 %i
+  call void @clear(ptr %args, ptr %zt, i64 %zn, i64 0, i64 %low)
+  call void @clear(ptr %args, ptr %zt, i64 %zn, i64 %done, i64 %length)
   ret void
 }
 

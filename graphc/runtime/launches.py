@@ -15,7 +15,7 @@ import numpy as np
 from graphc.codegen.cpu import Source
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
-from graphc.ir.control import Loop
+from graphc.ir.control import Loop, body_of
 from graphc.ir.graph import Value
 from graphc.ir.op import Array, Opaque
 from graphc.ir.ops.conv import Convolving
@@ -128,14 +128,16 @@ class Launches:
         if kernel.kind is Kind.OPAQUE:
             return self._opaque_work(kernel)
         elements = self.number(dim.product(kernel.domain))
-        products = [v for v in kernel.body if isinstance(v.op, Matmul)]
-        if products:
-            inner = products[0].args[0].type.shape
-            return elements * max(self.number(s) for s in inner[-2:]) // 16
+        if kernel.kind is Kind.SCAN:
+            return elements * max(1, len(body_of(kernel.body[0]).nodes()))
         if kernel.kind is Kind.CONVOLUTION:
             (out,) = kernel.body
             assert isinstance(out.op, Convolving)
             return self.number(out.op.products(*(a.type for a in out.args))) // 16
+        products = [v for v in kernel.body if isinstance(v.op, Matmul)]
+        if products:
+            inner = products[0].args[0].type.shape
+            return elements * max(self.number(s) for s in inner[-2:]) // 16
         return elements * max(1, len(kernel.body))
 
     def _opaque_work(self, kernel: Kernel) -> int:

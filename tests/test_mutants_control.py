@@ -1,0 +1,98 @@
+"""Planted miscompiles of loops and branches: the random graphs with control flow find each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from random_control import control_graph, gradient_graph
+from test_mutants import Mutant, m, plant
+from test_random_control import gradient_fault, machine_fault, staged_fault
+from test_random_graphs import guarded
+
+from graphc.ir.graph import Graph
+from graphc.ir.text import parse_graph
+
+STAGED_GRAPHS, COMPILED_GRAPHS, GRADIENTS = 600, 120, 600
+
+IN_PASSES = (
+    m("passes.loops:_merged", ".index(row)", ".index(row) * 0"),
+    m("passes.loops:_carries", "place[v] not in fixed", "False"),
+    m("passes.loops:_carries", "({0} if op.whilst else set())", "set()"),
+    m("passes.loops:_prune", "body.outputs[i] is body.inputs[i]",
+      "body.outputs[i] in body.inputs[:n]"),
+    m("passes.loops:_prune", "if not (op.whilst and i == 0)", ""),
+    m("passes.loops:_hoisted", "steady and not can_fail(v)", "not can_fail(v)"),
+    m("passes.branches:_Sinking._sink", "self._users(a) <= {branch}", "True"),
+    m("passes.branches:_Sinking._branch", "v in self.uses[number]", "True"),
+    m("passes.tape:Tape._needed", "v in self.slices or", "v in self.forward or"),
+    m("ir.control:Loop.parts", "operands[b:]", "operands[b:][::-1]"),
+)
+IN_GRADIENTS = (
+    m("passes.control_vjp:LoopGradient._backward", "not op.reverse", "op.reverse"),
+    m("passes.control_vjp:LoopGradient._backward", "s + self.parts[i]", "self.parts[i]"),
+    m("passes.control_vjp:LoopGradient._backward", "self.cts.get(i + 1,", "self.cts.get(i + 2,"),
+    m("passes.control_vjp:LoopGradient._sum", "not p.op.ta, p.op.tb", "p.op.ta, p.op.tb"),
+)
+IN_COMPILATION = (
+    m("runtime.nested:Step._updates", "if base in carries:", "if False:"),
+    m("runtime.nested:Step._updates", "before + after", "after[::-1]"),
+    m("runtime.nested:_loop", "Where(HEAD + 1 + i, sizes[i])", "Where(HEAD + 1 + i)"),
+    m("runtime.nested:_loop", "Where(items + 1 + i, rows[i])", "Where(items + 1 + i, rows[0])"),
+    m("runtime.nested:_loop", "length, op.reverse, flag", "length, 0, flag"),
+    m("runtime.nested:_loop", "address(cleared), len(outputs)", "address(cleared), 0"),
+    m("runtime.nested:_loop", "items + 1 if op.whilst else 0", "0"),
+    m("runtime.nested:_loop", "address(copies), carries", "address(copies), max(carries - 1, 0)"),
+    m("runtime.nested:_switch", "arena += outer.number", "arena -= outer.number"),
+    m("runtime.nested:_switch", "HEAD + len(v.args) + i", "HEAD + len(v.args)"),
+    m("runtime.nested:Step._results", "early.append", "late.append"),
+    m("runtime.nested:Step._results", "elif base in x.external", "elif False"),
+)
+
+
+def killer(fault: Callable[[Graph, int], str], most: int) -> int | None:
+    """The first seed that finds a fault; -1 and down: a crafted graph."""
+    for number, text in enumerate(CRAFTED):
+        if guarded(lambda g: fault(g, 1))(parse_graph(text)):
+            return -1 - number
+    for seed in range(most):
+        for graphs in (control_graph, gradient_graph):
+            if guarded(lambda g, s=seed: fault(g, s))(graphs(seed)):
+                return seed
+    return None
+
+
+CRAFTED: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("mutant", IN_PASSES, ids=str)
+def test_a_wrong_pass_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, mutant)
+    assert killer(staged_fault, STAGED_GRAPHS) is not None
+
+
+@pytest.mark.parametrize("mutant", IN_GRADIENTS, ids=str)
+def test_a_wrong_gradient_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, mutant)
+    assert any(wrong_gradient(seed) for seed in range(GRADIENTS))
+
+
+def wrong_gradient(seed: int) -> bool:
+    """Whether a seed finds a fault of gradients; an exception is one too."""
+    try:
+        return bool(gradient_fault(seed))
+    except Exception:
+        return True
+
+
+@pytest.mark.parametrize("mutant", IN_COMPILATION, ids=str)
+def test_a_wrong_runtime_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, mutant)
+    found = killer(lambda g, s: machine_fault(g, s, count=2), COMPILED_GRAPHS)
+    assert found is not None
+
+
+def test_the_crafted_graphs_are_right() -> None:
+    for text in CRAFTED:
+        assert not guarded(lambda g: staged_fault(g, 1))(parse_graph(text))
+        assert not guarded(lambda g: machine_fault(g, 1))(parse_graph(text))
