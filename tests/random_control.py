@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-
 from random_graphs import MOST_ELEMENTS, Builder, N, count
 
 from graphc.differentiate import WithGradient

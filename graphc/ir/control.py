@@ -34,7 +34,8 @@ class Loop(Control):
     Operands: `steps` (i64[]), first carries, arrays of `length` slices, constants.  Results: the
     number of steps made (i64[]), the last carries, arrays of `length` rows, 0 where no step wrote
     one.  At most `length` steps are made (-1: any number; then there are no slices and no rows);
-    with `whilst`, steps end when the first carry (bool[]) is false.  With `reverse`, t runs down from the last step.
+    with `whilst`, steps end when the first carry (bool[]) is false.  With `reverse`, t runs down
+    from the last step.
     """
 
     body: Graph
