@@ -27,7 +27,7 @@ def value(t: Any, feeds: Any = None) -> Any:
 def test_irfft_ignores_what_a_real_signal_has_not() -> None:
     """semantics 15.3"""
     spectrum = np.array([[4.0, 0], [1, 2], [3, 0]])
-    other = spectrum + np.array([[0, 7.0], [0, 0], [0, -5.0]])
+    other = np.add(spectrum, [[0, 7.0], [0, 0], [0, -5.0]])
     found = [value(gc.fft.irfft(gc.asarray(x))) for x in (spectrum, other)]
     np.testing.assert_array_equal(found[0], found[1])
 

@@ -14,7 +14,7 @@ from graphc.functions import pointwise as pw, reductions
 from graphc.functions.common import require_equal, tensor
 from graphc.functions.control import scan
 from graphc.functions.creation import iota, size_tensor
-from graphc.functions.elementary import sqrt
+from graphc.functions.elementary import exp, sqrt
 from graphc.functions.joining import pad, repeat
 from graphc.functions.linear import matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, moveaxis, part, reshape
@@ -25,10 +25,11 @@ from graphc.nn.activations import floats, real
 from graphc.nn.dropouts import dropout
 from graphc.nn.softmax import softmax
 from graphc.shapes import broadcast_shapes
-from graphc.tensor import Tensor, broadcast_to
+from graphc.tensor import Tensor
 
 SCORES = 1 << 18  # of one head, held at once
 LEAST_ROWS = 16  # queries in a block
+LEAST = {"f16": -65504.0, "f32": -3.3e38, "f64": -1.79e308}  # about the least number
 
 def scaled_dot_product_attention(
     query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
@@ -59,8 +60,8 @@ def scaled_dot_product_attention(
     if enable_gqa:
         k, v = _grown(what, k, q), _grown(what, v, q)
     m = None if attn_mask is None else _mask(what, q, k, attn_mask)
-    length, size = q.shape[-2], k.shape[-2]
-    if isinstance(length * size, int) and length * size <= SCORES:
+    scores = q.shape[-2] * k.shape[-2]
+    if isinstance(scores, int) and scores <= SCORES:
         weights = attention_weights(what, q, k, m, is_causal, scale)
         return matmul(dropout(weights, dropout_p), v)
     return _blockwise(what, q, k, v, m, is_causal, scale, dropout_p)
@@ -148,13 +149,27 @@ def attention_weights(
     scores = pw.multiply(matmul(q, matrix_transpose(k)), factor)
     if is_causal:
         row, col = (iota(scores.shape[-2:], axis) for axis in (0, 1))
-        return softmax(pw.where(pw.less_equal(col, pw.add(row, first)), scores, -math.inf))
+        return _softmax(scores, pw.less_equal(col, pw.add(row, first)))
     if mask is None:
         return softmax(scores)
-    scores = broadcast_to(scores, broadcast_shapes(what, [scores.shape, mask.shape]))
-    scores = pw.where(mask, scores, -math.inf) if mask.dtype == bool_ else pw.add(scores, mask)
-    seen = pw.not_equal(reductions.max(pw.stop_gradient(scores), -1, keepdims=True), -math.inf)
-    return pw.where(seen, softmax(pw.where(seen, scores, 0.0)), 0.0)
+    if mask.dtype == bool_:
+        return _softmax(scores, mask)
+    return _softmax(pw.add(scores, mask), None)
+
+
+def _softmax(scores: Tensor, stays: Tensor | None) -> Tensor:
+    """softmax of what stays of each row; 0 in rows of which nothing does, or only -inf.
+
+    What is left out counts as the least number, not -inf: LLVM makes no vectors of a maximum of
+    numbers chosen between x and -inf.
+    """
+    least = LEAST.get(scores.dtype.name, LEAST["f32"])
+    seen = pw.stop_gradient(scores)
+    seen = seen if stays is None else pw.where(stays, seen, least)
+    shifted = pw.subtract(scores, pw.maximum(reductions.max(seen, -1, keepdims=True), least))
+    e = exp(shifted if stays is None else pw.where(stays, shifted, least))
+    total = reductions.sum(e, -1, keepdims=True)
+    return pw.divide(e, pw.where(pw.equal(total, 0.0), 1.0, total))
 
 
 def _mask(what: str, q: Tensor, k: Tensor, mask: Any) -> Tensor:
