@@ -57,7 +57,7 @@ def build(dtype: Any, twice: bool) -> tuple[Any, Any, Any, Any]:
 @pytest.mark.parametrize("dtype", [gc.float64, gc.float32], ids=str)
 @pytest.mark.parametrize("twice", [False, True])
 def test_sgd_touches_the_rows_alone(twice: bool, dtype: Any) -> None:
-    """semantics 7.4"""
+    """semantics 7.7"""
     (wanted,) = torch_case(f"sgd_{twice}", lambda torch: rows(
         torch, lambda torch, table: torch.optim.SGD([table], 0.1), False, twice))
     loss, table, ids, other = build(dtype, twice)
