@@ -39,6 +39,7 @@ def test_losses_and_gradients(name: str, labels: Any, options: Any) -> None:
 
 
 def test_empty_targets_too_long_targets_and_no_batch() -> None:
+    """semantics 18.3"""
     sizes, times = [0, 3, 3], [7, 3, 4]  # "2 2" needs a blank between: 3 times are too few
     labels = np.array([[1, 1, 1], [1, 2, 2], [3, 4, 3]])
     compare("infinite", (X,), lambda torch, x: torch.nn.functional.ctc_loss(
@@ -74,6 +75,7 @@ def test_the_loss_is_the_sum_over_paths() -> None:
 
 
 def test_symbolic_sizes_and_indices_out_of_range() -> None:
+    """semantics 18.3, 18.4"""
     with gc.Graph().as_default(), gc.Session() as sess:
         x = gc.placeholder(gc.float64, ["t", "n", 5], name="x")
         labels = gc.placeholder(gc.int64, ["n", "s"], name="labels")

@@ -1,7 +1,7 @@
 """Fifty steps of training give PyTorch's losses, from the same weights on the same batches.
 
 The networks are those of examples/simple_cnn.py and examples/mnist_cnn.py (without dropout, which
-draws other numbers there), narrower; and one with batch normalisation, strides and a shortcut.
+draws other numbers there), narrower; and one with batch normalisation, strides and padding.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ IN_PASSES = (
     m("passes.rewrite:_applies", "r.dtypes is None or", "True or"),
     m("ir.ops.shape:Full._key", "repr(self.value)", "float(self.value)"),
     m("passes.partial:_split", "not leading or not op.axes", "not op.axes"),
-    m("passes.sizes:_field", "return dim.substitute(x, known)", "return x"),
+    m("ir.substitute:_field", "return dim.substitute(x, known)", "return x"),
     m("ir.graph:Graph.replace", "(done[old], done[new])", "(done[old], done[old])"),
     m(
         "ir.graph:Graph.replace",

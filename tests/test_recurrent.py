@@ -111,6 +111,7 @@ def test_cells(kind: str, bias: bool) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_symbolic_sizes_and_no_time(kind: str) -> None:
+    """semantics 18.2"""
     with gc.Graph().as_default(), gc.Session() as sess:
         x = gc.placeholder(gc.float32, ["t", "n", IN], name="x")
         lengths = gc.placeholder(gc.int64, ["n"], name="lengths")
@@ -143,6 +144,7 @@ def test_second_derivatives(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_lies_beyond_a_length_is_not_looked_at(kind: str) -> None:
+    """semantics 18.1"""
     with gc.Graph().as_default(), gc.Session() as sess:
         x = gc.placeholder(gc.float64, [T, N, IN], name="x")
         m = in_f64(getattr(nn, kind)(IN, H, bidirectional=True))
@@ -155,6 +157,7 @@ def test_what_lies_beyond_a_length_is_not_looked_at(kind: str) -> None:
 
 
 def test_dropout_acts_between_layers() -> None:
+    """semantics 18.2"""
     x = np.ones((2, 1, IN), np.float32)
     with gc.Graph().as_default(), gc.Session() as sess:
         m = nn.RNN(IN, 300, 2, dropout=0.5)
