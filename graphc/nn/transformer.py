@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
 from graphc import init
 from graphc.errors import GraphError, user_location
+from graphc.functions.creation import full, triu
 from graphc.ir.types import f32
 from graphc.nn import functional
 from graphc.nn.attention_layers import MultiheadAttention
@@ -203,3 +205,16 @@ class Transformer(Module):
             tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,
             tgt_is_causal, memory_is_causal)
         return made
+
+    @staticmethod
+    def generate_square_subsequent_mask(sz: int, dtype: Any = f32) -> Tensor:
+        """The float mask that hides what comes later: 0 on and below the diagonal, else -inf.
+
+        >>> import graphc as gc
+        >>> with gc.Session() as sess:
+        ...     print(sess.run(gc.nn.Transformer.generate_square_subsequent_mask(2)))
+        [[  0. -inf]
+         [  0.   0.]]
+        """
+        hidden = full((sz, sz), -math.inf, dtype)
+        return triu(hidden, 1)
