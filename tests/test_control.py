@@ -498,3 +498,24 @@ def test_factorisations_sorts_and_python_in_a_loop() -> None:
         wanted = [inverse, np.sort(data, 2), data * 2, back]
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-8)
+
+
+def test_python_that_fails_in_a_step_ends_the_run() -> None:
+    def picky(a: Any) -> Any:
+        if a[0] > 2:
+            raise ValueError("too large")
+        return a
+
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float32, [None, 2], name="x")
+        w = gc.variable(np.zeros(2, np.float32), name="w")
+        total, _ = gc.scan(
+            lambda c, e: (c + gc.py_func(picky, [e], e.type), ()), gc.zeros((2,)), x)
+        write = w.assign_add(total)
+        with gc.Session(options=options()) as sess:
+            sess.run(write, {x: np.ones((3, 2))})
+            with pytest.raises(GraphError, match="too large") as failed:
+                sess.run(write, {x: np.array([[1, 1], [3, 3], [1, 1]])})
+            assert isinstance(failed.value.__cause__, ValueError)
+            np.testing.assert_array_equal(sess.value(w), [3, 3])
+            np.testing.assert_array_equal(sess.run(write, {x: np.ones((1, 2))}), [4, 4])
