@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from graphc.codegen import jit
@@ -87,8 +88,10 @@ def _compile_here(items: list[tuple[str, str]], options: Options) -> dict[str, b
 
 
 def _start_helper(share: list[tuple[str, str]]) -> Any:
+    home = str(Path(__file__).parents[2])  # the same graphc, wherever this process found it
+    serve = "import sys; sys.path.insert(0, sys.argv[1]); from graphc.codegen import build; "
     process = subprocess.Popen(
-        [sys.executable, "-m", "graphc.codegen.build"],
+        [sys.executable, "-c", f"{serve}build.serve()", home],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -107,12 +110,8 @@ def _collect(share: list[tuple[str, str]], process: Any) -> dict[str, bytes]:
     return {text: bytes.fromhex(objects[symbol]) for text, symbol in share}
 
 
-def _serve() -> None:
+def serve() -> None:
     """What a helper process does: sources in, object code out."""
     share = json.loads(sys.stdin.buffer.read())
     made = {symbol: jit.compile_kernel(text, symbol).hex() for text, symbol in share}
     sys.stdout.write(json.dumps(made))
-
-
-if __name__ == "__main__":
-    _serve()
