@@ -8,7 +8,6 @@ Raises `ShapeError` where a fan is asked of fewer than two axes.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import Any
 
 from graphc import random
@@ -70,7 +69,7 @@ def trunc_normal(
     if not a < b or not std > 0:
         raise GraphError(f"init: a = {a}, b = {b}, std = {std}: expected a < b and std above 0",
                          user_location())
-    low, high = (NormalDist().cdf((x - mean) / std) for x in (a, b))
+    low, high = (0.5 * (1.0 + math.erf((x - mean) / std / math.sqrt(2.0))) for x in (a, b))
     unit = random.uniform(shape, low, high, f64, seed, "init")
     out = pw.add(pw.multiply(_inverse_normal(unit), float(std)), float(mean))
     return converted(pw.clip(out, float(a), float(b)), element_type("init", dtype))

@@ -15,6 +15,7 @@ LAYERS = (
     ("config.py",),
     ("ir/dim.py",),
     ("ir/types.py",),
+    ("ir/record.py",),
     ("ir/op.py",),
     ("ir/ops/",),
     ("ir/graph.py",),

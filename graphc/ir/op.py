@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
 from graphc.errors import DTypeError, Location, ShapeError
 from graphc.ir.dim import Shape, Size, differ
+from graphc.ir.record import Record
 from graphc.ir.types import ALL, DType, TensorType, TupleType
 
 Number = bool | int | float
@@ -76,7 +77,7 @@ OPS: dict[str, type[Op]] = {}
 
 
 @dataclass_transform(frozen_default=True)
-class Op:
+class Op(Record):
     """Base of all ops.  A subclass becomes a frozen dataclass; its text name is derived."""
 
     name: ClassVar[str] = ""
@@ -88,19 +89,11 @@ class Op:
         super().__init_subclass__(**kwargs)
         own = cls.__dict__.get("__annotations__", {})
         if any("ClassVar" not in str(kind) for kind in own.values()):
-            dataclass(frozen=True)(
-                cls
-            )  # costs 0.4 ms, so classes without fields of their own do without
+            cls._declare()
         cls.abstract = abstract
         if not abstract:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
             OPS[cls.name] = cls
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
 
     def __call__(self, *args: Any) -> Any:
         carrier = next(a for a in args if isinstance(a, Operand))
@@ -121,10 +114,6 @@ class Op:
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         """Cotangents of the operands (None: no gradient), from the cotangent of the result."""
         return (None,) * len(args)
-
-    @classmethod
-    def fields(cls) -> tuple[Field[Any], ...]:
-        return fields(cls) if is_dataclass(cls) else ()  # leaves out class variables
 
 
 def check_requirements(op: Op, types: Sequence[TensorType]) -> None:
