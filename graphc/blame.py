@@ -6,7 +6,7 @@ oracle computes their indices again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from graphc.errors import GraphcError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.interpret import bind_sizes, interpret
-from graphc.ir.op import Array, Control, Foreign, Gather, Scatter
+from graphc.ir.op import Array, Foreign, Gather, Scatter
 from graphc.ir.ops.index import CheckIndex
 
 
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:
     """The first value of `graph` whose index is out of range for `size`, given its inputs."""
-    found = [v for v in every(graph) if isinstance(v.op, Gather | Scatter | CheckIndex)]
+    found = [v for v in graph.every() if isinstance(v.op, Gather | Scatter | CheckIndex)]
     found.sort(key=lambda v: isinstance(v.op, CheckIndex))  # what the user called has more to say
     known = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
     sizes = bind_sizes([v for v, _ in known], [a for _, a in known])
@@ -31,15 +31,6 @@ def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | N
     outer = set(graph.nodes())
     inside = next((v for v in suspects if v not in outer), None)  # of which no single step is known
     return next((v for v in suspects if v in outer and _fails(graph, v, arrays, sizes)), inside)
-
-
-def every(graph: Graph) -> Iterator[Value]:
-    """The values of a graph and of the graphs inside it."""
-    for v in graph.nodes():
-        yield v
-        if isinstance(v.op, Control):
-            for inner in v.op.graphs:
-                yield from every(inner)
 
 
 def _extent(v: Value, sizes: dict[str, int]) -> int | None:

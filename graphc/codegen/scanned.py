@@ -18,7 +18,7 @@ from graphc.codegen.scalar import Scalar
 from graphc.ir import dim
 from graphc.ir.control import Loop
 from graphc.ir.dim import Size
-from graphc.ir.graph import Value, make
+from graphc.ir.graph import Value, rewired
 from graphc.ir.program import Kernel, storage
 from graphc.ir.types import i64
 
@@ -47,11 +47,8 @@ class Scan:
     def _over(self, constants: Any) -> list[Value]:
         """What a step makes, with the constants read where they lie outside of the loop."""
         body, kept = self.op.body, self.op.carries + self.op.slices
-        done = dict(zip(body.inputs[kept:], constants, strict=True))
-        done |= {x: x for x in body.inputs[:kept]}
-        for w in body.nodes():
-            done[w] = make(w.op, tuple(done[a] for a in w.args), w.name, w.loc)
-        return [done[y] for y in body.outputs]
+        own = {x: x for x in body.inputs[:kept]}
+        return rewired(body.outputs, own | dict(zip(body.inputs[kept:], constants, strict=True)))
 
     def lower(self) -> Loops:
         """The start of the carries, then the steps."""

@@ -20,16 +20,16 @@ from graphc.functions.trace import (
     inner_input,
     made_within,
     same_nest,
-    short_name,
 )
 from graphc.ir import dim
 from graphc.ir.control import Loop, Switch
 from graphc.ir.dim import Size
+from graphc.ir.graph import short_name
 from graphc.ir.op import Item
 from graphc.ir.ops.index import CheckIndex
 from graphc.ir.types import TensorType, bool_, i64
 from graphc.nest import flatten, shape_of
-from graphc.scope import Frame
+from graphc.scope import Frame, tracing
 from graphc.tensor import Tensor, broadcast_to, build
 
 UNLIMITED = (1 << 63) - 1
@@ -72,7 +72,7 @@ def switch(index: Any, branches: Sequence[Callable[[], Any]]) -> Any:
 
 
 def _switch(what: str, index: Tensor, branches: Sequence[Callable[[], Any]]) -> Any:
-    traced = [Traced(what, _callable(what, b), (), (), Frame()) for b in branches]
+    traced = [Traced(what, _callable(what, b), Frame()) for b in branches]
     first = traced[0]
     for number, t in enumerate(traced):
         same_nest(what, first.shape, t.shape, f"branch {number}")
@@ -80,13 +80,9 @@ def _switch(what: str, index: Tensor, branches: Sequence[Callable[[], Any]]) -> 
             _as_first(what, number, a, b) for a, b in zip(first.outputs, t.outputs, strict=True)
         ]
     closer = Closer(what)
-    inside = [made_within(t.outputs, t.frame) for t in traced]
-    for t, own in zip(traced, inside, strict=True):
-        closer.discover(t.outputs, own, ())
-    graphs = tuple(
-        closer.graph(f"{what}.{n}", t.outputs, own, ())
-        for n, (t, own) in enumerate(zip(traced, inside, strict=True))
-    )
+    for t in traced:
+        closer.discover(t.outputs, made_within(t.outputs, t.frame), ())
+    graphs = tuple(closer.graph(f"{what}.{n}", t.outputs, ()) for n, t in enumerate(traced))
     made = build(Switch(graphs), (index, *closer.captured))
     return first.pack([build(Item(i), (made,)) for i in range(len(first.outputs))])
 
@@ -158,7 +154,7 @@ def while_loop(
     if maximum_iterations is not None:
         limit = size_of("while_loop", "maximum_iterations", maximum_iterations)
         limit = _countable("while_loop", limit)
-    _, carries, _ = _loop("while_loop", step, [first, *start], [], limit, False, True)
+    carries, _ = _loop("while_loop", step, [first, *start], [], limit, False, True)
     out = pack(carries[1:])
     return list(out) if isinstance(loop_vars, list) else out
 
@@ -210,7 +206,7 @@ def scan(
         return new, [tensor("scan", r) for r in rows]
 
     tape = -1 if tape_bytes is None else _bytes(tape_bytes)
-    _, carries, rows = _loop("scan", step, start, arrays, steps, bool(reverse), False, tape)
+    carries, rows = _loop("scan", step, start, arrays, steps, bool(reverse), False, tape)
     return carry_pack(carries), packs[0](rows)
 
 
@@ -280,8 +276,8 @@ Step = Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]]
 def _loop(
     what: str, step: Step, start: Sequence[Tensor], arrays: Sequence[Tensor], length: Size | None,
     reverse: bool, whilst: bool, tape: int = -1,
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """(count, carries, rows) of a loop."""
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The last carries and the rows of a loop."""
     states = [inner_input(t.type, short_name(t, f"c{i}")) for i, t in enumerate(start)]
     slices = [
         inner_input(t.type.with_shape(t.shape[1:]), short_name(t, f"x{i}"))
@@ -289,29 +285,19 @@ def _loop(
     ]
     number = inner_input(TensorType(i64, ()), "step")
     frame = Frame(step=number)
-    split: list[int] = []
-
-    def flat(*_: Any) -> list[Any]:
+    with tracing(frame):
         carries, rows = step(list(states), list(slices))
-        split.append(len(carries))
-        return [*carries, *rows]
-
-    traced = Traced(what, flat, (*states, *slices), (), frame)
-    outputs, inputs, first = traced.outputs, [*states, *slices], list(start)
-    carries = split[0]
+    first = list(start)
     if frame.stepped:  # random draws need the number of the step: one more carry
-        outputs = [*outputs[:carries], number + 1, *outputs[carries:]]
-        inputs = [*states, number, *slices]
-        first.append(tensor(what, 0))
-        carries += 1
-    inside = depending(outputs, inputs)
+        states, first = [*states, number], [*first, tensor(what, 0)]
+        carries = [*carries, number + 1]
+    outputs, inputs = [*carries, *rows], [*states, *slices]
     closer = Closer(what)
-    closer.discover(outputs, inside, inputs)
-    body = closer.graph(what, outputs, inside, inputs)
+    closer.discover(outputs, depending(outputs, inputs), inputs)
+    body = closer.graph(what, outputs, inputs)
     steps = size_tensor(length, i64) if length is not None else full((), UNLIMITED, i64)
     size = length if length is not None else -1
-    op = Loop(body, carries, len(slices), size, reverse, whilst, tape)
+    op = Loop(body, len(carries), len(slices), size, reverse, whilst, tape)
     made = build(op, (steps, *first, *arrays, *closer.captured))
-    found = [build(Item(i), (made,)) for i in range(1 + len(outputs))]
-    kept = len(start)
-    return found[0], found[1 : 1 + kept], found[1 + carries :]
+    found = [build(Item(1 + i), (made,)) for i in range(len(outputs))]
+    return found[: len(start)], found[len(carries) :]

@@ -3,12 +3,11 @@ as further inputs."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.errors import GraphError, user_location
-from graphc.ir.graph import Graph, Value, topological
+from graphc.ir.graph import Graph, Value, closed, short_name, topological
 from graphc.ir.op import Generator, View
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Assign, Placeholder, WithUpdate
@@ -19,15 +18,12 @@ from graphc.tensor import Tensor, operand
 
 
 class Traced:
-    """What a function made of its inputs: flat outputs, and how they were nested."""
+    """What a function made: flat outputs, and how they were nested."""
 
-    def __init__(
-        self, what: str, function: Callable[..., Any], inputs: Sequence[Tensor],
-        arguments: Sequence[Any], frame: Frame,
-    ) -> None:
-        self.what, self.inputs, self.frame = what, list(inputs), frame
+    def __init__(self, what: str, function: Callable[[], Any], frame: Frame) -> None:
+        self.frame = frame
         with tracing(frame):
-            result = function(*arguments)
+            result = function()
             leaves, self.pack = flatten(result)
             self.outputs = [operand(what, leaf) for leaf in leaves]
         self.shape = shape_of(result)
@@ -36,11 +32,6 @@ class Traced:
 def inner_input(type: TensorType, name: str) -> Tensor:
     """An input of a function being traced."""
     return Tensor(Placeholder(type.dtype, type.shape), (), type, name, user_location(), current())
-
-
-def short_name(v: Value, default: str) -> str:
-    """The name of a value without the scopes it was built in."""
-    return v.name.rpartition("/")[2] or default
 
 
 class Closer:
@@ -70,20 +61,11 @@ class Closer:
         if v not in inside and v not in inputs and not is_literal(v) and v not in self.captured:
             self.captured.append(v)
 
-    def graph(
-        self, name: str, outputs: Sequence[Value], inside: set[Value], inputs: Sequence[Value]
-    ) -> Graph:
+    def graph(self, name: str, outputs: Sequence[Value], inputs: Sequence[Value]) -> Graph:
         """The graph of one function, its inputs followed by all that is captured."""
-        done: dict[Value, Value] = {v: v for v in inputs}  # custom gradients may hold on to them
-        for v in self.captured:
-            done[v] = inner_input(v.type, short_name(v, v.op.name))
-        taken = tuple(done.values())
-        for v in topological(outputs, done):
-            if v in inside:
-                done[v] = dataclasses.replace(v, args=tuple(done[a] for a in v.args))
-            else:
-                done.setdefault(v, Value(v.op, (), v.type, v.name, v.loc))
-        return Graph(name, taken, tuple(done[v] for v in outputs))
+        own: dict[Value, Value] = {v: v for v in inputs}  # custom gradients may hold on to them
+        captured = {v: inner_input(v.type, short_name(v)) for v in self.captured}
+        return closed(name, outputs, own | captured)
 
 
 def is_literal(v: Value) -> bool:

@@ -6,14 +6,15 @@ reach does not exist, so dead code cannot.  Invariant: values are immutable and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphc.errors import GraphcError, Location
-from graphc.ir.op import Number, Op, Pointwise, check_requirements
+from graphc.ir.op import Control, Number, Op, Pointwise, check_requirements
 from graphc.ir.ops.pointwise import Arithmetic
 from graphc.ir.ops.shape import Full
+from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import DType, TensorType
 
 
@@ -98,6 +99,19 @@ class Graph:
         alone."""
         return topological(self.results, self.inputs)
 
+    def every(self) -> Iterator[Value]:
+        """The nodes, each followed by those of the graphs inside it."""
+        for v in self.nodes():
+            yield v
+            if isinstance(v.op, Control):
+                for inner in v.op.graphs:
+                    yield from inner.every()
+
+    @property
+    def controls(self) -> list[Value]:
+        """The nodes that hold graphs."""
+        return [v for v in self.nodes() if isinstance(v.op, Control)]
+
     def replace(self, done: Mapping[Value, Value]) -> Graph:
         """The same graph over rewritten values."""
         return Graph(
@@ -138,3 +152,26 @@ def users(graph: Graph) -> dict[Value, list[Value]]:
         for a in v.args:
             found[a].append(v)
     return found
+
+
+def placeholder(type: TensorType, name: str) -> Value:
+    """An input of an inner graph."""
+    return Value(Placeholder(type.dtype, type.shape), (), type, name)
+
+
+def short_name(v: Value, default: str = "") -> str:
+    """The name of a value without the scopes it was built in; else `default`, or its op's name."""
+    return v.name.rpartition("/")[2] or default or v.op.name
+
+
+def rewired(outputs: Iterable[Value], given: Mapping[Value, Value]) -> list[Value]:
+    """The outputs computed from others: from the values of `given` in place of its keys."""
+    outputs, done = list(outputs), dict(given)
+    for v in topological(outputs, given):
+        done[v] = replace(v, args=tuple(done[a] for a in v.args))
+    return [done[v] for v in outputs]
+
+
+def closed(name: str, outputs: Iterable[Value], inputs: Mapping[Value, Value]) -> Graph:
+    """The graph of `outputs` in which the keys of `inputs` are inputs (their values)."""
+    return Graph(name, tuple(inputs.values()), tuple(rewired(outputs, inputs)))

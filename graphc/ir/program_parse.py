@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
-from graphc.ir.graph import Graph, Value, make
+from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.ops.state import Placeholder
 from graphc.ir.program import KINDS, Buffer, Kernel, Kind, Place, Program, storage
 from graphc.ir.text import (
     FAULTS,
@@ -213,13 +212,8 @@ def _workspace(fields: str | None) -> Size:
 def step_body(graph: Graph) -> Graph:
     """The graph of a control op whose program's graph this is: carries are plain inputs, their new
     values the first outputs."""
-    inputs = {v: Value(Placeholder(v.type.dtype, v.type.shape), (), v.type, v.name)
-              for v in graph.inputs}
-    done = dict(inputs)
-    for v in graph.nodes():
-        done[v] = make(v.op, tuple(done[a] for a in v.args), v.name, v.loc)
-    made = (*(new for _, new in graph.updates), *graph.outputs)
-    return Graph(graph.name, tuple(inputs.values()), tuple(done[v] for v in made))
+    inputs = {v: placeholder(v.type, v.name) for v in graph.inputs}
+    return closed(graph.name, (*(new for _, new in graph.updates), *graph.outputs), inputs)
 
 
 def parse_program(text: str) -> Program:

@@ -31,6 +31,8 @@ def substitute_graph(graph: Graph, known: Known) -> Graph:
 
 def substitute_fields(op: Op, known: Known) -> Op:
     """The op with symbols in its fields replaced."""
+    if not known:
+        return op
     changed = {}
     for f in op.fields():
         old = getattr(op, f.name)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from graphc.ir.control import Switch
-from graphc.ir.graph import Graph, Value, make, topological, users
+from graphc.ir.graph import (
+    Graph,
+    Value,
+    make,
+    placeholder,
+    rewired,
+    short_name,
+    topological,
+    users,
+)
 from graphc.ir.op import Control, Item, State
 from graphc.ir.ops.shape import Constant
 from graphc.passes.inner import remade
-from graphc.passes.tape import inner
 
 
 def sink_into_branches(graph: Graph) -> Graph:
@@ -49,7 +57,7 @@ class _Sinking:
                 kept[a] = None
         for s in sunk:
             kept |= {a: None for v in s for a in v.args if a not in s}
-        graphs = [self._branch(n, list(kept), set(s)) for n, s in enumerate(sunk)]
+        graphs = [self._branch(n, list(kept), list(s)) for n, s in enumerate(sunk)]
         operands = tuple(self.done[a] for a in (self.v.args[0], *kept))
         return make(Switch(tuple(graphs)), operands, self.v.name, self.v.loc)
 
@@ -70,19 +78,12 @@ class _Sinking:
             for b in a.args:
                 self._sink(b, branch, sunk)
 
-    def _branch(self, number: int, kept: list[Value], sunk: set[Value]) -> Graph:
+    def _branch(self, number: int, kept: list[Value], sunk: list[Value]) -> Graph:
         g = self.op.branches[number]
-        inputs = {a: inner(a.type, a.name.rpartition("/")[2] or a.op.name) for a in kept}
-        done = dict(inputs)
-        for a in topological(sunk, kept):
-            done[a] = make(a.op, tuple(done.get(b, b) for b in a.args), a.name, a.loc)
-        places = {
-            v: done[a] for v, a in zip(g.inputs, self.v.args[1:], strict=True)
-            if v in self.uses[number]
-        }
-        body = dict(places)
-        for v in topological(g.outputs, places):
-            body[v] = make(v.op, tuple(body[b] for b in v.args), v.name, v.loc)
-        return Graph(g.name, tuple(inputs.values()), tuple(body[v] for v in g.outputs))
+        inputs = {a: placeholder(a.type, short_name(a)) for a in kept}
+        done = inputs | dict(zip(sunk, rewired(sunk, inputs), strict=True))
+        operands = zip(g.inputs, self.v.args[1:], strict=True)
+        given = {v: done[a] for v, a in operands if v in self.uses[number]}
+        return Graph(g.name, tuple(inputs.values()), tuple(rewired(g.outputs, given)))
 
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from graphc.errors import GradientError
 from graphc.ir import dim
 from graphc.ir.control import Loop, Switch
-from graphc.ir.graph import Graph, Value, full, topological
+from graphc.ir.graph import Graph, Value, closed, full, topological
 from graphc.ir.op import Control, Item
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.ops.shape import Full, Reshape, SizeOf, Transpose
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import TensorType
-from graphc.passes.tape import Tape, closed, leaves, over
+from graphc.passes.tape import Tape, leaves, over
 
 Gradients = Callable[[Sequence[Value], Sequence[Value], Sequence[Value | None]], list[Value | None]]
 Cotangents = Mapping[int, Value]
@@ -104,7 +104,7 @@ class LoopGradient:
         op, value = self.op, self.value
         seeds, rows = self._differentiate()
         tape = Tape(op, [*self.parts.values()])
-        if tape.saved and op.length == -1:
+        if tape.saved and not op.bounded:
             raise GradientError(
                 "while_loop: the gradient needs a tape, whose size must be known: give "
                 "maximum_iterations", value.loc)

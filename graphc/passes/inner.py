@@ -13,7 +13,7 @@ Pass = Callable[[Graph], Graph]
 
 def deeply(graph: Graph, change: Pass) -> Graph:
     """`change` of the graph whose inner graphs have been changed likewise."""
-    if any(isinstance(v.op, Control) for v in graph.nodes()):
+    if graph.controls:
         graph = rebuild(graph, lambda v: _over(v, lambda g: deeply(g, change)))
     return change(graph)
 

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.control import Loop
-from graphc.ir.graph import Graph, Value, make, topological, users
+from graphc.ir.graph import Graph, Value, closed, make, placeholder, topological, users
 from graphc.ir.op import Generator, Item, View
 from graphc.ir.ops.shape import Full
 from graphc.ir.program import can_fail
 from graphc.passes.inner import remade, replaced
-from graphc.passes.tape import closed, inner
 
 
 def merge_loops(graph: Graph) -> Graph:
@@ -121,9 +120,9 @@ def _prune(v: Value, op: Loop, args: tuple[Value, ...], used: set[int]) -> _Prun
                  if body.inputs[i] in needed]
     outside = {body.inputs[i]: args[1 + i] for i in constants}
     hoisted = _hoisted(outputs, outside)
-    inputs = {body.inputs[i]: inner(body.inputs[i].type, body.inputs[i].name)
+    inputs = {body.inputs[i]: placeholder(body.inputs[i].type, body.inputs[i].name)
               for i in (*kept, *slices)}
-    inputs |= {x: inner(x.type, x.name or x.op.name) for x in hoisted}
+    inputs |= {x: placeholder(x.type, x.name or x.op.name) for x in hoisted}
     new = closed(body.name, outputs, inputs)
     small = dataclasses.replace(op, body=new, carries=len(kept), slices=len(slices))
     operands = (args[0], *(args[1 + i] for i in (*kept, *slices)), *hoisted.values())

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from graphc.config import Options
 from graphc.errors import GraphcError, GraphError
 from graphc.ir.graph import Graph
-from graphc.ir.op import Control
 from graphc.ir.program import Program
 from graphc.ir.verify import verify
 from graphc.passes.branches import sink_into_branches
@@ -25,7 +24,7 @@ from graphc.passes.verify_program import verify_program
 
 def shrink_control(graph: Graph) -> Graph:
     """The graph with loops and switches reduced to what is needed of them."""
-    if not any(isinstance(v.op, Control) for v in graph.nodes()):
+    if not graph.controls:
         return graph
     return sink_into_branches(prune_loops(graph))
 

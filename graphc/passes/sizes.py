@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import Control
 from graphc.ir.substitute import substitute_graph
 from graphc.ir.types import TensorType
 
@@ -39,7 +38,9 @@ def unify_sizes(graph: Graph) -> Unified:
     """Solves the size equations of a graph."""
     known: dict[str, Size] = {}
     checks: list[Check] = []
-    _equations(graph, known, checks)
+    for v in graph.every():
+        for a, b in v.op.requires(*(x.type for x in v.args)):
+            _equate(_resolve(a, known), _resolve(b, known), known, checks, v)
     for old, new in graph.updates:
         for a, b in zip(old.type.shape, new.type.shape, strict=True):
             _equate(_resolve(a, known), _resolve(b, known), known, checks, new)
@@ -49,16 +50,6 @@ def unify_sizes(graph: Graph) -> Unified:
         graph = substitute_graph(graph, solved)
     left = (Check(_resolve(c.left, known), _resolve(c.right, known), c.value) for c in checks)
     return Unified(graph, declared, tuple(c for c in left if c.left != c.right))
-
-
-def _equations(graph: Graph, known: dict[str, Size], checks: list[Check]) -> None:
-    """Those of a graph and of the graphs inside it."""
-    for v in graph.nodes():
-        for a, b in v.op.requires(*(x.type for x in v.args)):
-            _equate(_resolve(a, known), _resolve(b, known), known, checks, v)
-        if isinstance(v.op, Control):
-            for inner in v.op.graphs:
-                _equations(inner, known, checks)
 
 
 def _resolve(size: Size, known: dict[str, Size]) -> Size:

@@ -5,29 +5,26 @@ from __future__ import annotations
 
 from graphc.ir.control import Loop
 from graphc.ir.dim import Shape
-from graphc.ir.graph import Graph, Value, make
+from graphc.ir.graph import Graph, Value, closed, make, placeholder
 from graphc.ir.op import Control, Generator, Item, Pointwise, View
 from graphc.ir.ops.state import Variable
 from graphc.ir.types import TupleType
 from graphc.passes.control_vjp import makes_all_steps
 from graphc.passes.inner import remade, replaced
-from graphc.passes.tape import closed, inner
 
 
 def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
     """The graph with one value for each result of each control op, and these values."""
-    if not any(isinstance(v.op, Control) for v in graph.nodes()):
+    if not graph.controls:
         return graph, {}
     graph = _without_twins(graph)
-    nodes = graph.nodes()
-    known = {(v.args[0], v.op.index): v for v in nodes if isinstance(v.op, Item)}
+    known = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
     found: dict[Value, list[Value]] = {}
-    for v in nodes:
-        if isinstance(v.op, Control):
-            assert isinstance(v.type, TupleType)
-            places = [(v, i) for i in range(len(v.type.items))]
-            missing = {p: make(Item(p[1]), (v,), "", v.loc) for p in places if p not in known}
-            found[v] = [known[p] if p in known else missing[p] for p in places]
+    for v in graph.controls:
+        assert isinstance(v.type, TupleType)
+        for i in range(len(v.type.items)):
+            item = known[v, i] if (v, i) in known else make(Item(i), (v,), "", v.loc)
+            found.setdefault(v, []).append(item)
     return graph, found
 
 
@@ -55,7 +52,7 @@ def step_graphs(v: Value) -> list[Graph]:
         return list(v.op.graphs)
     op, body = v.op, v.op.body
     inputs = {
-        x: _variable(x) if i < op.carries else inner(x.type, x.name)
+        x: _variable(x) if i < op.carries else placeholder(x.type, x.name)
         for i, x in enumerate(body.inputs)
     }
     graph = closed(body.name, body.outputs, inputs)

@@ -9,15 +9,13 @@ forward step is computed again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from graphc.ir.control import Loop
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.op import Generator, State, View
 from graphc.ir.ops.pointwise import Cast
-from graphc.ir.ops.state import Placeholder
-from graphc.ir.types import TensorType
 
 
 class Tape:
@@ -74,20 +72,7 @@ def over(saved: Iterable[Value], op: Loop) -> bool:
     return isinstance(total, int) and 0 <= op.tape < total
 
 
-def inner(type: TensorType, name: str) -> Value:
-    """An input of an inner graph."""
-    return Value(Placeholder(type.dtype, type.shape), (), type, name)
-
-
 def leaves(outputs: Sequence[Value], known: Iterable[Value]) -> list[Value]:
     """The inputs of graphs that `outputs` reach and that are not known: what a custom gradient
     holds on to from outside."""
     return [v for v in topological(outputs, known) if isinstance(v.op, State) and not v.args]
-
-
-def closed(name: str, outputs: Sequence[Value], inputs: Mapping[Value, Value]) -> Graph:
-    """The graph of `outputs` in which the keys of `inputs` are inputs (their values)."""
-    done = dict(inputs)
-    for v in topological(outputs, inputs):
-        done[v] = dataclasses.replace(v, args=tuple(done[a] for a in v.args))
-    return Graph(name, tuple(inputs.values()), tuple(done[v] for v in outputs))
