@@ -3,7 +3,8 @@
     GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graphc)
     GRAPHC_DATA        where examples look for data sets
     GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
-    GRAPHC_BLAS_CORE   OpenBLAS core type for products      (default: the best for this CPU)
+    GRAPHC_BLAS        "1": matrix products by OpenBLAS, not by graphc's own kernels
+    GRAPHC_BLAS_CORE   OpenBLAS core type                   (default: the best for this CPU)
     GRAPHC_CHECK       "passes": the oracle checks every pass
 """
 
@@ -98,8 +99,8 @@ class Options:
 
     `passes` are the user's own (Graph -> Graph), run between graphc's.  `disable` names passes to
     leave out (for tests and bisection).  `observe` is shown every
-    compilation (a `graphc.compile.Compiled`).  `profile` is told (kernel, seconds) of every launch;
-    runs are then serial.
+    compilation (a `graphc.compile.Compiled`).  `blas` leaves matrix products to OpenBLAS.
+    `profile` is told (kernel, seconds) of every launch; runs are then serial.
     """
 
     threads: int = field(default_factory=_option("threads", _threads))
@@ -111,6 +112,8 @@ class Options:
     fast_math: bool = field(default_factory=_option("fast_math", lambda: False))
     progress: bool = field(default_factory=_option("progress", lambda: True))
     observe: Callable[[Any], None] | None = field(default_factory=_option("observe", lambda: None))
+    blas: bool = field(
+        default_factory=_option("blas", lambda: os.environ.get("GRAPHC_BLAS", "") == "1"))
     profile: Callable[[Any, float], None] | None = field(
         default_factory=_option("profile", lambda: None)
     )

@@ -1,4 +1,4 @@
-"""Intrinsics that call C: matrix products by BLAS, and memory of a kernel's own."""
+"""Intrinsics that call outside code: matrix products, and memory of a kernel's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _constant(t: Any, value: int) -> Any:
 
 
 def _gemm(adds: bool) -> Any:
-    """The call of BLAS, left out where the result has no elements."""
+    """The call of the product, left out where the result has no elements."""
 
     def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
         real = args[6].type.pointee
@@ -27,7 +27,7 @@ def _gemm(adds: bool) -> Any:
         one, beta = ir.Constant(real, 1.0), ir.Constant(real, float(adds))
         operands = []
         for at in (6, 9, 12):
-            stride = _llvm(bd, "smax", args[at + 2], _constant(I64, 1))  # BLAS wants it positive
+            stride = _llvm(bd, "smax", args[at + 2], _constant(I64, 1))  # as CBLAS wants
             operands.append((bd.gep(args[at], [args[at + 1]]), bd.trunc(stride, I32)))
         (pa, la), (pb, lb), (pc, lc) = operands
         values = [_constant(I32, 101), *numbers, one, pa, la, pb, lb, beta, pc, lc]
@@ -101,8 +101,8 @@ def free_scratch(context: Any, buffer: Any) -> Any:
 
 
 CALLS: dict[str, Any] = {
-    "blas_gemm": _product(False),
-    "blas_gemm_add": _product(True),
+    "cblas_gemm": _product(False),
+    "cblas_gemm_add": _product(True),
     "free_scratch": free_scratch,
     **{f"{name}_scratch": _scratch(name) for name in NUMBA},
 }

@@ -1,6 +1,6 @@
-"""Matrix products: through BLAS for f32 and f64, as loops for all else.
+"""Matrix products: through `gemm.py` (or BLAS) for f32 and f64, as loops for all else.
 
-BLAS runs on one thread; graphc cuts the product into chunks by size alone, so the bits do not
+A product runs on one thread; graphc cuts the product into chunks by size alone, so the bits do not
 depend on the number of threads.
 """
 
@@ -24,14 +24,14 @@ from graphc.ir.program import Kernel, Kind
 from graphc.ir.types import f32, i64
 from graphc.passes.fuse import accumulator, storage
 
-BLAS = ("f32", "f64")
+TILED = ("f32", "f64")
 CHUNK_PRODUCTS = 24_000_000  # multiplications a chunk, about half a millisecond
 MOST_CHUNKS = 16
 
 
-def uses_blas(kernel: Kernel) -> bool:
-    """Whether a product goes to BLAS."""
-    return product_of(kernel).type.dtype.name in BLAS
+def uses_gemm(kernel: Kernel) -> bool:
+    """Whether a product has register tiles."""
+    return product_of(kernel).type.dtype.name in TILED
 
 
 def product_of(kernel: Kernel) -> Value:
@@ -48,7 +48,7 @@ def operands(kernel: Kernel) -> tuple[Matmul, Value, Value, Value]:
 
 
 def lower_gemm(kernel: Kernel) -> Loops:
-    """Chunks of a product by BLAS, each followed by its part of the epilogue while it is in
+    """Chunks of a product, each followed by its part of the epilogue while it is in
     cache."""
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)

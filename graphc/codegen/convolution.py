@@ -1,17 +1,17 @@
-"""Convolutions -> Loops: blocks of columns in scratch memory, multiplied by BLAS.
+"""Convolutions -> Loops: blocks of columns in scratch memory, multiplied by `gemm.py`.
 
 For an image and a group, the elements that a window sees are packed as columns, one for each
 position, into a panel that stays in the second-level cache; a product with the weights follows
-(implicit im2col).  Blocks are whole rows of positions, or pieces of one long row.  What BLAS does
-not do, or where a group has few channels, goes to `windows.py`.  All cuts depend on sizes alone, so
-the bits do not depend on the number of threads.
+(implicit im2col).  Blocks are whole rows of positions, or pieces of one long row.  What has no
+register tiles, or where a group has few channels, goes to `windows.py`.  All cuts depend on sizes
+alone, so the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from graphc.codegen.contraction import BLAS
+from graphc.codegen.contraction import TILED
 from graphc.codegen.loops import (
     Apply,
     Buffer,
@@ -38,7 +38,7 @@ from graphc.passes.fuse import storage
 
 PANEL = 1 << 16  # elements; 256 KB of f32
 COLUMNS = 256  # rows of a panel from which the channels of its input are cut
-FEW = 16  # products of input and output channels of a group up to which loops beat BLAS
+FEW = 16  # products of input and output channels of a group up to which loops beat a product
 ADD, TIMES = "({0} + {1})", "({0} * {1})"
 
 
@@ -151,18 +151,18 @@ def let(name: str, size: Size) -> Let:
     return Let(name, IndexValue(size, i64))
 
 
-def uses_gemm(kernel: Kernel) -> bool:
-    """Whether BLAS does the products of a convolution."""
+def uses_columns(kernel: Kernel) -> bool:
+    """Whether a convolution is matrix products."""
     (out,) = kernel.body
     assert isinstance(out.op, Convolving)
     _, w, _ = out.op.parts(*(a.type for a in out.args))
     each = dim.floordiv(w.shape[0], out.op.groups) * w.shape[1]
     few = out.op.groups > 1 and isinstance(each, int) and each <= FEW
-    return out.type.dtype.name in BLAS and not few
+    return out.type.dtype.name in TILED and not few
 
 
 def lower_columns(kernel: Kernel) -> Loops:
-    """A convolution by way of columns and BLAS."""
+    """A convolution by way of columns and matrix products."""
     return _Columns(kernel).lower()
 
 

@@ -53,7 +53,7 @@ class Source:
     sizes: tuple[Size, ...]
     extent: Size
     uses_status: bool
-    gemm: str = ""  # the element type of the products that BLAS does
+    gemm: str = ""  # the element type of its matrix products
     calls: bool = False  # whether it calls Python: the last argument is where to
     routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
 
@@ -149,7 +149,7 @@ def _gemm(g: Gemm) -> str:
     flags = [str(112 if t else 111) for t in (g.ta, g.tb)]
     operands = zip(g.buffers, g.offsets, g.strides, strict=True)
     places = [f"@{b}, {_size(at)}, {_size(stride)}" for b, at, stride in operands]
-    name = "blas_gemm_add" if g.adds else "blas_gemm"
+    name = "cblas_gemm_add" if g.adds else "cblas_gemm"
     return f"{name}({', '.join([GEMM, *flags, *map(_size, g.sizes), *places])})"
 
 

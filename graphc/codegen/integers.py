@@ -12,6 +12,7 @@ from graphc.codegen import mathlib
 from graphc.codegen.builtins import BUILTINS, NUMBA, _binary, _float_name, _llvm, _unary, bf16_bits
 from graphc.codegen.calls import CALLS
 from graphc.codegen.foreign import FOREIGN
+from graphc.codegen.tile_calls import TILE_CALLS
 from graphc.ir.ops.random import MULTIPLIERS, WEYL
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -281,6 +282,7 @@ NAMESPACE: dict[str, Any] = {
     "min": BUILTINS["minimum"],
     "random_bits": random_bits,
     **CALLS,
+    **TILE_CALLS,
     "call_python": call_python,
     "check_index": check_index,
     "round_f16": _unary(_round("f16")),

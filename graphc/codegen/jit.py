@@ -13,6 +13,7 @@ import os
 import tempfile
 import threading
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,19 @@ def symbol_of(text: str) -> str:
     return "gc_" + hashlib.blake2b(text.encode() + fingerprint(), digest_size=16).hexdigest()
 
 
-def optimise(text: str) -> Any:
-    """LLVM IR, parsed, verified and optimised for the host."""
+def parsed(text: str) -> Any:
+    """LLVM IR as a module for the host, verified."""
     tm = target_machine()
     module = binding().parse_assembly(text)
     module.triple = tm.triple
     module.data_layout = str(tm.target_data)
     module.verify()
+    return module
+
+
+def optimise(text: str) -> Any:
+    """LLVM IR, parsed, verified and optimised for the host."""
+    tm, module = target_machine(), parsed(text)
     tuning = binding().create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_interleaving = True
     builder = binding().create_pass_builder(tm, tuning)
@@ -87,12 +94,15 @@ def optimise(text: str) -> Any:
     return module
 
 
-def compile_kernel(text: str, symbol: str) -> bytes:
-    """Object code of a kernel source."""
+def compile_kernel(text: str, symbol: str, linked: Sequence[str] = ()) -> bytes:
+    """Object code of a kernel source, together with modules of LLVM IR that are as they should
+    be."""
     from graphc.codegen.frontend import llvm_ir
 
     try:
         module = optimise(llvm_ir(text, symbol))
+        for ir in linked:
+            module.link_in(parsed(ir))
     except RuntimeError as error:
         raise CodegenError(f"LLVM rejects a kernel: {error}\n{text}") from error
     for function in module.functions:
@@ -104,7 +114,7 @@ def compile_kernel(text: str, symbol: str) -> bytes:
     return bytes(target_machine().emit_object(module))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cache:
     """Object files in a directory, one for each kernel, checked when read, written whole or not at
     all."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from graphc.codegen.contraction import lower_gemm, lower_product, uses_blas
-from graphc.codegen.convolution import lower_columns, uses_gemm
+from graphc.codegen.contraction import lower_gemm, lower_product, uses_gemm
+from graphc.codegen.convolution import lower_columns, uses_columns
 from graphc.codegen.cpu import Source, print_kernel
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
@@ -31,9 +31,9 @@ def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
         case Kind.SCATTER:
             return lower_scatter(kernel, in_place)
         case Kind.MATMUL:
-            return lower_gemm(kernel) if uses_blas(kernel) else lower_product(kernel)
+            return lower_gemm(kernel) if uses_gemm(kernel) else lower_product(kernel)
         case Kind.CONVOLUTION:
-            return lower_columns(kernel) if uses_gemm(kernel) else lower_windows(kernel)
+            return lower_columns(kernel) if uses_columns(kernel) else lower_windows(kernel)
         case Kind.SCAN:
             return lower_scan(kernel)
         case Kind.OPAQUE | Kind.CONTROL:

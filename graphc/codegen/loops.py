@@ -105,7 +105,7 @@ class For:
 
 @dataclass(frozen=True)
 class Gemm:
-    """A matrix product by BLAS: c = op(a) op(b), row-major, each operand at an offset with a row
+    """A matrix product: c = op(a) op(b), row-major, each operand at an offset with a row
     length; with `adds`, it is added to c."""
 
     ta: bool

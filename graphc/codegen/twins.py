@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen import mathlib
+from graphc.codegen.twins_tiles import TILE_TWINS
 from graphc.ir.ops.random import philox
 from graphc.ir.types import BY_NAME
 
@@ -220,7 +221,7 @@ def check_index(index: Any, size: Any, status: int) -> int:
     return 0
 
 
-def blas_gemm(
+def cblas_gemm(
     function: Any,
     ta: int,
     tb: int,
@@ -363,10 +364,12 @@ NAMESPACE: dict[str, Any] = {
     "right_shift": right_shift,
     "random_bits": random_bits,
     "check_index": check_index,
-    "blas_gemm": blas_gemm,
-    "blas_gemm_add": functools.partial(blas_gemm, adds=True),
+    "cblas_gemm": cblas_gemm,
+    "cblas_gemm_add": functools.partial(cblas_gemm, adds=True),
     "free_scratch": free_scratch,
     **{f"{name}_scratch": _scratch(name) for name in BY_NAME},
+    **{f"{name}_stack": _scratch(name) for name in ("f32", "f64")},
+    **TILE_TWINS,
     "call_python": call_python,
     "routine": routine,
     "procedure": procedure,

@@ -1,4 +1,4 @@
-"""Convolutions -> plain loops: for element types that BLAS does not have, and for groups of few
+"""Convolutions -> plain loops: for element types without register tiles, and for groups of few
 channels (depthwise convolution), where a product of matrices would be too thin.
 
 The innermost loop walks a row of positions, so it vectorises; sums are kept in a scratch row, in

@@ -1,7 +1,8 @@
-"""BLAS and LAPACK: where matrix products and factorisations of f32 and f64 go.
+"""Routines of the outside world: LAPACK for factorisations of f32 and f64, and BLAS.
 
 OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread:
-graphc cuts products into chunks itself.
+graphc cuts work into chunks itself.  Matrix products are graphc's own (`codegen/gemm.py`), unless
+`Options.blas` asks for OpenBLAS's.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from graphc.codegen.jit import binding
-from graphc.config import blas_core, environment
+from graphc.codegen.gemm import gemm
+from graphc.codegen.jit import Cache, binding
+from graphc.config import Options, blas_core, environment
 
 SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
@@ -37,13 +39,11 @@ def library() -> Any:
     return loaded
 
 
-@functools.cache
-def gemm_address(dtype: str) -> int:
-    """The address of `cblas_sgemm` or `cblas_dgemm`."""
-    function = getattr(library(), {"f32": "scipy_cblas_sgemm", "f64": "scipy_cblas_dgemm"}[dtype])
-    address = ctypes.cast(function, ctypes.c_void_p).value
-    assert address is not None
-    return address
+def gemm_address(dtype: str, options: Options) -> int:
+    """The address of the matrix product of f32 or f64, with the arguments of CBLAS."""
+    if options.blas:
+        return routine_address({"f32": "cblas_sgemm", "f64": "cblas_dgemm"}[dtype])
+    return gemm(dtype, Cache(options.cache_dir))
 
 
 @functools.cache

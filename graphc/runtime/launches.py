@@ -22,7 +22,7 @@ from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant, Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Place, Program
-from graphc.runtime.blas import gemm_address, routine_address
+from graphc.runtime.blas import routine_address
 from graphc.runtime.driver import driver
 from graphc.runtime.thunk import Thunk
 
@@ -40,10 +40,11 @@ CANCEL: Argument = (-2, None)  # of the word that asks for an end
 
 @dataclass(frozen=True)
 class Code:
-    """A kernel's source and the address of its machine code."""
+    """A kernel's source, the address of its machine code and that of its matrix product."""
 
     source: Source
     address: int
+    gemm: int = 0
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Launches:
         if code.source.uses_status:
             words.append(STATUS)
         if code.source.gemm:
-            words.append((gemm_address(code.source.gemm), None))
+            words.append((code.gemm, None))
         words += [(routine_address(name), None) for name in code.source.routines]
         if code.source.calls:
             self.thunks.append(Thunk(kernel.body[0], self.sizes))

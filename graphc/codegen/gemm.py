@@ -1,0 +1,128 @@
+"""Matrix products of graphc's own, with the arguments of CBLAS.
+
+One library a type, compiled once for a machine and kept in the kernel cache: the loops below around
+the register tiles of `tiles.py`.  For each block of k and each strip of columns, the strip's part
+of B is made contiguous (unless it is in cache anyway), and the tiles walk down A, which is read
+where it lies.
+"""
+
+from __future__ import annotations
+
+from graphc.codegen import jit
+from graphc.codegen.tiles import LLVM, Shape, shape_for, tiles_ir
+
+DEPTH = 768  # the longest block of k: a strip of that length stays in the second-level cache
+DIRECT = 1 << 13  # elements of B that stay in the first-level cache as they lie
+FEW = 3  # row tiles that do not repay a contiguous strip
+ALIAS = 512  # rows so many elements apart share sets of the first-level cache
+
+SOURCE = """
+def kernel(args, lo, hi):
+    a = {t}_buffer(args, 0)
+    b = {t}_buffer(args, 1)
+    c = {t}_buffer(args, 2)
+    m = args[3]
+    n = args[4]
+    k = args[5]
+    rs = args[6]  # from a row of A to the next, from a column to the next
+    cs = args[7]
+    tb = args[8]
+    ldb = args[9]
+    ldc = args[10]
+    adds = args[11]
+    strip = {t}_stack({strip}, 3)
+    height = {rows}
+    if rs % {alias} == 0:  # then fewer rows at once stay in the first-level cache
+        height = {half}
+    direct = tb == 0 and (m <= {few} or k * n <= {direct})
+    blocks = max((k + {depth} - 1) // {depth}, 1)
+    for p in range(blocks):
+        first = k * p // blocks
+        depth = k * (p + 1) // blocks - first
+        plus = adds + p
+        for s in range((n + {columns} - 1) // {columns}):
+            j = s * {columns}
+            cols = min({columns}, n - j)
+            if tb != 0:
+                {t}_transpose(cols, depth, b, j * ldb + first, ldb, strip, 0, {columns})
+            elif not direct:
+                for q in range(depth):
+                    {t}_copy(cols, b, (first + q) * ldb + j, strip, q * {columns})
+            tiles = (m + height - 1) // height
+            for r in range(tiles):
+                i = m * r // tiles
+                rows = m * (r + 1) // tiles - i
+                here = i * rs + first * cs
+                if direct:
+                    {t}_tile(rows, cols, depth, a, here, rs, cs, b, first * ldb + j, ldb,
+                             c, i * ldc + j, ldc, plus)
+                else:
+                    {t}_tile(rows, cols, depth, a, here, rs, cs, strip, 0, {columns},
+                             c, i * ldc + j, ldc, plus)
+"""
+
+CBLAS = """
+define void @{name}(i32 %order, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, {real} %alpha,
+                    ptr %a, i32 %lda, ptr %b, i32 %ldb, {real} %beta, ptr %c, i32 %ldc) {{
+  %words = alloca [12 x i64]
+  %ret = alloca ptr
+  %exc = alloca ptr
+  %ia = ptrtoint ptr %a to i64
+  %ib = ptrtoint ptr %b to i64
+  %ic = ptrtoint ptr %c to i64
+  %wm = sext i32 %m to i64
+  %wn = sext i32 %n to i64
+  %wk = sext i32 %k to i64
+  %la = sext i32 %lda to i64
+  %lb = sext i32 %ldb to i64
+  %lc = sext i32 %ldc to i64
+  %turned = icmp eq i32 %ta, 112
+  %rs = select i1 %turned, i64 1, i64 %la
+  %cs = select i1 %turned, i64 %la, i64 1
+  %tb1 = icmp eq i32 %tb, 112
+  %tbw = zext i1 %tb1 to i64
+  %plus = fcmp une {real} %beta, 0.0
+  %adds = zext i1 %plus to i64
+{stores}
+  call i32 @{name}_loops(ptr %ret, ptr %exc, ptr %words, i64 0, i64 1)
+  ret void
+}}
+declare i32 @{name}_loops(ptr, ptr, ptr, i64, i64)
+"""
+
+
+def host_shape(dtype: str) -> Shape:
+    """The register tile of this machine."""
+    return shape_for(jit.binding().get_host_cpu_features(), dtype)
+
+
+def source(dtype: str) -> str:
+    """The loops of a product, as numba source."""
+    shape = host_shape(dtype)
+    return SOURCE.format(
+        t=dtype, rows=shape.rows, half=min(shape.rows, 6), columns=shape.columns, depth=DEPTH,
+        strip=DEPTH * shape.columns, alias=ALIAS, direct=DIRECT, few=FEW * shape.rows,
+    )
+
+
+def _cblas(dtype: str, name: str) -> str:
+    """The function with the arguments of CBLAS; alpha is 1, beta 0 or 1, order row-major."""
+    words = ("ia", "ib", "ic", "wm", "wn", "wk", "rs", "cs", "tbw", "lb", "lc", "adds")
+    stores = [
+        line for i, word in enumerate(words) for line in (
+            f"  %p{i} = getelementptr i64, ptr %words, i64 {i}", f"  store i64 %{word}, ptr %p{i}")
+    ]
+    return CBLAS.format(name=name, real=LLVM[dtype], stores="\n".join(stores))
+
+
+def gemm(dtype: str, cache: jit.Cache) -> int:
+    """The address of the product for f32 or f64, from this process, the cache or the compiler."""
+    name = jit.symbol_of(f"gemm {dtype}")
+    if name in jit.loader().addresses:
+        return jit.loader().addresses[name]
+    data = cache.read(name)
+    if data is None:
+        linked = tiles_ir(host_shape(dtype), dtype), _cblas(dtype, name)
+        data = jit.compile_kernel(source(dtype), f"{name}_loops", linked)
+        cache.write(name, data)
+    return jit.loader().load(name, data)

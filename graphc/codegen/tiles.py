@@ -1,0 +1,265 @@
+"""Register tiles: the innermost loops of matrix products, as LLVM IR.
+
+A tile computes h rows and up to NV vectors of columns of C = A B (or C += A B), with all of it in
+registers: for each k, the elements of a column of A are multiplied, one after the other, with a row
+of B.  A is read element by element, so any strides do; rows of B and C are contiguous, the last
+vector is masked.  h runs from 1 to `Shape.rows`, which leaves registers for B and one element of A.
+
+The scheme is that of K. Goto and R. van de Geijn, "Anatomy of high-performance matrix
+multiplication" (ACM TOMS 34, 2008), with tiles as in BLIS (Van Zee, van de Geijn, TOMS 41, 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NV = 2  # vectors of columns in a tile
+LLVM = {"f32": "float", "f64": "double"}
+BYTES = {"f32": 4, "f64": 8}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The tile of a CPU: most rows, and elements in a vector."""
+
+    rows: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        """The columns of a full tile."""
+        return NV * self.lanes
+
+
+def shape_for(features: Mapping[str, bool], dtype: str) -> Shape:
+    """The tile for a CPU: its vectors' width, and what its vector registers hold."""
+    if features.get("avx512f"):
+        return Shape(14, 64 // BYTES[dtype])
+    if features.get("avx"):
+        return Shape(6, 32 // BYTES[dtype])
+    if features.get("neon"):
+        return Shape(12, 16 // BYTES[dtype])
+    return Shape(6, 16 // BYTES[dtype])
+
+
+def tiles_ir(shape: Shape, dtype: str) -> str:
+    """The functions `gc_tile_f32(rows, cols, k, a, rs, cs, b, ldb, c, ldc, adds)`, for rows up to
+    `shape.rows` and cols up to `shape.columns`, and `gc_transpose_f32(rows, cols, from, ld, to,
+    ld)`."""
+    tile = _Tile(shape, dtype)
+    heights = range(1, shape.rows + 1)
+    tiles = [tile.function(h, nv) for h in heights for nv in range(1, NV + 1)]
+    return "\n".join([tile.declarations(), *tiles, tile.choice(), _Transpose(shape, dtype).ir()])
+
+
+class _Vector:
+    """The names of LLVM for vectors of a type."""
+
+    def __init__(self, shape: Shape, dtype: str) -> None:
+        self.shape, self.dtype, self.lanes = shape, dtype, shape.lanes
+        self.element = LLVM[dtype]
+        self.type = f"<{self.lanes} x {self.element}>"
+        self.bits = f"<{self.lanes} x i1>"
+        self.suffix = f"v{self.lanes}{dtype}"
+
+    def splat(self, to: str, element: str, kind: str) -> list[str]:
+        """`to`: a vector with one element everywhere."""
+        vector = f"<{self.lanes} x {kind}>"
+        zeros = f"<{self.lanes} x i32> zeroinitializer"
+        return [
+            f"  %{to}.1 = insertelement {vector} poison, {kind} {element}, i32 0",
+            f"  %{to} = shufflevector {vector} %{to}.1, {vector} poison, {zeros}",
+        ]
+
+    def at(self, to: str, base: str, offset: str) -> str:
+        return f"  %{to} = getelementptr {self.element}, ptr {base}, i64 {offset}"
+
+
+class _Tile(_Vector):
+    """Prints the tiles of one type."""
+
+    def declarations(self) -> str:
+        v, mask = self.type, self.bits
+        return "\n".join([
+            f"declare {v} @llvm.fmuladd.{self.suffix}({v}, {v}, {v})",
+            f"declare {v} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {mask}, {v})",
+            f"declare void @llvm.masked.store.{self.suffix}.p0({v}, ptr, i32, {mask})",
+            "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+        ])
+
+    def load(self, to: str, place: str, last: bool) -> str:
+        if not last:
+            return f"  %{to} = load {self.type}, ptr {place}, align {BYTES[self.dtype]}"
+        call = f"call {self.type} @llvm.masked.load.{self.suffix}.p0"
+        rest = f"i32 {BYTES[self.dtype]}, {self.bits} %mask, {self.type} zeroinitializer"
+        return f"  %{to} = {call}(ptr {place}, {rest})"
+
+    def store(self, value: str, place: str, last: bool) -> str:
+        if not last:
+            return f"  store {self.type} {value}, ptr {place}, align {BYTES[self.dtype]}"
+        call = f"call void @llvm.masked.store.{self.suffix}.p0"
+        rest = f"i32 {BYTES[self.dtype]}, {self.bits} %mask"
+        return f"  {call}({self.type} {value}, ptr {place}, {rest})"
+
+    def function(self, rows: int, vectors: int) -> str:
+        """The tile of `rows` rows and `vectors` vectors of columns."""
+        lines = [
+            f"define internal void @tile_{self.dtype}_{rows}_{vectors}(i64 %cols, i64 %k, "
+            "ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, i64 %ldc, i64 %adds) {",
+            "entry:", *self.mask(vectors),
+            *(f"  %o{r} = mul i64 %rs, {r}" for r in range(rows)),
+            *(f"  %m{r} = mul i64 %ldc, {r}" for r in range(rows)), *self.prefetch(rows),
+            "  %some = icmp sgt i64 %k, 0", "  br i1 %some, label %loop, label %done",
+            *self.loop(rows, vectors), *self.finish(rows, vectors), "}",
+        ]
+        return "\n".join(lines)
+
+    def mask(self, vectors: int) -> list[str]:
+        """Which columns of the last vector there are."""
+        numbers = ", ".join(f"i32 {i}" for i in range(self.lanes))
+        kind = f"<{self.lanes} x i32>"
+        return [
+            f"  %left = sub i64 %cols, {(vectors - 1) * self.lanes}",
+            "  %count = trunc i64 %left to i32", *self.splat("limit", "%count", "i32"),
+            f"  %mask = icmp slt {kind} <{numbers}>, %limit",
+        ]
+
+    def prefetch(self, rows: int) -> list[str]:
+        lines = []
+        for r in range(rows):
+            lines += [self.at(f"pre{r}", "%c", f"%m{r}"),
+                      f"  call void @llvm.prefetch.p0(ptr %pre{r}, i32 1, i32 3, i32 1)"]
+        return lines
+
+    def loop(self, rows: int, vectors: int) -> list[str]:
+        """The loop over k."""
+        places = [(r, j) for r in range(rows) for j in range(vectors)]
+        lines = ["loop:", "  %i = phi i64 [0, %entry], [%i2, %loop]",
+                 "  %pa = phi ptr [%a, %entry], [%pa2, %loop]",
+                 "  %pb = phi ptr [%b, %entry], [%pb2, %loop]"]
+        lines += [f"  %s{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %loop]"
+                  for r, j in places]
+        for j in range(vectors):
+            lines += [self.at(f"pb_{j}", "%pb", str(j * self.lanes)),
+                      self.load(f"b{j}", f"%pb_{j}", j == vectors - 1)]
+        for r in range(rows):
+            lines += [self.at(f"pa_{r}", "%pa", f"%o{r}"),
+                      f"  %e{r} = load {self.element}, ptr %pa_{r}",
+                      *self.splat(f"a{r}", f"%e{r}", self.element)]
+            fma, v = f"@llvm.fmuladd.{self.suffix}", self.type
+            lines += [
+                f"  %n{r}_{j} = call {v} {fma}({v} %a{r}, {v} %b{j}, {v} %s{r}_{j})"
+                for j in range(vectors)
+            ]
+        return [
+            *lines, self.at("pa2", "%pa", "%cs"), self.at("pb2", "%pb", "%ldb"),
+            "  %i2 = add i64 %i, 1", "  %more = icmp slt i64 %i2, %k",
+            "  br i1 %more, label %loop, label %done",
+        ]
+
+    def finish(self, rows: int, vectors: int) -> list[str]:
+        """The sums added to C, or stored."""
+        places = [(r, j) for r in range(rows) for j in range(vectors)]
+        lines = ["done:"]
+        lines += [f"  %r{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %loop]"
+                  for r, j in places]
+        lines += [x for r, j in places for x in (
+            f"  %q{r}_{j} = add i64 %m{r}, {j * self.lanes}",
+            self.at(f"p{r}_{j}", "%c", f"%q{r}_{j}"))]
+        lines += ["  %add = icmp ne i64 %adds, 0", "  br i1 %add, label %plus, label %plain",
+                  "plus:"]
+        for r, j in places:
+            last = j == vectors - 1
+            lines += [self.load(f"old{r}_{j}", f"%p{r}_{j}", last),
+                      f"  %t{r}_{j} = fadd {self.type} %old{r}_{j}, %r{r}_{j}",
+                      self.store(f"%t{r}_{j}", f"%p{r}_{j}", last)]
+        lines += ["  ret void", "plain:"]
+        lines += [self.store(f"%r{r}_{j}", f"%p{r}_{j}", j == vectors - 1) for r, j in places]
+        return [*lines, "  ret void"]
+
+    def choice(self) -> str:
+        """The tile for a number of rows and columns."""
+        cases = [(r, nv) for nv in range(1, NV + 1) for r in range(1, self.shape.rows + 1)]
+        words = "i64 %cols, i64 %k, ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, "
+        words += "i64 %ldc, i64 %adds"
+        targets = [f"    i64 {(nv - 1) * self.shape.rows + r}, label %t{r}_{nv}" for r, nv in cases]
+        lines = [
+            f"define void @gc_tile_{self.dtype}(i64 %rows, {words}) {{", "entry:",
+            f"  %wide = icmp sgt i64 %cols, {self.lanes}",
+            f"  %more = select i1 %wide, i64 {self.shape.rows}, i64 0",
+            "  %case = add i64 %rows, %more", "  switch i64 %case, label %none [", *targets, "  ]",
+        ]
+        for r, nv in cases:
+            call = f"tail call void @tile_{self.dtype}_{r}_{nv}({words})"
+            lines += [f"t{r}_{nv}:", f"  {call}", "  ret void"]
+        return "\n".join([*lines, "none:", "  ret void", "}"])
+
+
+class _Transpose(_Vector):
+    """Prints the transpose of a matrix: square blocks in registers, the rest by elements."""
+
+    def ir(self) -> str:
+        n = self.lanes
+        arguments = "i64 %rows, i64 %cols, ptr %from, i64 %ldf, ptr %to, i64 %ldt"
+        full = f"  %fr = and i64 %rows, -{n}\n  %fc = and i64 %cols, -{n}"
+        return "\n".join([
+            self.block(),
+            f"define void @gc_transpose_{self.dtype}({arguments}) {{\nentry:\n{full}",
+            *_nest("y", "0", "%fr", n, _nest("x", "0", "%fc", n, [
+                *self.place("src", "%from", "%y", "%ldf", "%x"),
+                *self.place("dst", "%to", "%x", "%ldt", "%y"),
+                f"  call void @block_{self.dtype}(ptr %src, i64 %ldf, ptr %dst, i64 %ldt)"])),
+            *_nest("y1", "%fr", "%rows", 1, _nest("x1", "0", "%cols", 1, self.single("1"))),
+            *_nest("y2", "0", "%fr", 1, _nest("x2", "%fc", "%cols", 1, self.single("2"))),
+            "  ret void\n}",
+        ])
+
+    def place(self, to: str, base: str, row: str, ld: str, column: str) -> list[str]:
+        return [f"  %{to}.r = mul i64 {row}, {ld}", f"  %{to}.i = add i64 %{to}.r, {column}",
+                self.at(to, base, f"%{to}.i")]
+
+    def single(self, tag: str) -> list[str]:
+        return [
+            *self.place(f"s{tag}", "%from", f"%y{tag}", "%ldf", f"%x{tag}"),
+            *self.place(f"d{tag}", "%to", f"%x{tag}", "%ldt", f"%y{tag}"),
+            f"  %e{tag} = load {self.element}, ptr %s{tag}",
+            f"  store {self.element} %e{tag}, ptr %d{tag}",
+        ]
+
+    def block(self) -> str:
+        """A square block: log2(lanes) rounds that exchange halves, quarters, ... of pairs of
+        rows."""
+        n, align = self.lanes, BYTES[self.dtype]
+        lines = [f"define internal void @block_{self.dtype}(ptr %f, i64 %lf, ptr %t, i64 %lt) {{"]
+        for i in range(n):
+            lines += [f"  %fo{i} = mul i64 %lf, {i}", self.at(f"f{i}", "%f", f"%fo{i}"),
+                      f"  %r0_{i} = load {self.type}, ptr %f{i}, align {align}"]
+        step, stage = n // 2, 0
+        while step:
+            low = [i % step + (i // step % 2) * n + i // (2 * step) * 2 * step for i in range(n)]
+            for i in range(n):
+                if i & step:
+                    continue
+                pair = f"{self.type} %r{stage}_{i}, {self.type} %r{stage}_{i + step}"
+                for at, base in ((i, 0), (i + step, step)):
+                    mask = ", ".join(f"i32 {x + base}" for x in low)
+                    lines.append(f"  %r{stage + 1}_{at} = shufflevector {pair}, "
+                                 f"<{n} x i32> <{mask}>")
+            step, stage = step // 2, stage + 1
+        for i in range(n):
+            lines += [f"  %to{i} = mul i64 %lt, {i}", self.at(f"t{i}", "%t", f"%to{i}"),
+                      f"  store {self.type} %r{stage}_{i}, ptr %t{i}, align {align}"]
+        return "\n".join([*lines, "  ret void", "}"])
+
+
+def _nest(var: str, low: str, high: str, step: int, body: list[str]) -> list[str]:
+    """A loop in LLVM IR; the names of its blocks come from its variable."""
+    return [
+        f"  br label %{var}.from", f"{var}.from:", f"  br label %{var}.head", f"{var}.head:",
+        f"  %{var} = phi i64 [{low}, %{var}.from], [%{var}.next, %{var}.latch]",
+        f"  %{var}.more = icmp slt i64 %{var}, {high}",
+        f"  br i1 %{var}.more, label %{var}.body, label %{var}.end", f"{var}.body:", *body,
+        f"  br label %{var}.latch", f"{var}.latch:", f"  %{var}.next = add i64 %{var}, {step}",
+        f"  br label %{var}.head", f"{var}.end:",
+    ]
