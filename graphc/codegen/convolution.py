@@ -23,6 +23,7 @@ from graphc.codegen.loops import (
     Let,
     Load,
     Loops,
+    Row,
     Scratch,
     Store,
 )
@@ -39,6 +40,7 @@ from graphc.passes.fuse import storage
 PANEL = 1 << 16  # elements; 256 KB of f32
 COLUMNS = 256  # rows of a panel from which the channels of its input are cut
 FEW = 16  # products of input and output channels of a group up to which loops beat a product
+MOVED = 2  # the longest stride at which rows are moved by vectors
 ADD, TIMES = "({0} + {1})", "({0} * {1})"
 
 
@@ -325,6 +327,10 @@ class _Columns(Frame):
         q, start, stop = variable("j0"), variable("start"), variable("stop")
 
         def row_of(to: Size, base: Size) -> list[Any]:
+            if stride <= MOVED:
+                places = (self.slot_x, base), (self.scratch_slot, to)
+                bounds = (self.length, variable("start"), variable("stop"))
+                return [Row(*places, dtype, *bounds, stride)]
             zero = Store(self.scratch_slot, to + q, Const(0.0, dtype))
             copied = Store(self.scratch_slot, to + q, Load(self.slot_x, base + q * stride, dtype))
             inside = For("j0.", start, stop, (copied,))
@@ -340,6 +346,10 @@ class _Columns(Frame):
         q = variable("j0")
 
         def row_of(to: Size, base: Size) -> list[Any]:
+            if stride == 1:
+                places = (self.scratch_slot, to), (self.slot_x, base)
+                stop = variable("stop")
+                return [Row(*places, dtype, stop, variable("start"), stop, adds=True)]
             at = base + q * stride
             have, more = Load(self.slot_x, at, dtype), Load(self.scratch_slot, to + q, dtype)
             added = Store(self.slot_x, at, Apply(ADD, (have, more), dtype))

@@ -26,6 +26,7 @@ from graphc.codegen.loops import (
     Loops,
     Memory,
     Ref,
+    Row,
     Store,
 )
 from graphc.codegen.nests import Parameters, map_sizes, walk
@@ -138,6 +139,8 @@ def _statements(body: Any, depth: int) -> list[str]:
                 lines.append(f"{pad}{name} = {_bare(step)}")
             case Gemm():
                 lines.append(f"{pad}{_gemm(s)}")
+            case Row():
+                lines.append(f"{pad}{_row(s)}")
             case For(var=var, low=low, high=high, body=inner):
                 bounds = _size(high) if low == 0 else f"{_size(low)}, {_size(high)}"
                 lines.append(f"{pad}for {var.rstrip('.')} in range({bounds}):")
@@ -151,6 +154,14 @@ def _gemm(g: Gemm) -> str:
     places = [f"@{b}, {_size(at)}, {_size(stride)}" for b, at, stride in operands]
     name = "cblas_gemm_add" if g.adds else "cblas_gemm"
     return f"{name}({', '.join([GEMM, *flags, *map(_size, g.sizes), *places])})"
+
+
+def _row(r: Row) -> str:
+    """A call of what `tile_calls.py` declares."""
+    name = "spread" if r.adds else "window"
+    places = [part for buffer, at in (r.source, r.target) for part in (f"@{buffer}", _size(at))]
+    sizes = [*map(_size, (r.count, r.start, r.stop)), *places]
+    return f"{r.dtype}_{name}({', '.join(sizes)}, {r.stride})"
 
 
 def _fold(combine: str, name: str, value: str, dtype: DType) -> str:

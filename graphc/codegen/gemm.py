@@ -12,7 +12,7 @@ from graphc.codegen import jit
 from graphc.codegen.tiles import LLVM, Shape, shape_for, tiles_ir
 
 DEPTH = 768  # the longest block of k: a strip of that length stays in the second-level cache
-DIRECT = 1 << 13  # elements of B that stay in the first-level cache as they lie
+DIRECT = 1 << 20  # elements of B that stay in the first-level cache as they lie
 FEW = 3  # row tiles that do not repay a contiguous strip
 ALIAS = 512  # rows so many elements apart share sets of the first-level cache
 
@@ -47,7 +47,7 @@ def kernel(args, lo, hi):
                 {t}_transpose(cols, depth, b, j * ldb + first, ldb, strip, 0, {columns})
             elif not direct:
                 for q in range(depth):
-                    {t}_copy(cols, b, (first + q) * ldb + j, strip, q * {columns})
+                    {t}_window(cols, 0, cols, b, (first + q) * ldb + j, strip, q * {columns}, 1)
             tiles = (m + height - 1) // height
             for r in range(tiles):
                 i = m * r // tiles

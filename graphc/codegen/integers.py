@@ -12,6 +12,7 @@ from graphc.codegen import mathlib
 from graphc.codegen.builtins import BUILTINS, NUMBA, _binary, _float_name, _llvm, _unary, bf16_bits
 from graphc.codegen.calls import CALLS
 from graphc.codegen.foreign import FOREIGN
+from graphc.codegen.row_calls import ROW_CALLS
 from graphc.codegen.tile_calls import TILE_CALLS
 from graphc.ir.ops.random import MULTIPLIERS, WEYL
 
@@ -282,6 +283,7 @@ NAMESPACE: dict[str, Any] = {
     "min": BUILTINS["minimum"],
     "random_bits": random_bits,
     **CALLS,
+    **ROW_CALLS,
     **TILE_CALLS,
     "call_python": call_python,
     "check_index": check_index,

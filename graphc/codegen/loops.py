@@ -118,6 +118,21 @@ class Gemm:
 
 
 @dataclass(frozen=True)
+class Row:
+    """A row of elements, moved by vectors: for i < count, target[i] = source[i * stride] where
+    start <= i < stop, else 0.  With `adds`, target[i * stride] += source[i] for start <= i < stop."""
+
+    source: tuple[int, Size]  # a buffer and an offset
+    target: tuple[int, Size]
+    dtype: DType
+    count: Size
+    start: Size
+    stop: Size
+    stride: int = 1
+    adds: bool = False
+
+
+@dataclass(frozen=True)
 class Buffer:
     """What an address argument points at."""
 
@@ -150,4 +165,4 @@ class Loops:
 
 Memory = Buffer | Scratch
 Expr = Const | Ref | IndexValue | Load | Apply | Guard
-Stmt = Let | Store | Accumulate | For | Gemm
+Stmt = Let | Store | Accumulate | For | Gemm | Row

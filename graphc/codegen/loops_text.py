@@ -31,6 +31,7 @@ from graphc.codegen.loops import (
     Loops,
     Memory,
     Ref,
+    Row,
     Store,
 )
 from graphc.ir.dim import Size
@@ -69,6 +70,8 @@ def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
                 lines.append(f"{pad}{name} {_step(combine, name, _expression(value, names))}")
             case Gemm():
                 lines.append(f"{pad}{_gemm(s, names)}")
+            case Row():
+                lines.append(f"{pad}{_row(s, names)}")
             case For(var=var, low=low, high=high, body=inner):
                 lines.append(f"{pad}for {_size(var)} in [{_size(low)}, {_size(high)}):")
                 lines += _statements(inner, names, depth + 1) or [f"{pad}    pass"]
@@ -84,6 +87,18 @@ def _gemm(g: Gemm, names: list[str]) -> str:
     flags = "".join(f", {name}=true" for name, on in (("ta", g.ta), ("tb", g.tb)) if on)
     sign = "+=" if g.adds else "="
     return f"{result} {sign} gemm({', '.join([left, right, *map(_size, g.sizes)])}{flags})"
+
+
+def _row(r: Row, names: list[str]) -> str:
+    """`panel[at:] = window(x[at::2], 28) in [1, 27)`: zeros outside; or `x[at::2] += ...`."""
+    step = f":{r.stride}" if r.stride != 1 else ""
+    (source, s_at), (target, t_at) = r.source, r.target
+    bounds = f"[{_size(r.start)}, {_size(r.stop)})"
+    if r.adds:
+        left, right = f"{names[target]}[{_size(t_at)}:{step}]", f"{names[source]}[{_size(s_at)}:]"
+        return f"{left} += {right} in {bounds}"
+    left, right = f"{names[target]}[{_size(t_at)}:]", f"{names[source]}[{_size(s_at)}:{step}]"
+    return f"{left} = window({right}, {_size(r.count)}) in {bounds}"
 
 
 def _step(combine: str, name: str, value: str) -> str:

@@ -20,6 +20,7 @@ from graphc.codegen.loops import (
     IndexValue,
     Let,
     Load,
+    Row,
     Store,
 )
 from graphc.ir import dim
@@ -47,6 +48,11 @@ def map_sizes(node: Any, change: Change) -> Any:
                 tuple(map(change, group)) for group in (sizes, offsets, strides)
             )
             return replace(node, sizes=(m, n, k), offsets=(a, b, c), strides=(la, lb, lc))
+        case Row(source=(x, x_at), target=(y, y_at), count=count, start=start, stop=stop):
+            return replace(
+                node, source=(x, change(x_at)), target=(y, change(y_at)), count=change(count),
+                start=change(start), stop=change(stop),
+            )
         case IndexValue(size=size):
             return replace(node, size=change(size))
         case Load(offset=offset):

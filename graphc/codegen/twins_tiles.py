@@ -1,9 +1,8 @@
-"""The Python twins of `tile_calls.py`: what each name does to two or three buffers, an element at a
+"""The Python twins of `tile_calls.py` and `row_calls.py`: what each name does to two or three buffers, an element at a
 time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 
@@ -30,19 +29,24 @@ def transpose(
             y[y_at + j * ldy + i] = x[x_at + i * ldx + j]
 
 
-def row(adds: bool) -> Callable[[int, Any, int, Any, int], None]:
-    """The copy of n elements, or their sum with what is there."""
+def window(
+    count: int, start: int, stop: int, x: Any, x_at: int, y: Any, y_at: int, stride: int
+) -> None:
+    """Elements of x in [start, stop), zeros elsewhere."""
+    for i in range(count):
+        y[y_at + i] = x[x_at + i * stride] if start <= i < stop else y.stored.type(0)
 
-    def move(n: int, x: Any, x_at: int, to: Any, to_at: int) -> None:
-        for i in range(n):
-            to[to_at + i] = to[to_at + i] + x[x_at + i] if adds else x[x_at + i]
 
-    return move
+def spread(
+    count: int, start: int, stop: int, x: Any, x_at: int, y: Any, y_at: int, stride: int
+) -> None:
+    """Elements of x in [start, stop), added to y."""
+    for i in range(max(start, 0), min(stop, count)):
+        y[y_at + i * stride] = y[y_at + i * stride] + x[x_at + i]
 
 
 TILE_TWINS: dict[str, Any] = {
-    f"{t}_{name}": twin
+    f"{t}_{twin.__name__}": twin
     for t in ("f32", "f64")
-    for name, twin in (
-        ("tile", tile), ("transpose", transpose), ("copy", row(False)), ("add", row(True)))
+    for twin in (tile, transpose, window, spread)
 }
