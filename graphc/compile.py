@@ -25,7 +25,7 @@ from graphc.ir.program import Kernel, Program, launched, scatters_in_place
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
-from graphc.runtime.blas import gemm_address
+from graphc.runtime.blas import routine_address
 from graphc.runtime.executable import Code, Executable
 
 
@@ -64,6 +64,8 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
         addresses = build([s.text for s in made.sources.values()], options, built)
     except CodegenError as error:
         raise blamed(error, made.sources) from error.__cause__
-    gemm = {t: gemm_address(t, options) for t in {s.gemm for s in made.sources.values()} - {""}}
-    code = {k: Code(s, addresses[s.text], gemm.get(s.gemm, 0)) for k, s in made.sources.items()}
+    code = {
+        k: Code(s, addresses[s.text], tuple(routine_address(r, options) for r in s.routines))
+        for k, s in made.sources.items()
+    }
     return Executable(made.program, made.unified, code)

@@ -37,7 +37,7 @@ def product(dtype: str) -> Any:
     real = ctypes.c_float if dtype == "f32" else ctypes.c_double
     words = (INT,) * 6 + (real, ADDRESS, INT, ADDRESS, INT, real, ADDRESS, INT)
     kind = ctypes.CFUNCTYPE(None, *words)
-    return kind(gemm.gemm(dtype, jit.Cache(options().cache_dir)))
+    return kind(gemm.library(dtype, jit.Cache(options().cache_dir))[f"gc_gemm_{dtype}"])
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
@@ -86,7 +86,7 @@ def test_loops_as_plain_python(flags: tuple[bool, bool, bool]) -> None:
     a, b, c = operands(m, n, k, ta, tb, "f32")
     want = expected(a, b, c, ta, tb, adds)
     rs, cs = (1, m) if ta else (k, 1)
-    words = [x.ctypes.data for x in (a, b, c)] + [m, n, k, rs, cs, tb, b.shape[1], n, adds]
+    words = [x.ctypes.data for x in (a, b, c)] + [m, n, k, rs, cs, tb, b.shape[1], n, adds, 0, 0]
     twins.run_in_python(gemm.source("f32"), words, 0, 1, [a.size, b.size, c.size])
     assert np.allclose(c, want, rtol=0, atol=1e-5)
 

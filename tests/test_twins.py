@@ -22,7 +22,7 @@ from graphc.ir.ops.lapack import Lu, LuSolve
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.passes.fuse import storage
-from graphc.runtime.blas import routine_address
+from graphc.runtime.blas import outside_address
 
 F32 = np.float32
 
@@ -50,7 +50,8 @@ class PurePython:
                 dim.evaluate(s, self.sizes) for s in source.sizes
             ]
             words += [self.status.ctypes.data] * source.uses_status
-            words += [routine_address(name) for name in source.routines] + [0]
+            words += [
+                0 if r.startswith("gc_") else outside_address(r) for r in source.routines] + [0]
             extent = dim.evaluate(source.extent, self.sizes)
             counts = [b.size for b in buffers]
             for low, high in (

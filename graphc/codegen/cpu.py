@@ -28,6 +28,8 @@ from graphc.codegen.loops import (
     Ref,
     Row,
     Store,
+    Tile,
+    Turn,
 )
 from graphc.codegen.nests import Parameters, map_sizes, walk
 from graphc.ir import dim
@@ -43,7 +45,6 @@ WRAPPING = {  # i64 operators of numba are undefined where they overflow
     "({0} * {1})": "wrap_multiply({0}, {1})",
 }
 STATUS = "status"
-GEMM = "gemm"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,6 @@ class Source:
     sizes: tuple[Size, ...]
     extent: Size
     uses_status: bool
-    gemm: str = ""  # the element type of its matrix products
     calls: bool = False  # whether it calls Python: the last argument is where to
     routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
 
@@ -86,14 +86,26 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
         )
     if uses_status:
         head.append(f"    {STATUS} = args[{at + len(parameters.values)}]")
-    products = [s for statement in body for s in walk(statement) if isinstance(s, Gemm)]
-    gemm = memory[products[0].buffers[2]].dtype.name if products else ""
-    if gemm:
-        head.append(f"    {GEMM} = args[{at + len(parameters.values) + uses_status}]")
+    routines = tuple(sorted({r for s in body for x in walk(s) for r in _routines(x, memory)}))
+    at += len(parameters.values) + uses_status
+    head += [f"    {r.split('_')[1]} = args[{at + i}]" for i, r in enumerate(routines)]
     full = "\n".join([*head, text, ""])
     if not readable:
         full = canonical(full)
-    return Source(full, tuple(parameters.values), loops.extent, uses_status, gemm)
+    sizes_given = tuple(parameters.values)
+    return Source(full, sizes_given, loops.extent, uses_status, routines=routines)
+
+
+def _routines(s: Any, memory: list[Memory]) -> tuple[str, ...]:
+    """What a statement calls by an address that is an argument."""
+    match s:
+        case Gemm(buffers=(_, _, c)):
+            return (f"gc_gemm_{memory[c].dtype}",)
+        case Tile(dtype=dtype):
+            return (f"gc_tile_{dtype}",)
+        case Turn(dtype=dtype):
+            return (f"gc_transpose_{dtype}",)
+    return ()
 
 
 def _named(size: Size, parameters: Parameters) -> Size:
@@ -141,6 +153,10 @@ def _statements(body: Any, depth: int) -> list[str]:
                 lines.append(f"{pad}{_gemm(s)}")
             case Row():
                 lines.append(f"{pad}{_row(s)}")
+            case Tile():
+                lines += [f"{pad}{line}" for line in _tile(s)]
+            case Turn():
+                lines.append(f"{pad}{_turn(s)}")
             case For(var=var, low=low, high=high, body=inner):
                 bounds = _size(high) if low == 0 else f"{_size(low)}, {_size(high)}"
                 lines.append(f"{pad}for {var.rstrip('.')} in range({bounds}):")
@@ -153,15 +169,32 @@ def _gemm(g: Gemm) -> str:
     operands = zip(g.buffers, g.offsets, g.strides, strict=True)
     places = [f"@{b}, {_size(at)}, {_size(stride)}" for b, at, stride in operands]
     name = "cblas_gemm_add" if g.adds else "cblas_gemm"
-    return f"{name}({', '.join([GEMM, *flags, *map(_size, g.sizes), *places])})"
+    return f"{name}(gemm, {', '.join([*flags, *map(_size, g.sizes), *places])})"
 
 
 def _row(r: Row) -> str:
-    """A call of what `tile_calls.py` declares."""
     name = "spread" if r.adds else "window"
-    places = [part for buffer, at in (r.source, r.target) for part in (f"@{buffer}", _size(at))]
-    sizes = [*map(_size, (r.count, r.start, r.stop)), *places]
+    sizes = [*map(_size, (r.count, r.start, r.stop)), _place(r.source), _place(r.target)]
     return f"{r.dtype}_{name}({', '.join(sizes)}, {r.stride})"
+
+
+def _tile(t: Tile) -> list[str]:
+    a, b, c = (_place(x) for x in (t.a, t.b, t.c))
+    return [
+        f"{t.dtype}_tile(tile, {', '.join(map(_size, t.sizes))}, {a}, {_size(t.rs)}, "
+        f"{_size(t.cs)},",
+        f"         {b}, {_size(t.ldb)}, {c}, {_size(t.ldc)}, 0, {_size(t.taps)}, "
+        f"{_place(t.table)})",
+    ]
+
+
+def _turn(t: Turn) -> str:
+    ends = f"{_place(t.source)}, {_size(t.lds)}, {_place(t.target)}, {_size(t.ldt)}"
+    return f"{t.dtype}_transpose(transpose, {_size(t.rows)}, {_size(t.cols)}, {ends})"
+
+
+def _place(place: tuple[int, Size]) -> str:
+    return f"@{place[0]}, {_size(place[1])}"
 
 
 def _fold(combine: str, name: str, value: str, dtype: DType) -> str:

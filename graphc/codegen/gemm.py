@@ -30,7 +30,12 @@ def kernel(args, lo, hi):
     ldb = args[9]
     ldc = args[10]
     adds = args[11]
+    tile = args[12]
+    transpose = args[13]
     strip = {t}_stack({strip}, 3)
+    table = i64_stack(2, 4)  # one tap
+    table[0] = i64(0)
+    table[1] = i64(0)
     height = {rows}
     if rs % {alias} == 0:  # then fewer rows at once stay in the first-level cache
         height = {half}
@@ -44,7 +49,7 @@ def kernel(args, lo, hi):
             j = s * {columns}
             cols = min({columns}, n - j)
             if tb != 0:
-                {t}_transpose(cols, depth, b, j * ldb + first, ldb, strip, 0, {columns})
+                {t}_transpose(transpose, cols, depth, b, j * ldb + first, ldb, strip, 0, {columns})
             elif not direct:
                 for q in range(depth):
                     {t}_window(cols, 0, cols, b, (first + q) * ldb + j, strip, q * {columns}, 1)
@@ -54,17 +59,17 @@ def kernel(args, lo, hi):
                 rows = m * (r + 1) // tiles - i
                 here = i * rs + first * cs
                 if direct:
-                    {t}_tile(rows, cols, depth, a, here, rs, cs, b, first * ldb + j, ldb,
-                             c, i * ldc + j, ldc, plus)
+                    {t}_tile(tile, rows, cols, depth, a, here, rs, cs, b, first * ldb + j, ldb,
+                             c, i * ldc + j, ldc, plus, 1, table, 0)
                 else:
-                    {t}_tile(rows, cols, depth, a, here, rs, cs, strip, 0, {columns},
-                             c, i * ldc + j, ldc, plus)
+                    {t}_tile(tile, rows, cols, depth, a, here, rs, cs, strip, 0, {columns},
+                             c, i * ldc + j, ldc, plus, 1, table, 0)
 """
 
 CBLAS = """
 define void @{name}(i32 %order, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, {real} %alpha,
                     ptr %a, i32 %lda, ptr %b, i32 %ldb, {real} %beta, ptr %c, i32 %ldc) {{
-  %words = alloca [12 x i64]
+  %words = alloca [14 x i64]
   %ret = alloca ptr
   %exc = alloca ptr
   %ia = ptrtoint ptr %a to i64
@@ -83,11 +88,15 @@ define void @{name}(i32 %order, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, {real}
   %tbw = zext i1 %tb1 to i64
   %plus = fcmp une {real} %beta, 0.0
   %adds = zext i1 %plus to i64
+  %tile = ptrtoint ptr @gc_tile_{t} to i64
+  %transpose = ptrtoint ptr @gc_transpose_{t} to i64
 {stores}
   call i32 @{name}_loops(ptr %ret, ptr %exc, ptr %words, i64 0, i64 1)
   ret void
 }}
 declare i32 @{name}_loops(ptr, ptr, ptr, i64, i64)
+declare void @gc_tile_{t}()
+declare void @gc_transpose_{t}()
 """
 
 
@@ -107,22 +116,26 @@ def source(dtype: str) -> str:
 
 def _cblas(dtype: str, name: str) -> str:
     """The function with the arguments of CBLAS; alpha is 1, beta 0 or 1, order row-major."""
-    words = ("ia", "ib", "ic", "wm", "wn", "wk", "rs", "cs", "tbw", "lb", "lc", "adds")
+    words = ("ia", "ib", "ic", "wm", "wn", "wk", "rs", "cs", "tbw", "lb", "lc", "adds",
+             "tile", "transpose")
     stores = [
         line for i, word in enumerate(words) for line in (
             f"  %p{i} = getelementptr i64, ptr %words, i64 {i}", f"  store i64 %{word}, ptr %p{i}")
     ]
-    return CBLAS.format(name=name, real=LLVM[dtype], stores="\n".join(stores))
+    return CBLAS.format(name=name, t=dtype, real=LLVM[dtype], stores="\n".join(stores))
 
 
-def gemm(dtype: str, cache: jit.Cache) -> int:
-    """The address of the product for f32 or f64, from this process, the cache or the compiler."""
-    name = jit.symbol_of(f"gemm {dtype}")
-    if name in jit.loader().addresses:
-        return jit.loader().addresses[name]
-    data = cache.read(name)
-    if data is None:
-        linked = tiles_ir(host_shape(dtype), dtype), _cblas(dtype, name)
-        data = jit.compile_kernel(source(dtype), f"{name}_loops", linked)
-        cache.write(name, data)
-    return jit.loader().load(name, data)
+def library(dtype: str, cache: jit.Cache) -> dict[str, int]:
+    """The addresses of `gc_gemm`, `gc_tile` and `gc_transpose` for f32 or f64, with their type:
+    from this process, the cache or the compiler."""
+    name, loader = jit.symbol_of(f"gemm {dtype}"), jit.loader()
+    if name not in loader.addresses:
+        data = cache.read(name)
+        if data is None:
+            linked = tiles_ir(host_shape(dtype), dtype), _cblas(dtype, name)
+            data = jit.compile_kernel(source(dtype), f"{name}_loops", linked)
+            cache.write(name, data)
+        loader.load(name, data)
+    find = loader.engine.get_function_address
+    inner = {f"gc_{part}_{dtype}": find(f"gc_{part}_{dtype}") for part in ("tile", "transpose")}
+    return {f"gc_gemm_{dtype}": loader.addresses[name], **inner}

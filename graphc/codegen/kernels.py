@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from graphc.codegen.contraction import lower_gemm, lower_product, uses_gemm
 from graphc.codegen.convolution import lower_columns, uses_columns
 from graphc.codegen.cpu import Source, print_kernel
+from graphc.codegen.direct import fits_tiles, lower_direct
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
 from graphc.codegen.scanned import lower_scan
@@ -33,11 +34,17 @@ def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
         case Kind.MATMUL:
             return lower_gemm(kernel) if uses_gemm(kernel) else lower_product(kernel)
         case Kind.CONVOLUTION:
-            return lower_columns(kernel) if uses_columns(kernel) else lower_windows(kernel)
+            return _convolution(kernel)
         case Kind.SCAN:
             return lower_scan(kernel)
         case Kind.OPAQUE | Kind.CONTROL:
             return None
+
+
+def _convolution(kernel: Kernel) -> Loops:
+    if not uses_columns(kernel):
+        return lower_windows(kernel)
+    return lower_direct(kernel) if fits_tiles(kernel) else lower_columns(kernel)
 
 
 def buffers_of(kernel: Kernel) -> tuple[Value, ...]:

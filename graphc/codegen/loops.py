@@ -120,7 +120,7 @@ class Gemm:
 @dataclass(frozen=True)
 class Row:
     """A row of elements, moved by vectors: for i < count, target[i] = source[i * stride] where
-    start <= i < stop, else 0.  With `adds`, target[i * stride] += source[i] for start <= i < stop."""
+    start <= i < stop, else 0.  With `adds`, target[i * stride] += source[i] there."""
 
     source: tuple[int, Size]  # a buffer and an offset
     target: tuple[int, Size]
@@ -130,6 +130,37 @@ class Row:
     stop: Size
     stride: int = 1
     adds: bool = False
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A register tile of rows x cols sums of k products for each tap (`tiles.py`): c = a b, where
+    each tap moves a and b by a pair of a table of i64."""
+
+    dtype: DType
+    sizes: tuple[Size, Size, Size]  # rows, cols, k
+    a: tuple[int, Size]
+    rs: Size
+    cs: Size
+    b: tuple[int, Size]
+    ldb: Size
+    c: tuple[int, Size]
+    ldc: Size
+    taps: Size
+    table: tuple[int, Size]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A matrix of rows x cols, transposed: target[j * ldt + i] = source[i * lds + j]."""
+
+    dtype: DType
+    rows: Size
+    cols: Size
+    source: tuple[int, Size]
+    lds: Size
+    target: tuple[int, Size]
+    ldt: Size
 
 
 @dataclass(frozen=True)
@@ -165,4 +196,4 @@ class Loops:
 
 Memory = Buffer | Scratch
 Expr = Const | Ref | IndexValue | Load | Apply | Guard
-Stmt = Let | Store | Accumulate | For | Gemm | Row
+Stmt = Let | Store | Accumulate | For | Gemm | Row | Tile | Turn

@@ -33,6 +33,8 @@ from graphc.codegen.loops import (
     Ref,
     Row,
     Store,
+    Tile,
+    Turn,
 )
 from graphc.ir.dim import Size
 
@@ -72,6 +74,14 @@ def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
                 lines.append(f"{pad}{_gemm(s, names)}")
             case Row():
                 lines.append(f"{pad}{_row(s, names)}")
+            case Tile(a=a, b=b, c=c, sizes=sizes):
+                places = (f"{names[x]}[{_size(at)}:]" for x, at in (a, b, c))
+                left, right, result = places
+                shape = ", ".join(map(_size, (*sizes, s.taps)))
+                lines.append(f"{pad}{result} = tile({left}, {right}, {shape})")
+            case Turn(source=(x, x_at), target=(y, y_at), rows=rows, cols=cols):
+                turned = f"transpose({names[x]}[{_size(x_at)}:], {_size(rows)}, {_size(cols)})"
+                lines.append(f"{pad}{names[y]}[{_size(y_at)}:] = {turned}")
             case For(var=var, low=low, high=high, body=inner):
                 lines.append(f"{pad}for {_size(var)} in [{_size(low)}, {_size(high)}):")
                 lines += _statements(inner, names, depth + 1) or [f"{pad}    pass"]

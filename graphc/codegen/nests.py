@@ -22,6 +22,8 @@ from graphc.codegen.loops import (
     Load,
     Row,
     Store,
+    Tile,
+    Turn,
 )
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
@@ -43,16 +45,8 @@ def map_sizes(node: Any, change: Change) -> Any:
         case For(low=low, high=high, body=body):
             low, high = change(low), change(high)
             return replace(node, low=low, high=high, body=tuple(map_sizes(s, change) for s in body))
-        case Gemm(sizes=sizes, offsets=offsets, strides=strides):
-            (m, n, k), (a, b, c), (la, lb, lc) = (
-                tuple(map(change, group)) for group in (sizes, offsets, strides)
-            )
-            return replace(node, sizes=(m, n, k), offsets=(a, b, c), strides=(la, lb, lc))
-        case Row(source=(x, x_at), target=(y, y_at), count=count, start=start, stop=stop):
-            return replace(
-                node, source=(x, change(x_at)), target=(y, change(y_at)), count=change(count),
-                start=change(start), stop=change(stop),
-            )
+        case Gemm() | Row() | Tile() | Turn():
+            return _map_routine(node, change)
         case IndexValue(size=size):
             return replace(node, size=change(size))
         case Load(offset=offset):
@@ -65,6 +59,32 @@ def map_sizes(node: Any, change: Change) -> Any:
                 node, bounds=changed, then=map_sizes(then, change), other=map_sizes(other, change)
             )
     return node
+
+
+def _map_routine(node: Any, change: Change) -> Any:
+    """A statement that works on whole rows or matrices, with every size changed."""
+    match node:
+        case Gemm(sizes=sizes, offsets=offsets, strides=strides):
+            (m, n, k), (a, b, c), (la, lb, lc) = (
+                tuple(map(change, group)) for group in (sizes, offsets, strides)
+            )
+            return replace(node, sizes=(m, n, k), offsets=(a, b, c), strides=(la, lb, lc))
+        case Row(source=(x, x_at), target=(y, y_at), count=count, start=start, stop=stop):
+            return replace(
+                node, source=(x, change(x_at)), target=(y, change(y_at)), count=change(count),
+                start=change(start), stop=change(stop),
+            )
+        case Tile(sizes=sizes):
+            rows, cols, k = map(change, sizes)
+            places = ((b, change(at)) for b, at in (node.a, node.b, node.c, node.table))
+            first, second, result, table = places
+            rs, cs, ldb, ldc = map(change, (node.rs, node.cs, node.ldb, node.ldc))
+            return Tile(node.dtype, (rows, cols, k), first, rs, cs, second, ldb, result, ldc,
+                        change(node.taps), table)
+        case Turn(source=(x, x_at), target=(y, y_at)):
+            rows, cols, lds, ldt = map(change, (node.rows, node.cols, node.lds, node.ldt))
+            return Turn(node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt)
+    raise AssertionError(node)
 
 
 def walk(node: Any) -> Iterator[Any]:

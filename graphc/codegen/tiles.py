@@ -5,6 +5,9 @@ registers: for each k, the elements of a column of A are multiplied, one after t
 of B.  A is read element by element, so any strides do; rows of B and C are contiguous, the last
 vector is masked.  h runs from 1 to `Shape.rows`, which leaves registers for B and one element of A.
 
+The sum over k is repeated for each of `taps` pairs of places in A and B, which a table holds: the
+places of a convolution's window, say.  A product of matrices has one tap.
+
 The scheme is that of K. Goto and R. van de Geijn, "Anatomy of high-performance matrix
 multiplication" (ACM TOMS 34, 2008), with tiles as in BLIS (Van Zee, van de Geijn, TOMS 41, 2015).
 """
@@ -17,6 +20,9 @@ from dataclasses import dataclass
 NV = 2  # vectors of columns in a tile
 LLVM = {"f32": "float", "f64": "double"}
 BYTES = {"f32": 4, "f64": 8}
+WORDS = (
+    "ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, i64 %ldc, i64 %adds, i64 %taps, ptr %table"
+)
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,9 @@ def shape_for(features: Mapping[str, bool], dtype: str) -> Shape:
 
 
 def tiles_ir(shape: Shape, dtype: str) -> str:
-    """The functions `gc_tile_f32(rows, cols, k, a, rs, cs, b, ldb, c, ldc, adds)`, for rows up to
-    `shape.rows` and cols up to `shape.columns`, and `gc_transpose_f32(rows, cols, from, ld, to,
-    ld)`."""
+    """The functions `gc_tile_f32(rows, cols, k, a, rs, cs, b, ldb, c, ldc, adds, taps, table)`, for
+    rows up to `shape.rows` and cols up to `shape.columns`, and `gc_transpose_f32(rows, cols, from,
+    ld, to, ld)`."""
     tile = _Tile(shape, dtype)
     heights = range(1, shape.rows + 1)
     tiles = [tile.function(h, nv) for h in heights for nv in range(1, NV + 1)]
@@ -72,6 +78,12 @@ class _Vector:
             f"  %{to} = shufflevector {vector} %{to}.1, {vector} poison, {zeros}",
         ]
 
+    def first(self, to: str, count: str) -> list[str]:
+        """A mask of the first lanes."""
+        numbers = ", ".join(f"i32 {i}" for i in range(self.lanes))
+        return [f"  %{to}.c = trunc i64 {count} to i32", *self.splat(f"{to}.l", f"%{to}.c", "i32"),
+                f"  %{to} = icmp slt <{self.lanes} x i32> <{numbers}>, %{to}.l"]
+
     def at(self, to: str, base: str, offset: str) -> str:
         return f"  %{to} = getelementptr {self.element}, ptr {base}, i64 {offset}"
 
@@ -86,6 +98,7 @@ class _Tile(_Vector):
             f"declare {v} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {mask}, {v})",
             f"declare void @llvm.masked.store.{self.suffix}.p0({v}, ptr, i32, {mask})",
             "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+            "declare i64 @llvm.smin.i64(i64, i64)",
         ])
 
     def load(self, to: str, place: str, last: bool) -> str:
@@ -106,24 +119,20 @@ class _Tile(_Vector):
         """The tile of `rows` rows and `vectors` vectors of columns."""
         lines = [
             f"define internal void @tile_{self.dtype}_{rows}_{vectors}(i64 %cols, i64 %k, "
-            "ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, i64 %ldc, i64 %adds) {",
+            f"{WORDS}) {{",
             "entry:", *self.mask(vectors),
             *(f"  %o{r} = mul i64 %rs, {r}" for r in range(rows)),
             *(f"  %m{r} = mul i64 %ldc, {r}" for r in range(rows)), *self.prefetch(rows),
-            "  %some = icmp sgt i64 %k, 0", "  br i1 %some, label %loop, label %done",
+            "  %least = call i64 @llvm.smin.i64(i64 %k, i64 %taps)",
+            "  %some = icmp sgt i64 %least, 0", "  br i1 %some, label %tap, label %done",
             *self.loop(rows, vectors), *self.finish(rows, vectors), "}",
         ]
         return "\n".join(lines)
 
     def mask(self, vectors: int) -> list[str]:
         """Which columns of the last vector there are."""
-        numbers = ", ".join(f"i32 {i}" for i in range(self.lanes))
-        kind = f"<{self.lanes} x i32>"
-        return [
-            f"  %left = sub i64 %cols, {(vectors - 1) * self.lanes}",
-            "  %count = trunc i64 %left to i32", *self.splat("limit", "%count", "i32"),
-            f"  %mask = icmp slt {kind} <{numbers}>, %limit",
-        ]
+        before = (vectors - 1) * self.lanes
+        return [f"  %left = sub i64 %cols, {before}", *self.first("mask", "%left")]
 
     def prefetch(self, rows: int) -> list[str]:
         lines = []
@@ -133,12 +142,19 @@ class _Tile(_Vector):
         return lines
 
     def loop(self, rows: int, vectors: int) -> list[str]:
-        """The loop over k."""
+        """The loops over taps and k."""
         places = [(r, j) for r in range(rows) for j in range(vectors)]
-        lines = ["loop:", "  %i = phi i64 [0, %entry], [%i2, %loop]",
-                 "  %pa = phi ptr [%a, %entry], [%pa2, %loop]",
-                 "  %pb = phi ptr [%b, %entry], [%pb2, %loop]"]
-        lines += [f"  %s{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %loop]"
+        lines = ["tap:", "  %t = phi i64 [0, %entry], [%t2, %next]"]
+        lines += [f"  %z{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %next]"
+                  for r, j in places]
+        lines += ["  %ta = getelementptr [2 x i64], ptr %table, i64 %t",
+                  "  %tb = getelementptr i64, ptr %ta, i64 1",
+                  "  %ja = load i64, ptr %ta", "  %jb = load i64, ptr %tb",
+                  self.at("a.t", "%a", "%ja"), self.at("b.t", "%b", "%jb"), "  br label %loop"]
+        lines += ["loop:", "  %i = phi i64 [0, %tap], [%i2, %loop]",
+                 "  %pa = phi ptr [%a.t, %tap], [%pa2, %loop]",
+                 "  %pb = phi ptr [%b.t, %tap], [%pb2, %loop]"]
+        lines += [f"  %s{r}_{j} = phi {self.type} [%z{r}_{j}, %tap], [%n{r}_{j}, %loop]"
                   for r, j in places]
         for j in range(vectors):
             lines += [self.at(f"pb_{j}", "%pb", str(j * self.lanes)),
@@ -155,14 +171,16 @@ class _Tile(_Vector):
         return [
             *lines, self.at("pa2", "%pa", "%cs"), self.at("pb2", "%pb", "%ldb"),
             "  %i2 = add i64 %i, 1", "  %more = icmp slt i64 %i2, %k",
-            "  br i1 %more, label %loop, label %done",
+            "  br i1 %more, label %loop, label %next",
+            "next:", "  %t2 = add i64 %t, 1", "  %again = icmp slt i64 %t2, %taps",
+            "  br i1 %again, label %tap, label %done",
         ]
 
     def finish(self, rows: int, vectors: int) -> list[str]:
         """The sums added to C, or stored."""
         places = [(r, j) for r in range(rows) for j in range(vectors)]
         lines = ["done:"]
-        lines += [f"  %r{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %loop]"
+        lines += [f"  %r{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %next]"
                   for r, j in places]
         lines += [x for r, j in places for x in (
             f"  %q{r}_{j} = add i64 %m{r}, {j * self.lanes}",
@@ -181,8 +199,7 @@ class _Tile(_Vector):
     def choice(self) -> str:
         """The tile for a number of rows and columns."""
         cases = [(r, nv) for nv in range(1, NV + 1) for r in range(1, self.shape.rows + 1)]
-        words = "i64 %cols, i64 %k, ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, "
-        words += "i64 %ldc, i64 %adds"
+        words = f"i64 %cols, i64 %k, {WORDS}"
         targets = [f"    i64 {(nv - 1) * self.shape.rows + r}, label %t{r}_{nv}" for r, nv in cases]
         lines = [
             f"define void @gc_tile_{self.dtype}(i64 %rows, {words}) {{", "entry:",
@@ -197,35 +214,61 @@ class _Tile(_Vector):
 
 
 class _Transpose(_Vector):
-    """Prints the transpose of a matrix: square blocks in registers, the rest by elements."""
+    """Prints the transpose of a matrix: square blocks in registers, those at the edges by way of a
+    square on the stack."""
 
     def ir(self) -> str:
         n = self.lanes
         arguments = "i64 %rows, i64 %cols, ptr %from, i64 %ldf, ptr %to, i64 %ldt"
-        full = f"  %fr = and i64 %rows, -{n}\n  %fc = and i64 %cols, -{n}"
+        place = [
+            *self.place("src", "%from", "%y", "%ldf", "%x"),
+            *self.place("dst", "%to", "%x", "%ldt", "%y"),
+            "  %h = sub i64 %rows, %y", "  %w = sub i64 %cols, %x",
+            "  %least = call i64 @llvm.smin.i64(i64 %h, i64 %w)",
+            f"  %whole = icmp sge i64 %least, {n}",
+            "  br i1 %whole, label %square, label %edge", "square:",
+            f"  call void @block_{self.dtype}(ptr %src, i64 %ldf, ptr %dst, i64 %ldt)",
+            "  br label %placed", "edge:",
+            f"  %hh = call i64 @llvm.smin.i64(i64 %h, i64 {n})",
+            f"  %ww = call i64 @llvm.smin.i64(i64 %w, i64 {n})",
+            f"  call void @edge_{self.dtype}(i64 %hh, i64 %ww, ptr %src, i64 %ldf, ptr %dst, "
+            "i64 %ldt)",
+            "  br label %placed", "placed:",
+        ]
         return "\n".join([
-            self.block(),
-            f"define void @gc_transpose_{self.dtype}({arguments}) {{\nentry:\n{full}",
-            *_nest("y", "0", "%fr", n, _nest("x", "0", "%fc", n, [
-                *self.place("src", "%from", "%y", "%ldf", "%x"),
-                *self.place("dst", "%to", "%x", "%ldt", "%y"),
-                f"  call void @block_{self.dtype}(ptr %src, i64 %ldf, ptr %dst, i64 %ldt)"])),
-            *_nest("y1", "%fr", "%rows", 1, _nest("x1", "0", "%cols", 1, self.single("1"))),
-            *_nest("y2", "0", "%fr", 1, _nest("x2", "%fc", "%cols", 1, self.single("2"))),
+            self.block(), self.edge(),
+            f"define void @gc_transpose_{self.dtype}({arguments}) {{\nentry:",
+            *_nest("y", "0", "%rows", n, _nest("x", "0", "%cols", n, place)), "  ret void\n}",
+        ])
+
+    def edge(self) -> str:
+        """A part of a square, of h rows and w columns."""
+        n, v, align = self.lanes, self.type, BYTES[self.dtype]
+        arguments = "i64 %h, i64 %w, ptr %from, i64 %ldf, ptr %to, i64 %ldt"
+        load, store = (f"@llvm.masked.{x}.{self.suffix}.p0" for x in ("load", "store"))
+        rest = f"i32 {align}, {self.bits}"
+        return "\n".join([
+            f"define internal void @edge_{self.dtype}({arguments}) {{", "entry:",
+            f"  %in = alloca [{n * n} x {self.element}], align 64",
+            f"  %out = alloca [{n * n} x {self.element}], align 64",
+            *self.first("cols", "%w"), *self.first("rows", "%h"),
+            *_nest("i", "0", "%h", 1, [
+                *self.place("s", "%from", "%i", "%ldf", "0"),
+                *self.place("t", "%in", "%i", str(n), "0"),
+                f"  %e = call {v} {load}(ptr %s, {rest} %cols, {v} zeroinitializer)",
+                f"  store {v} %e, ptr %t, align 64"]),
+            f"  call void @block_{self.dtype}(ptr %in, i64 {n}, ptr %out, i64 {n})",
+            *_nest("j", "0", "%w", 1, [
+                *self.place("o", "%out", "%j", str(n), "0"),
+                *self.place("d", "%to", "%j", "%ldt", "0"),
+                f"  %f = load {v}, ptr %o, align 64",
+                f"  call void {store}({v} %f, ptr %d, {rest} %rows)"]),
             "  ret void\n}",
         ])
 
     def place(self, to: str, base: str, row: str, ld: str, column: str) -> list[str]:
         return [f"  %{to}.r = mul i64 {row}, {ld}", f"  %{to}.i = add i64 %{to}.r, {column}",
                 self.at(to, base, f"%{to}.i")]
-
-    def single(self, tag: str) -> list[str]:
-        return [
-            *self.place(f"s{tag}", "%from", f"%y{tag}", "%ldf", f"%x{tag}"),
-            *self.place(f"d{tag}", "%to", f"%x{tag}", "%ldt", f"%y{tag}"),
-            f"  %e{tag} = load {self.element}, ptr %s{tag}",
-            f"  store {self.element} %e{tag}, ptr %d{tag}",
-        ]
 
     def block(self) -> str:
         """A square block: log2(lanes) rounds that exchange halves, quarters, ... of pairs of

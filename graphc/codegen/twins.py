@@ -368,7 +368,7 @@ NAMESPACE: dict[str, Any] = {
     "cblas_gemm_add": functools.partial(cblas_gemm, adds=True),
     "free_scratch": free_scratch,
     **{f"{name}_scratch": _scratch(name) for name in BY_NAME},
-    **{f"{name}_stack": _scratch(name) for name in ("f32", "f64")},
+    **{f"{name}_stack": _scratch(name) for name in ("f32", "f64", "i64")},
     **TILE_TWINS,
     "call_python": call_python,
     "routine": routine,

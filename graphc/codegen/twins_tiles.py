@@ -1,5 +1,4 @@
-"""The Python twins of `tile_calls.py` and `row_calls.py`: what each name does to two or three buffers, an element at a
-time."""
+"""The Python twins of `tile_calls.py` and `row_calls.py`, an element at a time."""
 
 from __future__ import annotations
 
@@ -7,21 +6,24 @@ from typing import Any
 
 
 def tile(
-    rows: int, cols: int, k: int, a: Any, a_at: int, rs: int, cs: int, b: Any, b_at: int, ldb: int,
-    c: Any, c_at: int, ldc: int, adds: int,
+    function: int, rows: int, cols: int, k: int, a: Any, a_at: int, rs: int, cs: int, b: Any,
+    b_at: int, ldb: int, c: Any, c_at: int, ldc: int, adds: int, taps: int, table: Any,
+    table_at: int,
 ) -> None:
-    """C = A B, or C += A B if `adds` is not 0."""
+    """C = A B, or C += A B if `adds` is not 0; A and B are sums over the taps' places."""
+    places = [(table[table_at + 2 * t], table[table_at + 2 * t + 1]) for t in range(taps)]
     for i in range(rows):
         for j in range(cols):
             total = c.stored.type(0)
-            for s in range(k):
-                total += a[a_at + i * rs + s * cs] * b[b_at + s * ldb + j]
+            for ja, jb in places:
+                for s in range(k):
+                    total += a[a_at + ja + i * rs + s * cs] * b[b_at + jb + s * ldb + j]
             at = c_at + i * ldc + j
             c[at] = c[at] + total if adds else total
 
 
 def transpose(
-    rows: int, cols: int, x: Any, x_at: int, ldx: int, y: Any, y_at: int, ldy: int
+    function: int, rows: int, cols: int, x: Any, x_at: int, ldx: int, y: Any, y_at: int, ldy: int
 ) -> None:
     """y becomes x transposed."""
     for i in range(rows):

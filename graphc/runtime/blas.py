@@ -12,7 +12,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from graphc.codegen.gemm import gemm
+from graphc.codegen import gemm
 from graphc.codegen.jit import Cache, binding
 from graphc.config import Options, blas_core, environment
 
@@ -39,17 +39,20 @@ def library() -> Any:
     return loaded
 
 
-def gemm_address(dtype: str, options: Options) -> int:
-    """The address of the matrix product of f32 or f64, with the arguments of CBLAS."""
-    if options.blas:
-        return routine_address({"f32": "cblas_sgemm", "f64": "cblas_dgemm"}[dtype])
-    return gemm(dtype, Cache(options.cache_dir))
+def routine_address(name: str, options: Options) -> int:
+    """The address of a routine: graphc's own (`gc_...`), of LAPACKE or CBLAS in this library, or
+    `malloc` and `free` of the C library."""
+    if not name.startswith("gc_"):
+        return outside_address(name)
+    part, dtype = name.split("_")[1:]
+    if part == "gemm" and options.blas:
+        return outside_address({"f32": "cblas_sgemm", "f64": "cblas_dgemm"}[dtype])
+    return gemm.library(dtype, Cache(options.cache_dir))[name]
 
 
 @functools.cache
-def routine_address(name: str) -> int:
-    """The address of a routine: of LAPACKE and CBLAS in this library, `malloc` and `free` in the
-    C library."""
+def outside_address(name: str) -> int:
+    """The address of a routine that is not graphc's."""
     foreign = ctypes.CDLL(None) if name in ("malloc", "free") else library()
     function = getattr(foreign, name if name in ("malloc", "free") else f"scipy_{name}")
     address = ctypes.cast(function, ctypes.c_void_p).value

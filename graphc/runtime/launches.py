@@ -22,7 +22,6 @@ from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant, Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Place, Program
-from graphc.runtime.blas import routine_address
 from graphc.runtime.driver import driver
 from graphc.runtime.thunk import Thunk
 
@@ -40,11 +39,11 @@ CANCEL: Argument = (-2, None)  # of the word that asks for an end
 
 @dataclass(frozen=True)
 class Code:
-    """A kernel's source, the address of its machine code and that of its matrix product."""
+    """A kernel's source, the address of its machine code and those of the routines it calls."""
 
     source: Source
     address: int
-    gemm: int = 0
+    routines: tuple[int, ...] = ()
 
 
 @dataclass
@@ -97,9 +96,7 @@ class Launches:
         words += [(self.number(s), None) for s in code.source.sizes]
         if code.source.uses_status:
             words.append(STATUS)
-        if code.source.gemm:
-            words.append((code.gemm, None))
-        words += [(routine_address(name), None) for name in code.source.routines]
+        words += [(routine, None) for routine in code.routines]
         if code.source.calls:
             self.thunks.append(Thunk(kernel.body[0], self.sizes))
             words.append((self.thunks[-1].address, None))

@@ -1,0 +1,193 @@
+"""Convolutions -> Loops without columns: register tiles walk over the image itself.
+
+The image (for the gradient of the input: the result's gradient) is turned channels-last and padded
+in scratch memory, band by band.  There an output position's window is, for each place of the
+kernel, a run of channels, and neighbouring positions lie a fixed number of elements apart.  So a
+tile computes rows = positions of one output row, columns = output channels, and adds up over the
+places of the kernel ("taps") through a table of offsets: no element is copied more than once.  The
+weights are turned so that output channels are contiguous; results are turned back, band by band.
+
+This is the scheme of "indirect convolution" (M. Dukhan, "The indirect convolution algorithm",
+arXiv:1907.02129, 2019) with offsets in place of pointers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.codegen.convolution import PANEL, Frame, let
+from graphc.codegen.gemm import host_shape
+from graphc.codegen.loops import For, IndexValue, Loops, Row, Scratch, Store, Tile, Turn
+from graphc.codegen.lower import variable
+from graphc.ir import dim
+from graphc.ir.dim import Size, product
+from graphc.ir.ops.conv import Convolution, ConvolutionInput
+from graphc.ir.program import Kernel
+from graphc.ir.types import i64
+
+CHANNELS = 8  # fewer make a tap too short
+POSITIONS = 64  # fewer do not repay turning the weights
+
+
+def fits_tiles(kernel: Kernel) -> bool:
+    """Whether a convolution of register tiles walks over the image: in one or two dimensions, one
+    group, a window of more than one place, enough channels; gradients of the input only for
+    stride 1."""
+    (out,) = kernel.body
+    op = out.op
+    if not isinstance(op, Convolution | ConvolutionInput) or op.groups != 1:
+        return False
+    x, w, y = op.parts(*(a.type for a in out.args))
+    sizes = (*w.shape, *x.shape[1:], *y.shape[1:], *op.before)
+    if len(w.shape) > 4 or not all(isinstance(s, int) for s in sizes):
+        return False
+    small = min(int(s) for s in w.shape[:2])
+    taps, spatial = product(w.shape[2:]), product(y.shape[2:])
+    if isinstance(op, ConvolutionInput) and any(s != 1 for s in op.strides):
+        return False
+    return small >= CHANNELS and taps > 1 and int(spatial) >= POSITIONS
+
+
+class _Direct(Frame):
+    """Lowers one convolution.  `source` is what tiles walk over, `result` what they make."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self.dtype = self.out.type.dtype
+        self.lanes = host_shape(self.dtype.name).columns
+        self.forward = isinstance(self.op, Convolution)
+        two = (1,) * (4 - len(self.w.shape))
+        kh, kw = (*two, *self.window)
+        sh, sw = (*two, *self.op.strides)
+        dh, dw = (*two, *self.op.dilations)
+        bh, bw = (*(0,) * len(two), *self.op.before)
+        source, result = (self.x, self.y) if self.forward else (self.y, self.x)
+        self.height, self.line = (*two, *source.shape[2:])
+        self.rows_out, self.cols_out = (*two, *result.shape[2:])
+        self.kernel_size, self.strides, self.dilation = (kh, kw), (sh, sw), (dh, dw)
+        spans = ((kh - 1) * dh, (kw - 1) * dw)
+        self.spans = spans
+        self.pads = (bh, bw) if self.forward else (spans[0] - bh, spans[1] - bw)
+        self.depth, self.width = source.shape[1], result.shape[1]  # channels in and out
+        self.source_slot, self.result_slot = (
+            (self.slot_x, self.slot_y) if self.forward else (self.slot_y, self.slot_x))
+        self.pitch = self.depth + 16 if self.depth % 128 == 0 else self.depth
+        self.padded = (self.cols_out - 1) * sw + spans[1] + 1  # pixels of a row of the band
+        self._choose_bands()
+        slot = len(self.kernel.reads) + len(self.kernel.writes)
+        self.weights, self.image, self.sums, self.table = range(slot, slot + 4)
+
+    def _choose_bands(self) -> None:
+        """Output rows of a band: band and sums stay in the second-level cache."""
+        each = self.padded * self.pitch * self.strides[0] + self.cols_out * self.width
+        most = max(1, min(self.rows_out, PANEL // max(each, 1)))
+        self.bands = -(-self.rows_out // most)
+        self.band = -(-self.rows_out // self.bands)
+        self.bands = -(-self.rows_out // self.band)
+        self.lines = (self.band - 1) * self.strides[0] + self.spans[0] + 1
+
+    def lower(self) -> Loops:
+        """The kernel."""
+        lets, extent = self.split(("image", self.x.shape[0]), ("block", self.bands))
+        first = variable("block") * self.band
+        count = dim.minimum(self.band, self.rows_out - variable("first"))
+        body = [*lets, let("first", first), let("count", count), *self._fill(), *self._tiles(),
+                self._result()]
+        made = self.loops(extent, body, 0, self.dtype)
+        strips = -(-self.width // self.lanes)
+        places = product(self.kernel_size)
+        memory = (
+            Scratch("weights", self.dtype, strips * self.lanes * self.depth * places),
+            Scratch("padded", self.dtype, self.lines * self.padded * self.pitch),
+            Scratch("sums", self.dtype, self.band * self.cols_out * self.width),
+            Scratch("table", i64, 2 * places),
+        )
+        before = (*self._turn_weights(strips), *self._offsets())
+        return Loops(made.name, made.buffers, made.sizes, made.extent, (*before, *made.body),
+                     memory)
+
+    # -- weights
+
+    def _turn_weights(self, strips: int) -> list[Any]:
+        """Strips of output channels, contiguous; for each, the rows of all products."""
+        s, taps = variable("i0"), product(self.kernel_size)
+        line, lanes = self.depth * taps, self.lanes
+        columns = dim.minimum(lanes, self.width - s * lanes)
+        to = s * (lanes * line)
+        if self.forward:  # [o][c, tap] -> [c, tap][o]
+            turn = Turn(self.dtype, columns, line, (self.slot_w, s * (lanes * line)), line,
+                        (self.weights, to), lanes)
+            return [For("i0.", 0, strips, (turn,))]
+        o = variable("i1")  # [c, tap] of each o -> [tap][o][c]
+        place = o * (self.width * taps) + s * (lanes * taps)
+        turn = Turn(self.dtype, columns, taps, (self.slot_w, place), taps,
+                    (self.weights, to + o * lanes), self.depth * lanes)
+        return [For("i0.", 0, strips, (For("i1.", 0, self.depth, (turn,)),))]
+
+    def _offsets(self) -> list[Any]:
+        """The table of taps: where each begins in the image and in a strip of weights."""
+        stores = []
+        kh, kw = self.kernel_size
+        for i in range(kh):
+            for j in range(kw):
+                y, x = (i, j) if self.forward else (kh - 1 - i, kw - 1 - j)
+                y, x, tap = y * self.dilation[0], x * self.dilation[1], i * kw + j
+                step = self.lanes if self.forward else self.depth * self.lanes
+                for half, at in enumerate(((y * self.padded + x) * self.pitch, tap * step)):
+                    stores.append(Store(self.table, 2 * tap + half, IndexValue(at, i64)))
+        return stores
+
+    # -- images
+
+    def _fill(self) -> list[Any]:
+        """The band of the image, channels last, zeros around it."""
+        dtype, c, w = self.dtype, self.depth, self.line
+        pad_y, pad_x = self.pads
+        top = variable("first") * self.strides[0] - pad_y  # the band's first line in the image
+        high = dim.maximum(dim.minimum(self.lines, self.height - variable("top")), 0)
+        low = dim.minimum(dim.maximum(0 - variable("top"), 0), variable("bottom"))
+        skipped = max(0, -pad_x)
+        shown = max(0, min(w - skipped, self.padded - max(0, pad_x)))
+        cells = self.lines * self.padded * self.pitch
+        row, image = variable("i0"), variable("image") * (c * self.height * w)
+        source = image + (variable("top") + row) * w + skipped
+        target = (row * self.padded + max(0, pad_x)) * self.pitch
+        turn = Turn(dtype, c, shown, (self.source_slot, source), self.height * w,
+                    (self.image, target), self.pitch)
+        zeros = Row((self.image, 0), (self.image, 0), dtype, cells, 0, 0)
+        return [let("top", top), let("bottom", high), let("above", low), zeros,
+                For("i0.", variable("above"), variable("bottom"), (turn,))]
+
+    def _tiles(self) -> list[Any]:
+        """Products of the band's rows with the weights, tile by tile."""
+        sh, sw = self.strides
+        taps, n, width = product(self.kernel_size), self.cols_out, self.width
+        y, s, t = variable("i0"), variable("i1"), variable("i2")
+        most = host_shape(self.dtype.name).rows
+        tiles = -(-n // most)
+        at, behind = dim.floordiv(n * t, tiles), dim.floordiv(n * (t + 1), tiles)
+        column = s * self.lanes
+        rows: Size = variable("rows")
+        tile = Tile(
+            self.dtype, (rows, dim.minimum(self.lanes, width - column), self.depth),
+            (self.image, (y * (sh * self.padded) + variable("at") * sw) * self.pitch),
+            sw * self.pitch, 1,
+            (self.weights, s * (self.lanes * self.depth * taps)),
+            self.lanes * taps if self.forward else self.lanes,
+            (self.sums, (y * n + variable("at")) * width + column), width, taps, (self.table, 0))
+        walk = For("i2.", 0, tiles, (let("at", at), let("rows", behind - variable("at")), tile))
+        strips = For("i1.", 0, -(-width // self.lanes), (walk,))
+        return [For("i0.", 0, variable("count"), (strips,))]
+
+    def _result(self) -> Any:
+        """The band's sums, channel by channel, where they belong."""
+        n, plane = self.cols_out, self.rows_out * self.cols_out
+        place = variable("image") * (self.width * plane) + variable("first") * n
+        return Turn(self.dtype, variable("count") * n, self.width, (self.sums, 0), self.width,
+                    (self.result_slot, place), plane)
+
+
+def lower_direct(kernel: Kernel) -> Loops:
+    """A convolution whose tiles walk over the image."""
+    return _Direct(kernel).lower()
+
