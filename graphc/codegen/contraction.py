@@ -20,9 +20,9 @@ from graphc.ir.op import Op
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.pointwise import multiply
 from graphc.ir.ops.reduction import ReduceSum
-from graphc.ir.program import Kernel, Kind
+from graphc.ir.program import Kernel, Kind, accumulator, contraction_of
 from graphc.ir.types import f32, i64
-from graphc.passes.fuse import accumulator, storage
+from graphc.passes.fuse import storage
 
 TILED = ("f32", "f64")
 CHUNK_PRODUCTS = 24_000_000  # multiplications a chunk, about half a millisecond
@@ -31,17 +31,12 @@ MOST_CHUNKS = 16
 
 def uses_gemm(kernel: Kernel) -> bool:
     """Whether a product has register tiles."""
-    return product_of(kernel).type.dtype.name in TILED
-
-
-def product_of(kernel: Kernel) -> Value:
-    """The product among a kernel's values; the others are its epilogue."""
-    return next(v for v in kernel.body if isinstance(v.op, Matmul))
+    return contraction_of(kernel).type.dtype.name in TILED
 
 
 def operands(kernel: Kernel) -> tuple[Matmul, Value, Value, Value]:
     """(op, left, right, result) of a matmul kernel."""
-    out = product_of(kernel)
+    out = contraction_of(kernel)
     op: Op = out.op
     assert isinstance(op, Matmul)
     return op, out.args[0], out.args[1], out
@@ -52,8 +47,7 @@ def lower_gemm(kernel: Kernel) -> Loops:
     cache."""
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)
-    slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
-    slots[out] = slots[accumulator(kernel)]
+    slots = slots_of(kernel)
     buffers = (slots[storage(a)], slots[storage(b)], slots[out])
     strides = (m if op.ta else k, k if op.tb else n, n)
     c, first, count = variable("c"), variable("first"), variable("count")
@@ -77,10 +71,8 @@ def lower_gemm(kernel: Kernel) -> Loops:
     after = _epilogue(kernel, slots)
     rest = _cut(after.body, (first, first + count), out.type.shape[0], _columns(m, n))
     body = For("c.", variable("lo"), variable("hi"), (*lets, product, *rest))
-    shown = tuple(
-        b for v, b in zip(slots, after.buffers, strict=True) if v in kernel.reads + kernel.writes
-    )
-    return Loops(kernel.name, shown, () if batched else (("chunks", extent),), extent, (body,))
+    sizes_given = () if batched else (("chunks", extent),)
+    return Loops(kernel.name, shown(kernel, slots, after), sizes_given, extent, (body,))
 
 
 def _chunks(m: Size, n: Size, k: Size) -> Size:
@@ -98,13 +90,29 @@ def _columns(m: Size, n: Size) -> bool:
 
 def _epilogue(kernel: Kernel, slots: dict[Value, int]) -> Loops:
     """What follows the product, as a kernel over its whole index space (perhaps of nothing)."""
-    out = product_of(kernel)
+    return lower_fused(map_after(kernel), slots, whole=False)
+
+
+def slots_of(kernel: Kernel) -> dict[Value, int]:
+    """The numbers of a contraction's buffers; its result's is that of what takes it up."""
+    slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
+    slots[contraction_of(kernel)] = slots[accumulator(kernel)]
+    return slots
+
+
+def shown(kernel: Kernel, slots: dict[Value, int], after: Loops) -> tuple[Buffer, ...]:
+    """The buffers of a contraction, named by its epilogue."""
+    own = kernel.reads + kernel.writes
+    return tuple(b for v, b in zip(slots, after.buffers, strict=True) if v in own)
+
+
+def map_after(kernel: Kernel) -> Kernel:
+    """The epilogue of a contraction, as a kernel over its whole index space; perhaps of nothing."""
+    out = contraction_of(kernel)
     members = tuple(v for v in kernel.body if v is not out)
     writes = tuple(v for v in kernel.writes if v is not out)
     reads = (*kernel.reads, out)
-    return lower_fused(
-        Kernel(kernel.name, Kind.LOOPS, reads, writes, members, out.type.shape), slots, whole=False
-    )
+    return Kernel(kernel.name, Kind.LOOPS, reads, writes, members, out.type.shape)
 
 
 def _cut(

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.codegen.contraction import TILED
+from graphc.codegen.contraction import TILED, map_after, shown, slots_of
+from graphc.codegen.fused import lower_fused, lower_region
 from graphc.codegen.loops import (
     Apply,
-    Buffer,
     Const,
     For,
     Gemm,
@@ -27,13 +27,12 @@ from graphc.codegen.loops import (
     Scratch,
     Store,
 )
-from graphc.codegen.lower import Emitter, row_major, variable
+from graphc.codegen.lower import row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size, product
-from graphc.ir.graph import Value
 from graphc.ir.ops.conv import Convolution, ConvolutionInput, Convolving
 from graphc.ir.ops.layout import unflatten
-from graphc.ir.program import Kernel
+from graphc.ir.program import Kernel, contraction_of
 from graphc.ir.types import i64
 from graphc.passes.fuse import storage
 
@@ -48,19 +47,20 @@ class Frame:
     """One convolution's sizes, buffers and names."""
 
     def __init__(self, kernel: Kernel) -> None:
-        (self.out,) = kernel.body
+        self.out = contraction_of(kernel)
         op = self.out.op
         assert isinstance(op, Convolving)
         self.kernel, self.op = kernel, op
         a, b = self.out.args
         self.x, self.w, self.y = op.parts(a.type, b.type)
-        slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
+        self.slots = slots = slots_of(kernel)
         given = [slots[storage(a)], slots[storage(b)]]
         if isinstance(op, ConvolutionInput):  # (Y, W)
             given.reverse()
         given.insert(op.result, slots[self.out])
         self.slot_x, self.slot_w, self.slot_y = given
-        self.scratch_slot = len(slots)
+        self.scratch_slot = len(kernel.reads) + len(kernel.writes)
+        self.after = map_after(kernel)
         self.spatial, self.window = self.x.shape[2:], self.w.shape[2:]
         self.positions = self.y.shape[2:]
         self.groups = op.groups
@@ -86,14 +86,15 @@ class Frame:
     def loops(self, extent: Size, body: list[Any], scratch: Size, dtype: Any) -> Loops:
         """The kernel of a parallel axis over `extent`, with `scratch` elements (0: none) of its
         own."""
-        emit = Emitter({})
-        values: tuple[Value, ...] = (*self.kernel.reads, *self.kernel.writes)
-        buffers = tuple(
-            Buffer(emit.name(v.name or v.op.name), v.type.dtype, v is self.out) for v in values)
+        buffers = shown(self.kernel, self.slots, lower_fused(self.after, self.slots))
         own = (Scratch("panel", dtype, scratch),) if scratch != 0 else ()
         sizes = tuple((name, size) for size, name in self.given.items())
         loop = For("r.", variable("lo"), variable("hi"), tuple(body))
         return Loops(self.kernel.name, buffers, sizes, self.resolved(extent), (loop,), own)
+
+    def epilogue(self, *region: tuple[Size, Size]) -> list[Any]:
+        """What follows the convolution on a part of its result: for each axis, (low, count)."""
+        return lower_region(self.after, self.slots, region) if self.after.body else []
 
     def split(self, *parts: tuple[str, Size]) -> tuple[list[Any], Size]:
         """The parallel axis as named indices, the last one fastest; and its size."""
@@ -155,7 +156,7 @@ def let(name: str, size: Size) -> Let:
 
 def uses_columns(kernel: Kernel) -> bool:
     """Whether a convolution is matrix products."""
-    (out,) = kernel.body
+    out = contraction_of(kernel)
     assert isinstance(out.op, Convolving)
     _, w, _ = out.op.parts(*(a.type for a in out.args))
     each = dim.floordiv(w.shape[0], out.op.groups) * w.shape[1]
@@ -270,7 +271,11 @@ class _Columns(Frame):
             (line, width, self.plane),
         )
         pack = [] if self.direct else self.pack()
-        return [*lets, *self.cut_rows(), *pack, gemm], extent
+        place = self.group_channels(self.outputs)
+        rows = ((self.left, self.length),) if len(self.window) == 1 else (
+            (self.first, self.count), (self.left, self.length))
+        after = self.epilogue((variable("image"), 1), place, *rows)
+        return [*lets, *self.cut_rows(), *pack, gemm, *after], extent
 
     def weight(self) -> tuple[list[Any], Size]:
         lets, extent = self.split(("group", self.groups), ("part", self.parts))
@@ -297,13 +302,21 @@ class _Columns(Frame):
             (self.slot_w, self.slot_y, buffer), (self.at_w(), self.at_y(), at),
             (line, self.plane, width),
         )
+        low, _ = self.group_channels(self.inputs)
+        channels = (low + self.channel, self.channels)
+        every = tuple((0, size) for size in self.spatial)
+        after = self.epilogue((variable("image"), 1), channels, *every)
         if self.direct:
-            return [*lets, *self.cut_channels(), self.over_blocks([gemm])], extent
+            return [*lets, *self.cut_channels(), self.over_blocks([gemm]), *after], extent
         place = self.at_x(variable("image")) + variable("i0")
-        every = self.channels * product(self.spatial)
-        clear = For("i0.", 0, every, (Store(self.slot_x, place, Const(0.0, self.out.type.dtype)),))
+        cells = self.channels * product(self.spatial)
+        clear = For("i0.", 0, cells, (Store(self.slot_x, place, Const(0.0, self.out.type.dtype)),))
         blocks = self.over_blocks([gemm, *self.spread()])
-        return [*lets, *self.cut_channels(), clear, blocks], extent
+        return [*lets, *self.cut_channels(), clear, blocks, *after], extent
+
+    def group_channels(self, count: Size) -> tuple[Size, Size]:
+        """The channels of the current group: the first, and how many."""
+        return variable("group") * count, count
 
     # -- between panel and input
 

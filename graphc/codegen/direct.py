@@ -13,6 +13,8 @@ arXiv:1907.02129, 2019) with offsets in place of pointers.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.convolution import PANEL, Frame, let
@@ -20,9 +22,10 @@ from graphc.codegen.gemm import host_shape
 from graphc.codegen.loops import For, IndexValue, Loops, Row, Scratch, Store, Tile, Turn
 from graphc.codegen.lower import variable
 from graphc.ir import dim
-from graphc.ir.dim import Size, product
+from graphc.ir.dim import Size
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
-from graphc.ir.program import Kernel
+from graphc.ir.ops.layout import ints
+from graphc.ir.program import Kernel, contraction_of
 from graphc.ir.types import i64
 
 CHANNELS = 8  # fewer make a tap too short
@@ -33,7 +36,7 @@ def fits_tiles(kernel: Kernel) -> bool:
     """Whether a convolution of register tiles walks over the image: in one or two dimensions, one
     group, a window of more than one place, enough channels; gradients of the input only for
     stride 1."""
-    (out,) = kernel.body
+    out = contraction_of(kernel)
     op = out.op
     if not isinstance(op, Convolution | ConvolutionInput) or op.groups != 1:
         return False
@@ -41,11 +44,11 @@ def fits_tiles(kernel: Kernel) -> bool:
     sizes = (*w.shape, *x.shape[1:], *y.shape[1:], *op.before)
     if len(w.shape) > 4 or not all(isinstance(s, int) for s in sizes):
         return False
-    small = min(int(s) for s in w.shape[:2])
-    taps, spatial = product(w.shape[2:]), product(y.shape[2:])
     if isinstance(op, ConvolutionInput) and any(s != 1 for s in op.strides):
         return False
-    return small >= CHANNELS and taps > 1 and int(spatial) >= POSITIONS
+    channels, window = ints(w.shape[:2]), ints(w.shape[2:])
+    long = min(channels) >= CHANNELS and math.prod(window) > 1
+    return long and math.prod(ints(y.shape[2:])) >= POSITIONS
 
 
 class _Direct(Frame):
@@ -56,19 +59,18 @@ class _Direct(Frame):
         self.dtype = self.out.type.dtype
         self.lanes = host_shape(self.dtype.name).columns
         self.forward = isinstance(self.op, Convolution)
-        two = (1,) * (4 - len(self.w.shape))
-        kh, kw = (*two, *self.window)
-        sh, sw = (*two, *self.op.strides)
-        dh, dw = (*two, *self.op.dilations)
-        bh, bw = (*(0,) * len(two), *self.op.before)
+        kh, kw = _two(self.window, 1)
+        sh, sw = _two(self.op.strides, 1)
+        dh, dw = _two(self.op.dilations, 1)
+        bh, bw = _two(self.op.before, 0)
         source, result = (self.x, self.y) if self.forward else (self.y, self.x)
-        self.height, self.line = (*two, *source.shape[2:])
-        self.rows_out, self.cols_out = (*two, *result.shape[2:])
+        self.height, self.line_in = _two(source.shape[2:], 1)
+        self.rows_out, self.cols_out = _two(result.shape[2:], 1)
         self.kernel_size, self.strides, self.dilation = (kh, kw), (sh, sw), (dh, dw)
         spans = ((kh - 1) * dh, (kw - 1) * dw)
         self.spans = spans
         self.pads = (bh, bw) if self.forward else (spans[0] - bh, spans[1] - bw)
-        self.depth, self.width = source.shape[1], result.shape[1]  # channels in and out
+        self.depth, self.width = ints((source.shape[1], result.shape[1]))  # channels in and out
         self.source_slot, self.result_slot = (
             (self.slot_x, self.slot_y) if self.forward else (self.slot_y, self.slot_x))
         self.pitch = self.depth + 16 if self.depth % 128 == 0 else self.depth
@@ -91,11 +93,13 @@ class _Direct(Frame):
         lets, extent = self.split(("image", self.x.shape[0]), ("block", self.bands))
         first = variable("block") * self.band
         count = dim.minimum(self.band, self.rows_out - variable("first"))
+        lines = (variable("first"), variable("count")), (0, self.cols_out)
+        region = (variable("image"), 1), (0, self.width), *lines[4 - len(self.w.shape) :]
         body = [*lets, let("first", first), let("count", count), *self._fill(), *self._tiles(),
-                self._result()]
+                self._result(), *self.epilogue(*region)]
         made = self.loops(extent, body, 0, self.dtype)
         strips = -(-self.width // self.lanes)
-        places = product(self.kernel_size)
+        places = math.prod(self.kernel_size)
         memory = (
             Scratch("weights", self.dtype, strips * self.lanes * self.depth * places),
             Scratch("padded", self.dtype, self.lines * self.padded * self.pitch),
@@ -110,7 +114,7 @@ class _Direct(Frame):
 
     def _turn_weights(self, strips: int) -> list[Any]:
         """Strips of output channels, contiguous; for each, the rows of all products."""
-        s, taps = variable("i0"), product(self.kernel_size)
+        s, taps = variable("i0"), math.prod(self.kernel_size)
         line, lanes = self.depth * taps, self.lanes
         columns = dim.minimum(lanes, self.width - s * lanes)
         to = s * (lanes * line)
@@ -141,7 +145,7 @@ class _Direct(Frame):
 
     def _fill(self) -> list[Any]:
         """The band of the image, channels last, zeros around it."""
-        dtype, c, w = self.dtype, self.depth, self.line
+        dtype, c, w = self.dtype, self.depth, self.line_in
         pad_y, pad_x = self.pads
         top = variable("first") * self.strides[0] - pad_y  # the band's first line in the image
         high = dim.maximum(dim.minimum(self.lines, self.height - variable("top")), 0)
@@ -161,7 +165,7 @@ class _Direct(Frame):
     def _tiles(self) -> list[Any]:
         """Products of the band's rows with the weights, tile by tile."""
         sh, sw = self.strides
-        taps, n, width = product(self.kernel_size), self.cols_out, self.width
+        taps, n, width = math.prod(self.kernel_size), self.cols_out, self.width
         y, s, t = variable("i0"), variable("i1"), variable("i2")
         most = host_shape(self.dtype.name).rows
         tiles = -(-n // most)
@@ -185,6 +189,12 @@ class _Direct(Frame):
         place = variable("image") * (self.width * plane) + variable("first") * n
         return Turn(self.dtype, variable("count") * n, self.width, (self.sums, 0), self.width,
                     (self.result_slot, place), plane)
+
+
+def _two(sizes: Sequence[Size], first: int) -> tuple[int, int]:
+    """Sizes along rows and columns; in one dimension there is one row."""
+    y, x = ints((*(first,) * (2 - len(sizes)), *sizes))
+    return y, x
 
 
 def lower_direct(kernel: Kernel) -> Loops:

@@ -8,11 +8,12 @@ for c in chunks:                    only where rows are folded too
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.loops import Apply, Buffer, Const, For, IndexValue, Let, Load, Loops, Ref, Store
 from graphc.codegen.lower import Emitter, Index, fold, nest, row_major, start_of, variable, wide
-from graphc.codegen.nests import collapse
+from graphc.codegen.nests import collapse, map_sizes
 from graphc.codegen.scalar import Scalar
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -259,6 +260,26 @@ class Fused:
 
     def _store(self, v: Value, index: Index, scalar: Scalar) -> None:
         self._append(Store(self.slots[v], row_major(index, v.type.shape), scalar.expr))
+
+
+def lower_region(
+    kernel: Kernel, slots: dict[Value, int], region: Sequence[tuple[Size, Size]]
+) -> list[Any]:
+    """A map on a block of its index space, as part of a larger kernel: (low, count) an axis."""
+    made = Fused(kernel, slots)
+    made.emit.open()
+    made.emit.open(*(name for name, _ in made.outer))
+    made._row_work(0)
+    body = made.emit.close()
+    top = made.emit.close()
+    names = [name for name, _ in made.outer]
+    moved = {f"{n}.": low + variable(n) for n, (low, _) in zip(names, region, strict=True)}
+    body = [map_sizes(s, lambda size: dim.substitute(size, moved)) for s in body]
+    counts = [(n, count) for n, (_, count) in zip(names, region, strict=True)]
+    body, counts = collapse(body, counts)
+    for name, count in reversed(counts):
+        body = [For(f"{name}.", 0, count, tuple(body))]
+    return [*top, *body]
 
 
 def lower_fused(kernel: Kernel, slots: dict[Value, int] | None = None, whole: bool = True) -> Loops:

@@ -72,6 +72,16 @@ FIXED_NAMES = (
     "parts",
     "share",
     "rows",
+    "top",
+    "bottom",
+    "above",
+    "at",
+    "weights",
+    "padded",
+    "sums",
+    "table",
+    "tile",
+    "transpose",
     "channel",
     "channels",
     "start",
@@ -92,6 +102,7 @@ FIXED_NAMES = (
     *(t.name for t in ALL),
     *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
     *(f"{t.name}_{suffix}" for t in ALL for suffix in ("buffer", "scratch")),
+    *(f"{t}_{name}" for t in ("f32", "f64") for name in ("tile", "transpose", "window", "spread")),
 )
 
 

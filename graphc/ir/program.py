@@ -91,6 +91,18 @@ class Program:
     naive: Size = 0  # arena bytes without reuse
 
 
+def contraction_of(kernel: Kernel) -> Value:
+    """The product or convolution among a kernel's values; the others are its epilogue."""
+    return next(v for v in kernel.body if isinstance(v.op, Contraction))
+
+
+def accumulator(kernel: Kernel) -> Value:
+    """The value in whose buffer a contraction lies until its epilogue has read it: itself if it is
+    stored."""
+    out = contraction_of(kernel)
+    return out if out in kernel.writes else next(w for w in kernel.writes if w.type == out.type)
+
+
 def launched(program: Program) -> Iterator[tuple[Program, Kernel]]:
     """The kernels that have code of their own, those of inner programs too, each with its
     program."""

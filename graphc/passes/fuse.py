@@ -31,6 +31,7 @@ from graphc.ir.op import (
     Scatter,
     View,
 )
+from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Full, Reshape
@@ -255,7 +256,7 @@ class Fuser:
     def _kernel(self, group: Group, reads: tuple[Value, ...], needed: set[Value]) -> Kernel:
         members = group.members
         writes = tuple(m for m in members if m in needed)
-        product = next((m for m in members if isinstance(m.op, Matmul)), None)
+        product = next((m for m in members if isinstance(m.op, Contraction)), None)
         if product is not None and not any(w.type == product.type for w in writes):
             writes = (product, *writes)  # no result can hold it on the way
         name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
@@ -312,7 +313,7 @@ class Fuser:
                     first = self.groups.merge(first, group)
 
     def _add_epilogues(self) -> None:
-        """A map over a product's result runs chunk by chunk with the product, if nothing else reads
+        """A map over a contraction's result runs chunk by chunk with it, if nothing else reads
         it."""
         users: dict[Value, set[int]] = {}
         apart: set[Value] = set()
@@ -323,13 +324,8 @@ class Fuser:
                     if not s.same:
                         apart.add(s.value)
         for v in self.nodes:
-            fits = (
-                isinstance(v.op, Matmul)
-                and v.type.rank == 2
-                and v.type.dtype.name in ("f32", "f64")
-            )
             readers = users.get(v, set())
-            if not fits or len(readers) != 1 or v in apart or v in self.required:
+            if not takes_epilogue(v) or len(readers) != 1 or v in apart or v in self.required:
                 continue
             product, group = self.groups.all[self.groups.of[v]], self.groups.all.get(readers.pop())
             if group is not None and self._follows(product, group):
@@ -375,13 +371,17 @@ class Fuser:
         return not any(can_fail(m) for m in group.members)
 
 
-def accumulator(kernel: Kernel) -> Value:
-    """The value in whose buffer a product lies until its epilogue has read it: itself if it is
-    stored."""
-    product = next(v for v in kernel.body if isinstance(v.op, Matmul))
-    if product in kernel.writes:
-        return product
-    return next(w for w in kernel.writes if w.type == product.type)
+def takes_epilogue(v: Value) -> bool:
+    """Whether a contraction is made in chunks that a map can follow: by register tiles, and each
+    chunk a block of the result's index space."""
+    if v.type.dtype.name not in ("f32", "f64"):
+        return False
+    match v.op:
+        case Convolution(groups=groups) | ConvolutionInput(groups=groups):
+            return groups == 1 and v.type.rank <= 4
+        case Matmul():
+            return v.type.rank == 2
+    return False
 
 
 def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:

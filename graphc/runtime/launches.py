@@ -19,9 +19,8 @@ from graphc.ir.control import Loop, body_of
 from graphc.ir.graph import Value
 from graphc.ir.op import Array, Opaque
 from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.shape import Constant, Full, SizeOf
-from graphc.ir.program import Kernel, Kind, Place, Program
+from graphc.ir.program import Kernel, Kind, Place, Program, contraction_of
 from graphc.runtime.driver import driver
 from graphc.runtime.thunk import Thunk
 
@@ -129,12 +128,11 @@ class Launches:
         if kernel.kind is Kind.SCAN:
             return elements * max(1, len(body_of(kernel.body[0]).nodes()))
         if kernel.kind is Kind.CONVOLUTION:
-            (out,) = kernel.body
+            out = contraction_of(kernel)
             assert isinstance(out.op, Convolving)
             return self.number(out.op.products(*(a.type for a in out.args))) // 16
-        products = [v for v in kernel.body if isinstance(v.op, Matmul)]
-        if products:
-            inner = products[0].args[0].type.shape
+        if kernel.kind is Kind.MATMUL:
+            inner = contraction_of(kernel).args[0].type.shape
             return elements * max(self.number(s) for s in inner[-2:]) // 16
         return elements * max(1, len(kernel.body))
 
