@@ -12,11 +12,13 @@ from graphc.codegen import jit
 from graphc.codegen.tiles import LLVM, Shape, shape_for, tiles_ir
 
 DEPTH = 768  # the longest block of k: a strip of that length stays in the second-level cache
-DIRECT = 1 << 20  # elements of B that stay in the first-level cache as they lie
+SHORT = 192  # the same where columns of A share sets of the caches
+DIRECT = 1 << 16  # elements of B that stay in the first-level cache as they lie
 FEW = 3  # row tiles that do not repay a contiguous strip
+THIN = 4  # rows that are better inner products
 ALIAS = 512  # rows so many elements apart share sets of the first-level cache
 
-SOURCE = """
+HEAD = """
 def kernel(args, lo, hi):
     a = {t}_buffer(args, 0)
     b = {t}_buffer(args, 1)
@@ -36,11 +38,48 @@ def kernel(args, lo, hi):
     table = i64_stack(2, 4)  # one tap
     table[0] = i64(0)
     table[1] = i64(0)
-    height = {rows}
-    if rs % {alias} == 0:  # then fewer rows at once stay in the first-level cache
-        height = {half}
-    direct = tb == 0 and (m <= {few} or k * n <= {direct})
-    blocks = max((k + {depth} - 1) // {depth}, 1)
+"""
+
+# Hardly any rows of A, and B as the weights of a layer lie: inner products.
+INNER = """
+    if tb != 0 and m <= {thin} and cs == 1:
+        for i in range(m):
+            for j in range(n):
+                total = {t}(0.0)
+                for q in range(k):
+                    total = fold_add(total, a[i * rs + q] * b[j * ldb + q])
+                c[i * ldc + j] = c[i * ldc + j] + total if adds != 0 else total
+        return
+"""
+
+# Few rows of A, and B in the same way: to turn A and the result costs less than B.
+TURNED = """
+    if tb != 0 and adds == 0 and k <= {depth} and m * (n + k) < n * k:
+        square = {t}_stack({square}, 5)
+        for s in range((m + {columns} - 1) // {columns}):
+            j = s * {columns}
+            cols = min({columns}, m - j)
+            if cs == 1:
+                {t}_transpose(transpose, cols, k, a, j * rs, rs, strip, 0, {columns})
+            else:
+                for q in range(k):
+                    {t}_window(cols, 0, cols, a, q * cs + j, strip, q * {columns}, 1)
+            height = {half} if ldb % {alias} == 0 else {rows}
+            tiles = (n + height - 1) // height
+            for r in range(tiles):
+                i = n * r // tiles
+                rows = n * (r + 1) // tiles - i
+                {t}_tile(tile, rows, cols, k, b, i * ldb, ldb, 1, strip, 0, {columns},
+                         square, 0, {columns}, 0, 1, table, 0)
+                {t}_transpose(transpose, rows, cols, square, 0, {columns}, c, j * ldc + i, ldc)
+        return
+"""
+
+BODY = """
+    height = {half} if rs % {alias} == 0 else {rows}  # what stays in the first-level cache
+    longest = {short} if cs % {alias} == 0 else {depth}
+    direct = tb == 0 and (k * n <= {direct} or m <= {few} and ldb % {alias} != 0)
+    blocks = max((k + longest - 1) // longest, 1)
     for p in range(blocks):
         first = k * p // blocks
         depth = k * (p + 1) // blocks - first
@@ -108,9 +147,10 @@ def host_shape(dtype: str) -> Shape:
 def source(dtype: str) -> str:
     """The loops of a product, as numba source."""
     shape = host_shape(dtype)
-    return SOURCE.format(
+    return (HEAD + INNER + TURNED + BODY).format(
         t=dtype, rows=shape.rows, half=min(shape.rows, 6), columns=shape.columns, depth=DEPTH,
-        strip=DEPTH * shape.columns, alias=ALIAS, direct=DIRECT, few=FEW * shape.rows,
+        short=SHORT, thin=THIN, strip=DEPTH * shape.columns, square=shape.rows * shape.columns, alias=ALIAS,
+        direct=DIRECT, few=FEW * shape.rows,
     )
 
 
