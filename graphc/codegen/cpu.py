@@ -29,6 +29,7 @@ from graphc.codegen.loops import (
     Row,
     Store,
     Tile,
+    Transform,
     Turn,
 )
 from graphc.codegen.nests import Parameters, map_sizes, walk
@@ -56,6 +57,7 @@ class Source:
     extent: Size
     uses_status: bool
     calls: bool = False  # whether it calls Python: the last argument is where to
+    least: Size = 1  # of the extent, that a chunk should have
     routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
 
 
@@ -93,7 +95,8 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     if not readable:
         full = canonical(full)
     sizes_given = tuple(parameters.values)
-    return Source(full, sizes_given, loops.extent, uses_status, routines=routines)
+    return Source(
+        full, sizes_given, loops.extent, uses_status, least=loops.least, routines=routines)
 
 
 def _routines(s: Any, memory: list[Memory]) -> tuple[str, ...]:
@@ -105,6 +108,8 @@ def _routines(s: Any, memory: list[Memory]) -> tuple[str, ...]:
             return (f"gc_tile_{dtype}",)
         case Turn(dtype=dtype):
             return (f"gc_transpose_{dtype}",)
+        case Transform(dtype=dtype, name=name):
+            return (f"gc_{name}_{dtype}",)
     return ()
 
 
@@ -157,6 +162,8 @@ def _statements(body: Any, depth: int) -> list[str]:
                 lines += [f"{pad}{line}" for line in _tile(s)]
             case Turn():
                 lines.append(f"{pad}{_turn(s)}")
+            case Transform():
+                lines.append(f"{pad}{_transform(s)}")
             case For(var=var, low=low, high=high, body=inner):
                 bounds = _size(high) if low == 0 else f"{_size(low)}, {_size(high)}"
                 lines.append(f"{pad}for {var.rstrip('.')} in range({bounds}):")
@@ -191,6 +198,13 @@ def _tile(t: Tile) -> list[str]:
 def _turn(t: Turn) -> str:
     ends = f"{_place(t.source)}, {_size(t.lds)}, {_place(t.target)}, {_size(t.ldt)}"
     return f"{t.dtype}_transpose(transpose, {_size(t.rows)}, {_size(t.cols)}, {ends})"
+
+
+def _transform(t: Transform) -> str:
+    ends = [_place(t.source), *map(_size, t.source_steps), _place(t.target),
+            *map(_size, t.target_steps)]
+    sizes = f"{t.name}, {_size(t.channels)}, {_size(t.squares)}"
+    return f"{t.dtype}_{t.name}({sizes}, {', '.join(ends)})"
 
 
 def _place(place: tuple[int, Size]) -> str:

@@ -51,8 +51,10 @@ def fits_tiles(kernel: Kernel) -> bool:
     return long and math.prod(ints(y.shape[2:])) >= POSITIONS
 
 
-class _Direct(Frame):
+class Direct(Frame):
     """Lowers one convolution.  `source` is what tiles walk over, `result` what they make."""
+
+    grain = 96  # positions that repay what a chunk does before its first band
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
@@ -73,13 +75,12 @@ class _Direct(Frame):
         self.depth, self.width = ints((source.shape[1], result.shape[1]))  # channels in and out
         self.source_slot, self.result_slot = (
             (self.slot_x, self.slot_y) if self.forward else (self.slot_y, self.slot_x))
+        self.w_elements = self.depth * self.width * kh * kw
         self.pitch = self.depth + 16 if self.depth % 128 == 0 else self.depth
         self.padded = (self.cols_out - 1) * sw + spans[1] + 1  # pixels of a row of the band
-        self._choose_bands()
-        slot = len(self.kernel.reads) + len(self.kernel.writes)
-        self.weights, self.image, self.sums, self.table = range(slot, slot + 4)
+        self.choose_bands()
 
-    def _choose_bands(self) -> None:
+    def choose_bands(self) -> None:
         """Output rows of a band: band and sums stay in the second-level cache."""
         each = self.padded * self.pitch * self.strides[0] + self.cols_out * self.width
         most = max(1, min(self.rows_out, PANEL // max(each, 1)))
@@ -87,6 +88,8 @@ class _Direct(Frame):
         self.band = -(-self.rows_out // self.bands)
         self.bands = -(-self.rows_out // self.band)
         self.lines = (self.band - 1) * self.strides[0] + self.spans[0] + 1
+        first = len(self.kernel.reads) + len(self.kernel.writes)
+        self.weights, self.image, self.sums, self.table = range(first, first + 4)
 
     def lower(self) -> Loops:
         """The kernel."""
@@ -95,25 +98,33 @@ class _Direct(Frame):
         count = dim.minimum(self.band, self.rows_out - variable("first"))
         lines = (variable("first"), variable("count")), (0, self.cols_out)
         region = (variable("image"), 1), (0, self.width), *lines[4 - len(self.w.shape) :]
-        body = [*lets, let("first", first), let("count", count), *self._fill(), *self._tiles(),
-                self._result(), *self.epilogue(*region)]
+        body = [*lets, let("first", first), let("count", count), *self._fill(), *self.work(),
+                *self.result(), *self.epilogue(*region)]
         made = self.loops(extent, body, 0, self.dtype)
-        strips = -(-self.width // self.lanes)
-        places = math.prod(self.kernel_size)
-        memory = (
+        turned = () if self.forward else (Scratch("turned", self.dtype, self.w_elements),)
+        least = -(-self.grain // (self.band * self.cols_out))
+        return Loops(made.name, made.buffers, made.sizes, made.extent,
+                     (*self.before(), *made.body), (*self.memory(), *turned), least)
+
+    def memory(self) -> tuple[Scratch, ...]:
+        """Scratch, in the order of its numbers."""
+        strips, places = -(-self.width // self.lanes), math.prod(self.kernel_size)
+        return (
             Scratch("weights", self.dtype, strips * self.lanes * self.depth * places),
             Scratch("padded", self.dtype, self.lines * self.padded * self.pitch),
             Scratch("sums", self.dtype, self.band * self.cols_out * self.width),
             Scratch("table", i64, 2 * places),
         )
-        before = (*self._turn_weights(strips), *self._offsets())
-        return Loops(made.name, made.buffers, made.sizes, made.extent, (*before, *made.body),
-                     memory)
+
+    def before(self) -> list[Any]:
+        """What is done once, before all bands."""
+        return [*self.turn_weights(), *self._offsets()]
 
     # -- weights
 
-    def _turn_weights(self, strips: int) -> list[Any]:
+    def turn_weights(self) -> list[Any]:
         """Strips of output channels, contiguous; for each, the rows of all products."""
+        strips = -(-self.width // self.lanes)
         s, taps = variable("i0"), math.prod(self.kernel_size)
         line, lanes = self.depth * taps, self.lanes
         columns = dim.minimum(lanes, self.width - s * lanes)
@@ -122,11 +133,14 @@ class _Direct(Frame):
             turn = Turn(self.dtype, columns, line, (self.slot_w, s * (lanes * line)), line,
                         (self.weights, to), lanes)
             return [For("i0.", 0, strips, (turn,))]
-        o = variable("i1")  # [c, tap] of each o -> [tap][o][c]
-        place = o * (self.width * taps) + s * (lanes * taps)
-        turn = Turn(self.dtype, columns, taps, (self.slot_w, place), taps,
-                    (self.weights, to + o * lanes), self.depth * lanes)
-        return [For("i0.", 0, strips, (For("i1.", 0, self.depth, (turn,)),))]
+        turned = len(self.kernel.reads) + len(self.kernel.writes) + len(self.memory())
+        every, tap = self.width * taps, variable("i1")  # [o][c, tap] -> [c, tap][o]
+        first = Turn(self.dtype, self.depth, every, (self.slot_w, 0), every, (turned, 0),
+                     self.depth)
+        place = s * (lanes * taps * self.depth) + tap * self.depth  # [c][o] of a tap -> [o][c]
+        turn = Turn(self.dtype, columns, self.depth, (turned, place), taps * self.depth,
+                    (self.weights, to + tap * (self.depth * lanes)), lanes)
+        return [first, For("i0.", 0, strips, (For("i1.", 0, taps, (turn,)),))]
 
     def _offsets(self) -> list[Any]:
         """The table of taps: where each begins in the image and in a strip of weights."""
@@ -162,7 +176,7 @@ class _Direct(Frame):
         return [let("top", top), let("bottom", high), let("above", low), zeros,
                 For("i0.", variable("above"), variable("bottom"), (turn,))]
 
-    def _tiles(self) -> list[Any]:
+    def work(self) -> list[Any]:
         """Products of the band's rows with the weights, tile by tile."""
         sh, sw = self.strides
         taps, n, width = math.prod(self.kernel_size), self.cols_out, self.width
@@ -183,12 +197,12 @@ class _Direct(Frame):
         strips = For("i1.", 0, -(-width // self.lanes), (walk,))
         return [For("i0.", 0, variable("count"), (strips,))]
 
-    def _result(self) -> Any:
+    def result(self) -> list[Any]:
         """The band's sums, channel by channel, where they belong."""
         n, plane = self.cols_out, self.rows_out * self.cols_out
         place = variable("image") * (self.width * plane) + variable("first") * n
-        return Turn(self.dtype, variable("count") * n, self.width, (self.sums, 0), self.width,
-                    (self.result_slot, place), plane)
+        return [Turn(self.dtype, variable("count") * n, self.width, (self.sums, 0), self.width,
+                     (self.result_slot, place), plane)]
 
 
 def _two(sizes: Sequence[Size], first: int) -> tuple[int, int]:
@@ -199,5 +213,5 @@ def _two(sizes: Sequence[Size], first: int) -> tuple[int, int]:
 
 def lower_direct(kernel: Kernel) -> Loops:
     """A convolution whose tiles walk over the image."""
-    return _Direct(kernel).lower()
+    return Direct(kernel).lower()
 

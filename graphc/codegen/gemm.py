@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from graphc.codegen import jit
 from graphc.codegen.tiles import LLVM, Shape, shape_for, tiles_ir
+from graphc.codegen.transforms import MATRICES, transforms_ir
 
 DEPTH = 768  # the longest block of k: a strip of that length stays in the second-level cache
 SHORT = 192  # the same where columns of A share sets of the caches
@@ -149,8 +150,8 @@ def source(dtype: str) -> str:
     shape = host_shape(dtype)
     return (HEAD + INNER + TURNED + BODY).format(
         t=dtype, rows=shape.rows, half=min(shape.rows, 6), columns=shape.columns, depth=DEPTH,
-        short=SHORT, thin=THIN, strip=DEPTH * shape.columns, square=shape.rows * shape.columns, alias=ALIAS,
-        direct=DIRECT, few=FEW * shape.rows,
+        short=SHORT, thin=THIN, strip=DEPTH * shape.columns, square=shape.rows * shape.columns,
+        alias=ALIAS, direct=DIRECT, few=FEW * shape.rows,
     )
 
 
@@ -166,16 +167,17 @@ def _cblas(dtype: str, name: str) -> str:
 
 
 def library(dtype: str, cache: jit.Cache) -> dict[str, int]:
-    """The addresses of `gc_gemm`, `gc_tile` and `gc_transpose` for f32 or f64, with their type:
-    from this process, the cache or the compiler."""
+    """The addresses of graphc's routines for f32 or f64, by name: from this process, the cache or
+    the compiler."""
     name, loader = jit.symbol_of(f"gemm {dtype}"), jit.loader()
     if name not in loader.addresses:
         data = cache.read(name)
         if data is None:
-            linked = tiles_ir(host_shape(dtype), dtype), _cblas(dtype, name)
+            shape = host_shape(dtype)
+            linked = tiles_ir(shape, dtype), transforms_ir(shape, dtype), _cblas(dtype, name)
             data = jit.compile_kernel(source(dtype), f"{name}_loops", linked)
             cache.write(name, data)
         loader.load(name, data)
     find = loader.engine.get_function_address
-    inner = {f"gc_{part}_{dtype}": find(f"gc_{part}_{dtype}") for part in ("tile", "transpose")}
-    return {f"gc_gemm_{dtype}": loader.addresses[name], **inner}
+    inner = (f"gc_{part}_{dtype}" for part in ("tile", "transpose", *MATRICES))
+    return {f"gc_gemm_{dtype}": loader.addresses[name], **{x: find(x) for x in inner}}

@@ -14,6 +14,7 @@ from graphc.codegen.loops import Loops
 from graphc.codegen.scanned import lower_scan
 from graphc.codegen.scatter import lower_scatter
 from graphc.codegen.windows import lower_windows
+from graphc.codegen.winograd import fits_winograd, lower_winograd
 from graphc.errors import CodegenError
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
@@ -44,6 +45,8 @@ def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
 def _convolution(kernel: Kernel) -> Loops:
     if not uses_columns(kernel):
         return lower_windows(kernel)
+    if fits_winograd(kernel):
+        return lower_winograd(kernel)
     return lower_direct(kernel) if fits_tiles(kernel) else lower_columns(kernel)
 
 

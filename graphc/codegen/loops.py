@@ -164,6 +164,21 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Transform:
+    """A transform of Winograd's (`transforms.py`) of `squares` squares of so many channels; steps
+    are those to the next row of a square, its next column, and the next square."""
+
+    dtype: DType
+    name: str
+    channels: Size
+    squares: Size
+    source: tuple[int, Size]
+    source_steps: tuple[Size, Size, Size]
+    target: tuple[int, Size]
+    target_steps: tuple[Size, Size, Size]
+
+
+@dataclass(frozen=True)
 class Buffer:
     """What an address argument points at."""
 
@@ -192,8 +207,9 @@ class Loops:
     extent: Size
     body: tuple[Stmt, ...]
     scratch: tuple[Scratch, ...] = ()
+    least: Size = 1  # of the parallel axis, that a chunk must have to repay what comes before
 
 
 Memory = Buffer | Scratch
 Expr = Const | Ref | IndexValue | Load | Apply | Guard
-Stmt = Let | Store | Accumulate | For | Gemm | Row | Tile | Turn
+Stmt = Let | Store | Accumulate | For | Gemm | Row | Tile | Turn | Transform

@@ -34,6 +34,7 @@ from graphc.codegen.loops import (
     Row,
     Store,
     Tile,
+    Transform,
     Turn,
 )
 from graphc.ir.dim import Size
@@ -79,6 +80,10 @@ def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
                 left, right, result = places
                 shape = ", ".join(map(_size, (*sizes, s.taps)))
                 lines.append(f"{pad}{result} = tile({left}, {right}, {shape})")
+            case Transform(source=(x, x_at), target=(y, y_at)):
+                squares = ", ".join(map(_size, (s.channels, s.squares)))
+                taken = f"{names[x]}[{_size(x_at)}:]"
+                lines.append(f"{pad}{names[y]}[{_size(y_at)}:] = {s.name}({taken}, {squares})")
             case Turn(source=(x, x_at), target=(y, y_at), rows=rows, cols=cols):
                 turned = f"transpose({names[x]}[{_size(x_at)}:], {_size(rows)}, {_size(cols)})"
                 lines.append(f"{pad}{names[y]}[{_size(y_at)}:] = {turned}")

@@ -34,6 +34,7 @@ from graphc.ir.types import ALL, DType, f32, i64
 
 Index = tuple[Size, ...]
 NARROW = ("f16", "bf16")
+ROUTINES = ("tile", "transpose", "window", "spread", "winput", "wkernel", "wresult")
 FIXED_NAMES = (
     *keyword.kwlist,
     "kernel",
@@ -78,10 +79,15 @@ FIXED_NAMES = (
     "at",
     "weights",
     "padded",
+    "turned",
+    "tiles",
+    "heights",
+    "kernels",
+    "transformed",
+    "products",
+    *ROUTINES,
     "sums",
     "table",
-    "tile",
-    "transpose",
     "channel",
     "channels",
     "start",
@@ -102,7 +108,7 @@ FIXED_NAMES = (
     *(t.name for t in ALL),
     *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
     *(f"{t.name}_{suffix}" for t in ALL for suffix in ("buffer", "scratch")),
-    *(f"{t}_{name}" for t in ("f32", "f64") for name in ("tile", "transpose", "window", "spread")),
+    *(f"{t}_{name}" for t in ("f32", "f64") for name in ROUTINES),
 )
 
 

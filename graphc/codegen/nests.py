@@ -23,6 +23,7 @@ from graphc.codegen.loops import (
     Row,
     Store,
     Tile,
+    Transform,
     Turn,
 )
 from graphc.ir import dim
@@ -45,7 +46,7 @@ def map_sizes(node: Any, change: Change) -> Any:
         case For(low=low, high=high, body=body):
             low, high = change(low), change(high)
             return replace(node, low=low, high=high, body=tuple(map_sizes(s, change) for s in body))
-        case Gemm() | Row() | Tile() | Turn():
+        case Gemm() | Row() | Tile() | Turn() | Transform():
             return _map_routine(node, change)
         case IndexValue(size=size):
             return replace(node, size=change(size))
@@ -81,6 +82,11 @@ def _map_routine(node: Any, change: Change) -> Any:
             rs, cs, ldb, ldc = map(change, (node.rs, node.cs, node.ldb, node.ldc))
             return Tile(node.dtype, (rows, cols, k), first, rs, cs, second, ldb, result, ldc,
                         change(node.taps), table)
+        case Transform(source=(x, x_at), target=(y, y_at)):
+            a, b, c = map(change, node.source_steps)
+            d, e, f = map(change, node.target_steps)
+            return Transform(node.dtype, node.name, change(node.channels), change(node.squares),
+                             (x, change(x_at)), (a, b, c), (y, change(y_at)), (d, e, f))
         case Turn(source=(x, x_at), target=(y, y_at)):
             rows, cols, lds, ldt = map(change, (node.rows, node.cols, node.lds, node.ldt))
             return Turn(node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt)

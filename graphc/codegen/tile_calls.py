@@ -13,6 +13,7 @@ from numba.extending import intrinsic
 
 from graphc.codegen.builtins import FLOAT, BufferType, stored
 from graphc.codegen.calls import ALIGN
+from graphc.codegen.transforms import MATRICES
 
 WORD = types.int64
 
@@ -61,6 +62,27 @@ def _transpose(name: str) -> Any:
     return transpose
 
 
+def _transform(name: str) -> Any:
+    """function(channels, squares, x + x_at, xi, xj, xs, y + y_at, yi, yj, ys)."""
+
+    @intrinsic
+    def transform(
+        context: Any, function: Any, channels: Any, squares: Any, x: Any, x_at: Any, xi: Any,
+        xj: Any, xs: Any, y: Any, y_at: Any, yi: Any, yj: Any, ys: Any,
+    ) -> Any:
+        w = WORD
+
+        def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
+            to, channels, squares, x, x_at, xi, xj, xs, y, y_at, yi, yj, ys = args
+            places = (bd.gep(x, [x_at]), bd.gep(y, [y_at]))
+            _call(bd, to, [channels, squares, places[0], xi, xj, xs, places[1], yi, yj, ys])
+            return ctx.get_dummy_value()
+
+        return types.none(w, w, w, x, w, w, w, w, y, w, w, w, w), build
+
+    return transform
+
+
 def _call(bd: Any, function: Any, values: list[Any]) -> None:
     kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
     bd.call(bd.inttoptr(function, kind.as_pointer()), values)
@@ -88,5 +110,6 @@ def _stack(name: str) -> Any:
 TILE_CALLS: dict[str, Any] = {
     **{f"{t}_tile": _tile(t) for t in FLOAT},
     **{f"{t}_transpose": _transpose(t) for t in FLOAT},
+    **{f"{t}_{name}": _transform(t) for t in FLOAT for name in MATRICES},
     **{f"{t}_stack": _stack(t) for t in (*FLOAT, "i64")},
 }

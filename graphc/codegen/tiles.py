@@ -59,7 +59,7 @@ def tiles_ir(shape: Shape, dtype: str) -> str:
     return "\n".join([tile.declarations(), *tiles, tile.choice(), _Transpose(shape, dtype).ir()])
 
 
-class _Vector:
+class Vectors:
     """The names of LLVM for vectors of a type."""
 
     def __init__(self, shape: Shape, dtype: str) -> None:
@@ -68,6 +68,17 @@ class _Vector:
         self.type = f"<{self.lanes} x {self.element}>"
         self.bits = f"<{self.lanes} x i1>"
         self.suffix = f"v{self.lanes}{dtype}"
+
+    def declarations(self) -> str:
+        """What the text calls."""
+        v, mask = self.type, self.bits
+        return "\n".join([
+            f"declare {v} @llvm.fmuladd.{self.suffix}({v}, {v}, {v})",
+            f"declare {v} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {mask}, {v})",
+            f"declare void @llvm.masked.store.{self.suffix}.p0({v}, ptr, i32, {mask})",
+            "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+            "declare i64 @llvm.smin.i64(i64, i64)",
+        ])
 
     def splat(self, to: str, element: str, kind: str) -> list[str]:
         """`to`: a vector with one element everywhere."""
@@ -87,21 +98,8 @@ class _Vector:
     def at(self, to: str, base: str, offset: str) -> str:
         return f"  %{to} = getelementptr {self.element}, ptr {base}, i64 {offset}"
 
-
-class _Tile(_Vector):
-    """Prints the tiles of one type."""
-
-    def declarations(self) -> str:
-        v, mask = self.type, self.bits
-        return "\n".join([
-            f"declare {v} @llvm.fmuladd.{self.suffix}({v}, {v}, {v})",
-            f"declare {v} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {mask}, {v})",
-            f"declare void @llvm.masked.store.{self.suffix}.p0({v}, ptr, i32, {mask})",
-            "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
-            "declare i64 @llvm.smin.i64(i64, i64)",
-        ])
-
     def load(self, to: str, place: str, last: bool) -> str:
+        """A vector; the elements that `%mask` names if it is the last of a row."""
         if not last:
             return f"  %{to} = load {self.type}, ptr {place}, align {BYTES[self.dtype]}"
         call = f"call {self.type} @llvm.masked.load.{self.suffix}.p0"
@@ -109,11 +107,16 @@ class _Tile(_Vector):
         return f"  %{to} = {call}(ptr {place}, {rest})"
 
     def store(self, value: str, place: str, last: bool) -> str:
+        """Writes a vector, or what `%mask` names of it."""
         if not last:
             return f"  store {self.type} {value}, ptr {place}, align {BYTES[self.dtype]}"
         call = f"call void @llvm.masked.store.{self.suffix}.p0"
         rest = f"i32 {BYTES[self.dtype]}, {self.bits} %mask"
         return f"  {call}({self.type} {value}, ptr {place}, {rest})"
+
+
+class _Tile(Vectors):
+    """Prints the tiles of one type."""
 
     def function(self, rows: int, vectors: int) -> str:
         """The tile of `rows` rows and `vectors` vectors of columns."""
@@ -213,7 +216,7 @@ class _Tile(_Vector):
         return "\n".join([*lines, "none:", "  ret void", "}"])
 
 
-class _Transpose(_Vector):
+class _Transpose(Vectors):
     """Prints the transpose of a matrix: square blocks in registers, those at the edges by way of a
     square on the stack."""
 
@@ -238,7 +241,7 @@ class _Transpose(_Vector):
         return "\n".join([
             self.block(), self.edge(),
             f"define void @gc_transpose_{self.dtype}({arguments}) {{\nentry:",
-            *_nest("y", "0", "%rows", n, _nest("x", "0", "%cols", n, place)), "  ret void\n}",
+            *nest("y", "0", "%rows", n, nest("x", "0", "%cols", n, place)), "  ret void\n}",
         ])
 
     def edge(self) -> str:
@@ -252,13 +255,13 @@ class _Transpose(_Vector):
             f"  %in = alloca [{n * n} x {self.element}], align 64",
             f"  %out = alloca [{n * n} x {self.element}], align 64",
             *self.first("cols", "%w"), *self.first("rows", "%h"),
-            *_nest("i", "0", "%h", 1, [
+            *nest("i", "0", "%h", 1, [
                 *self.place("s", "%from", "%i", "%ldf", "0"),
                 *self.place("t", "%in", "%i", str(n), "0"),
                 f"  %e = call {v} {load}(ptr %s, {rest} %cols, {v} zeroinitializer)",
                 f"  store {v} %e, ptr %t, align 64"]),
             f"  call void @block_{self.dtype}(ptr %in, i64 {n}, ptr %out, i64 {n})",
-            *_nest("j", "0", "%w", 1, [
+            *nest("j", "0", "%w", 1, [
                 *self.place("o", "%out", "%j", str(n), "0"),
                 *self.place("d", "%to", "%j", "%ldt", "0"),
                 f"  %f = load {v}, ptr %o, align 64",
@@ -296,7 +299,7 @@ class _Transpose(_Vector):
         return "\n".join([*lines, "  ret void", "}"])
 
 
-def _nest(var: str, low: str, high: str, step: int, body: list[str]) -> list[str]:
+def nest(var: str, low: str, high: str, step: int, body: list[str]) -> list[str]:
     """A loop in LLVM IR; the names of its blocks come from its variable."""
     return [
         f"  br label %{var}.from", f"{var}.from:", f"  br label %{var}.head", f"{var}.head:",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+
+from graphc.codegen.transforms import MATRICES
 
 
 def tile(
@@ -47,8 +52,28 @@ def spread(
         y[y_at + i * stride] = y[y_at + i * stride] + x[x_at + i]
 
 
+def transform(name: str) -> Callable[..., None]:
+    """M v M^T for the matrix of a name."""
+    matrix = np.array(MATRICES[name])
+
+    def run(
+        function: int, channels: int, squares: int, x: Any, x_at: int, xi: int, xj: int, xs: int,
+        y: Any, y_at: int, yi: int, yj: int, ys: int,
+    ) -> None:
+        size, made = range(matrix.shape[1]), range(matrix.shape[0])
+        for s in range(squares):
+            for c in range(channels):
+                v = np.array([[x[x_at + s * xs + i * xi + j * xj + c] for j in size] for i in size])
+                square = (matrix @ v @ matrix.T).astype(v.dtype)
+                for i in made:
+                    for j in made:
+                        y[y_at + s * ys + i * yi + j * yj + c] = square[i, j]
+
+    return run
+
+
 TILE_TWINS: dict[str, Any] = {
     f"{t}_{twin.__name__}": twin
     for t in ("f32", "f64")
     for twin in (tile, transpose, window, spread)
-}
+} | {f"{t}_{name}": transform(name) for t in ("f32", "f64") for name in MATRICES}

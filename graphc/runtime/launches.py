@@ -99,7 +99,9 @@ class Launches:
         if code.source.calls:
             self.thunks.append(Thunk(kernel.body[0], self.sizes))
             words.append((self.thunks[-1].address, None))
-        return Launch(code.address, words, extent, self._chunks(kernel, extent))
+        most = max(1, extent // max(1, self.number(code.source.least)))
+        chunks = min(self._chunks(kernel, extent), most)
+        return Launch(code.address, words, extent, chunks)
 
     def place(self, v: Value) -> Argument:
         """The address of a stored value."""
