@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from graphc.codegen.build import Built, build
 from graphc.codegen.cpu import Source
+from graphc.codegen.jit import Cache
 from graphc.codegen.kernels import blamed, source_of
 from graphc.config import Options
 from graphc.errors import CodegenError
@@ -27,6 +28,7 @@ from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
 from graphc.runtime.blas import routine_address
 from graphc.runtime.executable import Code, Executable
+from graphc.tune import Tuner
 
 
 @dataclass
@@ -49,10 +51,16 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
         trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
     optimised = optimise(unified.graph, options, trace)
     program = schedule(optimised)
+    choose = Tuner(options, _built).choose if options.autotune > 0 else lambda _: options.method
     sources = {
-        k: source_of(k, in_place=scatters_in_place(home, k)) for home, k in launched(program)
+        k: source_of(k, in_place=scatters_in_place(home, k), method=choose(k))
+        for home, k in launched(program)
     }
     return Compiled(graph, unified, optimised, program, sources, trace)
+
+
+def _built(graph: Graph, options: Options) -> Executable:
+    return compile_graph(graph, options, Built())
 
 
 def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
@@ -64,8 +72,10 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
         addresses = build([s.text for s in made.sources.values()], options, built)
     except CodegenError as error:
         raise blamed(error, made.sources) from error.__cause__
+    cache = Cache(options.cache_dir)
     code = {
-        k: Code(s, addresses[s.text], tuple(routine_address(r, options) for r in s.routines))
+        k: Code(s, addresses[s.text],
+                tuple(routine_address(r, s.method, cache) for r in s.routines))
         for k, s in made.sources.items()
     }
     return Executable(made.program, made.unified, code)

@@ -3,7 +3,6 @@
     GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graphc)
     GRAPHC_DATA        where examples look for data sets
     GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
-    GRAPHC_BLAS        "1": matrix products by OpenBLAS, not by graphc's own kernels
     GRAPHC_BLAS_CORE   OpenBLAS core type                   (default: the best for this CPU)
     GRAPHC_CHECK       "passes": the oracle checks every pass
 """
@@ -11,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -67,6 +67,17 @@ def data_dir() -> Path | None:
     return Path(given) if given else None
 
 
+class Method(enum.Enum):
+    """How a matrix product or a convolution is computed."""
+
+    TILES = "register tiles"
+    BLAS = "OpenBLAS"
+    WINOGRAD = "Winograd's F(2x2, 3x3) and register tiles"
+    DIRECT = "register tiles over a channels-last band of the image"
+    COLUMNS = "register tiles over columns of windows (implicit im2col)"
+    LOOPS = "plain loops"
+
+
 _given: dict[str, Any] = {}
 
 
@@ -99,7 +110,8 @@ class Options:
 
     `passes` are the user's own (Graph -> Graph), run between graphc's.  `disable` names passes to
     leave out (for tests and bisection).  `observe` is shown every
-    compilation (a `graphc.compile.Compiled`).  `blas` leaves matrix products to OpenBLAS.
+    compilation (a `graphc.compile.Compiled`).  `method` is how contractions are computed, where it
+    can do them; `autotune` is for how many seconds a compilation may try which is fastest.
     `profile` is told (kernel, seconds) of every launch; runs are then serial.
     """
 
@@ -112,8 +124,8 @@ class Options:
     fast_math: bool = field(default_factory=_option("fast_math", lambda: False))
     progress: bool = field(default_factory=_option("progress", lambda: True))
     observe: Callable[[Any], None] | None = field(default_factory=_option("observe", lambda: None))
-    blas: bool = field(
-        default_factory=_option("blas", lambda: os.environ.get("GRAPHC_BLAS", "") == "1"))
+    method: Method | None = field(default_factory=_option("method", lambda: None))
+    autotune: float = field(default_factory=_option("autotune", lambda: 0.0))
     profile: Callable[[Any, float], None] | None = field(
         default_factory=_option("profile", lambda: None)
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.config import Options
+from graphc.codegen.kernels import method_of, methods
+from graphc.config import Method, Options
 from graphc.errors import GraphError
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -35,7 +36,7 @@ def explain(
     probed = Graph(graph.name, graph.inputs, (*graph.outputs, value), graph.updates)
     done = optimise(unify_sizes(probed).graph, options)
     final = Graph(done.name, done.inputs, done.outputs[:-1], done.updates)
-    story = _Story(final, done.outputs[-1], sizes or {})
+    story = _Story(final, done.outputs[-1], sizes or {}, options.method)
     names = names_of(probed)
     head = f"{names[value]} = {show_operands(value, names, elide=True)} : {value.type}"
     if value.loc is not None:
@@ -48,6 +49,7 @@ class _Story:
     graph: Graph
     value: Value
     sizes: Mapping[str, int]
+    wanted: Method | None = None
 
     def lines(self) -> list[str]:
         """What became of the value."""
@@ -82,7 +84,17 @@ class _Story:
             lines.append(f"  stored      {self._place(program, v)}")
         else:
             lines.append("  stored      nowhere: it lives in registers")
-        return [*lines, f"  moves       {self._bytes(kernel)}"]
+        lines.append(f"  moves       {self._bytes(kernel)}")
+        return lines + self._method(kernel)
+
+    def _method(self, kernel: Kernel) -> list[str]:
+        """How a kernel's contraction is computed, and how it could be."""
+        chosen = method_of(kernel, self.wanted)
+        if chosen is None:
+            return []
+        others = [m.value for m in methods(kernel) if m is not chosen]
+        rest = f" (possible: {'; '.join(others)})" if others else ""
+        return [f"  method      {chosen.value}{rest}"]
 
     def _place(self, program: Program, v: Value) -> str:
         buffer = program.buffers[v]

@@ -24,6 +24,7 @@ LAYERS = (
     ("passes/",),
     ("codegen/",),
     ("runtime/",),
+    ("tune.py",),
     ("compile.py", "explain.py"),
     ("scope.py", "nest.py"),
     ("shapes.py",),

@@ -33,6 +33,7 @@ from graphc.codegen.loops import (
     Turn,
 )
 from graphc.codegen.nests import Parameters, map_sizes, walk
+from graphc.config import Method
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.op import Number
@@ -58,6 +59,7 @@ class Source:
     uses_status: bool
     calls: bool = False  # whether it calls Python: the last argument is where to
     least: Size = 1  # of the extent, that a chunk should have
+    method: Method | None = None  # of its contraction
     routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
 
 

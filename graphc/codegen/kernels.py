@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from graphc.codegen.contraction import lower_gemm, lower_product, uses_gemm
 from graphc.codegen.convolution import lower_columns, uses_columns
@@ -15,6 +16,7 @@ from graphc.codegen.scanned import lower_scan
 from graphc.codegen.scatter import lower_scatter
 from graphc.codegen.windows import lower_windows
 from graphc.codegen.winograd import fits_winograd, lower_winograd
+from graphc.config import Method
 from graphc.errors import CodegenError
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
@@ -23,31 +25,55 @@ from graphc.ir.types import DType
 from graphc.passes.fuse import storage
 
 
-def loops_of(kernel: Kernel, in_place: bool = False) -> Loops | None:
+def methods(kernel: Kernel) -> tuple[Method, ...]:
+    """The ways to compute a kernel's contraction, the one that should be fastest first; none if it
+    has no contraction."""
+    if kernel.kind is Kind.MATMUL:
+        return (Method.TILES, Method.BLAS) if uses_gemm(kernel) else (Method.LOOPS,)
+    if kernel.kind is not Kind.CONVOLUTION:
+        return ()
+    loops = (Method.LOOPS,) if len(kernel.body) == 1 else ()  # they make no epilogues
+    if not uses_columns(kernel):
+        return loops
+    fits = {Method.WINOGRAD: fits_winograd(kernel), Method.DIRECT: fits_tiles(kernel)}
+    return (*(m for m, fit in fits.items() if fit), Method.COLUMNS, *loops)
+
+
+def method_of(kernel: Kernel, wanted: Method | None = None) -> Method | None:
+    """The method for a kernel's contraction: the wanted one if it can, else the first."""
+    allowed = methods(kernel)
+    return wanted if wanted in allowed else next(iter(allowed), None)
+
+
+CONVOLUTIONS = {
+    Method.WINOGRAD: lower_winograd,
+    Method.DIRECT: lower_direct,
+    Method.COLUMNS: lower_columns,
+    Method.LOOPS: lower_windows,
+}
+
+
+def loops_of(
+    kernel: Kernel, in_place: bool = False, method: Method | None = None
+) -> Loops | None:
     """The loops of a kernel; None for one written by hand, and for one that runs programs.
     `in_place` says of a scatter that its result lies where its operand lay
-    (`program.scatters_in_place`)."""
+    (`program.scatters_in_place`); `method` is how to compute a contraction."""
+    method = method_of(kernel, method)
     match kernel.kind:
         case Kind.LOOPS:
             return lower_fused(kernel)
         case Kind.SCATTER:
             return lower_scatter(kernel, in_place)
         case Kind.MATMUL:
-            return lower_gemm(kernel) if uses_gemm(kernel) else lower_product(kernel)
+            return lower_product(kernel) if method is Method.LOOPS else lower_gemm(kernel)
         case Kind.CONVOLUTION:
-            return _convolution(kernel)
+            assert method is not None
+            return CONVOLUTIONS[method](kernel)
         case Kind.SCAN:
             return lower_scan(kernel)
         case Kind.OPAQUE | Kind.CONTROL:
             return None
-
-
-def _convolution(kernel: Kernel) -> Loops:
-    if not uses_columns(kernel):
-        return lower_windows(kernel)
-    if fits_winograd(kernel):
-        return lower_winograd(kernel)
-    return lower_direct(kernel) if fits_tiles(kernel) else lower_columns(kernel)
 
 
 def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
@@ -58,10 +84,14 @@ def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
     return (*kernel.reads, *kernel.writes)
 
 
-def source_of(kernel: Kernel, readable: bool = False, in_place: bool = False) -> Source:
-    """The numba source of a kernel; `in_place` as for `loops_of`."""
-    loops = loops_of(kernel, in_place)
-    return _opaque(kernel, readable) if loops is None else print_kernel(loops, readable)
+def source_of(
+    kernel: Kernel, readable: bool = False, in_place: bool = False, method: Method | None = None
+) -> Source:
+    """The numba source of a kernel; `in_place` and `method` as for `loops_of`."""
+    loops = loops_of(kernel, in_place, method)
+    if loops is None:
+        return _opaque(kernel, readable)
+    return replace(print_kernel(loops, readable), method=method_of(kernel, method))
 
 
 def blamed(error: CodegenError, sources: Mapping[Kernel, Source]) -> CodegenError:

@@ -2,7 +2,7 @@
 
 OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread:
 graphc cuts work into chunks itself.  Matrix products are graphc's own (`codegen/gemm.py`), unless
-`Options.blas` asks for OpenBLAS's.
+`Method.BLAS` asks for OpenBLAS's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.codegen import gemm
 from graphc.codegen.jit import Cache, binding
-from graphc.config import Options, blas_core, environment
+from graphc.config import Method, blas_core, environment
 
 SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
@@ -39,15 +39,15 @@ def library() -> Any:
     return loaded
 
 
-def routine_address(name: str, options: Options) -> int:
+def routine_address(name: str, method: Method | None, cache: Cache) -> int:
     """The address of a routine: graphc's own (`gc_...`), of LAPACKE or CBLAS in this library, or
     `malloc` and `free` of the C library."""
     if not name.startswith("gc_"):
         return outside_address(name)
     part, dtype = name.split("_")[1:]
-    if part == "gemm" and options.blas:
+    if part == "gemm" and method is Method.BLAS:
         return outside_address({"f32": "cblas_sgemm", "f64": "cblas_dgemm"}[dtype])
-    return gemm.library(dtype, Cache(options.cache_dir))[name]
+    return gemm.library(dtype, cache)[name]
 
 
 @functools.cache
