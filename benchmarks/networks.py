@@ -1,17 +1,16 @@
-"""Training steps of networks: graphc, and PyTorch where it is installed, on one thread each.  The
-networks are like those of the examples simple_cnn, mnist_cnn, char_lstm and gpt."""
+"""Training steps of networks: graphc, and PyTorch where it is installed.  The networks are like
+those of the examples simple_cnn, mnist_cnn, char_lstm and gpt."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import graphc as gc
-
-Contestants = dict[str, Callable[[], Any]]
+from benchmarks import THREADS
+from benchmarks.timing import Contestants, torch
 
 
 def simple(nn: Any) -> Any:
@@ -79,23 +78,20 @@ def step(make: Callable[[Any], Any], images: Any, labels: Any) -> Contestants:
         y = gc.placeholder(gc.int64, [None], name="y")
         loss = gc.nn.functional.cross_entropy(make(gc.nn)(x), y)
         train = gc.optim.Adam(1e-3).minimize(loss)
-    call = gc.Session(graph, threads=1).make_callable([loss, train], [x, y])
+    call = gc.Session(graph, threads=THREADS).make_callable([loss, train], [x, y])
     return {"graphc": lambda: call(images, labels), **_torch(make, images, labels)}
 
 
 def _torch(make: Callable[[Any], Any], images: Any, labels: Any) -> Contestants:
-    if importlib.util.find_spec("torch") is None:
+    if not (t := torch()):
         return {}
-    import torch
-
-    torch.set_num_threads(1)
-    model = make(torch.nn)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    x, y = torch.tensor(images), torch.tensor(labels)
+    model = make(t.nn)
+    optimizer = t.optim.Adam(model.parameters(), 1e-3)
+    x, y = t.tensor(images), t.tensor(labels)
 
     def by_torch() -> Any:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss = t.nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         return loss

@@ -4,15 +4,15 @@ arrays."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
 import graphc as gc
+from benchmarks import THREADS
+from benchmarks.timing import Contestants
 
-Contestants = dict[str, Callable[[], Any]]
 RNG = np.random.default_rng(0)
 
 
@@ -21,7 +21,7 @@ def normal(*shape: int) -> Any:
 
 
 def session(graph: Any) -> gc.Session:
-    return gc.Session(graph, threads=1)
+    return gc.Session(graph, threads=THREADS)
 
 
 def noop() -> Contestants:
@@ -91,7 +91,7 @@ def _numexpr(x: Any, y: Any) -> Contestants:
         import numexpr
     except ImportError:
         return {}
-    numexpr.set_num_threads(1)
+    numexpr.set_num_threads(THREADS)
     e = "(tanh(x*y + x) / (1 + exp(-y)))"
     i = f"where(x > y, exp({e}) - y, {e})"
     return {

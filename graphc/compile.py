@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphc.codegen import jit
 from graphc.codegen.build import Built, build
 from graphc.codegen.cpu import Source
 from graphc.codegen.jit import Cache
@@ -26,6 +27,7 @@ from graphc.ir.program import Kernel, Program, launched, scatters_in_place
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
+from graphc.runtime import driver
 from graphc.runtime.blas import routine_address
 from graphc.runtime.executable import Code, Executable
 from graphc.tune import Tuner
@@ -68,6 +70,7 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     made = lower(graph, options)
     if options.observe:
         options.observe(made)
+    driver.load(jit.Cache(options.cache_dir))
     try:
         addresses = build([s.text for s in made.sources.values()], options, built)
     except CodegenError as error:

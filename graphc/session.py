@@ -25,6 +25,7 @@ from graphc.group import Group
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
+from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.text import print_graph
 from graphc.runner import Runner, convert, require_outside
@@ -156,6 +157,7 @@ class Session:
                     f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
                     user_location(),
                 )
+            self._own([v])
             np.copyto(self.values[v], array)
 
     # -- inside
@@ -190,6 +192,8 @@ class Session:
             self.initialise(
                 [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
             )
+            tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
+            self._own([tensors[old] for old, _ in staged.graph.updates])
             runner = Runner(self, staged, self._executable(staged), fed, pack)
             self._runners[key] = runner
             return runner
@@ -231,11 +235,24 @@ class Session:
                 stack.pop()
                 continue
             assert isinstance(v, Variable) and v.initial_value is not None
+            if isinstance(v.initial_value.op, Constant):
+                self.values[v] = v.initial_value.op.value.array
+                continue
             staged = stage([v.initial_value])
             first = [t for t in staged.inputs if isinstance(t, Variable) and t not in self.values]
             stack += first
             if not first:
                 self.values[v] = self._initial(v, staged)
+
+    def _own(self, variables: Sequence[Value]) -> None:
+        """Gives variables that something will write to arrays of their own: so far those that start
+        from a constant may share its array."""
+        shared = [v for v in variables if not self.values[v].flags.writeable]
+        for v in shared:
+            self.values[v] = self.values[v].copy()
+        if shared:  # plans hold the old arrays
+            for runner in self._runners.values():
+                runner.bounds.clear()
 
     def _initial(self, v: Variable, staged: Staged) -> Array:
         """A variable's first value.  It depends on the seed, not on when it is asked for."""

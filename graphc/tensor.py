@@ -187,7 +187,7 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
         array = array.astype(np.float32)
     own = as_dtype(array.dtype)
     found = dtype or own
-    array = array.astype(found.numpy)
+    array = array.astype(found.numpy, copy=False)  # `Data` copies
     op = Constant(Data(array), found, array.shape)
     return build(op, ())
 

@@ -51,10 +51,19 @@ def test_a_second_process_compiles_nothing_and_imports_no_numba(tmp_path: Path) 
     assert (value, compilations, hits, numba) == ([15.0, 15.0], 0, 1, False) and err == ""
 
 
+def test_the_driver_is_compiled_once_for_a_cache(tmp_path: Path) -> None:
+    in_new_process(tmp_path)
+    (path,) = tmp_path.glob("driver_*.o")
+    made = path.stat().st_mtime_ns
+    assert in_new_process(tmp_path)[1] == "" and path.stat().st_mtime_ns == made
+    path.write_bytes(b"")
+    assert "damaged" in in_new_process(tmp_path)[1] and path.stat().st_size > 1000
+
+
 @pytest.mark.parametrize("damage", ["empty", "short", "flipped", "foreign"])
 def test_damage_is_found_and_mended(tmp_path: Path, damage: str) -> None:
     in_new_process(tmp_path)
-    (path,) = tmp_path.glob("*.o")
+    (path,) = tmp_path.glob("gc_*.o")
     good = path.read_bytes()
     path.write_bytes(
         {
@@ -108,10 +117,10 @@ def test_a_cache_holds_no_addresses_or_data(tmp_path: Path) -> None:
 def test_cache_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     in_new_process(tmp_path)
     assert main(["cache", "--dir", str(tmp_path)]) == 0
-    assert "1 kernels" in capsys.readouterr().out
+    assert "2 objects" in capsys.readouterr().out
     assert main(["cache", "--dir", str(tmp_path), "--list"]) == 0
     assert "gc_" in capsys.readouterr().out
-    (path,) = tmp_path.glob("*.o")
+    (path,) = tmp_path.glob("gc_*.o")
     main(["cache", "--dir", str(tmp_path), "--prune-days", "1"])
     assert path.exists()
     os.utime(path, (time.time() - 5 * 86400,) * 2)
@@ -138,4 +147,4 @@ def test_the_command_line_chooses_the_cache(tmp_path: Path) -> None:
             text=True,
         )
         assert done.returncode == 0 and done.stdout.startswith("y: f32[3] = ")
-    assert len(list((tmp_path / "kernels").glob("*.o"))) == 1
+    assert len(list((tmp_path / "kernels").glob("gc_*.o"))) == 1

@@ -326,6 +326,22 @@ def test_value_and_load() -> None:
 # ---- random draws ----
 
 
+def test_sessions_share_a_constant_until_they_write_to_it() -> None:
+    with gc.Graph().as_default():
+        w = gc.variable(np.ones(1000, np.float32), name="w")
+        twice, step = w * 2.0, w.assign_add(1.0)
+    sessions = [gc.Session(w.graph) for _ in range(3)]
+    calls = [s.make_callable(twice) for s in sessions]
+    assert [call()[0] for call in calls] == [2, 2, 2]
+    assert sessions[0].values[w] is sessions[1].values[w]
+    sessions[0].run(step)
+    sessions[1].load(w, np.zeros(1000, np.float32))
+    assert [call()[0] for call in calls] == [4, 0, 2]
+    assert [s.value(w)[0] for s in sessions] == [2, 0, 1]
+    sessions[0].run(step)
+    assert [call()[0] for call in calls] == [6, 0, 2]
+
+
 def test_the_seed_decides_draws() -> None:
     draws = [gc.random.normal((50,)), gc.random.uniform((50,)), gc.random.bernoulli((50,), 0.5)]
     shown = {}

@@ -105,7 +105,7 @@ def act_cache(args: argparse.Namespace) -> int:
             doomed = [p for p, s in files if args.clear or s.st_mtime < old]
             for p in doomed:
                 p.unlink(missing_ok=True)
-            print(f"deleted {len(doomed)} of {len(files)} kernels in {directory}")
+            print(f"deleted {len(doomed)} of {len(files)} objects in {directory}")
             return 0
     except OSError as error:
         raise UsageError(f"cache {directory}: {error}") from None
@@ -114,5 +114,5 @@ def act_cache(args: argparse.Namespace) -> int:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(s.st_mtime))
             print(f"{when} {s.st_size:8d} {p.stem}")
     size = sum(s.st_size for _, s in files)
-    print(f"{directory}: {len(files)} kernels, {size} bytes")
+    print(f"{directory}: {len(files)} objects, {size} bytes")
     return 0

@@ -319,9 +319,8 @@ class Driver:
     """The native functions, callable from Python with the GIL released, and `copy`, a kernel."""
 
     def __init__(self) -> None:
-        data = bytes(jit.target_machine().emit_object(jit.optimise(IR + CONTROL_IR)))
         loader = jit.loader()
-        address = loader.load("gc_run", data)
+        address = loader.addresses["gc_run"]
         word = ctypes.c_int64
         self.run: Any = ctypes.CFUNCTYPE(word, word)(address)
         self.reset: Any = ctypes.CFUNCTYPE(None, word)(
@@ -347,7 +346,24 @@ def _check_layout() -> None:
         )
 
 
+def load(cache: jit.Cache) -> None:
+    """Loads the driver's machine code into this process, before `driver()` is asked for.
+
+    It lies in the cache: compiling it is most of a warm start, and of its memory
+    (docs/decisions.md).
+    """
+    if "gc_run" in jit.loader().addresses:
+        return
+    text = IR + CONTROL_IR
+    name = jit.symbol_of(text).replace("gc_", "driver_")
+    data = cache.read(name)
+    if data is None:
+        data = bytes(jit.target_machine().emit_object(jit.optimise(text)))
+        cache.write(name, data)
+    jit.loader().load("gc_run", data)
+
+
 @functools.cache
 def driver() -> Driver:
-    """The process's driver."""
+    """The process's driver; `load` has been called."""
     return Driver()
