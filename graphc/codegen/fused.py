@@ -25,6 +25,7 @@ from graphc.passes.partial import CHUNKS, Partial
 from graphc.passes.stages import Stages, is_element, stages
 
 SHORT = 64  # elements of a row
+LINE = 16  # elements that a line must have, so that its index costs no division
 
 
 class Fused:
@@ -239,6 +240,9 @@ class Fused:
         elif len(outer) > 1 and self._short():
             name, size = outer.pop()
             body = [For(f"{name}.", 0, size, tuple(body))]
+            while len(outer) > 1 and isinstance(size, int) and size < LINE:
+                name, more = outer.pop()
+                size, body = size * more, [For(f"{name}.", 0, more, tuple(body))]
         extent: Size = CHUNKS if self.partials else dim.product(tuple(n for _, n in outer))
         if len(outer) == 1:
             return [For(f"{outer[0][0]}.", low, high, tuple(body))], extent

@@ -13,7 +13,7 @@ from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number
 from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Adaptive, along
-from graphc.nn.pooling import largest, no_indices, sums, tiles
+from graphc.nn.pooling import Windows, largest, no_indices, sums, tiles, trailing
 from graphc.nn.sliding import images, sizes_per_axis, unbatched
 from graphc.tensor import Tensor, build
 
@@ -39,8 +39,8 @@ def longest(size: Size, count: Size) -> Size:
     return dim.floordiv(size + safe - 1, safe) + 1
 
 
-def _even(x: Tensor, counts: Shape) -> Tensor | None:
-    """[n, c, *counts, *window] by reshaping, if all windows are known to be equally long."""
+def _even(x: Tensor, counts: Shape) -> Windows | None:
+    """Windows by reshaping, if all are known to be equally long."""
     steps: list[int] = []
     for n, m in zip(x.shape[2:], counts, strict=True):
         step = 1 if n == m else dim.floordiv(n, m)
@@ -50,12 +50,12 @@ def _even(x: Tensor, counts: Shape) -> Tensor | None:
     return tiles(x, tuple(steps))
 
 
-def _windows(x: Tensor, counts: Shape, value: Number) -> Tensor:
+def _windows(x: Tensor, counts: Shape, value: Number) -> Windows:
     """[n, c, *counts, *window]; `value` where a window is shorter than the longest."""
     pairs = list(zip(x.shape[2:], counts, strict=True))
     window = tuple(longest(n, m) for n, m in pairs)
     shares = tuple(longest(m, n) for n, m in pairs)
-    return build(Adaptive(counts, window, value), (along(x, shares),))
+    return trailing(build(Adaptive(counts, window, value), (along(x, shares),)), len(counts))
 
 
 def _lengths(x: Tensor, counts: Shape, axis: int) -> Tensor:
@@ -74,8 +74,8 @@ def _adaptive_avg(what: str, axes: int, input: Any, output_size: Any) -> Tensor:
         return unbatched(reductions.mean(x, last, keepdims=True), missing)
     windows = _even(x, counts)
     if windows is not None:
-        count = dim.product(windows.shape[windows.ndim - axes :])
-        total = pw.divide(sums(windows, axes), float(dim.evaluate(count, {})))
+        count = dim.product(tuple(windows.elements.shape[a] for a in windows.axes))
+        total = pw.divide(sums(windows), float(dim.evaluate(count, {})))
         return unbatched(total, missing)
     total = x
     for a in reversed(range(axes)):
@@ -89,7 +89,7 @@ def _summed(x: Tensor, axis: int, count: Size) -> Tensor:
     size, last = x.shape[axis], x.ndim - 1
     order = (*(a for a in range(x.ndim) if a != axis), axis)
     shared = along(permute_dims(x, order), (longest(count, size),))
-    total = sums(build(Adaptive((count,), (longest(size, count),), 0), (shared,)), 1)
+    total = sums(trailing(build(Adaptive((count,), (longest(size, count),), 0), (shared,)), 1))
     return permute_dims(total, (*range(axis), last, *range(axis, last)))
 
 
@@ -102,7 +102,7 @@ def _adaptive_max(
     windows = _even(x, counts)
     if windows is None:
         windows = _windows(x, counts, lowest(x.dtype))
-    return unbatched(largest(windows, axes), missing)
+    return unbatched(largest(windows), missing)
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:

@@ -3,13 +3,13 @@ views (`graphc/ir/ops/window.py`)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.functions import pointwise as pw, reductions
 from graphc.functions.common import integer
 from graphc.functions.creation import number
-from graphc.functions.shaping import part, permute_dims, reshape
+from graphc.functions.shaping import part, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number
@@ -18,6 +18,20 @@ from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Window, along
 from graphc.nn.sliding import images, per_axis, unbatched
 from graphc.tensor import Tensor, build
+
+
+class Windows(NamedTuple):
+    """What pooling folds: elements, and the axes that run over the places of a window."""
+
+    elements: Tensor
+    axes: tuple[int, ...]
+
+
+def trailing(elements: Tensor, axes: int) -> Windows:
+    """Windows whose places are the last axes; they become one axis."""
+    kept = elements.shape[: elements.ndim - axes]
+    places = dim.product(elements.shape[len(kept) :])
+    return Windows(reshape(elements, (*kept, places)), (len(kept),))
 
 
 class Pool:
@@ -50,8 +64,8 @@ class Pool:
         count = dim.minimum(most, dim.floordiv(size + p - 1, stride) + 1)
         return (count - 1) * stride + reach - size - p
 
-    def windows(self, x: Tensor, value: Number) -> Tensor:
-        """[n, c, *positions, *kernel]; `value` outside of x."""
+    def windows(self, x: Tensor, value: Number) -> Windows:
+        """The windows over x; `value` outside of x."""
         apart = self.kernel == self.strides and all(d == 1 for d in self.dilations)
         if apart and not self.ceil and not any(self.padding):
             self.check(x, self.padding)
@@ -59,8 +73,7 @@ class Pool:
         after = tuple(self.after(a, n) for a, n in enumerate(x.shape[2:]))
         op = Window(self.strides, self.dilations, self.padding, after, value)
         self.check(x, after)
-        out: Tensor = build(op, (along(x, self.kernel),))
-        return out
+        return trailing(build(op, (along(x, self.kernel),)), len(self.kernel))
 
     def check(self, x: Tensor, after: Shape) -> None:
         """Raises `ShapeError` for windows that do not fit."""
@@ -84,29 +97,26 @@ class Pool:
         return reshape(total, (*total.shape, *(1,) * (self.axes - 1 - axis)))
 
 
-def tiles(x: Tensor, kernel: tuple[int, ...]) -> Tensor:
-    """Windows that neither overlap nor leave gaps: [n, c, *positions, *kernel], by reshaping."""
+def tiles(x: Tensor, kernel: tuple[int, ...]) -> Windows:
+    """Windows that neither overlap nor leave gaps, by reshaping: a position and a place of the
+    window for each axis of x, so that elements keep their order."""
     axes, shape = len(kernel), list(x.shape[:2])
     for a, k in enumerate(kernel):
         count = dim.floordiv(x.shape[2 + a], k)
         if count * k != x.shape[2 + a]:
             x = part(x, 2 + a, 0, count * k)
         shape += [count, k]
-    places = range(2, 2 + 2 * axes)
-    return permute_dims(reshape(x, tuple(shape)), (0, 1, *places[::2], *places[1::2]))
+    return Windows(reshape(x, tuple(shape)), tuple(range(3, 3 + 2 * axes, 2)))
 
 
-def largest(windows: Tensor, axes: int) -> Tensor:
-    """The first maximum over the last axes."""
-    kept = windows.shape[: windows.ndim - axes]
-    flat = reshape(windows, (*kept, dim.product(windows.shape[len(kept) :])))
-    out: Tensor = build(ReduceFirstMax((len(kept),)), (flat,))
+def largest(windows: Windows) -> Tensor:
+    """The first maximum of each window."""
+    out: Tensor = build(ReduceFirstMax(windows.axes), (windows.elements,))
     return out
 
 
-def sums(windows: Tensor, axes: int) -> Tensor:
-    last = tuple(range(windows.ndim - axes, windows.ndim))
-    return reductions.sum(windows, last, dtype=windows.dtype)
+def sums(windows: Windows) -> Tensor:
+    return reductions.sum(windows.elements, windows.axes, dtype=windows.elements.dtype)
 
 
 def _max_pool(
@@ -116,7 +126,7 @@ def _max_pool(
     no_indices(what, return_indices)
     x, missing = images(what, input, axes, numbers=True)
     pool = Pool(what, axes, kernel_size, stride, padding, dilation, ceil_mode)
-    return unbatched(largest(pool.windows(x, lowest(x.dtype)), axes), missing)
+    return unbatched(largest(pool.windows(x, lowest(x.dtype))), missing)
 
 
 def no_indices(what: str, return_indices: Any) -> None:
@@ -177,7 +187,7 @@ def _avg_pool(
 ) -> Tensor:
     x, missing = images(what, input, axes)
     pool = Pool(what, axes, kernel_size, stride, padding, 1, ceil_mode)
-    total = sums(pool.windows(x, 0), axes)
+    total = sums(pool.windows(x, 0))
     if divisor_override is not None:
         divisor = integer(what, "divisor_override", divisor_override)
         if divisor == 0:
@@ -249,7 +259,7 @@ def _lp_pool(
                          user_location())
     x, missing = images(what, input, axes)
     pool = Pool(what, axes, kernel_size, stride, 0, 1, ceil_mode)
-    total = sums(pool.windows(pw.pow(x, p), 0), axes)
+    total = sums(pool.windows(pw.pow(x, p), 0))
     return unbatched(pw.pow(pw.maximum(total, 0.0), 1.0 / p), missing)
 
 

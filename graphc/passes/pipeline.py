@@ -19,6 +19,7 @@ from graphc.passes.loops import prune_loops
 from graphc.passes.partial import split_reductions
 from graphc.passes.plan import plan
 from graphc.passes.simplify import simplify
+from graphc.passes.turn import turn_products
 from graphc.passes.verify_program import verify_program
 
 
@@ -31,11 +32,14 @@ def shrink_control(graph: Graph) -> Graph:
 
 PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
     "simplify": simplify,
+    "turn": lambda graph, fired, fast: turn_products(graph),
     "control": lambda graph, fired, fast: shrink_control(graph),
     "partial": lambda graph, fired, fast: split_reductions(graph),
     "cleanup": simplify,
 }
 ORDER = (
+    ("simplify", "turn", "transposes of transposes are gone, and products know what they turn"),
+    ("turn", "cleanup", "a product that is made turned may be one that exists"),
     ("simplify", "control", "what simplifies away need not be carried, kept or sunk"),
     ("control", "partial", "operands that are dropped need not be split"),
     ("simplify", "partial", "a reduction that a rule removes need not be split"),

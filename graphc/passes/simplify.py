@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Full, Pad, Reshape, SizeOf, Slice, Transpose
 from graphc.passes.rewrite import Rewriter
 from graphc.passes.rules import RULES
+
+WINDOW = 8  # the longest side of a window of pooling that keeps an index space of its own
 
 
 def simplify(graph: Graph, fired: Counter[str] | None = None, fast_math: bool = False) -> Graph:
@@ -177,6 +180,56 @@ def pointwise_before_units(v: Value) -> Value | None:
     return make(Reshape(v.type.shape), (make(v.op, args, "", v.loc),), v.name, v.loc)
 
 
+def pointwise_before_merge(v: Value) -> Value | None:
+    """f(reshape(x)) = reshape(f(x)) where x is computed over windows and the reshape joins their
+    places with their positions: so that a gradient of pooling stays in one kernel."""
+    if not isinstance(v.op, Pointwise) or v.op.can_fail:
+        return None
+    merged = next((a for a in v.args if merges_windows(a)), None)
+    if merged is None:
+        return None
+    shape = merged.args[0].type.shape
+    args = tuple(
+        full(a.op.value, a.type.with_shape(shape)) if isinstance(a.op, Full)
+        else make(Reshape(shape), (a,), "", a.loc)
+        for a in v.args
+    )
+    return make(Reshape(v.type.shape), (make(v.op, args, "", v.loc),), v.name, v.loc)
+
+
+def reduce_before_merge(v: Value) -> Value | None:
+    """A fold over axes that a reshape has joined from windows folds what they were joined from."""
+    if not isinstance(v.op, Reduction) or v.op.positional or not merges_windows(v.args[0]):
+        return None
+    base, axes, at = v.args[0].args[0], [], 0
+    for a, size in enumerate(v.args[0].type.shape):
+        joined = 1 if base.type.shape[at] == size else 2
+        if joined == 2 and a not in v.op.axes:
+            return None
+        axes += [*range(at, at + joined)] if a in v.op.axes else []
+        at += joined
+    return make(replace(v.op, axes=tuple(axes)), (base,), v.name, v.loc)
+
+
+def merges_windows(v: Value) -> bool:
+    """Whether v is a reshape of a computed map that joins axes, each with a short one after it."""
+    if not isinstance(v.op, Reshape) or not isinstance(v.args[0].op, Pointwise):
+        return False
+    shape, at, joined = v.args[0].type.shape, 0, 0
+    for size in v.type.shape:
+        if at >= len(shape):
+            return False
+        if shape[at] != size:
+            place = shape[at + 1] if at + 1 < len(shape) else 0
+            if not isinstance(place, int) or not 1 < place <= WINDOW:
+                return False
+            if shape[at] * place != size:
+                return False
+            at, joined = at + 1, joined + 1
+        at += 1
+    return joined > 0 and at == len(shape)
+
+
 def adds_units(v: Value) -> bool:
     """Whether v is a reshape that only adds axes of size 1."""
     if not isinstance(v.op, Reshape):
@@ -220,6 +273,8 @@ FUNCTIONS: tuple[Callable[[Value], Value | None], ...] = (
     transpose_into_matmul,
     pointwise_before_broadcast,
     pointwise_before_units,
+    pointwise_before_merge,
+    reduce_before_merge,
     divide_by_power_of_two,
     merge_sums,
 )
