@@ -130,6 +130,15 @@ class Profile:
             raise GraphcError(f"profile: cannot sort by {sort!r}; choose {', '.join(SORTS)}")
         return _sorted(self.rows, SORTS[sort], top)
 
+    def grouped(self) -> Profile:
+        """The same with one row for kernels that are alike: the same work for the same lines, as
+        the layers of a network do it."""
+        alike: dict[object, list[Row]] = {}
+        for row in self.rows:
+            key = row if row.inner else (row.kind, row.lines, row.read, row.written, row.flops)
+            alike.setdefault(key, []).append(row)
+        return replace(self, rows=tuple(_together(rows) for rows in alike.values()))
+
     def table(self, sort: str = "time", top: int | None = None) -> str:
         """The kernels as text, `top` of them."""
         shown = self.sorted(sort, top)
@@ -191,6 +200,13 @@ def _sorted(
 ) -> tuple[Row, ...]:
     found = sorted(rows, key=key, reverse=True)[:top]
     return tuple(replace(row, inner=_sorted(row.inner, key, None)) for row in found)
+
+
+def _together(rows: Sequence[Row]) -> Row:
+    """The sum of rows that are alike."""
+    figures = ("launches", "seconds", "read", "written", "flops", "best_memory", "best_compute")
+    sums = {name: sum(getattr(row, name) for row in rows) for name in figures}
+    return replace(rows[0], **sums) if len(rows) > 1 else rows[0]
 
 
 def _data(row: Row) -> dict[str, Any]:

@@ -241,6 +241,20 @@ def test_table(session: gc.Session) -> None:
     assert [r.moved for r in p.sorted("bytes")] == sorted((r.moved for r in p.rows), reverse=True)
 
 
+def test_grouped(session: gc.Session) -> None:
+    """Layers that one line declares are one row; sums stay."""
+    x = gc.placeholder(gc.float32, [8, 16])
+    y = x
+    for _ in range(5):
+        y = gc.tanh(y @ gc.variable(gc.ones((16, 16))))
+    p = session.profile(y, {x: np.ones((8, 16), np.float32)}, steps=2)
+    rows = p.grouped().rows
+    assert max(r.launches for r in rows) >= 4 and len(rows) < len(p.rows)
+    for figure in ("launches", "seconds", "flops", "read"):
+        whole = sum(getattr(r, figure) for r in p.rows)
+        assert sum(getattr(r, figure) for r in rows) == pytest.approx(whole)
+
+
 def test_trace(session: gc.Session, tmp_path: Path) -> None:
     p = profile_of_a_step(session)
     p.save_trace(tmp_path / "t.json")
@@ -399,7 +413,8 @@ def test_command_on_a_script(tmp_path: Path, capsys: Capture) -> None:
     code, out, _ = graphc(capsys, "profile", script, "--json", tmp_path / "p.json", "--", "a")
     assert code == 0 and out.startswith("total 4.0 ['a']\n")
     assert [p["runs"] for p in figures(tmp_path / "p.json")] == [1, 1]
-    code, out, _ = graphc(capsys, "profile", script, "--fetch", "total", "--feed", "random")
+    fetched = ["--fetch", "total", "--feed", "random", "--group"]
+    code, out, _ = graphc(capsys, "profile", script, *fetched)
     assert code == 0 and "total at" in out and out.count(": 20 runs") == 1 and "add" not in out
 
 

@@ -37,6 +37,7 @@ def register(commands: Any) -> None:
     p.add_argument("--warmup", type=int, metavar="N",
                    help=f"runs before them (default: {WARMUP} of --fetch, none of a script)")
     p.add_argument("--sort", choices=list(SORTS), default="time", help="(default: time)")
+    p.add_argument("--group", action="store_true", help="kernels that are alike in one row")
     p.add_argument("--top", type=positive, metavar="N", help="show so many kernels")
     p.add_argument("--trace", metavar="FILE.json", help="write a trace for ui.perfetto.dev")
     p.add_argument("--json", metavar="FILE.json", help="write all figures")
@@ -62,7 +63,8 @@ def act(args: argparse.Namespace) -> int:
     recorder = Recorder(args.steps, args.warmup or 0, _end_script)
     with opened(args, profile=recorder.watch) as model:
         profiles = _profiles(model, args, recorder)
-        print(tables(profiles, args.sort, args.top))
+        shown = [p.grouped() for p in profiles] if args.group else profiles
+        print(tables(shown, args.sort, args.top))
         _write(args, profiles)
         return model.code
 
