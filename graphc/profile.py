@@ -2,7 +2,8 @@
 
 `str(profile)` is a table, `profile.trace()` a Chrome trace, `profile.data()` plain numbers.
 
-    time        of all its launches in a run, chunks side by side count once; median of the runs
+    time        of all its launches in a run, chunks side by side count once; of the median run, or
+                the fastest
     bytes       what must be moved (`graphc.passes.cost`); %mem is the share of the time that
                 moving them takes at best, as sums and copies of this size do it
     flops       operations that must be made; %peak is the share of the time that they take at
@@ -106,7 +107,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Profile:
-    """What `Session.profile` found.  Seconds are medians of `runs` runs."""
+    """What `Session.profile` found.  Seconds are of the median of `runs` runs, or the `fastest`."""
 
     title: str
     rows: tuple[Row, ...]
@@ -119,6 +120,7 @@ class Profile:
     spans: tuple[Span, ...]
     labels: tuple[Label, ...]
     recorded: tuple[Run, ...]
+    fastest: bool = False
 
     def __str__(self) -> str:
         return self.table()
@@ -145,13 +147,13 @@ class Profile:
         left = len(self.rows) - len(shown)
         lines = _table(shown, sum(row.seconds for row in self.rows) or 1.0)
         lines += [f"... and {left} more"] if left else []
-        return "\n".join([f"{self.title}: {self.runs} run{'s' * (self.runs != 1)}, {_on(self)}",
+        return "\n".join([f"{self.title}: {_runs(self)}, {_on(self)}",
                           *lines, *_totals(self)])
 
     def data(self) -> dict[str, Any]:
         """All figures, as JSON takes them: seconds, bytes, operations."""
         kept = {k: getattr(self, k) for k in (
-            "title", "runs", "run_seconds", "kernel_seconds", "threads")}
+            "title", "runs", "fastest", "run_seconds", "kernel_seconds", "threads")}
         stages = [{"name": s.name, "seconds": (s.end - s.start) / 1e9} for s in self.spans]
         return {**kept, "memory": asdict(self.memory), "limits": asdict(self.limits),
                 "compilation": stages, "kernels": [_data(row) for row in self.rows]}
@@ -261,6 +263,10 @@ def _totals(p: Profile) -> list[str]:
         f"at most {scaled(m.peak)}B",
         f"limits  {p.limits.cpu}: copies {copies[0]} in memory, {copies[1]} in cache; peak {peaks}",
     ]
+
+
+def _runs(p: Profile) -> str:
+    return "the fastest of " * p.fastest + f"{p.runs} run{'s' * (p.runs != 1)}"
 
 
 def _on(p: Profile) -> str:

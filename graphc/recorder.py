@@ -24,17 +24,20 @@ from graphc.runtime.limits import Limits, limits
 from graphc.runtime.timer import Timed, Times, Timing
 
 TRACED = 20  # runs of a plan of which the events are kept
+Typical = Callable[[Any], Any]  # of many times, one
 
 
 class Recorder:
     """Times the runs of plans: `watch` is an `Options.profile`.  Of each plan, `warmup` runs are
-    left out, then `steps` are timed (None: all).  `enough` is called when a plan has had them."""
+    left out, then `steps` are timed (None: all); what counts is the median run of each kernel, or
+    the `fastest`.  `enough` is called when a plan has had its runs."""
 
     def __init__(
-        self, steps: int | None = None, warmup: int = 0,
+        self, steps: int | None = None, warmup: int = 0, fastest: bool = False,
         enough: Callable[[], None] = lambda: None,
     ) -> None:
         self.steps, self.warmup, self.enough = steps, warmup, enough
+        self.typical: Typical = np.min if fastest else np.median
         self.watched: list[Watched] = []
 
     def watch(self, ready: Ready) -> Watched:
@@ -85,26 +88,28 @@ class Watched:
         spent = np.array([t.nanoseconds for t in self.times]) / 1e9
         outside = [i for i, p in enumerate(self.timing.places) if p.within is None]
         found = limits(options)
-        table = _Table(self, found)
+        table, typical = _Table(self, found), self.recorder.typical
         return Profile(
             _title(ready), table.rows(None), len(self.times),
-            float(np.median([r.end - r.start for r in self.runs])) / 1e9,
-            float(np.median(spent[:, outside].sum(axis=1))), options.threads,
+            float(typical([r.end - r.start for r in self.runs])) / 1e9,
+            float(typical(spent[:, outside].sum(axis=1))), options.threads,
             _memory(ready, self.fed), found, tuple(bound.executable.spans), table.labels(),
-            tuple(self.runs[:TRACED]))
+            tuple(self.runs[:TRACED]), typical is np.min)
 
 
 EMPTY = np.zeros((0, 4), np.int64)
 
 
-def record(runner: Runner, feeds: Iterable[Any], steps: int, warmup: int) -> Profile:
+def record(
+    runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastest: bool
+) -> Profile:
     """A profile of a runner's signature, with these feeds.  Raises `SessionError` unless there is a
     step, and what a run raises."""
     if steps < 1 or warmup < 0:
         raise SessionError(
             f"Session.profile: steps is {steps}, warmup {warmup}; expected at least 1 and 0",
             user_location())
-    recorder, arrays = Recorder(steps, warmup), list(feeds)
+    recorder, arrays = Recorder(steps, warmup, fastest), list(feeds)
     again = Runner(runner.session, runner.staged, runner.executable, runner.fed, runner.pack)
     again.watch = recorder.watch
     for _ in range(warmup + steps):
@@ -118,7 +123,7 @@ class _Table:
 
     def __init__(self, watched: Watched, found: Limits) -> None:
         self.bound, self.limits = watched.ready.bound, found
-        self.places = watched.timing.places
+        self.places, self.typical = watched.timing.places, watched.recorder.typical
         program = self.bound.executable.program
         self.calls = np.array([t.calls for t in watched.times])
         self.spent = np.array([t.nanoseconds for t in watched.times]) / 1e9
@@ -141,7 +146,7 @@ class _Table:
     def _row(self, number: int, place: Timed) -> Row:
         calls, spent = self.calls[:, number], self.spent[:, number]
         ran = calls > 0
-        seconds = float(np.median(spent[ran]) * ran.mean()) if ran.any() else 0.0
+        seconds = float(self.typical(spent[ran]) * ran.mean()) if ran.any() else 0.0
         launches = float(calls.mean() if place.within else ran.mean())  # chunks make one launch
         if place.kernel is None:
             return self._copy(place, launches, seconds)

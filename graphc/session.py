@@ -143,11 +143,13 @@ class Session:
 
     def profile(
         self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, steps: int = 20,
-        warmup: int = 3,
+        warmup: int = 3, fastest: bool = False,
     ) -> Profile:
         """Where the time goes of `run(fetches, feed_dict)`: runs it `warmup` times, then times
-        every kernel in `steps` runs.  These are real runs: variables change.  The machine's limits
-        are measured first, once for each cache directory.
+        every kernel in `steps` runs, of which the median counts, or the `fastest`.
+
+        These are real runs: variables change.  The machine's limits are measured first, once for
+        each cache directory.  Raises what `run` raises, and `SessionError` unless there is a step.
 
         >>> import graphc as gc
         >>> x = gc.placeholder(gc.float32, [None], name="px")
@@ -158,7 +160,8 @@ class Session:
         """
         feeds = feed_dict or {}
         key = (_key(fetches), tuple(feeds))
-        return record(self._runner(key, fetches, tuple(feeds)), feeds.values(), steps, warmup)
+        return record(self._runner(key, fetches, tuple(feeds)), feeds.values(), steps, warmup,
+                      fastest)
 
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""

@@ -185,6 +185,17 @@ def test_memory(session: gc.Session) -> None:
     assert p.memory.peak > 1 << 20
 
 
+def test_the_fastest_run_of_each_kernel(session: gc.Session) -> None:
+    x = gc.placeholder(gc.float32, ["n"])
+    p = session.profile(gc.exp(x), {x: np.ones(1 << 14, np.float32)}, steps=9, fastest=True)
+    (row,) = p.rows
+    assert row.seconds == pytest.approx(
+        min(int(r.events[:, 2].max() - r.events[:, 1].min()) for r in p.recorded) / 1e9)
+    assert "the fastest of 9 runs" in str(p)
+    assert p.run_seconds == pytest.approx(min(r.end - r.start for r in p.recorded) / 1e9)
+    assert row.seconds <= p.kernel_seconds <= p.run_seconds
+
+
 # ---- errors ----
 
 

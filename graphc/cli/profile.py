@@ -36,6 +36,8 @@ def register(commands: Any) -> None:
                         "ends when one signature has had them")
     p.add_argument("--warmup", type=int, metavar="N",
                    help=f"runs before them (default: {WARMUP} of --fetch, none of a script)")
+    p.add_argument("--fastest", action="store_true",
+                   help="the fastest run of each kernel, not the median: for a busy machine")
     p.add_argument("--sort", choices=list(SORTS), default="time", help="(default: time)")
     p.add_argument("--group", action="store_true", help="kernels that are alike in one row")
     p.add_argument("--top", type=positive, metavar="N", help="show so many kernels")
@@ -60,7 +62,7 @@ def act(args: argparse.Namespace) -> int:
             return 0
     if args.model is None:
         raise UsageError("which model? name a Python file or a graph as text, or ask for --limits")
-    recorder = Recorder(args.steps, args.warmup or 0, _end_script)
+    recorder = Recorder(args.steps, args.warmup or 0, args.fastest, _end_script)
     with opened(args, profile=recorder.watch) as model:
         profiles = _profiles(model, args, recorder)
         shown = [p.grouped() for p in profiles] if args.group else profiles
@@ -78,9 +80,10 @@ def _profiles(model: Model, args: argparse.Namespace, recorder: Recorder) -> Seq
     """Profiles of what the file ran, or of what is fetched."""
     if not needs_fetches(model, args):
         return recorder.profiles()
-    again = Recorder(args.steps or STEPS, WARMUP if args.warmup is None else args.warmup)
+    warmup = WARMUP if args.warmup is None else args.warmup
+    again = Recorder(args.steps or STEPS, warmup, args.fastest)
     with defaults(profile=again.watch), fetching(model, args) as once:
-        for _ in range(again.warmup + (args.steps or STEPS)):
+        for _ in range(warmup + (args.steps or STEPS)):
             once()
         found = again.profiles()
     if not args.fetch:
