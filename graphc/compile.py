@@ -13,6 +13,7 @@ tensors   --stage-->     Graph      what a run computes                (stage.py
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from graphc.codegen import jit
@@ -25,7 +26,7 @@ from graphc.errors import CodegenError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Kernel, Program, launched, scatters_in_place
 from graphc.passes.check import Checker
-from graphc.passes.pipeline import Trace, optimise, schedule
+from graphc.passes.pipeline import Span, Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
 from graphc.runtime import driver
 from graphc.runtime.blas import routine_address
@@ -48,16 +49,19 @@ class Compiled:
 def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compiled:
     """All that needs no machine code."""
     trace = trace or Trace()
-    unified = unify_sizes(graph)
+    with trace.span("unify sizes"):
+        unified = unify_sizes(graph)
     if options.check == "passes" and trace.watch is None:
         trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
     optimised = optimise(unified.graph, options, trace)
-    program = schedule(optimised)
+    with trace.span("fuse and plan"):
+        program = schedule(optimised)
     choose = Tuner(options, _built).choose if options.autotune > 0 else lambda _: options.method
-    sources = {
-        k: source_of(k, in_place=scatters_in_place(home, k), method=choose(k))
-        for home, k in launched(program)
-    }
+    with trace.span("write source"):
+        sources = {
+            k: source_of(k, in_place=scatters_in_place(home, k), method=choose(k))
+            for home, k in launched(program)
+        }
     return Compiled(graph, unified, optimised, program, sources, trace)
 
 
@@ -71,14 +75,18 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     if options.observe:
         options.observe(made)
     driver.load(jit.Cache(options.cache_dir))
+    start, before = time.perf_counter_ns(), built.seconds
     try:
         addresses = build([s.text for s in made.sources.values()], options, built)
     except CodegenError as error:
         raise blamed(error, made.sources) from error.__cause__
+    end = time.perf_counter_ns()
+    loaded = end - int((built.seconds - before) * 1e9)
+    made.trace.spans += [Span("load", start, loaded), Span("compile", loaded, end)]
     cache = Cache(options.cache_dir)
     code = {
         k: Code(s, addresses[s.text],
                 tuple(routine_address(r, s.method, cache) for r in s.routines))
         for k, s in made.sources.items()
     }
-    return Executable(made.program, made.unified, code)
+    return Executable(made.program, made.unified, code, made.trace.spans)

@@ -112,7 +112,8 @@ class Options:
     leave out (for tests and bisection).  `observe` is shown every
     compilation (a `graphc.compile.Compiled`).  `method` is how contractions are computed, where it
     can do them; `autotune` is for how many seconds a compilation may try which is fastest.
-    `profile` is told (kernel, seconds) of every launch; runs are then serial.
+    `profile` is given every plan before its first run (a `graphc.runner.Ready`) and returns what
+    runs in its place (`graphc.recorder.Recorder.watch`).
     """
 
     threads: int = field(default_factory=_option("threads", _threads))
@@ -126,6 +127,6 @@ class Options:
     observe: Callable[[Any], None] | None = field(default_factory=_option("observe", lambda: None))
     method: Method | None = field(default_factory=_option("method", lambda: None))
     autotune: float = field(default_factory=_option("autotune", lambda: 0.0))
-    profile: Callable[[Any, float], None] | None = field(
+    profile: Callable[[Any], Any] | None = field(
         default_factory=_option("profile", lambda: None)
     )

@@ -12,8 +12,9 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.program import Kernel, Place, Program, reached, storage
+from graphc.ir.program import Kernel, Place, Program, reached, scatters_in_place, storage
 from graphc.ir.text import names_of, show_literal, show_operands
+from graphc.passes.cost import cost_of
 from graphc.passes.pipeline import optimise, schedule
 from graphc.passes.reasons import Reasons
 from graphc.passes.sizes import unify_sizes
@@ -84,7 +85,7 @@ class _Story:
             lines.append(f"  stored      {self._place(program, v)}")
         else:
             lines.append("  stored      nowhere: it lives in registers")
-        lines.append(f"  moves       {self._bytes(kernel)}")
+        lines.append(f"  moves       {self._bytes(program, kernel)}")
         return lines + self._method(kernel)
 
     def _method(self, kernel: Kernel) -> list[str]:
@@ -107,14 +108,9 @@ class _Story:
                 return f"over the variable %{name}, {size} bytes"
         return f"in the caller's result, {size} bytes"
 
-    def _bytes(self, kernel: Kernel) -> str:
-        reads: Size = 0
-        for r in kernel.reads:
-            reads = reads + r.type.nbytes
-        writes: Size = 0
-        for w in kernel.writes:
-            writes = writes + w.type.nbytes
-        return f"{self._number(reads)} bytes in, {self._number(writes)} bytes out"
+    def _bytes(self, program: Program, kernel: Kernel) -> str:
+        cost = cost_of(kernel, scatters_in_place(program, kernel))
+        return f"{self._number(cost.read)} bytes in, {self._number(cost.written)} bytes out"
 
     def _number(self, size: Size) -> str:
         known = {k: v for k, v in self.sizes.items() if k in dim.symbols(size)}

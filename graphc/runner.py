@@ -20,7 +20,6 @@ from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.runtime.driver import driver
 from graphc.runtime.executable import Bound, Executable
-from graphc.runtime.profile import run_each
 from graphc.runtime.threads import LONG_WORK, SHARED_WORK, execute
 from graphc.stage import Staged
 from graphc.tensor import Tensor
@@ -45,6 +44,13 @@ class Owner(Protocol):
     options: Any
 
 
+class Runs(Protocol):
+    """What a runner keeps for each set of shapes: a `Ready`, or what watches one."""
+
+    def run(self, arrays: list[Array]) -> Any:
+        """One run on converted feeds of these shapes."""
+
+
 class Runner:
     """Runs one signature."""
 
@@ -57,8 +63,9 @@ class Runner:
         place = {t: i for i, t in enumerate(staged.inputs)}
         self.places = [place.get(t, -1) for t in fed]
         self.dtypes = [t.dtype.numpy for t in fed]
-        self.bounds: dict[tuple[tuple[int, ...], ...], _Ready] = {}
+        self.bounds: dict[tuple[tuple[int, ...], ...], Runs] = {}
         self.run = driver().run
+        self.watch: Callable[[Ready], Runs] | None = session.options.profile
 
     def __call__(self, *feeds: Any) -> Any:
         session = self.session
@@ -96,13 +103,14 @@ class Runner:
 
         return call
 
-    def _bind(self, key: tuple[tuple[int, ...], ...]) -> _Ready:
+    def _bind(self, key: tuple[tuple[int, ...], ...]) -> Runs:
         """The plan for these shapes, checked against what was declared."""
         sizes = self._sizes(key)
         bound = self.executable.bind(sizes)
         if len(self.bounds) >= KEPT_PLANS:
             self.bounds.pop(next(iter(self.bounds)))
-        ready = _Ready(self, bound)
+        made = Ready(self, bound)
+        ready = self.watch(made) if self.watch is not None else made
         self.bounds[key] = ready
         return ready
 
@@ -233,7 +241,7 @@ def solve(
         sizes[name], where[name] = rest // factor, label
 
 
-class _Ready:
+class Ready:
     """A plan of a runner, with the addresses of variables filled in."""
 
     def __init__(self, runner: Runner, bound: Bound) -> None:
@@ -260,10 +268,7 @@ class _Ready:
         self.fresh = first
         self.small = bound.work < min(SHARED_WORK, LONG_WORK) or (
             session.options.threads == 1 and bound.work < LONG_WORK)
-        self.launch: Callable[[int], int] = runner.run
-        if session.options.profile:
-            self.small, show = True, session.options.profile
-            self.launch = lambda address: run_each(bound, show)
+        self.launch = runner.run
         self.pools: list[list[Array]] = [[] for _ in self.outputs]
         self.simple = [r.external - first if r.external is not None and not r.is_input else -1
                        for r in bound.results]

@@ -28,6 +28,8 @@ from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.text import print_graph
+from graphc.profile import Profile
+from graphc.recorder import record
 from graphc.runner import Runner, convert, require_outside
 from graphc.scope import GraphScope, current
 from graphc.stage import Staged, stage
@@ -138,6 +140,28 @@ class Session:
         all look-ups done once."""
         key = (_key(fetches), tuple(feed_list))
         return self._runner(key, fetches, tuple(feed_list)).callable()
+
+    def profile(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, steps: int = 20,
+        warmup: int = 3, fastest: bool = False,
+    ) -> Profile:
+        """Where the time goes of `run(fetches, feed_dict)`: runs it `warmup` times, then times
+        every kernel in `steps` runs, of which the median counts, or the `fastest`.
+
+        These are real runs: variables change.  The machine's limits are measured first, once for
+        each cache directory.  Raises what `run` raises, and `SessionError` unless there is a step.
+
+        >>> import graphc as gc
+        >>> x = gc.placeholder(gc.float32, [None], name="px")
+        >>> with gc.Session() as sess:
+        ...     p = sess.profile(gc.exp(x), {x: [1.0, 2.0]}, steps=5)
+        >>> [(row.kind, row.name, row.moved, row.flops) for row in p.rows]
+        [('kernel', 'exp', 16.0, 16.0)]
+        """
+        feeds = feed_dict or {}
+        key = (_key(fetches), tuple(feeds))
+        return record(self._runner(key, fetches, tuple(feeds)), feeds.values(), steps, warmup,
+                      fastest)
 
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,21 @@ def graphc(capsys: Capture, *args: object) -> tuple[int, str, str]:
     out, err = capsys.readouterr()
     assert "Traceback" not in err
     return code, out, err
+
+
+ROW = re.compile(  # of a profile: what is between the times and rates that the machine decides
+    r" *\d+\.\d\d +\d+\.\d% +(?P<launches>\S+  .+? +\S+) +[\d.]+ +\d+% +(?P<flops>\S+) .*")
+
+
+def steady(text: str) -> list[str]:
+    """The lines of a profile, or of the machine's limits, without what the machine decides."""
+    lines = []
+    for line in text.splitlines():
+        row = ROW.fullmatch(line)
+        if row:
+            lines.append(f"{row['launches']} {row['flops']}")
+        elif line.startswith("memory "):
+            lines.append(line.partition("; the process")[0])
+        else:
+            lines.append(re.sub(r"^(limits)? .*:|^[^:]+(?=, \d+ thread)|[\d.]+", "", line).strip())
+    return lines

@@ -141,7 +141,7 @@ IN_COMPILATION = (
     m("codegen.lower:_insert", "result.insert(axis, i)", "result.insert(0, i)"),
     m("ir.ops.reduction:lowest", 'float("-inf")', "0.0"),
     m("ir.ops.shape:Dilate.pieces", "(i % s, 0, 1)", "(i % s, 0, s)"),
-    m("runner:_Ready._inputs_before", ".copy()", ""),
+    m("runner:Ready._inputs_before", ".copy()", ""),
     m("runtime.executable:Bound._copies", "if result.is_input", "if False"),
 )
 SPELLINGS = (

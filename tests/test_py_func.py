@@ -34,6 +34,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.program_parse import parse_program
 from graphc.ir.program_text import print_program
 from graphc.ir.text import parse_graph, print_graph
+from graphc.recorder import Recorder
 from graphc.runtime.thunk import Thunk
 
 F32 = np.float32
@@ -456,18 +457,18 @@ def test_a_warm_process_compiles_nothing(tmp_path: Path) -> None:
         "2.0, 3.0, 4.0", "3.0, 4.0, 5.0")]
 
 
-def test_one_kernel_at_a_time() -> None:
-    """With a profile, which launches each kernel by itself."""
-    seen: list[str] = []
+def test_timed_kernels() -> None:
+    """With a profile, which puts timers around the kernels."""
+    recorder = Recorder()
     x = gc.placeholder(gc.float32, [None])
     y = gc.py_func(lambda a: a + a.shape[0] if a.size else 1 / 0, [x * 2.0], x.type) * 3.0
-    chosen = options(profile=lambda kernel, seconds: seen.append(kernel.name))
+    chosen = options(profile=recorder.watch)
     with gc.Session(options=chosen) as sess:
         np.testing.assert_array_equal(sess.run(y, {x: [1, 2]}), [12, 18])
-        assert len(seen) == 3
         with pytest.raises(GraphError, match="ZeroDivisionError"):
             sess.run(y, {x: []})
-        assert len(seen) == 5
+        (profile,) = recorder.profiles()
+        assert [r.kind for r in profile.rows] == ["kernel", "opaque", "kernel"]
 
 
 def test_nothing_is_called_again_to_find_a_culprit() -> None:

@@ -16,6 +16,7 @@ from graphc.compile import Compiled
 from graphc.ir.program import Kernel, Program, launched, scatters_in_place
 from graphc.ir.program_text import print_program
 from graphc.ir.text import print_graph
+from graphc.passes.cost import cost_of
 
 SUFFIX = {
     "graph": "gir",
@@ -70,10 +71,7 @@ def note(kernel: Kernel) -> str:
     """What the text of a kernel of several ops does not show: the bytes it moves."""
     if len(kernel.body) <= 1:
         return ""
-    moved: Any = 0
-    for v in (*kernel.reads, *kernel.writes):
-        moved = moved + v.type.nbytes
-    return f"moves {moved} bytes"
+    return f"moves {cost_of(kernel).moved} bytes"
 
 
 def _each(program: Program, spell: Callable[[Kernel, bool], str], comment: str) -> str:

@@ -38,11 +38,12 @@ class ModelFailure(Exception):
         super().__init__(str(cause))
 
 
-def add_model_options(p: argparse.ArgumentParser) -> None:
+def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> None:
     """What all commands on models take."""
-    p.add_argument("model", help="a Python file, or a graph as text (.gir)")
+    p.add_argument("model", help="a Python file, or a graph as text (.gir)",
+                   nargs="?" if optional else None)
     p.add_argument("--device", default="cpu", help="where to run (cpu)")
-    p.add_argument("--threads", type=_positive, metavar="N", help="threads of a session")
+    p.add_argument("--threads", type=positive, metavar="N", help="threads of a session")
     p.add_argument("--seed", type=int, metavar="N", help="chooses the random numbers")
     p.add_argument("--cache", metavar="DIR", help="the kernel cache (default: GRAPHC_CACHE_DIR)")
     p.add_argument(
@@ -57,7 +58,8 @@ def add_model_options(p: argparse.ArgumentParser) -> None:
     )
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An argument that is a number of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,10 +100,9 @@ def _check_names(names: Sequence[str]) -> None:
 def _step(name: str, current: Graph | Program, fast_math: bool, trace: Trace) -> Graph | Program:
     if isinstance(current, Graph) and name != "fuse":
         return run_pass(name, current, fast_math, trace)
-    start = time.perf_counter()
-    made = fuse(current) if isinstance(current, Graph) else plan(current)
-    verify_program(made)
-    trace.seconds[name] = time.perf_counter() - start
+    with trace.span(name):
+        made = fuse(current) if isinstance(current, Graph) else plan(current)
+        verify_program(made)
     return made
 
 
@@ -116,8 +114,8 @@ def text_of(current: Graph | Program) -> str:
 def report(args: argparse.Namespace, trace: Trace) -> None:
     """Times and counts."""
     if args.timing:
-        for name, seconds in trace.seconds.items():
-            print(f"{seconds * 1e3:9.3f} ms  {name}", file=sys.stderr)
+        for span in trace.spans:
+            print(f"{(span.end - span.start) / 1e6:9.3f} ms  {span.name}", file=sys.stderr)
     if args.stats:
         for rule, count in sorted(trace.fired.items(), key=lambda item: (-item[1], item[0])):
             print(f"{count:6d} x  {rule}", file=sys.stderr)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,21 @@ from graphc.cli.model import Fetch, Model, UsageError, add_model_options, opened
 from graphc.config import Options
 from graphc.errors import FeedError
 from graphc.ir import dim
+from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
-from graphc.ir.program import Kernel
 from graphc.passes.check import draw
+from graphc.profile import Profile
+from graphc.recorder import Recorder
 from graphc.scope import GraphScope
 from graphc.session import Session
 from graphc.stage import reachable
 from graphc.tensor import Tensor
 
 SIZE = 8  # of a symbolic axis of a random feed
+LEAST = 0.01  # of the time of all signatures: others get no table
+Results = dict[str, tuple[str, Any]]
+Once = Callable[[], Results]
 
 
 def register(commands: Any) -> None:
@@ -40,6 +45,17 @@ def register(commands: Any) -> None:
         ),
     )
     add_model_options(p)
+    add_feed_options(p)
+    p.add_argument(
+        "--out", metavar="FILE.npz|DIR", help="save the results instead of printing them"
+    )
+    p.add_argument("--profile", action="store_true", help="time every kernel; see `graphc profile`")
+    p.add_argument("--dump-ir", metavar="DIR", help="write every stage of every compilation there")
+    p.set_defaults(act=act)
+
+
+def add_feed_options(p: argparse.ArgumentParser) -> None:
+    """What commands take that run a graph."""
     p.add_argument(
         "--feed",
         action="append",
@@ -54,42 +70,46 @@ def register(commands: Any) -> None:
         metavar="NAME=N",
         help=f"a symbolic size for random feeds (default: {SIZE})",
     )
-    p.add_argument(
-        "--out", metavar="FILE.npz|DIR", help="save the results instead of printing them"
-    )
-    p.add_argument("--profile", action="store_true", help="time every kernel, on one thread")
-    p.add_argument("--dump-ir", metavar="DIR", help="write every stage of every compilation there")
-    p.set_defaults(act=act)
 
 
 def act(args: argparse.Namespace) -> int:
     """Runs the command."""
-    times: dict[Kernel, list[float]] = defaultdict(list)
-    more: dict[str, Any] = {}
-    if args.profile:
-        more["profile"] = lambda kernel, seconds: times[kernel].append(seconds)
+    recorder = Recorder()
+    more: dict[str, Any] = {"profile": recorder.watch} if args.profile else {}
     with opened(args, **more) as model:
-        if args.fetch or model.graph is not None:
-            _show(_fetch(model, args), args.out)
-        elif not model.seen and model.code == 0:
-            known = ", ".join(sorted({*model.declared(), *model.scope.by_name})) or "nothing"
-            raise UsageError(
-                f"{model.path} ran no session; name what to compute with --fetch "
-                f"(it declares {known})"
-            )
+        if needs_fetches(model, args):
+            with fetching(model, args) as once:
+                _show(once(), args.out)
         if args.dump_ir:
             write_all(model.seen, Path(args.dump_ir))
         if args.profile:
-            print(profile_text(times))
+            print(tables(recorder.profiles()))
         return model.code
 
 
-def _fetch(model: Model, args: argparse.Namespace) -> dict[str, tuple[str, Any]]:
-    """(type, value) of each fetch; None for a group."""
-    sizes = parse_sizes(args.size)
-    given = _parse_feeds(args.feed)
+def needs_fetches(model: Model, args: argparse.Namespace) -> bool:
+    """Whether there is something to compute besides what the file has run.  Raises `UsageError` if
+    there is nothing at all."""
+    if args.fetch or model.graph is not None:
+        return True
+    if not model.seen and model.code == 0:
+        known = ", ".join(sorted({*model.declared(), *model.scope.by_name})) or "nothing"
+        raise UsageError(
+            f"{model.path} ran no session; name what to compute with --fetch "
+            f"(it declares {known})"
+        )
+    return False
+
+
+@contextlib.contextmanager
+def fetching(model: Model, args: argparse.Namespace) -> Iterator[Once]:
+    """A function that computes what --fetch names, or a graph that was given as text: (type, value)
+    of each fetch, None for a group."""
+    sizes, given = parse_sizes(args.size), _parse_feeds(args.feed)
     if model.graph is not None:
-        return _run_graph(model, given, sizes, args)
+        with _running_graph(model.graph, given, sizes, args) as once:
+            yield once
+        return
     fetches = model.chosen(args.fetch)
     with Session(model.session_graph(list(fetches.values()))) as session:
         named = {(model.fetch(n) if n else None): path for n, path in given.items()}
@@ -105,11 +125,13 @@ def _fetch(model: Model, args: argparse.Namespace) -> dict[str, tuple[str, Any]]
             sizes,
             Options().seed,
         )
-        values = session.run(dict(fetches), feeds)
-    return {
-        n: (str(f.type) if isinstance(f, Tensor) else "group", values[n])
-        for n, f in fetches.items()
-    }
+        types = {n: str(f.type) if isinstance(f, Tensor) else "group" for n, f in fetches.items()}
+
+        def once() -> Results:
+            values = session.run(dict(fetches), feeds)
+            return {n: (types[n], values[n]) for n in fetches}
+
+        yield once
 
 
 def _tensors(fetches: Sequence[Fetch]) -> list[Tensor]:
@@ -170,12 +192,11 @@ def load(path: str) -> Array:
     return array
 
 
-def _run_graph(
-    model: Model, given: Mapping[str, str], sizes: Mapping[str, int], args: argparse.Namespace
-) -> dict[str, tuple[str, Any]]:
-    """The results of a graph that was given as text; its variables are fed, too."""
-    graph = model.graph
-    assert graph is not None
+@contextlib.contextmanager
+def _running_graph(
+    graph: Graph, given: Mapping[str, str], sizes: Mapping[str, int], args: argparse.Namespace
+) -> Iterator[Once]:
+    """A function that computes a graph that was given as text; its variables are fed, too."""
     if args.fetch:
         raise UsageError("--fetch: a .gir file is computed whole")
     by_name = {v.name: v for v in graph.inputs}
@@ -192,27 +213,31 @@ def _run_graph(
             f"use --feed {missing[0].name}=... "
             "or --feed random"
         )
-    values = run_text_graph(graph, feeds)
     names = [f"%{v.name or v.op.name}" for v in graph.results]
-    return {
-        n if names.count(n) == 1 else f"{n}.{i}": (str(v.type), value)
-        for i, (n, v, value) in enumerate(zip(names, graph.results, values, strict=True))
-    }
-
-
-def run_text_graph(graph: Any, feeds: Mapping[Any, Array]) -> list[Any]:
-    """Runs a graph through tensors that stand for its inputs."""
     scope = GraphScope()
     with scope.as_default(), Session(scope) as session:
-        made: dict[Any, Tensor] = {}
-        for v in graph.inputs:
-            op = v.op if isinstance(v.op, RunCounter) else Placeholder(v.type.dtype, v.type.shape)
-            made[v] = Tensor(op, (), v.type, v.name, v.loc, scope)
-        for v in graph.nodes():
-            made[v] = Tensor(v.op, tuple(made[a] for a in v.args), v.type, v.name, v.loc, scope)
-        return list(
-            session.run([made[r] for r in graph.results], {made[v]: a for v, a in feeds.items()})
-        )
+        made = _tensors_of(graph, scope)
+        results, fed = [made[r] for r in graph.results], {made[v]: a for v, a in feeds.items()}
+
+        def once() -> Results:
+            return {
+                n if names.count(n) == 1 else f"{n}.{i}": (str(v.type), value)
+                for i, (n, v, value) in enumerate(
+                    zip(names, graph.results, session.run(results, fed), strict=True))
+            }
+
+        yield once
+
+
+def _tensors_of(graph: Graph, scope: GraphScope) -> dict[Value, Tensor]:
+    """Tensors that stand for a graph's values."""
+    made: dict[Value, Tensor] = {}
+    for v in graph.inputs:
+        op = v.op if isinstance(v.op, RunCounter) else Placeholder(v.type.dtype, v.type.shape)
+        made[v] = Tensor(op, (), v.type, v.name, v.loc, scope)
+    for v in graph.nodes():
+        made[v] = Tensor(v.op, tuple(made[a] for a in v.args), v.type, v.name, v.loc, scope)
+    return made
 
 
 def _show(results: Mapping[str, tuple[str, Any]], out: str | None) -> None:
@@ -243,15 +268,13 @@ def summary(value: Any) -> str:
     return text.replace("\n", "\n  ")
 
 
-def profile_text(times: Mapping[Kernel, Sequence[float]]) -> str:
-    """A table of kernels, the slowest first."""
-    total = sum(sum(t) for t in times.values()) or 1.0
-    lines = [f"{'share':>6} {'total ms':>9} {'launches':>8} {'us each':>9}  kernel (one thread)"]
-    for kernel, seconds in sorted(times.items(), key=lambda item: -sum(item[1])):
-        spent = sum(seconds)
-        result = kernel.writes[0].type if kernel.writes else ""
-        lines.append(
-            f"{spent / total:6.1%} {spent * 1e3:9.3f} {len(seconds):8d} "
-            f"{spent / len(seconds) * 1e6:9.2f}  {kernel.kind.value} {kernel.name}: {result}"
-        )
-    return "\n".join(lines)
+def tables(profiles: Sequence[Profile], sort: str = "time", top: int | None = None) -> str:
+    """The profiles that matter as text, and how many do not."""
+    total = sum(p.runs * p.run_seconds for p in profiles) or 1.0
+    large = [p for p in profiles if p.runs * p.run_seconds >= LEAST * total]
+    shown = [p.table(sort, top) for p in large]
+    left = len(profiles) - len(large)
+    if left:
+        share = 1 - sum(p.runs * p.run_seconds for p in large) / total
+        shown.append(f"{left} other signature{'s' * (left > 1)}: {share:.1%} of the time of all")
+    return "\n\n".join(shown)

@@ -137,16 +137,21 @@ class Cache:
         return data
 
     def write(self, symbol: str, data: bytes) -> None:
-        """Keeps object code; a cache that cannot be written is reported once and does no harm."""
+        """Keeps object code."""
+        self.keep(f"{symbol}.o", MAGIC + _checksum(data) + data)
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Writes a file, whole or not at all; a cache that cannot be written is reported once and
+        does no harm."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, name = tempfile.mkstemp(dir=self.directory, suffix=".tmp")
+            handle, temporary = tempfile.mkstemp(dir=self.directory, suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
-                file.write(MAGIC + _checksum(data) + data)
-            os.replace(name, self.directory / f"{symbol}.o")
+                file.write(data)
+            os.replace(temporary, self.directory / name)
         except OSError as error:
             warnings.warn(
-                f"graphc: cannot write the kernel cache {self.directory}: {error}", stacklevel=2
+                f"graphc: cannot write the kernel cache {self.directory}: {error}", stacklevel=3
             )
 
 

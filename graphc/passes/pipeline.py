@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from graphc.config import Options
@@ -56,13 +57,29 @@ def _check_order() -> None:
 _check_order()
 
 
+@dataclass(frozen=True)
+class Span:
+    """A stage of a compilation: when it began and ended, in nanoseconds of `perf_counter_ns`."""
+
+    name: str
+    start: int
+    end: int
+
+
 @dataclass
 class Trace:
-    """What the passes did: rule counts, seconds, and each graph if asked for."""
+    """What the passes did: rule counts, times, and each graph if asked for."""
 
     fired: Counter[str] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
     watch: Callable[[str, Graph], None] | None = None
+
+    @contextlib.contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        """Notes how long the block takes."""
+        start = time.perf_counter_ns()
+        yield
+        self.spans.append(Span(name, start, time.perf_counter_ns()))
 
 
 def optimise(graph: Graph, options: Options, trace: Trace | None = None) -> Graph:
@@ -100,10 +117,9 @@ def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
     """One pass and the verifier.  Raises `GraphcError` for an unknown name."""
     if name not in PASSES:
         raise GraphcError(f"no pass {name!r}; there are {', '.join(PASSES)}")
-    start = time.perf_counter()
-    graph = deeply(graph, lambda g: PASSES[name](g, trace.fired, fast_math))
-    graph = verify(graph, name)
-    trace.seconds[name] = trace.seconds.get(name, 0.0) + time.perf_counter() - start
+    with trace.span(name):
+        graph = deeply(graph, lambda g: PASSES[name](g, trace.fired, fast_math))
+        graph = verify(graph, name)
     if trace.watch:
         trace.watch(name, graph)
     return graph

@@ -7,6 +7,7 @@ addresses and makes one native call.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
+from graphc.passes.pipeline import Span
 from graphc.passes.plan import ALIGN
 from graphc.passes.sizes import Unified
 from graphc.runtime.driver import Instruction, Word
@@ -27,6 +29,7 @@ from graphc.runtime.launches import (
     Code as Code,
     Launch,
     Launches,
+    Table,
     address,
     copy,
 )
@@ -35,11 +38,12 @@ from graphc.runtime.nested import control_launch
 
 @dataclass
 class Executable:
-    """Machine code for every batch size."""
+    """Machine code for every batch size; `spans` are the stages of its compilation."""
 
     program: Program
     unified: Unified
     code: dict[Kernel, Code]
+    spans: Sequence[Span] = ()
 
     def bind(self, sizes: dict[str, int]) -> Bound:
         """A plan for these sizes."""
@@ -63,7 +67,7 @@ class Bound:
         ]
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
         self.launches = Launches(
-            program, executable.code, sizes, self.external, self.arena_start, []
+            program, executable.code, sizes, self.external, self.arena_start, [], []
         )
         self.constants: list[Array] = []
         self.patches: list[tuple[int, int]] = []
@@ -106,6 +110,8 @@ class Bound:
             next((i for i, k in enumerate(kernels) if k.commits), len(kernels)), 0,
         )
         named = {STATUS: at(status_at), CANCEL: at(Word.CANCEL)}
+        rows = self.words[instructions_at:externals_at].reshape(count, Instruction.SIZE)
+        self.launches.tables.append(Table([x.kernel for x in launches], rows))
         here = arguments_at
         for i, x in enumerate(launches):
             self.words[instructions_at + i * Instruction.SIZE :][: Instruction.SIZE] = (

@@ -15,12 +15,14 @@ import numpy as np
 from graphc.codegen.cpu import Source
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
-from graphc.ir.control import Loop, body_of
+from graphc.ir.control import body_of
 from graphc.ir.graph import Value
 from graphc.ir.op import Array, Opaque
 from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.shape import Constant, Full, SizeOf
+from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, contraction_of
+from graphc.passes.cost import UNKNOWN_STEPS, loop_steps
 from graphc.runtime.driver import driver
 from graphc.runtime.thunk import Thunk
 
@@ -28,7 +30,6 @@ PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
 CHUNK_WORK = 30_000
 CHUNK_BYTES = 1 << 18
 MOST_CHUNKS = 64
-UNKNOWN_STEPS = 1 << 40  # of a loop whose steps only the run tells: it must be interruptible
 
 Argument = tuple[int, int | None]  # a word, or the external to patch in
 STEP_WORK = 20  # what a step costs besides its kernels
@@ -53,6 +54,17 @@ class Launch:
     arguments: list[Argument]
     extent: int
     chunks: int
+    kernel: Kernel | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Instructions as they lie in memory, a row for each; `kernels` has None for a copy, `within`
+    is the control kernel that runs them."""
+
+    kernels: Sequence[Kernel | None]
+    rows: Array
+    within: Kernel | None = None
 
 
 def copy(to: Argument, source: Argument, nbytes: int) -> Launch:
@@ -71,17 +83,17 @@ class Launches:
     """The launches of one program for given sizes, with its arena at `arena_start`.
 
     `held` are arrays that must live as long as the launches; `thunks` are the doors to Python that
-    kernels go through, those of inner programs too.
+    kernels go through, and `tables` the instructions, those of inner programs too.
     """
 
     def __init__(
         self, program: Program, code: Mapping[Kernel, Code], sizes: dict[str, int],
-        external: dict[Value, int], arena_start: int, thunks: list[Thunk],
+        external: dict[Value, int], arena_start: int, thunks: list[Thunk], tables: list[Table],
     ) -> None:
         self.program, self.code, self.sizes = program, code, sizes
         self.external, self.arena_start = external, arena_start
         self.held: list[Any] = []
-        self.thunks = thunks
+        self.thunks, self.tables = thunks, tables
 
     def number(self, size: dim.Size) -> int:
         """A size as a number."""
@@ -101,7 +113,7 @@ class Launches:
             words.append((self.thunks[-1].address, None))
         most = max(1, extent // max(1, self.number(code.source.least)))
         chunks = min(self._chunks(kernel, extent), most)
-        return Launch(code.address, words, extent, chunks)
+        return Launch(code.address, words, extent, chunks, kernel)
 
     def place(self, v: Value) -> Argument:
         """The address of a stored value."""
@@ -134,8 +146,9 @@ class Launches:
             assert isinstance(out.op, Convolving)
             return self.number(out.op.products(*(a.type for a in out.args))) // 16
         if kernel.kind is Kind.MATMUL:
-            inner = contraction_of(kernel).args[0].type.shape
-            return elements * max(self.number(s) for s in inner[-2:]) // 16
+            out = contraction_of(kernel)
+            assert isinstance(out.op, Matmul)
+            return elements * self.number(out.op.sizes(*(a.type for a in out.args))[1]) // 16
         return elements * max(1, len(kernel.body))
 
     def _opaque_work(self, kernel: Kernel) -> int:
@@ -144,17 +157,10 @@ class Launches:
         return self.number(out.op.work(out.type, *(a.type for a in out.args)))
 
     def _steps(self, kernel: Kernel) -> int:
-        op, steps = kernel.body[0].op, kernel.body[0].args[0]
-        if not isinstance(op, Loop):
-            return 1
-        if op.length != -1:
-            return self.number(op.length)
-        match steps.op:
-            case SizeOf(size=size):
-                return self.number(size)
-            case Full(value=value):
-                return min(int(value), UNKNOWN_STEPS)
-        return UNKNOWN_STEPS
+        steps = loop_steps(kernel)
+        if steps is None:  # only the run tells: it must be interruptible
+            return UNKNOWN_STEPS
+        return min(self.number(steps), UNKNOWN_STEPS)
 
     def _chunks(self, kernel: Kernel, extent: int) -> int:
         """How many pieces a kernel is cut into: by its size alone."""

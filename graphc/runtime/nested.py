@@ -13,7 +13,16 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
 from graphc.passes.plan import aligned
 from graphc.runtime.driver import Instruction, driver
-from graphc.runtime.launches import CANCEL, STATUS, Launch, Launches, address, copy, table
+from graphc.runtime.launches import (
+    CANCEL,
+    STATUS,
+    Launch,
+    Launches,
+    Table,
+    address,
+    copy,
+    table,
+)
 
 HEAD = 3  # arguments before the buffers: block, status, cancel
 STATUS_PLACE, CANCEL_PLACE = 1, 2
@@ -34,7 +43,7 @@ def control_launch(outer: Launches, kernel: Kernel) -> Launch:
     block = _loop(outer, kernel, v) if isinstance(v.op, Loop) else _switch(outer, kernel, v)
     outer.held.append(block)
     arguments = [(address(block), None), STATUS, CANCEL, *map(outer.place, values)]
-    return Launch(driver().control, arguments, 1, 1)
+    return Launch(driver().control, arguments, 1, 1, kernel)
 
 
 def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -49,7 +58,8 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
     inputs += [Where(HEAD + 1 + i, sizes[i]) for i in range(carries, end)]
     inputs += [Where(HEAD + 1 + i) for i in range(end, len(op.body.inputs))]
     outputs = [Where(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
-    step = Step(outer, program, inputs, outputs, outer.arena_start + outer.number(kernel.workspace))
+    arena = outer.arena_start + outer.number(kernel.workspace)
+    step = Step(outer, kernel, program, inputs, outputs, arena)
     copies = table([(items + 1 + i, HEAD + 1 + i, sizes[i]) for i in range(carries)])
     cleared = table([(w.place, w.stride) for w in outputs])
     outer.held += [copies, cleared]
@@ -67,7 +77,7 @@ def _switch(
     arena = outer.arena_start + outer.number(kernel.workspace)
     rows = []
     for program in kernel.programs:
-        rows.append(Step(outer, program, inputs, outputs, arena).words)
+        rows.append(Step(outer, kernel, program, inputs, outputs, arena).words)
         arena += outer.number(aligned(program.arena))
     branches = table(rows)
     outer.held.append(branches)
@@ -78,12 +88,13 @@ class Step:
     """One run of an inner program: `words` are its patches and instructions, for the block."""
 
     def __init__(
-        self, outer: Launches, program: Program, inputs: Sequence[Where], outputs: Sequence[Where],
-        arena: int,
+        self, outer: Launches, within: Kernel, program: Program, inputs: Sequence[Where],
+        outputs: Sequence[Where], arena: int,
     ) -> None:
-        self.slots = list(inputs)
+        self.within, self.slots = within, list(inputs)
         external = {v: i for i, v in enumerate(program.graph.inputs)}
-        self.launches = Launches(program, outer.code, outer.sizes, external, arena, outer.thunks)
+        self.launches = Launches(program, outer.code, outer.sizes, external, arena, outer.thunks,
+                                 outer.tables)
         outer.held.append(self.launches)
         early, late = self._results(outputs)
         kernels = [self._launch(k) for k in program.kernels]
@@ -151,4 +162,6 @@ class Step:
                 here += 1
         patches = table(rows)
         self.launches.held += [words, patches]
+        instructions = words[: count * Instruction.SIZE].reshape(count, Instruction.SIZE)
+        self.launches.tables.append(Table([x.kernel for x in launches], instructions, self.within))
         return address(patches), len(rows), start, count

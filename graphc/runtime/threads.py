@@ -21,6 +21,7 @@ SHARED_WORK = 150_000  # element operations from which helpers are called
 LONG_WORK = 30_000_000  # from which a run happens beside the main thread, so that Ctrl-C can end it
 TICKET_BITS = 16
 CANCEL = int(Word.CANCEL)
+HELPER = "graphc-helper"  # what helper threads are called
 
 
 class Pool:
@@ -31,7 +32,7 @@ class Pool:
         self.queues: list[Any] = [queue.SimpleQueue() for _ in range(size)]
         self.busy = threading.Lock()
         for q in self.queues:
-            threading.Thread(target=_help, args=(q,), daemon=True, name="graphc-helper").start()
+            threading.Thread(target=_help, args=(q,), daemon=True, name=HELPER).start()
 
     def run(self, bound: Bound, helpers: int) -> None:
         """One run of a plan with up to `helpers` threads besides this one."""
