@@ -69,7 +69,7 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     for given, value in loops.sizes:
         parameters.values[value] = dim.symbol(f"{given}.")
     change = (lambda s: _named(s, parameters)) if readable else parameters.generalize
-    body = [map_sizes(s, change) for s in loops.body]
+    body = [map_sizes(s, change, None if readable else parameters.bound) for s in loops.body]
     lines = [*_scratch(loops, [change(s.count) for s in loops.scratch]), *_statements(body, 1)]
     lines += [f"    free_scratch({s.name})" for s in loops.scratch]
     sizes = {_size(name) for name in parameters.values.values()}

@@ -29,13 +29,16 @@ from graphc.codegen.loops import (
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 
-LARGEST_LITERAL = 16
+LARGEST_LITERAL = 64  # in an offset: LLVM sees which accesses are apart
+LARGEST_BOUND = 16  # of a loop that it may write out
+LARGEST_OUTER = 4  # of a loop around others: it should be a loop, of vectors
 Variable = tuple[str, Size]
 Change = Callable[[Size], Size]
+Bound = Callable[[For], Size]
 
 
-def map_sizes(node: Any, change: Change) -> Any:
-    """The statement or expression with every size changed."""
+def map_sizes(node: Any, change: Change, bound: Bound | None = None) -> Any:
+    """The statement or expression with every size changed; `bound` changes the end of a loop."""
     match node:
         case Let(value=value):
             return replace(node, value=map_sizes(value, change))
@@ -44,8 +47,9 @@ def map_sizes(node: Any, change: Change) -> Any:
         case Accumulate(value=value):
             return replace(node, value=map_sizes(value, change))
         case For(low=low, high=high, body=body):
-            low, high = change(low), change(high)
-            return replace(node, low=low, high=high, body=tuple(map_sizes(s, change) for s in body))
+            low, high = change(low), bound(node) if bound else change(high)
+            inner = tuple(map_sizes(s, change, bound) for s in body)
+            return replace(node, low=low, high=high, body=inner)
         case Gemm() | Row() | Tile() | Turn() | Transform():
             return _map_routine(node, change)
         case IndexValue(size=size):
@@ -185,6 +189,13 @@ class Parameters:
     def __call__(self, value: Size) -> Dim:
         """The argument that carries a size."""
         return self.values.setdefault(value, dim.symbol(f"s{len(self.values)}."))
+
+    def bound(self, loop: For) -> Size:
+        """The end of a loop, an argument unless it is small."""
+        most = LARGEST_OUTER if any(isinstance(s, For) for s in loop.body) else LARGEST_BOUND
+        if isinstance(loop.high, int) and loop.high > most:
+            return self(loop.high)
+        return self.generalize(loop.high)
 
     def generalize(self, size: Size) -> Size:
         """`size` with symbols and large numbers replaced by arguments."""

@@ -34,7 +34,7 @@ from graphc.ir.op import (
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Full, Reshape
+from graphc.ir.ops.shape import Constant, Full, Iota, Reshape
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
 from graphc.passes.groups import Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
@@ -94,11 +94,14 @@ class Fuser:
         return False
 
     def converts(self, v: Value) -> bool:
-        """Whether v is so cheap a function of one input that reading the input again costs no
-        more."""
-        reads = [a for a in v.args if not isinstance(a.op, Full)]
-        cheap = isinstance(v.op, Pointwise) and v.op.cost <= 1 and len(reads) == 1
-        return cheap and (self.is_input(reads[0]) or self.melted(reads[0]))
+        """Whether v is so cheap a function of one input (and of places) that reading the input
+        again costs no more."""
+        if not isinstance(v.op, Pointwise) or v.op.cost > 1:
+            return False
+        reads = [a for a in v.args if not is_place(a)]
+        if len(reads) != 1:
+            return is_place(v)
+        return self.is_input(reads[0]) or self.melted(reads[0])
 
     def unrolled(self, v: Value) -> bool:
         """Whether a reduction is so short, over something stored, that it is written out in
@@ -369,6 +372,13 @@ class Fuser:
         if self.groups.descendants[group.number] or not any(m in updated for m in group.members):
             return False
         return not any(can_fail(m) for m in group.members)
+
+
+def is_place(v: Value, depth: int = 3) -> bool:
+    """Whether v tells an element's place, or is a literal: it costs an addition or two."""
+    if isinstance(v.op, Pointwise) and depth:
+        return v.op.cost <= 1 and all(is_place(a, depth - 1) for a in v.args)
+    return isinstance(v.op, Full | Iota)
 
 
 def takes_epilogue(v: Value) -> bool:
