@@ -12,6 +12,7 @@ from support_torch import torch_case
 from support_windows import data, our_values, same, torch_values
 
 import graphc as gc
+from graphc.config import Method, Options
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
 from graphc.nn import functional as F  # noqa: N812
 
@@ -142,6 +143,19 @@ def test_the_result_does_not_depend_on_the_threads() -> None:
                 results.append(sess.run([y, dw]))
     for one, two in zip(*results, strict=True):
         assert one.tobytes() == two.tobytes()
+
+
+def test_an_infinite_element_stays_near_its_windows() -> None:
+    """semantics 17.2"""
+    x, w = data((1, 16, 24, 24), (16, 16, 3, 3))
+    x[0, 3, 11, 12] = np.inf
+    for method, reach in ((Method.WINOGRAD, 2), (Method.DIRECT, 1)):
+        with gc.Graph().as_default(), gc.Session(options=Options(method=method)) as sess:
+            got = sess.run(F.conv2d(gc.asarray(x), gc.variable(w), padding=1))
+        wrong = ~np.isfinite(got)
+        assert wrong[0, :, 10:13, 11:14].all()
+        wrong[0, :, 11 - reach : 12 + reach, 12 - reach : 13 + reach] = False
+        assert not wrong.any()
 
 
 def test_windows_that_turn_out_not_to_fit_give_nothing() -> None:

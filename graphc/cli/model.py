@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.compile import Compiled, lower
-from graphc.config import Options, defaults
+from graphc.config import Method, Options, defaults
 from graphc.errors import GraphcError, render
 from graphc.group import Group
 from graphc.ir.graph import Graph, Value, topological
@@ -46,6 +46,10 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
     p.add_argument("--threads", type=positive, metavar="N", help="threads of a session")
     p.add_argument("--seed", type=int, metavar="N", help="chooses the random numbers")
     p.add_argument("--cache", metavar="DIR", help="the kernel cache (default: GRAPHC_CACHE_DIR)")
+    p.add_argument("--method", choices=[m.name.lower() for m in Method],
+                   help="how to compute products and convolutions, where it can")
+    p.add_argument("--autotune", type=float, metavar="SECONDS",
+                   help="so long a compilation may try which way is fastest; kept in the cache")
     p.add_argument(
         "--check", choices=["passes"], help="the oracle checks every pass on random feeds"
     )
@@ -162,6 +166,8 @@ def opened(args: argparse.Namespace, **more: Any) -> Iterator[Model]:
         "check": args.check,
         "observe": model.seen.append,
         "cache_dir": Path(args.cache) if args.cache else None,
+        "method": Method[args.method.upper()] if args.method else None,
+        "autotune": args.autotune,
         **more,
     }
     with defaults(**{k: v for k, v in given.items() if v is not None}):

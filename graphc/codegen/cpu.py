@@ -192,7 +192,7 @@ def _tile(t: Tile) -> list[str]:
     return [
         f"{t.dtype}_tile(tile, {', '.join(map(_size, t.sizes))}, {a}, {_size(t.rs)}, "
         f"{_size(t.cs)},",
-        f"         {b}, {_size(t.ldb)}, {c}, {_size(t.ldc)}, 0, {_size(t.taps)}, "
+        f"         {b}, {_size(t.ldb)}, {c}, {_size(t.ldc)}, {t.adds}, {_size(t.taps)}, "
         f"{_place(t.table)})",
     ]
 

@@ -60,7 +60,7 @@ class Direct(Frame):
         super().__init__(kernel)
         self.dtype = self.out.type.dtype
         self.lanes = host_shape(self.dtype.name).columns
-        self.forward = isinstance(self.op, Convolution)
+        self.forward = not isinstance(self.op, ConvolutionInput)
         kh, kw = _two(self.window, 1)
         sh, sw = _two(self.op.strides, 1)
         dh, dw = _two(self.op.dilations, 1)
@@ -98,7 +98,7 @@ class Direct(Frame):
         count = dim.minimum(self.band, self.rows_out - variable("first"))
         lines = (variable("first"), variable("count")), (0, self.cols_out)
         region = (variable("image"), 1), (0, self.width), *lines[4 - len(self.w.shape) :]
-        body = [*lets, let("first", first), let("count", count), *self._fill(), *self.work(),
+        body = [*lets, let("first", first), let("count", count), *self.fill(), *self.work(),
                 *self.result(), *self.epilogue(*region)]
         made = self.loops(extent, body, 0, self.dtype)
         turned = () if self.forward else (Scratch("turned", self.dtype, self.w_elements),)
@@ -157,7 +157,7 @@ class Direct(Frame):
 
     # -- images
 
-    def _fill(self) -> list[Any]:
+    def fill(self) -> list[Any]:
         """The band of the image, channels last, zeros around it."""
         dtype, c, w = self.dtype, self.depth, self.line_in
         pad_y, pad_x = self.pads

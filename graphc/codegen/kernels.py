@@ -10,6 +10,7 @@ from graphc.codegen.contraction import lower_gemm, lower_product, uses_gemm
 from graphc.codegen.convolution import lower_columns, uses_columns
 from graphc.codegen.cpu import Source, print_kernel
 from graphc.codegen.direct import fits_tiles, lower_direct
+from graphc.codegen.direct_weight import fits_weight_tiles, lower_weight_direct
 from graphc.codegen.fused import lower_fused
 from graphc.codegen.loops import Loops
 from graphc.codegen.scanned import lower_scan
@@ -35,7 +36,8 @@ def methods(kernel: Kernel) -> tuple[Method, ...]:
     loops = (Method.LOOPS,) if len(kernel.body) == 1 else ()  # they make no epilogues
     if not uses_columns(kernel):
         return loops
-    fits = {Method.WINOGRAD: fits_winograd(kernel), Method.DIRECT: fits_tiles(kernel)}
+    direct = fits_tiles(kernel) or fits_weight_tiles(kernel)
+    fits = {Method.WINOGRAD: fits_winograd(kernel), Method.DIRECT: direct}
     return (*(m for m, fit in fits.items() if fit), Method.COLUMNS, *loops)
 
 
@@ -45,9 +47,13 @@ def method_of(kernel: Kernel, wanted: Method | None = None) -> Method | None:
     return wanted if wanted in allowed else next(iter(allowed), None)
 
 
+def _direct(kernel: Kernel) -> Loops:
+    return lower_direct(kernel) if fits_tiles(kernel) else lower_weight_direct(kernel)
+
+
 CONVOLUTIONS = {
     Method.WINOGRAD: lower_winograd,
-    Method.DIRECT: lower_direct,
+    Method.DIRECT: _direct,
     Method.COLUMNS: lower_columns,
     Method.LOOPS: lower_windows,
 }

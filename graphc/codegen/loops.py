@@ -148,6 +148,7 @@ class Tile:
     ldc: Size
     taps: Size
     table: tuple[int, Size]
+    adds: int = 0  # 1: c += a b
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
                 places = (f"{names[x]}[{_size(at)}:]" for x, at in (a, b, c))
                 left, right, result = places
                 shape = ", ".join(map(_size, (*sizes, s.taps)))
-                lines.append(f"{pad}{result} = tile({left}, {right}, {shape})")
+                sign = "+=" if s.adds else "="
+                lines.append(f"{pad}{result} {sign} tile({left}, {right}, {shape})")
             case Transform(source=(x, x_at), target=(y, y_at)):
                 squares = ", ".join(map(_size, (s.channels, s.squares)))
                 taken = f"{names[x]}[{_size(x_at)}:]"

@@ -80,6 +80,8 @@ FIXED_NAMES = (
     "weights",
     "padded",
     "turned",
+    "steps",
+    "columns",
     "tiles",
     "heights",
     "kernels",

@@ -85,7 +85,7 @@ def _map_routine(node: Any, change: Change) -> Any:
             first, second, result, table = places
             rs, cs, ldb, ldc = map(change, (node.rs, node.cs, node.ldb, node.ldc))
             return Tile(node.dtype, (rows, cols, k), first, rs, cs, second, ldb, result, ldc,
-                        change(node.taps), table)
+                        change(node.taps), table, node.adds)
         case Transform(source=(x, x_at), target=(y, y_at)):
             a, b, c = map(change, node.source_steps)
             d, e, f = map(change, node.target_steps)
