@@ -102,7 +102,8 @@ class Direct(Frame):
                 *self.result(), *self.epilogue(*region)]
         made = self.loops(extent, body, 0, self.dtype)
         turned = () if self.forward else (Scratch("turned", self.dtype, self.w_elements),)
-        least = -(-self.grain // (self.band * self.cols_out))
+        grain = min(self.grain, self.rows_out * self.cols_out // 2)  # one image may use two threads
+        least = max(1, grain // (self.band * self.cols_out))
         return Loops(made.name, made.buffers, made.sizes, made.extent,
                      (*self.before(), *made.body), (*self.memory(), *turned), least)
 
