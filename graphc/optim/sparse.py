@@ -30,19 +30,25 @@ Rows = list[tuple[Tensor, Tensor]]
 
 def rows_of(gradient: Value) -> Rows | None:
     """The pairs (ids, rows) that add up to a gradient; None for a dense one."""
-    op = gradient.op
-    if isinstance(op, Add):
-        parts = [rows_of(a) for a in gradient.args]
-        return None if any(p is None for p in parts) else [pair for p in parts for pair in p or ()]
-    if isinstance(op, Negative):
-        found = rows_of(gradient.args[0])
-        return None if found is None else [(ids, pw.negative(rows)) for ids, rows in found]
-    if not isinstance(op, ScatterAdd) or op.axis != 0:
-        return None
-    start, ids, rows = gradient.args
-    if not isinstance(start.op, Full) or start.op.value != 0:
-        return None
-    return [(as_tensor(ids), as_tensor(rows))]
+    found: Rows = []
+    stack = [(gradient, False)]
+    while stack:
+        v, negated = stack.pop()
+        match v.op:
+            case Add():
+                stack += [(a, negated) for a in reversed(v.args)]
+            case Negative():
+                stack.append((v.args[0], not negated))
+            case ScatterAdd(axis=0) if _is_zero(v.args[0]):
+                ids, rows = map(as_tensor, v.args[1:])
+                found.append((ids, pw.negative(rows) if negated else rows))
+            case _:
+                return None
+    return found
+
+
+def _is_zero(v: Value) -> bool:
+    return isinstance(v.op, Full) and v.op.value == 0
 
 
 def with_rows_added(var: Variable, rows: Rows, change: Callable[[Tensor], Tensor]) -> Tensor:

@@ -14,6 +14,7 @@ arrays merge.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Full, Iota, Reshape
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
-from graphc.passes.groups import Group, Groups, common_space
+from graphc.passes.groups import MAX_MEMBERS, Group, Groups, common_space
 from graphc.passes.partial import UNROLL, Partial
 from graphc.passes.steps import scan_space, step_graphs, with_all_items
 
@@ -192,7 +193,8 @@ class Fuser:
         return best
 
     def _allows(self, a: Group, b: Group, barred: set[int]) -> bool:
-        return not any(self.groups.needs(x, g.number) for x in barred for g in (a, b))
+        others = [self.groups.all[n] for n in sorted(barred)]
+        return not any(self.groups.needs(x, g) for x in others for g in (a, b))
 
     def _aligned(self, s: Source) -> bool:
         return s.same or s.rows is not None
@@ -278,17 +280,22 @@ class Fuser:
         return Kernel(name, group.kind, reads, tuple(results), body, programs=programs)
 
     def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
-        groups = self.groups
-        left = dict.fromkeys(groups.all)
-        first = {n: min(position[m] for m in groups.all[n].members if m in position) for n in left}
-        ranked = sorted(left, key=lambda n: (self._commits(groups.all[n], updated), first[n]))
+        """The groups, operands before users: of those that are ready, the one whose first member
+        comes first, and commits last of all."""
+        groups, dag = self.groups.all, self.groups.dag
+        waits = {n: len(dag.needs[n]) for n in groups}
+        first = {n: min(position[m] for m in g.members if m in position) for n, g in groups.items()}
+        rank = {n: (self._commits(g, updated), first[n], n) for n, g in groups.items()}
+        ready = [rank[n] for n, count in waits.items() if not count]
+        heapq.heapify(ready)
         order: list[int] = []
-        done = 0
-        while ranked:
-            n = next(n for n in ranked if not groups.ancestors[n] & ~done)
-            ranked.remove(n)
+        while ready:
+            *_, n = heapq.heappop(ready)
             order.append(n)
-            done |= 1 << n
+            for user in dag.users[n]:
+                waits[user] -= 1
+                if not waits[user]:
+                    heapq.heappush(ready, rank[user])
         return order
 
     def _merge_siblings(self) -> None:
@@ -310,9 +317,9 @@ class Fuser:
                 group = self.groups.all.get(n)
                 if group is None or group.kind is not Kind.LOOPS:
                     continue
-                if first is None:
+                if first is None or len(first.members) + len(group.members) > MAX_MEMBERS:
                     first = group
-                elif self._independent(first, group) and self.groups.mergeable(first, group):
+                elif self._independent(first, group):
                     first = self.groups.merge(first, group)
 
     def _add_epilogues(self) -> None:
@@ -341,7 +348,6 @@ class Fuser:
 
     def _follows(self, product: Group, group: Group) -> bool:
         """Whether a group is a plain map over the product's index space that may run with it."""
-        groups = self.groups
         if (
             group.kind is not Kind.LOOPS
             or group.inner is not None
@@ -350,26 +356,23 @@ class Fuser:
             return False
         if self._commits(group, self.updated) or any(can_fail(m) for m in group.members):
             return False
-        return not groups.descendants[product.number] & groups.ancestors[group.number]
+        return not self.groups.between(product, group)
 
     def _independent(self, a: Group, b: Group) -> bool:
         """Neither needs the other, and no commit would have to wait for the other's readers."""
         groups = self.groups
-        if (
-            a.domain != b.domain
-            or groups.needs(a.number, b.number)
-            or groups.needs(b.number, a.number)
-        ):
+        if a.domain != b.domain or not groups.matching(a, b):
             return False
-        commits = [self._commits(g, self.updated) for g in (a, b)]
-        return commits[0] == commits[1]
+        if groups.needs(a, b) or groups.needs(b, a):
+            return False
+        return self._commits(a, self.updated) == self._commits(b, self.updated)
 
     def _commits(self, group: Group, updated: set[Value]) -> bool:
         """Whether a kernel does nothing but compute new values of variables, for nobody else, and
         cannot fail: then it runs last, when nothing can stop the run any more."""
         if group.kind is Kind.CONTROL:
             return False
-        if self.groups.descendants[group.number] or not any(m in updated for m in group.members):
+        if self.groups.needed(group) or not any(m in updated for m in group.members):
             return False
         return not any(can_fail(m) for m in group.members)
 

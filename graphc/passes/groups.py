@@ -2,8 +2,7 @@
 
 A group has a `domain` (the index space of its element-level members) and, once it folds, `inner`
 axes. Members are element-level (shape = domain) or row-level (shape = domain without inner).
-Dependencies are bit masks over group numbers, so that a merge that would close a cycle is seen at
-once.
+A merge that would close a cycle is refused (`dag.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value
 from graphc.ir.program import Kind
+from graphc.passes.dag import Dag
 
 MAX_MEMBERS = 300
 
@@ -42,25 +42,30 @@ class Group:
 
 
 class Groups:
-    """All groups; `ancestors[g]` has a bit for each group that g needs, directly or not."""
+    """All groups, the group of each value, and which group needs which."""
 
     def __init__(self) -> None:
         self.all: dict[int, Group] = {}
         self.of: dict[Value, int] = {}
-        self.ancestors: dict[int, int] = {}
-        self.descendants: dict[int, int] = {}
+        self.dag = Dag()
 
     def new(self, kind: Kind, domain: Shape, inner: tuple[int, ...] | None = None) -> Group:
         """An empty group."""
-        number = len(self.ancestors)
-        group = Group(number, kind, domain, inner)
-        self.all[number] = group
-        self.ancestors[number] = self.descendants[number] = 0
+        group = Group(self.dag.add(), kind, domain, inner)
+        self.all[group.number] = group
         return group
 
-    def needs(self, a: int, b: int) -> bool:
-        """Whether group a depends on group b."""
-        return bool(self.ancestors[a] >> b & 1)
+    def needs(self, a: Group, b: Group) -> bool:
+        """Whether group a depends on group b (also said if that would take long to find out)."""
+        return self.dag.depends(a.number, b.number)
+
+    def between(self, a: Group, b: Group) -> bool:
+        """Whether some third group needs a and is needed by b (said, too, if that is not known)."""
+        return self.dag.between(a.number, b.number)
+
+    def needed(self, group: Group) -> bool:
+        """Whether any other group needs this one."""
+        return bool(self.dag.users[group.number])
 
     def add(self, group: Group, v: Value, sources: list[Value]) -> None:
         """Puts v, which reads `sources`, in a group."""
@@ -68,36 +73,24 @@ class Groups:
         self.of[v] = group.number
         for s in sources:
             if s in self.of and self.of[s] != group.number:
-                self.depend(group.number, self.of[s])
-
-    def depend(self, a: int, b: int) -> None:
-        """Records that group a needs group b."""
-        if self.needs(a, b):
-            return
-        above = self.ancestors[b] | 1 << b
-        below = self.descendants[a] | 1 << a
-        for g in bits(below):
-            self.ancestors[g] |= above
-        for g in bits(above):
-            self.descendants[g] |= below
+                self.dag.depend(group.number, self.of[s])
 
     def joinable(self, group: Group, sources: list[Value]) -> bool:
         """Whether a value that reads `sources` can join without a cycle."""
+        others = {self.of[s] for s in sources if s in self.of} - {group.number}
         return len(group.members) < MAX_MEMBERS and not any(
-            self.needs(self.of[s], group.number)
-            for s in sources
-            if s in self.of and self.of[s] != group.number
+            self.needs(self.all[n], group) for n in others
         )
 
     def mergeable(self, a: Group, b: Group) -> bool:
         """Whether no third group lies between a and b, and both walk the same index space."""
+        return self.matching(a, b) and not self.between(a, b) and not self.between(b, a)
+
+    def matching(self, a: Group, b: Group) -> bool:
+        """Whether two groups walk the same index space, and are small enough to be one."""
         if a.kind is not Kind.LOOPS or b.kind is not Kind.LOOPS or a is b:
             return False
-        if len(a.members) + len(b.members) > MAX_MEMBERS or common_space(a, b) is None:
-            return False
-        down = self.descendants[a.number] & self.ancestors[b.number]
-        up = self.descendants[b.number] & self.ancestors[a.number]
-        return not down and not up
+        return len(a.members) + len(b.members) <= MAX_MEMBERS and common_space(a, b) is not None
 
     def merge(self, a: Group, b: Group) -> Group:
         """a and b as one group (a's number)."""
@@ -107,31 +100,9 @@ class Groups:
         for v in b.members:
             self.of[v] = a.number
         a.members += b.members
-        for g in bits(self.ancestors[b.number]):
-            if g != a.number:
-                self.depend(a.number, g)
-        for g in bits(self.descendants[b.number]):
-            if g != a.number:
-                self.depend(g, a.number)
+        self.dag.merge(a.number, b.number)
         del self.all[b.number]
-        self._erase(b.number)
         return a
-
-    def _erase(self, number: int) -> None:
-        mask = ~(1 << number)
-        for g in self.all:
-            self.ancestors[g] &= mask
-            self.descendants[g] &= mask
-
-
-def bits(mask: int) -> list[int]:
-    """The positions of the set bits."""
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
 
 
 def common_space(a: Group, b: Group) -> tuple[Shape, tuple[int, ...] | None] | None:

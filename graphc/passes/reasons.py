@@ -8,7 +8,7 @@ from graphc.ir.ops.conv import Convolving
 from graphc.ir.program import Kind
 from graphc.ir.text import names_of
 from graphc.passes.fuse import MATERIAL, Fuser, Source, storage
-from graphc.passes.groups import MAX_MEMBERS, Group, bits, common_space
+from graphc.passes.groups import MAX_MEMBERS, Group, common_space
 from graphc.passes.partial import Partial
 
 
@@ -101,12 +101,11 @@ class Reasons:
         return ""
 
     def _cycle(self, first: Group, second: Group) -> str:
-        between = self.groups.descendants[first.number] & self.groups.ancestors[second.number]
-        for number in bits(between):
-            if number in self.groups.all:
-                member = self.groups.all[number].members[-1]
-                return f"a cycle: {self.label(member)} needs the one and is needed by the other"
-        return ""
+        between = self.groups.dag.middle(first.number, second.number)
+        if not between:
+            return ""
+        member = self.groups.all[min(between)].members[-1]
+        return f"a cycle: {self.label(member)} needs the one and is needed by the other"
 
 
 def _axes(s: Source) -> str:

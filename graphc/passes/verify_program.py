@@ -13,6 +13,8 @@ A violation is a bug in fusion or planning: `VerifyError` names the kernel and t
 
 from __future__ import annotations
 
+import bisect
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -66,14 +68,14 @@ class _Check:
     # -- order
 
     def _kernel(self, number: int, kernel: Kernel, inputs: set[Value]) -> None:
-        known = set(kernel.reads)
+        known, members = set(kernel.reads), set(kernel.body)
         for r in kernel.reads:
             if r not in inputs and not isinstance(r.op, Constant) and r not in self.written:
                 self._fail(number, f"reads {_name(r)} before any kernel has written it")
         for v in kernel.body:
             if v in inputs or isinstance(v.op, Constant):
                 self._fail(number, f"computes {_name(v)}, an input or constant")
-            self._reach(number, kernel, v, known, inputs)
+            self._reach(number, v, known, members, inputs)
             known.add(v)
         for w in kernel.writes:
             if w not in known or w in kernel.reads:
@@ -83,17 +85,17 @@ class _Check:
             self.written[w] = number
 
     def _reach(
-        self, number: int, kernel: Kernel, v: Value, known: set[Value], inputs: set[Value]
+        self, number: int, v: Value, known: set[Value], members: set[Value], inputs: set[Value]
     ) -> None:
         """What a member reads, through index lambdas."""
-        later = set(kernel.body)
-        stack, seen = list(v.args), set(known)
+        stack: list[Value] = list(v.args)
+        seen: set[Value] = set()
         while stack:
             a = stack.pop()
-            if a in seen:
+            if a in known or a in seen:
                 continue
             seen.add(a)
-            if a in later:
+            if a in members:
                 self._fail(number, f"uses {_name(a)} before it is computed")
             if a in inputs or isinstance(a.op, Constant) or a in self.written:
                 self._fail(number, f"{_name(v)} uses {_name(a)}, which the kernel does not read")
@@ -159,8 +161,9 @@ class _Check:
                 self._fail(number, f"{_name(w)} and the place {buffer.place.value!r} do not fit")
 
     def _arena(self) -> None:
+        last = self._last_needs()
         spans = {
-            w: self._last(w, number)
+            w: last.get(w, number)
             for w, number in self.written.items()
             if self.program.buffers[w].place is Place.ARENA
         }
@@ -169,11 +172,10 @@ class _Check:
             if layout.sensible(spans):
                 self._layout(spans, layout)
 
-    def _last(self, w: Value, number: int) -> int:
-        """The last kernel that needs a value."""
-        if any(storage(v) is w for v in self.program.graph.results):
-            return len(self.program.kernels)
-        return max((n for n, k in enumerate(self.program.kernels) if w in k.reads), default=number)
+    def _last_needs(self) -> dict[Value, int]:
+        """The last kernel that needs each value; one more than there are, for a result."""
+        last = {r: n for n, k in enumerate(self.program.kernels) for r in k.reads}
+        return last | {storage(v): len(self.program.kernels) for v in self.program.graph.results}
 
     def _assignments(self) -> Iterable[dict[str, int]]:
         values = [s for b in self.program.buffers.values() for s in (b.offset, b.nbytes)]
@@ -184,37 +186,57 @@ class _Check:
 
     def _layout(self, spans: Mapping[Value, int], layout: Layout) -> None:
         """No two values that live at once lie in one place, at these sizes."""
-        self._workspaces(spans, layout)
-        live: list[Value] = []
-        for v in sorted(spans, key=lambda w: self.written[w]):
-            born = self.written[v]
-            live = [u for u in live if spans[u] >= born]
-            start, end = layout.place(v)
-            if end > layout.arena or start < 0:
-                self._fail(
-                    born, f"{_name(v)} at {start}:{end} leaves the arena of {layout.arena} bytes"
-                )
-            for u in live:
-                low, high = layout.place(u)
-                if low < end and start < high and not self._in_place(u, v, spans, layout):
-                    self._fail(
-                        born,
-                        f"{_name(v)} at {start}:{end} overwrites {_name(u)} at {low}:{high}, "
-                        f"which is still needed (sizes {layout.sizes})",
-                    )
-            live.append(v)
-
-    def _workspaces(self, spans: Mapping[Value, int], layout: Layout) -> None:
-        """The arenas of inner programs lie where nothing is needed."""
+        live: list[tuple[int, int, Value]] = []  # (start, end, value), apart and in order
+        dying: list[tuple[int, int, int]] = []  # (last need, start, end) of those
         for number, kernel in enumerate(self.program.kernels):
-            start = dim.evaluate(kernel.workspace, layout.sizes)
-            end = start + dim.evaluate(workspace_of(kernel), layout.sizes)
-            if end > max(layout.arena, start):
-                self._fail(number, f"its workspace {start}:{end} leaves the arena")
-            for u in spans:
-                low, high = layout.place(u)
-                if self.written[u] <= number <= spans[u] and low < end and start < high:
-                    self._fail(number, f"its workspace {start}:{end} overwrites {_name(u)}")
+            while dying and dying[0][0] < number:
+                _, start, end = heapq.heappop(dying)
+                at = bisect.bisect_left(live, start, key=_start)
+                if at < len(live) and live[at][:2] == (start, end) and (
+                    spans[live[at][2]] < number
+                ):
+                    del live[at]
+            for v in kernel.writes:
+                if v in spans:
+                    self._born(number, v, live, spans, layout)
+                    heapq.heappush(dying, (spans[v], *layout.place(v)))
+            if kernel.workspace != 0 or workspace_of(kernel) != 0:
+                self._workspace(number, kernel, live, layout)
+
+    def _born(
+        self, number: int, v: Value, live: list[tuple[int, int, Value]],
+        spans: Mapping[Value, int], layout: Layout,
+    ) -> None:
+        """Puts v among the living.  What it overwrites must be dead, or die as it is computed."""
+        start, end = layout.place(v)
+        if end > layout.arena or start < 0:
+            self._fail(
+                number, f"{_name(v)} at {start}:{end} leaves the arena of {layout.arena} bytes"
+            )
+        if start == end:
+            return
+        at = _overlapping(live, start, end)
+        for low, high, u in live[at]:
+            if not self._in_place(u, v, spans, layout):
+                self._fail(
+                    number,
+                    f"{_name(v)} at {start}:{end} overwrites {_name(u)} at {low}:{high}, "
+                    f"which is still needed (sizes {layout.sizes})",
+                )
+        live[at] = [(start, end, v)]
+
+    def _workspace(
+        self, number: int, kernel: Kernel, live: list[tuple[int, int, Value]], layout: Layout
+    ) -> None:
+        """The arenas of inner programs lie where nothing is needed."""
+        start = dim.evaluate(kernel.workspace, layout.sizes)
+        end = start + dim.evaluate(workspace_of(kernel), layout.sizes)
+        if end > max(layout.arena, start):
+            self._fail(number, f"its workspace {start}:{end} leaves the arena")
+        if start == end:
+            return
+        for _, _, u in live[_overlapping(live, start, end)]:
+            self._fail(number, f"its workspace {start}:{end} overwrites {_name(u)}")
 
     def _in_place(self, u: Value, v: Value, spans: Mapping[Value, int], layout: Layout) -> bool:
         born = self.written[v]
@@ -256,6 +278,18 @@ class Layout:
         return all(
             size >= 0 for v in values for size in (end - start for start, end in [self.place(v)])
         )
+
+
+def _start(entry: tuple[int, int, Value]) -> int:
+    return entry[0]
+
+
+def _overlapping(live: list[tuple[int, int, Value]], start: int, end: int) -> slice:
+    """Where those lie that share a byte with [start, end)."""
+    first = bisect.bisect_right(live, start, key=_start)
+    if first and live[first - 1][1] > start:
+        first -= 1
+    return slice(first, max(first, bisect.bisect_left(live, end, key=_start)))
 
 
 def _name(v: Value) -> str:
