@@ -15,9 +15,9 @@ from numba.core import types
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic
 
 from graphc.codegen import mathlib
+from graphc.codegen.lean import intrinsic
 
 NUMBA: dict[str, Any] = {
     "bool": types.boolean,
@@ -36,6 +36,7 @@ NUMBA: dict[str, Any] = {
 }
 FLOAT = {"f32": ir.FloatType(), "f64": ir.DoubleType()}
 I64 = ir.IntType(64)
+UNTRACKED = 64  # a slot of which nothing is known: such a buffer may lie anywhere
 
 
 class BufferType(types.Type):
@@ -98,19 +99,29 @@ class SetElement(AbstractTemplate):
 
 
 def _tag(builder: Any, instruction: Any, slot: int) -> None:
+    """Notes which buffer an instruction accesses."""
+    if slot < UNTRACKED:
+        module = builder.module
+        if not hasattr(module, "graphc_accesses"):
+            module.graphc_accesses = []
+        module.graphc_accesses.append((instruction, slot))
+
+
+def tell_apart(module: Any) -> None:
     """Tells LLVM that buffers of different slots do not overlap."""
-    module = builder.module
-    if not hasattr(module, "graphc_scopes"):
-        domain = module.add_metadata([ir.MetaDataString(module, "graphc")])
-        module.graphc_scopes = [
-            module.add_metadata([ir.MetaDataString(module, f"slot{i}"), domain]) for i in range(64)
-        ]
-    scopes = module.graphc_scopes
-    if slot >= len(scopes):
-        return
-    instruction.set_metadata("alias.scope", module.add_metadata([scopes[slot]]))
-    others = [s for i, s in enumerate(scopes) if i != slot]
-    instruction.set_metadata("noalias", module.add_metadata(others))
+    accesses = getattr(module, "graphc_accesses", ())
+    domain = module.add_metadata([ir.MetaDataString(module, "graphc")])
+    scopes = {
+        slot: module.add_metadata([ir.MetaDataString(module, f"slot{slot}"), domain])
+        for slot in sorted({slot for _, slot in accesses})
+    }
+    for slot, scope in scopes.items():
+        own = module.add_metadata([scope])
+        others = module.add_metadata([s for n, s in scopes.items() if n != slot])
+        for instruction, number in accesses:
+            if number == slot:
+                instruction.set_metadata("alias.scope", own)
+                instruction.set_metadata("noalias", others)
 
 
 @lower_builtin(operator.getitem, BufferType, types.Integer)

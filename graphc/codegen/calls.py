@@ -6,9 +6,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from graphc.codegen.builtins import I64, NUMBA, BufferType, _llvm, stored
+from graphc.codegen.lean import intrinsic
 
 I8, I32 = ir.IntType(8), ir.IntType(32)
 ALIGN = 64  # bytes; the address that malloc gave lies just below

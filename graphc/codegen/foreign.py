@@ -13,11 +13,10 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic
 
-from graphc.codegen.builtins import I64, BufferType, stored
+from graphc.codegen.builtins import I64, UNTRACKED, BufferType, stored
+from graphc.codegen.lean import intrinsic
 
-UNTRACKED = 64  # a slot of which nothing is known: such a buffer may lie anywhere
 NAMES = ("i32", "i64", "f32", "f64")
 
 

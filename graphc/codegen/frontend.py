@@ -3,17 +3,20 @@ compiling."""
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
-from numba.core import compiler, cpu, lowering, registry, types
+from numba.core import compiler, cpu, types
 from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.typed_passes import AnnotateTypes, NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
+from graphc.codegen.builtins import tell_apart
 from graphc.codegen.integers import NAMESPACE
+from graphc.codegen.lean import Lower, Target, Typing
 from graphc.errors import CodegenError
 
 SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[attr-defined]
@@ -42,13 +45,13 @@ class EmitIR(FunctionPass):
             abi_tags=(),
         )
         with context.push_code_library(library):
-            lower = lowering.Lower(
+            lower = Lower(
                 context, library, descriptor, state.func_ir, metadata=state.metadata
             )
             lower.emit_environment_object()
             lower.genlower = None
             lower.lower_normal_function(descriptor)
-            context.post_lowering(lower.module, library)
+        tell_apart(lower.module)
         state["cr"] = (str(lower.module), descriptor.llvm_func_name)
         return True
 
@@ -81,17 +84,24 @@ def _flags() -> Any:
     return flags
 
 
+@functools.cache
+def contexts() -> tuple[Typing, Target]:
+    """Where numba looks up functions; they know all that `NAMESPACE` has."""
+    typing = Typing()
+    target = Target(typing)
+    target.refresh()
+    return typing, target
+
+
 def llvm_ir(text: str, symbol: str) -> str:
     """LLVM IR of a kernel, its function called `symbol`.  Raises `CodegenError` with the source."""
     scope: dict[str, Any] = dict(NAMESPACE)
     exec(compile(text, f"<{symbol}>", "exec"), scope)
-    target = registry.cpu_target
-    target.typing_context.refresh()
-    target.target_context.refresh()
+    typing, target = contexts()
     try:
         ir, name = compiler.compile_extra(
-            target.typing_context,
-            target.target_context,
+            typing,
+            target,
             scope["kernel"],
             SIGNATURE,
             types.void,

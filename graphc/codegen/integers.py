@@ -6,12 +6,12 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from graphc.codegen import mathlib
 from graphc.codegen.builtins import BUILTINS, NUMBA, _binary, _float_name, _llvm, _unary, bf16_bits
 from graphc.codegen.calls import CALLS
 from graphc.codegen.foreign import FOREIGN
+from graphc.codegen.lean import intrinsic
 from graphc.codegen.row_calls import ROW_CALLS
 from graphc.codegen.tile_calls import TILE_CALLS
 from graphc.ir.ops.random import MULTIPLIERS, WEYL

@@ -11,10 +11,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from graphc.codegen.builtins import FLOAT, I64
 from graphc.codegen.calls import _outside
+from graphc.codegen.lean import intrinsic
 
 I32 = ir.IntType(32)
 LANES = {"f32": 16, "f64": 8}  # LLVM splits vectors that are too wide for a machine

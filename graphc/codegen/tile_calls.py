@@ -9,10 +9,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from graphc.codegen.builtins import FLOAT, BufferType, stored
 from graphc.codegen.calls import ALIGN
+from graphc.codegen.lean import intrinsic
 from graphc.codegen.transforms import MATRICES
 
 WORD = types.int64
