@@ -94,6 +94,14 @@ def optimise(text: str) -> Any:
     return module
 
 
+def prepare() -> None:
+    """Loads what compiling takes."""
+    from graphc.codegen.frontend import contexts
+
+    contexts()
+    target_machine()
+
+
 def compile_kernel(text: str, symbol: str, linked: Sequence[str] = ()) -> bytes:
     """Object code of a kernel source, together with modules of LLVM IR that are as they should
     be."""

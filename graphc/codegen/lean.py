@@ -11,9 +11,10 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from numba.core import cpu, lowering, types, typing
+from numba.core import cpu, lowering, optional, types, typing  # noqa: F401
 from numba.core.typing import builtins, templates
 from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.cpython import iterators, numbers, rangeobj, tupleobj  # noqa: F401
 
 Build = Callable[[Any, Any, Any, Any], Any]  # (context, builder, signature, operands)
 
@@ -101,9 +102,7 @@ class Target(cpu.CPUContext):  # type: ignore[misc]
         self._functions: dict[Any, Any] = {}
 
     def load_additional_registries(self) -> None:
-        """Imports the implementations of scalars and loops; they register themselves."""
-        from numba.core import optional  # noqa: F401
-        from numba.cpython import builtins as scalars, iterators, numbers, rangeobj, tupleobj  # noqa: F401  # noqa: F401
+        """None: what scalars and loops need has registered itself as it was imported."""
 
     def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
         """The implementation of a function for a signature."""

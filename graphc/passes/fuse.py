@@ -212,7 +212,7 @@ class Fuser:
         merged = Group(-1, Kind.LOOPS, *space)
         if isinstance(v.op, Partial) and not merged.trailing:
             return False
-        if any(isinstance(m.op, Partial) for m in group.members) and not merged.trailing:
+        if group.partial and not merged.trailing:
             return False
         for s in sources:
             if self.groups.of.get(s.value) != group.number:
@@ -348,11 +348,9 @@ class Fuser:
 
     def _follows(self, product: Group, group: Group) -> bool:
         """Whether a group is a plain map over the product's index space that may run with it."""
-        if (
-            group.kind is not Kind.LOOPS
-            or group.inner is not None
-            or group.domain != product.domain
-        ):
+        if group.kind is not Kind.LOOPS or group.inner is not None:
+            return False
+        if group.domain != product.domain:
             return False
         if self._commits(group, self.updated) or any(can_fail(m) for m in group.members):
             return False

@@ -13,6 +13,7 @@ from graphc.ir.dim import Shape
 from graphc.ir.graph import Value
 from graphc.ir.program import Kind
 from graphc.passes.dag import Dag
+from graphc.passes.partial import Partial
 
 MAX_MEMBERS = 300
 
@@ -26,6 +27,7 @@ class Group:
     domain: Shape
     inner: tuple[int, ...] | None = None
     members: list[Value] = field(default_factory=list)
+    partial: bool = False  # whether a member folds chunks of rows
 
     @property
     def outer_axes(self) -> tuple[int, ...]:
@@ -70,6 +72,7 @@ class Groups:
     def add(self, group: Group, v: Value, sources: list[Value]) -> None:
         """Puts v, which reads `sources`, in a group."""
         group.members.append(v)
+        group.partial |= isinstance(v.op, Partial)
         self.of[v] = group.number
         for s in sources:
             if s in self.of and self.of[s] != group.number:
@@ -100,6 +103,7 @@ class Groups:
         for v in b.members:
             self.of[v] = a.number
         a.members += b.members
+        a.partial |= b.partial
         self.dag.merge(a.number, b.number)
         del self.all[b.number]
         return a
