@@ -46,6 +46,7 @@ WRAPPING = {  # i64 operators of numba are undefined where they overflow
     "({0} - {1})": "wrap_subtract({0}, {1})",
     "({0} * {1})": "wrap_multiply({0}, {1})",
 }
+KEY = re.compile(r"\bu64\((\d{10,})\)")  # of random numbers, each op's own: an argument
 STATUS = "status"
 
 
@@ -72,6 +73,8 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     body = [map_sizes(s, change, None if readable else parameters.bound) for s in loops.body]
     lines = [*_scratch(loops, [change(s.count) for s in loops.scratch]), *_statements(body, 1)]
     lines += [f"    free_scratch({s.name})" for s in loops.scratch]
+    if not readable:
+        lines = [KEY.sub(lambda m: f"u64({_size(parameters(_signed(m[1])))})", x) for x in lines]
     sizes = {_size(name) for name in parameters.values.values()}
     names = [f"{b.name}_" if b.name in sizes else b.name for b in loops.buffers]
     memory: list[Memory] = [*loops.buffers, *loops.scratch]
@@ -113,6 +116,11 @@ def _routines(s: Any, memory: list[Memory]) -> tuple[str, ...]:
         case Transform(dtype=dtype, name=name):
             return (f"gc_{name}_{dtype}",)
     return ()
+
+
+def _signed(key: str) -> int:
+    """The word that holds a number of 64 bits."""
+    return (int(key) + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def _named(size: Size, parameters: Parameters) -> Size:
