@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from graphc.differentiate import WithGradient
 from graphc.effects import updates_of
 from graphc.errors import GraphError, Location
-from graphc.ir.graph import Graph, Value, make
+from graphc.ir.graph import Graph, Value, over
 from graphc.ir.ops.pointwise import StopGradient
 from graphc.ir.ops.state import (
     Assign,
@@ -105,7 +105,7 @@ def stage(
             case WithUpdate():
                 done[v] = args[0]
             case _:
-                done[v] = make(v.op, args, v.name, v.loc)
+                done[v] = over(v, args)
     for variable, new in last.items():
         _update(updates, (done[variable], done[new]), new)
     graph = Graph(name, tuple(i for _, i in inputs), tuple(done[f] for f in fetches),

@@ -6,6 +6,7 @@ reach does not exist, so dead code cannot.  Invariant: values are immutable and 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -56,6 +57,13 @@ def make(op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None =
     return Value(op, args, typecheck(op, args, loc), name, loc)
 
 
+def over(v: Value, args: tuple[Value, ...]) -> Value:
+    """v over other operands.  It is typed again only if their types are others."""
+    if all(a.type == b.type for a, b in zip(args, v.args, strict=True)):
+        return Value(v.op, args, v.type, v.name, v.loc)
+    return make(v.op, args, v.name, v.loc)
+
+
 def typecheck(op: Op, args: tuple[Value, ...], loc: Location | None) -> TensorType:
     """The type of `op` on these operands; errors get the line."""
     types = [a.type for a in args]
@@ -97,6 +105,10 @@ class Graph:
     def nodes(self) -> list[Value]:
         """Every value but the inputs, operands first, in an order that depends on the graph
         alone."""
+        return list(self._nodes)
+
+    @functools.cached_property
+    def _nodes(self) -> list[Value]:
         return topological(self.results, self.inputs)
 
     def every(self) -> Iterator[Value]:

@@ -11,13 +11,15 @@ from graphc.ir.op import OPS, Control
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 
 
-def verify(graph: Graph, after: str) -> Graph:
+def verify(graph: Graph, after: str, proven: set[Value] | None = None) -> Graph:
     """The graph itself, if every invariant holds.  Raises `VerifyError` naming the pass `after`.
+    `proven` are values that an earlier call has found to be right, and stay so; new ones are added.
 
     Invariants: inputs are distinct placeholders, variables or the run counter and have no operands;
     every other value is a registered op whose operands are defined and whose type is the inferred
     one; only variables are updated, each once, with a value of their type.
     """
+    proven = set() if proven is None else proven
     known = set(graph.inputs)
     if len(known) != len(graph.inputs):
         raise _broken(after, "an input occurs twice")
@@ -25,10 +27,13 @@ def verify(graph: Graph, after: str) -> Graph:
         if not isinstance(v.op, Placeholder | Variable | RunCounter) or v.args:
             raise _broken(after, f"input {v!r} is no placeholder, variable or counter")
     for v in graph.nodes():
+        if v in proven:
+            continue
         _verify_value(v, after)
         if isinstance(v.op, Control):
             for inner in v.op.graphs:
-                _verify_inner(inner, after)
+                _verify_inner(inner, after, proven)
+        proven.add(v)
     seen: set[Value] = set()
     for old, new in graph.updates:
         if old not in known or not isinstance(old.op, Variable) or old in seen:
@@ -41,10 +46,10 @@ def verify(graph: Graph, after: str) -> Graph:
     return graph
 
 
-def _verify_inner(graph: Graph, after: str) -> None:
+def _verify_inner(graph: Graph, after: str, proven: set[Value]) -> None:
     if graph.updates or any(not isinstance(v.op, Placeholder) for v in graph.inputs):
         raise _broken(after, f"inner graph @{graph.name} has inputs that are no placeholders")
-    verify(graph, after)
+    verify(graph, after, proven)
 
 
 def _verify_value(v: Value, after: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphc.ir.graph import Graph, Value, make
+from graphc.ir.graph import Graph, Value, make, over
 from graphc.ir.op import Control, Op, State
 from graphc.passes.rewrite import rebuild
 
@@ -35,7 +35,7 @@ def replaced(graph: Graph, change: Callable[[Value, tuple[Value, ...]], Value]) 
 def remade(v: Value, args: tuple[Value, ...]) -> Value:
     """v over other operands."""
     same = all(a is b for a, b in zip(v.args, args, strict=True))
-    return v if same or isinstance(v.op, State) else make(v.op, args, v.name, v.loc)
+    return v if same or isinstance(v.op, State) else over(v, args)
 
 
 def without_markers(graph: Graph, markers: tuple[type[Op], ...]) -> Graph:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from graphc.config import Options
 from graphc.errors import GraphcError, GraphError
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Value
 from graphc.ir.program import Program
 from graphc.ir.verify import verify
 from graphc.passes.branches import sink_into_branches
@@ -31,12 +31,36 @@ def shrink_control(graph: Graph) -> Graph:
     return sink_into_branches(prune_loops(graph))
 
 
+<<<<<<< HEAD
 PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
     "simplify": simplify,
     "turn": lambda graph, fired, fast: turn_products(graph),
     "control": lambda graph, fired, fast: shrink_control(graph),
     "partial": lambda graph, fired, fast: split_reductions(graph),
     "cleanup": simplify,
+=======
+@dataclass
+class Trace:
+    """What the passes did: rule counts, seconds, and each graph if asked for."""
+
+    fired: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    watch: Callable[[str, Graph], None] | None = None
+    proven: set[Value] = field(default_factory=set)  # values that the verifier has seen
+    still: set[Value] = field(default_factory=set)  # values to which no rule applies
+
+
+def simplified(graph: Graph, trace: Trace, fast_math: bool) -> Graph:
+    """The graph after the rules."""
+    return simplify(graph, trace.fired, fast_math, trace.still)
+
+
+PASSES: dict[str, Callable[[Graph, Trace, bool], Graph]] = {
+    "simplify": simplified,
+    "control": lambda graph, trace, fast: shrink_control(graph),
+    "partial": lambda graph, trace, fast: split_reductions(graph),
+    "cleanup": simplified,
+>>>>>>> 2d2fa79 (Passes do not look twice at what has not changed)
 }
 ORDER = (
     ("simplify", "turn", "transposes of transposes are gone, and products know what they turn"),
@@ -57,6 +81,7 @@ def _check_order() -> None:
 _check_order()
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class Span:
     """A stage of a compilation: when it began and ended, in nanoseconds of `perf_counter_ns`."""
@@ -82,6 +107,8 @@ class Trace:
         self.spans.append(Span(name, start, time.perf_counter_ns()))
 
 
+=======
+>>>>>>> 2d2fa79 (Passes do not look twice at what has not changed)
 def optimise(graph: Graph, options: Options, trace: Trace | None = None) -> Graph:
     """The graph after all graph passes but those that `options.disable` names.
 
@@ -89,7 +116,7 @@ def optimise(graph: Graph, options: Options, trace: Trace | None = None) -> Grap
     is simplified again.
     """
     trace = trace or Trace()
-    verify(graph, "stage")
+    verify(graph, "stage", trace.proven)
     for place, name in enumerate(PASSES):
         if place == 1:
             graph = _own_passes(graph, options, trace)
@@ -107,7 +134,7 @@ def _own_passes(graph: Graph, options: Options, trace: Trace) -> Graph:
             raise GraphError(f"pass {name} gave {made!r}; expected a Graph")
         if [v.type for v in made.results] != [v.type for v in graph.results]:
             raise GraphError(f"pass {name} changed the types of the graph's results")
-        graph = verify(made, name)
+        graph = verify(made, name, trace.proven)
         if trace.watch:
             trace.watch(name, graph)
     return graph
@@ -117,9 +144,16 @@ def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
     """One pass and the verifier.  Raises `GraphcError` for an unknown name."""
     if name not in PASSES:
         raise GraphcError(f"no pass {name!r}; there are {', '.join(PASSES)}")
+<<<<<<< HEAD
     with trace.span(name):
         graph = deeply(graph, lambda g: PASSES[name](g, trace.fired, fast_math))
         graph = verify(graph, name)
+=======
+    start = time.perf_counter()
+    graph = deeply(graph, lambda g: PASSES[name](g, trace, fast_math))
+    graph = verify(graph, name, trace.proven)
+    trace.seconds[name] = trace.seconds.get(name, 0.0) + time.perf_counter() - start
+>>>>>>> 2d2fa79 (Passes do not look twice at what has not changed)
     if trace.watch:
         trace.watch(name, graph)
     return graph

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.ir.graph import Graph, Value, full, make
+from graphc.ir.graph import Graph, Value, full, make, over
 from graphc.ir.op import Number, Op, Pointwise, State
 from graphc.ir.ops.pointwise import Arithmetic
 from graphc.ir.ops.shape import Full
@@ -36,7 +36,7 @@ class Interner:
 
     def rebuild(self, v: Value, args: tuple[Value, ...]) -> Value:
         """v over other operands, interned."""
-        return self(v if args == v.args else make(v.op, args, v.name, v.loc))
+        return self(v if args == v.args else over(v, args))
 
 
 def rebuild(graph: Graph, change: Callable[[Value], Value]) -> Graph:
@@ -134,23 +134,26 @@ class Rewriter:
     """Applies rules and functions to every value until none fires; counts what fired.
 
     `fuel` limits the number of rewrites, to find the first wrong one; `last` is the latest: its
-    name and the value as it was.
+    name and the value as it was.  `settled` are values to which nothing applies; as values do not
+    change, that stays so, in later runs of the same rules too.
     """
 
     def __init__(
-        self, rules: Sequence[Rule], functions: Sequence[Callable[[Value], Value | None]]
+        self, rules: Sequence[Rule], functions: Sequence[Callable[[Value], Value | None]],
+        settled: set[Value] | None = None,
     ) -> None:
         self.by_op: dict[Op | None, list[Rule]] = {}
         for r in rules:
             self.by_op.setdefault(r.left.op, []).append(r)
         self.functions = functions
+        self.settled = set() if settled is None else settled
         self.fired: Counter[str] = Counter()
         self.fuel: float = math.inf
         self.last: tuple[str, Value] | None = None
 
     def step(self, v: Value) -> Value | None:
         """One rewrite of v, or None."""
-        if self.fuel <= 0:
+        if self.fuel <= 0 or v in self.settled:
             return None
         for r in self.by_op.get(v.op, ()):
             found: Matched = {}
@@ -162,6 +165,7 @@ class Rewriter:
             if new is not None and new is not v:
                 self._count(f.__name__.replace("_", "-"), v)
                 return new
+        self.settled.add(v)
         return None
 
     def _count(self, name: str, v: Value) -> None:

@@ -23,18 +23,22 @@ from graphc.passes.rules import RULES
 WINDOW = 8  # the longest side of a window of pooling that keeps an index space of its own
 
 
-def simplify(graph: Graph, fired: Counter[str] | None = None, fast_math: bool = False) -> Graph:
-    """The graph with every rule applied until none fires; counts go to `fired`."""
-    rewriter = simplifier(fast_math)
+def simplify(
+    graph: Graph, fired: Counter[str] | None = None, fast_math: bool = False,
+    still: set[Value] | None = None,
+) -> Graph:
+    """The graph with every rule applied until none fires; counts go to `fired`.  `still` are
+    values that earlier calls have found to be simple; new ones are added."""
+    rewriter = simplifier(fast_math, still)
     graph = settled(graph, rewriter)
     if fired is not None:
         fired.update(rewriter.fired)
     return graph
 
 
-def simplifier(fast_math: bool) -> Rewriter:
+def simplifier(fast_math: bool, still: set[Value] | None = None) -> Rewriter:
     """The rewriter of `simplify`."""
-    return Rewriter([r for r in RULES if fast_math or r.kind != "fast"], FUNCTIONS)
+    return Rewriter([r for r in RULES if fast_math or r.kind != "fast"], FUNCTIONS, still)
 
 
 def settled(graph: Graph, rewriter: Rewriter) -> Graph:
