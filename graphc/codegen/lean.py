@@ -14,7 +14,7 @@ from typing import Any
 from numba.core import cpu, lowering, optional, types, typing  # noqa: F401
 from numba.core.typing import builtins, templates
 from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.cpython import iterators, numbers, rangeobj, tupleobj  # noqa: F401
+from numba.cpython import iterators, mathimpl, numbers, rangeobj, tupleobj  # noqa: F401
 
 Build = Callable[[Any, Any, Any, Any], Any]  # (context, builder, signature, operands)
 
@@ -102,7 +102,8 @@ class Target(cpu.CPUContext):  # type: ignore[misc]
         self._functions: dict[Any, Any] = {}
 
     def load_additional_registries(self) -> None:
-        """None: what scalars and loops need has registered itself as it was imported."""
+        """`abs` calls C; the rest of scalars and loops registered itself as it was imported."""
+        self.install_registry(mathimpl.registry)
 
     def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
         """The implementation of a function for a signature."""

@@ -202,16 +202,47 @@ class Emitter:
 
     def element(self, v: Value, index: Index) -> Scalar:
         """The element of v at an index."""
+        found = self._known(v, index)
+        if found is not None:
+            return found
+        if self._computed(v) and not self.guarded:
+            self._operands_first(v, index)
+        return self._element(v, index)
+
+    def _known(self, v: Value, index: Index) -> Scalar | None:
         key = (v, index)
-        for block in self.stack:
-            if key in block.known:
-                return block.known[key]
+        return next((block.known[key] for block in self.stack if key in block.known), None)
+
+    def _computed(self, v: Value) -> bool:
+        """Whether an element of v is computed of its operands' elements at the same index."""
+        stored = v in self.slots and v not in self.pinned and self.is_read(v)
+        return isinstance(v.op, Pointwise) and v not in self.reload and not stored
+
+    def _operands_first(self, v: Value, index: Index) -> None:
+        """The elements of v's operands in order, theirs before: chains may be longer than Python's
+        stack."""
+        stack = [iter(v.args)]
+        path = [v]
+        while stack:
+            a = next(stack[-1], None)
+            if a is None:
+                stack.pop()
+                done = path.pop()
+                if path:
+                    self._element(done, index)
+            elif self._known(a, index) is None and self._computed(a):
+                stack.append(iter(a.args))
+                path.append(a)
+            else:
+                self.element(a, index)
+
+    def _element(self, v: Value, index: Index) -> Scalar:
         depth = self._home(index)
         if v in self.pinned or any(u in self.pinned for u in self._pins(v)):
             depth = max(depth, min(1, len(self.stack) - 1))
         made = self._make(v, index, depth)
         if not self.guarded:
-            self.stack[depth].known[key] = made
+            self.stack[depth].known[v, index] = made
         return made
 
     def _pins(self, v: Value) -> tuple[Value, ...]:

@@ -37,10 +37,11 @@ from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Full, Iota, Reshape
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
-from graphc.passes.groups import MAX_MEMBERS, Group, Groups, common_space
+from graphc.passes.groups import MAX_MEMBERS, Group, Groups, common_space, space_of
 from graphc.passes.partial import UNROLL, Partial
 from graphc.passes.steps import scan_space, step_graphs, with_all_items
 
+DEEPEST = 40  # arithmetic on single numbers is stored once it is so deep, not made again everywhere
 MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
 
 
@@ -67,6 +68,10 @@ class Fuser:
         self.required = self._required()
         self.updated = {storage(new) for _, new in graph.updates}
         self.groups = Groups()
+        self.depth: dict[Value, int] = {}  # of what is melted, one upon the other
+        for v in self.nodes:
+            if self._melts(v):
+                self.depth[v] = 1 + max((self.depth.get(a, 0) for a in v.args), default=0)
 
     def _required(self) -> set[Value]:
         """The values that must lie in memory whatever the kernels are."""
@@ -81,6 +86,9 @@ class Fuser:
 
     def melted(self, v: Value) -> bool:
         """Whether v is an index lambda, recomputed where it is read."""
+        return v in self.depth
+
+    def _melts(self, v: Value) -> bool:
         if v in self.required or self.is_input(v):
             return False
         match v.op:
@@ -89,7 +97,8 @@ class Fuser:
             case Generator(cost=cost):
                 return cost <= 1
             case Pointwise():
-                return not v.op.can_fail and (v.type.rank == 0 or self.converts(v))
+                shallow = all(self.depth.get(a, 0) < DEEPEST for a in v.args)
+                return shallow and not v.op.can_fail and (v.type.rank == 0 or self.converts(v))
             case Reduction():
                 return self.unrolled(v)
         return False
@@ -393,16 +402,6 @@ def takes_epilogue(v: Value) -> bool:
         case Matmul():
             return v.type.rank == 2
     return False
-
-
-def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:
-    """The index space of a value alone: what it folds is its inner axes."""
-    if isinstance(v.op, Partial):
-        shape = v.args[0].type.shape
-        return shape, tuple(range(len(v.op.axes), len(shape)))
-    if isinstance(v.op, Reduction):
-        return v.args[0].type.shape, v.op.axes
-    return v.type.shape, None
 
 
 def fuse(graph: Graph) -> Program:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value
+from graphc.ir.op import Reduction
 from graphc.ir.program import Kind
 from graphc.passes.dag import Dag
 from graphc.passes.partial import Partial
@@ -124,3 +125,13 @@ def common_space(a: Group, b: Group) -> tuple[Shape, tuple[int, ...] | None] | N
     if rank and big.domain[:rank] == small.domain:
         return big.domain, tuple(range(rank, len(big.domain)))
     return None
+
+
+def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:
+    """The index space of a value alone: what it folds is its inner axes."""
+    if isinstance(v.op, Partial):
+        shape = v.args[0].type.shape
+        return shape, tuple(range(len(v.op.axes), len(shape)))
+    if isinstance(v.op, Reduction):
+        return v.args[0].type.shape, v.op.axes
+    return v.type.shape, None
