@@ -115,7 +115,7 @@ class Target(cpu.CPUContext):  # type: ignore[misc]
 
     def _find(self, fn: Any, sig: Any, first: bool) -> Any:
         if isinstance(fn, types.Function) and issubclass(fn.templates[0], _Template):
-            build = fn.get_impl_key(sig)
+            build: Any = fn.get_impl_key(sig)
             return lambda builder, args, loc=None: build(self, builder, sig, args)
         return super().get_function(fn, sig, first)
 

@@ -259,13 +259,14 @@ class Fuser:
                 if self.groups.of.get(s.value) != n:
                     reads[n][s.value] = None
                     users.setdefault(s.value, set()).add(n)
+        needed = results | users.keys()
         for n in self._order(position, self.updated):
             group = self.groups.all[n]
             if group.kind is Kind.CONTROL:
                 yield self._control(group, tuple(reads[n]))
             else:
                 group.members.sort(key=position.__getitem__)
-                yield self._kernel(group, tuple(reads[n]), results | users.keys())
+                yield self._kernel(group, tuple(reads[n]), needed)
 
     def _kernel(self, group: Group, reads: tuple[Value, ...], needed: set[Value]) -> Kernel:
         members = group.members
