@@ -37,7 +37,7 @@ from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Full, Iota, Reshape
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
-from graphc.passes.groups import MAX_MEMBERS, Group, Groups, common_space, space_of
+from graphc.passes.groups import Group, Groups, common_space, space_of
 from graphc.passes.partial import UNROLL, Partial
 from graphc.passes.steps import scan_space, step_graphs, with_all_items
 
@@ -67,7 +67,7 @@ class Fuser:
         self.nodes = graph.nodes()
         self.required = self._required()
         self.updated = {storage(new) for _, new in graph.updates}
-        self.groups = Groups()
+        self.groups = Groups(self.required)
         self.depth: dict[Value, int] = {}  # of what is melted, one upon the other
         for v in self.nodes:
             if self._melts(v):
@@ -327,7 +327,7 @@ class Fuser:
                 group = self.groups.all.get(n)
                 if group is None or group.kind is not Kind.LOOPS:
                     continue
-                if first is None or len(first.members) + len(group.members) > MAX_MEMBERS:
+                if first is None or not self.groups.small(first, group):
                     first = group
                 elif self._independent(first, group):
                     first = self.groups.merge(first, group)

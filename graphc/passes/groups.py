@@ -7,6 +7,7 @@ A merge that would close a cycle is refused (`dag.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
 from graphc.ir.dim import Shape
@@ -17,6 +18,7 @@ from graphc.passes.dag import Dag
 from graphc.passes.partial import Partial
 
 MAX_MEMBERS = 300
+MAX_ARRAYS = 60  # LLVM is told of at most 64 buffers that they are apart, else loops stay scalar
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Group:
     inner: tuple[int, ...] | None = None
     members: list[Value] = field(default_factory=list)
     partial: bool = False  # whether a member folds chunks of rows
+    reads: set[Value] = field(default_factory=set)  # of other groups, or inputs
+    results: int = 0  # members that must lie in memory
 
     @property
     def outer_axes(self) -> tuple[int, ...]:
@@ -45,9 +49,11 @@ class Group:
 
 
 class Groups:
-    """All groups, the group of each value, and which group needs which."""
+    """All groups, the group of each value, and which group needs which.  `required` are the
+    values that must lie in memory whatever the groups are."""
 
-    def __init__(self) -> None:
+    def __init__(self, required: Set[Value]) -> None:
+        self.required = required
         self.all: dict[int, Group] = {}
         self.of: dict[Value, int] = {}
         self.dag = Dag()
@@ -74,6 +80,8 @@ class Groups:
         """Puts v, which reads `sources`, in a group."""
         group.members.append(v)
         group.partial |= isinstance(v.op, Partial)
+        group.results += v in self.required or isinstance(v.op, Partial)
+        group.reads.update(s for s in sources if self.of.get(s) != group.number)
         self.of[v] = group.number
         for s in sources:
             if s in self.of and self.of[s] != group.number:
@@ -82,9 +90,9 @@ class Groups:
     def joinable(self, group: Group, sources: list[Value]) -> bool:
         """Whether a value that reads `sources` can join without a cycle."""
         others = {self.of[s] for s in sources if s in self.of} - {group.number}
-        return len(group.members) < MAX_MEMBERS and not any(
-            self.needs(self.all[n], group) for n in others
-        )
+        if len(group.members) >= MAX_MEMBERS or _arrays(group, sources) >= MAX_ARRAYS:
+            return False
+        return not any(self.needs(self.all[n], group) for n in others)
 
     def mergeable(self, a: Group, b: Group) -> bool:
         """Whether no third group lies between a and b, and both walk the same index space."""
@@ -94,7 +102,12 @@ class Groups:
         """Whether two groups walk the same index space, and are small enough to be one."""
         if a.kind is not Kind.LOOPS or b.kind is not Kind.LOOPS or a is b:
             return False
-        return len(a.members) + len(b.members) <= MAX_MEMBERS and common_space(a, b) is not None
+        return self.small(a, b) and common_space(a, b) is not None
+
+    def small(self, a: Group, b: Group) -> bool:
+        """Whether two groups together are no larger than a kernel should be."""
+        arrays = _arrays(a, b.reads) + b.results
+        return len(a.members) + len(b.members) <= MAX_MEMBERS and arrays <= MAX_ARRAYS
 
     def merge(self, a: Group, b: Group) -> Group:
         """a and b as one group (a's number)."""
@@ -105,9 +118,16 @@ class Groups:
             self.of[v] = a.number
         a.members += b.members
         a.partial |= b.partial
+        a.reads = {s for s in a.reads | b.reads if self.of.get(s) != a.number}
+        a.results += b.results
         self.dag.merge(a.number, b.number)
         del self.all[b.number]
         return a
+
+
+def _arrays(group: Group, more: Iterable[Value]) -> int:
+    """About how many arrays a kernel would read and write that reads `more` as well."""
+    return len(group.reads.union(more)) + group.results
 
 
 def common_space(a: Group, b: Group) -> tuple[Shape, tuple[int, ...] | None] | None:

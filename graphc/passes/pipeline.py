@@ -31,23 +31,31 @@ def shrink_control(graph: Graph) -> Graph:
     return sink_into_branches(prune_loops(graph))
 
 
-<<<<<<< HEAD
-PASSES: dict[str, Callable[[Graph, Counter[str], bool], Graph]] = {
-    "simplify": simplify,
-    "turn": lambda graph, fired, fast: turn_products(graph),
-    "control": lambda graph, fired, fast: shrink_control(graph),
-    "partial": lambda graph, fired, fast: split_reductions(graph),
-    "cleanup": simplify,
-=======
+@dataclass(frozen=True)
+class Span:
+    """A stage of a compilation: when it began and ended, in nanoseconds of `perf_counter_ns`."""
+
+    name: str
+    start: int
+    end: int
+
+
 @dataclass
 class Trace:
-    """What the passes did: rule counts, seconds, and each graph if asked for."""
+    """What the passes did: rule counts, times, and each graph if asked for."""
 
     fired: Counter[str] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
     watch: Callable[[str, Graph], None] | None = None
     proven: set[Value] = field(default_factory=set)  # values that the verifier has seen
     still: set[Value] = field(default_factory=set)  # values to which no rule applies
+
+    @contextlib.contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        """Notes how long the block takes."""
+        start = time.perf_counter_ns()
+        yield
+        self.spans.append(Span(name, start, time.perf_counter_ns()))
 
 
 def simplified(graph: Graph, trace: Trace, fast_math: bool) -> Graph:
@@ -57,10 +65,10 @@ def simplified(graph: Graph, trace: Trace, fast_math: bool) -> Graph:
 
 PASSES: dict[str, Callable[[Graph, Trace, bool], Graph]] = {
     "simplify": simplified,
+    "turn": lambda graph, trace, fast: turn_products(graph),
     "control": lambda graph, trace, fast: shrink_control(graph),
     "partial": lambda graph, trace, fast: split_reductions(graph),
     "cleanup": simplified,
->>>>>>> 2d2fa79 (Passes do not look twice at what has not changed)
 }
 ORDER = (
     ("simplify", "turn", "transposes of transposes are gone, and products know what they turn"),
@@ -81,34 +89,6 @@ def _check_order() -> None:
 _check_order()
 
 
-<<<<<<< HEAD
-@dataclass(frozen=True)
-class Span:
-    """A stage of a compilation: when it began and ended, in nanoseconds of `perf_counter_ns`."""
-
-    name: str
-    start: int
-    end: int
-
-
-@dataclass
-class Trace:
-    """What the passes did: rule counts, times, and each graph if asked for."""
-
-    fired: Counter[str] = field(default_factory=Counter)
-    spans: list[Span] = field(default_factory=list)
-    watch: Callable[[str, Graph], None] | None = None
-
-    @contextlib.contextmanager
-    def span(self, name: str) -> Iterator[None]:
-        """Notes how long the block takes."""
-        start = time.perf_counter_ns()
-        yield
-        self.spans.append(Span(name, start, time.perf_counter_ns()))
-
-
-=======
->>>>>>> 2d2fa79 (Passes do not look twice at what has not changed)
 def optimise(graph: Graph, options: Options, trace: Trace | None = None) -> Graph:
     """The graph after all graph passes but those that `options.disable` names.
 
@@ -144,16 +124,9 @@ def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
     """One pass and the verifier.  Raises `GraphcError` for an unknown name."""
     if name not in PASSES:
         raise GraphcError(f"no pass {name!r}; there are {', '.join(PASSES)}")
-<<<<<<< HEAD
     with trace.span(name):
-        graph = deeply(graph, lambda g: PASSES[name](g, trace.fired, fast_math))
-        graph = verify(graph, name)
-=======
-    start = time.perf_counter()
-    graph = deeply(graph, lambda g: PASSES[name](g, trace, fast_math))
-    graph = verify(graph, name, trace.proven)
-    trace.seconds[name] = trace.seconds.get(name, 0.0) + time.perf_counter() - start
->>>>>>> 2d2fa79 (Passes do not look twice at what has not changed)
+        graph = deeply(graph, lambda g: PASSES[name](g, trace, fast_math))
+        graph = verify(graph, name, trace.proven)
     if trace.watch:
         trace.watch(name, graph)
     return graph
