@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ from graphc.ir.text import parse_graph, print_graph
 from graphc.ir.verify import verify
 from graphc.passes import simplify as simplify_module
 from graphc.passes.inner import deeply
-from graphc.passes.pipeline import PASSES
+from graphc.passes.pipeline import PASSES, Trace
 from graphc.passes.rules import RULES
 from graphc.passes.sizes import unify_sizes
 
@@ -79,9 +78,10 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
     stages.append(("unify_sizes", verify(unify_sizes(graph).graph, "unify_sizes")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simplify_module, "RULES", rules)
+        trace = Trace()
         for name, change in PASSES.items():
-            made = deeply(stages[-1][1], lambda g, c=change: c(g, Counter(), False))
-            stages.append((name, verify(made, name)))
+            made = deeply(stages[-1][1], lambda g, c=change: c(g, trace, False))
+            stages.append((name, verify(made, name, trace.proven)))
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(graph, *arrays))
         for (_, before), (name, after) in itertools.pairwise(stages):
@@ -160,12 +160,12 @@ def compiled_fault(
 
 def fired_rules(graph: Graph, disable: frozenset[str] = frozenset()) -> set[str]:
     """The rules that the pipeline applies to a graph."""
-    fired: Counter[str] = Counter()
+    trace = Trace()
     now = unify_sizes(graph).graph
     for name, change in PASSES.items():
         if name not in disable:
-            now = deeply(now, lambda g, c=change: c(g, fired, False))
-    return set(fired)
+            now = deeply(now, lambda g, c=change: c(g, trace, False))
+    return set(trace.fired)
 
 
 # ---- reports ----

@@ -240,3 +240,11 @@ def test_kernels_have_few_enough_arrays_to_be_vectorised() -> None:
     assert MAX_ARRAYS < UNTRACKED
     assert max(len({*k.reads, *k.writes}) for k in program.kernels if k.commits) <= UNTRACKED
     assert len(program.kernels) < 20
+
+
+def test_a_size_of_any_value_reaches_the_kernel() -> None:
+    """Words of arguments that stand for addresses must be no numbers that a size can be."""
+    x = gc.placeholder(gc.uint64, ["n", 3], name="x")
+    with gc.Session() as sess:  # the fold starts with 2**64 - 1: the word -1
+        least = sess.run(gc.min(x, axis=0), {x: np.zeros((0, 3), np.uint64)})
+    assert least.tolist() == [2**64 - 1] * 3

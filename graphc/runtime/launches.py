@@ -33,8 +33,8 @@ MOST_CHUNKS = 64
 
 Argument = tuple[int, int | None]  # a word, or the external to patch in
 STEP_WORK = 20  # what a step costs besides its kernels
-STATUS: Argument = (-1, None)  # stands for the address of the status words
-CANCEL: Argument = (-2, None)  # of the word that asks for an end
+STATUS: Argument = (-(1 << 63), None)  # stands for the address of the status words
+CANCEL: Argument = (1 - (1 << 63), None)  # of the word that asks for an end
 
 
 @dataclass(frozen=True)
