@@ -116,7 +116,11 @@ IN_COMPILATION = (
     ),
     m("passes.fuse:Fuser._joins", "s.rows != merged.outer_axes", "False"),
     m("passes.fuse:Fuser._add_epilogues", "len(readers) != 1 or v in apart", "len(readers) != 1"),
-    m("passes.groups:Groups.mergeable", " and not self.between(a, b)", ""),
+    m(
+        "passes.groups:Groups.mergeable",
+        " and not self.between(a, b) and not self.between(b, a)",
+        "",
+    ),
     m("passes.plan:Planner._overwrites", "sources.count(new) > 1", "False"),
     m("codegen.lower:Emitter._view", "reversed(pieces)", "pieces"),
     m(
