@@ -32,12 +32,10 @@ from graphc.ir.op import (
     Scatter,
     View,
 )
-from graphc.ir.ops.conv import Convolution, ConvolutionInput
-from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Full, Iota, Reshape
+from graphc.ir.ops.shape import Constant, Reshape
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
-from graphc.passes.groups import Group, Groups, common_space, space_of
+from graphc.passes.groups import Group, Groups, common_space, is_place, space_of, takes_epilogue
 from graphc.passes.partial import UNROLL, Partial
 from graphc.passes.steps import scan_space, step_graphs, with_all_items
 
@@ -383,26 +381,6 @@ class Fuser:
         if self.groups.needed(group) or not any(m in updated for m in group.members):
             return False
         return not any(can_fail(m) for m in group.members)
-
-
-def is_place(v: Value, depth: int = 3) -> bool:
-    """Whether v tells an element's place, or is a literal: it costs an addition or two."""
-    if isinstance(v.op, Pointwise) and depth:
-        return v.op.cost <= 1 and all(is_place(a, depth - 1) for a in v.args)
-    return isinstance(v.op, Full | Iota)
-
-
-def takes_epilogue(v: Value) -> bool:
-    """Whether a contraction is made in chunks that a map can follow: by register tiles, and each
-    chunk a block of the result's index space."""
-    if v.type.dtype.name not in ("f32", "f64"):
-        return False
-    match v.op:
-        case Convolution(groups=groups) | ConvolutionInput(groups=groups):
-            return groups == 1 and v.type.rank <= 4
-        case Matmul():
-            return v.type.rank == 2
-    return False
 
 
 def fuse(graph: Graph) -> Program:
