@@ -36,6 +36,8 @@ from graphc.ir.substitute import substitute_fields
 from graphc.ir.types import DType, TensorType
 from graphc.runner import Runner
 from graphc.runtime import launches as launches_module, threads as threads_module
+from graphc.runtime.executable import Arena
+from graphc.runtime.results import Results
 from graphc.stage import Staged
 
 POISON = 0xA5
@@ -86,10 +88,14 @@ class Owner:
     closed: bool = False
     running: Any = None
     stats: Any = field(default_factory=lambda: _Stats())
+    arena: Arena = field(default_factory=Arena)
+    results: Results = field(default_factory=Results)
 
 
 @dataclass
 class _Stats:
+    compilations: int = 0
+    cache_hits: int = 0
     runs: int = 0
     launches: int = 0
     arena_planned: int = 0
