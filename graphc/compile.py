@@ -4,7 +4,8 @@ tensors   --stage-->     Graph      what a run computes                (stage.py
           --unify-->     Graph      equal sizes have one symbol        (passes/sizes.py)
           --optimise-->  Graph      rules, folding, split reductions   (passes/pipeline.py)
           --fuse-->      Program    kernels                            (passes/fuse.py)
-          --plan-->      Program    buffers, in place, arena           (passes/plan.py)
+          --order-->     Program    what frees memory first            (passes/order.py)
+          --plan-->      Program    buffers, in place                  (passes/plan.py)
           --lower-->     Loops      index arithmetic                   (codegen/lower.py,
           fused.py) --print-->     source     numba code a person can read
           (codegen/cpu.py) --build-->     addresses  machine code, cached on disk
@@ -14,6 +15,7 @@ tensors   --stage-->     Graph      what a run computes                (stage.py
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from graphc.codegen import jit
@@ -21,10 +23,10 @@ from graphc.codegen.build import Built, build
 from graphc.codegen.cpu import Source
 from graphc.codegen.jit import Cache
 from graphc.codegen.kernels import blamed, source_of
-from graphc.config import Options
+from graphc.config import Method, Options
 from graphc.errors import CodegenError
 from graphc.ir.graph import Graph
-from graphc.ir.program import Kernel, Program, launched, scatters_in_place
+from graphc.ir.program import Kernel, Kind, Program, launched, scatters_in_place
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
@@ -58,10 +60,7 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
         program = schedule(optimised)
     choose = Tuner(options, _built).choose if options.autotune > 0 else lambda _: options.method
     with trace.span("write source"):
-        sources = {
-            k: source_of(k, in_place=scatters_in_place(home, k), method=choose(k))
-            for home, k in launched(program)
-        }
+        sources = sources_of(program, choose)
     return Compiled(graph, unified, optimised, program, sources, trace)
 
 
@@ -75,18 +74,37 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     if options.observe:
         options.observe(made)
     driver.load(jit.Cache(options.cache_dir))
+    return assemble(made.program, made.unified, options, built, made.sources, made.trace)
+
+
+def assemble(
+    program: Program, unified: Unified, options: Options, built: Built,
+    sources: Mapping[Kernel, Source], trace: Trace, known: Mapping[Kernel, Code] | None = None,
+) -> Executable:
+    """The executable of a program; `known` is code of kernels that have no source here."""
     start, before = time.perf_counter_ns(), built.seconds
     try:
-        addresses = build([s.text for s in made.sources.values()], options, built)
+        addresses = build([s.text for s in sources.values()], options, built)
     except CodegenError as error:
-        raise blamed(error, made.sources) from error.__cause__
+        raise blamed(error, sources) from error.__cause__
     end = time.perf_counter_ns()
     loaded = end - int((built.seconds - before) * 1e9)
-    made.trace.spans += [Span("load", start, loaded), Span("compile", loaded, end)]
+    trace.spans += [Span("load", start, loaded), Span("compile", loaded, end)]
     cache = Cache(options.cache_dir)
     code = {
         k: Code(s, addresses[s.text],
                 tuple(routine_address(r, s.method, cache) for r in s.routines))
-        for k, s in made.sources.items()
+        for k, s in sources.items()
     }
-    return Executable(made.program, made.unified, code, made.trace.spans)
+    return Executable(program, unified, {**(known or {}), **code}, trace.spans)
+
+
+def sources_of(
+    program: Program, choose: Callable[[Kernel], Method | None], known: Container[Kernel] = ()
+) -> dict[Kernel, Source]:
+    """The source of every kernel that is not known.  A scatter's depends on its place."""
+    return {
+        k: source_of(k, in_place=scatters_in_place(home, k), method=choose(k))
+        for home, k in launched(program)
+        if k not in known or k.kind is Kind.SCATTER
+    }

@@ -12,12 +12,13 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, user_location
 
 
 def _cpus() -> int:
@@ -104,20 +105,44 @@ def _option(name: str, otherwise: Callable[[], Any]) -> Callable[[], Any]:
     return lambda: _given[name] if name in _given else otherwise()
 
 
+UNITS = {"": 1, "b": 1, **{
+    prefix.lower() + unit: base**power
+    for power, prefix in enumerate("KMGT", 1) for unit, base in (("b", 1000), ("ib", 1024))
+}}
+
+
+def parse_bytes(given: Any) -> int:
+    """A number of bytes: an int, or text with a unit.  Raises `GraphcError`.
+
+    >>> parse_bytes("1.5 GiB"), parse_bytes("200MB"), parse_bytes(4096)
+    (1610612736, 200000000, 4096)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().lower())
+    whole = isinstance(given, str) or (hasattr(given, "__index__") and not isinstance(given, bool))
+    if found is None or found[2] not in UNITS or not whole or float(found[1]) <= 0:
+        raise GraphcError(
+            f"memory_limit is {given!r}; expected a positive number of bytes, or text like "
+            "'1.5 GiB', '200MB'",
+            user_location(),
+        )
+    return int(float(found[1]) * UNITS[found[2]]) if found[2] else int(float(found[1]))
+
+
 @dataclass(frozen=True)
 class Options:
     """How a session compiles and runs.
 
-    `passes` are the user's own (Graph -> Graph), run between graphc's.  `disable` names passes to
-    leave out (for tests and bisection).  `observe` is shown every
-    compilation (a `graphc.compile.Compiled`).  `method` is how contractions are computed, where it
-    can do them; `autotune` is for how many seconds a compilation may try which is fastest.
-    `profile` is given every plan before its first run (a `graphc.runner.Ready`) and returns what
-    runs in its place (`graphc.recorder.Recorder.watch`).
+    `memory_limit` is the most bytes that a run's arena may take.  `passes` are the user's own
+    (Graph -> Graph), run between graphc's.  `disable` names passes to leave out (for tests and
+    bisection).  `observe` is shown every compilation (a `graphc.compile.Compiled`).  `method` is
+    how contractions are computed, where it can do them; `autotune` is for how many seconds a
+    compilation may try which is fastest.  `profile` is given every plan before its first run (a
+    `graphc.runner.Ready`) and returns what runs in its place (`graphc.recorder.Recorder.watch`).
     """
 
     threads: int = field(default_factory=_option("threads", _threads))
     cache_dir: Path = field(default_factory=_option("cache_dir", _cache_dir))
+    memory_limit: int | None = field(default_factory=_option("memory_limit", lambda: None))
     seed: int = field(default_factory=_option("seed", lambda: 0))
     check: str = field(default_factory=_option("check", lambda: os.environ.get("GRAPHC_CHECK", "")))
     passes: tuple[Callable[[Any], Any], ...] = field(default_factory=_option("passes", tuple))

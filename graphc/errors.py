@@ -91,6 +91,15 @@ class SessionError(GraphcError):
     """A session that is closed or used wrongly."""
 
 
+class MemoryLimitError(GraphcError):
+    """A `memory_limit` that no order and no recomputing meets.  `least` is the number of bytes that
+    would do."""
+
+    def __init__(self, message: str, location: Location | None = None, least: int = 0) -> None:
+        self.least = least
+        super().__init__(message, location)
+
+
 class StateDictError(GraphcError):
     """A state dict whose keys or shapes do not fit the module; the message lists what differs."""
 

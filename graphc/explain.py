@@ -102,9 +102,11 @@ class _Story:
         size = self._number(buffer.nbytes)
         match buffer.place:
             case Place.ARENA:
-                return f"in the arena at {self._number(buffer.offset)}, {size} bytes"
+                over = names_of(self.graph).get(buffer.over) if buffer.over is not None else None
+                where = f"the place of {over}, which dies here" if over else "the arena"
+                return f"in {where}, {size} bytes"
             case Place.VARIABLE:
-                name = buffer.slot.name if buffer.slot is not None else ""
+                name = buffer.over.name if buffer.over is not None else ""
                 return f"over the variable %{name}, {size} bytes"
         return f"in the caller's result, {size} bytes"
 

@@ -127,7 +127,7 @@ class _Table:
         program = self.bound.executable.program
         self.calls = np.array([t.calls for t in watched.times])
         self.spent = np.array([t.nanoseconds for t in watched.times]) / 1e9
-        self.touches = touches(program, self._number)
+        self.touches = touches(program, self._number, self.bound.layout)
         self.costs: dict[Kernel, Cost] = {}
         homes = [program]
         for home in homes:
@@ -225,6 +225,6 @@ def _memory(ready: Ready, fed: int) -> Memory:
     kept = [a for a in ready.inputs if a is not None]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Memory(
-        bound.arena_bytes, dim.evaluate(program.naive, sizes), sum(a.nbytes for a in kept), fed,
+        bound.layout.arena, bound.layout.naive, sum(a.nbytes for a in kept), fed,
         sum(dim.evaluate(v.type.nbytes, sizes) for v in program.graph.outputs),
         peak * (1 if sys.platform == "darwin" else 1024))

@@ -6,27 +6,28 @@ array objects into it, call the driver, commit, hand out the results.
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from graphc.blame import guilty
+from graphc.codegen.build import Built
 from graphc.errors import FeedError, GraphError, SessionError, user_location
+from graphc.fit import fitting
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.runtime.driver import driver
-from graphc.runtime.executable import Bound, Executable
+from graphc.runtime.executable import Arena, Bound, Executable
+from graphc.runtime.results import LARGE, Results
 from graphc.runtime.threads import LONG_WORK, SHARED_WORK, execute
 from graphc.stage import Staged
 from graphc.tensor import Tensor
 
 KEPT_PLANS = 256
-POOLED_BYTES = 1 << 16
-KEPT_RESULTS = 4
 USABLE = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 CANCELLED = 2  # the status of a run that Ctrl-C stopped
 RAISED = 3  # that of one in which a Python function raised
@@ -42,6 +43,8 @@ class Owner(Protocol):
     running: Any
     stats: Any
     options: Any
+    arena: Arena
+    results: Results
 
 
 class Runs(Protocol):
@@ -66,6 +69,7 @@ class Runner:
         self.bounds: dict[tuple[tuple[int, ...], ...], Runs] = {}
         self.run = driver().run
         self.watch: Callable[[Ready], Runs] | None = session.options.profile
+        session.arena.holders.add(self)
 
     def __call__(self, *feeds: Any) -> Any:
         session = self.session
@@ -106,7 +110,11 @@ class Runner:
     def _bind(self, key: tuple[tuple[int, ...], ...]) -> Runs:
         """The plan for these shapes, checked against what was declared."""
         sizes = self._sizes(key)
-        bound = self.executable.bind(sizes)
+        built = Built()
+        executable = fitting(self.executable, sizes, self.session.options, built)
+        self.session.stats.compilations += built.compilations
+        self.session.stats.cache_hits += built.cache_hits
+        bound = executable.bind(sizes, self.session.arena)
         if len(self.bounds) >= KEPT_PLANS:
             self.bounds.pop(next(iter(self.bounds)))
         made = Ready(self, bound)
@@ -257,19 +265,16 @@ class Ready:
             self.inputs[i] = array
             bound.view[bound.externals_at + i] = id(array)
         first = len(runner.staged.inputs)
-        self.outputs = [
-            (
-                bound.externals_at + first + n,
-                tuple(dim.evaluate(s, bound.sizes) for s in v.type.shape),
-                v.type.dtype.numpy,
-            )
-            for n, v in enumerate(bound.outputs)
-        ]
+        self.outputs = []
+        for n, v in enumerate(bound.outputs):
+            shape = tuple(dim.evaluate(s, bound.sizes) for s in v.type.shape)
+            dtype = v.type.dtype.numpy
+            large = math.prod(shape) * dtype.itemsize > LARGE
+            self.outputs.append((bound.externals_at + first + n, shape, dtype, large))
         self.fresh = first
         self.small = bound.work < min(SHARED_WORK, LONG_WORK) or (
             session.options.threads == 1 and bound.work < LONG_WORK)
         self.launch = runner.run
-        self.pools: list[list[Array]] = [[] for _ in self.outputs]
         self.simple = [r.external - first if r.external is not None and not r.is_input else -1
                        for r in bound.results]
         direct = sorted(self.simple) == list(range(len(self.outputs)))
@@ -277,8 +282,9 @@ class Ready:
             self.outputs[e][1] == r.shape for e, r in zip(self.simple, bound.results, strict=True))
         self.draws = any(isinstance(t.op, RunCounter) for t in runner.staged.inputs)
         self.launches = len(bound.executable.program.kernels)
-        session.stats.arena_planned = bound.arena_bytes
-        session.stats.arena_allocated = bound.arena.nbytes - 64
+        planned = session.stats.arena_planned
+        session.stats.arena_planned = max(planned, bound.layout.arena)
+        session.stats.arena_allocated = session.arena.nbytes
 
     def run(self, arrays: list[Array]) -> Any:
         """One run on converted feeds of this plan's shapes."""
@@ -286,10 +292,8 @@ class Ready:
         for i, at in self.feeds:
             view[at] = id(arrays[i])
         made = []
-        for n, (at, shape, dtype) in enumerate(self.outputs):
-            out = np.empty(shape, dtype)
-            if out.nbytes > POOLED_BYTES:
-                out = self._pooled(n, out)
+        for at, shape, dtype, large in self.outputs:
+            out = session.results.empty(shape, dtype) if large else np.empty(shape, dtype)
             view[at] = id(out)
             made.append(out)
         if self.draws:
@@ -323,18 +327,6 @@ class Ready:
         """The run counter, which random ops draw from: the seed, then the number of runs so far."""
         session = self.session
         session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
-
-    def _pooled(self, n: int, fresh: Array) -> Array:
-        """A large result that the caller has dropped is used again: fresh pages are costly."""
-        pool = self.pools[n]
-        for old in pool:
-            if sys.getrefcount(old) == 3 and old.shape == fresh.shape and old.dtype == fresh.dtype \
-                    and old.flags.num == fresh.flags.num:  # or it was changed in place
-                return old
-        if len(pool) == KEPT_RESULTS:
-            del pool[0]
-        pool.append(fresh)
-        return fresh
 
     def _input(self, external: int, arrays: list[Array]) -> Array:
         for i, at in self.feeds:

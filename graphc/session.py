@@ -19,7 +19,7 @@ import numpy as np
 
 from graphc.codegen.build import Built
 from graphc.compile import compile_graph
-from graphc.config import Options
+from graphc.config import Options, parse_bytes
 from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
 from graphc.group import Group
 from graphc.ir.graph import Graph, Value
@@ -31,6 +31,8 @@ from graphc.ir.text import print_graph
 from graphc.profile import Profile
 from graphc.recorder import record
 from graphc.runner import Runner, convert, require_outside
+from graphc.runtime.executable import Arena
+from graphc.runtime.results import Results
 from graphc.scope import GraphScope, current
 from graphc.stage import Staged, stage
 from graphc.tensor import Tensor, Variable
@@ -38,7 +40,7 @@ from graphc.tensor import Tensor, Variable
 
 @dataclasses.dataclass
 class Stats:
-    """What a session has done.  Bytes are of the plan used last."""
+    """What a session has done.  Of its plans, the largest needs `arena_planned` bytes."""
 
     compilations: int = 0
     cache_hits: int = 0
@@ -51,10 +53,13 @@ class Stats:
 class Session:
     """Runs tensors of one graph; holds the values of its variables.
 
-    `threads`: at most so many work on a run (default: GRAPHC_THREADS, else all CPUs).  `seed`:
-    chooses the random numbers.  `cache_dir`: where compiled kernels are kept.  `passes`: your own,
-    each a function from `graphc.ir.graph.Graph` to `Graph`, verified like graphc's.  Safe to use
-    from many threads: runs of one session happen one after another.
+    `threads`: at most so many work on a run (default: GRAPHC_THREADS, else all CPUs).
+    `memory_limit`: the most bytes for what is stored between the kernels of a run, as a number or
+    text ("1.5 GiB", "200MB"); what does not fit is computed again, and results keep their bits
+    (docs/memory.md says what counts).  `seed`: chooses the random numbers.  `cache_dir`: where
+    compiled kernels are kept.  `passes`: your own, each a function from `graphc.ir.graph.Graph` to
+    `Graph`, verified like graphc's.  Safe to use from many threads: runs of one session happen one
+    after another.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(gc.float32, [None], name="sx")
@@ -68,6 +73,7 @@ class Session:
         graph: GraphScope | None = None,
         *,
         threads: int | None = None,
+        memory_limit: int | str | None = None,
         seed: int | None = None,
         cache_dir: str | Path | None = None,
         passes: Sequence[Callable[[Graph], Graph]] = (),
@@ -77,6 +83,7 @@ class Session:
             raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
         self.graph = graph or current()
         given = {"threads": _whole("threads", threads, 1), "seed": _whole("seed", seed, None),
+                 "memory_limit": None if memory_limit is None else parse_bytes(memory_limit),
                  "cache_dir": Path(cache_dir) if cache_dir is not None else None,
                  "passes": tuple(passes) or None}
         chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
@@ -88,6 +95,7 @@ class Session:
         self.lock = threading.RLock()
         self.closed = False
         self.running: Any = None
+        self.arena, self.results = Arena(), Results()
         self._runners: dict[Any, Runner] = {}
         self._executables: dict[Any, Any] = {}
 
@@ -105,14 +113,15 @@ class Session:
             self.values.clear()
             self._runners.clear()
             self._executables.clear()
+            self.arena, self.results = Arena(), Results()
 
     def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
         """The values of `fetches` (a tensor, its name, a group, or nested lists, tuples and dicts
         of them).
 
         `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Raises
-        `FeedError`, `FetchError`, `SessionError`, or `GraphcError` for an index out of range; then
-        no variable changes.
+        `FeedError`, `FetchError`, `SessionError`, `MemoryLimitError`, or `GraphcError` for an index
+        out of range; then no variable changes.
         """
         if (
             feed_dict is not None

@@ -36,6 +36,8 @@ from graphc.ir.substitute import substitute_fields
 from graphc.ir.types import DType, TensorType
 from graphc.runner import Runner
 from graphc.runtime import launches as launches_module, threads as threads_module
+from graphc.runtime.executable import Arena
+from graphc.runtime.results import Results
 from graphc.stage import Staged
 
 POISON = 0xA5
@@ -86,10 +88,14 @@ class Owner:
     closed: bool = False
     running: Any = None
     stats: Any = field(default_factory=lambda: _Stats())
+    arena: Arena = field(default_factory=Arena)
+    results: Results = field(default_factory=Results)
 
 
 @dataclass
 class _Stats:
+    compilations: int = 0
+    cache_hits: int = 0
     runs: int = 0
     launches: int = 0
     arena_planned: int = 0
@@ -176,12 +182,15 @@ def small_chunks(work: int = 1) -> Iterator[None]:
 def small_products() -> Iterator[None]:
     """Matrix products compiled here are cut into many chunks, each followed by its share of what
     follows."""
-    before = contraction.CHUNK_PRODUCTS
-    contraction.CHUNK_PRODUCTS = 40
+    names = ("CHUNK_PRODUCTS", "CHUNK_ROWS", "STRIP")
+    before = [getattr(contraction, name) for name in names]
+    for name, value in zip(names, (40, 1, 2), strict=True):
+        setattr(contraction, name, value)
     try:
         yield
     finally:
-        contraction.CHUNK_PRODUCTS = before
+        for name, value in zip(names, before, strict=True):
+            setattr(contraction, name, value)
 
 
 # ---- comparison ----

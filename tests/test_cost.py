@@ -14,6 +14,7 @@ from graphc.cli.model import staged
 from graphc.compile import lower
 from graphc.ir import dim
 from graphc.ir.dim import parse, symbol
+from graphc.ir.layout import layout
 from graphc.ir.program import Kernel, Program, scatters_in_place
 from graphc.passes.cost import Cost, cost_of, least, loop_steps, program_cost
 from graphc.passes.reuse import touches
@@ -179,7 +180,7 @@ def test_a_training_step() -> None:
 
 
 def distances(program: Program, **sizes: int) -> dict[Kernel, list[int]]:
-    found = touches(program, lambda size: dim.evaluate(size, sizes))
+    found = touches(program, lambda size: dim.evaluate(size, sizes), layout(program, sizes))
     return {k: [t.distance for t in used] for k, used in found.items()}
 
 
@@ -198,7 +199,7 @@ def test_what_was_just_written_is_near() -> None:
 def test_touches_add_up_to_the_cost() -> None:
     x = matrix("n", 64)
     program = program_of(gc.nn.functional.softmax(x @ matrix(64, 64), dim=1))
-    found = touches(program, lambda size: dim.evaluate(size, {"n": 9}))
+    found = touches(program, lambda size: dim.evaluate(size, {"n": 9}), layout(program, {"n": 9}))
     for k in program.kernels:
         read, written, _ = figures(cost_of(k), n=9)
         assert sum(t.read for t in found[k]) == read

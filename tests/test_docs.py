@@ -12,9 +12,10 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)(#[^)]*)?\)")
 
 
-def test_blocks_of_extending_run() -> None:
-    document = ROOT / "docs" / "extending.md"
-    assert len(PYTHON.findall(document.read_text())) >= 8
+@pytest.mark.parametrize(("name", "blocks"), [("extending.md", 8), ("memory.md", 3)])
+def test_blocks_run(name: str, blocks: int) -> None:
+    document = ROOT / "docs" / name
+    assert len(PYTHON.findall(document.read_text())) >= blocks
     done = in_new_process("run", document)
     assert done.returncode == 0, done.stderr
 

@@ -11,7 +11,7 @@ import pytest
 import graphc as gc
 from graphc.compile import Compiled, lower
 from graphc.config import Options
-from graphc.ir import dim
+from graphc.ir.layout import layout
 from graphc.ir.program import Kind, Place
 from graphc.stage import stage
 
@@ -93,8 +93,8 @@ def test_a_dying_operand_gives_its_place() -> None:
         return [gc.tanh(F.softmax(x @ x) @ x) @ x]
 
     program = compiled(build).program
-    small, large = (dim.evaluate(a, {"n": 64}) for a in (program.arena, program.naive))
-    assert small < large
+    places = layout(program, {"n": 64})
+    assert places.arena < places.naive
 
 
 def test_the_arena_is_what_the_plan_says() -> None:

@@ -26,6 +26,7 @@ LAYERS = (
     ("runtime/",),
     ("tune.py",),
     ("compile.py", "explain.py"),
+    ("fit.py",),
     ("scope.py", "nest.py"),
     ("shapes.py",),
     ("subscript.py",),

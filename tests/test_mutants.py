@@ -98,16 +98,17 @@ WRONG_RULES = (
 )
 IN_COMPILATION = (
     m("passes.plan:Planner._in_place", "last.get(u) != number", "False"),
-    m("passes.plan:Planner._in_place", "and steps_together(kernel, u, v)", ""),
-    m(
-        "passes.plan:Planner.run",
-        "last.get(v, number) <= number",
-        "last.get(v, number) <= number + 1",
-    ),
+    m("passes.plan:Planner._in_place", "and self.steps.together(kernel, u, v)", ""),
+    m("passes.plan:Planner._in_place", "or u in self.given", ""),
+    m("ir.layout:lifetimes", "dies[r, written[r]] = i", "dies[r, written[r]] = i - 1"),
+    m("ir.layout:lifetimes", "dies[v, written[v]] = len(program.kernels)", "pass"),
+    m("ir.layout:place_of", "block.born <= other.dies", "block.born < other.dies"),
+    m("ir.layout:place_of", "max(end, start + other.nbytes)", "start + other.nbytes"),
+    m("passes.order:_Scheduler.run", "yield from self.commits", "pass"),
     m("passes.plan:Planner._last_uses", "last[storage(new)] = end", "pass"),
     m("passes.plan:Planner._overwrites", "last.get(old, -1) > number", "False"),
-    m("passes.plan:Planner._overwrites", " or steps_together(kernel, old, new)", " or True"),
-    m("passes.plan:steps_together", "a is not u for m", "True for m"),
+    m("passes.plan:Planner._overwrites", " or self.steps.together(kernel, old, new)", " or True"),
+    m("passes.plan:_Walk.together", "u not in self.elsewhere and", ""),
     m("passes.stages:stages", "at[u] + _folds(u)", "at[u]"),
     m(
         "passes.groups:common_space",
@@ -121,7 +122,7 @@ IN_COMPILATION = (
         " and not self.between(a, b) and not self.between(b, a)",
         "",
     ),
-    m("passes.plan:Planner._overwrites", "sources.count(new) > 1", "False"),
+    m("passes.plan:Planner._overwrites", "self.taken[new] > 1", "False"),
     m("codegen.lower:Emitter._view", "reversed(pieces)", "pieces"),
     m(
         "codegen.fused:Fused._rows",

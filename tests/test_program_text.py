@@ -17,14 +17,16 @@ from graphc.errors import ParseError, VerifyError
 from graphc.group import Group
 from graphc.ir import dim
 from graphc.ir.graph import Value
+from graphc.ir.layout import layout
 from graphc.ir.program import Kernel, Place, Program, storage
 from graphc.ir.program_parse import parse_program
 from graphc.ir.program_text import print_program
 from graphc.ir.text import parse_graph, print_graph
 from graphc.passes.fuse import fuse
+from graphc.passes.order import ordered
 from graphc.passes.plan import plan
 from graphc.passes.reasons import why_not
-from graphc.passes.verify_program import verify_program
+from graphc.passes.verify_program import verify_layout, verify_program
 from graphc.stage import stage
 from graphc.tensor import as_tensor
 
@@ -99,17 +101,14 @@ def test_round_trip(model: Callable[[], Fetches]) -> None:
     text = print_program(program)
     parsed = parse_program(text)
     assert print_program(parsed) == text
-    assert parsed.arena == program.arena and parsed.naive == program.naive
     assert [k.commits for k in parsed.kernels] == [k.commits for k in program.kernels]
     verify_program(parsed)
     for old, new in zip(program.kernels, parsed.kernels, strict=True):
         assert (old.domain, old.inner, len(old.body)) == (new.domain, new.inner, len(new.body))
         assert source_of(old) == source_of(new)
-        places = [
-            [program.buffers[w].offset for w in old.writes],
-            [parsed.buffers[w].offset for w in new.writes],
-        ]
-        assert places[0] == places[1]
+        for w, x in zip(old.writes, new.writes, strict=True):
+            mine, theirs = program.buffers[w], parsed.buffers[x]
+            assert mine == theirs and (mine.over is None) == (theirs.over is None)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -122,7 +121,7 @@ def test_before_planning(model: Callable[[], Fetches]) -> None:
 
 def test_planning_a_parsed_program() -> None:
     program = program_of(mlp())
-    again = plan(parse_program(print_program(fuse(program.graph))))
+    again = plan(ordered(parse_program(print_program(fuse(program.graph)))))
     assert print_program(again) == print_program(program)
 
 
@@ -159,7 +158,7 @@ BAD = (
 @pytest.mark.parametrize(("old", "new", "why"), BAD)
 def test_malformed(old: str, new: str, why: str) -> None:
     good = """program @main(%x: f32[n,3]) {
-  arena cpu = 0 (0 without reuse)
+  arena cpu = 0 bytes (0 without reuse)
   kernel %x {domain=[n, 3], inner=[1]} -> %h: f32[n] @out {
     %e = exp %x : f32[n,3]
     %h = reduce_sum %e {axes=[1]} : f32[n]
@@ -203,9 +202,11 @@ def test_every_model_verifies(model: Callable[[], Fetches]) -> None:
 def test_order_is_checked() -> None:
     program = program_of(mlp())
     kernels = program.kernels
+    copied = dataclasses.replace(kernels[0])
     rejects(dataclasses.replace(program, kernels=kernels[::-1]), "before|is none")
     rejects(dataclasses.replace(program, kernels=kernels[1:]), "before")
-    rejects(dataclasses.replace(program, kernels=(kernels[0], *kernels)), "as kernel 0 does")
+    twice = (kernels[0], copied, *kernels[1:])
+    rejects(dataclasses.replace(program, kernels=twice), "as kernel 0 does")
     rejects(dataclasses.replace(program, kernels=kernels[:-1]), "computed by no kernel")
 
 
@@ -231,7 +232,7 @@ def test_commits_are_checked() -> None:
     place = {v: b for v, b in program.buffers.items() if b.place is Place.VARIABLE}
     assert len(place) >= 2
     one, other = list(place)[:2]
-    rejects(moved(program, one, slot=place[other].slot), "does not take it|while it still")
+    rejects(moved(program, one, over=place[other].over), "does not take it|while it still")
 
 
 def test_reading_an_overwritten_variable_is_an_error() -> None:
@@ -278,42 +279,73 @@ def test_a_failing_run_changes_no_variable() -> None:
         assert sess.value(w).all() and sess.value(u).all()
 
 
-def test_overlaps_are_found() -> None:
+def test_wrong_places_are_found() -> None:
     program = program_of(mlp())
     arena = [v for v, b in program.buffers.items() if b.place is Place.ARENA]
-    found = 0
-    for v in arena:
-        for u in arena:
-            if u is v or program.buffers[u].offset == program.buffers[v].offset:
-                continue
-            try:
-                verify_program(moved(program, v, offset=program.buffers[u].offset))
-            except VerifyError:
-                found += 1
-    assert found
-    rejects(moved(program, arena[0], offset=program.arena), "leaves the arena")
     rejects(moved(program, arena[0], nbytes=program.buffers[arena[0]].nbytes + 1), "of its size")
     rejects(moved(program, arena[0], place=Place.INPUT), "input or constant")
+    good = {v: program.buffers[v].over for v in arena}
+    wrong = [(v, u) for v in arena for u in arena if u is not v and good[v] is not u]
+    for v, u in wrong:
+        rejects(moved(program, v, over=u), "takes the place|overwrites|take one place")
 
 
-def test_overlaps_at_some_sizes_only() -> None:
-    """Two places that are apart for n <= 16 and overlap for more."""
-    text = """program @f(%x: f32[n]) {
-  arena cpu = 4*n+64 (8*n without reuse)
-  kernel %x -> %a: f32[n] @cpu+0 {
-    %a = exp %x : f32[n]
-  }
-  kernel %a -> %b: f32[n] @cpu+64 {
-    %b = sin %a : f32[n]
-  }
-  kernel %a, %b -> %c: f32[n] @out {
-    %c = add %a, %b : f32[n]
-  }
-  return %c
+def test_overlaps_are_found() -> None:
+    """The verifier of layouts, on layouts that are wrong."""
+    program = program_of(mlp())
+    right = layout(program, {"n": 50})
+    verify_layout(program, right)
+    found = 0
+    for v, at in right.offsets.items():
+        for other in right.offsets.values():
+            if program.buffers[v].over is None and [*at.values()] != [*other.values()]:
+                other = dict.fromkeys(at, *other.values())
+                broken = dataclasses.replace(right, offsets={**right.offsets, v: other})
+                try:
+                    verify_layout(program, broken)
+                except VerifyError:
+                    found += 1
+    assert found > 10
+    high = {v: dict.fromkeys(at, right.arena) for v, at in right.offsets.items()}
+    with pytest.raises(VerifyError, match="leaves"):
+        verify_layout(program, dataclasses.replace(right, offsets=high))
+
+
+AGAIN = """program @f(%x: f32[n,n]) {
+  arena cpu = 49152 bytes for n=64 (49152 without reuse)
+  matmul %x, %x -> %a: f32[n,n] @cpu
+  matmul %a, %x -> %b: f32[n,n] @cpu
+  matmul %b, %b -> %c: f32[n,n] @cpu
+  again %a
+  matmul %c, %a -> %d: f32[n,n] @out
+  return %d
 }
 """
-    rejects(parse_program(text), "still needed")
-    verify_program(parse_program(text.replace("n]", "16]").replace("4*n+64", "128")))
+
+
+def test_a_kernel_may_run_again() -> None:
+    program = verify_program(parse_program(AGAIN))
+    assert print_program(program) == AGAIN.replace("arena cpu = 49152", "arena cpu = 32768")
+    assert program.kernels[3] is program.kernels[0]
+    places = layout(program, {"n": 4})
+    assert places.arena == 2 * 64 and places.naive == 3 * 64
+    over = AGAIN.replace("%b: f32[n,n] @cpu", "%b: f32[n,n] @cpu(%a)")
+    rejects(parse_program(over), "overwrites")
+
+
+def test_what_can_fail_runs_once() -> None:
+    text = """program @f(%t: f32[n], %i: i64[4]) {
+  arena cpu = 0
+  kernel %t, %i -> %a: f32[4] @out {
+    %a = take %t, %i {axis=0} : f32[4]
+  }
+  again %a
+  return %a
+}
+"""
+    rejects(parse_program(text), "runs again")
+    with pytest.raises(ParseError, match="no kernel above"):
+        parse_program(text.replace("again %a", "again %t"))
 
 
 # ---- reasons ----

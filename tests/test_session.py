@@ -12,6 +12,7 @@ import pytest
 import graphc as gc
 from graphc.errors import FeedError, FetchError, GraphError, SessionError
 from graphc.ir.graph import Graph
+from graphc.runtime.results import KEPT_ALIKE, KEPT_SHAPES
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +151,16 @@ def test_pooled_results_are_as_new() -> None:
         del out
         out = call(zeros)
         assert out.dtype == np.float32 and np.all(out == 1)
+
+
+def test_few_results_are_kept() -> None:
+    x = vector()
+    with gc.Session() as sess:
+        call = sess.make_callable(x + 1.0, [x])
+        held = [call(np.full(50_000 + n % 20, n, np.float32)) for n in range(100)]
+        assert all(np.all(a == n + 1) for n, a in enumerate(held)), "what is held is not written"
+        kept = sess.results.kept
+        assert len(kept) <= KEPT_SHAPES and max(map(len, kept.values())) <= KEPT_ALIKE
 
 
 # ---- any node is feedable and fetchable ----

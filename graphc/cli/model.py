@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.compile import Compiled, lower
-from graphc.config import Method, Options, defaults
+from graphc.config import Method, Options, defaults, parse_bytes
 from graphc.errors import GraphcError, render
 from graphc.group import Group
 from graphc.ir.graph import Graph, Value, topological
@@ -44,6 +44,10 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
                    nargs="?" if optional else None)
     p.add_argument("--device", default="cpu", help="where to run (cpu)")
     p.add_argument("--threads", type=positive, metavar="N", help="threads of a session")
+    p.add_argument(
+        "--memory-limit", type=_bytes, metavar="BYTES",
+        help="of what is stored between kernels ('1.5 GiB', 200MB): the rest is computed again",
+    )
     p.add_argument("--seed", type=int, metavar="N", help="chooses the random numbers")
     p.add_argument("--cache", metavar="DIR", help="the kernel cache (default: GRAPHC_CACHE_DIR)")
     p.add_argument("--method", choices=[m.name.lower() for m in Method],
@@ -60,6 +64,13 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
         metavar="NAME",
         help="a tensor's name, or the Python variable that holds it (repeatable)",
     )
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except GraphcError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
 
 
 def positive(text: str) -> int:
@@ -163,6 +174,7 @@ def opened(args: argparse.Namespace, **more: Any) -> Iterator[Model]:
     given = {
         "threads": args.threads,
         "seed": args.seed,
+        "memory_limit": args.memory_limit,
         "check": args.check,
         "observe": model.seen.append,
         "cache_dir": Path(args.cache) if args.cache else None,

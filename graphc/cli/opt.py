@@ -16,12 +16,13 @@ from graphc.ir.text import parse_graph, print_graph
 from graphc.ir.verify import verify
 from graphc.passes.check import Checker
 from graphc.passes.fuse import fuse
+from graphc.passes.order import ordered
 from graphc.passes.pipeline import PASSES, Trace, run_pass
 from graphc.passes.plan import plan
 from graphc.passes.sizes import unify_sizes
 from graphc.passes.verify_program import verify_program
 
-SCHEDULING = ("fuse", "plan")  # they make a program of the graph
+SCHEDULING = ("fuse", "order", "plan")  # they make a program of the graph
 
 
 def register(commands: Any) -> None:
@@ -87,21 +88,21 @@ def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise UsageError(f"no pass {name!r}; there are {', '.join(known)}")
-    places = [known.index(n) >= len(PASSES) for n in names]
-    if (
-        places != sorted(places)
-        or (names.count("plan") and "fuse" not in names)
-        or any(names.count(n) > 1 for n in SCHEDULING)
-        or names[-2:] == ["plan", "fuse"]
-    ):
-        raise UsageError("fuse and then plan come last, once: they make a program of the graph")
+    start = names.index("fuse") if "fuse" in names else len(names)
+    if names[start:] != [n for n in SCHEDULING if n in names]:
+        raise UsageError(
+            "fuse, order and plan come last, in this order: they make a program of the graph"
+        )
 
 
 def _step(name: str, current: Graph | Program, fast_math: bool, trace: Trace) -> Graph | Program:
     if isinstance(current, Graph) and name != "fuse":
         return run_pass(name, current, fast_math, trace)
     with trace.span(name):
-        made = fuse(current) if isinstance(current, Graph) else plan(current)
+        if isinstance(current, Graph):
+            made = fuse(current)
+        else:
+            made = plan(current) if name == "plan" else ordered(current)
         verify_program(made)
     return made
 

@@ -25,7 +25,9 @@ from graphc.ir.types import f32, i64
 from graphc.passes.fuse import storage
 
 TILED = ("f32", "f64")
-CHUNK_PRODUCTS = 24_000_000  # multiplications a chunk, about half a millisecond
+CHUNK_PRODUCTS = 8_000_000  # multiplications a chunk, about 150 microseconds
+CHUNK_ROWS = 64  # rows or columns a chunk
+STRIP = 32  # columns: a whole number of strips of tiles on every machine
 MOST_CHUNKS = 16
 
 
@@ -58,11 +60,12 @@ def lower_gemm(kernel: Kernel) -> Loops:
         extent: Size = dim.product(out.type.shape[:-2])
     else:
         whole = n if _columns(m, n) else m
-        extent = _chunks(m, n, k)
-        lets = [
-            Let("first", IndexValue(whole * c // variable("chunks"), i64)),
-            Let("count", IndexValue(whole * (c + 1) // variable("chunks") - first, i64)),
-        ]
+        unit = STRIP if _columns(m, n) else 1
+        extent = _chunks(m, n, k, whole)
+        low, high = (dim.floordiv(-dim.floordiv(-whole, unit) * x, variable("chunks")) * unit
+                     for x in (c, c + 1))
+        high = high if unit == 1 else dim.minimum(high, whole)
+        lets = [Let("first", IndexValue(low, i64)), Let("count", IndexValue(high - first, i64))]
         if _columns(m, n):
             sizes, offsets = (m, count, k), (0, first * k if op.tb else first, first)
         else:
@@ -75,9 +78,10 @@ def lower_gemm(kernel: Kernel) -> Loops:
     return Loops(kernel.name, shown(kernel, slots, after), sizes_given, extent, (body,))
 
 
-def _chunks(m: Size, n: Size, k: Size) -> Size:
-    """Into how many chunks a product is cut: by its size alone."""
-    count = dim.product((m, n, k)) // CHUNK_PRODUCTS
+def _chunks(m: Size, n: Size, k: Size, whole: Size) -> Size:
+    """Into how many chunks a product is cut: by its size alone.  Each makes the other operand's
+    strips contiguous anew, which must repay."""
+    count = dim.minimum(dim.product((m, n, k)) // CHUNK_PRODUCTS, dim.floordiv(whole, CHUNK_ROWS))
     return dim.minimum(dim.maximum(count, 1), MOST_CHUNKS)
 
 

@@ -2,7 +2,8 @@
 
 A kernel computes `writes` from `reads` through `body`, a slice of the graph.  Values between are
 index lambdas: they exist in registers only.  Buffers live in the caller's arrays, in variables, in
-constants or in the arena, at offsets that are formulas of the sizes.
+constants or in the arena, where `ir/layout.py` finds places once sizes are numbers.  A kernel may
+stand in the order twice: what it wrote is then computed again, because memory is short.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Place(enum.Enum):
 class Kernel:
     """One launch.  `domain` is its index space; `inner` are the axes that its reductions fold.
 
-    A CONTROL kernel runs `programs`, one for each graph of its op; their arenas lie one after the
-    other at `workspace` in the arena around.
+    A CONTROL kernel runs `programs`, one for each graph of its op; their arenas lie in the arena
+    around.
     """
 
     name: str
@@ -67,17 +68,16 @@ class Kernel:
     inner: tuple[int, ...] = ()
     commits: bool = False
     programs: tuple[Program, ...] = ()
-    workspace: Size = 0
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Where a value is stored: `offset` counts bytes in the arena, `slot` is the variable."""
+    """Where a value is stored.  `over` is what it overwrites: a variable, or the operand whose
+    place in the arena it takes."""
 
     place: Place
     nbytes: Size
-    offset: Size = 0
-    slot: Value | None = field(default=None, compare=False)
+    over: Value | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,6 @@ class Program:
     graph: Graph
     kernels: tuple[Kernel, ...]
     buffers: dict[Value, Buffer] = field(default_factory=dict)
-    arena: Size = 0
-    naive: Size = 0  # arena bytes without reuse
 
 
 def contraction_of(kernel: Kernel) -> Value:
@@ -104,9 +102,9 @@ def accumulator(kernel: Kernel) -> Value:
 
 
 def launched(program: Program) -> Iterator[tuple[Program, Kernel]]:
-    """The kernels that have code of their own, those of inner programs too, each with its
+    """The kernels that have code of their own, those of inner programs too, each once and with its
     program."""
-    for kernel in program.kernels:
+    for kernel in dict.fromkeys(program.kernels):
         if kernel.kind is not Kind.CONTROL:
             yield program, kernel
         for inner in kernel.programs:
@@ -146,12 +144,15 @@ def can_fail(v: Value) -> bool:
     )
 
 
+def may_repeat(kernel: Kernel) -> bool:
+    """Whether a kernel may run twice in a run: it gives the same bits, and nobody can tell."""
+    return not kernel.commits and not any(can_fail(v) for v in reached(kernel.body, kernel.reads))
+
+
 def scatters_in_place(program: Program, kernel: Kernel) -> bool:
     """Whether a scatter's result lies where its operand lay, so that nothing need be copied."""
     if kernel.kind is not Kind.SCATTER:
         return False
     (out,) = kernel.body
     x, place = storage(out.args[0]), program.buffers[out]
-    if place.place is Place.VARIABLE:
-        return place.slot is x
-    return place.place is Place.ARENA and program.buffers[x] == place
+    return place.over is x

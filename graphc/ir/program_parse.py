@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from graphc.ir import dim
-from graphc.ir.dim import Shape, Size
+from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import KINDS, Buffer, Kernel, Kind, Place, Program, storage
@@ -28,7 +27,8 @@ from graphc.ir.text import (
 from graphc.ir.types import TensorType, f32
 
 HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
-ARENA = re.compile(r"arena cpu = (.*) \((.*) without reuse\)")
+ARENA = re.compile(r"arena cpu = .*")
+AGAIN = re.compile(rf"again ({NAME})(?:, {NAME})*")
 KERNEL = re.compile(
     r"(commit )?(kernel|matmul|convolution|opaque|scatter|control|scan)"
     r"(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
@@ -47,8 +47,6 @@ class _Parser:
     kernels: list[Kernel] = field(default_factory=list)
     buffers: dict[Value, Buffer] = field(default_factory=dict)
     planned: bool = False
-    arena: Size = 0
-    naive: Size = 0
     opened: re.Match[str] | None = None
     programs: list[Program] = field(default_factory=list)
     body: list[Value] = field(default_factory=list)
@@ -64,9 +62,10 @@ class _Parser:
                 self.opened = None
             else:
                 self.body += self.body_line(source)
-        elif arena := ARENA.fullmatch(source):
+        elif ARENA.fullmatch(source):
             self.planned = True
-            self.arena, self.naive = dim.parse(arena[1]), dim.parse(arena[2])
+        elif again := AGAIN.fullmatch(source):
+            self.kernels.append(self.writer(self.value(again[1])))
         elif opened := KERNEL.fullmatch(source):
             self.opened, self.body, self.programs = opened, [], []
         elif single := SINGLE.fullmatch(source):
@@ -136,15 +135,21 @@ class _Parser:
                 raise ValueError(f"{found[1]} is declared {found[2]} but is {value.type}")
             writes.append(value)
             places.append(found[3] or "")
-        control = Kind(kind) is Kind.CONTROL
+        control = Kind(kind) is Kind.CONTROL and fields is None
         domain, inner = ((), ()) if control else _parse_space(fields, writes)
         name = next((v.name for v in reversed(body) if v.name), body[-1].op.name if body else kind)
         self.kernels.append(
             Kernel(name, Kind(kind), tuple(map(self.value, split(reads or ""))), tuple(writes),
-                   tuple(body), domain, inner, bool(commit), tuple(self.programs),
-                   _workspace(fields) if control else 0))
+                   tuple(body), domain, inner, bool(commit), tuple(self.programs)))
         for value, place in zip(writes, places, strict=True):
             self._place(value, place)
+
+    def writer(self, v: Value) -> Kernel:
+        """The kernel that has written a value."""
+        found = next((k for k in self.kernels if v in k.writes), None)
+        if found is None:
+            raise ValueError("no kernel above has written what is to be written again")
+        return found
 
     def value(self, name: str) -> Value:
         """The value of a name."""
@@ -160,11 +165,13 @@ class _Parser:
         if text == Place.OUTPUT.value:
             self.buffers[v] = Buffer(Place.OUTPUT, v.type.nbytes)
         elif text.startswith("var(") and text.endswith(")"):
-            self.buffers[v] = Buffer(Place.VARIABLE, v.type.nbytes, slot=self.value(text[4:-1]))
-        elif text.startswith("cpu+"):
-            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes, dim.parse(text[4:]))
+            self.buffers[v] = Buffer(Place.VARIABLE, v.type.nbytes, self.value(text[4:-1]))
+        elif text == "cpu":
+            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes)
+        elif text.startswith("cpu(") and text.endswith(")"):
+            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes, self.value(text[4:-1]))
         else:
-            raise ValueError(f"place {text!r}: expected out, var(%name) or cpu+offset")
+            raise ValueError(f"place {text!r}: expected out, var(%name), cpu or cpu(%name)")
 
     def finish(self, source: str) -> Program:
         """The program that the `return` line ends."""
@@ -174,7 +181,7 @@ class _Parser:
             buffers = {v: Buffer(Place.INPUT, v.type.nbytes) for v in self.inputs}
             constants = (v for v in self.env.values() if isinstance(v.op, Constant))
             buffers |= {v: Buffer(Place.CONSTANT, v.type.nbytes) for v in constants}
-        return Program(graph, tuple(self.kernels), buffers | self.buffers, self.arena, self.naive)
+        return Program(graph, tuple(self.kernels), buffers | self.buffers)
 
 
 def _alike(a: Value, b: Value) -> bool:
@@ -200,13 +207,6 @@ def _parse_space(fields: str | None, writes: list[Value]) -> tuple[Shape, tuple[
     if not isinstance(inner, tuple) or any(a not in range(len(domain)) for a in inner):
         raise ValueError(f"inner={inner} are not axes of the domain")
     return domain, inner
-
-
-def _workspace(fields: str | None) -> Size:
-    key, _, value = (fields or "workspace=0").partition("=")
-    if key != "workspace":
-        raise ValueError("expected {workspace=offset}")
-    return dim.parse(value)
 
 
 def step_body(graph: Graph) -> Graph:

@@ -1,8 +1,8 @@
 """Programs as text, and back.  Law: `print_program(parse_program(t)) == t` for every printed `t`.
 
     program @f(%x: f32[n,784], var %w: f32[784,10], %b: f32[10]) {
-      arena cpu = 64*((40*n+63)//64) (64*((40*n+63)//64) without reuse)
-      matmul %x, %w -> %h: f32[n,10] @cpu+0
+      arena cpu = 2560 bytes for n=64 (2560 without reuse)
+      matmul %x, %w -> %h: f32[n,10] @cpu
       kernel %h, %b {domain=[n,10], inner=[1]} -> %y: f32[n] @out {
         %wide ~ broadcast %b {axes=[1]} : f32[n,10]
         %z    = add %h, %wide           : f32[n,10]
@@ -15,15 +15,18 @@ A kernel names what it reads and writes; its body is graph lines.  `=` is comput
 element of the kernel's index space; `~` is melted: an index lambda, computed again wherever it is
 read.  `domain` is not printed where it is the shape of the first result and nothing is folded.  A
 kernel of one op is one line.  A `commit` kernel runs when nothing can fail any more.  Places are
-`@out` (the caller's), `@var(%w)` (over the variable) and `@cpu+offset` (the arena); before planning
-there are none.
+`@out` (the caller's), `@var(%w)` (over the variable), `@cpu` (the arena) and `@cpu(%h)` (the place
+of %h, which dies there); before planning there are none.  `again %h` runs the kernel that wrote %h
+once more.  The arena's bytes are for information: they follow from the rest, for each set of sizes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from graphc.ir import dim
 from graphc.ir.graph import Value
+from graphc.ir.layout import layout
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
 from graphc.ir.text import (
@@ -39,6 +42,7 @@ from graphc.ir.text import (
 )
 
 WIDTH = 100
+EXAMPLE = 64  # what unknown sizes are taken to be where bytes are printed
 RUNS = (Kind.CONTROL, Kind.SCAN)  # kernels of control ops, all of whose results are stored
 
 
@@ -48,6 +52,15 @@ def print_program(
     """The program as text.  `elide` leaves out the data of constants (then it does not parse);
     `note` adds a comment above each kernel."""
     return _Printer(program, elide, note).run()
+
+
+def arena_text(program: Program) -> str:
+    """The bytes of the arena, for some sizes where they are not known."""
+    sizes = sorted({s for b in program.buffers.values() for s in dim.symbols(b.nbytes)})
+    places = layout(program, dict.fromkeys(sizes, EXAMPLE))
+    given = ", ".join(f"{s}={EXAMPLE}" for s in sizes)
+    return (f"{places.arena} bytes" + (f" for {given}" if places.naive and sizes else "")
+            + f" ({places.naive} without reuse)")
 
 
 class _Printer:
@@ -63,9 +76,14 @@ class _Printer:
         program, graph = self.program, self.program.graph
         lines = [f"program @{graph.name}({show_inputs(graph, self.names)}) {{"]
         if program.buffers:
-            lines.append(f"  arena cpu = {program.arena} ({program.naive} without reuse)")
+            lines.append(f"  arena cpu = {arena_text(program)}")
         lines += self._constants()
+        done: set[Kernel] = set()
         for kernel in program.kernels:
+            if kernel in done:
+                lines.append(f"  again {', '.join(self.names[v] for v in kernel.writes)}")
+                continue
+            done.add(kernel)
             note = self.note(kernel) if self.note else ""
             lines += [f"  // {note}"] if note else []
             lines += self._views(list(kernel.body[0].args) if is_single(kernel) else [])
@@ -132,10 +150,11 @@ class _Printer:
             return text
         match buffer.place:
             case Place.ARENA:
-                return f"{text} @cpu+{buffer.offset}"
+                over = f"({self.names[buffer.over]})" if buffer.over is not None else ""
+                return f"{text} @cpu{over}"
             case Place.VARIABLE:
-                assert buffer.slot is not None
-                return f"{text} @var({self.names[buffer.slot]})"
+                assert buffer.over is not None
+                return f"{text} @var({self.names[buffer.over]})"
         return f"{text} @{buffer.place.value}"
 
 
@@ -155,7 +174,7 @@ def _head(start: str, writes: list[str]) -> list[str]:
 def _space(kernel: Kernel) -> str:
     """`{domain=[n,10], inner=[1]}`, unless the first result says it."""
     if kernel.kind is Kind.CONTROL:
-        return f" {{workspace={kernel.workspace}}}" if kernel.workspace != 0 else ""
+        return ""
     if not kernel.inner and kernel.writes and kernel.writes[0].type.shape == kernel.domain:
         return ""
     inner = f", inner={show(kernel.inner)}" if kernel.inner else ""

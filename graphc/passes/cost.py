@@ -9,7 +9,7 @@ Counted is what must be done, not what the code happens to do:
             Views, literals and positions are free
 
 A loop costs its steps times its body, a switch its dearest branch; where only the run tells how
-many steps there are, one is counted.  `Launches.work` in the runtime is something else: a weight
+many steps there are, one is counted.  `work` (`passes/work.py`) is something else: a weight
 that decides into how many chunks a kernel is cut.
 
 >>> from graphc.ir.text import parse_graph

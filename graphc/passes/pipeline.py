@@ -17,6 +17,7 @@ from graphc.passes.branches import sink_into_branches
 from graphc.passes.fuse import fuse
 from graphc.passes.inner import deeply
 from graphc.passes.loops import prune_loops
+from graphc.passes.order import ordered
 from graphc.passes.partial import split_reductions
 from graphc.passes.plan import plan
 from graphc.passes.simplify import simplify
@@ -134,4 +135,4 @@ def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
 
 def schedule(graph: Graph) -> Program:
     """The graph as planned kernels."""
-    return verify_program(plan(fuse(graph)))
+    return verify_program(plan(ordered(fuse(graph))))

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
+from graphc.ir.layout import Layout
 from graphc.ir.program import Kernel, Place, Program, scatters_in_place, storage
 from graphc.passes.cost import cost_of, touched
 
@@ -29,10 +31,13 @@ class Touch:
     distance: int
 
 
-def touches(program: Program, number: Callable[[Size], int]) -> dict[Kernel, tuple[Touch, ...]]:
+def touches(
+    program: Program, number: Callable[[Size], int], places: Layout
+) -> dict[Kernel, tuple[Touch, ...]]:
     """What each kernel touches, those of inner programs too; `number` evaluates sizes."""
     found: dict[Kernel, tuple[Touch, ...]] = {}
-    used = {k: _used(program, k, number) for k in program.kernels}
+    used = {k: _used(program, k, number, partial(_place, program, i, places))
+            for i, k in enumerate(program.kernels)}
     extent: dict[Hashable, int] = {}
     for place, read, written in (u for buffers in used.values() for u in buffers):
         extent[place] = max(extent.get(place, 0), read, written)
@@ -47,30 +52,30 @@ def touches(program: Program, number: Callable[[Size], int]) -> dict[Kernel, tup
                 for place, read, written in used[k])
             last.update((place, clock) for place, _, _ in used[k])
     for inner in (p for k in program.kernels for p in k.programs):
-        found |= touches(inner, number)
+        found |= touches(inner, number, places.inner[inner])
     return found
 
 
 def _used(
-    program: Program, kernel: Kernel, number: Callable[[Size], int]
+    program: Program, kernel: Kernel, number: Callable[[Size], int],
+    place_of: Callable[[Value], Hashable],
 ) -> list[tuple[Hashable, int, int]]:
     """(place, bytes read, bytes written) of each buffer of a kernel."""
     read, written = touched(kernel, scatters_in_place(program, kernel))
     found: dict[Hashable, tuple[int, int]] = {}
     for v, count in read.items():
-        r, w = found.get(place := _place(program, v, number), (0, 0))
+        r, w = found.get(place := place_of(v), (0, 0))
         found[place] = r + number(count) * v.type.dtype.size, w
     for v, count in written.items():
-        r, w = found.get(place := _place(program, v, number), (0, 0))
+        r, w = found.get(place := place_of(v), (0, 0))
         found[place] = r, w + number(count) * v.type.dtype.size
     return [(place, r, w) for place, (r, w) in found.items()]
 
 
-def _place(program: Program, v: Value, number: Callable[[Size], int]) -> Hashable:
-    """What two values share that lie at one place."""
-    buffer = program.buffers.get(storage(v))
-    if buffer is None:
-        return v
-    if buffer.place is Place.ARENA:
-        return number(buffer.offset)
-    return buffer.slot if buffer.place is Place.VARIABLE else v
+def _place(program: Program, kernel: int, places: Layout, v: Value) -> Hashable:
+    """What two values share that begin at one place, while a kernel runs."""
+    v = storage(v)
+    buffer = program.buffers.get(v)
+    if buffer is not None and buffer.place is Place.ARENA:
+        return places.at(v, kernel)
+    return buffer.over if buffer is not None and buffer.place is Place.VARIABLE else v

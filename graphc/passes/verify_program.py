@@ -1,32 +1,32 @@
 """Invariants of a Program.  Checked after fusion and planning, in production too.
 
-    order      a kernel reads inputs, constants and what earlier kernels wrote; each value is
-               written once; all that a body reaches is a member, is read, or is an index lambda
+    order      a kernel reads inputs, constants and what earlier kernels wrote; no two kernels
+               write one value, and only what cannot fail may run again; all that a body reaches
+               is a member, is read, or is an index lambda
     commits    kernels that commit come last and cannot fail; only they write over variables;
                nothing reads a variable's old value after that
-    memory     values that are needed at the same time do not overlap in the arena, at several
-               sizes; a value may take the place of an operand that dies with it if both are
-               walked in step
+    memory     a value may take the place of an operand that dies with it if both are of one size
+               and walked in step; all others that are needed at the same time do not overlap in
+               the arena, at several sizes
 
 A violation is a bug in fusion or planning: `VerifyError` names the kernel and the values.
 """
 
 from __future__ import annotations
 
-import bisect
-import heapq
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphc.errors import VerifyError
 from graphc.ir import dim
-from graphc.ir.dim import Size
 from graphc.ir.graph import Value
+from graphc.ir.layout import Layout, home, layout, lifetimes
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
-from graphc.ir.program import Buffer, Kernel, Place, Program, can_fail, reached, storage
+from graphc.ir.program import Kernel, Place, Program, can_fail, may_repeat, reached, storage
 from graphc.passes.fuse import MATERIAL
-from graphc.passes.plan import steps_together, workspace_of
+from graphc.passes.plan import Steps
 
 SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
 
@@ -43,6 +43,7 @@ class _Check:
     written: dict[Value, int] = field(
         default_factory=dict
     )  # the number of the kernel that writes it
+    steps: Steps = field(default_factory=Steps)
 
     def run(self) -> None:
         """All checks."""
@@ -80,9 +81,11 @@ class _Check:
         for w in kernel.writes:
             if w not in known or w in kernel.reads:
                 self._fail(number, f"writes {_name(w)}, which its body does not compute")
-            if w in self.written:
-                self._fail(number, f"writes {_name(w)}, as kernel {self.written[w]} does")
-            self.written[w] = number
+            first = self.written.setdefault(w, number)
+            if self.program.kernels[first] is not kernel:
+                self._fail(number, f"writes {_name(w)}, as kernel {first} does")
+            if first != number and not may_repeat(kernel):
+                self._fail(number, "runs again, but can fail, commits or has effects")
 
     def _reach(
         self, number: int, v: Value, known: set[Value], members: set[Value], inputs: set[Value]
@@ -126,9 +129,9 @@ class _Check:
             for w in kernel.writes:
                 buffer = self.program.buffers.get(w)
                 if buffer is not None and buffer.place is Place.VARIABLE:
-                    self._overwrite(number, kernel, w, buffer.slot, targets.get(w))
-                    assert buffer.slot is not None
-                    written[buffer.slot] = number
+                    self._overwrite(number, kernel, w, buffer.over, targets.get(w))
+                    assert buffer.over is not None
+                    written[buffer.over] = number
         for _, v in graph.updates:  # (outputs that are variables are copied before the run)
             if storage(v) in written:
                 raise VerifyError(
@@ -143,7 +146,7 @@ class _Check:
         assert slot is not None
         if not kernel.commits:
             self._fail(number, f"overwrites {_name(slot)} without being a commit")
-        if slot in kernel.reads and not steps_together(kernel, slot, w):
+        if slot in kernel.reads and not self.steps.together(kernel, slot, w):
             self._fail(number, f"overwrites {_name(slot)} while it still reads it elsewhere")
 
     # -- memory
@@ -161,135 +164,81 @@ class _Check:
                 self._fail(number, f"{_name(w)} and the place {buffer.place.value!r} do not fit")
 
     def _arena(self) -> None:
-        last = self._last_needs()
-        spans = {
-            w: last.get(w, number)
-            for w, number in self.written.items()
-            if self.program.buffers[w].place is Place.ARENA
-        }
-        for sizes in self._assignments():
-            layout = Layout(self.program, sizes)
-            if layout.sensible(spans):
-                self._layout(spans, layout)
+        self.times = Counter(w for k in self.program.kernels for w in k.writes)
+        self.last = {r: i for i, k in enumerate(self.program.kernels) for r in k.reads}
+        for v, buffer in self.program.buffers.items():
+            if buffer.place is Place.ARENA and buffer.over is not None:
+                self._in_place(v, buffer.over)
+        takers = [b.over for b in self.program.buffers.values() if b.over is not None]
+        if len(set(takers)) != len(takers):
+            raise VerifyError("program: two values take one place at once")
+        sizes = {s for b in self.program.buffers.values() for s in dim.symbols(b.nbytes)}
+        for n in SIZES if sizes else SIZES[:1]:
+            given = {name: n + 3 * i for i, name in enumerate(sorted(sizes))}
+            verify_layout(self.program, layout(self.program, given))
 
-    def _last_needs(self) -> dict[Value, int]:
-        """The last kernel that needs each value; one more than there are, for a result."""
-        last = {r: n for n, k in enumerate(self.program.kernels) for r in k.reads}
-        return last | {storage(v): len(self.program.kernels) for v in self.program.graph.results}
-
-    def _assignments(self) -> Iterable[dict[str, int]]:
-        values = [s for b in self.program.buffers.values() for s in (b.offset, b.nbytes)]
-        values += [s for k in self.program.kernels for s in (k.workspace, workspace_of(k))]
-        names = sorted({name for s in values for name in dim.symbols(s)})
-        sizes = SIZES if names else SIZES[:1]
-        return [{name: n + 3 * i for i, name in enumerate(names)} for n in sizes]
-
-    def _layout(self, spans: Mapping[Value, int], layout: Layout) -> None:
-        """No two values that live at once lie in one place, at these sizes."""
-        live: list[tuple[int, int, Value]] = []  # (start, end, value), apart and in order
-        dying: list[tuple[int, int, int]] = []  # (last need, start, end) of those
-        for number, kernel in enumerate(self.program.kernels):
-            while dying and dying[0][0] < number:
-                _, start, end = heapq.heappop(dying)
-                at = bisect.bisect_left(live, start, key=_start)
-                if at < len(live) and live[at][:2] == (start, end) and (
-                    spans[live[at][2]] < number
-                ):
-                    del live[at]
-            for v in kernel.writes:
-                if v in spans:
-                    self._born(number, v, live, spans, layout)
-                    heapq.heappush(dying, (spans[v], *layout.place(v)))
-            if kernel.workspace != 0 or workspace_of(kernel) != 0:
-                self._workspace(number, kernel, live, layout)
-
-    def _born(
-        self, number: int, v: Value, live: list[tuple[int, int, Value]],
-        spans: Mapping[Value, int], layout: Layout,
-    ) -> None:
-        """Puts v among the living.  What it overwrites must be dead, or die as it is computed."""
-        start, end = layout.place(v)
-        if end > layout.arena or start < 0:
-            self._fail(
-                number, f"{_name(v)} at {start}:{end} leaves the arena of {layout.arena} bytes"
-            )
-        if start == end:
-            return
-        at = _overlapping(live, start, end)
-        for low, high, u in live[at]:
-            if not self._in_place(u, v, spans, layout):
-                self._fail(
-                    number,
-                    f"{_name(v)} at {start}:{end} overwrites {_name(u)} at {low}:{high}, "
-                    f"which is still needed (sizes {layout.sizes})",
-                )
-        live[at] = [(start, end, v)]
-
-    def _workspace(
-        self, number: int, kernel: Kernel, live: list[tuple[int, int, Value]], layout: Layout
-    ) -> None:
-        """The arenas of inner programs lie where nothing is needed."""
-        start = dim.evaluate(kernel.workspace, layout.sizes)
-        end = start + dim.evaluate(workspace_of(kernel), layout.sizes)
-        if end > max(layout.arena, start):
-            self._fail(number, f"its workspace {start}:{end} leaves the arena")
-        if start == end:
-            return
-        for _, _, u in live[_overlapping(live, start, end)]:
-            self._fail(number, f"its workspace {start}:{end} overwrites {_name(u)}")
-
-    def _in_place(self, u: Value, v: Value, spans: Mapping[Value, int], layout: Layout) -> bool:
+    def _in_place(self, v: Value, u: Value) -> None:
+        """v may take the place of u: u dies as v is born, and both are written once."""
         born = self.written[v]
-        dies = spans[u] == born and self.written[u] < born
-        return (
-            dies
-            and layout.place(u) == layout.place(v)
-            and steps_together(self.program.kernels[born], u, v)
-        )
+        kernels = self.program.kernels
+        mine = self.program.buffers.get(u)
+        if mine is None or mine.place is not Place.ARENA or mine.nbytes != v.type.nbytes:
+            self._fail(born, f"{_name(v)} takes the place of {_name(u)}, which has no such place")
+        if any(storage(r) is u for r in self.program.graph.results):
+            self._fail(born, f"{_name(v)} overwrites {_name(u)}, which is still needed")
+        again = self.times[u] > 1 or self.times[v] > 1
+        if again or self.last.get(u, -1) != born or not self.steps.together(kernels[born], u, v):
+            self._fail(born, f"{_name(v)} overwrites {_name(u)}, which is still needed")
 
     def _fail(self, number: int, what: str) -> None:
         kernel = self.program.kernels[number]
         raise VerifyError(f"program: kernel {number} ({kernel.kind.value} {kernel.name}): {what}")
 
 
-class Layout:
-    """The arena at some sizes; formulas are evaluated once each."""
-
-    def __init__(self, program: Program, sizes: dict[str, int]) -> None:
-        self.program, self.sizes = program, sizes
-        self._known: dict[Size, int] = {}
-        self.arena = self._number(program.arena)
-
-    def _number(self, size: Size) -> int:
-        if isinstance(size, int):
-            return size
-        if size not in self._known:
-            self._known[size] = dim.evaluate(size, self.sizes)
-        return self._known[size]
-
-    def place(self, v: Value) -> tuple[int, int]:
-        """The bytes [start, end) of a value."""
-        buffer: Buffer = self.program.buffers[v]
-        start = self._number(buffer.offset)
-        return start, start + self._number(buffer.nbytes)
-
-    def sensible(self, values: Iterable[Value]) -> bool:
-        """Whether no size is negative here (`n-5` with n = 1 is no case to judge)."""
-        return all(
-            size >= 0 for v in values for size in (end - start for start, end in [self.place(v)])
-        )
+def verify_layout(program: Program, places: Layout) -> None:
+    """Nothing that is needed at once overlaps in the arena.  Raises `VerifyError`."""
+    stays: dict[tuple[object, int], _Stay] = {}
+    lives = lifetimes(program)
+    first = {v: born for v, born in lives}
+    for (v, born), dies in lives.items():
+        root = home(program, v)
+        key = (v, born) if root is v else (root, first[root])
+        start = places.offsets[v][born]
+        stay = stays.setdefault(key, _Stay(start, start + places.nbytes[v], born, dies, _name(v)))
+        if (stay.start, stay.end) != (start, start + places.nbytes[v]):
+            raise VerifyError(f"program: {_name(v)} at {start} is not in its operand's place")
+        stay.dies = max(stay.dies, dies)
+    for i, kernel in enumerate(program.kernels):
+        if kernel.programs:
+            start = places.workspaces[i]
+            end = start + max(places.inner[p].arena for p in kernel.programs)
+            stays[kernel, i] = _Stay(start, end, i, i, f"the workspace of {kernel.name}")
+    _apart(list(stays.values()), places.arena)
 
 
-def _start(entry: tuple[int, int, Value]) -> int:
-    return entry[0]
+@dataclass
+class _Stay:
+    """Bytes [start, end) that are taken from kernel `born` to kernel `dies`."""
+
+    start: int
+    end: int
+    born: int
+    dies: int
+    name: str
 
 
-def _overlapping(live: list[tuple[int, int, Value]], start: int, end: int) -> slice:
-    """Where those lie that share a byte with [start, end)."""
-    first = bisect.bisect_right(live, start, key=_start)
-    if first and live[first - 1][1] > start:
-        first -= 1
-    return slice(first, max(first, bisect.bisect_left(live, end, key=_start)))
+def _apart(stays: Sequence[_Stay], arena: int) -> None:
+    """Swept from below: what overlaps in space must not overlap in time."""
+    below: list[_Stay] = []
+    for x in sorted(stays, key=lambda x: x.start):
+        if x.start < 0 or x.end > arena:
+            raise VerifyError(f"program: {x.name} at {x.start}:{x.end} leaves the arena of {arena}")
+        below = [y for y in below if y.end > x.start]
+        for y in below:
+            if x.start < x.end and x.born <= y.dies and y.born <= x.dies:
+                raise VerifyError(f"program: {x.name} at {x.start}:{x.end} overwrites {y.name} at "
+                                  f"{y.start}:{y.end}, which is still needed")
+        below.append(x)
 
 
 def _name(v: Value) -> str:

@@ -7,6 +7,7 @@ addresses and makes one native call.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +16,13 @@ import numpy as np
 
 from graphc.ir import dim
 from graphc.ir.graph import Value
+from graphc.ir.layout import ALIGN, layout
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
 from graphc.passes.pipeline import Span
-from graphc.passes.plan import ALIGN
 from graphc.passes.sizes import Unified
+from graphc.passes.work import work
 from graphc.runtime.driver import Instruction, Word
 from graphc.runtime.launches import (
     CANCEL,
@@ -44,41 +46,69 @@ class Executable:
     unified: Unified
     code: dict[Kernel, Code]
     spans: Sequence[Span] = ()
+    variants: list[Executable] = field(default_factory=list)  # that keep to a memory limit
 
-    def bind(self, sizes: dict[str, int]) -> Bound:
-        """A plan for these sizes."""
-        return Bound(self, sizes)
+    def bind(self, sizes: dict[str, int], arena: Arena | None = None) -> Bound:
+        """A plan for these sizes, in a session's arena or in one of its own."""
+        return Bound(self, sizes, arena or Arena())
+
+
+class Arena:
+    """The memory that the plans of a session share: its runs happen one after another.
+
+    It grows to what the largest plan needs.  `holders` have bound plans, which hold addresses: they
+    forget them when it moves.
+    """
+
+    def __init__(self) -> None:
+        self.holders: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._allocate(0)
+
+    def _allocate(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self.array = np.empty(nbytes + ALIGN, np.uint8)
+        self.start = -(-address(self.array) // ALIGN) * ALIGN
+
+    def reserve(self, nbytes: int) -> None:
+        """Makes room for a plan."""
+        if nbytes > self.nbytes:
+            for holder in self.holders:
+                holder.bounds.clear()
+            del self.array  # before the new one is there: both need not fit
+            self._allocate(nbytes)
 
 
 class Bound:
     """A plan ready to run.  `externals` are the words that hold array objects' addresses: inputs
     first, in the graph's order, then outputs."""
 
-    def __init__(self, executable: Executable, sizes: dict[str, int]) -> None:
+    def __init__(self, executable: Executable, sizes: dict[str, int], arena: Arena) -> None:
         self.executable, self.sizes = executable, sizes
         program = executable.program
         graph = program.graph
-        self.arena_bytes = dim.evaluate(program.arena, sizes)
-        self.arena = np.empty(self.arena_bytes + ALIGN, np.uint8)
-        self.arena_start = -(-address(self.arena) // ALIGN) * ALIGN
-        self.outputs = [
+        self.layout = layout(program, sizes)
+        arena.reserve(self.layout.arena)
+        self.arena, self.arena_start = arena.array, arena.start
+        self.outputs = list(dict.fromkeys(
             v for k in program.kernels for v in k.writes
             if program.buffers[v].place is Place.OUTPUT
-        ]
+        ))
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
         self.launches = Launches(
-            program, executable.code, sizes, self.external, self.arena_start, [], []
+            program, executable.code, sizes, self.external, self.layout, self.arena_start, [], []
         )
+        self.end = len(program.kernels)
         self.constants: list[Array] = []
         self.patches: list[tuple[int, int]] = []
         self.thunks = self.launches.thunks
         self.results = [_Result(self, v) for v in graph.outputs]
-        launches = [self._launch(k) for k in program.kernels]
+        launches = [self._launch(i, k) for i, k in enumerate(program.kernels)]
         self._lay_out(launches + self._copies())
-        self.work = sum(self.launches.work(k) for k in program.kernels)
+        self.work = sum(work(k, self.launches.number) for k in program.kernels)
         self.owner: Any = None
 
-    def _launch(self, kernel: Kernel) -> Launch:
+    def _launch(self, number: int, kernel: Kernel) -> Launch:
+        self.launches.now = number
         if kernel.kind is Kind.CONTROL:
             return control_launch(self.launches, kernel)
         return self.launches.launch(kernel)
@@ -165,8 +195,7 @@ class _Result:
             self.external = bound.external[base]
             self.is_input = base in set(bound.executable.program.graph.inputs)
         else:
-            offset = dim.evaluate(bound.executable.program.buffers[base].offset, bound.sizes)
-            start = bound.arena_start - address(bound.arena) + offset
+            start = bound.arena_start - address(bound.arena) + bound.layout.at(base, bound.end)
             dtype = self.value.type.dtype.numpy
             count = int(np.prod(self.shape, dtype=np.int64)) * dtype.itemsize
             self.array = bound.arena[start : start + count].view(dtype).reshape(self.shape)

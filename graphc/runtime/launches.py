@@ -15,14 +15,12 @@ import numpy as np
 from graphc.codegen.cpu import Source
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
-from graphc.ir.control import body_of
 from graphc.ir.graph import Value
-from graphc.ir.op import Array, Opaque
-from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.layout import Layout
+from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program, contraction_of
-from graphc.passes.cost import UNKNOWN_STEPS, loop_steps
+from graphc.ir.program import Kernel, Kind, Place, Program
+from graphc.passes.work import work
 from graphc.runtime.driver import driver
 from graphc.runtime.thunk import Thunk
 
@@ -32,7 +30,6 @@ CHUNK_BYTES = 1 << 18
 MOST_CHUNKS = 64
 
 Argument = tuple[int, int | None]  # a word, or the external to patch in
-STEP_WORK = 20  # what a step costs besides its kernels
 STATUS: Argument = (-(1 << 63), None)  # stands for the address of the status words
 CANCEL: Argument = (1 - (1 << 63), None)  # of the word that asks for an end
 
@@ -80,7 +77,7 @@ def address(array: Array) -> int:
 
 
 class Launches:
-    """The launches of one program for given sizes, with its arena at `arena_start`.
+    """The launches of one program for given sizes, laid out in an arena at `arena_start`.
 
     `held` are arrays that must live as long as the launches; `thunks` are the doors to Python that
     kernels go through, and `tables` the instructions, those of inner programs too.
@@ -88,10 +85,12 @@ class Launches:
 
     def __init__(
         self, program: Program, code: Mapping[Kernel, Code], sizes: dict[str, int],
-        external: dict[Value, int], arena_start: int, thunks: list[Thunk], tables: list[Table],
+        external: dict[Value, int], layout: Layout, arena_start: int, thunks: list[Thunk],
+        tables: list[Table],
     ) -> None:
         self.program, self.code, self.sizes = program, code, sizes
-        self.external, self.arena_start = external, arena_start
+        self.external, self.layout, self.arena_start = external, layout, arena_start
+        self.now = 0  # the number of the kernel that is being launched
         self.held: list[Any] = []
         self.thunks, self.tables = thunks, tables
 
@@ -125,51 +124,22 @@ class Launches:
             return 0, self.external[v]
         buffer = self.program.buffers[v]
         if buffer.place is Place.ARENA:
-            return self.arena_start + self.number(buffer.offset), None
+            return self.arena_start + self.layout.at(v, self.now), None
         if buffer.place is Place.VARIABLE:
-            assert buffer.slot is not None
-            return 0, self.external[buffer.slot]
+            assert buffer.over is not None
+            return 0, self.external[buffer.over]
         return 0, self.external[v]
-
-    def work(self, kernel: Kernel) -> int:
-        """About how many element operations a kernel makes."""
-        if kernel.kind is Kind.CONTROL:
-            once = sum(self.work(k) for p in kernel.programs for k in p.kernels)
-            return self._steps(kernel) * (STEP_WORK + once)
-        if kernel.kind is Kind.OPAQUE:
-            return self._opaque_work(kernel)
-        elements = self.number(dim.product(kernel.domain))
-        if kernel.kind is Kind.SCAN:
-            return elements * max(1, len(body_of(kernel.body[0]).nodes()))
-        if kernel.kind is Kind.CONVOLUTION:
-            out = contraction_of(kernel)
-            assert isinstance(out.op, Convolving)
-            return self.number(out.op.products(*(a.type for a in out.args))) // 16
-        if kernel.kind is Kind.MATMUL:
-            out = contraction_of(kernel)
-            assert isinstance(out.op, Matmul)
-            return elements * self.number(out.op.sizes(*(a.type for a in out.args))[1]) // 16
-        return elements * max(1, len(kernel.body))
-
-    def _opaque_work(self, kernel: Kernel) -> int:
-        (out,) = kernel.body
-        assert isinstance(out.op, Opaque)
-        return self.number(out.op.work(out.type, *(a.type for a in out.args)))
-
-    def _steps(self, kernel: Kernel) -> int:
-        steps = loop_steps(kernel)
-        if steps is None:  # only the run tells: it must be interruptible
-            return UNKNOWN_STEPS
-        return min(self.number(steps), UNKNOWN_STEPS)
 
     def _chunks(self, kernel: Kernel, extent: int) -> int:
         """How many pieces a kernel is cut into: by its size alone."""
         if extent <= 1:
             return 1
-        work = self.work(kernel)
         if kernel.kind is Kind.MATMUL:
             return min(extent, MOST_CHUNKS)
-        return 1 if work < PARALLEL_WORK else max(1, min(extent, MOST_CHUNKS, work // CHUNK_WORK))
+        amount = work(kernel, self.number)
+        if amount < PARALLEL_WORK:
+            return 1
+        return max(1, min(extent, MOST_CHUNKS, amount // CHUNK_WORK))
 
 
 def table(rows: Sequence[Sequence[int]]) -> Array:

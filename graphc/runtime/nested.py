@@ -11,7 +11,6 @@ from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
-from graphc.passes.plan import aligned
 from graphc.runtime.driver import Instruction, driver
 from graphc.runtime.launches import (
     CANCEL,
@@ -58,8 +57,7 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
     inputs += [Where(HEAD + 1 + i, sizes[i]) for i in range(carries, end)]
     inputs += [Where(HEAD + 1 + i) for i in range(end, len(op.body.inputs))]
     outputs = [Where(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
-    arena = outer.arena_start + outer.number(kernel.workspace)
-    step = Step(outer, kernel, program, inputs, outputs, arena)
+    step = Step(outer, kernel, program, inputs, outputs, _arena(outer))
     copies = table([(items + 1 + i, HEAD + 1 + i, sizes[i]) for i in range(carries)])
     cleared = table([(w.place, w.stride) for w in outputs])
     outer.held += [copies, cleared]
@@ -74,14 +72,16 @@ def _switch(
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     inputs = [Where(HEAD + 1 + i) for i in range(len(v.args) - 1)]
     outputs = [Where(HEAD + len(v.args) + i) for i in range(len(kernel.writes))]
-    arena = outer.arena_start + outer.number(kernel.workspace)
-    rows = []
-    for program in kernel.programs:
-        rows.append(Step(outer, kernel, program, inputs, outputs, arena).words)
-        arena += outer.number(aligned(program.arena))
+    arena = _arena(outer)
+    rows = [Step(outer, kernel, p, inputs, outputs, arena).words for p in kernel.programs]
     branches = table(rows)
     outer.held.append(branches)
     return table([(1, HEAD, len(rows), address(branches))])
+
+
+def _arena(outer: Launches) -> int:
+    """Where the arena of a kernel's programs lies; one of them runs at a time."""
+    return outer.arena_start + outer.layout.workspaces[outer.now]
 
 
 class Step:
@@ -93,14 +93,17 @@ class Step:
     ) -> None:
         self.within, self.slots = within, list(inputs)
         external = {v: i for i, v in enumerate(program.graph.inputs)}
-        self.launches = Launches(program, outer.code, outer.sizes, external, arena, outer.thunks,
-                                 outer.tables)
+        places = outer.layout.inner[program]
+        self.launches = Launches(program, outer.code, outer.sizes, external, places, arena,
+                                 outer.thunks, outer.tables)
         outer.held.append(self.launches)
         early, late = self._results(outputs)
-        kernels = [self._launch(k) for k in program.kernels]
+        kernels = [self._launch(i, k) for i, k in enumerate(program.kernels)]
+        self.launches.now = len(kernels)
         self.words = self._lay_out([*early, *kernels, *late, *self._updates()])
 
-    def _launch(self, kernel: Kernel) -> Launch:
+    def _launch(self, number: int, kernel: Kernel) -> Launch:
+        self.launches.now = number
         if kernel.kind is Kind.CONTROL:
             return control_launch(self.launches, kernel)
         return self.launches.launch(kernel)

@@ -1,0 +1,231 @@
+"""Where values lie in the arena when sizes are numbers.
+
+A planned program says which values lie in the arena, which take the place of an operand, and, by
+the order of its kernels, when each is needed.  How many bytes that is, the sizes tell: so offsets
+are found when a program is bound to them, and batches of any size are packed alike well.  Largest
+first, each value takes the tightest gap between those that are needed at some time when it is too
+("greedy by size": Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
+2020; TensorFlow Lite's planner).  The arenas of inner programs are values like any other, needed
+while their kernel runs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import accumulate
+
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.graph import Value
+from graphc.ir.program import Place, Program, storage
+
+ALIGN = 64
+MANY = 1000  # blocks, beyond which a faster and less tight way is taken
+
+
+@dataclass(frozen=True, order=True)
+class Block:
+    """Bytes that are needed from kernel `born` to kernel `dies`, both included; the number after
+    the last kernel's stands for the end of the run."""
+
+    born: int
+    dies: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The arena of one program at some sizes; all figures are bytes.
+
+    `least` are those that are needed at once, at most: no layout takes less.  A value has an offset
+    for each time that it is written (`offsets[v][number of the kernel]`): more than one if it is
+    computed again.
+    """
+
+    arena: int
+    least: int
+    naive: int  # without reuse
+    offsets: dict[Value, dict[int, int]] = field(default_factory=dict)
+    nbytes: dict[Value, int] = field(default_factory=dict)  # whole cache lines
+    workspaces: dict[int, int] = field(default_factory=dict)  # of inner programs, by kernel
+    inner: dict[Program, Layout] = field(default_factory=dict)
+
+    def at(self, v: Value, number: int) -> int:
+        """Where v lies while kernel `number` runs."""
+        found = self.offsets[v]
+        return found[max(n for n in found if n <= number)]
+
+
+def layout(program: Program, sizes: Mapping[str, int]) -> Layout:
+    """The places of all values, and of the programs inside."""
+    inner = {p: layout(p, sizes) for k in program.kernels for p in k.programs}
+    needs = Needs(program, Numbers(sizes), {p: x.arena for p, x in inner.items()})
+    found, arena = pack(list(needs.blocks.values()), needs.peak + needs.peak // 50)
+    at = dict(zip(needs.blocks, found, strict=True))
+    offsets: dict[Value, dict[int, int]] = {}
+    for (v, born), key in needs.homes.items():
+        offsets.setdefault(v, {})[born] = at[key]
+    workspaces = {born: place for (v, born), place in at.items() if v is None}
+    return Layout(arena, needs.peak, needs.naive, offsets, needs.nbytes, workspaces, inner)
+
+
+def peak(program: Program, sizes: Mapping[str, int]) -> int:
+    """The most bytes that are needed at once: the arena, but for gaps."""
+    inner = {p: peak(p, sizes) for k in program.kernels for p in k.programs}
+    return Needs(program, Numbers(sizes), inner).peak
+
+
+class Numbers:
+    """Formulas as numbers of bytes, each evaluated once.  Sizes that are negative are none."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.sizes = sizes
+        self._known: dict[Size, int] = {}
+        self._values: dict[Value, int] = {}
+
+    def aligned(self, nbytes: Size) -> int:
+        """A formula's value, rounded up to whole cache lines."""
+        if nbytes not in self._known:
+            self._known[nbytes] = -(-max(0, dim.evaluate(nbytes, self.sizes)) // ALIGN) * ALIGN
+        return self._known[nbytes]
+
+    def of(self, v: Value) -> int:
+        """The bytes that a value takes in the arena."""
+        if v not in self._values:
+            self._values[v] = self.aligned(v.type.nbytes)
+        return self._values[v]
+
+
+Life = tuple[Value | None, int]  # a value and the kernel that writes it; of none: a workspace
+
+
+class Needs:
+    """The blocks that a program asks for; values that follow each other in one place share one."""
+
+    def __init__(self, program: Program, numbers: Numbers, inner: Mapping[Program, int]) -> None:
+        self.lives = lives = lifetimes(program)
+        self.nbytes = {v: numbers.of(v) for v, _ in lives}
+        self.blocks: dict[Life, Block] = {}
+        self.homes: dict[tuple[Value, int], Life] = {}
+        written = {v: born for v, born in lives}
+        for (v, born), dies in lives.items():
+            root = home(program, v)
+            key = (v, born) if root is v else (root, written[root])
+            first = self.blocks.get(key, Block(born, dies, self.nbytes[v]))
+            self.homes[v, born] = key
+            self.blocks[key] = Block(first.born, max(first.dies, dies), first.nbytes)
+        for i, kernel in enumerate(program.kernels):
+            if kernel.programs:  # one of them runs at a time
+                self.blocks[None, i] = Block(i, i, max(inner[p] for p in kernel.programs))
+        self.loads = loads(list(self.blocks.values()), len(program.kernels))
+        self.peak = max(self.loads)
+        spaces = (b.nbytes for (v, _), b in self.blocks.items() if v is None)
+        self.naive = sum(self.nbytes.values()) + sum(spaces)
+
+
+def home(program: Program, v: Value) -> Value:
+    """The value whose place v takes in the arena, through all that took it in between."""
+    over = program.buffers[v].over
+    while over is not None:
+        v, over = over, program.buffers[over].over
+    return v
+
+
+def lifetimes(program: Program) -> dict[tuple[Value, int], int]:
+    """For each value of the arena and each kernel that writes it, the last kernel that needs it
+    before it is written again."""
+    dies: dict[tuple[Value, int], int] = {}
+    written: dict[Value, int] = {}
+    for i, kernel in enumerate(program.kernels):
+        for r in kernel.reads:
+            if r in written:
+                dies[r, written[r]] = i
+        for w in kernel.writes:
+            if program.buffers[w].place is Place.ARENA:
+                dies[w, i] = written[w] = i
+    for v in map(storage, program.graph.results):
+        if v in written:
+            dies[v, written[v]] = len(program.kernels)
+    return dies
+
+
+def loads(blocks: Sequence[Block], end: int) -> list[int]:
+    """The bytes that are needed while each kernel runs, and at the end."""
+    change = [0] * (end + 2)
+    for b in blocks:
+        change[b.born] += b.nbytes
+        change[b.dies + 1] -= b.nbytes
+    return list(accumulate(change))[: end + 1]
+
+
+def pack(blocks: Sequence[Block], tight: int = 0) -> tuple[list[int], int]:
+    """An offset for each block, and the bytes of all together.  Of the ways to choose, the next is
+    tried if there are gaps (more than `tight` bytes are taken)."""
+    if len(blocks) > MANY:
+        return _in_time(blocks)
+    found = _packed(blocks, sorted(range(len(blocks)), key=lambda i: (-blocks[i].nbytes, i)))
+    if found[1] <= tight:
+        return found
+    longest = sorted(range(len(blocks)), key=lambda i: (blocks[i].born - blocks[i].dies, i))
+    return min(found, _packed(blocks, longest), key=lambda x: x[1])
+
+
+def _packed(blocks: Sequence[Block], order: Sequence[int]) -> tuple[list[int], int]:
+    offsets, total = [0] * len(blocks), 0
+    placed: list[tuple[int, Block]] = []  # by offset
+    for i in order:
+        block = blocks[i]
+        if block.nbytes:
+            offsets[i] = place_of(block, placed)
+            insort(placed, (offsets[i], block))
+            total = max(total, offsets[i] + block.nbytes)
+    return offsets, total
+
+
+def place_of(block: Block, placed: Sequence[tuple[int, Block]]) -> int:
+    """The tightest gap for a block, or the end, among those that it meets."""
+    best, tightest, end = -1, 0, 0
+    for start, other in placed:
+        if block.born <= other.dies and other.born <= block.dies:
+            gap = start - end
+            if block.nbytes <= gap and (best < 0 or gap < tightest):
+                best, tightest = end, gap
+            end = max(end, start + other.nbytes)
+    return best if best >= 0 else end
+
+
+def _in_time(blocks: Sequence[Block]) -> tuple[list[int], int]:
+    """In the order in which blocks are needed, each in the tightest gap there is then: for programs
+    of thousands of kernels, where comparing all with all takes too long."""
+    offsets, total = [0] * len(blocks), 0
+    alive: list[tuple[int, int]] = []  # dies, number
+    free: list[tuple[int, int]] = []  # start, end; by start, no two touch
+    for i in sorted(range(len(blocks)), key=lambda i: (blocks[i].born, -blocks[i].nbytes, i)):
+        block = blocks[i]
+        while alive and alive[0][0] < block.born:
+            _, dead = heappop(alive)
+            _release(free, offsets[dead], offsets[dead] + blocks[dead].nbytes)
+        if not block.nbytes:
+            continue
+        fits = [(end - start, start) for start, end in free if end - start >= block.nbytes]
+        at = min(fits)[1] if fits else free[-1][0] if free and free[-1][1] == total else total
+        if at < total:
+            j = bisect_left(free, (at, 0))
+            free[j : j + 1] = [(at + block.nbytes, free[j][1])] * (at + block.nbytes < free[j][1])
+        offsets[i], total = at, max(total, at + block.nbytes)
+        heappush(alive, (block.dies, i))
+    return offsets, total
+
+
+def _release(free: list[tuple[int, int]], start: int, end: int) -> None:
+    """Adds bytes to the free ones, joined with those that touch them."""
+    i = bisect_left(free, (start, end))
+    if i < len(free) and free[i][0] == end:
+        end = free.pop(i)[1]
+    if i and free[i - 1][1] == start:
+        i -= 1
+        start = free.pop(i)[0]
+    free.insert(i, (start, end))

@@ -1,0 +1,48 @@
+"""Large results: arrays that the caller has dropped are used again, because fresh pages are costly.
+
+A session keeps a few references.  An array that nobody else refers to, neither itself nor a view of
+it, is free: its memory goes to the next result of its shape.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.op import Array
+
+LARGE = 1 << 16  # bytes from which results are kept
+KEPT_ALIKE = 4  # arrays of one shape
+KEPT_SHAPES = 8
+FREE = 3  # references to an array that is free: the list's, the loop's, the question's
+
+
+@dataclass
+class Results:
+    """The large results of one session.  Its lock is held wherever this is used."""
+
+    kept: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Array]] = field(default_factory=dict)
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array that is the caller's alone."""
+        alike = self.kept.get((shape, dtype))
+        if alike is None:
+            alike = self.kept[shape, dtype] = []
+            if len(self.kept) > KEPT_SHAPES:
+                del self.kept[next(iter(self.kept))]
+        for old in alike:
+            if sys.getrefcount(old) == FREE and _as_new(old, shape, dtype):
+                return old
+        if len(alike) == KEPT_ALIKE:
+            del alike[0]
+        alike.append(np.empty(shape, dtype))
+        return alike[-1]
+
+
+def _as_new(a: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether nobody has changed an array itself: its shape, its type, what may be done with it."""
+    flags = a.flags
+    return a.shape == shape and a.dtype == dtype and flags.c_contiguous and flags.writeable
