@@ -9,6 +9,7 @@ groups, where tables of all ancestors would grow with its square.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -103,6 +104,22 @@ class Dag:
         low, high = self.place[a], self.place[b]
         down = self._walk(self.users[a], self.users, low, high)
         return set(down) & set(self._walk(self.needs[b], self.needs, low, high))
+
+    def order(self, rank: Mapping[int, tuple[bool, int, int]]) -> list[int]:
+        """All numbers, what they need before them: of those that are ready, the one of the lowest
+        rank, which ends with the number itself."""
+        waits = {n: len(needed) for n, needed in self.needs.items()}
+        ready = [rank[n] for n, count in waits.items() if not count]
+        heapq.heapify(ready)
+        found: list[int] = []
+        while ready:
+            *_, n = heapq.heappop(ready)
+            found.append(n)
+            for user in self.users[n]:
+                waits[user] -= 1
+                if not waits[user]:
+                    heapq.heappush(ready, rank[user])
+        return found
 
     def _connected(self, down: set[int], up: set[int], low: int, high: int) -> bool:
         """Whether a path leads from `down` to `up` between two places.  True if that is not known

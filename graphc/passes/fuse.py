@@ -14,7 +14,6 @@ arrays merge.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -290,21 +289,10 @@ class Fuser:
     def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
         """The groups, operands before users: of those that are ready, the one whose first member
         comes first, and commits last of all."""
-        groups, dag = self.groups.all, self.groups.dag
-        waits = {n: len(dag.needs[n]) for n in groups}
+        groups = self.groups.all
         first = {n: min(position[m] for m in g.members if m in position) for n, g in groups.items()}
-        rank = {n: (self._commits(g, updated), first[n], n) for n, g in groups.items()}
-        ready = [rank[n] for n, count in waits.items() if not count]
-        heapq.heapify(ready)
-        order: list[int] = []
-        while ready:
-            *_, n = heapq.heappop(ready)
-            order.append(n)
-            for user in dag.users[n]:
-                waits[user] -= 1
-                if not waits[user]:
-                    heapq.heappush(ready, rank[user])
-        return order
+        return self.groups.dag.order(
+            {n: (self._commits(g, updated), first[n], n) for n, g in groups.items()})
 
     def _merge_siblings(self) -> None:
         """Merges groups of one domain that read the same array at the same index, and groups of one
