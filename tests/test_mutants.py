@@ -116,7 +116,7 @@ IN_COMPILATION = (
         "True",
     ),
     m("passes.fuse:Fuser._joins", "s.rows != merged.outer_axes", "False"),
-    m("passes.fuse:Fuser._add_epilogues", "len(readers) != 1 or v in apart", "len(readers) != 1"),
+    m("passes.fuse:Fuser._add_epilogues", " and self._in_step(v, group)", ""),
     m(
         "passes.groups:Groups.mergeable",
         " and not self.between(a, b) and not self.between(b, a)",

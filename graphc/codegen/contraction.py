@@ -72,7 +72,8 @@ def lower_gemm(kernel: Kernel) -> Loops:
             sizes, offsets = (count, n, k), (first if op.ta else first * k, 0, first * n)
     product = Gemm(op.ta, op.tb, sizes, buffers, offsets, strides)
     after = _epilogue(kernel, slots)
-    rest = _cut(after.body, (first, first + count), out.type.shape[0], _columns(m, n))
+    column = f"i{len(kernel.domain) - 1}." if _columns(m, n) else ""
+    rest = _cut(after.body, (first, first + count), m, column)
     body = For("c.", variable("lo"), variable("hi"), (*lets, product, *rest))
     sizes_given = () if batched else (("chunks", extent),)
     return Loops(kernel.name, shown(kernel, slots, after), sizes_given, extent, (body,))
@@ -116,28 +117,29 @@ def map_after(kernel: Kernel) -> Kernel:
     members = tuple(v for v in kernel.body if v is not out)
     writes = tuple(v for v in kernel.writes if v is not out)
     reads = (*kernel.reads, out)
-    return Kernel(kernel.name, Kind.LOOPS, reads, writes, members, out.type.shape)
+    return Kernel(kernel.name, Kind.LOOPS, reads, writes, members, kernel.domain)
 
 
 def _cut(
-    body: tuple[Any, ...], chunk: tuple[Size, Size], rows: Size, columns: bool
+    body: tuple[Any, ...], chunk: tuple[Size, Size], rows: Size, column: str
 ) -> tuple[Any, ...]:
-    """The loops over one chunk of the rows or columns; nothing, if they do nothing."""
+    """The loops over one chunk of the rows, or of the columns if their loop's variable is given;
+    nothing, if they do nothing."""
     low, high = chunk
     if not any(isinstance(x, Store) for s in body for x in walk(s)):
         return ()
-    every: dict[str, Size] = {"lo.": 0, "hi.": rows} if columns else {"lo.": low, "hi.": high}
-    limited = [_limit(s, low, high) for s in body] if columns else body
+    every: dict[str, Size] = {"lo.": 0, "hi.": rows} if column else {"lo.": low, "hi.": high}
+    limited = [_limit(s, column, low, high) for s in body] if column else body
     return tuple(map_sizes(s, lambda size: dim.substitute(size, every)) for s in limited)
 
 
-def _limit(s: Any, low: Size, high: Size) -> Any:
+def _limit(s: Any, column: str, low: Size, high: Size) -> Any:
     """The statement with its loop over columns cut to a chunk."""
     if not isinstance(s, For):
         return s
-    if s.var == "i1.":
+    if s.var == column:
         return For(s.var, low, high, s.body)
-    return For(s.var, s.low, s.high, tuple(_limit(x, low, high) for x in s.body))
+    return For(s.var, s.low, s.high, tuple(_limit(x, column, low, high) for x in s.body))
 
 
 def lower_product(kernel: Kernel) -> Loops:

@@ -240,7 +240,7 @@ class Fused:
         elif len(outer) > 1 and self._short():
             name, size = outer.pop()
             body = [For(f"{name}.", 0, size, tuple(body))]
-            while len(outer) > 1 and isinstance(size, int) and size < LINE:
+            while self.whole and len(outer) > 1 and isinstance(size, int) and size < LINE:
                 name, more = outer.pop()
                 size, body = size * more, [For(f"{name}.", 0, more, tuple(body))]
         extent: Size = CHUNKS if self.partials else dim.product(tuple(n for _, n in outer))

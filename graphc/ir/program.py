@@ -12,7 +12,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from graphc.ir.dim import Shape, Size
+from graphc.ir.dim import Shape, Size, product
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Control, Gather, Opaque, Pointwise, Scatter
 from graphc.ir.ops.conv import Convolving
@@ -98,7 +98,12 @@ def accumulator(kernel: Kernel) -> Value:
     """The value in whose buffer a contraction lies until its epilogue has read it: itself if it is
     stored."""
     out = contraction_of(kernel)
-    return out if out in kernel.writes else next(w for w in kernel.writes if w.type == out.type)
+    return out if out in kernel.writes else next(w for w in kernel.writes if holds(w, out))
+
+
+def holds(w: Value, v: Value) -> bool:
+    """Whether the buffer of w can hold v, element by element, until w is computed."""
+    return w.type.dtype == v.type.dtype and product(w.type.shape) == product(v.type.shape)
 
 
 def launched(program: Program) -> Iterator[tuple[Program, Kernel]]:

@@ -33,8 +33,16 @@ from graphc.ir.op import (
 )
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Reshape
-from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, storage as storage
-from graphc.passes.groups import Group, Groups, common_space, is_place, space_of, takes_epilogue
+from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, holds, storage as storage
+from graphc.passes.groups import (
+    Group,
+    Groups,
+    common_space,
+    is_place,
+    joins_rows,
+    space_of,
+    takes_epilogue,
+)
 from graphc.passes.partial import UNROLL, Partial
 from graphc.passes.steps import scan_space, step_graphs, with_all_items
 
@@ -269,7 +277,7 @@ class Fuser:
         members = group.members
         writes = tuple(m for m in members if m in needed)
         product = next((m for m in members if isinstance(m.op, Contraction)), None)
-        if product is not None and not any(w.type == product.type for w in writes):
+        if product is not None and not any(holds(w, product) for w in writes):
             writes = (product, *writes)  # no result can hold it on the way
         name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
         commits = self._commits(group, self.updated)
@@ -322,20 +330,35 @@ class Fuser:
         """A map over a contraction's result runs chunk by chunk with it, if nothing else reads
         it."""
         users: dict[Value, set[int]] = {}
-        apart: set[Value] = set()
         for v in self.nodes:
             if v in self.groups.of:
                 for s in self._stored_sources(v):
                     users.setdefault(s.value, set()).add(self.groups.of[v])
-                    if not s.same:
-                        apart.add(s.value)
         for v in self.nodes:
             readers = users.get(v, set())
-            if not takes_epilogue(v) or len(readers) != 1 or v in apart or v in self.required:
+            if not takes_epilogue(v) or len(readers) != 1 or v in self.required:
                 continue
             product, group = self.groups.all[self.groups.of[v]], self.groups.all.get(readers.pop())
-            if group is not None and self._follows(product, group):
+            if group is not None and self._follows(product, group) and self._in_step(v, group):
+                product.domain = group.domain
                 self.groups.merge(product, group)
+
+    def _in_step(self, v: Value, group: Group) -> bool:
+        """Whether the members of a map read v only at their own place, perhaps reshaped to the
+        map's index space."""
+        stack = [(a, isinstance(m.op, Pointwise)) for m in group.members for a in m.args]
+        seen: set[tuple[Value, bool]] = set()
+        while stack:
+            a, same = stack.pop()
+            if (a, same) in seen:
+                continue
+            seen.add((a, same))
+            if storage(a) is v:
+                if not same or a.type.shape != group.domain:
+                    return False
+            elif self.melted(a):
+                stack += [(b, same and isinstance(a.op, Pointwise)) for b in a.args]
+        return True
 
     def _stored_sources(self, v: Value) -> list[Source]:
         if isinstance(v.op, MATERIAL):
@@ -346,7 +369,7 @@ class Fuser:
         """Whether a group is a plain map over the product's index space that may run with it."""
         if group.kind is not Kind.LOOPS or group.inner is not None:
             return False
-        if group.domain != product.domain:
+        if group.domain != product.domain and not joins_rows(product.domain, group.domain):
             return False
         if self._commits(group, self.updated) or any(can_fail(m) for m in group.members):
             return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
-from graphc.ir.dim import Shape
+from graphc.ir.dim import Shape, product
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
@@ -158,6 +158,13 @@ def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:
     if isinstance(v.op, Reduction):
         return v.args[0].type.shape, v.op.axes
     return v.type.shape, None
+
+
+def joins_rows(matrix: Shape, domain: Shape) -> bool:
+    """Whether a matrix is an index space whose leading axes are joined."""
+    if len(matrix) != 2 or len(domain) < 3:
+        return False
+    return domain[-1] == matrix[1] and product(domain[:-1]) == matrix[0]
 
 
 def is_place(v: Value, depth: int = 3) -> bool:
