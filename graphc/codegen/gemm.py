@@ -17,7 +17,7 @@ SHORT = 192  # the same where columns of A share sets of the caches
 DIRECT = 1 << 16  # elements of B that stay in the first-level cache as they lie
 FEW = 3  # row tiles that do not repay a contiguous strip
 THIN = 4  # rows that are better inner products
-ALIAS = 512  # rows so many elements apart share sets of the first-level cache
+ALIAS = 1024  # rows so many elements apart share sets of the first-level cache
 
 HEAD = """
 def kernel(args, lo, hi):
