@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import numeric_gradient, run
+from support import numeric_gradient, run, stage
 from support_torch import torch_case
 from support_windows import data, our_values, same, torch_values
 
 import graphc as gc
+from graphc.compile import lower
+from graphc.config import Options
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
 from graphc.nn import functional as F  # noqa: N812
 
@@ -174,3 +176,12 @@ def test_wrong_arguments(call: Call, error: type[GraphcError], message: str) -> 
         call()
     assert caught.value.location is not None
     assert caught.value.location.file == __file__
+
+
+def test_padded_windows_test_no_element_twice() -> None:
+    """The padded image is made once; the kernel of the windows has no bounds."""
+    x = gc.placeholder(gc.float32, [None, 3, 9, 8])
+    made = lower(stage([F.max_pool2d(x, 3, 2, 1)]), Options())
+    pad, pool = made.program.kernels
+    assert [v.op.name for v in pad.body] == ["pad"]
+    assert " if " not in made.sources[pool].text

@@ -32,18 +32,12 @@ from graphc.ir.op import (
     View,
 )
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Reshape
+from graphc.ir.ops.shape import Constant, Pad, Reshape
+from graphc.ir.ops.window import Window
 from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, holds, storage as storage
-from graphc.passes.groups import (
-    Group,
-    Groups,
-    common_space,
-    is_place,
-    joins_rows,
-    space_of,
-    takes_epilogue,
-)
+from graphc.passes.groups import Group, Groups, common_space, space_of
 from graphc.passes.partial import UNROLL, Partial
+from graphc.passes.shapes import is_place, joins_rows, takes_epilogue
 from graphc.passes.steps import scan_space, step_graphs, with_all_items
 
 DEEPEST = 40  # arithmetic on single numbers is stored once it is so deep, not made again everywhere
@@ -84,6 +78,8 @@ class Fuser:
         for v in self.nodes:
             if isinstance(v.op, MATERIAL):
                 needed |= {storage(a) for a in v.args}
+            if isinstance(v.op, Window):  # else each window would test each element
+                needed |= {a for a in v.args[0].args if isinstance(a.op, Pad)}
         return needed
 
     def is_input(self, v: Value) -> bool:

@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
-from graphc.ir.dim import Shape, product
+from graphc.ir.dim import Shape
 from graphc.ir.graph import Value
-from graphc.ir.op import Pointwise, Reduction
-from graphc.ir.ops.conv import Convolution, ConvolutionInput
-from graphc.ir.ops.linalg import Matmul
-from graphc.ir.ops.shape import Full, Iota
+from graphc.ir.op import Reduction
 from graphc.ir.program import Kind
 from graphc.passes.dag import Dag
 from graphc.passes.partial import Partial
@@ -158,30 +155,3 @@ def space_of(v: Value) -> tuple[Shape, tuple[int, ...] | None]:
     if isinstance(v.op, Reduction):
         return v.args[0].type.shape, v.op.axes
     return v.type.shape, None
-
-
-def joins_rows(matrix: Shape, domain: Shape) -> bool:
-    """Whether a matrix is an index space whose leading axes are joined."""
-    if len(matrix) != 2 or len(domain) < 3:
-        return False
-    return domain[-1] == matrix[1] and product(domain[:-1]) == matrix[0]
-
-
-def is_place(v: Value, depth: int = 3) -> bool:
-    """Whether v tells an element's place, or is a literal: it costs an addition or two."""
-    if isinstance(v.op, Pointwise) and depth:
-        return v.op.cost <= 1 and all(is_place(a, depth - 1) for a in v.args)
-    return isinstance(v.op, Full | Iota)
-
-
-def takes_epilogue(v: Value) -> bool:
-    """Whether a contraction is made in chunks that a map can follow: by register tiles, and each
-    chunk a block of the result's index space."""
-    if v.type.dtype.name not in ("f32", "f64"):
-        return False
-    match v.op:
-        case Convolution(groups=groups) | ConvolutionInput(groups=groups):
-            return groups == 1 and v.type.rank <= 4
-        case Matmul():
-            return v.type.rank == 2
-    return False

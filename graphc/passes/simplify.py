@@ -17,6 +17,7 @@ from graphc.ir.ops.linalg import Matmul
 from graphc.ir.ops.pointwise import Cast, Divide, Multiply
 from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Full, Pad, Reshape, SizeOf, Slice, Transpose
+from graphc.ir.ops.window import Window
 from graphc.passes.rewrite import Rewriter
 from graphc.passes.rules import RULES
 
@@ -215,6 +216,25 @@ def reduce_before_merge(v: Value) -> Value | None:
     return make(replace(v.op, axes=tuple(axes)), (base,), v.name, v.loc)
 
 
+def windows_of_padded(v: Value) -> Value | None:
+    """Windows over a padded copy: an element is tested once, not in each window that sees it."""
+    wide = v.args[0] if isinstance(v.op, Window) else v
+    if not isinstance(v.op, Window) or not isinstance(wide.op, Broadcast):
+        return None
+    (x,), n, rank = wide.args, len(v.op.strides), wide.type.rank
+    pads = (*v.op.before, *v.op.after)
+    if not all(isinstance(p, int) and p >= 0 for p in pads) or not any(pads):
+        return None
+    if wide.op.axes != tuple(range(rank - n)) or x.type.rank != rank - n:
+        return None
+    none, sides = (0,) * (x.type.rank - n), (0,) * n
+    low, high = (*none, *v.op.before), (*none, *v.op.after)
+    padded = make(Pad(low, high, v.op.value), (x,), "", x.loc)
+    shape = (*padded.type.shape, *wide.type.shape[rank - n :])
+    again = make(Broadcast(wide.op.axes, shape), (padded,), "", wide.loc)
+    return make(replace(v.op, before=sides, after=sides), (again,), v.name, v.loc)
+
+
 def merges_windows(v: Value) -> bool:
     """Whether v is a reshape of a computed map that joins axes, each with a short one after it."""
     if not isinstance(v.op, Reshape) or not isinstance(v.args[0].op, Pointwise):
@@ -279,6 +299,7 @@ FUNCTIONS: tuple[Callable[[Value], Value | None], ...] = (
     pointwise_before_units,
     pointwise_before_merge,
     reduce_before_merge,
+    windows_of_padded,
     divide_by_power_of_two,
     merge_sums,
 )
