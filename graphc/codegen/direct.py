@@ -30,6 +30,7 @@ from graphc.ir.types import i64
 
 CHANNELS = 8  # fewer make a tap too short
 POSITIONS = 64  # fewer do not repay turning the weights
+SMALL = 256  # positions of an image that is better shared out by output channels
 
 
 def fits_tiles(kernel: Kernel) -> bool:
@@ -78,6 +79,14 @@ class Direct(Frame):
         self.w_elements = self.depth * self.width * kh * kw
         self.pitch = self.depth + 16 if self.depth % 128 == 0 else self.depth
         self.padded = (self.cols_out - 1) * sw + spans[1] + 1  # pixels of a row of the band
+        self.strips = -(-self.width // self.lanes)
+        small = self.rows_out * self.cols_out <= SMALL
+        self.parts = min(8, self.strips // 2) if small and self.strips >= 4 else 1
+        one = self.parts == 1
+        self.low: Size = 0 if one else variable("low")  # the strips of output channels to compute
+        self.high: Size = self.strips if one else variable("high")
+        self.column: Size = 0 if one else variable("column")  # and their channels
+        self.columns: Size = self.width if one else variable("columns")
         self.choose_bands()
 
     def choose_bands(self) -> None:
@@ -93,25 +102,43 @@ class Direct(Frame):
 
     def lower(self) -> Loops:
         """The kernel."""
-        lets, extent = self.split(("image", self.x.shape[0]), ("block", self.bands))
-        first = variable("block") * self.band
-        count = dim.minimum(self.band, self.rows_out - variable("first"))
-        lines = (variable("first"), variable("count")), (0, self.cols_out)
-        region = (variable("image"), 1), (0, self.width), *lines[4 - len(self.w.shape) :]
-        body = [*lets, let("first", first), let("count", count), *self.fill(), *self.work(),
-                *self.result(), *self.epilogue(*region)]
-        made = self.loops(extent, body, 0, self.dtype)
         turned = () if self.forward else (Scratch("turned", self.dtype, self.w_elements),)
+        memory = (*self.memory(), *turned)
+        if self.parts > 1:
+            made = self.loops(self.parts, self._by_channels(), 0, self.dtype)
+            return Loops(made.name, made.buffers, made.sizes, made.extent, made.body, memory)
+        lets, extent = self.split(("image", self.x.shape[0]), ("block", self.bands))
+        made = self.loops(extent, [*lets, *self._band()], 0, self.dtype)
         grain = min(self.grain, self.rows_out * self.cols_out // 2)  # one image may use two threads
         least = max(1, grain // (self.band * self.cols_out))
         return Loops(made.name, made.buffers, made.sizes, made.extent,
-                     (*self.before(), *made.body), (*self.memory(), *turned), least)
+                     (*self.before(), *made.body), memory, least)
+
+    def _by_channels(self) -> list[Any]:
+        """The parallel axis are parts of the output channels, each with weights of its own."""
+        part, last = variable("r"), dim.minimum(self.width, variable("high") * self.lanes)
+        cuts = [dim.floordiv(self.strips * p, self.parts) for p in (part, part + 1)]
+        lets = [let("low", cuts[0]), let("high", cuts[1]),
+                let("column", variable("low") * self.lanes),
+                let("columns", last - variable("column"))]
+        bands = For("block.", 0, self.bands, tuple(self._band()))
+        return [*lets, *self.before(), For("image.", 0, self.x.shape[0], (bands,))]
+
+    def _band(self) -> list[Any]:
+        """One band, and what follows it."""
+        first: Size = variable("first")
+        count = dim.minimum(self.band, self.rows_out - first)
+        lines = (first, variable("count")), (0, self.cols_out)
+        channels = (self.column, self.columns)
+        region = (variable("image"), 1), channels, *lines[4 - len(self.w.shape) :]
+        return [let("first", variable("block") * self.band), let("count", count), *self.fill(),
+                *self.work(), *self.result(), *self.epilogue(*region)]
 
     def memory(self) -> tuple[Scratch, ...]:
         """Scratch, in the order of its numbers."""
-        strips, places = -(-self.width // self.lanes), math.prod(self.kernel_size)
+        places = math.prod(self.kernel_size)
         return (
-            Scratch("weights", self.dtype, strips * self.lanes * self.depth * places),
+            Scratch("weights", self.dtype, self.strips * self.lanes * self.depth * places),
             Scratch("padded", self.dtype, self.lines * self.padded * self.pitch),
             Scratch("sums", self.dtype, self.band * self.cols_out * self.width),
             Scratch("table", i64, 2 * places),
@@ -125,7 +152,6 @@ class Direct(Frame):
 
     def turn_weights(self) -> list[Any]:
         """Strips of output channels, contiguous; for each, the rows of all products."""
-        strips = -(-self.width // self.lanes)
         s, taps = variable("i0"), math.prod(self.kernel_size)
         line, lanes = self.depth * taps, self.lanes
         columns = dim.minimum(lanes, self.width - s * lanes)
@@ -133,15 +159,16 @@ class Direct(Frame):
         if self.forward:  # [o][c, tap] -> [c, tap][o]
             turn = Turn(self.dtype, columns, line, (self.slot_w, s * (lanes * line)), line,
                         (self.weights, to), lanes)
-            return [For("i0.", 0, strips, (turn,))]
+            return [For("i0.", self.low, self.high, (turn,))]
         turned = len(self.kernel.reads) + len(self.kernel.writes) + len(self.memory())
         every, tap = self.width * taps, variable("i1")  # [o][c, tap] -> [c, tap][o]
-        first = Turn(self.dtype, self.depth, every, (self.slot_w, 0), every, (turned, 0),
-                     self.depth)
+        start = self.column * taps
+        first = Turn(self.dtype, self.depth, self.columns * taps, (self.slot_w, start), every,
+                     (turned, start * self.depth), self.depth)
         place = s * (lanes * taps * self.depth) + tap * self.depth  # [c][o] of a tap -> [o][c]
         turn = Turn(self.dtype, columns, self.depth, (turned, place), taps * self.depth,
                     (self.weights, to + tap * (self.depth * lanes)), lanes)
-        return [first, For("i0.", 0, strips, (For("i1.", 0, taps, (turn,)),))]
+        return [first, For("i0.", self.low, self.high, (For("i1.", 0, taps, (turn,)),))]
 
     def _offsets(self) -> list[Any]:
         """The table of taps: where each begins in the image and in a strip of weights."""
@@ -195,15 +222,15 @@ class Direct(Frame):
             self.lanes * taps if self.forward else self.lanes,
             (self.sums, (y * n + variable("at")) * width + column), width, taps, (self.table, 0))
         walk = For("i2.", 0, tiles, (let("at", at), let("rows", behind - variable("at")), tile))
-        strips = For("i1.", 0, -(-width // self.lanes), (walk,))
+        strips = For("i1.", self.low, self.high, (walk,))
         return [For("i0.", 0, variable("count"), (strips,))]
 
     def result(self) -> list[Any]:
         """The band's sums, channel by channel, where they belong."""
         n, plane = self.cols_out, self.rows_out * self.cols_out
-        place = variable("image") * (self.width * plane) + variable("first") * n
-        return [Turn(self.dtype, variable("count") * n, self.width, (self.sums, 0), self.width,
-                     (self.result_slot, place), plane)]
+        place = (variable("image") * self.width + self.column) * plane + variable("first") * n
+        return [Turn(self.dtype, variable("count") * n, self.columns, (self.sums, self.column),
+                     self.width, (self.result_slot, place), plane)]
 
 
 def _two(sizes: Sequence[Size], first: int) -> tuple[int, int]:

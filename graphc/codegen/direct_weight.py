@@ -50,7 +50,7 @@ class WeightDirect(Direct):
         places = self.depth * math.prod(self.kernel_size)
         columns = dim.minimum(self.lanes, self.width - variable("r") * self.lanes)
         zero = Row((self.sums, 0), (self.sums, 0), self.dtype, places * self.lanes, 0, 0)
-        bands = For("block.", 0, self.bands, tuple(self._band()))
+        bands = For("block.", 0, self.bands, tuple(self._one_band()))
         images = For("image.", 0, self.x.shape[0], (bands,))
         body = [let("columns", columns), zero, images, *self._result()]
         made = self.loops(-(-self.width // self.lanes), body, 0, self.dtype)
@@ -72,7 +72,7 @@ class WeightDirect(Direct):
         stores = [Store(self.table, 2 * y + i, IndexValue(p, i64)) for i, p in enumerate(places)]
         return [For("i0.", 0, self.band, tuple(stores))]
 
-    def _band(self) -> list[Any]:
+    def _one_band(self) -> list[Any]:
         """One band of one image: both turned, then the products of each place of the kernel."""
         n, plane = self.cols_out, self.rows_out * self.cols_out
         first: Size = variable("first")

@@ -32,7 +32,7 @@ from graphc.ir.types import i64
 
 PLACES = 16  # of a transformed tile
 LEAST = 16  # channels that repay the transforms
-FIELD = 400  # positions of an image that repay transformed kernels
+FIELD = 150  # positions of an image that repay transformed kernels
 
 
 def fits_winograd(kernel: Kernel) -> bool:
@@ -71,7 +71,7 @@ class Winograd(Direct):
 
     def memory(self) -> tuple[Scratch, ...]:
         """Scratch, in the order of its numbers."""
-        strips = -(-self.width // self.lanes) * self.lanes
+        strips = self.strips * self.lanes
         dtype, tiles = self.dtype, self.most_tiles
         return (
             Scratch("weights", dtype, 9 * strips * self.depth),
@@ -106,7 +106,7 @@ class Winograd(Direct):
             self.dtype, "wkernel", self.lanes, self.depth,
             (self.weights, s * (9 * strip) + first * tap), (3 * sign * tap, sign * tap, channel),
             (self.kernels, s * (PLACES * strip)), (4 * strip, strip, self.lanes))
-        return [For("i0.", 0, -(-self.width // self.lanes), (turned,))]
+        return [For("i0.", self.low, self.high, (turned,))]
 
     def _inputs(self, down: Size) -> list[Any]:
         """[place][tile][input channel] from the padded image."""
@@ -121,9 +121,10 @@ class Winograd(Direct):
         """[row][column][output channel] from the products."""
         y, plane, row = variable("i0"), variable("tiles") * self.width, 2 * self.across * self.width
         turned = Transform(
-            self.dtype, "wresult", self.width, self.across,
-            (self.products, y * (self.across * self.width)), (4 * plane, plane, self.width),
-            (self.sums, y * (2 * row)), (row, self.width, 2 * self.width))
+            self.dtype, "wresult", self.columns, self.across,
+            (self.products, y * (self.across * self.width) + self.column),
+            (4 * plane, plane, self.width),
+            (self.sums, y * (2 * row) + self.column), (row, self.width, 2 * self.width))
         return [For("i0.", 0, down, (turned,))]
 
     # -- products
@@ -147,7 +148,7 @@ class Winograd(Direct):
             (self.table, 0))
         walk = For("i2.", 0, variable("heights"), (
             let("at", at), let("rows", behind - here), tile))
-        strips = For("i1.", 0, -(-self.width // self.lanes), (walk,))
+        strips = For("i1.", self.low, self.high, (walk,))
         return [let("heights", count), For("i0.", 0, PLACES, (strips,))]
 
     def result(self) -> list[Any]:
@@ -156,8 +157,10 @@ class Winograd(Direct):
         if n % 2 == 0:
             return super().result()
         row, plane = variable("i0"), self.rows_out * n
-        place = variable("image") * (self.width * plane) + (variable("first") + row) * n
-        turn = Turn(self.dtype, n, self.width, (self.sums, row * (n + 1) * self.width), self.width,
+        line = variable("first") + row
+        place = (variable("image") * self.width + self.column) * plane + line * n
+        source = row * (n + 1) * self.width + self.column
+        turn = Turn(self.dtype, n, self.columns, (self.sums, source), self.width,
                     (self.result_slot, place), plane)
         return [For("i0.", 0, variable("count"), (turn,))]
 
