@@ -15,8 +15,9 @@ tensors   --stage-->     Graph      what a run computes                (stage.py
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from graphc.codegen import jit
 from graphc.codegen.build import Built, build
@@ -26,7 +27,7 @@ from graphc.codegen.kernels import blamed, source_of
 from graphc.config import Method, Options
 from graphc.errors import CodegenError
 from graphc.ir.graph import Graph
-from graphc.ir.program import Kernel, Kind, Program, launched, scatters_in_place
+from graphc.ir.program import Kernel, Program, launched, overwritten
 from graphc.passes.check import Checker
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
 from graphc.passes.sizes import Unified, unify_sizes
@@ -100,11 +101,13 @@ def assemble(
 
 
 def sources_of(
-    program: Program, choose: Callable[[Kernel], Method | None], known: Container[Kernel] = ()
+    program: Program, choose: Callable[[Kernel], Method | None],
+    known: Mapping[Kernel, Code] = MappingProxyType({}),
 ) -> dict[Kernel, Source]:
-    """The source of every kernel that is not known.  A scatter's depends on its place."""
-    return {
-        k: source_of(k, in_place=scatters_in_place(home, k), method=choose(k))
-        for home, k in launched(program)
-        if k not in known or k.kind is Kind.SCATTER
-    }
+    """The source of every kernel that is not known.  It depends on what results overwrite."""
+    made = {}
+    for home, k in launched(program):
+        over = overwritten(home, k)
+        if k not in known or known[k].source.over != tuple(over.items()):
+            made[k] = source_of(k, over=over, method=choose(k))
+    return made

@@ -113,7 +113,5 @@ def test_a_short_one_is_three_kernels(causal: bool) -> None:
         sess = gc.Session(options=Options(observe=programs.append))
         sess.run(out, {q: np.zeros((2, 4, 16, 8), np.float32)})
         kernels = programs[0].program.kernels
-        if causal:  # which positions see which: once for all heads, and for all layers
-            assert [str(v.type) for v in kernels[0].writes] == ["bool[16,16]"]
-        kinds = [k.kind.name for k in kernels]
-        assert kinds[int(causal):] == ["MATMUL", "LOOPS", "MATMUL"]
+        # which positions see which is computed where it is needed: it costs a comparison
+        assert [k.kind.name for k in kernels] == ["MATMUL", "LOOPS", "MATMUL"]

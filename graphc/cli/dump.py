@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from graphc.codegen import jit
 from graphc.codegen.kernels import loops_of, source_of
 from graphc.codegen.loops_text import print_loops
 from graphc.compile import Compiled
-from graphc.ir.program import Kernel, Program, launched, scatters_in_place
+from graphc.ir.program import Kernel, Program, launched, overwritten
 from graphc.ir.program_text import print_program
 from graphc.ir.text import print_graph
 from graphc.passes.cost import cost_of
@@ -74,7 +74,7 @@ def note(kernel: Kernel) -> str:
     return f"moves {cost_of(kernel).moved} bytes"
 
 
-def _each(program: Program, spell: Callable[[Kernel, bool], str], comment: str) -> str:
+def _each(program: Program, spell: Callable[[Kernel, Mapping[int, int]], str], comment: str) -> str:
     parts = []
     kernels = list(launched(program))
     for number, (home, kernel) in enumerate(kernels):
@@ -83,33 +83,33 @@ def _each(program: Program, spell: Callable[[Kernel, bool], str], comment: str) 
         parts.append(
             f"{comment} kernel {number} of {len(kernels)}: "
             f"{kind}{kernel.kind.value} {name}\n"
-            f"{spell(kernel, scatters_in_place(home, kernel)).rstrip()}\n"
+            f"{spell(kernel, overwritten(home, kernel)).rstrip()}\n"
         )
     return "\n".join(parts)
 
 
-def _loops(kernel: Kernel, in_place: bool) -> str:
-    loops = loops_of(kernel, in_place)
+def _loops(kernel: Kernel, over: Mapping[int, int]) -> str:
+    loops = loops_of(kernel, bool(over))
     return "// not made of loops: see --stage kernels" if loops is None else print_loops(loops)
 
 
-def _kernel(kernel: Kernel, in_place: bool) -> str:
-    return source_of(kernel, readable=True, in_place=in_place).text
+def _kernel(kernel: Kernel, over: Mapping[int, int]) -> str:
+    return source_of(kernel, readable=True, over=over).text
 
 
-def _module(kernel: Kernel, in_place: bool) -> Any:
+def _module(kernel: Kernel, over: Mapping[int, int]) -> Any:
     from graphc.codegen.frontend import llvm_ir  # imports numba
 
-    text = source_of(kernel, in_place=in_place).text
+    text = source_of(kernel, over=over).text
     return jit.optimise(llvm_ir(text, jit.symbol_of(text)))
 
 
-def _llvm(kernel: Kernel, in_place: bool) -> str:
-    return str(_module(kernel, in_place))
+def _llvm(kernel: Kernel, over: Mapping[int, int]) -> str:
+    return str(_module(kernel, over))
 
 
-def _asm(kernel: Kernel, in_place: bool) -> str:
-    return str(jit.target_machine().emit_assembly(_module(kernel, in_place)))
+def _asm(kernel: Kernel, over: Mapping[int, int]) -> str:
+    return str(jit.target_machine().emit_assembly(_module(kernel, over)))
 
 
 def write_all(seen: Sequence[Compiled], directory: Path) -> None:

@@ -8,7 +8,9 @@ one compiled kernel.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,9 @@ KEY = re.compile(r"\bu64\((\d{10,})\)")  # of random numbers, each op's own: an 
 STATUS = "status"
 
 
+NOWHERE: Mapping[int, int] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Source:
     """A kernel as text: `text` is what is compiled, `sizes` the values of its size arguments."""
@@ -61,11 +66,18 @@ class Source:
     calls: bool = False  # whether it calls Python: the last argument is where to
     least: Size = 1  # of the extent, that a chunk should have
     method: Method | None = None  # of its contraction
+    over: tuple[tuple[int, int], ...] = ()  # buffers that lie where others do
     routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
 
 
-def print_kernel(loops: Loops, readable: bool = False) -> Source:
-    """Numba source of `kernel(args, lo, hi)`; `readable` keeps names and sizes as they are."""
+def print_kernel(
+    loops: Loops, readable: bool = False, over: Mapping[int, int] = NOWHERE
+) -> Source:
+    """Numba source of `kernel(args, lo, hi)`; `readable` keeps names and sizes as they are.
+
+    A buffer of `over` lies where another does, and is that buffer: LLVM takes those of different
+    arguments for different memory.
+    """
     parameters = Parameters()
     for given, value in loops.sizes:
         parameters.values[value] = dim.symbol(f"{given}.")
@@ -81,27 +93,29 @@ def print_kernel(loops: Loops, readable: bool = False) -> Source:
     names += [s.name for s in loops.scratch]
     text = with_buffers("\n".join(lines), names)
     uses_status = STATUS in text
+    routines = tuple(sorted({r for s in body for x in walk(s) for r in _routines(x, memory)}))
     head = [f"def {_identifier(loops.name) if readable else 'kernel'}(args, lo, hi):"]
     for i, b in enumerate(loops.buffers):
-        head.append(f"    {names[i]} = {b.dtype}_buffer(args, {i})")
-    at = len(loops.buffers)
-    for i, (value, name) in enumerate(parameters.values.items()):
-        shown = _size(name)
-        head.append(
-            f"    {shown} = args[{at + i}]"
-            + (f"  # {value}" if readable and shown != str(value) else "")
-        )
-    if uses_status:
-        head.append(f"    {STATUS} = args[{at + len(parameters.values)}]")
-    routines = tuple(sorted({r for s in body for x in walk(s) for r in _routines(x, memory)}))
-    at += len(parameters.values) + uses_status
-    head += [f"    {r.split('_')[1]} = args[{at + i}]" for i, r in enumerate(routines)]
+        got = names[over[i]] if i in over else f"{b.dtype}_buffer(args, {i})"
+        head.append(f"    {names[i]} = {got}")
+    head += _words(len(loops.buffers), parameters, uses_status, routines, readable)
     full = "\n".join([*head, text, ""])
     if not readable:
         full = canonical(full)
     sizes_given = tuple(parameters.values)
-    return Source(
-        full, sizes_given, loops.extent, uses_status, least=loops.least, routines=routines)
+    return Source(full, sizes_given, loops.extent, uses_status, least=loops.least,
+                  over=tuple(over.items()), routines=routines)
+
+
+def _words(
+    at: int, parameters: Parameters, uses_status: bool, routines: tuple[str, ...], readable: bool
+) -> list[str]:
+    """Lines that read the arguments that are not buffers, from number `at` on."""
+    shown = [(_size(name), value) for value, name in parameters.values.items()]
+    named = [(name, f"  # {value}" if readable and name != str(value) else "")
+             for name, value in shown]
+    named += [(STATUS, "")] * uses_status + [(r.split("_")[1], "") for r in routines]
+    return [f"    {name} = args[{i}]{note}" for i, (name, note) in enumerate(named, at)]
 
 
 def _routines(s: Any, memory: list[Memory]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from graphc.codegen.contraction import lower_gemm, lower_product, uses_gemm
 from graphc.codegen.convolution import lower_columns, uses_columns
-from graphc.codegen.cpu import Source, print_kernel
+from graphc.codegen.cpu import NOWHERE, Source, print_kernel
 from graphc.codegen.direct import fits_tiles, lower_direct
 from graphc.codegen.direct_weight import fits_weight_tiles, lower_weight_direct
 from graphc.codegen.fused import lower_fused
@@ -91,13 +91,15 @@ def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
 
 
 def source_of(
-    kernel: Kernel, readable: bool = False, in_place: bool = False, method: Method | None = None
+    kernel: Kernel, readable: bool = False, over: Mapping[int, int] = NOWHERE,
+    method: Method | None = None,
 ) -> Source:
-    """The numba source of a kernel; `in_place` and `method` as for `loops_of`."""
-    loops = loops_of(kernel, in_place, method)
+    """The numba source of a kernel; `over` tells which results lie where operands lay
+    (`program.overwritten`), `method` is as for `loops_of`."""
+    loops = loops_of(kernel, bool(over), method)
     if loops is None:
         return _opaque(kernel, readable)
-    return replace(print_kernel(loops, readable), method=method_of(kernel, method))
+    return replace(print_kernel(loops, readable, over), method=method_of(kernel, method))
 
 
 def blamed(error: CodegenError, sources: Mapping[Kernel, Source]) -> CodegenError:

@@ -154,6 +154,20 @@ def may_repeat(kernel: Kernel) -> bool:
     return not kernel.commits and not any(can_fail(v) for v in reached(kernel.body, kernel.reads))
 
 
+def overwritten(program: Program, kernel: Kernel) -> dict[int, int]:
+    """The results of a kernel that lie where one of its operands lay: the number of each among its
+    reads and writes, and the operand's."""
+    if kernel.kind not in (Kind.LOOPS, Kind.SCATTER):
+        return {}
+    values = (*kernel.reads, *kernel.writes)
+    found = {}
+    for i, w in enumerate(values[len(kernel.reads) :], len(kernel.reads)):
+        over = program.buffers[w].over
+        if over is not None and over in kernel.reads:
+            found[i] = kernel.reads.index(over)
+    return found
+
+
 def scatters_in_place(program: Program, kernel: Kernel) -> bool:
     """Whether a scatter's result lies where its operand lay, so that nothing need be copied."""
     if kernel.kind is not Kind.SCATTER:

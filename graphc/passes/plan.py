@@ -132,7 +132,7 @@ class Steps:
             return u is x and u not in others
         if kernel.kind is not Kind.LOOPS or isinstance(v.op, Reduction):
             return False
-        if u.type.shape != v.type.shape or u.type.dtype.size != v.type.dtype.size:
+        if u.type.shape != v.type.shape or u.type.dtype != v.type.dtype:
             return False
         if kernel not in self._known:
             self._known[kernel] = _Walk(kernel)

@@ -247,7 +247,7 @@ def merges_windows(v: Value) -> bool:
             place = shape[at + 1] if at + 1 < len(shape) else 0
             if not isinstance(place, int) or not 1 < place <= WINDOW:
                 return False
-            if shape[at] * place != size:
+            if shape[at] == 1 or shape[at] * place != size:  # units: `pointwise_before_units`
                 return False
             at, joined = at + 1, joined + 1
         at += 1
