@@ -20,6 +20,7 @@ SIZES = (
     (50, 40, 1000), (100, 16, 16), (31, 48, 33), (0, 4, 5), (4, 0, 5), (45, 300, 60), (20, 8, 512),
     (32, 100, 64), (33, 90, 100), (1, 60, 70), (5, 40, 1024),
 )
+KEPT: list[Any] = []  # an engine that goes takes the process's target machine with it
 FLAGS = tuple(itertools.product((False, True), repeat=3))
 
 
@@ -35,16 +36,17 @@ def expected(a: Any, b: Any, c: Any, ta: bool, tb: bool, adds: bool) -> Any:
 
 
 def product(dtype: str) -> Any:
+    return typed(dtype, gemm.library(dtype, jit.Cache(options().cache_dir))[f"gc_gemm_{dtype}"])
+
+
+def typed(dtype: str, address: int) -> Any:
     real = ctypes.c_float if dtype == "f32" else ctypes.c_double
     words = (INT,) * 6 + (real, ADDRESS, INT, ADDRESS, INT, real, ADDRESS, INT)
-    kind = ctypes.CFUNCTYPE(None, *words)
-    return kind(gemm.library(dtype, jit.Cache(options().cache_dir))[f"gc_gemm_{dtype}"])
+    return ctypes.CFUNCTYPE(None, *words)(address)
 
 
-@pytest.mark.parametrize("dtype", ["f32", "f64"])
-@pytest.mark.parametrize("sizes", SIZES)
-def test_product(dtype: str, sizes: tuple[int, int, int]) -> None:
-    run, (m, n, k) = product(dtype), sizes
+def check(run: Any, dtype: str, sizes: tuple[int, int, int]) -> None:
+    m, n, k = sizes
     for ta, tb, adds in FLAGS:
         a, b, c = operands(m, n, k, ta, tb, dtype)
         want = expected(a, b, c, ta, tb, adds)
@@ -55,6 +57,24 @@ def test_product(dtype: str, sizes: tuple[int, int, int]) -> None:
         tolerance = (1e-5 if dtype == "f32" else 1e-14) * max(1, k)
         assert np.allclose(guarded[1 : m + 1], want, rtol=0, atol=tolerance), (ta, tb, adds)
         assert (guarded[[0, -1]] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_product(dtype: str, sizes: tuple[int, int, int]) -> None:
+    check(product(dtype), dtype, sizes)
+
+
+@pytest.mark.parametrize("features", [{"avx": True}, {"neon": True}, {}])
+def test_products_of_other_machines(features: dict[str, bool]) -> None:
+    """Tiles of narrower vectors and fewer registers, compiled for this machine."""
+    for dtype in ("f32", "f64"):
+        name = f"gc_other_{dtype}_{'_'.join(features)}"
+        data = gemm.compiled(dtype, shape_for(features, dtype), name)
+        KEPT.append(jit.Loader())  # of its own: the tiles' names are this machine's library's too
+        run = typed(dtype, KEPT[-1].load(name, data))
+        for sizes in SIZES:
+            check(run, dtype, sizes)
 
 
 def test_rows_and_columns_may_have_gaps() -> None:
@@ -88,7 +108,8 @@ def test_loops_as_plain_python(flags: tuple[bool, bool, bool]) -> None:
     want = expected(a, b, c, ta, tb, adds)
     rs, cs = (1, m) if ta else (k, 1)
     words = [x.ctypes.data for x in (a, b, c)] + [m, n, k, rs, cs, tb, b.shape[1], n, adds, 0, 0]
-    twins.run_in_python(gemm.source("f32"), words, 0, 1, [a.size, b.size, c.size])
+    source = gemm.source("f32", gemm.host_shape("f32"))
+    twins.run_in_python(source, words, 0, 1, [a.size, b.size, c.size])
     assert np.allclose(c, want, rtol=0, atol=1e-5)
 
 

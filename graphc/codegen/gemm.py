@@ -145,9 +145,8 @@ def host_shape(dtype: str) -> Shape:
     return shape_for(jit.binding().get_host_cpu_features(), dtype)
 
 
-def source(dtype: str) -> str:
-    """The loops of a product, as numba source."""
-    shape = host_shape(dtype)
+def source(dtype: str, shape: Shape) -> str:
+    """The loops of a product by tiles of a shape, as numba source."""
     return (HEAD + INNER + TURNED + BODY).format(
         t=dtype, rows=shape.rows, half=min(shape.rows, 6), columns=shape.columns, depth=DEPTH,
         short=SHORT, thin=THIN, strip=DEPTH * shape.columns, square=shape.rows * shape.columns,
@@ -166,6 +165,12 @@ def _cblas(dtype: str, name: str) -> str:
     return CBLAS.format(name=name, t=dtype, real=LLVM[dtype], stores="\n".join(stores))
 
 
+def compiled(dtype: str, shape: Shape, name: str) -> bytes:
+    """Object code of the library, its product called `name`."""
+    linked = tiles_ir(shape, dtype), transforms_ir(shape, dtype), _cblas(dtype, name)
+    return jit.compile_kernel(source(dtype, shape), f"{name}_loops", linked)
+
+
 def library(dtype: str, cache: jit.Cache) -> dict[str, int]:
     """The addresses of graphc's routines for f32 or f64, by name: from this process, the cache or
     the compiler."""
@@ -173,9 +178,7 @@ def library(dtype: str, cache: jit.Cache) -> dict[str, int]:
     if name not in loader.addresses:
         data = cache.read(name)
         if data is None:
-            shape = host_shape(dtype)
-            linked = tiles_ir(shape, dtype), transforms_ir(shape, dtype), _cblas(dtype, name)
-            data = jit.compile_kernel(source(dtype), f"{name}_loops", linked)
+            data = compiled(dtype, host_shape(dtype), name)
             cache.write(name, data)
         loader.load(name, data)
     find = loader.engine.get_function_address
