@@ -18,7 +18,7 @@ from graphc.codegen.winograd import fits_winograd
 from graphc.compile import lower
 from graphc.config import Options
 from graphc.ir.interpret import interpret
-from graphc.ir.program import Kind
+from graphc.ir.program import Kind, contraction_of
 from graphc.nn import functional as F  # noqa: N812
 
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
@@ -142,3 +142,22 @@ def test_chunks_do_not_matter(name: str) -> None:
     with small_chunks(), gc.Session(threads=2) as sess:
         results.append(sess.run(z, {x: values[0], w: values[1]}))
     assert (results[0] == results[1]).all()
+
+
+@pytest.mark.parametrize("dtype", [gc.float16, gc.bfloat16])
+def test_narrow_floats_are_made_in_f32(dtype: Any) -> None:
+    """semantics 17.2: one rounding at the end, by the tiles of f32."""
+    x, w, values = (declared("3x3", np.float32)[i] for i in (1, 2, 3))
+    narrow = [gc.astype(v, dtype) for v in (x, w)]
+    rows = gc.reshape(narrow[0], (16, 99))
+    fetches = [F.conv2d(*narrow, padding=1), rows @ gc.ones((99, 5), dtype)]
+    program = lower(stage(fetches), Options()).program
+    made = [k for k in program.kernels if k.kind in (Kind.CONVOLUTION, Kind.MATMUL)]
+    assert all(contraction_of(k).type.dtype == gc.float32 for k in made)
+    assert len(made) == 2
+    with gc.Session() as sess:
+        got = sess.run([gc.astype(f, gc.float64) for f in fetches], {x: values[0], w: values[1]})
+    want = interpret(stage(fetches), *values)
+    for a, b in zip(got, want, strict=True):
+        wide = np.asarray(b, np.float64)
+        assert np.abs(a - wide).max() <= float(2.0**-7 if dtype is gc.bfloat16 else 2.0**-10) * 8

@@ -20,6 +20,7 @@ from graphc.passes.loops import prune_loops
 from graphc.passes.order import ordered
 from graphc.passes.partial import split_reductions
 from graphc.passes.plan import plan
+from graphc.passes.precision import widen_contractions
 from graphc.passes.simplify import simplify
 from graphc.passes.turn import turn_products
 from graphc.passes.verify_program import verify_program
@@ -67,12 +68,15 @@ def simplified(graph: Graph, trace: Trace, fast_math: bool) -> Graph:
 PASSES: dict[str, Callable[[Graph, Trace, bool], Graph]] = {
     "simplify": simplified,
     "turn": lambda graph, trace, fast: turn_products(graph),
+    "widen": lambda graph, trace, fast: widen_contractions(graph),
     "control": lambda graph, trace, fast: shrink_control(graph),
     "partial": lambda graph, trace, fast: split_reductions(graph),
     "cleanup": simplified,
 }
 ORDER = (
     ("simplify", "turn", "transposes of transposes are gone, and products know what they turn"),
+    ("simplify", "widen", "a product that a rule removes need not be widened"),
+    ("widen", "cleanup", "operands may be casts of what is wide already"),
     ("turn", "cleanup", "a product that is made turned may be one that exists"),
     ("simplify", "control", "what simplifies away need not be carried, kept or sunk"),
     ("control", "partial", "operands that are dropped need not be split"),
