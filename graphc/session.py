@@ -62,7 +62,7 @@ class Session:
     after another.
 
     >>> import graphc as gc
-    >>> x = gc.placeholder(gc.float32, [None], name="sx")
+    >>> x = gc.placeholder(gc.float32, ["sn"], name="sx")
     >>> with gc.Session() as sess:
     ...     sess.run({"twice": x * 2, "sum": gc.sum(x)}, {x: [1, 2, 3]})
     {'twice': array([2., 4., 6.], dtype=float32), 'sum': array(6., dtype=float32)}
@@ -161,7 +161,7 @@ class Session:
         each cache directory.  Raises what `run` raises, and `SessionError` unless there is a step.
 
         >>> import graphc as gc
-        >>> x = gc.placeholder(gc.float32, [None], name="px")
+        >>> x = gc.placeholder(gc.float32, ["pn"], name="px")
         >>> with gc.Session() as sess:
         ...     p = sess.profile(gc.exp(x), {x: [1.0, 2.0]}, steps=5)
         >>> [(row.kind, row.name, row.moved, row.flops) for row in p.rows]

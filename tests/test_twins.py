@@ -52,6 +52,9 @@ class PurePython:
             words += [self.status.ctypes.data] * source.uses_status
             words += [
                 0 if r.startswith("gc_") else outside_address(r) for r in source.routines] + [0]
+            for w, u in source.over:  # one buffer in the source
+                values = buffers_of(kernel)
+                self.memory[values[w]] = self.memory[values[u]]
             extent = dim.evaluate(source.extent, self.sizes)
             counts = [b.size for b in buffers]
             for low, high in (
