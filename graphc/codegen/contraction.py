@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.codegen.fused import lower_fused
+from graphc.codegen.gemm import DIRECT
 from graphc.codegen.loops import Buffer, For, Gemm, IndexValue, Let, Loops, Ref, Store
 from graphc.codegen.lower import Emitter, fold, row_major, start_of, variable, wide
 from graphc.codegen.nests import map_sizes, walk
@@ -82,7 +83,9 @@ def lower_gemm(kernel: Kernel) -> Loops:
 def _chunks(m: Size, n: Size, k: Size, whole: Size) -> Size:
     """Into how many chunks a product is cut: by its size alone.  Each makes the other operand's
     strips contiguous anew, which must repay."""
-    count = dim.minimum(dim.product((m, n, k)) // CHUNK_PRODUCTS, dim.floordiv(whole, CHUNK_ROWS))
+    near = isinstance(k, int) and isinstance(n, int) and k * n <= DIRECT  # or whole is n: no copies
+    rows = CHUNK_ROWS if near or whole == n != m else 3 * CHUNK_ROWS
+    count = dim.minimum(dim.product((m, n, k)) // CHUNK_PRODUCTS, dim.floordiv(whole, rows))
     return dim.minimum(dim.maximum(count, 1), MOST_CHUNKS)
 
 

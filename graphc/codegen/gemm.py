@@ -53,6 +53,34 @@ INNER = """
         return
 """
 
+# Hardly any rows of A: B goes by once, four of its rows at a time, and is not read in strips.
+OUTER = """
+    if tb == 0 and m <= {thin} and n >= {columns}:
+        for i in range(m):
+            at = i * ldc
+            if adds == 0:
+                for j in range(n):
+                    c[at + j] = {t}(0.0)
+            for p in range(k // 4):
+                q = 4 * p
+                b0 = q * ldb
+                b1 = b0 + ldb
+                b2 = b1 + ldb
+                b3 = b2 + ldb
+                x0 = a[i * rs + q * cs]
+                x1 = a[i * rs + (q + 1) * cs]
+                x2 = a[i * rs + (q + 2) * cs]
+                x3 = a[i * rs + (q + 3) * cs]
+                for j in range(n):
+                    four = x0 * b[b0 + j] + x1 * b[b1 + j] + x2 * b[b2 + j] + x3 * b[b3 + j]
+                    c[at + j] = c[at + j] + four
+            for q in range(k // 4 * 4, k):
+                x = a[i * rs + q * cs]
+                for j in range(n):
+                    c[at + j] = c[at + j] + x * b[q * ldb + j]
+        return
+"""
+
 # Few rows of A, and B in the same way: to turn A and the result costs less than B.
 TURNED = """
     if tb != 0 and adds == 0 and k <= {depth} and m * (n + k) < n * k:
@@ -147,7 +175,7 @@ def host_shape(dtype: str) -> Shape:
 
 def source(dtype: str, shape: Shape) -> str:
     """The loops of a product by tiles of a shape, as numba source."""
-    return (HEAD + INNER + TURNED + BODY).format(
+    return (HEAD + INNER + OUTER + TURNED + BODY).format(
         t=dtype, rows=shape.rows, half=min(shape.rows, 6), columns=shape.columns, depth=DEPTH,
         short=SHORT, thin=THIN, strip=DEPTH * shape.columns, square=shape.rows * shape.columns,
         alias=ALIAS, direct=DIRECT, few=FEW * shape.rows,
