@@ -3,7 +3,7 @@
     python examples/mnist_cnn.py [--data DIR_OF_MNIST] [--epochs N] [--quick]
 
 Without MNIST (--data or GRAPHC_DATA) it learns scikit-learn's small digits.  MNIST, on two
-cores: 99.09 % after 3 epochs, 157 s.
+cores: 99.11 % after 3 epochs, 92 s.
 """
 
 import argparse

@@ -18,6 +18,7 @@ from graphc.codegen.winograd import fits_winograd
 from graphc.compile import lower
 from graphc.config import Options
 from graphc.ir.interpret import interpret
+from graphc.ir.ops.linalg import Matmul
 from graphc.ir.program import Kind, contraction_of
 from graphc.nn import functional as F  # noqa: N812
 
@@ -161,3 +162,16 @@ def test_narrow_floats_are_made_in_f32(dtype: Any) -> None:
     for a, b in zip(got, want, strict=True):
         wide = np.asarray(b, np.float64)
         assert np.abs(a - wide).max() <= float(2.0**-7 if dtype is gc.bfloat16 else 2.0**-10) * 8
+
+
+def test_constant_weights_are_turned_once() -> None:
+    """A product with a transposed constant reads it as it is best read, in every run."""
+    weights = np.random.default_rng(2).uniform(-1, 1, (40, 64)).astype(np.float32)
+    x = gc.placeholder(gc.float32, [None, 64])
+    y = x @ gc.permute_dims(gc.asarray(weights), (1, 0))
+    (kernel,) = lower(stage([y]), Options()).program.kernels
+    op = contraction_of(kernel).op
+    assert isinstance(op, Matmul)
+    assert not op.tb
+    given = np.ones((50, 64), np.float32)
+    judged([y], {x: given}, 1e-5)

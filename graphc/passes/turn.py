@@ -1,14 +1,17 @@
-"""Products that are only read transposed are made transposed: (a b)^T is b^T a^T.
+"""Products and transposes: what is turned once need not be turned in each run.
 
-Gradients of layers whose weights lie transposed are such products; what updates the weights would
-read them column by column.
+A product that is only read transposed is made transposed: (a b)^T is b^T a^T.  Gradients of layers
+whose weights lie transposed are such products; what updates the weights would read them column by
+column.  A constant that a product reads transposed lies turned from the start.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.ops.linalg import Matmul
-from graphc.ir.ops.shape import Transpose
+from graphc.ir.ops.shape import Constant, Data, Transpose
 from graphc.passes.inner import remade, replaced
 
 
@@ -24,9 +27,18 @@ def turn_products(graph: Graph) -> Graph:
             op = args[0].op
             assert isinstance(op, Matmul)
             return make(Matmul(ta=not op.tb, tb=not op.ta), (b, a), v.name, v.loc)
+        if isinstance(v.op, Matmul) and v.op.tb and isinstance(args[1].op, Constant):
+            return make(Matmul(ta=v.op.ta), (args[0], _turned(args[1])), v.name, v.loc)
         return remade(v, args)
 
     return replaced(graph, change)
+
+
+def _turned(v: Value) -> Value:
+    """A constant with its last two axes exchanged."""
+    assert isinstance(v.op, Constant)
+    array = np.ascontiguousarray(np.swapaxes(v.op.value.array, -1, -2))
+    return make(Constant(Data(array), v.op.dtype, array.shape), (), v.name, v.loc)
 
 
 def _turns(v: Value, product: Value) -> bool:
