@@ -14,6 +14,8 @@ A violation is a bug in fusion or planning: `VerifyError` names the kernel and t
 
 from __future__ import annotations
 
+import bisect
+import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -228,17 +230,26 @@ class _Stay:
 
 
 def _apart(stays: Sequence[_Stay], arena: int) -> None:
-    """Swept from below: what overlaps in space must not overlap in time."""
-    below: list[_Stay] = []
-    for x in sorted(stays, key=lambda x: x.start):
+    """Swept in time: what is taken at once lies apart, so a newcomer can only meet its
+    neighbours."""
+    taken: list[tuple[int, int]] = []  # (start, number), in order
+    leaving: list[tuple[int, int]] = []  # (dies, number)
+    for number, x in sorted(enumerate(stays), key=lambda pair: pair[1].born):
         if x.start < 0 or x.end > arena:
             raise VerifyError(f"program: {x.name} at {x.start}:{x.end} leaves the arena of {arena}")
-        below = [y for y in below if y.end > x.start]
-        for y in below:
-            if x.start < x.end and x.born <= y.dies and y.born <= x.dies:
+        while leaving and leaving[0][0] < x.born:
+            gone = heapq.heappop(leaving)[1]
+            del taken[bisect.bisect_left(taken, (stays[gone].start, gone))]
+        if x.start == x.end:
+            continue
+        at = bisect.bisect_left(taken, (x.start, number))
+        for _, near in taken[max(0, at - 1) : at + 1]:
+            y = stays[near]
+            if y.start < x.end and x.start < y.end:
                 raise VerifyError(f"program: {x.name} at {x.start}:{x.end} overwrites {y.name} at "
                                   f"{y.start}:{y.end}, which is still needed")
-        below.append(x)
+        taken.insert(at, (x.start, number))
+        heapq.heappush(leaving, (x.dies, number))
 
 
 def _name(v: Value) -> str:
