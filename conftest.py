@@ -1,0 +1,19 @@
+"""What holds for the tests and for the examples in docstrings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import graphc as gc
+
+
+@pytest.fixture(autouse=True)
+def _own_graph(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An example in a docstring declares in a graph of its own, whatever ran before it."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    with gc.Graph().as_default():
+        yield
