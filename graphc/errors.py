@@ -118,3 +118,7 @@ class VerifyError(GraphcError):
 
 class CodegenError(GraphcError):
     """A kernel that could not be compiled."""
+
+
+class DeviceError(GraphcError):
+    """A device that is not there, cannot do what is asked, or has no memory left."""

@@ -1,0 +1,104 @@
+"""What a device must be able to do: five methods.  `cuda.py` is a GPU, `simulated.py` a fake one.
+
+    allocate   memory                        load    a kernel's code
+    copy       host <-> device, at once      graph   launches and copies, to be replayed
+    launch     one kernel, now
+
+A `Span` is a place in a device's memory; it knows its end, so that a simulated device can tell an
+access outside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from graphc.codegen.device_source import DeviceSource
+from graphc.ir.op import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """An allocation: `handle` is the device's own object, which frees it when it goes."""
+
+    address: int
+    nbytes: int
+    handle: Any = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """`nbytes` of device memory, `offset` bytes into an allocation."""
+
+    memory: Memory
+    offset: int
+    nbytes: int
+
+    @property
+    def address(self) -> int:
+        return self.memory.address + self.offset
+
+    def part(self, offset: int, nbytes: int) -> Span:
+        """A piece of it."""
+        return Span(self.memory, self.offset + offset, nbytes)
+
+
+@dataclass(frozen=True)
+class Function:
+    """Loaded code; `handle` is the device's own object."""
+
+    source: DeviceSource
+    handle: Any
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel on a grid.  `arguments` fit `function.source.parameters`.  In a graph, `after` are
+    the numbers of earlier nodes that must be done first."""
+
+    function: Function
+    grid: tuple[int, int, int]
+    shared: int
+    arguments: tuple[Span | int, ...]
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Bytes from device memory to device memory."""
+
+    target: Span
+    source: Span
+    after: tuple[int, ...] = ()
+
+
+class Replay(Protocol):
+    """A graph of launches, ready to run."""
+
+    def run(self) -> None:
+        """Runs it; `Device.synchronize` waits for its end."""
+
+
+class Device(Protocol):
+    """A device.  What fails raises `DeviceError` with what to change."""
+
+    name: str  # cuda:0
+
+    def allocate(self, nbytes: int) -> Memory:
+        """Memory, aligned to 256 bytes."""
+
+    def copy(self, target: Span | Array, source: Span | Array) -> None:
+        """Copies bytes, after all work so far; done when it returns if the target is an array."""
+
+    def load(self, source: DeviceSource) -> Function:
+        """Machine code, from the cache or compiled."""
+
+    def launch(self, launch: Launch) -> None:
+        """Runs one kernel, after all work so far."""
+
+    def graph(self, nodes: Sequence[Launch | Copy]) -> Replay:
+        """Nodes with their dependencies, to be run often."""
+
+    def synchronize(self) -> None:
+        """Waits for all work."""
