@@ -238,8 +238,8 @@ class Rows:
         return lines
 
     def _saves(self, s: For) -> dict[Key, tuple[Saved, bool]]:
-        """Which stores of a loop go to registers, and which of these to memory too.  A row's element
-        is kept while a later loop loads it, and stored when none does; a chunk's is stored at its
+        """Which stores of a loop go to registers, and which of these to memory too.  An element of
+        a row is kept while a later loop loads it, and stored when none does; a chunk's is stored at its
         end (`_flush`)."""
         saves = {}
         after = self._after(s)

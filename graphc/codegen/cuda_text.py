@@ -37,7 +37,7 @@ class CudaPrinter(Printer):
         if isinstance(size, int):
             return f"{self.width}({size})" if size >= 0 else f"{self.width}(0 - {-size})"
         text = polynomial(size, self)
-        return text if text.isidentifier() or text.endswith(")") and _is_call(text) else (
+        return text if text.isidentifier() or (text.endswith(")") and _is_call(text)) else (
             f"{self.width}({text})")
 
     def signed(self, size: Size) -> str:
@@ -101,8 +101,8 @@ class CudaPrinter(Printer):
     ) -> list[str]:
         """`for name in range(low, high, step)`, counting in `width`."""
         pad = "    " * depth
-        return [f"{pad}{name} = {low}", f"{pad}while {name} < {bare_index(high)}:", *body(depth + 1),
-                f"{pad}    {name} = {self.width}({name} + {step})"]
+        head = [f"{pad}{name} = {low}", f"{pad}while {name} < {bare_index(high)}:"]
+        return [*head, *body(depth + 1), f"{pad}    {name} = {self.width}({name} + {step})"]
 
 
 def bare_index(text: str) -> str:
