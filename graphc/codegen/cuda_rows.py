@@ -65,7 +65,8 @@ class Rows:
         self.row = "c" if nest.chunks else frame.name("row")
         self.low, self.high = chunk_rows(nest) if nest.chunks else (0, 0)
         self.shared: dict[str, tuple[int, str]] = {}
-        self.flat = [*nest.begin, *self._chunk_loop(), *nest.end] if nest.chunks else []
+        loop = self._chunk_loop() if nest.chunks else []
+        self.flat = [*nest.begin, *loop, *nest.end] if loop else []
         loops = [s for s in (*nest.begin, *(self.flat or nest.body)) if isinstance(s, For)]
         self.count = min((neighbours(frame, s, self.group.lanes) for s in loops), default=1)
         self.kept = self._keep([s for s in (*nest.begin, *nest.body) if isinstance(s, For)])
