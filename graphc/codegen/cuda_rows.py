@@ -28,7 +28,7 @@ from graphc.codegen.cuda_frame import (
 )
 from graphc.codegen.cuda_maps import place
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.fused import Nest, chunk_rows, positions
+from graphc.codegen.fused import Nest, positions
 from graphc.codegen.loops import For, Let, Load, Store
 from graphc.codegen.lower import variable
 from graphc.ir import dim
@@ -63,7 +63,7 @@ class Rows:
         self.frame, self.nest, self.group = frame, nest, GROUPS[kind]
         self.lane, self.inside = frame.name("lane"), ""
         self.row = "c" if nest.chunks else frame.name("row")
-        self.low, self.high = chunk_rows(nest) if nest.chunks else (0, 0)
+        self.low, self.high = _chunk_rows(nest) if nest.chunks else (0, 0)
         self.shared: dict[str, tuple[int, str]] = {}
         loop = self._chunk_loop() if nest.chunks else []
         self.flat = [*nest.begin, *loop, *nest.end] if loop else []
@@ -279,6 +279,16 @@ class Rows:
                 self._saves = lambda s: {}  # type: ignore[method-assign]
                 lines += self._loop(For(s.var, s.low, s.high, body), depth)
         return lines
+
+
+def _chunk_rows(nest: Nest) -> tuple[Size, Size]:
+    """The first row of chunk c and of the next: `fused.chunk_rows`, in numbers that 32 bits
+    hold."""
+    rows = dim.product(tuple(n for _, n in nest.outer))
+    each, left = dim.floordiv(rows, nest.chunks), dim.modulo(rows, nest.chunks)
+    low, high = (each * c + dim.floordiv(left * c, nest.chunks)
+                 for c in (variable("c"), variable("c") + 1))
+    return low, high
 
 
 def _shared(loops: Sequence[For]) -> dict[Key, None]:
