@@ -48,7 +48,7 @@ class Toolkit:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a card is.  `bandwidth` (bytes a second) and `clock` (Hz) are 0 where it does not say."""
+    """What a card is.  `bandwidth` (bytes a second) and `clock` (Hz) are 0 where unknown."""
 
     name: str
     memory: int
