@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from graphc.errors import DeviceError
-from graphc.runtime.cuda_driver import (
-    Driver,
-    find_driver,
-    number_of,
-    require_number,
-    require_packages,
-)
+from graphc.runtime.cuda_driver import Driver, find_driver, number_of, require_number
 
 
 class Library:
@@ -88,27 +80,6 @@ def test_names_that_are_no_gpu(name: str) -> None:
         number_of(name)
 
 
-@pytest.mark.parametrize("installed, message", [
-    ({}, r"the Python package cuda-core is not installed: pip install 'graphc\[cuda13\]'"),
-    ({"cuda-core": "1.2.2"}, "the Python package numba-cuda is not installed"),
-    ({"cuda-core": "0.5.1", "numba-cuda": "0.30.4"}, r"cuda-core is 0\.5\.1, graphc needs 1\.2"),
-    ({"cuda-core": "2.0.0", "numba-cuda": "0.30.4"}, r"cuda-core is 2\.0\.0, graphc needs 1\.2"),
-])
-def test_packages_that_are_missing(installed: dict[str, str], message: str) -> None:
-    def version(package: str) -> str:
-        if package not in installed:
-            raise importlib.metadata.PackageNotFoundError(package)
-        return installed[package]
-
-    with pytest.raises(DeviceError, match=message):
-        require_packages("cuda:0", version)
-
-
-@pytest.mark.parametrize("core", ["1.2", "1.2.2", "1.10.0"])
-def test_packages_that_will_do(core: str) -> None:
-    require_packages("cuda:0", {"cuda-core": core, "numba-cuda": "0.30.4"}.__getitem__)
-
-
 def has_driver() -> bool:
     try:
         ctypes.CDLL("libcuda.so.1")
@@ -125,9 +96,3 @@ def test_this_machine_has_no_driver() -> None:
 
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
         open_device("cuda:0", Cache(Options().cache_dir))
-
-
-@pytest.mark.skipif(importlib.util.find_spec("cuda") is not None, reason="CUDA's packages are here")
-def test_the_packages_are_not_here() -> None:
-    with pytest.raises(DeviceError, match="is not installed: pip install"):
-        require_packages("cuda:0")

@@ -13,19 +13,17 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import cubin
+from graphc.codegen.gcuda import LEAST, cubin, require
 from graphc.codegen.jit import Cache
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
 from graphc.ir.types import as_dtype
 from graphc.runtime.cuda_driver import (
-    LEAST_CAPABILITY,
     Toolkit,
     check,
     find_driver,
     reported,
     require_number,
-    require_packages,
     spec_of,
     toolkit,
 )
@@ -51,7 +49,7 @@ def open_device(name: str, cache: Cache) -> CudaDevice:
     """The GPU called `cuda:N`.  Raises `DeviceError` if it, its driver or a package is missing or
     too old; the message says what to install."""
     number = require_number(name, find_driver(name))
-    require_packages(name)
+    require()
     return CudaDevice(number, cache, toolkit(), cubin)
 
 
@@ -67,12 +65,11 @@ class CudaDevice:
             self.device = self._current()
             self.stream = self.device.create_stream()
             self.spec = spec_of(self.device, self.free_memory()[1])
-        if self.spec.capability < LEAST_CAPABILITY:
-            major, minor = LEAST_CAPABILITY
+        if self.spec.capability < LEAST:
             raise DeviceError(
                 f"{self.name}: {self.spec.name} has compute capability "
-                f"{'.'.join(map(str, self.spec.capability))}; graphc needs {major}.{minor} "
-                "(Ampere) or newer"
+                f"{'.'.join(map(str, self.spec.capability))}; graphc needs "
+                f"{'.'.join(map(str, LEAST))} (Ampere) or newer"
             )
         self.staging = Staging(toolkit, self.device, self.stream)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import importlib.metadata
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +19,8 @@ from graphc.errors import DeviceError
 
 LIBRARY = "libcuda.so.1"
 LEAST_DRIVER = 13000  # CUDA 13.0, as the driver counts: 1000 * major + 10 * minor
-LEAST_CAPABILITY = (8, 0)  # bf16, cp.async and the products of tensor cores
-INSTALL = "pip install 'graphc[cuda13]'"
 OTHERWISE = "or use device='cuda:sim' (slow, for tests) or 'cpu:0'"
 NAME = re.compile(r"cuda(?::(\d+))?")
-CORE_VERSION = re.compile(r"1\.([2-9]|\d\d+)(\.|$)")  # cuda-core >= 1.2, < 2
 
 
 @dataclass(frozen=True)
@@ -124,23 +120,6 @@ def require_number(name: str, driver: Driver) -> int:
         there = ", ".join(f"cuda:{n} ({card})" for n, card in enumerate(driver.names)) or "no GPU"
         raise DeviceError(f"{name}: there is no such device; this machine has {there}")
     return number
-
-
-def require_packages(name: str, version: Callable[[str], str] = importlib.metadata.version) -> None:
-    """That cuda-core and numba-cuda are installed, and cuda-core of a version that is known."""
-    found: dict[str, str] = {}
-    for package in ("cuda-core", "numba-cuda"):
-        try:
-            found[package] = version(package)
-        except importlib.metadata.PackageNotFoundError:
-            raise DeviceError(
-                f"{name}: the Python package {package} is not installed: {INSTALL}"
-            ) from None
-    if not CORE_VERSION.match(found["cuda-core"]):
-        raise DeviceError(
-            f"{name}: cuda-core is {found['cuda-core']}, graphc needs 1.2 or newer, but older than "
-            f"2: {INSTALL}"
-        )
 
 
 def toolkit() -> Toolkit:
