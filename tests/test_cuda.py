@@ -273,7 +273,7 @@ def test_the_toolkit_is_there() -> None:
 
 
 def test_importing_graphc_imports_nothing_of_cuda() -> None:
-    code = ("import sys, graphc, graphc.runtime.cuda; "
+    code = ("import sys, graphc, graphc.runtime.cuda, graphc.runtime.cublas; "
             "print([m for m in sys.modules if m.startswith(('cuda', 'numba', 'nvmath'))])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout
