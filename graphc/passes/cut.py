@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+FEW = 300  # units, up to which more than one start is tried
 UNIT = 1e12  # costs are counted in picoseconds
 SOURCE, SINK = "keep", "take"
 Node = Any
@@ -53,9 +54,12 @@ def solve(problem: Problem) -> list[int]:
     first = [next(i for i, c in enumerate(costs) if math.isfinite(c)) for costs in problem.costs]
     if count < 2:
         return first
-    starts = [first] if count == 2 else [_towards(problem, first, i) for i in range(count)]
-    found = [_descend(problem, start, count) for start in starts]
-    return min(found, key=problem.total)
+    if count == 2:
+        return _Expansion(problem, first, 1).run()
+    starts = [_towards(problem, first, label) for label in range(count)]
+    if len(first) > FEW:
+        starts = [min(starts, key=problem.total)]
+    return min((_descend(problem, s, count) for s in starts), key=problem.total)
 
 
 def _towards(problem: Problem, first: list[int], label: int) -> list[int]:
@@ -66,17 +70,12 @@ def _towards(problem: Problem, first: list[int], label: int) -> list[int]:
 
 def _descend(problem: Problem, labels: list[int], count: int) -> list[int]:
     """The labelling after expansions, until none helps."""
-    best = problem.total(labels)
-    if count == 2:
-        return _Expansion(problem, labels, 1).run()
-    helped = True
-    while helped:
-        helped = False
-        for label in range(count):
-            tried = _Expansion(problem, labels, label).run()
-            total = problem.total(tried)
-            if total < best:
-                labels, best, helped = tried, total, True
+    best, label, idle = problem.total(labels), 0, 0
+    while idle < count:
+        tried = _Expansion(problem, labels, label).run()
+        total = problem.total(tried)
+        labels, best, idle = (tried, total, 0) if total < best else (labels, best, idle + 1)
+        label = (label + 1) % count
     return labels
 
 

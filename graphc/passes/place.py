@@ -16,13 +16,15 @@ from collections.abc import Mapping
 from graphc.errors import DeviceError
 from graphc.ir.device import HOST, Machine
 from graphc.ir.graph import Graph, Value, make, over, users
-from graphc.ir.op import Control, Foreign, Item, Opaque, Pointwise
+from graphc.ir.op import Control, Foreign, Item, Opaque, Pointwise, State
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.ops.transfer import Transfer
 from graphc.passes.cut import Crossing, Problem, solve
 from graphc.passes.footprint import check_memory, predict
 from graphc.passes.placement import Placed, PlaceOptions, show_seconds
 from graphc.passes.roofline import Assumed, Costs, portable
+
+HANDOVER = 10e-6  # seconds that one device's program waits for another's, besides the transfer
 
 
 def cannot(v: Value, kind: str) -> str | None:
@@ -69,7 +71,7 @@ class _Placer:
         self.values = [v for v in (*graph.inputs, *graph.nodes()) if not portable(v)]
         self.fixed: dict[Value, str] = {}
         self.why: dict[Value, str] = {}
-        self.moved: list[tuple[Value, str]] = []  # what soft placement moves, and why
+        self.moved: dict[Value, str] = {}  # what soft placement moves, and why
         self.units = _Units(self.fixed)
         for v in self.values:
             self._fix(v, homes)
@@ -98,7 +100,7 @@ class _Placer:
             self.why[v] = f"pinned to {pin} at {v.loc}"
             return
         if refused is not None:
-            self.moved.append((v, refused))
+            self.moved[v] = refused
         if v in homes:
             self.fixed[v] = self.machine.device(homes[v]).name
             self.why[v] = f"the variable lives on {homes[v]}"
@@ -150,21 +152,25 @@ class _Placer:
         costs.append([0.0] + [math.inf] * (len(devices) - 1))
         fetched, becomes = set(self.graph.outputs), {new: old for old, new in self.graph.updates}
         crossings, read_by, rows = [], users(self.graph), _Ways(self.machine, self.costs)
+        waiting = tuple(tuple(0.0 if a is b else HANDOVER for b in devices) for a in devices)
         for v in self.values:
             own = numbers[self.units.of(v)]
-            readers = {numbers[self.units.of(u)]: None for u in read_by[v]}
+            readers = dict.fromkeys(numbers[self.units.of(u)] for u in read_by[v])
+            readers.pop(own, None)
+            if readers and not isinstance(v.op, State):
+                crossings.append(Crossing(own, tuple(readers), waiting))
             if v in becomes:
                 readers[numbers[self.units.of(becomes[v])]] = None
+                readers.pop(own, None)
             if v in fetched:
                 readers[host] = None
-            readers.pop(own, None)
             if readers:
                 crossings.append(Crossing(own, tuple(readers), rows.of(v)))
         return Problem(costs, crossings)
 
     def _reason(self, v: Value, device: str) -> str:
         """A sentence on why v is on this device."""
-        moved = next((why for w, why in self.moved if w is v), None)
+        moved = self.moved.get(v)
         soft = f"pinned to {v.device} at {v.loc}, which cannot be: {moved}; " if moved else ""
         if v in self.why:
             return soft + self.why[v]
@@ -177,13 +183,13 @@ class _Placer:
             return f"{soft}nothing else can run it: {refused[0]}"
         here = show_seconds(self.costs.seconds(v, self.machine.device(device)))
         there = ", ".join(f"{show_seconds(self.costs.seconds(v, d))} on {d.name}" for d in others)
-        return f"{soft}the whole is cheapest so ({here} here{', ' if there else ''}{there})"
+        return f"{soft}cheapest for the whole graph ({here} here{'; ' if there else ''}{there})"
 
     def _report(self, device: Mapping[Value, str]) -> None:
         """Warns, once, of pins that are not followed."""
         if not self.moved:
             return
-        v, why = self.moved[0]
+        v, why = next(iter(self.moved.items()))
         more = f" (and {len(self.moved) - 1} more)" if len(self.moved) > 1 else ""
         loc = v.loc
         assert loc is not None
