@@ -214,11 +214,15 @@ def _extreme(name: str) -> Any:
     def emit(builder: Any, a: Any, b: Any, t: Any) -> Any:
         if isinstance(t, types.Float):
             return _llvm(builder, name, a, b)
-        sign = ">" if name == "maximum" else "<"
-        compare = builder.icmp_signed if t.signed else builder.icmp_unsigned
-        return builder.select(compare(sign, a, b), a, b)
+        return further(builder, a, b, t, ">" if name == "maximum" else "<")
 
     return _binary(emit)
+
+
+def further(builder: Any, a: Any, b: Any, t: Any, order: str) -> Any:
+    """The greater (`>`) or lesser (`<`) of two integers."""
+    compare = builder.icmp_signed if t.signed else builder.icmp_unsigned
+    return builder.select(compare(order, a, b), a, b)
 
 
 def _math1(name: str) -> Any:
@@ -236,15 +240,19 @@ def _math2(name: str) -> Any:
 
 
 def _absolute(builder: Any, x: Any, t: Any) -> Any:
-    if isinstance(t, types.Float):
-        return _llvm(builder, "fabs", x)
+    return _llvm(builder, "fabs", x) if isinstance(t, types.Float) else size(builder, x, t)
+
+
+def size(builder: Any, x: Any, t: Any) -> Any:
+    """The absolute value of an integer; of the least, itself."""
     if not t.signed:
         return x
     zero = ir.Constant(x.type, 0)
     return builder.select(builder.icmp_signed("<", x, zero), builder.sub(zero, x), x)
 
 
-def _sign(builder: Any, x: Any, t: Any) -> Any:
+def sign(builder: Any, x: Any, t: Any) -> Any:
+    """-1, 0 or 1; NaN for NaN."""
     zero, one = ir.Constant(x.type, 0), ir.Constant(x.type, 1)
     if not isinstance(t, types.Float):
         positive = (builder.icmp_signed if t.signed else builder.icmp_unsigned)(">", x, zero)
@@ -275,16 +283,16 @@ def _fold(name: str) -> Any:
     return _binary(emit)
 
 
-def _position(sign: str) -> Any:
-    """x beats y: it is beyond it, or the first NaN."""
+def position(order: str) -> Any:
+    """What emits: x beats y, it is beyond it, or the first NaN."""
 
     def emit(builder: Any, a: Any, b: Any, t: Any) -> Any:
         if not isinstance(t, types.Float):
-            return (builder.icmp_signed if t.signed else builder.icmp_unsigned)(sign, a, b)
+            return (builder.icmp_signed if t.signed else builder.icmp_unsigned)(order, a, b)
         first = builder.and_(builder.fcmp_unordered("uno", a, a), builder.fcmp_ordered("ord", b, b))
-        return builder.or_(builder.fcmp_ordered(sign, a, b), first)
+        return builder.or_(builder.fcmp_ordered(order, a, b), first)
 
-    return _binary(emit, types.boolean)
+    return emit
 
 
 BUILTINS: dict[str, Any] = {
@@ -296,7 +304,7 @@ BUILTINS: dict[str, Any] = {
     "maximum": _extreme("maximum"),
     "minimum": _extreme("minimum"),
     "absolute": _unary(_absolute),
-    "sign": _unary(_sign),
+    "sign": _unary(sign),
     "fold_add": _fold("fadd"),
     "fold_multiply": _fold("fmul"),
     "wrap_add": _binary(
@@ -304,8 +312,8 @@ BUILTINS: dict[str, Any] = {
     ),  # numba's own i64 operators must not overflow
     "wrap_subtract": _binary(lambda b, x, y, t: b.sub(x, y)),
     "wrap_multiply": _binary(lambda b, x, y, t: b.mul(x, y)),
-    "greater_or_nan": _position(">"),
-    "less_or_nan": _position("<"),
+    "greater_or_nan": _binary(position(">"), types.boolean),
+    "less_or_nan": _binary(position("<"), types.boolean),
     "logical_not": _unary(lambda b, x, t: b.not_(x)),
     **{
         n: _unary(lambda b, x, t, n=n: _llvm(b, n, x))

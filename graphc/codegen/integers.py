@@ -38,9 +38,10 @@ def _safe_divisor(b: Any, x: Any, y: Any, signed: bool) -> tuple[Any, Any]:
     return b.select(bad, one, y), is_zero
 
 
-def _floor_divide(b: Any, x: Any, y: Any, t: Any) -> Any:
+def floor_divide(b: Any, x: Any, y: Any, t: Any) -> Any:
+    """Towards minus infinity; integers by 0 give 0."""
     if isinstance(t, types.Float):
-        return _float_divmod(b, x, y)[0]
+        return float_divmod(b, x, y, _of_llvm)[0]
     safe, is_zero = _safe_divisor(b, x, y, t.signed)
     zero = _constant(x.type, 0)
     if not t.signed:
@@ -51,9 +52,10 @@ def _floor_divide(b: Any, x: Any, y: Any, t: Any) -> Any:
     return b.select(is_zero, zero, b.sub(quotient, b.zext(down, x.type)))
 
 
-def _remainder(b: Any, x: Any, y: Any, t: Any) -> Any:
+def remainder(b: Any, x: Any, y: Any, t: Any) -> Any:
+    """With the sign of y; integers by 0 give 0."""
     if isinstance(t, types.Float):
-        return _float_divmod(b, x, y)[1]
+        return float_divmod(b, x, y, _of_llvm)[1]
     safe, is_zero = _safe_divisor(b, x, y, t.signed)
     zero = _constant(x.type, 0)
     if not t.signed:
@@ -63,30 +65,36 @@ def _remainder(b: Any, x: Any, y: Any, t: Any) -> Any:
     return b.select(is_zero, zero, b.select(opposite, b.add(rest, safe), rest))
 
 
-def _float_divmod(b: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    """NumPy's divmod of floats (npy_divmod)."""
+def _of_llvm(b: Any, name: str, *args: Any) -> Any:
+    return b.frem(*args) if name == "fmod" else _llvm(b, name, *args)
+
+
+def float_divmod(b: Any, x: Any, y: Any, math: Any) -> tuple[Any, Any]:
+    """NumPy's divmod of floats (npy_divmod); `math(b, name, *args)` emits fmod, copysign, floor."""
     zero = ir.Constant(x.type, 0.0)
     half, one = ir.Constant(x.type, 0.5), ir.Constant(x.type, 1.0)
-    rest = b.frem(x, y)
+    rest = math(b, "fmod", x, y)
     by_zero = b.fcmp_ordered("==", y, zero)
     quotient = b.fdiv(b.fsub(x, rest), y)
     nonzero = b.fcmp_unordered("!=", rest, zero)
     opposite = b.xor(b.fcmp_ordered("<", y, zero), b.fcmp_ordered("<", rest, zero))
     adjust = b.and_(nonzero, opposite)
     moved = b.select(
-        adjust, b.fadd(rest, y), b.select(nonzero, rest, _llvm(b, "copysign", zero, y))
+        adjust, b.fadd(rest, y), b.select(nonzero, rest, math(b, "copysign", zero, y))
     )
     quotient = b.select(adjust, b.fsub(quotient, one), quotient)
-    floored = _llvm(b, "floor", quotient)
+    floored = math(b, "floor", quotient)
     up = b.fcmp_ordered(">", b.fsub(quotient, floored), half)
     floored = b.select(up, b.fadd(floored, one), floored)
-    signed_zero = _llvm(b, "copysign", zero, b.fdiv(x, y))
+    signed_zero = math(b, "copysign", zero, b.fdiv(x, y))
     is_zero = b.fcmp_ordered("==", quotient, zero)
     floored = b.select(is_zero, signed_zero, floored)
     return b.select(by_zero, b.fdiv(x, y), floored), b.select(by_zero, rest, moved)
 
 
-def _shift(left: bool) -> Any:
+def shift(left: bool) -> Any:
+    """What emits a shift that drops all bits where the distance is too long."""
+
     def emit(b: Any, x: Any, y: Any, t: Any) -> Any:
         width = _constant(y.type, x.type.width)
         inside = b.icmp_unsigned("<", y, width)
@@ -99,12 +107,17 @@ def _shift(left: bool) -> Any:
         fill = b.ashr(x, _constant(x.type, x.type.width - 1))
         return b.select(inside, b.ashr(x, safe), fill)
 
-    return _binary(emit)
+    return emit
 
 
 def _power(b: Any, x: Any, y: Any, t: Any) -> Any:
     if isinstance(t, types.Float):
         return b.call(mathlib.emit(b.module, "pow", _float_name(t)), [x, y])
+    return integer_power(b, x, y, t)
+
+
+def integer_power(b: Any, x: Any, y: Any, t: Any) -> Any:
+    """x to the y: wraps; a negative exponent gives the truncated value."""
     name = f"gc_ipow_{'i' if t.signed else 'u'}{x.type.width}"
     function = b.module.globals.get(name)
     if function is None:
@@ -190,13 +203,18 @@ def _round(name: str) -> Any:
 
 def _to_int(b: Any, x: Any, t: Any, name: str) -> Any:
     to = ir.IntType(int(name[1:]))
-    if isinstance(t, types.Float):
-        kind = "fptosi" if name[0] == "i" else "fptoui"
-        full = f"llvm.{kind}.sat.i{to.width}.{'f64' if x.type == ir.DoubleType() else 'f32'}"
-        function = b.module.globals.get(full) or ir.Function(
-            b.module, ir.FunctionType(to, [x.type]), full
-        )
-        return b.call(function, [x])
+    if not isinstance(t, types.Float):
+        return between_integers(b, x, t, to)
+    kind = "fptosi" if name[0] == "i" else "fptoui"
+    full = f"llvm.{kind}.sat.i{to.width}.{'f64' if x.type == ir.DoubleType() else 'f32'}"
+    function = b.module.globals.get(full) or ir.Function(
+        b.module, ir.FunctionType(to, [x.type]), full
+    )
+    return b.call(function, [x])
+
+
+def between_integers(b: Any, x: Any, t: Any, to: Any) -> Any:
+    """An integer or bool as an integer of LLVM type `to`; it wraps."""
     if isinstance(t, types.Boolean):
         return b.zext(x if x.type.width == 1 else b.trunc(x, I1), to)
     if x.type.width == to.width:
@@ -206,27 +224,31 @@ def _to_int(b: Any, x: Any, t: Any, name: str) -> Any:
     return b.sext(x, to) if t.signed else b.zext(x, to)
 
 
+def philox(b: Any, key_bits: Any, count: Any, where: Any) -> Any:
+    """The first word of Philox4x32-10."""
+    low = lambda v: b.trunc(v, I32)  # noqa: E731
+    high = lambda v: b.trunc(b.lshr(v, _constant(I64, 32)), I32)  # noqa: E731
+    x0, x1, x2, x3 = low(where), high(where), low(count), high(count)
+    k0, k1 = low(key_bits), high(key_bits)
+    for _ in range(10):
+        p0 = b.mul(b.zext(x0, I64), _constant(I64, MULTIPLIERS[0]))
+        p1 = b.mul(b.zext(x2, I64), _constant(I64, MULTIPLIERS[1]))
+        x0, x1, x2, x3 = (
+            b.xor(b.xor(high(p1), x1), k0),
+            low(p1),
+            b.xor(b.xor(high(p0), x3), k1),
+            low(p0),
+        )
+        k0, k1 = b.add(k0, _constant(I32, WEYL[0])), b.add(k1, _constant(I32, WEYL[1]))
+    return x0
+
+
 @intrinsic
 def random_bits(context: Any, key: Any, counter: Any, position: Any) -> Any:
     """The first word of Philox4x32-10."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        key_bits, count, where = args
-        low = lambda v: b.trunc(v, I32)  # noqa: E731
-        high = lambda v: b.trunc(b.lshr(v, _constant(I64, 32)), I32)  # noqa: E731
-        x0, x1, x2, x3 = low(where), high(where), low(count), high(count)
-        k0, k1 = low(key_bits), high(key_bits)
-        for _ in range(10):
-            p0 = b.mul(b.zext(x0, I64), _constant(I64, MULTIPLIERS[0]))
-            p1 = b.mul(b.zext(x2, I64), _constant(I64, MULTIPLIERS[1]))
-            x0, x1, x2, x3 = (
-                b.xor(b.xor(high(p1), x1), k0),
-                low(p1),
-                b.xor(b.xor(high(p0), x3), k1),
-                low(p0),
-            )
-            k0, k1 = b.add(k0, _constant(I32, WEYL[0])), b.add(k1, _constant(I32, WEYL[1]))
-        return x0
+        return philox(b, *args)
 
     return types.uint32(types.uint64, types.uint64, types.int64), build
 
@@ -274,11 +296,11 @@ def call_python(context: Any, function: Any, args: Any, status: Any) -> Any:
 NAMESPACE: dict[str, Any] = {
     **BUILTINS,
     **FOREIGN,
-    "floor_divide": _binary(_floor_divide),
-    "remainder": _binary(_remainder),
+    "floor_divide": _binary(floor_divide),
+    "remainder": _binary(remainder),
     "power": _binary(_power),
-    "left_shift": _shift(True),
-    "right_shift": _shift(False),
+    "left_shift": _binary(shift(True)),
+    "right_shift": _binary(shift(False)),
     "max": BUILTINS["maximum"],
     "min": BUILTINS["minimum"],
     "random_bits": random_bits,

@@ -1,0 +1,142 @@
+"""Device source -> machine code of a GPU, offline: no GPU and no driver is asked.
+
+numba-cuda types the text and makes PTX of it, nvJitLink makes a cubin, which is kept on disk under
+a hash of all that could change it.  These modules, `gcuda*.py`, are all that know numba-cuda; a
+warm start needs none of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import re
+from importlib import metadata
+from typing import Any
+
+from graphc.codegen.device_source import POINTER, DeviceSource
+from graphc.codegen.jit import HERE, Cache
+from graphc.errors import CodegenError, DeviceError
+
+REMEDY = "pip install 'graphc[cuda13]'"
+NEEDED = {  # package: versions from, up to; what compiled code depends on
+    "numba-cuda": ((0, 30, 4), (0, 31)),
+    "cuda-core": ((1, 2), (2,)),
+    "nvidia-nvvm": ((13, 0), (13, 1)),
+    "nvidia-nvjitlink": ((13,), (14,)),
+}
+LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
+SHARED_FILES = ("builtins.py", "integers.py", "device_source.py")
+
+
+def require() -> dict[str, str]:
+    """The versions of the toolchain's packages.  Raises `DeviceError` if one is missing, too old or
+    too new; nothing is imported."""
+    found: dict[str, str] = {}
+    for package, (least, beyond) in NEEDED.items():
+        wanted = f"{package}>={_dotted(least)},<{_dotted(beyond)}"
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            raise DeviceError(
+                f"compiling for a GPU needs {wanted}, which is not installed: {REMEDY}"
+            ) from None
+        version = tuple(int(n) for n in re.findall(r"\d+", found[package])[:3])
+        if not least <= version < beyond:
+            raise DeviceError(
+                f"compiling for a GPU needs {wanted}, but {found[package]} is installed: {REMEDY}"
+            )
+    return found
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+@functools.cache
+def fingerprint() -> bytes:
+    """A hash of all that decides what machine code a text becomes, except the text."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr(sorted(require().items())).encode())
+    for path in sorted([*HERE.glob("gcuda*.py"), *(HERE / name for name in SHARED_FILES)]):
+        digest.update(path.read_bytes())
+    digest.update((HERE.parent / "ir" / "ops" / "random.py").read_bytes())
+    return digest.digest()
+
+
+def symbol_of(source: DeviceSource, capability: tuple[int, int]) -> str:
+    """The name of a kernel's machine code: a hash of all that makes it."""
+    parts = (source.text, source.parameters, source.threads, source.resident, capability)
+    digest = hashlib.blake2b(repr(parts).encode() + fingerprint(), digest_size=16)
+    return "gd_" + digest.hexdigest()
+
+
+def cubin(source: DeviceSource, capability: tuple[int, int], cache: Cache) -> tuple[str, bytes]:
+    """The symbol and the machine code of a kernel, from the cache or compiled."""
+    symbol = symbol_of(source, capability)
+    data = cache.read(symbol)
+    if data is None:
+        data = compile_kernel(source, capability)
+        cache.write(symbol, data)
+    return symbol, data
+
+
+def compile_kernel(source: DeviceSource, capability: tuple[int, int]) -> bytes:
+    """A cubin that has the kernel under the name `symbol_of(source, capability)`."""
+    symbol = symbol_of(source, capability)
+    if capability < LEAST:
+        raise DeviceError(
+            f"GPUs of compute capability {_dotted(capability)} are too old: "
+            f"graphc needs {_dotted(LEAST)} or newer"
+        )
+    try:
+        return _linked(_ptx(source, capability, symbol), capability)
+    except Exception as error:  # numba, NVVM and nvJitLink have no base class in common
+        raise CodegenError(
+            f"a kernel does not compile for {_architecture(capability)}: {error}\n{source.text}"
+        ) from error
+
+
+def _architecture(capability: tuple[int, int]) -> str:
+    return f"sm_{capability[0]}{capability[1]}"
+
+
+def _ptx(source: DeviceSource, capability: tuple[int, int], symbol: str) -> str:
+    from numba.cuda import compile as compile_ptx, types
+
+    from graphc.codegen.gcuda_names import NAMESPACE
+
+    scope: dict[str, Any] = dict(NAMESPACE)
+    exec(compile(source.text, f"<{symbol}>", "exec"), scope)
+    threads = math.prod(source.threads)
+    text, _ = compile_ptx(
+        scope["kernel"],
+        types.void(*map(_parameter, source.parameters)),
+        device=False,
+        abi="numba",
+        cc=capability,
+        launch_bounds=(threads, source.resident) if source.resident else threads,
+    )
+    found = re.search(r"\.visible \.entry (\S+?)\(", text)
+    assert found, "PTX without an entry"
+    environment = r"\.common \.global .*?;\n"  # numba's pointer to Python globals: nothing uses it
+    return re.sub(environment, "", text).replace(found[1], symbol)
+
+
+def _parameter(name: str) -> Any:
+    """The numba type of a parameter."""
+    from numba.cuda import types
+
+    from graphc.codegen.gcuda_names import NAMESPACE
+
+    if name.endswith(POINTER):
+        return types.CPointer(NAMESPACE[name.removesuffix(POINTER)])
+    return NAMESPACE[name]
+
+
+def _linked(ptx: str, capability: tuple[int, int]) -> bytes:
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    options = LinkerOptions(arch=_architecture(capability))
+    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    return bytes(linker.link("cubin").code)

@@ -1,0 +1,105 @@
+"""Memory on a GPU: vectors of elements, shared memory, asynchronous copies into it.
+
+A pointer is numba's `CPointer`.  Vectors are LLVM vectors, of 16 bytes at most, so that LLVM sees
+them; the caller promises their alignment.  What is loaded with `nc` (`load...`) the kernel must not
+write; `read...` may.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.cuda import types
+from numba.cuda.extending import intrinsic
+
+from graphc.codegen.gcuda_scalars import I32, I64
+
+GLOBAL, SHARED = 1, 3
+WIDEST = 16  # bytes of one access
+
+
+def element(context: Any, pointer: Any) -> Any:
+    """The LLVM type of what a pointer points at."""
+    return context.get_data_type(pointer.dtype)
+
+
+def place(b: Any, pointer: Any, i: Any, index_type: Any) -> Any:
+    """The address of an element in global memory; u32 indices are not sign-extended."""
+    if i.type.width < 64:
+        i = b.sext(i, I64) if index_type.signed else b.zext(i, I64)
+    at = b.gep(pointer, [i])
+    return b.addrspacecast(at, at.type.pointee.as_pointer(GLOBAL))
+
+
+def chunks(width: int, count: int) -> list[tuple[int, Any]]:
+    """Accesses of `count` elements of `width` bytes: elements, and the type that is moved.  Small
+    elements move as words: NVVM splits a vector of eight of them."""
+    each = min(count, WIDEST // width)
+    nbytes = each * width
+    if width >= 4:
+        word = None
+    elif nbytes >= 4:
+        word = ir.VectorType(I32, nbytes // 4) if nbytes > 4 else I32
+    else:
+        word = ir.IntType(8 * nbytes)
+    return [(each, word)] * (count // each)
+
+
+def _load(count: int, constant: bool) -> Any:
+    @intrinsic
+    def load(context: Any, x: Any, i: Any) -> Any:
+        result = x.dtype if count == 1 else types.UniTuple(x.dtype, count)
+
+        def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+            at, parts = place(b, args[0], args[1], i), []
+            e = element(ctx, x)
+            for number, (each, word) in enumerate(chunks(x.dtype.bitwidth // 8, count)):
+                vector = ir.VectorType(e, each)
+                moved = word or vector
+                here = b.gep(at, [ir.Constant(I64, number * each)])
+                value = b.load(b.bitcast(here, moved.as_pointer(GLOBAL)),
+                               align=each * x.dtype.bitwidth // 8)
+                if constant:
+                    value.set_metadata("invariant.load", b.module.add_metadata([]))
+                value = b.bitcast(value, vector)
+                parts += [b.extract_element(value, ir.Constant(I32, k)) for k in range(each)]
+            return parts[0] if count == 1 else ctx.make_tuple(b, sig.return_type, parts)
+
+        return result(x, i), build
+
+    return load
+
+
+def _store(count: int) -> Any:
+    @intrinsic
+    def store(context: Any, x: Any, i: Any, values: Any) -> Any:
+        def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+            at, e = place(b, args[0], args[1], i), element(ctx, x)
+            stored = [
+                ctx.cast(b, b.extract_value(args[2], k), t, x.dtype)
+                for k, t in enumerate(values.types)
+            ]
+            for number, (each, word) in enumerate(chunks(x.dtype.bitwidth // 8, count)):
+                vector: Any = ir.Constant(ir.VectorType(e, each), ir.Undefined)
+                for k in range(each):
+                    vector = b.insert_element(
+                        vector, stored[number * each + k], ir.Constant(I32, k)
+                    )
+                moved = b.bitcast(vector, word) if word else vector
+                here = b.gep(at, [ir.Constant(I64, number * each)])
+                b.store(moved, b.bitcast(here, moved.type.as_pointer(GLOBAL)),
+                        align=each * x.dtype.bitwidth // 8)
+            return ctx.get_dummy_value()
+
+        return types.void(x, i, values), build
+
+    return store
+
+
+MEMORY: dict[str, Any] = {
+    "load": _load(1, True),
+    **{f"load{n}": _load(n, True) for n in (2, 4, 8)},
+    **{f"read{n}": _load(n, False) for n in (2, 4, 8)},
+    **{f"store{n}": _store(n) for n in (2, 4, 8)},
+}
