@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba.core.errors import TypingError
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
@@ -129,7 +130,10 @@ class Warp:
 
 
 def literal(value: Any) -> int:
-    """A number in the kernel's text."""
+    """A number in the kernel's text.  numba tries its type without the value first, and tries
+    again where that fails."""
+    if not isinstance(value, types.Literal):
+        raise TypingError("a size that is no literal")
     return int(value.literal_value)
 
 
@@ -188,7 +192,7 @@ def _single_step(exact: bool) -> Step:
 def multiply_tiles(step: Step, k: int, size: int) -> Any:
     """An intrinsic: sums + a b over the depth of two tiles, of k by k."""
 
-    @intrinsic(prefer_literal=True)
+    @intrinsic
     def function(context: Any, sums: Any, a: Any, b: Any, lane: Any, rows: Any, columns: Any,
                  depth: Any, a_pitch: Any, b_pitch: Any, ta: Any, tb: Any) -> Any:
         shape = [literal(x) for x in (rows, columns, depth, a_pitch, b_pitch, ta, tb)]
@@ -208,7 +212,7 @@ def multiply_tiles(step: Step, k: int, size: int) -> Any:
     return function
 
 
-@intrinsic(prefer_literal=True)
+@intrinsic
 def zero_sums(context: Any, count: Any) -> Any:
     """Sums of a warp's tile before the first product."""
     result = types.UniTuple(types.float32, literal(count))
@@ -219,7 +223,7 @@ def zero_sums(context: Any, count: Any) -> Any:
     return result(count), build
 
 
-@intrinsic(prefer_literal=True)
+@intrinsic
 def store_sums(
     context: Any, sums: Any, address: Any, lane: Any, rows: Any, columns: Any, pitch: Any
 ) -> Any:
@@ -296,7 +300,7 @@ def copy_element(builder: Any, target: Any, source: Any, nbytes: Any, width: int
     assembly(builder, text, [], [target, whole, nbytes], volatile=True)
 
 
-@intrinsic(prefer_literal=True)
+@intrinsic
 def copy_tile(context: Any, address: Any, pointer: Any, start: Any, length: Any, rows_left: Any,
               columns_left: Any, thread: Any, rows: Any, columns: Any, pitch: Any, threads: Any,
               width: Any) -> Any:
