@@ -19,7 +19,7 @@ from typing import Protocol
 from graphc.ir.types import DType
 
 BYTES = {"f32": 4, "f16": 2, "bf16": 2}  # element types that tensor cores multiply
-STEP = 32  # bytes of k that one instruction takes
+SINGLE = ("f32", "tf32")
 WARP = 32
 GROUP = 8  # rows of blocks that run side by side, so that they share columns in the L2 cache
 
@@ -129,15 +129,15 @@ class Block:
         """The sums of a block, in `sums` of its threads."""
         shape, left, right = self.shape, self.left.side, self.right.side
         count = shape.warp[0] * shape.warp[1] // WARP
-        depth = shape.depth // (STEP // (8 if self.multiply in ("f32", "tf32") else 16))
-        a = _corner("warp_row", left, shape, self.multiply)
-        b = _corner("warp_column", right, shape, self.multiply)
+        size = 4 if self.multiply in SINGLE else 2
+        depth = shape.depth // size
+        a, b = _corner("warp_row", left, size), _corner("warp_column", right, size)
         literals = ", ".join(map(str, (
             *shape.warp, depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
+        kind = "f32" if self.multiply in SINGLE else "u16"
         behind, end = shape.stages - 1, self.stage * shape.stages
         return [
-            "shared = dynamic_shared(f32)",
-            "base = shared_address(shared)",
+            f"base = shared_address(dynamic_shared({kind}))",
             f"from_left = {a}",
             f"from_right = u32({left.nbytes} + {b})",
             *self.left.setup(),
@@ -179,6 +179,7 @@ class Block:
             f"corner = u32(u32(base + u32(warp_row * {self.pitch})) + u32(warp_column * 4))",
             f"store_sums(sums, corner, lane, {shape.warp[0]}, {shape.warp[1]}, {self.pitch})",
             "cuda.syncthreads()",
+            "shared = dynamic_shared(f32)",
             f"for number in range({shape.rows * shape.columns // shape.threads}):",
             f"    piece = u32(u32(u32(number) * {shape.threads}) + thread)",
             f"    line = u32(piece // {shape.columns})",
@@ -191,9 +192,8 @@ class Block:
         ]
 
 
-def _corner(name: str, tile: Side, shape: TileShape, multiply: str) -> str:
+def _corner(name: str, tile: Side, size: int) -> str:
     """Where in an operand's tile a warp's part begins."""
-    size = 4 if multiply in ("f32", "tf32") else 2
     return f"u32({name} * {size if tile.by_k else tile.pitch})"
 
 
