@@ -7,6 +7,7 @@ from typing import Any
 from numba import cuda
 
 from graphc.codegen.gcuda_memory import MEMORY
+from graphc.codegen.gcuda_mma import INTRINSICS
 from graphc.codegen.gcuda_scalars import SCALARS
 
-NAMESPACE: dict[str, Any] = {"cuda": cuda, **SCALARS, **MEMORY}
+NAMESPACE: dict[str, Any] = {"cuda": cuda, **SCALARS, **MEMORY, **INTRINSICS}

@@ -33,6 +33,7 @@ from graphc.codegen.simt_memory import (
     SimulatorError,
     Thread,
 )
+from graphc.codegen.simt_mma import Copies
 from graphc.codegen.simt_scalars import DTYPES, SCALARS, TYPES
 from graphc.codegen.simt_warp import COLLECTIVES, WARP
 from graphc.errors import DeviceError
@@ -269,6 +270,7 @@ class Launch(Machine):
             "cp_async16_or_zero": self._copy,
             "cp_async_commit": self._commit,
             "cp_async_wait": self._land,
+            **Copies(self).functions(),
         }
 
     def _store(self, n: int) -> Callable[..., None]:
