@@ -67,16 +67,17 @@ def simulated(kernel: Kernel, source: DeviceSource, feeds: Sequence[Any],
             for m, r in zip(memory[len(kernel.reads):], results, strict=True)]
 
 
-def check(text: str, make: Any, seed: int = 0) -> DeviceSource:
+def check(text: str, make: Any, sizes: Mapping[str, int] | None = None) -> DeviceSource:
     """The simulated kernel of a graph against the graph's meaning in f64."""
-    graph = parse_graph(text)
-    rng = np.random.default_rng(seed)
-    feeds = [rng.uniform(-1, 1, v.type.shape).astype(v.type.dtype.numpy) for v in graph.inputs]
-    wide = parse_graph(re.sub(r"\b(f16|bf16|f32)\b", "f64", text))
+    graph, rng, known = parse_graph(text), np.random.default_rng(0), sizes or {}
+    shapes = [tuple(dim.evaluate(n, known) for n in v.type.shape) for v in graph.inputs]
+    feeds = [rng.uniform(-1, 1, shape).astype(v.type.dtype.numpy)
+             for shape, v in zip(shapes, graph.inputs, strict=True)]
+    wide = parse_graph(re.sub(r"(bf16|f16|f32)\b", "f64", text))
     want = interpret(wide, *(x.astype("f8") for x in feeds))
     kernel = kernel_of(graph)
     source = make(kernel)
-    found = dict(zip(kernel.writes, simulated(kernel, source, feeds), strict=True))
+    found = dict(zip(kernel.writes, simulated(kernel, source, feeds, known), strict=True))
     for v, expected in zip(graph.outputs, want, strict=True):
         error = np.abs(found[v].astype("f8") - expected).max(initial=0)
         scale = max(1.0, float(np.abs(expected).max(initial=0)))
@@ -108,3 +109,91 @@ SIZES = ((16, 16, 16), (17, 33, 5), (1, 1, 1), (40, 7, 35), (5, 40, 70), (24, 24
 def test_products_of_every_layout(sizes: tuple[int, int, int], dtype: str) -> None:
     for ta, tb in itertools.product((False, True), repeat=2):
         check(product(*sizes, ta, tb, dtype), small)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_batches(dtype: str) -> None:
+    check(product(9, 18, 20, False, True, dtype, "2,3,"), small)
+    check(product(20, 8, 16, True, False, dtype, "3,"), small)
+
+
+EPILOGUES = {
+    "bias and relu": """graph @k(%a: T[21,19], %b: T[19,20], %c: T[20]) {
+      %y = matmul %a, %b : T[21,20]
+      %e = broadcast %c {axes=[1]} : T[21,20]
+      %s = add %y, %e : T[21,20]
+      %z = maximum %s, 0.0T : T[21,20]
+      return %z
+    }""",
+    "two results": """graph @k(%a: T[21,19], %b: T[19,20], %row: T[21,20]) {
+      %y = matmul %a, %b : T[21,20]
+      %place = tanh %y : T[21,20]
+      %s = add %place, %row : T[21,20]
+      %m = greater %y, 0.0T : bool[21,20]
+      %sums = select %m, %s, %row : T[21,20]
+      return %sums, %y
+    }""",
+    "other rows": """graph @k(%a: T[24,19], %b: T[19,10], %c: T[2,12,10], %d: T[12]) {
+      %y = matmul %a, %b : T[24,10]
+      %r = reshape %y : T[2,12,10]
+      %e = broadcast %d {axes=[1]} : T[2,12,10]
+      %s = multiply %r, %e : T[2,12,10]
+      %z = add %s, %c : T[2,12,10]
+      return %z
+    }""",
+    "batch": """graph @k(%a: T[3,9,7], %b: T[3,7,18], %c: T[18], %d: T[3,9]) {
+      %y = matmul %a, %b : T[3,9,18]
+      %e = broadcast %c {axes=[2]} : T[3,9,18]
+      %f = broadcast %d {axes=[0,1]} : T[3,9,18]
+      %s = add %y, %e : T[3,9,18]
+      %z = multiply %s, %f : T[3,9,18]
+      return %z
+    }""",
+}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_what_follows_a_product(name: str, dtype: str) -> None:
+    check(EPILOGUES[name].replace("T", dtype), small)
+
+
+def test_sizes_known_at_run_time_are_arguments() -> None:
+    text = """graph @k(%a: f32[n,12], %b: f32[12,n], %c: f32[n]) {
+      %y = matmul %a, %b : f32[n,n]
+      %e = broadcast %c {axes=[1]} : f32[n,n]
+      %s = add %y, %e : f32[n,n]
+      return %s
+    }"""
+    check(text, small, sizes={"n": 19})
+    check(text, small, sizes={"n": 0})
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_tiles_as_they_are_used(dtype: str) -> None:
+    for m, n, k, batch in ((130, 70, 40, ""), (100, 10, 50, ""), (9, 70, 33, "")):
+        check(product(m, n, k, False, False, dtype, batch), gemm_source)
+    wide = TileShape(128, 128)
+    check(product(100, 136, 72, False, True, dtype), lambda kernel: gemm_source(kernel, wide))
+
+
+def test_equal_products_of_other_sizes_are_one_text() -> None:
+    first, second = (
+        gemm_source(kernel_of(parse_graph(product(m, n, k, False, False, "f32"))))
+        for m, n, k in ((512, 1024, 2048), (4096, 384, 640)))
+    assert first is not None and second is not None
+    assert first.text == second.text and first.sizes != second.sizes
+
+
+def test_what_is_not_finite_spreads_as_in_f32() -> None:
+    """3xTF32 makes NaN of infinities and of numbers near them; such sums are made again."""
+    graph = parse_graph(product(8, 8, 20, False, False, "f32"))
+    a, b = (np.ones(v.type.shape, np.float32) for v in graph.inputs)
+    a[0, 3], a[1, 3], a[2, 0], a[3, 5] = np.inf, -np.inf, np.nan, 3.402e38
+    b[:, 1], b[3, 2], b[4, 4] = 0.25, 0, np.inf
+    with np.errstate(all="ignore"):
+        want = a @ b
+    (got,) = simulated(kernel_of(graph), small(kernel_of(graph)), [a, b])
+    assert np.array_equal(np.isnan(got), np.isnan(want))
+    assert np.array_equal(got[np.isinf(want)], want[np.isinf(want)])
+    assert np.allclose(got[np.isfinite(want)], want[np.isfinite(want)], rtol=1e-5)

@@ -36,9 +36,9 @@ class Epilogue:
         self.out = contraction_of(kernel)
         self.values = (*kernel.reads, *kernel.writes)
         self.parameters = Parameters()
-        for name, size in reversed(list(zip(NAMES, sizes, strict=True))):
-            self.parameters.values.pop(size, None)
-            self.parameters.values[size] = symbol(f"{name}.")
+        rows, columns, depth = sizes  # equal sizes have one name: it is `columns` if it can be
+        for name, size in (("columns", columns), ("rows", rows), ("depth", depth)):
+            self.parameters.values.setdefault(size, symbol(f"{name}."))
         large = any(isinstance(n := product(v.type.shape), int) and n >= SMALL for v in self.values)
         written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
         self.dtypes = [v.type.dtype for v in self.values]

@@ -31,6 +31,7 @@ class Matrix:
     buffer: int
     top: str  # the first of the block's rows or columns of the result
     extent: str  # how many there are
+    here: str  # one of them
     threads: int
     width: int
 
@@ -50,6 +51,13 @@ class Matrix:
             f"u32({lines} - {line}),",
             f"          u32({columns} - {column}), thread, {shape})",
         ]
+
+
+    def element(self, name: str) -> list[str]:
+        line, column, length = (
+            ("first", self.here, self.extent) if self.side.by_k else (self.here, "first", "depth"))
+        at = f"u64({self.name} + u64(u64(u64({line}) * u64({length})) + u64({column})))"
+        return [f"{name} = load(@{self.buffer}, {at})"]
 
 
 def shape_for(m: Size, n: Size, batch: Size) -> TileShape:
@@ -92,10 +100,10 @@ def gemm_source(
     batch = out.type.shape[:-2]
     shape = shape or shape_for(m, n, product(batch))
     slots, size = slots_of(kernel), BYTES[dtype.name]
-    left = Matrix(side(shape.rows, shape, size, op.ta), "left", slots[storage(a)], "top", "rows",
+    left = Matrix(side(shape.rows, shape, size, op.ta), "left", slots[storage(a)], "top", "rows", "row",
                   shape.threads, width(m if op.ta else k, size))
     right = Matrix(side(shape.columns, shape, size, not op.tb), "right", slots[storage(b)],
-                   "start", "columns", shape.threads, width(k if op.tb else n, size))
+                   "start", "columns", "column", shape.threads, width(k if op.tb else n, size))
     block = Block(shape, "tf32" if fast_math and dtype.name == "f32" else dtype.name, left, right)
     place = (*unflatten(variable("outer"), batch), variable("row"), variable("column"))
     return Epilogue(kernel, slots, block, (m, n, k), product(batch)).source(place)

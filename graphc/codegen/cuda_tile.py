@@ -80,6 +80,9 @@ class Source(Protocol):
     def copy(self) -> list[str]:
         """Lines that start copying the tile of k from `first` on to the address `to`."""
 
+    def element(self, name: str) -> list[str]:
+        """Lines that load the operand's element for `row` or `column` and k = `first`."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -188,7 +191,21 @@ class Block:
             "    column = u32(start + place)",
             "    if row < rows and column < columns:",
             f"        total = shared[u32(u32(line * {self.pitch // 4}) + place)]",
+            *_indented(self.again() if self.multiply == "f32" else [], 2),
             *_indented(body, 2),
+        ]
+
+    def again(self) -> list[str]:
+        """A sum that is NaN is made again of f32 products.  Splitting a number into two of tf32
+        makes NaN of an infinity, and of what rounds to one."""
+        return [
+            "if total != total:",
+            "    total = f32(0.0)",
+            "    first = u32(0)",
+            "    while first < depth:",
+            *_indented([*self.left.element("x"), *self.right.element("y")], 2),
+            "        total = total + x * y",
+            "        first = u32(first + 1)",
         ]
 
 
