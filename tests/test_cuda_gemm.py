@@ -130,7 +130,7 @@ EPILOGUES = {
       %place = tanh %y : T[21,20]
       %s = add %place, %row : T[21,20]
       %m = greater %y, 0.0T : bool[21,20]
-      %sums = select %m, %s, %row : T[21,20]
+      %sums = where %m, %s, %row : T[21,20]
       return %sums, %y
     }""",
     "other rows": """graph @k(%a: T[24,19], %b: T[19,10], %c: T[2,12,10], %d: T[12]) {

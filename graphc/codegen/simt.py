@@ -12,6 +12,7 @@ a GPU's in the last bits; lanes run in order, so a race is found by who touched 
 from __future__ import annotations
 
 import ast
+import contextvars
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -160,6 +161,7 @@ class Launch(Machine):
         greenlet = _greenlet()
         for thread in threads:
             thread.coroutine = greenlet(call)
+            thread.coroutine.gr_context = contextvars.copy_context()  # has np.errstate
         ready = threads
         while ready:
             for thread in ready:
