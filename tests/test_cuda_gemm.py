@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphc.codegen.cuda_convolution import convolution_source
 from graphc.codegen.cuda_gemm import gemm_source
 from graphc.codegen.cuda_tile import TileShape
 from graphc.codegen.device_source import DeviceSource
@@ -197,3 +198,47 @@ def test_what_is_not_finite_spreads_as_in_f32() -> None:
     assert np.array_equal(np.isnan(got), np.isnan(want))
     assert np.array_equal(got[np.isinf(want)], want[np.isinf(want)])
     assert np.allclose(got[np.isfinite(want)], want[np.isfinite(want)], rtol=1e-5)
+
+
+FIELDS = "strides={s}, dilations={d}, before={b}, after={a}, groups={g}"
+CONVOLUTIONS: dict[str, tuple[list[int], list[int], dict[str, Any]]] = {
+    "3x3": ([2, 3, 6, 5], [5, 3, 3, 3], {"b": [1, 1], "a": [1, 1]}),
+    "plain": ([1, 2, 5, 6], [4, 2, 2, 3], {}),
+    "strides": ([2, 2, 8, 7], [3, 2, 3, 2], {"s": [2, 3], "b": [1, 0], "a": [1, 1]}),
+    "strides beyond the window": ([1, 2, 9, 9], [3, 2, 2, 2], {"s": [3, 4], "a": [-1, 0]}),
+    "dilations": ([1, 3, 9, 8], [4, 3, 3, 2], {"d": [2, 3], "b": [2, 1], "a": [2, 1]}),
+    "groups": ([2, 8, 5, 4], [10, 4, 3, 3], {"g": 2, "b": [1, 1], "a": [1, 1]}),
+    "line": ([2, 3, 11], [4, 3, 4], {"s": [2], "d": [1], "b": [1], "a": [2]}),
+    "cube": ([1, 2, 4, 3, 3], [3, 2, 2, 2, 2], {
+        "s": [1, 2, 1], "d": [2, 1, 1], "b": [1, 0, 1], "a": [1, 1, 0]}),
+    "points": ([2, 5, 4, 3], [6, 5, 1, 1], {}),
+    "points at strides": ([2, 5, 4, 5], [6, 5, 1, 1], {"s": [2, 2]}),
+}
+
+
+def convolutions(name: str, dtype: str, image: str = "") -> dict[str, str]:
+    """Graphs of a convolution and its two gradients."""
+    x, w, given = CONVOLUTIONS[name]
+    rank = len(x) - 2
+    fields = {"s": [1] * rank, "d": [1] * rank, "b": [0] * rank, "a": [0] * rank, "g": 1, **given}
+    zipped = zip(x[2:], w[2:], *(fields[f] for f in "sdba"), strict=True)
+    y = [x[0], w[0], *((n + b + a - d * (k - 1) - 1) // s + 1 for n, k, s, d, b, a in zipped)]
+    texts = {}
+    for op, (p, q, r), more in (
+        ("convolution", (x, w, y), ""),
+        ("convolution_input", (y, w, x), f", spatial={x[2:]}"),
+        ("convolution_weight", (x, y, w), f", kernel={w[2:]}"),
+    ):
+        p, q, r = (f"{dtype}{t}".replace(" ", "") for t in (p, q, r))
+        texts[op] = f"""graph @k(%a: {p}, %b: {q}) {{
+          %y = {op} %a, %b {{{FIELDS.format(**fields)}{more}}} : {r}
+          return %y
+        }}"""
+    return texts
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_and_gradients(name: str, dtype: str) -> None:
+    for text in convolutions(name, dtype).values():
+        check(text, lambda kernel: convolution_source(kernel, SMALL))

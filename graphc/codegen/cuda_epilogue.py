@@ -28,11 +28,10 @@ class Epilogue:
     """Prints one contraction: its block's work, then the other values of its kernel."""
 
     def __init__(
-        self, kernel: Kernel, slots: dict[Value, int], block: Block,
-        sizes: tuple[Size, Size, Size], outer: Size,
+        self, kernel: Kernel, slots: dict[Value, int], sizes: tuple[Size, Size, Size],
+        outer: Size, literal: bool = False,
     ) -> None:
-        self.kernel, self.slots, self.block, self.outer = kernel, slots, block, outer
-        self.sizes = sizes
+        self.kernel, self.slots, self.sizes, self.outer = kernel, slots, sizes, outer
         self.out = contraction_of(kernel)
         self.values = (*kernel.reads, *kernel.writes)
         self.parameters = Parameters()
@@ -43,19 +42,28 @@ class Epilogue:
         written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
         self.dtypes = [v.type.dtype for v in self.values]
         self.known: dict[tuple[int, Size], str] = {}
-        self.printer = CudaPrinter("u64" if large else "u32", self.dtypes, written, self.known)
+        width = "u64" if large else "u32"
+        self.printer = CudaPrinter(width, self.dtypes, written, self.known)
+        self.change = self.named if literal else self.parameters.generalize
 
-    def source(self, place: Index) -> DeviceSource:
+    def named(self, size: Size) -> Size:
+        """A size whose numbers stay, and whose symbols are arguments."""
+        return dim.substitute(size, {
+            name: self.parameters(symbol(name)) for name in sorted(dim.symbols(size))
+            if not name.endswith(".")
+        })
+
+    def source(self, block: Block, place: Index) -> DeviceSource:
         """The kernel; `place` is the index of a sum, of `outer`, `row` and `column`."""
         after = self.statements(place)
-        lines = [*self.block.head(), *self.block.product(), *self.block.epilogue(after)]
+        lines = [*block.head(), *block.product(), *block.epilogue(after)]
         buffers = [f"b{i}" for i in range(len(self.values))]
         given = [(size, name) for size, name in self.parameters.values.items()
                  if str(name).removesuffix(".") not in NAMES]
         names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
         text = with_buffers("\n".join("    " + line for line in lines), buffers)
         text = f"def kernel({', '.join([*buffers, *names])}):\n{text}\n"
-        shape = self.block.shape
+        shape = block.shape
         counts = (dim.floordiv(n + (tile - 1), tile)
                   for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False))
         whole = self.printer.width
@@ -63,7 +71,7 @@ class Epilogue:
             text,
             (*(pointer(d) for d in self.dtypes), *("u32" for _ in NAMES), *(whole for _ in given)),
             (*self.sizes, *(size for size, _ in given)),
-            (product((self.outer, *counts)), 1, 1), (shape.threads, 1, 1), self.block.shared,
+            (product((self.outer, *counts)), 1, 1), (shape.threads, 1, 1), block.shared,
             2, False, "tensor cores",
         )
 
@@ -75,7 +83,7 @@ class Epilogue:
             total = Ref("total", out.type.dtype)
             body = [Store(self.slots[out], row_major(place, out.type.shape), total)]
         body += self.after(place)
-        changed = [map_sizes(s, self.parameters.generalize) for s in body]
+        changed = [map_sizes(s, self.change) for s in body]
         self.known |= {(x.buffer, x.offset): "total" for s in changed for x in walk(s)
                        if isinstance(x, Load) and x.buffer == self.slots[out]}
         narrow, lines = out.type.dtype.name, []

@@ -34,9 +34,12 @@ class Matrix:
     here: str  # one of them
     threads: int
     width: int
+    batched: bool = True  # or there is one for all of `outer`
 
     def setup(self) -> list[str]:
         """Where the operand's matrix begins."""
+        if not self.batched:
+            return [f"{self.name} = u64(0)"]
         return [f"{self.name} = u64(u64(u64(outer) * u64({self.extent})) * u64(depth))"]
 
     def copy(self) -> list[str]:
@@ -106,4 +109,4 @@ def gemm_source(
                    "start", "columns", "column", shape.threads, width(k if op.tb else n, size))
     block = Block(shape, "tf32" if fast_math and dtype.name == "f32" else dtype.name, left, right)
     place = (*unflatten(variable("outer"), batch), variable("row"), variable("column"))
-    return Epilogue(kernel, slots, block, (m, n, k), product(batch)).source(place)
+    return Epilogue(kernel, slots, (m, n, k), product(batch)).source(block, place)

@@ -157,9 +157,9 @@ class Block:
             "    if turn < turns:",
             f"        first = u32(turn * {depth})",
             "        to = u32(base + put)",
-            *_indented(self.left.copy(), 2),
+            *indented(self.left.copy(), 2),
             f"        to = u32(to + {left.nbytes})",
-            *_indented(self.right.copy(), 2),
+            *indented(self.right.copy(), 2),
             f"        put = u32(put + {self.stage})",
             f"        put = u32(0) if put == {end} else put",
             "    cp_async_commit()",
@@ -191,8 +191,8 @@ class Block:
             "    column = u32(start + place)",
             "    if row < rows and column < columns:",
             f"        total = shared[u32(u32(line * {self.pitch // 4}) + place)]",
-            *_indented(self.again() if self.multiply == "f32" else [], 2),
-            *_indented(body, 2),
+            *indented(self.again() if self.multiply == "f32" else [], 2),
+            *indented(body, 2),
         ]
 
     def again(self) -> list[str]:
@@ -203,7 +203,7 @@ class Block:
             "    total = f32(0.0)",
             "    first = u32(0)",
             "    while first < depth:",
-            *_indented([*self.left.element("x"), *self.right.element("y")], 2),
+            *indented([*self.left.element("x"), *self.right.element("y")], 2),
             "        total = total + x * y",
             "        first = u32(first + 1)",
         ]
@@ -214,7 +214,8 @@ def _corner(name: str, tile: Side, size: int) -> str:
     return f"u32({name} * {size if tile.by_k else tile.pitch})"
 
 
-def _indented(lines: Sequence[str], depth: int) -> list[str]:
+def indented(lines: Sequence[str], depth: int) -> list[str]:
+    """Lines, deeper."""
     return ["    " * depth + line for line in lines]
 
 
