@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 import pytest
 
 import graphc as gc
+
+if importlib.util.find_spec("numba_cuda") is None:  # nothing can be said of these without it
+    collect_ignore_glob = ["graphc/codegen/gcuda_*.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ for c in chunks:                    only where rows are folded too
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphc.codegen.loops import Apply, Buffer, Const, For, IndexValue, Let, Load, Loops, Ref, Store
@@ -21,11 +22,41 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Reduction
 from graphc.ir.program import Kernel
 from graphc.ir.types import DType, bool_, i64
-from graphc.passes.partial import CHUNKS, Partial
+from graphc.passes.partial import Partial
 from graphc.passes.stages import Stages, is_element, stages
 
 SHORT = 64  # elements of a row
 LINE = 16  # elements that a line must have, so that its index costs no division
+
+
+@dataclass(frozen=True)
+class Nest:
+    """The parts of a kernel: `top` is done once; `body` for every index of the axes `outer`, a row.
+    Where rows are folded by `chunks`, `begin` and `end` surround the rows of each."""
+
+    buffers: tuple[Buffer, ...]
+    top: list[Any]
+    begin: list[Any]
+    outer: list[tuple[str, Size]]
+    body: list[Any]
+    end: list[Any]
+    chunks: int
+
+
+def chunk_rows(made: Nest) -> tuple[Size, Size]:
+    """The first row of chunk c, and the first of the next."""
+    rows, c = dim.product(tuple(n for _, n in made.outer)), variable("c")
+    return rows * c // made.chunks, rows * (c + 1) // made.chunks
+
+
+def positions(axes: Sequence[tuple[str, Size]], linear: Size) -> list[Let]:
+    """The index on each axis at a place in row-major order."""
+    lets = []
+    for position, (name, size) in enumerate(axes):
+        inner = dim.product(tuple(n for _, n in axes[position + 1 :]))
+        here = linear // inner if position == 0 else linear // inner % size
+        lets.append(Let(name, IndexValue(here, i64)))
+    return lets
 
 
 class Fused:
@@ -49,10 +80,20 @@ class Fused:
         self.row: Index = tuple(variable(name) for name, _ in self.outer)
         self.column: Index = tuple(variable(name) for name, _ in self.inner)
         self.partials = [v for v in kernel.body if isinstance(v.op, Partial)]
+        self.totals: dict[Value, str] = {}
         self.element = {v: bool(kernel.inner) and is_element(kernel, v) for v in kernel.body}
 
     def lower(self) -> Loops:
         """The loops of the kernel."""
+        made = self.nest()
+        body, extent = self._rows(made)
+        if made.chunks:
+            chunk = (*made.begin, *body, *made.end)
+            body = [For("c.", variable("lo"), variable("hi"), chunk)]
+        return Loops(self.kernel.name, made.buffers, (), extent, (*made.top, *body))
+
+    def nest(self) -> Nest:
+        """The parts of the kernel, before they are put into loops."""
         self.emit.open()
         if self.partials:
             self.emit.open("c")
@@ -65,18 +106,19 @@ class Fused:
             self._loop(s)
             self._after(s)
         body = self.emit.close()
-        body, extent = self._rows(body)
-        if self.partials:
-            chunk = self.emit.close()
-            body = [
-                For("c.", variable("lo"), variable("hi"), (*chunk, *body, *self._end_partials()))
-            ]
+        begin = self.emit.close() if self.partials else []
         top = [] if merged else self.emit.close()
+        outer = self.outer
+        if self.whole:
+            body, outer = collapse(body, outer)
+            body, _ = collapse(body, self.inner)
         buffers = tuple(
             Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
             for v in self.slots
         )
-        return Loops(self.kernel.name, buffers, (), extent, (*top, *body))
+        chunks = {v.op.chunks for v in self.partials if isinstance(v.op, Partial)}
+        assert len(chunks) <= 1, "folds of one kernel are cut into equal chunks"
+        return Nest(buffers, top, begin, outer, body, self._end_partials(), sum(chunks))
 
     # -- the parts of a row
 
@@ -193,10 +235,9 @@ class Fused:
     def _start_partials(self) -> None:
         """Accumulators: a local for each fold of row values, the result's row for folds of
         elements."""
-        self.totals: dict[Value, str] = {}
         for v in self.partials:
             op = v.op
-            assert isinstance(op, Partial) and op.chunks == CHUNKS
+            assert isinstance(op, Partial)
             start = start_of(op, v.args[0].type.dtype)
             if self.element[v]:
                 store = Store(self.slots[v], self._chunk_offset(v), start)
@@ -226,33 +267,23 @@ class Fused:
 
     # -- the loops around a row
 
-    def _rows(self, body: list[Any]) -> tuple[list[Any], Size]:
+    def _rows(self, made: Nest) -> tuple[list[Any], Size]:
         """The row loops around the body of a row, and the size of the parallel axis."""
-        outer = list(self.outer)
-        if self.whole:
-            body, outer = collapse(body, self.outer)
-            body, _ = collapse(body, self.inner)
+        body, outer = made.body, list(made.outer)
         low: Size = variable("lo")
         high: Size = variable("hi")
-        rows = dim.product(tuple(n for _, n in self.outer))
-        if self.partials:
-            low, high = rows * variable("c") // CHUNKS, rows * (variable("c") + 1) // CHUNKS
+        if made.chunks:
+            low, high = chunk_rows(made)
         elif len(outer) > 1 and self._short():
             name, size = outer.pop()
             body = [For(f"{name}.", 0, size, tuple(body))]
             while self.whole and len(outer) > 1 and isinstance(size, int) and size < LINE:
                 name, more = outer.pop()
                 size, body = size * more, [For(f"{name}.", 0, more, tuple(body))]
-        extent: Size = CHUNKS if self.partials else dim.product(tuple(n for _, n in outer))
+        extent = made.chunks or dim.product(tuple(n for _, n in outer))
         if len(outer) == 1:
             return [For(f"{outer[0][0]}.", low, high, tuple(body))], extent
-        linear = variable("r")
-        lets = []
-        for position, (name, size) in enumerate(outer):
-            inner = dim.product(tuple(n for _, n in outer[position + 1 :]))
-            here = linear // inner if position == 0 else linear // inner % size
-            lets.append(Let(name, IndexValue(here, i64)))
-        return [For("r.", low, high, (*lets, *body))], extent
+        return [For("r.", low, high, (*positions(outer, variable("r")), *body))], extent
 
     def _short(self) -> bool:
         """Whether there is so little to do for one row that its index should cost no division."""

@@ -8,5 +8,6 @@ from numba import cuda
 
 from graphc.codegen.gcuda_memory import MEMORY
 from graphc.codegen.gcuda_scalars import SCALARS
+from graphc.codegen.gcuda_warp import WARP
 
-NAMESPACE: dict[str, Any] = {"cuda": cuda, **SCALARS, **MEMORY}
+NAMESPACE: dict[str, Any] = {"cuda": cuda, **SCALARS, **MEMORY, **WARP}

@@ -26,17 +26,11 @@ from graphc.codegen.integers import (
 
 I1, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
-LIBDEVICE = {
-    **{
-        name: 1
-        for name in (
-            "exp exp2 expm1 log log2 log10 log1p sinh cosh tanh asinh acosh atanh erf erfc cbrt "
-            "rsqrt sin cos tan asin acos atan sqrt floor ceil rint trunc"
-        ).split()
-    },
-    "hypot": 2,
-    "atan2": 2,
-}
+UNARY = (
+    "exp exp2 expm1 log log2 log10 log1p sinh cosh tanh asinh acosh atanh erf erfc cbrt rsqrt sin "
+    "cos tan asin acos atan sqrt floor ceil rint trunc"
+)
+LIBDEVICE = {**dict.fromkeys(UNARY.split(), 1), "hypot": 2, "atan2": 2}
 CASTS = tuple(NUMBA)
 
 
@@ -90,7 +84,10 @@ def _math(name: str) -> Any:
 
 def _sigmoid(b: Any, x: Any, t: Any) -> Any:
     one = ir.Constant(x.type, 1.0)
-    return b.fdiv(one, b.fadd(one, libdevice(b, "exp", b.fsub(ir.Constant(x.type, -0.0), x))))
+    below = b.fadd(one, libdevice(b, "exp", b.fsub(ir.Constant(x.type, -0.0), x)))
+    if x.type == F64:
+        return b.fdiv(one, below)
+    return assembly(b, "rcp.approx.f32 $0, $1;", "=f,f", F32, below)  # within 1 ULP; no branch
 
 
 def _extreme(order: str) -> Any:

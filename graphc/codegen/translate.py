@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.cpu import literal
 from graphc.codegen.kinds import WEAK, Kind, Kinds, join
 from graphc.codegen.nests import LARGEST_LITERAL
+from graphc.codegen.printing import literal
 from graphc.codegen.source import Code
 from graphc.errors import GraphError, Location
 from graphc.ir.dim import Size

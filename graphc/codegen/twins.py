@@ -52,7 +52,7 @@ class Buffer:
         return np.float32(cell[0]) if self.dtype == "f16" else cell[0].copy()
 
     def __setitem__(self, i: Any, value: Any) -> None:
-        self._cell(i)[0] = _bf16_bits(value) if self.dtype == "bf16" else value
+        self._cell(i)[0] = bf16_bits(value) if self.dtype == "bf16" else value
 
 
 class Arguments:
@@ -117,7 +117,8 @@ def _cast(name: str) -> Callable[[Any], Any]:
     return to
 
 
-def _bf16_bits(x: Any) -> Any:
+def bf16_bits(x: Any) -> Any:
+    """The upper half of an f32, rounded to nearest even; NaN stays NaN."""
     bits = int(np.float32(x).view(np.uint32))
     if math.isnan(x):
         return np.uint16((bits | 0x400000) >> 16)
@@ -128,7 +129,7 @@ def _round(name: str) -> Callable[[Any], Any]:
     """An f32 rounded to what f16 or bf16 can hold."""
     if name == "f16":
         return lambda x: np.float32(np.float16(x))
-    return lambda x: np.array(int(_bf16_bits(x)) << 16, np.uint32).view(np.float32)[()]
+    return lambda x: np.array(int(bf16_bits(x)) << 16, np.uint32).view(np.float32)[()]
 
 
 def _is_float(x: Any) -> bool:
