@@ -47,10 +47,10 @@ _here = _Here()
 
 def user_location() -> Location | None:
     """The innermost line on the call stack that is not graphc's own."""
-    frame = sys._getframe(1)
+    frame, (holder, location) = sys._getframe(1), _here.standing or (None, None)
     while frame is not None and _ours(frame):
-        if _here.standing is not None and frame is _here.standing[0]:
-            return _here.standing[1]
+        if frame is holder:
+            return location
         frame = frame.f_back  # type: ignore[assignment]
     if frame is None:
         return None

@@ -267,8 +267,8 @@ def test_a_device_that_the_machine_lacks() -> None:
 def test_what_a_gpu_cannot_run() -> None:
     x = gc.placeholder(gc.float32, [4, 4], name="x")
     calls = gc.py_func(lambda a: a, [x], x.type)
-    count = gc.while_loop(lambda i: i < 3, lambda i: i + 1, gc.astype(gc.sum(x), gc.int32))
-    for tensor in (calls, gc.sort(x), count):
+    count = gc.while_loop(lambda i: i < 3, lambda i: i + 1, [gc.astype(gc.sum(x), gc.int32)])
+    for tensor in (calls, gc.sort(x), *count):
         found = [cannot(v, "cuda") for v in topological([tensor])]
         assert any(found) and not any(cannot(v, "cpu") for v in topological([tensor]))
     assert cannot(x @ x, "cuda") is None
@@ -306,6 +306,17 @@ def brute_force(problem: Problem, count: int) -> int:
     return min(problem.total(labels) for labels in itertools.product(*able))
 
 
+def random_ways(rng: random.Random, count: int) -> tuple[tuple[float, ...], ...]:
+    """Costs of crossings: any for two devices, for more a metric, as links are."""
+    if count == 2:
+        return tuple(tuple(rng.random() * 1e-6 for _ in range(2)) for _ in range(2))
+    size = rng.random() * 1e-6
+    ways = {frozenset(p): size * rng.uniform(0.5, 1.0)
+            for p in itertools.combinations(range(count), 2)}
+    return tuple(tuple(ways.get(frozenset((a, b)), 0.0) for b in range(count))
+                 for a in range(count))
+
+
 def random_problem(seed: int, count: int) -> Problem:
     rng = random.Random(seed)
     units = rng.randint(1, 8 if count == 2 else 6)
@@ -317,7 +328,7 @@ def random_problem(seed: int, count: int) -> Problem:
     crossings = []
     for u in range(units):
         readers = tuple(r for r in range(units) if r != u and rng.random() < 0.3)
-        ways = tuple(tuple(rng.random() * 1e-6 for _ in range(count)) for _ in range(count))
+        ways = random_ways(rng, count)
         crossings += [Crossing(u, readers, ways)] if readers else []
     return Problem(costs, crossings)
 
@@ -329,9 +340,13 @@ def test_two_devices_are_cut_at_the_least_cost(seed: int) -> None:
 
 
 def test_three_devices_are_cut_almost_at_the_least_cost() -> None:
+    found, least = 0, 0
     for seed in range(60):
         problem = random_problem(seed, 3)
-        assert problem.total(solve(problem)) <= 1.05 * brute_force(problem, 3)
+        one, best = problem.total(solve(problem)), brute_force(problem, 3)
+        assert best <= one <= 1.2 * best
+        found, least = found + one, least + best
+    assert found <= 1.01 * least
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -447,6 +462,8 @@ def test_explanations() -> None:
     assert any("reads %x, sent from cpu:0 to cuda:0: 2.05 kB" in s for s in lines)
     assert any("sent from cuda:0 to cpu:0" in s for s in lines)
     assert explain_placement(made, made.origin[product]) == lines
+    (sent,) = (v for v in of_op(made, "transfer") if v.args[0] is product)
+    assert explain_placement(made, sent)[0].endswith("from cuda:0, for what reads it on cpu:0")
     with pytest.raises(DeviceError, match="no value of the placed graph"):
         explain_placement(made, gc.exp(x))
     table = placement_table(made)
@@ -461,4 +478,4 @@ def test_every_value_has_a_device_and_a_reason() -> None:
         every: list[Value] = [*made.graph.inputs, *made.graph.nodes()]
         assert all(made.device[v] in THREE.names and made.why[v] for v in every)
         for v in every:
-            explain_placement(made, v) if not isinstance(v.op, Transfer) else None
+            assert explain_placement(made, v)[0].startswith(f"  device      {made.device[v]}: ")

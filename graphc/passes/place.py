@@ -93,11 +93,11 @@ class _Placer:
 
     def _fix(self, v: Value, homes: Mapping[Value, str]) -> None:
         """What needs no weighing: pins, homes, and placeholders."""
-        pin = v.device
+        pin = self._pin(v, homes)
         refused = self._refusal(v, pin) if pin else None
         if pin and refused is None:
             self.fixed[v] = pin
-            self.why[v] = f"pinned to {pin} at {v.loc}"
+            self.why[v] = f"pinned to {pin} at {v.loc}" if v.device else "the session's device"
             return
         if refused is not None:
             self.moved[v] = refused
@@ -107,6 +107,11 @@ class _Placer:
         elif isinstance(v.op, Placeholder | RunCounter):
             self.fixed[v] = HOST
             self.why[v] = "an input, which comes from the host"
+
+    def _pin(self, v: Value, homes: Mapping[Value, str]) -> str:
+        """Where v is wanted: by its line, else by the session, unless it is somewhere already."""
+        there = v in homes or isinstance(v.op, Placeholder | RunCounter)
+        return v.device or ("" if there else self.options.default)
 
     def _refusal(self, v: Value, pin: str) -> str | None:
         """Why a pin cannot be followed.  Raises `DeviceError` if it must be."""
@@ -191,11 +196,12 @@ class _Placer:
             return
         v, why = next(iter(self.moved.items()))
         more = f" (and {len(self.moved) - 1} more)" if len(self.moved) > 1 else ""
-        loc = v.loc
-        assert loc is not None
-        warnings.warn_explicit(
-            f"{v.op.name}{more} is pinned to {v.device} but placed on {device[v]}: {why}; "
-            "strict=True refuses this", UserWarning, loc.file, loc.line)
+        text = (f"{v.op.name}{more} is pinned to {v.device or self.options.default} but placed on "
+                f"{device[v]}: {why}; strict=True refuses this")
+        if v.loc is None:
+            warnings.warn(text, UserWarning, stacklevel=2)
+        else:
+            warnings.warn_explicit(text, UserWarning, v.loc.file, v.loc.line)
 
 
 class _Units:

@@ -14,28 +14,35 @@ from graphc.passes.roofline import portable
 def explain_placement(placed: Placed, value: Value) -> list[str]:
     """Where a value is, why, what it costs there and elsewhere, what of it is transferred.  `value`
     belongs to the placed graph or to the one before."""
-    v = next((p for p, o in placed.origin.items()
-              if value in (p, o) and not isinstance(p.op, Transfer)), None)
+    v: Value | None = value
+    if value not in placed.device:
+        v = next((p for p, o in placed.origin.items() if o is value), None)
     if v is None:
         raise DeviceError(f"{value!r} is no value of the placed graph", value.loc)
     names, origin = names_of(placed.graph), placed.origin[v]
     lines = [f"  device      {placed.device[v]}: {placed.why[v]}"]
-    if not isinstance(v.op, State) and not portable(v):
+    if not isinstance(v.op, State | Transfer) and not portable(v):
         times = [f"{show_seconds(placed.costs.seconds(origin, d))} on {d.name}"
                  for d in placed.machine.devices]
         fused = " (computed where it is read)" if placed.costs.melts(origin) else ""
         lines.append(f"  costs       {', '.join(times)}{fused}")
-    nodes = placed.graph.nodes()
-    for t in nodes:
-        if isinstance(t.op, Transfer) and (t.args[0] is v or t in v.args):
-            source = t.args[0]
-            taken = show_seconds(placed.machine.seconds(
-                placed.costs.nbytes(placed.origin[source]), placed.device[source], t.op.device))
-            what = "sent" if source is v else f"reads {names[source]}, sent"
-            lines.append(
-                f"  transfer    {what} from {placed.device[source]} to {t.op.device}: "
-                f"{show_bytes(placed.costs.nbytes(placed.origin[source]))}, {taken}")
+    for t in placed.graph.nodes():
+        if isinstance(t.op, Transfer) and (t is v or t.args[0] is v or t in v.args):
+            (source,) = t.args
+            what = f"reads {names[source]}, sent" if t in v.args else "sent"
+            size = show_bytes(placed.costs.nbytes(placed.origin[source]))
+            lines.append(f"  transfer    {what} from {placed.device[source]} to {t.op.device}: "
+                         f"{size}, {show_seconds(_seconds(placed, t))}")
     return lines
+
+
+def _seconds(placed: Placed, v: Value) -> float:
+    """How long a value of the placed graph takes."""
+    origin = placed.origin[v]
+    if isinstance(v.op, Transfer):
+        return placed.machine.seconds(
+            placed.costs.nbytes(origin), placed.device[v.args[0]], v.op.device)
+    return placed.costs.seconds(origin, placed.machine.device(placed.device[v]))
 
 
 def placement_table(placed: Placed) -> str:
@@ -44,13 +51,7 @@ def placement_table(placed: Placed) -> str:
     for v in (*placed.graph.inputs, *placed.graph.nodes()):
         if portable(v):
             continue
-        if isinstance(v.op, Transfer):
-            source = v.args[0]
-            seconds = placed.machine.seconds(placed.costs.nbytes(placed.origin[source]),
-                                             placed.device[source], v.op.device)
-        else:
-            seconds = placed.costs.seconds(
-                placed.origin[v], placed.machine.device(placed.device[v]))
+        seconds = _seconds(placed, v)
         shown = f"{names[v]} = {show_operands(v, names, elide=True)} : {v.type}"
         rows.append((placed.device[v], show_seconds(seconds) if seconds else "", shown))
     wide = [max(len(r[i]) for r in rows) for i in (0, 1)]

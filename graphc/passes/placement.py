@@ -13,10 +13,12 @@ from graphc.passes.roofline import Costs
 
 @dataclass(frozen=True)
 class PlaceOptions:
-    """`strict` refuses what soft placement would move.  `sizes` are those known; other symbols are
+    """`strict` refuses what soft placement would move; `default` is where all goes that has no pin
+    and can.  `sizes` are those known; other symbols are
     taken to be `assumed`."""
 
     strict: bool = False
+    default: str = ""
     assumed: int = 128
     sizes: Mapping[str, int] = field(default_factory=dict)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.codegen.jit import Cache
 from graphc.errors import DeviceError, user_location
+from graphc.ir import dim
 from graphc.ir.device import HOST, PRESETS, DeviceSpec
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
@@ -36,7 +37,8 @@ class Home:
 
     def value(self, v: Value) -> Array:
         """A copy of a variable's value."""
-        array = np.empty(v.type.shape, v.type.dtype.numpy)
+        shape = tuple(dim.evaluate(n, {}) for n in v.type.shape)
+        array = np.empty(shape, v.type.dtype.numpy)
         self.device.copy(array, self.variables[v])
         return array
 
