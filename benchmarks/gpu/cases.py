@@ -102,16 +102,19 @@ ELEMENTWISE = [
     Case("elementwise", "tanh(exp(x)*y+z)", lambda x, y, z: gc.tanh(gc.exp(-gc.abs(x)) * y + z),
          of((70,), (70,), (70,)), [of(*[(300_001,)] * 3)], lambda n: of(*[(n,)] * 3), ALL_FLOATS,
          bar=0.90),
-    Case("elementwise", "gelu", F.gelu, of((70,)), vector(100_001), lambda n: of((n,)), bar=0.90),
+    Case("elementwise", "gelu", F.gelu, of((70,)), vector(100_001), lambda n: of((n,)),
+         bar=0.90),
     Case("elementwise", "compare and select", lambda x, y: gc.where(x > y, x * 2, y),
-         of(*[(70,)] * 2), [of(*[(100_001,)] * 2)], lambda n: of(*[(n,)] * 2), (*FLOATS, *INTEGERS), bar=0.90),
+         of(*[(70,)] * 2), [of(*[(100_001,)] * 2)], lambda n: of(*[(n,)] * 2),
+         (*FLOATS, *INTEGERS), bar=0.90),
     Case("elementwise", "sqrt log pow sin", lambda x: gc.sqrt(x) + gc.log(x) + x ** 1.5 + gc.sin(x),
          [Input((70,), positive=True)], [[Input((100_001,), positive=True)]],
-         lambda n: [Input((n,), positive=True)], ALL_FLOATS, slack=256, bar=None),
+         lambda n: [Input((n,), positive=True)], ALL_FLOATS, slack=256),
     Case("elementwise", "to f32 and back", lambda x: gc.cast(gc.cast(x, gc.float32) * 3, x.dtype),
          of((70,)), vector(100_001), lambda n: of((n,)), ("bf16", "f16"), bar=0.90),
     Case("elementwise", "// and %", lambda x, y: x // y + x % y,
-         [Input((70,)), Input((70,), positive=True)], [[Input((100_001,)), Input((100_001,), positive=True)]], None, ("i32", "i64")),
+         [Input((70,)), Input((70,), positive=True)],
+         [[Input((100_001,)), Input((100_001,), positive=True)]], None, ("i32", "i64")),
 ]
 
 BROADCASTS = [

@@ -46,11 +46,11 @@ def oracle(case: Case, data: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[
 
 
 def check(case: Case, inputs: Inputs, dtype: DType, device: str, symbolic: bool) -> Figures:
-    """A case's error, in units of the largest element; more than a few roundings are a failure."""
+    """A case's error, in units of the largest element; more than a few roundings are a failure.
+    With `symbolic`, the program is compiled for any size of the first axis."""
     data = arrays(inputs, dtype)
     with gc.Graph().as_default() as graph:
-        given = [gc.placeholder(as_dtype(a.dtype), [None] * symbolic + list(a.shape)[symbolic:])
-                 for a in data]
+        given = [gc.placeholder(as_dtype(a.dtype), _declared(a, data[0], symbolic)) for a in data]
         made = outputs(case.make(*given))
     with session(device, graph) as sess:
         got = sess.run(made, dict(zip(given, data, strict=True)))
@@ -61,6 +61,16 @@ def check(case: Case, inputs: Inputs, dtype: DType, device: str, symbolic: bool)
     if not worst <= bound:
         raise Failed(f"the error is {worst:.2e}, at most {bound:.2e} is right", figures)
     return figures
+
+
+def _declared(
+    array: np.ndarray[Any, Any], first: np.ndarray[Any, Any], symbolic: bool
+) -> list[int | str]:
+    """The shape of an array, where its first axis is as long as that of the `first` array."""
+    shape: list[int | str] = list(array.shape)
+    if symbolic and shape[0] == first.shape[0]:
+        shape[0] = "rows"
+    return shape
 
 
 def distance(got: Any, wanted: np.ndarray[Any, Any]) -> float:

@@ -85,4 +85,5 @@ def line(entry: Figures) -> str:
         if key in entry:
             shown.append(text.format(entry[key]))
     shown += [f"{key} {value:.4g}" for key, value in entry.get("others", {}).items()]
-    return "  ".join([*shown, "ok" if entry["ok"] else f"FAILED: {entry['error']}"])
+    done = f"skipped: {entry['skipped']}" if "skipped" in entry else "ok"
+    return "  ".join([*shown, done if entry["ok"] else f"FAILED: {entry['error']}"])
