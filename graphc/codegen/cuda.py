@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from graphc.codegen.contraction import map_after, slots_of
 from graphc.codegen.cpu import NOWHERE
 from graphc.codegen.cuda_contractions import after_contraction, contraction_nest
+from graphc.codegen.cuda_convolution import convolution_source
 from graphc.codegen.cuda_frame import Frame, loads
+from graphc.codegen.cuda_gemm import gemm_source
 from graphc.codegen.cuda_maps import elementwise, serial
 from graphc.codegen.cuda_rows import Rows
 from graphc.codegen.device_source import DeviceSource
@@ -48,7 +50,12 @@ def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> D
 
 
 def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
-    """A product or convolution, then what follows it."""
+    """A product or convolution: by tensor cores with what follows it, else by threads, and then
+    what follows it."""
+    make = gemm_source if kernel.kind is Kind.MATMUL else convolution_source
+    found = make(kernel) if not shown and not wide else None
+    if found is not None:
+        return (found,)
     nest, emit = contraction_nest(kernel)
     first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
     after = Fused(map_after(kernel), slots_of(kernel))
