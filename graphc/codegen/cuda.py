@@ -13,6 +13,7 @@ from graphc.codegen.cuda_frame import Frame, loads
 from graphc.codegen.cuda_gemm import gemm_source
 from graphc.codegen.cuda_maps import elementwise, serial
 from graphc.codegen.cuda_rows import Rows
+from graphc.codegen.cuda_tiles import by_tiles, turned
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Fused, Nest
 from graphc.codegen.kernels import loops_of
@@ -70,6 +71,9 @@ def _scheduled(
     frame: Frame, nest: Nest, inner: Sequence[tuple[str, Size]], shown: str
 ) -> DeviceSource:
     """A nest whose rows have the axes `inner`, by the schedule that fits it."""
+    across = turned(nest)
+    if across is not None:
+        return by_tiles(frame, nest, *across, shown)
     kind = _kind(nest, dim.product(tuple(n for _, n in inner)))
     return Rows(frame, nest, kind).source(shown) if kind else elementwise(frame, nest, shown)
 
