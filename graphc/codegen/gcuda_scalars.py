@@ -102,8 +102,10 @@ def _extreme(order: str) -> Any:
             return further(b, x, y, t, order)
         if x.type == F32:
             return assembly(b, f"{name}.NaN.f32 $0, $1, $2;", "=f,f,f", F32, x, y)
-        either = assembly(b, f"{name}.f64 $0, $1, $2;", "=d,d,d", F64, x, y)
-        return b.select(b.fcmp_unordered("uno", x, y), b.fadd(x, y), either)
+        bits = (b.and_ if order == ">" else b.or_)(b.bitcast(x, I64), b.bitcast(y, I64))
+        chosen = b.select(b.fcmp_ordered(order, x, y), x, y)
+        chosen = b.select(b.fcmp_ordered("==", x, y), b.bitcast(bits, F64), chosen)  # -0.0 < 0.0
+        return b.select(b.fcmp_unordered("uno", x, y), b.fadd(x, y), chosen)
 
     return binary(emit)
 
