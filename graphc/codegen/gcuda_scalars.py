@@ -156,7 +156,7 @@ def _cast(name: str) -> Any:
             return _round(name)(b, made, t) if name in NARROW else made
         to = ir.IntType(target.bitwidth)
         if isinstance(t, types.Float):
-            return _saturated(b, x, to, target.signed)
+            return saturated(b, x, to, target.signed)
         return between_integers(b, x, t, to)
 
     return unary(emit, target)
@@ -179,7 +179,7 @@ def _to_float(b: Any, x: Any, t: Any, to: Any) -> Any:
     return b.fpext(x, to) if to == F64 else b.fptrunc(x, to)
 
 
-def _saturated(b: Any, x: Any, to: Any, signed: bool) -> Any:
+def saturated(b: Any, x: Any, to: Any, signed: bool) -> Any:
     """A float as the nearest integer that there is, towards zero; 0 for NaN."""
     bits = to.width - signed
     low, high = -(1 << bits) if signed else 0, (1 << bits) - 1
