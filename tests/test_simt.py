@@ -371,6 +371,13 @@ def test_scalars_are_the_twins(name: str) -> None:
                 assert np.allclose(got, want, rtol=1e-6, equal_nan=True, atol=1e-37), value
 
 
+def test_random_bits_are_the_twins() -> None:
+    for key, counter, position in ((0, 0, 0), (7, 5, 3), (2**64 - 1, 2**63 + 9, 2**40 + 1)):
+        args = np.uint64(key), np.uint64(counter), np.int64(position)
+        got, want = SCALARS["random_bits"](*args), twins.random_bits(*args)
+        assert got == want and type(got) is type(want)
+
+
 def test_integer_types_are_the_twins() -> None:
     for name in twins.TYPES:
         if name[0] != "f":

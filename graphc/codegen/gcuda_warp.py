@@ -64,9 +64,10 @@ def dynamic_shared(context: Any, dtype: Any) -> Any:
     """All dynamic shared memory, as an array; every call gives the same memory."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        name = f"graphc_dynamic_{len(b.module.globals)}"  # all of them begin at one address
         return _generic_array(
-            ctx, b, shape=(0,), dtype=dtype.dtype, symbol_name=f"graphc_dynamic_{len(b.module.globals)}",
-            addrspace=SHARED, can_dynsized=True, alignment=16,
+            ctx, b, shape=(0,), dtype=dtype.dtype, symbol_name=name, addrspace=SHARED,
+            can_dynsized=True, alignment=16,
         )
 
     return types.Array(dtype.dtype, 1, "C")(dtype), build
