@@ -13,6 +13,8 @@ from graphc.codegen.cuda_frame import Frame, loads
 from graphc.codegen.cuda_gemm import gemm_source
 from graphc.codegen.cuda_maps import elementwise, serial
 from graphc.codegen.cuda_rows import Rows
+from graphc.codegen.cuda_scans import scan_source
+from graphc.codegen.cuda_scatter import scatter_sources
 from graphc.codegen.cuda_tiles import by_tiles, turned
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Fused, Nest
@@ -22,6 +24,7 @@ from graphc.codegen.lower import Emitter
 from graphc.errors import CodegenError
 from graphc.ir import dim
 from graphc.ir.dim import Size
+from graphc.ir.ops.scan import Scan
 from graphc.ir.program import Kernel, Kind
 
 SHORT = 32  # elements of a row that one thread folds
@@ -37,6 +40,10 @@ def device_sources(
         return (_fused(kernel, over, wide, shown),)
     if kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION):
         return _contraction(kernel, wide, shown)
+    if kernel.kind is Kind.SCATTER:
+        return scatter_sources(kernel, bool(over), wide, shown)
+    if kernel.kind is Kind.OPAQUE and isinstance(kernel.body[0].op, Scan):
+        return (scan_source(kernel, wide, shown),)
     loops = loops_of(kernel, bool(over))
     if loops is None or loops.scratch:
         raise CodegenError(f"no CUDA code for {kernel.kind.value} {kernel.name}")

@@ -123,9 +123,9 @@ def _block(fold: Fold, lane: str) -> list[str]:
     """The parts of the warps of a block."""
     return [
         f"if {lane} % {WARP} == 0:",
-        *("    " + x for x in _kept(fold, f"{lane} // {WARP}")),
+        *("    " + x for x in _kept(fold, f"u32({lane} // {WARP})")),
         "cuda.syncthreads()",
-        *_taken(fold, f"{lane} % {WARPS}"),
+        *_taken(fold, f"u32({lane} % {WARPS})"),
         *(x for d in (4, 2, 1) for x in _shuffled(fold, d)),
         "cuda.syncthreads()",
     ]
@@ -133,9 +133,9 @@ def _block(fold: Fold, lane: str) -> list[str]:
 
 def _columns(fold: Fold, lane: str) -> list[str]:
     """The parts of threads above one another."""
-    lines = [*_kept(fold, f"{lane}*{WARP} + cuda.threadIdx.x"), "cuda.syncthreads()",
-             *_taken(fold, "cuda.threadIdx.x")]
+    lines = [*_kept(fold, f"u32({lane}*{WARP} + cuda.threadIdx.x)"), "cuda.syncthreads()",
+             *_taken(fold, "u32(cuda.threadIdx.x)")]
     for k in range(1, WARPS):
-        value, at = _read(fold, f"cuda.threadIdx.x + {k * WARP}")
+        value, at = _read(fold, f"u32(cuda.threadIdx.x + {k * WARP})")
         lines += fold.step(value, at)
     return [*lines, "cuda.syncthreads()"]

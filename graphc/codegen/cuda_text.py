@@ -161,6 +161,8 @@ def _atom(atom: Any, printer: CudaPrinter) -> str:
         return f"{name}({printer.signed(a)}, {printer.signed(b)})"
     if name in ("minimum", "maximum"):
         return f"{name}({printer.size(a)}, {printer.size(b)})"
+    if not isinstance(b, int):  # half the instructions of Python's own operators
+        return f"{name}({printer.size(a)}, {printer.size(b)})"
     return f"{printer.width}({printer.size(a)} {atom.function} {printer.size(b)})"
 
 

@@ -73,7 +73,7 @@ def by_tiles(
     ends = f"{a} < {printer.size(high)} and {b} < {printer.size(wide)}"
     corner = (printer.size(variable(down) * TILE), printer.size(variable(across) * TILE))
     head = f"    for {step} in range({TILE // ROWS}):"
-    other = f"{y} + {step}*{ROWS}"
+    other = f"{width}({y} + {step}*{ROWS})"
     lines += [head, f"        {a} = {width}({corner[0]} + {x})",
               f"        {b} = {width}({corner[1]} + {other})", f"        if {ends}:"]
     lines += [f"            {t}[{other}, {x}] = {_kept(printer.load(found[key]), frame, key)}"

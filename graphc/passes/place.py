@@ -18,6 +18,7 @@ from graphc.ir.control import Loop
 from graphc.ir.device import HOST, Machine
 from graphc.ir.graph import Graph, Value, make, over, users
 from graphc.ir.op import Control, Foreign, Item, Opaque, Pointwise, State
+from graphc.ir.ops.scan import Scan
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.ops.transfer import Transfer
 from graphc.passes.control_vjp import makes_all_steps
@@ -36,6 +37,8 @@ def cannot(v: Value, kind: str) -> str | None:
     match v.op:
         case Foreign():
             return "it calls a Python function"
+        case Scan():
+            return None
         case Opaque():
             return f"{v.op.name} is a kernel written by hand for CPUs"
         case Loop() if makes_all_steps(v):
