@@ -63,7 +63,7 @@ def dynamic_shared(context: Any, dtype: Any) -> Any:
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         return _generic_array(
-            ctx, b, shape=(0,), dtype=dtype.dtype, symbol_name="graphc_dynamic",
+            ctx, b, shape=(0,), dtype=dtype.dtype, symbol_name=f"graphc_dynamic_{len(b.module.globals)}",
             addrspace=SHARED, can_dynsized=True, alignment=16,
         )
 

@@ -12,6 +12,7 @@ a GPU's in the last bits; lanes run in order, so a race is found by who touched 
 from __future__ import annotations
 
 import ast
+import contextvars
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ from graphc.codegen.simt_memory import (
     SimulatorError,
     Thread,
 )
+from graphc.codegen.simt_mma import Copies
 from graphc.codegen.simt_scalars import DTYPES, SCALARS, TYPES
 from graphc.codegen.simt_warp import COLLECTIVES, WARP
 from graphc.errors import DeviceError
@@ -159,6 +161,7 @@ class Launch(Machine):
         greenlet = _greenlet()
         for thread in threads:
             thread.coroutine = greenlet(call)
+            thread.coroutine.gr_context = contextvars.copy_context()  # has np.errstate
         ready = threads
         while ready:
             for thread in ready:
@@ -269,6 +272,7 @@ class Launch(Machine):
             "cp_async16_or_zero": self._copy,
             "cp_async_commit": self._commit,
             "cp_async_wait": self._land,
+            **Copies(self).functions(),
         }
 
     def _store(self, n: int) -> Callable[..., None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.codegen import simt_mma
 from graphc.codegen.simt_memory import Block
 from graphc.ir.op import Array
 
@@ -114,4 +115,5 @@ COLLECTIVES: dict[str, Callable[[Sequence[Any], Block], Sequence[Any]]] = {
     "mma_bf16": _product(_bf16, 16),
     "mma_f16": _product(_f16, 16),
     "mma_tf32": _product(_tf32, 8),
+    **simt_mma.COLLECTIVES,
 }

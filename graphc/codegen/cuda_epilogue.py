@@ -1,0 +1,106 @@
+"""What follows a product on a GPU, element by element, and the kernel around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.codegen.contraction import map_after
+from graphc.codegen.cpu import canonical, with_buffers
+from graphc.codegen.cuda_text import CudaPrinter
+from graphc.codegen.cuda_tile import Block
+from graphc.codegen.device_source import DeviceSource, pointer
+from graphc.codegen.fused import Fused
+from graphc.codegen.loops import Load, Ref, Store
+from graphc.codegen.lower import Index, row_major
+from graphc.codegen.nests import Parameters, map_sizes, walk
+from graphc.codegen.printing import NARROW
+from graphc.ir import dim
+from graphc.ir.dim import Size, product, symbol
+from graphc.ir.graph import Value
+from graphc.ir.ops.layout import reindex
+from graphc.ir.program import Kernel, contraction_of
+
+SMALL = 1 << 31  # elements up to which an index has 32 bits
+NAMES = ("rows", "columns", "depth")  # of a product's sizes
+
+
+class Epilogue:
+    """Prints one contraction: its block's work, then the other values of its kernel."""
+
+    def __init__(
+        self, kernel: Kernel, slots: dict[Value, int], sizes: tuple[Size, Size, Size],
+        outer: Size, literal: bool = False,
+    ) -> None:
+        self.kernel, self.slots, self.sizes, self.outer = kernel, slots, sizes, outer
+        self.out = contraction_of(kernel)
+        self.values = (*kernel.reads, *kernel.writes)
+        self.parameters = Parameters()
+        rows, columns, depth = sizes  # equal sizes have one name: it is `columns` if it can be
+        for name, size in (("columns", columns), ("rows", rows), ("depth", depth)):
+            self.parameters.values.setdefault(size, symbol(f"{name}."))
+        large = any(isinstance(n := product(v.type.shape), int) and n >= SMALL for v in self.values)
+        written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
+        self.dtypes = [v.type.dtype for v in self.values]
+        self.known: dict[tuple[int, Size], str] = {}
+        width = "u64" if large else "u32"
+        self.printer = CudaPrinter(width, self.dtypes, written, self.known)
+        self.change = self.named if literal else self.parameters.generalize
+
+    def named(self, size: Size) -> Size:
+        """A size whose numbers stay, and whose symbols are arguments."""
+        return dim.substitute(size, {
+            name: self.parameters(symbol(name)) for name in sorted(dim.symbols(size))
+            if not name.endswith(".")
+        })
+
+    def source(self, block: Block, place: Index) -> DeviceSource:
+        """The kernel; `place` is the index of a sum, of `outer`, `row` and `column`."""
+        after = self.statements(place)
+        lines = [*block.head(), *block.product(), *block.epilogue(after)]
+        buffers = [f"b{i}" for i in range(len(self.values))]
+        given = [(size, name) for size, name in self.parameters.values.items()
+                 if str(name).removesuffix(".") not in NAMES]
+        names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
+        text = with_buffers("\n".join("    " + line for line in lines), buffers)
+        text = f"def kernel({', '.join([*buffers, *names])}):\n{text}\n"
+        shape = block.shape
+        counts = (dim.floordiv(n + (tile - 1), tile)
+                  for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False))
+        whole = self.printer.width
+        return DeviceSource(
+            text,
+            (*(pointer(d) for d in self.dtypes), *("u32" for _ in NAMES), *(whole for _ in given)),
+            (*self.sizes, *(size for size, _ in given)),
+            (product((self.outer, *counts)), 1, 1), (shape.threads, 1, 1), block.shared,
+            2, False, "tensor cores",
+        )
+
+    def statements(self, place: Index) -> list[str]:
+        """Lines for one element."""
+        out = self.out
+        body: list[Any] = []
+        if out in self.kernel.writes:
+            total = Ref("total", out.type.dtype)
+            body = [Store(self.slots[out], row_major(place, out.type.shape), total)]
+        body += self.after(place)
+        changed = [map_sizes(s, self.change) for s in body]
+        self.known |= {(x.buffer, x.offset): "total" for s in changed for x in walk(s)
+                       if isinstance(x, Load) and x.buffer == self.slots[out]}
+        narrow, lines = out.type.dtype.name, []
+        if narrow in NARROW:
+            lines = [f"total = round_{narrow}(total)"]
+        if self.printer.width == "u64":
+            lines += [f"{name} = u64({name})" for name in ("row", "column", "outer")]
+        text = canonical("\n".join(self.printer.statements(changed, 0)))
+        return [*lines, *text.split("\n")]
+
+    def after(self, place: Index) -> list[Any]:
+        """The statements of a map at the place of a sum."""
+        after = map_after(self.kernel)
+        if not after.body:
+            return []
+        made = Fused(after, self.slots, whole=False).nest()
+        index = reindex(place, self.out.type.shape, tuple(n for _, n in made.outer))
+        moved = {f"{name}.": i for (name, _), i in zip(made.outer, index, strict=True)}
+        return [map_sizes(s, lambda size: dim.substitute(size, moved))
+                for s in (*made.top, *made.body)]

@@ -1,0 +1,224 @@
+"""A block's part of a product on tensor cores, as kernel text: what products of matrices and
+convolutions share.
+
+    for each step of k:   tiles of both operands on their way into shared memory (several stages)
+                          each warp multiplies its part of the tiles, sums in registers
+    then:                 sums through shared memory; the epilogue, element by element
+
+A product has `rows` x `columns` sums over `depth` products, for each of `outer` (a batch, groups).
+How an operand gets into shared memory, its `Source` says.  k goes up in steps of a tile and in the
+fixed order of the instruction, so a result's bits do not depend on the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from graphc.ir.types import DType
+
+BYTES = {"f32": 4, "f16": 2, "bf16": 2}  # element types that tensor cores multiply
+SINGLE = ("f32", "tf32")
+WARP = 32
+GROUP = 8  # rows of blocks that run side by side, so that they share columns in the L2 cache
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """A block's tile, in elements, and how its warps share it; `depth` is in bytes of k."""
+
+    rows: int
+    columns: int
+    down: int = 2  # warps
+    across: int = 4
+    depth: int = 64
+    stages: int = 4
+
+    @property
+    def threads(self) -> int:
+        return self.down * self.across * WARP
+
+    @property
+    def warp(self) -> tuple[int, int]:
+        """Rows and columns of a warp."""
+        return self.rows // self.down, self.columns // self.across
+
+
+@dataclass(frozen=True)
+class Side:
+    """An operand's tile in shared memory: `lines` of `length` elements, `pitch` bytes apart.
+    Lines are rows of k (`by_k`), or lie along k."""
+
+    lines: int
+    length: int
+    pitch: int
+    by_k: bool
+
+    @property
+    def nbytes(self) -> int:
+        return self.lines * self.pitch
+
+
+def side(extent: int, shape: TileShape, size: int, by_k: bool) -> Side:
+    """The tile of an operand of which a block needs `extent` rows or columns.  Its pitch lets a
+    warp read without two lanes meeting in one bank."""
+    depth = shape.depth // size
+    lines, length = (depth, extent) if by_k else (extent, depth)
+    gap = 32 if by_k and size == 4 else 16
+    return Side(lines, length, length * size + gap, by_k)
+
+
+class Source(Protocol):
+    """How an operand gets into shared memory."""
+
+    side: Side
+
+    def setup(self) -> list[str]:
+        """Lines before the loop over k."""
+
+    def copy(self) -> list[str]:
+        """Lines that start copying the tile of k from `first` on to the address `to`."""
+
+    def element(self, name: str) -> list[str]:
+        """Lines that load the operand's element for `row` or `column` and k = `first`."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32."""
+
+    shape: TileShape
+    multiply: str
+    left: Source
+    right: Source
+
+    @property
+    def stage(self) -> int:
+        """Bytes of one stage."""
+        return self.left.side.nbytes + self.right.side.nbytes
+
+    @property
+    def pitch(self) -> int:
+        """Bytes of a row of sums in shared memory."""
+        return self.shape.columns * 4 + 32
+
+    @property
+    def shared(self) -> int:
+        """Bytes of shared memory."""
+        return max(self.stage * self.shape.stages, self.shape.rows * self.pitch)
+
+    def head(self) -> list[str]:
+        """Which part of the result is this block's; `rows`, `columns` and `depth` are known."""
+        shape = self.shape
+        return [
+            "thread = u32(cuda.threadIdx.x)",
+            "lane = u32(thread & 31)",
+            f"warp_row = u32(u32(u32(thread >> 5) // {shape.across}) * {shape.warp[0]})",
+            f"warp_column = u32(u32(u32(thread >> 5) % {shape.across}) * {shape.warp[1]})",
+            f"blocks_down = u32(u32(rows + {shape.rows - 1}) // {shape.rows})",
+            f"blocks_across = u32(u32(columns + {shape.columns - 1}) // {shape.columns})",
+            "place = u32(cuda.blockIdx.x)",
+            "outer = u32(place // u32(blocks_down * blocks_across))",
+            "place = u32(place % u32(blocks_down * blocks_across))",
+            f"band = u32(u32(place // u32(blocks_across * {GROUP})) * {GROUP})",
+            f"place = u32(place % u32(blocks_across * {GROUP}))",
+            f"height = minimum(u32(blocks_down - band), u32({GROUP}))",
+            f"top = u32(u32(band + u32(place % height)) * {shape.rows})",
+            f"start = u32(u32(place // height) * {shape.columns})",
+        ]
+
+    def product(self) -> list[str]:
+        """The sums of a block, in `sums` of its threads."""
+        shape, left, right = self.shape, self.left.side, self.right.side
+        count = shape.warp[0] * shape.warp[1] // WARP
+        size = 4 if self.multiply in SINGLE else 2
+        depth = shape.depth // size
+        a, b = _corner("warp_row", left, size), _corner("warp_column", right, size)
+        literals = ", ".join(map(str, (
+            *shape.warp, depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
+        kind = "f32" if self.multiply in SINGLE else "u16"
+        behind, end = shape.stages - 1, self.stage * shape.stages
+        return [
+            f"base = shared_address(dynamic_shared({kind}))",
+            f"from_left = {a}",
+            f"from_right = u32({left.nbytes} + {b})",
+            *self.left.setup(),
+            *self.right.setup(),
+            f"sums = zero_sums({count})",
+            f"turns = u32(u32(depth + {depth - 1}) // {depth})",
+            "turn = u32(0)",
+            "put = u32(0)",
+            "get = u32(0)",
+            f"while turn < u32(turns + {behind}):",
+            f"    if turn >= {behind}:",
+            f"        cp_async_wait({behind - 1})",
+            "        cuda.syncthreads()",
+            "    if turn < turns:",
+            f"        first = u32(turn * {depth})",
+            "        to = u32(base + put)",
+            *indented(self.left.copy(), 2),
+            f"        to = u32(to + {left.nbytes})",
+            *indented(self.right.copy(), 2),
+            f"        put = u32(put + {self.stage})",
+            f"        put = u32(0) if put == {end} else put",
+            "    cp_async_commit()",
+            f"    if turn >= {behind}:",
+            "        at = u32(base + get)",
+            f"        sums = multiply_tiles_{self.multiply}(",
+            f"            sums, u32(at + from_left), u32(at + from_right), lane, {literals})",
+            f"        get = u32(get + {self.stage})",
+            f"        get = u32(0) if get == {end} else get",
+            "    turn = u32(turn + 1)",
+        ]
+
+    def epilogue(self, body: Sequence[str]) -> list[str]:
+        """The sums as rows in shared memory; `body` for each element: `total`, at `row` and
+        `column`."""
+        shape = self.shape
+        return [
+            "cp_async_wait(0)",
+            "cuda.syncthreads()",
+            f"corner = u32(u32(base + u32(warp_row * {self.pitch})) + u32(warp_column * 4))",
+            f"store_sums(sums, corner, lane, {shape.warp[0]}, {shape.warp[1]}, {self.pitch})",
+            "cuda.syncthreads()",
+            "shared = dynamic_shared(f32)",
+            f"for number in range({shape.rows * shape.columns // shape.threads}):",
+            f"    piece = u32(u32(u32(number) * {shape.threads}) + thread)",
+            f"    line = u32(piece // {shape.columns})",
+            f"    place = u32(piece % {shape.columns})",
+            "    row = u32(top + line)",
+            "    column = u32(start + place)",
+            "    if row < rows and column < columns:",
+            f"        total = shared[u32(u32(line * {self.pitch // 4}) + place)]",
+            *indented(self.again() if self.multiply == "f32" else [], 2),
+            *indented(body, 2),
+        ]
+
+    def again(self) -> list[str]:
+        """A sum that is NaN is made again of f32 products.  Splitting a number into two of tf32
+        makes NaN of an infinity, and of what rounds to one."""
+        return [
+            "if total != total:",
+            "    total = f32(0.0)",
+            "    first = u32(0)",
+            "    while first < depth:",
+            *indented([*self.left.element("x"), *self.right.element("y")], 2),
+            "        total = total + x * y",
+            "        first = u32(first + 1)",
+        ]
+
+
+def _corner(name: str, tile: Side, size: int) -> str:
+    """Where in an operand's tile a warp's part begins."""
+    return f"u32({name} * {size if tile.by_k else tile.pitch})"
+
+
+def indented(lines: Sequence[str], depth: int) -> list[str]:
+    """Lines, deeper."""
+    return ["    " * depth + line for line in lines]
+
+
+def multiplies(dtype: DType) -> bool:
+    """Whether tensor cores multiply elements of a type."""
+    return dtype.name in BYTES
