@@ -9,11 +9,11 @@ from graphc.codegen.contraction import operands, slots_of
 from graphc.codegen.cuda_epilogue import Epilogue
 from graphc.codegen.cuda_tile import BYTES, Block, Side, TileShape, multiplies, side
 from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.lower import variable
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
-from graphc.ir.program import Kernel
 from graphc.ir.ops.layout import unflatten
-from graphc.codegen.lower import variable
+from graphc.ir.program import Kernel
 from graphc.passes.fuse import storage
 
 ENOUGH = 132  # blocks that keep a large GPU busy

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from graphc.codegen.cuda import device_sources
-from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
 from graphc.ir.graph import Value
@@ -174,9 +173,13 @@ class DevicePlan:
             source = function.source
             grid = tuple(map(self.number, source.grid))
             words: list[Span | int] = [*places, *map(self.number, source.sizes)]
-            words += [self.status] * source.uses_status
+            written = {*range(len(kernel.reads), len(places))}
+            if source.uses_status:
+                written.add(len(words))
+                words.append(self.status)
             if min(grid) > 0:
-                found.append(Launch(function, grid, self.number(source.shared), tuple(words)))  # type: ignore[arg-type]
+                found.append(Launch(function, grid, self.number(source.shared), tuple(words),  # type: ignore[arg-type]
+                                    frozenset(written)))
         return found
 
     def _commits(self) -> tuple[list[Copy], list[Copy]]:
@@ -229,7 +232,5 @@ def touched(node: Launch | Copy) -> tuple[list[Span], list[Span]]:
     """What a node reads and what it writes."""
     if isinstance(node, Copy):
         return [node.source], [node.target]
-    source: DeviceSource = node.function.source
-    written = {*source.written, *({len(node.arguments) - 1} if source.uses_status else ())}
     spans = [(n, a) for n, a in enumerate(node.arguments) if isinstance(a, Span)]
-    return [a for _, a in spans], [a for n, a in spans if n in written]
+    return [a for _, a in spans], [a for n, a in spans if n in node.written]
