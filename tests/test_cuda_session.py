@@ -1,5 +1,6 @@
 """Whole sessions through the GPU's driver, with no GPU: cuda-core's stand-ins (`support_cuda`)
-launch the simulator on their memory.  So graphs, their edges, staging and arguments are those of a GPU."""
+launch the simulator on their memory.  So graphs, their edges, staging and arguments are those of a
+GPU."""
 
 from __future__ import annotations
 
