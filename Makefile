@@ -1,6 +1,6 @@
 # Targets with their purpose after ##; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint type check fmt bench golden fuzz clean
+.PHONY: help setup run test lint type check fmt bench gpu-check golden fuzz clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,7 +11,7 @@ JOBS   ?= 2
 MNIST  := $(firstword $(GRAPHC_DATA) $(wildcard data/mnist ../shared/data/mnist))
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ fmt: setup ## sort imports and mend what ruff can
 bench: setup ## speed against hand-written loops and other frameworks
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(PY) -m benchmarks
+
+gpu-check: setup ## on a machine with a GPU: what is right there, and how fast; gpu-report.json
+	$(PY) -m benchmarks.gpu_check
 
 golden: setup ## rewrite the expected texts in tests/golden; read the diff afterwards
 	$(PY) -m pytest tests --update-golden

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import kernels, peers, programs, training
-from benchmarks.gpu.cases import CASES
+from benchmarks.gpu.cases import CASES, Case, Inputs
 from benchmarks.gpu.nets import BATCHES, NETS
 from benchmarks.gpu.report import Figures, Report
 from graphc.errors import DeviceError
@@ -76,18 +76,25 @@ class Check:
                             partial(programs.small, self.name, True))
 
     def families(self) -> None:
-        """Every kernel family against f64."""
+        """Every kernel family against f64: in its first type at all shapes and for any size of the
+        first axis, in its others at two shapes."""
         for case in CASES:
-            for dtype in case.dtypes[:1] if self.small else case.dtypes:
-                for number, inputs in enumerate([case.tiny] if self.small else case.shapes):
-                    shapes = " ".join("x".join(map(str, i.shape)) for i in inputs)
-                    self.report.attempt(
-                        case.family, f"{case.name} {dtype} {shapes}",
-                        partial(kernels.check, case, inputs, BY_NAME[dtype], self.name, False))
-                    if number == 0 and not self.small:
-                        self.report.attempt(
-                            case.family, f"{case.name} {dtype} symbolic",
-                            partial(kernels.check, case, inputs, BY_NAME[dtype], self.name, True))
+            first, *others = case.dtypes
+            if self.small:
+                self._right(case, first, case.tiny)
+                continue
+            for inputs in case.shapes:
+                self._right(case, first, inputs)
+            self._right(case, first, case.shapes[0], symbolic=True)
+            for dtype in others:
+                for inputs in case.shapes[:2]:
+                    self._right(case, dtype, inputs)
+
+    def _right(self, case: Case, dtype: str, inputs: Inputs, symbolic: bool = False) -> None:
+        shapes = " ".join("x".join(map(str, i.shape)) for i in inputs)
+        self.report.attempt(
+            case.family, f"{case.name} {dtype} {'any size' if symbolic else shapes}",
+            partial(kernels.check, case, inputs, BY_NAME[dtype], self.name, symbolic))
 
     def speed(self) -> None:
         """Families that move memory, as shares of the copy bandwidth."""

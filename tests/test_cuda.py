@@ -21,11 +21,13 @@ from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.jit import Cache
 from graphc.errors import DeviceError
 from graphc.ir.dim import symbol
+from graphc.ir.types import f32
 from graphc.runtime import staging
 from graphc.runtime.cuda import CudaDevice
 from graphc.runtime.cuda_driver import toolkit
 from graphc.runtime.cuda_graph import Call
 from graphc.runtime.device import Copy, Device, Launch, Memory, Span
+from graphc.runtime.device_array import SharedArray, device_array
 from tests.support_cuda import TOTAL, FakeCuda
 
 F32 = np.dtype(np.float32)
@@ -66,11 +68,11 @@ def test_a_device_is_a_device_and_knows_its_card(tmp_path: Path) -> None:
     assert device.spec.bandwidth == pytest.approx(4.917e12, rel=1e-3)
 
 
-@pytest.mark.parametrize("count", [1, 5, 20_000, 100_001])
+@pytest.mark.parametrize("count", [1, 5, 20_000, 200_001])
 def test_arrays_go_there_and_back(
     tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "MOST", 1 << 17)  # so that large ones go in pieces
+    monkeypatch.setattr(staging, "MOST", 1 << 16)  # so that large ones go in pieces
     _, device = opened(tmp_path)
     for seed in range(2):  # the second time through pieces that are kept
         array = np.random.default_rng(seed).standard_normal(count).astype(np.float32)
@@ -97,7 +99,7 @@ def test_an_empty_array_is_not_copied(tmp_path: Path) -> None:
     device.copy(empty, np.zeros((0, 3), np.float32))
     device.copy(np.zeros((0, 3), np.float32), empty)
     device.copy(empty, empty)
-    assert device.staging.pieces == []
+    assert not device.staging.pieces
 
 
 def test_a_launch_hands_over_words_of_the_right_width(tmp_path: Path) -> None:
@@ -248,6 +250,18 @@ def test_arrays_that_cannot_be_adopted(tmp_path: Path) -> None:
         device.adopt(Foreign(array, device_id=-1, is_device_accessible=False))
 
 
+def test_what_shares_no_memory_cannot_be_adopted(tmp_path: Path) -> None:
+    cuda, device = opened(tmp_path)
+
+    def foreign(obj: Any, stream_ptr: int) -> Any:
+        raise BufferError("the object supports neither protocol")
+
+    device.toolkit.core.utils.StridedMemoryView._answers["from_any_interface"] = foreign
+    with pytest.raises(DeviceError, match="taking an array failed: the object supports neither"):
+        device.adopt(object())
+    assert cuda.log[-1][1] == "from_any_interface"
+
+
 def test_rows_of_one_element_may_have_any_stride(tmp_path: Path) -> None:
     _, device = opened(tmp_path)
     array = at(device.allocate(16).address, 4).reshape(4, 1)
@@ -260,6 +274,7 @@ def test_memory_is_exported_with_its_owner(tmp_path: Path) -> None:
     view = device.export(span, (2, 2), F32)
     assert (view.shape, view.dtype, view.buffer.handle) == ((2, 2), F32, span.address)
     assert view.buffer.owner is span.memory
+    assert type(device_array(device, span, (2, 2), f32)) is SharedArray
 
 
 # -- packages

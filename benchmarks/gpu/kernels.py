@@ -22,8 +22,9 @@ ROUNDS, ROUND_SECONDS = 5, 0.03
 
 
 def session(device: str, graph: gc.Graph) -> gc.Session:
-    """A session that runs all of a graph on a device."""
-    return gc.Session(graph) if device.startswith("cpu") else gc.Session(graph, device=device)
+    """A session that runs all of a graph on a device, or fails."""
+    return gc.Session(graph) if device.startswith("cpu") else gc.Session(
+        graph, device=device, strict=True)
 
 
 def arrays(inputs: Inputs, dtype: DType) -> list[np.ndarray[Any, Any]]:

@@ -176,7 +176,7 @@ class CudaDevice:
         """An array of another library on this device (`__dlpack__` or `__cuda_array_interface__`),
         without a copy: its place, shape and element type.  Work here waits for what that library
         has put on its stream."""
-        with reported(self.name, "taking an array", self.toolkit.error):
+        with reported(self.name, "taking an array", (self.toolkit.error, BufferError)):
             self._current()
             view = self.toolkit.core.utils.StridedMemoryView.from_any_interface(
                 array, stream_ptr=int(self.stream.handle)

@@ -131,7 +131,9 @@ def toolkit() -> Toolkit:
 
 
 @contextmanager
-def reported(name: str, what: str, error: type[Exception]) -> Iterator[None]:
+def reported(
+    name: str, what: str, error: type[Exception] | tuple[type[Exception], ...]
+) -> Iterator[None]:
     """Makes `DeviceError`s of cuda-core's errors."""
     try:
         yield
@@ -141,10 +143,10 @@ def reported(name: str, what: str, error: type[Exception]) -> Iterator[None]:
 
 def failure(name: str, what: str, cause: Exception) -> DeviceError:
     """What to say of an error of cuda-core's."""
-    return DeviceError(
-        f"{name}: {what} failed: {cause}; an illegal address or a failed launch is a fault of a "
-        "kernel and loses the device for this process: start a new one"
-    )
+    lost = any(word in str(cause) for word in ("ILLEGAL", "LAUNCH", "MISALIGNED", "ASSERT"))
+    remedy = "; a kernel went wrong, and this process has lost the device: start a new one, and " \
+        "see what device='cuda:sim' says"
+    return DeviceError(f"{name}: {what} failed: {cause}{remedy if lost else ''}")
 
 
 def check(name: str, what: str, result: tuple[Any, ...]) -> tuple[Any, ...]:
