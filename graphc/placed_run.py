@@ -86,15 +86,20 @@ class DevicePart:
             if inputs[own] in self.plan.slots]
         self.results = dict(zip(self.segment.results, self.plan.results, strict=True))
         self.launches = self.plan.launches
+        self.wanted = frozenset(
+            i for i, v in enumerate(self.segment.results) if v in run.wanted(part.segment.device))
 
     def run(self, held: dict[Value, Held]) -> None:
-        """One run."""
+        """One run: takes what it needs from `held`, and puts what it makes there."""
+        memories = self.run_.memories(self.segment)
+        fed: dict[Value, Held] = {}
         for own, v in self.fed:
             given = held[v]
-            same = isinstance(given, Span) and given.memory in self.run_.memories(self.segment)
-            self.plan.copy_in(own, given if same else self.run_.on_host(v, held))
-        self.plan.run(self.run_.failed)
+            here = isinstance(given, Span) and given.memory in memories
+            fed[own] = given if here else self.run_.on_host(v, held)
+        made = self.plan.run(fed, self.wanted, self.run_.failed)
         held.update(self.results)
+        held.update({self.segment.results[i]: array for i, array in made.items()})
 
 
 class PlacedReady:
@@ -154,6 +159,13 @@ class PlacedReady:
                 home.keep(tensor, self.session.values[tensor])
             found[v] = home.variables[tensor]
         return found
+
+    def wanted(self, device: str) -> set[Value]:
+        """The values of a device that are fetched, or needed on other devices."""
+        cut = self.executable.segments
+        taken = {v for s in cut.parts if s.device != device for v in s.sources}
+        deferred = {v for _, v in cut.deferred}
+        return {*cut.outputs, *taken, *deferred}
 
     def memories(self, segment: Any) -> set[Any]:
         """The allocations of the device of a segment that hold results."""

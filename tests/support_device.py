@@ -57,11 +57,16 @@ class SimulatedGraph:
         arena = DeviceArena(self.device)
         arena.reserve(layout(self.program.program, sizes).arena)
         plan = DevicePlan(self.program, sizes, arena, {})
-        for v, a in zip(self.graph.inputs, arrays, strict=True):
-            plan.copy_in(v, np.ascontiguousarray(a).reshape(a.shape))
-        plan.run(lambda index, size: GraphError(f"index {index} is out of range for {size}"))
-        made = [plan.copy_out(s, v) for s, v in zip(plan.results, self.graph.outputs, strict=True)]
-        return made + [plan.copy_out(plan.inputs[old], old) for old, _ in self.graph.updates]
+        fed = {v: np.ascontiguousarray(a).reshape(a.shape)
+               for v, a in zip(self.graph.inputs, arrays, strict=True)}
+        made = plan.run(
+            fed, frozenset(range(len(plan.results))),
+            lambda index, size: GraphError(f"index {index} is out of range for {size}"))
+        changed = []
+        for old, _ in self.graph.updates:
+            changed.append(np.empty(fed[old].shape, fed[old].dtype))
+            self.device.copy(changed[-1], plan.inputs[old])
+        return [made[i] for i in range(len(made))] + changed
 
 
 def run_simulated(graph: Graph, arrays: Sequence[Any], **changes: Any) -> list[Any]:

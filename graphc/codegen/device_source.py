@@ -7,7 +7,7 @@ large sizes are its arguments; so equal kernels are equal text, and are compiled
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.config import Method
 from graphc.ir.dim import Size
@@ -40,3 +40,29 @@ class DeviceSource:
     uses_status: bool = False
     schedule: str = ""  # its name, for `explain` and the profile
     method: Method | None = None  # of its contraction
+
+
+def guarded(source: DeviceSource) -> DeviceSource:
+    """The kernel that does nothing once a run has failed: what changes variables."""
+    head, body = source.text.split("):\n", 1)
+    name = "status"
+    if source.uses_status:  # the name of its last parameter
+        name = head.rpartition(",")[2].strip()
+        return replace(source, text=f"{head}):\n    if {name}[0] != 0:\n        return\n{body}")
+    return replace(
+        source, text=f"{head}, {name}):\n    if {name}[0] != 0:\n        return\n{body}",
+        parameters=(*source.parameters, "i64*"), uses_status=True)
+
+
+COPY = """\
+def kernel(v0, v1, v2):
+    v3 = u64(u64(cuda.blockIdx.x)*u64(256) + u64(cuda.threadIdx.x))
+    if v3 < v2:
+        v1[v3] = load(v0, v3)
+"""
+
+
+def copying(nbytes: int) -> DeviceSource:
+    """A kernel that copies so many bytes: for copies that may have to be left out (`guarded`)."""
+    grid: tuple[Size, Size, Size] = (-(-nbytes // THREADS[0]), 1, 1)
+    return DeviceSource(COPY, ("u8*", "u8*", "u64"), (nbytes,), grid, schedule="copy")

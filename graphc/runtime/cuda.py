@@ -6,6 +6,7 @@ Not yet run on a GPU: tested against the signatures of cuda-core 1.2.2 (tests/te
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,7 +36,7 @@ from graphc.runtime.cuda_graph import (
     configuration,
     nothing,
 )
-from graphc.runtime.device import Function, Launch, Memory, Span
+from graphc.runtime.device import Function, Launch, Memory, Pinned, Span
 from graphc.runtime.staging import Staging
 
 ALIGNED = 16  # bytes: kernels read and write so many at once
@@ -98,6 +99,14 @@ class CudaDevice:
                 "uses the device"
             ) from None
         return Memory(int(buffer.handle), nbytes, buffer)
+
+    def pinned(self, nbytes: int) -> Pinned:
+        """Host memory that graphs copy from and to."""
+        with self.lock, reported(self.name, "pinning host memory", self.toolkit.error):
+            self._current()
+            buffer = self.staging.resource.allocate(max(nbytes, 1))
+        return Pinned(np.ctypeslib.as_array(
+            (ctypes.c_uint8 * nbytes).from_address(int(buffer.handle))), buffer)
 
     def copy(self, target: Span | Array, source: Span | Array) -> None:
         """Copies bytes after all work so far.  A source array may change when it returns."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.codegen.device_source import POINTER
 from graphc.runtime.cuda_driver import Toolkit, failure, reported
-from graphc.runtime.device import Copy, Launch, Span
+from graphc.runtime.device import Copy, Launch, Pinned, Span
 
 WHOLE = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
 
@@ -54,7 +54,7 @@ def nothing(node: Node) -> bool:
         case Launch():
             return 0 in node.grid
         case Copy():
-            return node.target.nbytes == 0
+            return _nbytes(node.target) == 0
     return False
 
 
@@ -106,12 +106,23 @@ def _add(
                 configuration(toolkit, node), node.function.handle, *arguments(node)
             )
         case Copy():
-            added = maker.memcpy(node.target.address, node.source.address, node.target.nbytes)
+            added = maker.memcpy(_address(node.target), _address(node.source),
+                                 _nbytes(node.target))
         case Call():
             added = maker.embed(_captured(device, node))
     for other in before[1:]:
         added.pred.add(other)
     return added
+
+
+def _address(place: Span | Pinned) -> int:
+    if isinstance(place, Span):
+        return place.address
+    return int(place.array.__array_interface__["data"][0])
+
+
+def _nbytes(place: Span | Pinned) -> int:
+    return place.nbytes if isinstance(place, Span) else place.array.nbytes
 
 
 def _captured(device: Any, call: Call) -> Any:

@@ -1,7 +1,7 @@
 """What a device must be able to do: five methods.  `cuda.py` is a GPU, `simulated.py` a fake one.
 
-    allocate   memory                        load    a kernel's code
-    copy       host <-> device, at once      graph   launches and copies, to be replayed
+    allocate   memory (`pinned`: of the host)    load    a kernel's code
+    copy       host <-> device, at once          graph   launches and copies, to be replayed
     launch     one kernel, now
 
 A `Span` is a place in a device's memory; it knows its end, so that a simulated device can tell an
@@ -66,12 +66,20 @@ class Launch:
     after: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Pinned:
+    """Bytes of host memory that the device reads and writes by itself; `handle` keeps them."""
+
+    array: Array
+    handle: Any = None
+
+
 @dataclass(frozen=True)
 class Copy:
-    """Bytes from device memory to device memory."""
+    """Bytes from one place to another, at least one of them on the device."""
 
-    target: Span
-    source: Span
+    target: Span | Pinned
+    source: Span | Pinned
     after: tuple[int, ...] = ()
 
 
@@ -89,6 +97,9 @@ class Device(Protocol):
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory, aligned to 256 bytes."""
+
+    def pinned(self, nbytes: int) -> Pinned:
+        """Host memory for copies in graphs."""
 
     def copy(self, target: Span | Array, source: Span | Array) -> None:
         """Copies bytes, after all work so far; done when it returns if the target is an array."""

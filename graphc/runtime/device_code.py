@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from graphc.codegen.cuda import device_sources
+from graphc.codegen.device_source import DeviceSource, copying, guarded
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Program, launched, overwritten
@@ -19,21 +21,38 @@ class DeviceProgram:
 
     device: Device
     program: Program
-    functions: dict[tuple[Kernel, bool], tuple[Function, ...]] = field(default_factory=dict)
+    functions: dict[tuple[Kernel, bool, bool], tuple[Function, ...]] = field(default_factory=dict)
     constants: dict[Value, Span] = field(default_factory=dict)
     numbers: dict[int, Span] = field(default_factory=dict)
 
     def code(self, kernel: Kernel, home: Program, wide: bool) -> tuple[Function, ...]:
-        """The functions of a kernel, in order; `wide` ones count with 64 bits."""
-        if (kernel, wide) not in self.functions:
-            sources = device_sources(kernel, overwritten(home, kernel), wide)
-            self.functions[kernel, wide] = tuple(map(self.device.load, sources))
-        return self.functions[kernel, wide]
+        """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
+        fail, those that change variables look first whether it has."""
+        guard = kernel.commits and self.fails
+        key = kernel, wide, guard
+        if key not in self.functions:
+            sources = self._sources(kernel, home, wide)
+            self.functions[key] = tuple(
+                self.device.load(guarded(s) if guard else s) for s in sources)
+        return self.functions[key]
+
+    def _sources(self, kernel: Kernel, home: Program, wide: bool) -> tuple[DeviceSource, ...]:
+        return device_sources(kernel, overwritten(home, kernel), wide)
+
+    @functools.cached_property
+    def fails(self) -> bool:
+        """Whether a kernel can end the run with an error."""
+        return any(s.uses_status for home, kernel in launched(self.program)
+                   for s in self._sources(kernel, home, False))
 
     def load(self) -> None:
         """Compiles every kernel, or finds it in the cache."""
         for home, kernel in launched(self.program):
             self.code(kernel, home, False)
+
+    def copier(self, nbytes: int) -> Function:
+        """What copies bytes unless the run has failed."""
+        return self.device.load(guarded(copying(nbytes)))
 
     def constant(self, v: Value) -> Span:
         """Where a constant lies."""

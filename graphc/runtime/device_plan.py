@@ -17,7 +17,7 @@ from graphc.ir.graph import Value
 from graphc.ir.layout import Layout, layout
 from graphc.ir.op import Array
 from graphc.ir.program import Place, storage
-from graphc.runtime.device import Copy, Device, Launch, Replay, Span
+from graphc.runtime.device import Copy, Device, Launch, Pinned, Replay, Span
 from graphc.runtime.device_code import DeviceProgram, allocated
 from graphc.runtime.device_scope import Node, Scope
 from graphc.runtime.hazards import Hazards
@@ -44,7 +44,7 @@ class DeviceArena:
 
 class DevicePlan:
     """A program bound to sizes.  `homes` are the places of inputs that live on the device; other
-    inputs get slots, into which `copy_in` puts arrays."""
+    inputs get slots, into which a run copies what it is fed."""
 
     def __init__(
         self, code: DeviceProgram, sizes: dict[str, int], arena: DeviceArena,
@@ -64,6 +64,9 @@ class DevicePlan:
         self.device.copy(self.status, self.zeros)
         self.scope = Scope(code, program, sizes, self.layout, arena.reserve(self.layout.arena),
                            self.inputs, outputs, self.status)
+        self.replays: dict[tuple[frozenset[Value], frozenset[int]], Replay] = {}
+        self.pinned: dict[object, Pinned] = {}
+        self.pending = False
         self._schedule()
 
     def _slot(self, v: Value) -> Span:
@@ -72,23 +75,26 @@ class DevicePlan:
     # -- what is launched
 
     def _schedule(self) -> None:
-        """All launches; what changes variables in a graph of its own if a kernel can fail."""
+        """All launches, those last that change variables."""
         first: list[Node] = []
         last: list[Node] = []
         for number, kernel in enumerate(self.code.program.kernels):
-            made = self.scope.launches(number, kernel)
-            (last if kernel.commits else first).extend(made)
+            (last if kernel.commits else first).extend(self.scope.launches(number, kernel))
         before, after = self.scope.commits()
-        first += [*before, *self._results()]
-        last += after
-        self.fails = any(
-            isinstance(x, Launch) and x.function.source.uses_status for x in (*first, *last))
-        if self.fails:
-            self.first = self._graph([Copy(self.status, self.zeros), *first])
-            self.last = self._graph(last)
-        else:
-            self.first, self.last = self._graph([*first, *last]), None
-        self.launches = len(first) + len(last)
+        if self.code.fails:
+            after = [self._guarded(x) for x in after if isinstance(x, Copy)]
+        self.nodes = [*first, *before, *self._results(), *last, *after]
+        self.launches = len(self.nodes)
+
+    def _guarded(self, copy: Copy) -> Launch:
+        """A copy that is left out if the run has failed."""
+        target, source = copy.target, copy.source
+        assert isinstance(target, Span) and isinstance(source, Span)
+        function = self.code.copier(target.nbytes)
+        x, y, z = function.source.grid
+        assert isinstance(x, int) and isinstance(y, int) and isinstance(z, int)
+        words = (source, target, target.nbytes, self.status)
+        return Launch(function, (x, y, z), 0, words, frozenset({1}))
 
     def _results(self) -> list[Node]:
         """Finds where results lie; copies those that lie in the arena, which other plans use
@@ -106,44 +112,84 @@ class DevicePlan:
             self.results.append(span)
         return copies
 
-    def _graph(self, nodes: Sequence[Node]) -> Replay | None:
-        """Nodes as one graph, in which each waits for those that it shares memory with."""
-        hazards = Hazards()
-        placed: list[Node] = []
-        for n, node in enumerate(nodes):
-            read, written = touched(node)
-            placed.append(replace(node, after=hazards.after(n, read, written)))
-        return self.device.graph(placed) if placed else None
+    def _replay(self, fed: frozenset[Value], wanted: frozenset[int]) -> Replay:
+        """The graph of a run in which these inputs come from the host and these results go there:
+        copies are nodes too, so that they overlap with what does not need them."""
+        if (fed, wanted) not in self.replays:
+            copies: list[Node] = [Copy(self.slots[v], self._pinned(v, s.nbytes))
+                                  for v, s in self.slots.items() if v in fed]
+            ends: list[Node] = [Copy(self._pinned(i, x.nbytes), x)
+                                for i, x in enumerate(self.results) if i in wanted]
+            if self.code.fails:
+                copies.append(Copy(self.status, self.zeros))
+                ends.append(Copy(self._pinned(self.status, STATUS), self.status))
+            nodes = [x for x in (*copies, *self.nodes, *ends) if not _is_empty(x)]
+            self.replays[fed, wanted] = self.device.graph(with_edges(nodes))
+        return self.replays[fed, wanted]
+
+    def _pinned(self, key: object, nbytes: int) -> Pinned:
+        if key not in self.pinned:
+            self.pinned[key] = self.device.pinned(nbytes)
+        return self.pinned[key]
 
     # -- a run
-    def copy_in(self, v: Value, array: Array | Span) -> None:
-        """Gives an input its value."""
-        self.device.copy(self.slots[v], array)
 
-    def run(self, failed: Callable[[int, int], Exception]) -> None:
-        """One run; `failed` makes the error for an index that is out of range of a size.  Then no
-        variable has changed."""
-        if self.first is not None:
-            self.first.run()
-        if self.fails:
-            state = np.empty(3, np.int64)
-            self.device.copy(state, self.status)
+    def run(
+        self, fed: Mapping[Value, Array | Span], wanted: frozenset[int],
+        failed: Callable[[int, int], Exception],
+    ) -> dict[int, Array]:
+        """One run: inputs by value, and the numbers of the results that are wanted on the host.
+        `failed` makes the error for an index that is out of range of a size; then no variable has
+        changed."""
+        if self.pending:  # a run before this one may still read the host's memory
+            self.device.synchronize()
+        hosts = frozenset(v for v, x in fed.items() if not isinstance(x, Span))
+        replay = self._replay(hosts, wanted)
+        for v, given in fed.items():
+            if isinstance(given, Span):
+                self.device.copy(self.slots[v], given)
+            else:
+                self._pinned(v, given.nbytes).array[...] = _bytes(given)
+        replay.run()
+        self.pending = bool(hosts) and not (wanted or self.code.fails)
+        if wanted or self.code.fails:
+            self.device.synchronize()
+        if self.code.fails:
+            state = self.pinned[self.status].array.view(np.int64)
             if state[0]:
                 raise failed(int(state[1]), int(state[2]))
-        if self.last is not None:
-            self.last.run()
+        return {i: self._result(i) for i in wanted}
 
-    def copy_out(self, span: Span, v: Value) -> Array:
-        """A result on the host."""
-        shape = tuple(dim.evaluate(n, self.sizes) for n in v.type.shape)
-        array = np.empty(shape, v.type.dtype.numpy)
-        self.device.copy(array, span)
+    def _result(self, number: int) -> Array:
+        """A result on the host, the caller's own."""
+        v = self.code.program.graph.outputs[number]
+        array = np.empty(tuple(dim.evaluate(n, self.sizes) for n in v.type.shape),
+                         v.type.dtype.numpy)
+        _bytes(array)[...] = self._pinned(number, array.nbytes).array
         return array
+
+
+def with_edges(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, each waiting for those that it shares memory with."""
+    hazards = Hazards()
+    return [replace(node, after=hazards.after(n, *touched(node))) for n, node in enumerate(nodes)]
+
+
+def _is_empty(node: Node) -> bool:
+    """Whether a node moves nothing."""
+    return isinstance(node, Copy) and any(
+        isinstance(x, Span) and x.nbytes == 0 for x in (node.target, node.source))
+
+
+def _bytes(array: Array) -> Array:
+    """An array's bytes, as a view."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def touched(node: Launch | Copy) -> tuple[list[Span], list[Span]]:
     """What a node reads and what it writes."""
     if isinstance(node, Copy):
-        return [node.source], [node.target]
+        return ([x for x in (node.source,) if isinstance(x, Span)],
+                [x for x in (node.target,) if isinstance(x, Span)])
     spans = [(n, a) for n, a in enumerate(node.arguments) if isinstance(a, Span)]
     return [a for _, a in spans], [a for n, a in spans if n in node.written]

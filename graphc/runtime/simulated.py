@@ -17,7 +17,7 @@ from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.simt import simulate
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
-from graphc.runtime.device import Copy, Function, Launch, Memory, Span
+from graphc.runtime.device import Copy, Function, Launch, Memory, Pinned, Span
 
 ALIGN = 256
 TYPES = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "i8": np.int8,
@@ -44,7 +44,11 @@ class SimulatedDevice:
         self.next += -(-max(nbytes, 1) // ALIGN) * ALIGN + ALIGN
         return Memory(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
 
-    def copy(self, target: Span | Array, source: Span | Array) -> None:
+    def pinned(self, nbytes: int) -> Pinned:
+        """Host memory."""
+        return Pinned(np.full(nbytes, POISON, np.uint8))
+
+    def copy(self, target: Span | Array | Pinned, source: Span | Array | Pinned) -> None:
         """Copies bytes."""
         to, taken = _bytes(target), _bytes(source)
         if to.nbytes != taken.nbytes:
@@ -103,8 +107,10 @@ class Sequential:
                 self.device.launch(node)
 
 
-def _bytes(place: Span | Array) -> Array:
+def _bytes(place: Span | Array | Pinned) -> Array:
     """A place as bytes."""
+    if isinstance(place, Pinned):
+        return place.array
     if isinstance(place, Span):
         memory: Array = place.memory.handle
         return memory[place.offset : place.offset + place.nbytes]
