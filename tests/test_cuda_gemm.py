@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.codegen.cuda_convolution import convolution_source
-from graphc.codegen.cuda_gemm import gemm_source
+from graphc.codegen.cuda_convolution import convolution_source, convolution_split
+from graphc.codegen.cuda_gemm import gemm_source, gemm_split
+from graphc.codegen.cuda_plan import Split
 from graphc.codegen.cuda_tile import TileShape
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.simt import simulate
@@ -50,7 +51,7 @@ def stored(array: Any, name: str) -> Any:
     return flat.view(np.uint16) if name in ("f16", "bf16") else flat
 
 
-def simulated(kernel: Kernel, source: DeviceSource, feeds: Sequence[Any],
+def simulated(kernel: Kernel, source: DeviceSource | Split | None, feeds: Sequence[Any],
               sizes: Mapping[str, int] | None = None) -> list[Any]:
     """The results of a kernel that the simulator ran."""
     known = sizes or {}
@@ -61,11 +62,22 @@ def simulated(kernel: Kernel, source: DeviceSource, feeds: Sequence[Any],
     values = (*kernel.reads, *kernel.writes)
     memory = [stored(a, v.type.dtype.name)
               for a, v in zip((*feeds, *results), values, strict=True)]
+    if isinstance(source, Split):
+        scratch = np.full(dim.evaluate(source.scratch, known) // 4, np.nan, np.float32)
+        run(source.first, [*memory, scratch], known)
+        run(source.second, [*memory, scratch], known)
+    else:
+        run(source, memory, known)
+    return [m.view(r.dtype).reshape(r.shape)
+            for m, r in zip(memory[len(kernel.reads):], results, strict=True)]
+
+
+def run(source: DeviceSource | None, memory: list[Any], known: Mapping[str, int]) -> None:
+    """One launch."""
+    assert source is not None
     numbers = [dim.evaluate(n, known) for n in source.sizes]
     x, y, z = (dim.evaluate(n, known) for n in source.grid)
     simulate(source, (x, y, z), dim.evaluate(source.shared, known), [*memory, *numbers])
-    return [m.view(r.dtype).reshape(r.shape)
-            for m, r in zip(memory[len(kernel.reads):], results, strict=True)]
 
 
 def check(text: str, make: Any, sizes: Mapping[str, int] | None = None) -> DeviceSource:
@@ -242,3 +254,28 @@ def convolutions(name: str, dtype: str, image: str = "") -> dict[str, str]:
 def test_convolutions_and_gradients(name: str, dtype: str) -> None:
     for text in convolutions(name, dtype).values():
         check(text, lambda kernel: convolution_source(kernel, SMALL))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_pieces_of_k(dtype: str) -> None:
+    """Also more pieces than there are steps."""
+    def split(kernel: Kernel) -> Split | None:
+        return gemm_split(kernel, SMALL, pieces=3)
+
+    for sizes in ((17, 20, 150), (5, 3, 20), (16, 16, 0)):
+        for ta, tb in ((False, True), (True, False)):
+            check(product(*sizes, ta, tb, dtype), split)
+    check(product(9, 18, 70, False, False, dtype, "2,"), split)
+    check(EPILOGUES["bias and relu"].replace("T", dtype), split)
+    check(EPILOGUES["batch"].replace("T", dtype), split)
+    for text in convolutions("groups", dtype).values():
+        check(text, lambda kernel: convolution_split(kernel, SMALL, pieces=4))
+
+
+def test_only_small_results_of_long_sums_are_cut() -> None:
+    def pieces(m: int, n: int, k: int) -> int:
+        split = gemm_split(kernel_of(parse_graph(product(m, n, k, False, False, "f32"))))
+        return split.scratch // (4 * m * n) if split else 1  # type: ignore[operator]
+
+    assert pieces(4096, 4096, 4096) == pieces(64, 64, 60) == 1
+    assert pieces(128, 128, 4096) == 64 and pieces(64, 576, 100_352) == 29

@@ -69,10 +69,23 @@ def side(extent: int, shape: TileShape, size: int, by_k: bool) -> Side:
     return Side(lines, length, length * size + gap, by_k)
 
 
+@dataclass(frozen=True)
+class Ends:
+    """The names of an operand: its own; of the block's first row (or column) of the result, of how
+    many there are, and of one of them."""
+
+    name: str
+    first: str
+    extent: str
+    here: str
+
+
 class Source(Protocol):
     """How an operand gets into shared memory."""
 
-    side: Side
+    @property
+    def side(self) -> Side:
+        """Its tile."""
 
     def setup(self) -> list[str]:
         """Lines before the loop over k."""
@@ -86,12 +99,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32."""
+    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32.  Where
+    k is cut into `pieces`, a block makes the sums of one."""
 
     shape: TileShape
     multiply: str
     left: Source
     right: Source
+    pieces: int = 1
+
+    @property
+    def depth(self) -> int:
+        """The elements of k in one tile."""
+        return self.shape.depth // (4 if self.multiply in SINGLE else 2)
 
     @property
     def stage(self) -> int:
@@ -121,6 +141,8 @@ class Block:
             "place = u32(cuda.blockIdx.x)",
             "outer = u32(place // u32(blocks_down * blocks_across))",
             "place = u32(place % u32(blocks_down * blocks_across))",
+            f"part = u32(outer % {self.pieces})",
+            f"outer = u32(outer // {self.pieces})",
             f"band = u32(u32(place // u32(blocks_across * {GROUP})) * {GROUP})",
             f"place = u32(place % u32(blocks_across * {GROUP}))",
             f"height = minimum(u32(blocks_down - band), u32({GROUP}))",
@@ -133,7 +155,7 @@ class Block:
         shape, left, right = self.shape, self.left.side, self.right.side
         count = shape.warp[0] * shape.warp[1] // WARP
         size = 4 if self.multiply in SINGLE else 2
-        depth = shape.depth // size
+        depth = self.depth
         a, b = _corner("warp_row", left, size), _corner("warp_column", right, size)
         literals = ", ".join(map(str, (
             *shape.warp, depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
@@ -147,6 +169,8 @@ class Block:
             *self.right.setup(),
             f"sums = zero_sums({count})",
             f"turns = u32(u32(depth + {depth - 1}) // {depth})",
+            f"begin = u32(u32(turns * part) // {self.pieces})",
+            f"turns = u32(u32(u32(turns * u32(part + 1)) // {self.pieces}) - begin)",
             "turn = u32(0)",
             "put = u32(0)",
             "get = u32(0)",
@@ -155,7 +179,7 @@ class Block:
             f"        cp_async_wait({behind - 1})",
             "        cuda.syncthreads()",
             "    if turn < turns:",
-            f"        first = u32(turn * {depth})",
+            f"        first = u32(u32(begin + turn) * {depth})",
             "        to = u32(base + put)",
             *indented(self.left.copy(), 2),
             f"        to = u32(to + {left.nbytes})",
@@ -201,8 +225,9 @@ class Block:
         return [
             "if total != total:",
             "    total = f32(0.0)",
-            "    first = u32(0)",
-            "    while first < depth:",
+            f"    first = u32(begin * {self.depth})",
+            f"    end = minimum(u32(u32(begin + turns) * {self.depth}), depth)",
+            "    while first < end:",
             *indented([*self.left.element("x"), *self.right.element("y")], 2),
             "        total = total + x * y",
             "        first = u32(first + 1)",
