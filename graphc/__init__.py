@@ -34,6 +34,7 @@ from graphc.differentiate import (
 )
 from graphc.door import guard as _guard
 from graphc.effects import with_update as with_update
+from graphc.errors import DeviceError as DeviceError
 from graphc.functions import (
     abs as abs,
     acos as acos,
@@ -242,9 +243,11 @@ from graphc.functions import (
 from graphc.group import Group as Group, group as group
 from graphc.handwritten import kernel as kernel
 from graphc.ir import types as _types
+from graphc.ir.device import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
 from graphc.python_function import py_func as py_func
 from graphc.scope import (
     GraphScope as _GraphScope,
+    device as device,
     name_scope as name_scope,
     reset_default_graph as reset_default_graph,
 )

@@ -138,6 +138,8 @@ class Options:
     how contractions are computed, where it can do them; `autotune` is for how many seconds a
     compilation may try which is fastest.  `profile` is given every plan before its first run (a
     `graphc.runner.Ready`) and returns what runs in its place (`graphc.recorder.Recorder.watch`).
+    `devices` are those that placement chooses from (`graphc.ir.device.DeviceSpec`), `device` the
+    one on which all runs that can; `strict` refuses what a device cannot do, instead of moving it.
     """
 
     threads: int = field(default_factory=_option("threads", _threads))
@@ -152,6 +154,9 @@ class Options:
     observe: Callable[[Any], None] | None = field(default_factory=_option("observe", lambda: None))
     method: Method | None = field(default_factory=_option("method", lambda: None))
     autotune: float = field(default_factory=_option("autotune", lambda: 0.0))
+    device: str = field(default_factory=_option("device", str))
+    devices: tuple[Any, ...] = field(default_factory=_option("devices", tuple))
+    strict: bool = field(default_factory=_option("strict", lambda: False))
     profile: Callable[[Any], Any] | None = field(
         default_factory=_option("profile", lambda: None)
     )

@@ -7,10 +7,13 @@ Invariant: nothing here imports from graphc.
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import sys
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from types import FrameType
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -18,10 +21,11 @@ PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A line of the user's program."""
+    """A line of the user's program, and the device that what it declares is pinned to, if any."""
 
     file: str
     line: int
+    device: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -31,12 +35,62 @@ class Location:
         return linecache.getline(self.file, self.line).strip()
 
 
+class _Here(threading.local):
+    """What holds, in this thread, of lines that are declared now."""
+
+    device: str = ""
+    standing: tuple[FrameType, Location] | None = None
+
+
+_here = _Here()
+
+
 def user_location() -> Location | None:
     """The innermost line on the call stack that is not graphc's own."""
-    frame = sys._getframe(1)
+    frame, (holder, location) = sys._getframe(1), _here.standing or (None, None)
     while frame is not None and _ours(frame):
+        if frame is holder:
+            return location
         frame = frame.f_back  # type: ignore[assignment]
-    return Location(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+    if frame is None:
+        return None
+    return Location(frame.f_code.co_filename, frame.f_lineno, _here.device)
+
+
+def standing_location() -> Location | None:
+    """The line that graphc builds on behalf of, if it is inside `located`."""
+    return _here.standing[1] if _here.standing is not None else None
+
+
+def located(location: Location | None) -> contextlib.AbstractContextManager[None]:
+    """Within the `with` block, what graphc builds of its own accord is declared, and pinned, where
+    `location` is (a gradient, where its forward op is); code of the user's that it calls keeps its
+    own lines."""
+    if location is None:
+        return contextlib.nullcontext()
+    device = location.device or _here.device
+    return _standing(sys._getframe(1), replace(location, device=device))
+
+
+@contextlib.contextmanager
+def _standing(frame: FrameType, location: Location) -> Iterator[None]:
+    before = _here.standing, _here.device
+    _here.standing, _here.device = (frame, location), location.device
+    try:
+        yield
+    finally:
+        _here.standing, _here.device = before
+
+
+@contextlib.contextmanager
+def pinned(device: str) -> Iterator[None]:
+    """Within the `with` block, what is declared is pinned to a device ("": to none)."""
+    before = _here.device
+    _here.device = device
+    try:
+        yield
+    finally:
+        _here.device = before
 
 
 def _ours(frame: FrameType) -> bool:

@@ -20,6 +20,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.passes.sizes import Unified
 from graphc.runtime.driver import driver
 from graphc.runtime.executable import Arena, Bound, Executable
 from graphc.runtime.results import LARGE, Results
@@ -45,6 +46,13 @@ class Owner(Protocol):
     options: Any
     arena: Arena
     results: Results
+    devices: Any
+
+
+class Code(Protocol):
+    """What is compiled: an `Executable`, or a `PlacedExecutable`."""
+
+    unified: Unified
 
 
 class Runs(Protocol):
@@ -58,7 +66,7 @@ class Runner:
     """Runs one signature."""
 
     def __init__(
-        self, session: Owner, staged: Staged, executable: Executable, fed: Sequence[Tensor],
+        self, session: Owner, staged: Staged, executable: Code, fed: Sequence[Tensor],
         pack: Callable[[list[Any]], Any],
     ) -> None:
         self.session, self.staged, self.executable, self.pack = session, staged, executable, pack
@@ -109,18 +117,20 @@ class Runner:
 
     def _bind(self, key: tuple[tuple[int, ...], ...]) -> Runs:
         """The plan for these shapes, checked against what was declared."""
-        sizes = self._sizes(key)
+        ready = self._ready(self._sizes(key))
+        if len(self.bounds) >= KEPT_PLANS:
+            self.bounds.pop(next(iter(self.bounds)))
+        self.bounds[key] = ready
+        return ready
+
+    def _ready(self, sizes: dict[str, int]) -> Runs:
         built = Built()
+        assert isinstance(self.executable, Executable)
         executable = fitting(self.executable, sizes, self.session.options, built)
         self.session.stats.compilations += built.compilations
         self.session.stats.cache_hits += built.cache_hits
-        bound = executable.bind(sizes, self.session.arena)
-        if len(self.bounds) >= KEPT_PLANS:
-            self.bounds.pop(next(iter(self.bounds)))
-        made = Ready(self, bound)
-        ready = self.watch(made) if self.watch is not None else made
-        self.bounds[key] = ready
-        return ready
+        made = Ready(self, executable.bind(sizes, self.session.arena))
+        return self.watch(made) if self.watch is not None else made
 
     def _sizes(self, key: tuple[tuple[int, ...], ...]) -> dict[str, int]:
         """The values of symbols.  Raises `FeedError` for shapes that do not fit."""
@@ -180,7 +190,11 @@ class Runner:
 
     def failure(self, bound: Bound, arrays: Sequence[Array | None]) -> GraphError:
         """The error for an index out of range; `arrays` are the graph's inputs."""
-        index, size = bound.view[bound.status_at + 1], bound.view[bound.status_at + 2]
+        at = bound.status_at
+        return self.out_of_range(bound.view[at + 1], bound.view[at + 2], arrays)
+
+    def out_of_range(self, index: int, size: int, arrays: Sequence[Array | None]) -> GraphError:
+        """The same, of an index and a size that are known."""
         culprit = guilty(self.staged.graph, arrays, size)
         name = culprit.op.name if culprit is not None else "index"
         return GraphError(

@@ -12,8 +12,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from graphc.errors import GraphError, Location
+from graphc.errors import GraphError, Location, pinned
 from graphc.ir import dim
+from graphc.ir.device import device_name
 from graphc.ir.dim import Size
 
 
@@ -177,3 +178,16 @@ def name_scope(name: str) -> contextlib.AbstractContextManager[None]:
     'layer/w'
     """
     return current().name_scope(name)
+
+
+def device(name: Any) -> contextlib.AbstractContextManager[None]:
+    """Pins what is built inside to a device: `cpu:N`, `cuda:N`, `cuda:sim`, or that of a
+    `gc.DeviceSpec`; None undoes an outer pin.  Raises `DeviceError` for an unknown name.
+
+    >>> import graphc as gc
+    >>> with gc.Graph().as_default(), gc.device("cuda"):
+    ...     w = gc.variable(gc.zeros((2,)))
+    >>> w.device
+    'cuda:0'
+    """
+    return pinned("" if name is None else device_name(name))

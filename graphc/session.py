@@ -21,16 +21,20 @@ from graphc.codegen.build import Built
 from graphc.compile import compile_graph
 from graphc.config import Options, parse_bytes
 from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
-from graphc.group import Group
+from graphc.fetches import flatten, key_of
+from graphc.ir.device import DeviceSpec, device_name
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.text import print_graph
+from graphc.placed import PlacedExecutable, compile_placed, is_placed, places_of, spec
+from graphc.placed_run import PlacedRunner
 from graphc.profile import Profile
 from graphc.recorder import record
 from graphc.runner import Runner, convert, require_outside
+from graphc.runtime.devices import Devices
 from graphc.runtime.executable import Arena
 from graphc.runtime.results import Results
 from graphc.scope import GraphScope, current
@@ -58,7 +62,9 @@ class Session:
     text ("1.5 GiB", "200MB"); what does not fit is computed again, and results keep their bits
     (docs/memory.md says what counts).  `seed`: chooses the random numbers.  `cache_dir`: where
     compiled kernels are kept.  `passes`: your own, each a function from `graphc.ir.graph.Graph` to
-    `Graph`, verified like graphc's.  Safe to use from many threads: runs of one session happen one
+    `Graph`, verified like graphc's.  `device`: where all runs that can, such as "cuda:0"; or
+    `devices`: names or `gc.DeviceSpec`s to choose from by cost; `strict` refuses what they cannot
+    do, instead of moving it (docs/gpu.md).  Safe to use from many threads: runs of one session happen one
     after another.
 
     >>> import graphc as gc
@@ -77,6 +83,9 @@ class Session:
         seed: int | None = None,
         cache_dir: str | Path | None = None,
         passes: Sequence[Callable[[Graph], Graph]] = (),
+        device: str | None = None,
+        devices: Sequence[DeviceSpec | str] = (),
+        strict: bool = False,
         options: Options | None = None,
     ) -> None:
         if graph is not None and not isinstance(graph, GraphScope):
@@ -85,7 +94,9 @@ class Session:
         given = {"threads": _whole("threads", threads, 1), "seed": _whole("seed", seed, None),
                  "memory_limit": None if memory_limit is None else parse_bytes(memory_limit),
                  "cache_dir": Path(cache_dir) if cache_dir is not None else None,
-                 "passes": tuple(passes) or None}
+                 "passes": tuple(passes) or None,
+                 "device": None if device is None else device_name(device),
+                 "devices": tuple(map(spec, devices)) or None, "strict": strict or None}
         chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         self.options = dataclasses.replace(options or Options(), **chosen)
         self.stats = Stats()
@@ -96,6 +107,7 @@ class Session:
         self.closed = False
         self.running: Any = None
         self.arena, self.results = Arena(), Results()
+        self.devices = Devices(self.options.cache_dir)
         self._runners: dict[Any, Runner] = {}
         self._executables: dict[Any, Any] = {}
 
@@ -114,6 +126,7 @@ class Session:
             self._runners.clear()
             self._executables.clear()
             self.arena, self.results = Arena(), Results()
+            self.devices.close()
 
     def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
         """The values of `fetches` (a tensor, its name, a group, or nested lists, tuples and dicts
@@ -133,12 +146,12 @@ class Session:
                 user_location(),
             )
         if feed_dict:
-            key = (_key(fetches), tuple(feed_dict))
+            key = (key_of(fetches), tuple(feed_dict))
             runner = self._runners.get(key)
             if runner is None:
                 runner = self._runner(key, fetches, tuple(feed_dict))
             return runner(*feed_dict.values())
-        key = (_key(fetches), ())
+        key = (key_of(fetches), ())
         runner = self._runners.get(key)
         if runner is None:
             runner = self._runner(key, fetches, ())
@@ -147,7 +160,7 @@ class Session:
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
         """A function of the arrays for `feed_list`, in order, that returns the fetches: `run` with
         all look-ups done once."""
-        key = (_key(fetches), tuple(feed_list))
+        key = (key_of(fetches), tuple(feed_list))
         return self._runner(key, fetches, tuple(feed_list)).callable()
 
     def profile(
@@ -168,7 +181,7 @@ class Session:
         [('kernel', 'exp', 16.0, 16.0)]
         """
         feeds = feed_dict or {}
-        key = (_key(fetches), tuple(feeds))
+        key = (key_of(fetches), tuple(feeds))
         return record(self._runner(key, fetches, tuple(feeds)), feeds.values(), steps, warmup,
                       fastest)
 
@@ -177,7 +190,8 @@ class Session:
         require_outside(self)
         with self.lock:
             v = self._variable(variable, "value")
-            return self.values[v].copy()
+            home = self.devices.home(v)
+            return self.values[v].copy() if home is None else home.value(v)
 
     def load(self, variable: Variable | str, value: Any) -> None:
         """Gives a variable a value.  Raises `FeedError` unless its shape and element type fit."""
@@ -190,8 +204,12 @@ class Session:
                     f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
                     user_location(),
                 )
-            self._own([v])
-            np.copyto(self.values[v], array)
+            home = self.devices.home(v)
+            if home is not None:
+                home.keep(v, array)
+            else:
+                self._own([v])
+                np.copyto(self.values[v], array)
 
     # -- inside
 
@@ -216,7 +234,7 @@ class Session:
                 return self._runners[key]
             flat: list[Tensor] = []
             effects: list[Tensor] = []
-            pack = _flatten(fetches, flat, effects, self)
+            pack = flatten(fetches, flat, effects, lambda f: self.tensor(f, FetchError, "fetch"))
             fed = [self.tensor(f, FeedError, "feed") for f in feeds]
             if len(set(fed)) != len(fed):
                 raise FeedError("feed_dict: one tensor is fed twice", user_location())
@@ -227,19 +245,33 @@ class Session:
             )
             tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
             self._own([tensors[old] for old, _ in staged.graph.updates])
-            runner = Runner(self, staged, self._executable(staged), fed, pack)
+            if is_placed(staged.graph, self.options) or self.devices.homes:
+                runner: Runner = PlacedRunner(self, staged, self._placed(staged), fed, pack)
+            else:
+                runner = Runner(self, staged, self._executable(staged), fed, pack)
             self._runners[key] = runner
             return runner
 
     def _executable(self, staged: Staged) -> Any:
-        ops = tuple(v.op for v in staged.graph.nodes())  # text does not say which Python they hold
-        key = print_graph(staged.graph), ops
+        key = _text(staged)
         if key not in self._executables:
             built = Built()
             self._executables[key] = compile_graph(staged.graph, self.options, built)
             self.stats.compilations += built.compilations
             self.stats.cache_hits += built.cache_hits
         return self._executables[key]
+
+    def _placed(self, staged: Staged) -> PlacedExecutable:
+        """The executable over several devices; variables stay where they live."""
+        homes = places_of(staged.inputs, self.devices.names())
+        key = _text(staged), tuple(homes.items())
+        if key not in self._executables:
+            built = Built()
+            self._executables[key] = compile_placed(
+                staged.graph, self.options, built, self.devices, homes)
+            self.stats.compilations += built.compilations
+            self.stats.cache_hits += built.cache_hits
+        return self._executables[key]  # type: ignore[no-any-return]
 
     def _check_feeds(self, staged: Staged, fed: Sequence[Tensor], fetches: Any) -> None:
         fed_set, used = set(fed), set(staged.inputs)
@@ -290,7 +322,7 @@ class Session:
     def _initial(self, v: Variable, staged: Staged) -> Array:
         """A variable's first value.  It depends on the seed, not on when it is asked for."""
         arrays = [
-            self.first_count if isinstance(t.op, RunCounter) else self.values.get(t)
+            self.first_count if isinstance(t.op, RunCounter) else self._current(t)
             for t in staged.inputs
         ]
         for t, a in zip(staged.inputs, arrays, strict=True):
@@ -305,6 +337,11 @@ class Session:
                 f"the initial value of {v.name!r}: {error.message}", error.location or v.loc
             ) from None
         return np.array(value, order="C")
+
+    def _current(self, t: Tensor) -> Array | None:
+        """The value of a variable, wherever it lives."""
+        home = self.devices.home(t)
+        return self.values.get(t) if home is None else home.value(t)
 
     def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
         """The tensor of this session's graph that is meant."""
@@ -327,6 +364,14 @@ class Session:
         return x
 
 
+def _text(staged: Staged) -> Any:
+    """What tells one graph from another: text does not say which Python its ops hold, nor where its
+    lines are pinned."""
+    nodes = staged.graph.nodes()
+    return (print_graph(staged.graph), tuple(v.op for v in nodes),
+            tuple(v.device for v in (*staged.graph.inputs, *nodes)))
+
+
 def _whole(name: str, given: Any, least: int | None) -> int | None:
     """An option that is a whole number, or None."""
     if given is None:
@@ -339,41 +384,3 @@ def _whole(name: str, given: Any, least: int | None) -> int | None:
         wanted = "an int" if least is None else f"an int of at least {least}"
         raise SessionError(f"Session: {name} is {given!r}; expected {wanted}", user_location())
     return int(given)
-
-
-def _key(fetches: Any) -> Any:
-    """A hashable stand-in for a nest of fetches."""
-    if isinstance(fetches, list | tuple):
-        return (type(fetches), *[f if isinstance(f, Tensor) else _key(f) for f in fetches])
-    if isinstance(fetches, dict):
-        return (dict, *((k, _key(v)) for k, v in fetches.items()))
-    try:
-        hash(fetches)
-    except TypeError:
-        raise FetchError(f"fetch: {fetches!r} is no tensor", user_location()) from None
-    return fetches
-
-
-def _flatten(
-    fetches: Any, flat: list[Tensor], effects: list[Tensor], session: Session
-) -> Callable[[list[Any]], Any]:
-    """Appends the tensors of a nest to `flat`, those of groups to `effects`; returns what puts the
-    values of `flat` in the nest's shape."""
-    match fetches:
-        case list() | tuple():
-            parts = [_flatten(f, flat, effects, session) for f in fetches]
-            if hasattr(fetches, "_fields"):
-                kind = type(fetches)
-                return lambda values: kind(*[p(values) for p in parts])
-            if isinstance(fetches, tuple):
-                return lambda values: tuple([p(values) for p in parts])
-            return lambda values: [p(values) for p in parts]
-        case dict():
-            named = {k: _flatten(f, flat, effects, session) for k, f in fetches.items()}
-            return lambda values: {k: p(values) for k, p in named.items()}
-        case Group():
-            effects += [session.tensor(t, FetchError, "fetch") for t in fetches.tensors]
-            return lambda values: None
-    position = len(flat)
-    flat.append(session.tensor(fetches, FetchError, "fetch"))
-    return lambda values: values[position]

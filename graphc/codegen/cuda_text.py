@@ -7,13 +7,12 @@ be negative is divided, and compared where that matters, as a signed number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.loops import Accumulate, For, Let, Load, Store
 from graphc.codegen.printing import Printer, bare, fold_step
-from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.types import DType
 
@@ -24,19 +23,21 @@ NARROW = {"f16", "bf16"}
 @dataclass
 class CudaPrinter(Printer):
     """`width` is the type of indices, `written` the buffers that the kernel writes: others are
-    loaded through the read-only path.  `known` are element loads whose value has a name."""
+    loaded through the read-only path.  `known` are elements that have a name already; `symbols` the
+    size names that were printed."""
 
     width: str
     dtypes: Sequence[DType]
     written: frozenset[int]
-    known: Mapping[tuple[int, Size], str]
+    known: dict[tuple[int, Size], str] = field(default_factory=dict)
+    symbols: dict[str, None] = field(default_factory=dict)
 
     def size(self, size: Size) -> str:
         """A size that is a `width` number."""
         if isinstance(size, int):
             return f"{self.width}({size})" if size >= 0 else f"{self.width}(0 - {-size})"
         text = polynomial(size, self)
-        return text if text.isidentifier() or text.endswith(")") and _is_call(text) else (
+        return text if text.isidentifier() or (text.endswith(")") and _is_call(text)) else (
             f"{self.width}({text})")
 
     def signed(self, size: Size) -> str:
@@ -100,8 +101,8 @@ class CudaPrinter(Printer):
     ) -> list[str]:
         """`for name in range(low, high, step)`, counting in `width`."""
         pad = "    " * depth
-        return [f"{pad}{name} = {low}", f"{pad}while {name} < {bare_index(high)}:", *body(depth + 1),
-                f"{pad}    {name} = {self.width}({name} + {step})"]
+        head = [f"{pad}{name} = {low}", f"{pad}while {name} < {bare_index(high)}:"]
+        return [*head, *body(depth + 1), f"{pad}    {name} = {self.width}({name} + {step})"]
 
 
 def bare_index(text: str) -> str:
@@ -149,6 +150,8 @@ def polynomial(size: Dim, printer: CudaPrinter) -> str:
 def _atom(atom: Any, printer: CudaPrinter) -> str:
     """A symbol, or a quotient, remainder, minimum or maximum of two sizes."""
     if atom.function == "symbol":
+        if not atom.text.endswith("."):
+            printer.symbols.setdefault(atom.text)
         return str(atom.text).replace(".", "")
     a, b = atom.operands
     negative = may_be_negative(a) or may_be_negative(b)
@@ -173,8 +176,3 @@ def storing(text: str, dtype: DType) -> str:
     if dtype.name in NARROW:
         return f"to_{dtype}({text})"
     return f"u8({text})" if dtype.kind == "bool" else text
-
-
-def substituted(size: Size, name: str, value: Size) -> Size:
-    """A size with another in place of a variable."""
-    return dim.substitute(size, {name: value})

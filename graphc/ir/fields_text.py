@@ -25,7 +25,9 @@ def show(value: Any) -> str:
         return "[" + ", ".join(map(show, value)) + "]"
     if isinstance(value, Data):
         return _show_data(value)
-    return repr(value) if isinstance(value, float | str) else str(value)
+    if isinstance(value, str):
+        return f'"{value}"'
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _show_data(value: Data) -> str:

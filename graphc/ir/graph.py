@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graphc.errors import GraphcError, Location
+from graphc.errors import GraphcError, Location, standing_location
 from graphc.ir.op import Control, Number, Op, Pointwise, check_requirements
 from graphc.ir.ops.pointwise import Arithmetic
 from graphc.ir.ops.shape import Full
@@ -31,7 +31,12 @@ class Value(Arithmetic):
 
     def apply(self, op: Op, args: Sequence[Value | Number]) -> Value:
         """The result of `op`, checked.  Numbers become literals of the other operands' shape."""
-        return make(op, literals(op, args))
+        return make(op, literals(op, args), loc=standing_location())
+
+    @property
+    def device(self) -> str:
+        """The device that the user pinned it to, "" for none."""
+        return self.loc.device if self.loc is not None else ""
 
     def __repr__(self) -> str:
         label = f" {self.name!r}" if self.name else ""

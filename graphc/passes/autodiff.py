@@ -3,6 +3,7 @@
 Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients
 need nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly
 zero on its way through pointwise ops, even where their derivative is not finite ("strong zero").
+What is built for an op is declared where the op is: on its line, pinned to its device.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.errors import GradientError, Location
+from graphc.errors import GradientError, Location, located
 from graphc.ir.dim import differ
 from graphc.ir.graph import Value, topological
 from graphc.ir.op import Control, Item, Pointwise, Reduction, View
@@ -34,13 +35,15 @@ def gradients(
     results: dict[Value, dict[int, Value]] = {}  # of control ops: the cotangents of their items
     for y, seed in zip(ys, seeds, strict=True):
         if y in active:
-            one = y.apply(Full(1.0, y.type.dtype, y.type.shape), ()) if seed is None else seed
+            with located(y.loc):
+                one = y.apply(Full(1.0, y.type.dtype, y.type.shape), ()) if seed is None else seed
             _accumulate(cotangents, y, one)
     for value in reversed(order):
         if value not in active or not value.args:
             continue
         if value in results:
-            parts = control_vjp(value, results[value], active, gradients)
+            with located(value.loc):
+                parts = control_vjp(value, results[value], active, gradients)
             for arg, part in zip(value.args, parts, strict=True):
                 if part is not None and arg in active:
                     _accumulate(cotangents, arg, part)
@@ -48,7 +51,8 @@ def gradients(
         elif value in cotangents and isinstance(value.op, Item):
             found = results.setdefault(value.args[0], {})
             have, ct = found.get(value.op.index), cotangents[value]
-            found[value.op.index] = ct if have is None else have + ct
+            with located(value.loc):
+                found[value.op.index] = ct if have is None else have + ct
         elif value in cotangents:
             _backward(value, cotangents, active, masked)
     return [cotangents.get(x) for x in xs]
@@ -74,7 +78,8 @@ def _passes(v: Value) -> bool:
 
 def _accumulate(cotangents: dict[Value, Value], target: Value, ct: Value) -> None:
     have = cotangents.get(target)
-    cotangents[target] = ct if have is None else have + ct
+    with located(target.loc):
+        cotangents[target] = ct if have is None else have + ct
 
 
 def _backward(
@@ -85,7 +90,8 @@ def _backward(
     if isinstance(value.op, Assign):
         parts: Sequence[Any] = (None, ct)
     else:
-        parts = checked_vjp(value, ct)
+        with located(value.loc):
+            parts = checked_vjp(value, ct)
     zeroing = ct in masked
     for arg, part in zip(value.args, parts, strict=True):
         if part is None or arg not in active:
@@ -96,7 +102,8 @@ def _backward(
             and isinstance(value.op, Pointwise)
             and not isinstance(value.op, LINEAR)
         ):
-            part = where(equal(ct, 0.0), 0.0, part)
+            with located(value.loc):
+                part = where(equal(ct, 0.0), 0.0, part)
         _accumulate(cotangents, arg, part)
         if (
             isinstance(value.op, Where)

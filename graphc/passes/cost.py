@@ -242,17 +242,17 @@ def _operations(kernel: Kernel, needs: Needs) -> Size:
         body = body_of(kernel.body[0])
         once: Size = 0
         for v in body.nodes():
-            once = once + _flops(v, v.type.count)
+            once = once + flops_of(v, v.type.count)
         return once * (loop_steps(kernel) or 1)
     total: Size = 0
     reads = set(kernel.reads)
     for v, count in needs.items():
         if v not in reads:
-            total = total + _flops(v, count)
+            total = total + flops_of(v, count)
     return total
 
 
-def _flops(v: Value, count: Size) -> Size:
+def flops_of(v: Value, count: Size) -> Size:
     """The operations for `count` elements of a value."""
     types = [a.type for a in v.args]
     match v.op:

@@ -7,11 +7,13 @@ alone, so the bits do not depend on the number of threads.  A fold over all axes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.ir import dim
+from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Number, Reduction, sample
 from graphc.ir.ops.pointwise import Cast
@@ -115,16 +117,18 @@ PARTIAL: dict[type[Reduction], type[Partial]] = {
 }
 
 
-def split_reductions(graph: Graph) -> Graph:
-    """Splits the folds that gain from it."""
-    return rebuild(graph, lambda v: _split(v) if type(v.op) in PARTIAL else v)
+def split_reductions(
+    graph: Graph, chunks: Callable[[Size], int] = lambda rows: CHUNKS
+) -> Graph:
+    """Splits the folds that gain from it, of so many rows into so many chunks."""
+    return rebuild(graph, lambda v: _split(v, chunks) if type(v.op) in PARTIAL else v)
 
 
-def _split(v: Value) -> Value:
+def _split(v: Value, chunks: Callable[[Size], int]) -> Value:
     op, (x,) = v.op, v.args
     assert isinstance(op, Reduction)
     if v.type.dtype in (f16, bf16) and isinstance(op, ReduceSum | ReduceProd):
-        return _split_in_f32(v)
+        return _split_in_f32(v, chunks)
     rank, last = x.type.rank, x.type.rank - 1
     leading = op.axes == tuple(range(len(op.axes)))
     folded = dim.product(tuple(x.type.shape[a] for a in op.axes))
@@ -134,13 +138,13 @@ def _split(v: Value) -> Value:
         return v
     if len(op.axes) == rank and rank > 1:
         rows = make(type(op)((last,)), (x,), "", v.loc)
-        return _split(make(type(op)(op.axes[:-1]), (rows,), v.name, v.loc))
-    parts = make(PARTIAL[type(op)](op.axes, CHUNKS), (x,), "", v.loc)
+        return _split(make(type(op)(op.axes[:-1]), (rows,), v.name, v.loc), chunks)
+    parts = make(PARTIAL[type(op)](op.axes, chunks(folded)), (x,), "", v.loc)
     return make(type(op)((0,)), (parts,), v.name, v.loc)
 
 
-def _split_in_f32(v: Value) -> Value:
+def _split_in_f32(v: Value, chunks: Callable[[Size], int]) -> Value:
     """Sums and products of f16 and bf16 stay in f32 until the end (semantics 9.1)."""
     wide = make(v.op, (make(Cast(f32), v.args, "", v.loc),), "", v.loc)
-    split = _split(wide)
+    split = _split(wide, chunks)
     return v if split is wide else make(Cast(v.type.dtype), (split,), v.name, v.loc)

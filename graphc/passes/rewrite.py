@@ -24,14 +24,15 @@ from graphc.ir.types import DType
 
 @dataclass
 class Interner:
-    """Equal (op, operands, type) are one value; inputs of a graph stay apart."""
+    """Equal (op, operands, type) are one value; inputs of a graph stay apart, and so does what is
+    pinned to different devices."""
 
     known: dict[Any, Value] = field(default_factory=dict)
 
     def __call__(self, v: Value) -> Value:
         if isinstance(v.op, State):
             return v
-        key = (v.op, v.args, v.type)
+        key = (v.op, v.args, v.type, v.device if v.args else "")
         return self.known.setdefault(key, v)
 
     def rebuild(self, v: Value, args: tuple[Value, ...]) -> Value:

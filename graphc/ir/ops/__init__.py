@@ -22,5 +22,6 @@ from graphc.ir.ops import (
     sort as sort,
     spectral as spectral,
     state as state,
+    transfer as transfer,
     window as window,
 )

@@ -1,0 +1,90 @@
+"""Kernel -> CUDA source: which schedule makes a kernel, and what of it a GPU cannot run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from graphc.codegen.contraction import map_after, slots_of
+from graphc.codegen.cpu import NOWHERE
+from graphc.codegen.cuda_contractions import after_contraction, contraction_nest
+from graphc.codegen.cuda_frame import Frame, loads
+from graphc.codegen.cuda_maps import elementwise, serial
+from graphc.codegen.cuda_rows import Rows
+from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.fused import Fused, Nest
+from graphc.codegen.kernels import loops_of
+from graphc.codegen.loops import For
+from graphc.codegen.lower import Emitter
+from graphc.errors import CodegenError
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.program import Kernel, Kind
+
+SHORT = 32  # elements of a row that one thread folds
+LONG = 1024  # of one that a block folds
+
+
+def device_sources(
+    kernel: Kernel, over: Mapping[int, int] = NOWHERE, wide: bool = False, readable: bool = False
+) -> tuple[DeviceSource, ...]:
+    """The CUDA source of a kernel: launches one after another, of the same buffers."""
+    shown = re.sub(r"\W", "_", kernel.name) if readable else ""
+    if kernel.kind is Kind.LOOPS:
+        return (_fused(kernel, over, wide, shown),)
+    if kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION):
+        return _contraction(kernel, wide, shown)
+    loops = loops_of(kernel, bool(over))
+    if loops is None or loops.scratch:
+        raise CodegenError(f"no CUDA code for {kernel.kind.value} {kernel.name}")
+    name = Emitter({}).name
+    return (serial(Frame(loops.buffers, name, over, wide), loops, shown),)
+
+
+def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> DeviceSource:
+    fused = Fused(kernel)
+    nest = fused.nest()
+    return _scheduled(Frame(nest.buffers, fused.emit.name, over, wide), nest, fused.inner, shown)
+
+
+def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
+    """A product or convolution, then what follows it."""
+    nest, emit = contraction_nest(kernel)
+    first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
+    after = Fused(map_after(kernel), slots_of(kernel))
+    if not after.kernel.body:
+        return (first,)
+    made = after_contraction(kernel, after.nest())
+    frame = Frame(made.buffers, after.emit.name, NOWHERE, wide)
+    return first, _scheduled(frame, made, after.inner, shown)
+
+
+def _scheduled(
+    frame: Frame, nest: Nest, inner: Sequence[tuple[str, Size]], shown: str
+) -> DeviceSource:
+    """A nest whose rows have the axes `inner`, by the schedule that fits it."""
+    kind = _kind(nest, dim.product(tuple(n for _, n in inner)))
+    return Rows(frame, nest, kind).source(shown) if kind else elementwise(frame, nest, shown)
+
+
+def _kind(nest: Nest, row: Size) -> str:
+    """The group that makes a row; none if a thread does."""
+    if nest.chunks:
+        folded = any(isinstance(s, For) for s in nest.body)
+        return "warp" if folded and isinstance(row, int) and row <= LONG else "block"
+    if not any(isinstance(s, For) for s in nest.body) or (isinstance(row, int) and row <= SHORT):
+        return ""
+    if _lies_along_columns(nest):
+        return "columns"
+    return "block" if isinstance(row, int) and row > LONG else "warp"
+
+
+def _lies_along_columns(nest: Nest) -> bool:
+    """Whether neighbours of what a row folds lie far apart, but neighbouring rows side by side."""
+    if not nest.outer:
+        return False
+    loops = [s for s in nest.body if isinstance(s, For)]
+    last, found = f"{nest.outer[-1][0]}.", [(e.offset, s.var) for s in loops for e in loads(s)]
+    across = any(dim.coefficient(at, last) == 1 for at, _ in found)
+    along = any(dim.coefficient(at, var) == 1 for at, var in found)
+    return across and not along and not any(isinstance(x, For) for s in loops for x in s.body)

@@ -1,0 +1,233 @@
+"""Devices as placement sees them: how fast, how large, how connected.  None of them need exist.
+
+    spec = DeviceSpec("cuda:0", memory="80 GB", bandwidth="3.3 TB/s", like="H100")
+    machine = Machine([DeviceSpec("cpu:0", like="CPU"), spec], [Link("cpu:0", "cuda:0")])
+
+A device is called `cpu:N`, `cuda:N`, `cuda:sim`, `cuda:sim:N`, or by the name of a declared spec.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from graphc.config import UNITS
+from graphc.errors import DeviceError, user_location
+from graphc.ir.types import BY_NAME, DType
+
+HOST = "cpu:0"
+KINDS = ("cpu", "cuda")
+USUAL = re.compile(r"cpu(:\d+)?|cuda(:\d+|:sim(:\d+)?)?")
+NAME = re.compile(r"[A-Za-z_]\w*(:\w+)*")
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_declared: dict[str, None] = {}  # names of specs that are of no usual form
+
+
+def device_name(given: Any) -> str:
+    """The full name of a device: "cuda" is "cuda:0".  Raises `DeviceError` for an unknown one."""
+    name = given.name if isinstance(given, DeviceSpec) else given
+    if isinstance(name, str) and name in _declared:
+        return name
+    if not isinstance(name, str) or USUAL.fullmatch(name) is None:
+        known = ", ".join(["cpu:N", "cuda:N", "cuda:sim", "cuda:sim:N", *_declared])
+        raise DeviceError(
+            f"device: there is no device {given!r}; known are {known}. "
+            "Declare others with gc.DeviceSpec", user_location())
+    return f"{name}:0" if name in KINDS else name
+
+
+@dataclass(frozen=True, init=False)
+class DeviceSpec:
+    """What placement knows of a device.
+
+    `memory` and `bandwidth` are bytes (a second), or text such as "80 GB", "3.3 TB/s"; `flops` are
+    operations a second by element type, `launch` is what a kernel costs besides its work, in
+    seconds.  What is not given is as in `like`: another spec, or the name of one of `PRESETS`.
+    `kind` says what can run there: "cpu" or "cuda" (default: by the name, else as in `like`).
+
+    >>> spec = DeviceSpec("cuda:0", memory="24 GB", like="A100")
+    >>> spec.memory, spec.bandwidth, spec.kind
+    (24000000000, 2039000000000.0, 'cuda')
+    """
+
+    name: str
+    kind: str
+    memory: int
+    bandwidth: float
+    flops: Mapping[str, float]
+    launch: float
+
+    def __init__(
+        self, name: str, memory: int | str | None = None, bandwidth: float | str | None = None,
+        flops: Mapping[str, float] | None = None, launch: float | str | None = None,
+        kind: str | None = None, like: DeviceSpec | str | None = None,
+    ) -> None:
+        base = _preset(like) if isinstance(like, str) else like
+        if not isinstance(name, str) or NAME.fullmatch(name) is None:
+            raise _wrong("DeviceSpec: name", name, "a name such as 'cuda:0' or 'tpu:1'")
+        name = f"{name}:0" if name in KINDS else name
+        first = name.partition(":")[0]
+        kind = kind or (first if first in KINDS else base.kind if base else "")
+        if kind not in KINDS:
+            raise _wrong("DeviceSpec: kind", kind, f"one of {', '.join(KINDS)}")
+        for field, value in (
+            ("name", name), ("kind", kind),
+            ("memory", int(_amount("memory", _or(memory, base, "memory"), UNITS))),
+            ("bandwidth", _amount("bandwidth", _or(bandwidth, base, "bandwidth"), UNITS)),
+            ("flops", MappingProxyType(_rates({**(base.flops if base else {}), **(flops or {})}))),
+            ("launch", _amount("launch", _or(launch, base, "launch"), SECONDS, zero=True)),
+        ):
+            object.__setattr__(self, field, value)
+        if USUAL.fullmatch(name) is None:
+            _declared.setdefault(name)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.memory, self.bandwidth, self.launch))
+
+    def rate(self, dtype: DType) -> float:
+        """Operations a second on elements of a type; where none is given, that of f32."""
+        return self.flops.get(dtype.name, self.flops["f32"])
+
+
+@dataclass(frozen=True, init=False)
+class Link:
+    """A way between two devices, as fast in both directions.  `bandwidth` and `latency` may be text
+    ("25 GB/s", "10 us")."""
+
+    a: str
+    b: str
+    bandwidth: float
+    latency: float
+
+    def __init__(
+        self, a: Any, b: Any, bandwidth: float | str = 25e9, latency: float | str = 10e-6
+    ) -> None:
+        object.__setattr__(self, "a", device_name(a))
+        object.__setattr__(self, "b", device_name(b))
+        object.__setattr__(self, "bandwidth", _amount("bandwidth", bandwidth, UNITS))
+        object.__setattr__(self, "latency", _amount("latency", latency, SECONDS, zero=True))
+        if self.a == self.b:
+            raise DeviceError(f"Link: {self.a} is linked to itself; expected two devices",
+                              user_location())
+
+
+@dataclass(frozen=True, init=False)
+class Machine:
+    """Devices and the links between them.  The host, `cpu:0`, is always one (as the preset CPU, if
+    it is not given).  Where no link is declared, there is one like PCIe 4 x16."""
+
+    devices: tuple[DeviceSpec, ...]
+    links: tuple[Link, ...]
+
+    def __init__(self, devices: Iterable[DeviceSpec], links: Iterable[Link] = ()) -> None:
+        given = tuple(devices)
+        host = [d for d in given if d.name == HOST] or [DeviceSpec(HOST, like=PRESETS["CPU"])]
+        rest = [d for d in given if d.name != HOST]
+        names = [d.name for d in (*host, *rest)]
+        twice = [n for n in names if names.count(n) > 1]
+        if twice:
+            raise DeviceError(f"Machine: {twice[0]} is declared twice; give one another name",
+                              user_location())
+        object.__setattr__(self, "devices", (*host, *rest))
+        object.__setattr__(self, "links", tuple(links))
+        for link in self.links:
+            for end in (link.a, link.b):
+                self.device(end)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the devices, the host first."""
+        return tuple(d.name for d in self.devices)
+
+    def device(self, name: str) -> DeviceSpec:
+        """The device of that name.  Raises `DeviceError`."""
+        found = next((d for d in self.devices if d.name == name), None)
+        if found is None:
+            raise DeviceError(
+                f"no device {name!r} in this machine; it has {', '.join(self.names)}",
+                user_location())
+        return found
+
+    def link(self, a: str, b: str) -> Link:
+        """The way from one device to another."""
+        return next((k for k in self.links if {k.a, k.b} == {a, b}), None) or Link(a, b)
+
+    def seconds(self, nbytes: float, a: str, b: str) -> float:
+        """How long bytes take from one device to another."""
+        if a == b:
+            return 0.0
+        way = self.link(a, b)
+        return way.latency + nbytes / way.bandwidth
+
+
+def _preset(name: str) -> DeviceSpec:
+    if name not in PRESETS:
+        raise _wrong("DeviceSpec: like", name, f"a DeviceSpec or one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
+    """What is given, else what the other spec says."""
+    return getattr(base, field, None) if given is None else given
+
+
+def _amount(
+    field: str, given: Any, units: Mapping[str, float], zero: bool = False
+) -> float:
+    """A quantity: a number, or text with a unit; `zero`: it may be 0."""
+    example = "'80 GB', '3.3 TB/s'" if units is UNITS else "'5 us', '2 ms'"
+    text = given.strip().lower().removesuffix("/s") if isinstance(given, str) else ""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
+    if found is not None and found[2] in units:
+        value = float(found[1]) * units[found[2]]
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        value = float(given)
+    else:
+        raise _wrong(field, given, f"a number, or text such as {example}")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        raise _wrong(field, given, "a positive, finite number")
+    return value
+
+
+def _rates(given: Mapping[str, float]) -> dict[str, float]:
+    for name, rate in given.items():
+        if name not in BY_NAME:
+            raise _wrong("DeviceSpec: flops", name, f"element types: {', '.join(BY_NAME)}")
+        _amount(f"flops[{name!r}]", rate, {})
+    if "f32" not in given:
+        raise _wrong("DeviceSpec: flops", dict(given), "at least the rate of 'f32'")
+    return {n: float(r) for n, r in given.items()}
+
+
+def _wrong(field: str, given: Any, expected: str) -> DeviceError:
+    return DeviceError(f"{field} is {given!r}; expected {expected}", user_location())
+
+
+def _table() -> dict[str, DeviceSpec]:
+    """Peaks by the vendors' data sheets, dense (no sparsity): NVIDIA H100 SXM, H200 SXM, A100 80GB
+    SXM, GeForce RTX 4060 Laptop (115 W); the rate of bf16, f16 is the tensor cores', that of f32
+    and f64 is not, for products in f32 stay in f32.  CPU: 8 cores of AVX2 at 3 GHz, 2 x 8 f32 FMA
+    a cycle, two channels of DDR5-4800.  A launch: 2.5 us for a node of a CUDA graph, 1 us for a
+    call of a kernel and its fork and join on a CPU."""
+    rows: tuple[tuple[str, str, str, str, str, dict[str, float]], ...] = (
+        ("CPU", "cpu", "16 GB", "77 GB/s", "1 us", {"f32": 768e9, "f64": 384e9}),
+        ("H100", "cuda", "80 GB", "3.35 TB/s", "2.5 us",
+         {"f32": 67e12, "f64": 34e12, "f16": 989e12, "bf16": 989e12}),
+        ("H200", "cuda", "141 GB", "4.8 TB/s", "2.5 us",
+         {"f32": 67e12, "f64": 34e12, "f16": 989e12, "bf16": 989e12}),
+        ("A100", "cuda", "80 GB", "2039 GB/s", "2.5 us",
+         {"f32": 19.5e12, "f64": 9.7e12, "f16": 312e12, "bf16": 312e12}),
+        ("LAPTOP", "cuda", "8 GB", "256 GB/s", "2.5 us",
+         {"f32": 15.6e12, "f64": 0.24e12, "f16": 62e12, "bf16": 62e12}),
+    )
+    return {
+        name: DeviceSpec(kind, memory, bandwidth, flops, launch)
+        for name, kind, memory, bandwidth, launch, flops in rows
+    }
+
+
+PRESETS = _table()

@@ -1,0 +1,175 @@
+"""Labels for units at the least cost: what placement minimises, as minimum cuts.
+
+A unit costs something under each label; a crossing costs something once for each label, other than
+its source's, that any of its readers has.  Two labels are one cut, and exact; more are
+alpha-expansion (Boykov, Veksler and Zabih, "Fast approximate energy minimization via graph cuts",
+2001): cuts that each let any units take one label, until none helps.  There, a crossing that costs
+less from the new label than from the old is not submodular; it is taken to cost the same, and a
+step counts only if the true cost falls.  Costs are whole numbers, so nothing depends on rounding;
+of several least cuts, that with the most units of the new label is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FEW = 300  # units, up to which more than one start is tried
+UNIT = 1e12  # costs are counted in picoseconds
+SOURCE, SINK = "keep", "take"
+Node = Any
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A value that units other than its own read; `cost[a][b]` is that of going from a to b."""
+
+    source: int
+    readers: tuple[int, ...]
+    cost: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`costs[unit][label]`, infinite where the unit cannot have the label."""
+
+    costs: Sequence[Sequence[float]]
+    crossings: Sequence[Crossing]
+
+    def total(self, labels: Sequence[int]) -> int:
+        """The cost of a labelling, in picoseconds."""
+        total = sum(_whole(c[label]) for c, label in zip(self.costs, labels, strict=True))
+        for x in self.crossings:
+            here = labels[x.source]
+            for there in {labels[r] for r in x.readers} - {here}:
+                total += _whole(x.cost[here][there])
+        return total
+
+
+def solve(problem: Problem) -> list[int]:
+    """A label for each unit.  Every unit must be able to have one."""
+    count = len(problem.costs[0]) if problem.costs else 0
+    first = [next(i for i, c in enumerate(costs) if math.isfinite(c)) for costs in problem.costs]
+    if count < 2:
+        return first
+    if count == 2:
+        return _Expansion(problem, first, 1).run()
+    starts = [_towards(problem, first, label) for label in range(count)]
+    if len(first) > FEW:
+        starts = [min(starts, key=problem.total)]
+    return min((_descend(problem, s, count) for s in starts), key=problem.total)
+
+
+def _towards(problem: Problem, first: list[int], label: int) -> list[int]:
+    """All units that can have the label have it."""
+    return [label if math.isfinite(c[label]) else f
+            for c, f in zip(problem.costs, first, strict=True)]
+
+
+def _descend(problem: Problem, labels: list[int], count: int) -> list[int]:
+    """The labelling after expansions, until none helps."""
+    best, label, idle = problem.total(labels), 0, 0
+    while idle < count:
+        tried = _Expansion(problem, labels, label).run()
+        total = problem.total(tried)
+        labels, best, idle = (tried, total, 0) if total < best else (labels, best, idle + 1)
+        label = (label + 1) % count
+    return labels
+
+
+class _Expansion:
+    """One cut: every unit keeps its label (the side of `SOURCE`) or takes a new one."""
+
+    def __init__(self, problem: Problem, labels: Sequence[int], new: int) -> None:
+        self.problem, self.labels, self.new = problem, labels, new
+        self.arcs: dict[tuple[Node, Node], float] = {}
+        self.extra = 0
+
+    def run(self) -> list[int]:
+        """The labels after the best expansion."""
+        nodes = [self._node(u) for u in range(len(self.labels))]
+        for u, costs in enumerate(self.problem.costs):
+            if nodes[u] == u:
+                self._arc(SOURCE, u, _whole(costs[self.new]))
+                self._arc(u, SINK, _whole(costs[self.labels[u]]))
+        for x in self.problem.crossings:
+            self._into_new(x, nodes)
+            for label in sorted({self.labels[r] for r in x.readers} - {self.new}):
+                self._into_old(x, nodes, label)
+        kept = _kept(self.arcs)
+        return [old if n == SOURCE or n in kept else self.new
+                for n, old in zip(nodes, self.labels, strict=True)]
+
+    def _node(self, unit: int) -> Node:
+        """The unit, or the side that it is bound to."""
+        if self.labels[unit] == self.new:
+            return SINK
+        return unit if math.isfinite(self.problem.costs[unit][self.new]) else SOURCE
+
+    def _into_new(self, x: Crossing, nodes: Sequence[Node]) -> None:
+        """The source keeps its label, and some reader takes the new one."""
+        if nodes[x.source] == SINK:
+            return
+        cost = _whole(x.cost[self.labels[x.source]][self.new])
+        readers = [nodes[r] for r in x.readers if nodes[r] != SOURCE]
+        if SINK in readers:
+            self._arc(nodes[x.source], SINK, cost)
+        elif len(readers) == 1:
+            self._arc(nodes[x.source], readers[0], cost)
+        elif readers:
+            self._arc(nodes[x.source], middle := self._middle(), cost)
+            for r in readers:
+                self._arc(middle, r, math.inf)
+
+    def _into_old(self, x: Crossing, nodes: Sequence[Node], label: int) -> None:
+        """Some reader keeps `label`, and the source does not have it."""
+        old = self.labels[x.source]
+        stays = 0 if old == label else _whole(x.cost[old][label])
+        leaves = max(stays, _whole(x.cost[self.new][label]))
+        if old == self.new:
+            stays = leaves
+        readers = [nodes[r] for r in x.readers if self.labels[r] == label]
+        if SOURCE in readers:
+            middle: Node = SOURCE
+        elif len(readers) == 1:
+            middle = readers[0]
+        else:
+            middle = self._middle()
+            for r in readers:
+                self._arc(r, middle, math.inf)
+        self._arc(middle, SINK, stays)
+        if nodes[x.source] != SINK:
+            self._arc(middle, nodes[x.source], leaves - stays)
+
+    def _middle(self) -> Node:
+        self.extra += 1
+        return -self.extra
+
+    def _arc(self, a: Node, b: Node, capacity: float) -> None:
+        if a != b and capacity and b != SOURCE and a != SINK:
+            self.arcs[a, b] = self.arcs.get((a, b), 0) + capacity
+
+
+def _kept(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
+    """The source's side of the minimum cut, the smallest one."""
+    import networkx as nx
+    from networkx.algorithms.flow import preflow_push
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from((SOURCE, SINK))
+    for (a, b), capacity in arcs.items():
+        graph.add_edge(a, b, **({} if math.isinf(capacity) else {"capacity": capacity}))
+    left = preflow_push(graph, SOURCE, SINK)
+    seen, stack = {SOURCE}, [SOURCE]
+    while stack:
+        for b, arc in left[stack.pop()].items():
+            if b not in seen and arc["flow"] < arc["capacity"]:
+                seen.add(b)
+                stack.append(b)
+    return seen
+
+
+def _whole(cost: float) -> int:
+    return round(cost * UNIT)

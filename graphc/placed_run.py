@@ -1,0 +1,243 @@
+"""A run over several devices: segments in order, values carried from one to the next.
+
+What a run writes to variables it writes last, when nothing can fail any more (`Segments.deferred`;
+a segment that updates a variable itself is one after which nothing fails).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphError
+from graphc.ir import dim
+from graphc.ir.graph import Value
+from graphc.ir.layout import layout
+from graphc.ir.op import Array
+from graphc.ir.ops.state import RunCounter
+from graphc.placed import Part, PlacedExecutable
+from graphc.runner import CANCELLED, RAISED, Runner
+from graphc.runtime.device import Span
+from graphc.runtime.device_plan import DevicePlan, DeviceProgram
+from graphc.runtime.devices import Devices, Home
+from graphc.runtime.executable import Bound, Executable
+from graphc.runtime.threads import execute
+
+Held = Array | Span  # a value on the host or on a device
+
+
+class HostPart:
+    """A segment on the host."""
+
+    def __init__(self, run: PlacedReady, part: Part, code: Executable) -> None:
+        self.run_, self.segment = run, part.segment
+        self.bound: Bound = code.bind(run.sizes, run.session.arena)
+        self.first = len(self.segment.graph.inputs)
+        self.shapes = [
+            (tuple(dim.evaluate(s, run.sizes) for s in v.type.shape), v.type.dtype.numpy)
+            for v in self.bound.outputs
+        ]
+        self.launches = len(code.program.kernels)
+
+    def run(self, held: dict[Value, Held]) -> None:
+        """One run: takes what it needs from `held`, and puts what it makes there."""
+        bound, view = self.bound, self.bound.view
+        inputs = [self.run_.on_host(v, held) for v in self.segment.sources]
+        made = [np.empty(shape, dtype) for shape, dtype in self.shapes]
+        for i, array in enumerate((*inputs, *made)):
+            view[bound.externals_at + i] = id(array)
+        session = self.run_.session
+        if bound.thunks:
+            session.running = bound
+        interrupted = execute(bound, session.options.threads)
+        status = view[bound.status_at]
+        if status == RAISED:
+            raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
+            raise raised[0] if raised else KeyboardInterrupt
+        if status == CANCELLED or interrupted:
+            raise KeyboardInterrupt
+        if status:
+            raise self.run_.failed(view[bound.status_at + 1], view[bound.status_at + 2])
+        for v, r in zip(self.segment.results, bound.results, strict=True):
+            own = r.external is not None and not r.is_input
+            found = r.array if r.external is None else (*inputs, *made)[r.external]
+            assert found is not None
+            held[v] = found.reshape(r.shape) if own else found.reshape(r.shape).copy()
+
+
+class DevicePart:
+    """A segment on a device."""
+
+    def __init__(
+        self, run: PlacedReady, part: Part, code: DeviceProgram, home: Home,
+        resident: Mapping[Value, Span],
+    ) -> None:
+        self.run_, self.segment = run, part.segment
+        stays = {own: resident[v] for own, v in zip(
+            self.segment.graph.inputs, self.segment.sources, strict=True) if v in resident}
+        inputs = dict(zip(self.segment.graph.inputs, code.program.graph.inputs, strict=True))
+        self.plan = DevicePlan(
+            code, run.sizes, home.arena, {inputs[v]: span for v, span in stays.items()})
+        self.fed = [(inputs[own], v) for own, v in zip(
+            self.segment.graph.inputs, self.segment.sources, strict=True)
+            if inputs[own] in self.plan.slots]
+        self.results = dict(zip(self.segment.results, self.plan.results, strict=True))
+        self.launches = self.plan.launches
+
+    def run(self, held: dict[Value, Held]) -> None:
+        """One run."""
+        for own, v in self.fed:
+            given = held[v]
+            same = isinstance(given, Span) and given.memory in self.run_.memories(self.segment)
+            self.plan.copy_in(own, given if same else self.run_.on_host(v, held))
+        self.plan.run(self.run_.failed)
+        held.update(self.results)
+
+
+class PlacedReady:
+    """A plan of a runner over several devices, for one set of shapes."""
+
+    def __init__(
+        self, runner: Runner, executable: PlacedExecutable, sizes: dict[str, int],
+        devices: Devices,
+    ) -> None:
+        self.runner, self.executable, self.sizes = runner, executable, sizes
+        self.session, self.devices = runner.session, devices
+        self.inputs = executable.placed.graph.inputs
+        self.place = {p: i for i, p in enumerate(runner.places) if p >= 0}
+        self.held: dict[Value, Held] = {}
+        self._bind()
+
+    def _bind(self) -> None:
+        """Makes the plan; arenas have their full size first, because growing moves them."""
+        stats = self.session.stats
+        for part in self.executable.parts:
+            need = layout(part.code.program, self.sizes).arena
+            if isinstance(part.code, DeviceProgram):
+                self.devices.open(part.segment.device).arena.reserve(need)
+            else:
+                self.session.arena.reserve(need)
+            stats.arena_planned = max(stats.arena_planned, need)
+        resident = self._resident()
+        self.parts: list[HostPart | DevicePart] = []
+        for part in self.executable.parts:
+            if isinstance(part.code, DeviceProgram):
+                home = self.devices.open(part.segment.device)
+                made = DevicePart(self, part, part.code, home, {
+                    v: s for v, s in resident.items() if self._at(v) == part.segment.device})
+                resident |= made.results
+                self.parts.append(made)
+            else:
+                self.parts.append(HostPart(self, part, part.code))
+        self.grown = self._growth()
+        arenas = [home.arena.span.nbytes for home in self.devices.homes.values()]
+        stats.arena_allocated = max(self.session.arena.nbytes, *arenas)
+
+    def _at(self, v: Value) -> str:
+        return self.executable.placed.device[v]
+
+    def _growth(self) -> dict[str, int]:
+        return {name: home.arena.grown for name, home in self.devices.homes.items()}
+
+    def _resident(self) -> dict[Value, Span]:
+        """The variables that live on a device; those that shall are brought there."""
+        found = {}
+        for v, tensor in zip(self.inputs, self.runner.staged.inputs, strict=True):
+            name = self._at(v)
+            if tensor not in self.session.values or not name.startswith("cuda:"):
+                continue
+            home = self.devices.open(name)
+            if tensor not in home.variables:
+                home.keep(tensor, self.session.values[tensor])
+            found[v] = home.variables[tensor]
+        return found
+
+    def memories(self, segment: Any) -> set[Any]:
+        """The allocations of the device of a segment that hold results."""
+        return {s.memory for p in self.parts if isinstance(p, DevicePart)
+                and p.segment.device == segment.device for s in p.results.values()}
+
+    # -- a run
+
+    def run(self, arrays: list[Array]) -> Any:
+        """One run on converted feeds of this plan's shapes."""
+        if self._growth() != self.grown:
+            self._bind()
+        session = self.session
+        if any(isinstance(t.op, RunCounter) for t in self.runner.staged.inputs):
+            session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
+        self.held = self._given(arrays)
+        held = dict(self.held)
+        early = {v: np.array(self.on_host(v, held)) for v in self.executable.segments.outputs
+                 if v in self.held}
+        for part in self.parts:
+            part.run(held)
+        fetched = [early[v] if v in early else self.on_host(v, held)
+                   for v in self.executable.segments.outputs]
+        self._commit(held)
+        session.stats.runs += 1
+        session.stats.launches += sum(p.launches for p in self.parts)
+        graph = self.executable.placed.graph
+        shapes = [tuple(dim.evaluate(s, self.sizes) for s in v.type.shape) for v in graph.outputs]
+        distinct = _own(fetched)
+        return self.runner.pack([a.reshape(s) for a, s in zip(distinct, shapes, strict=True)])
+
+    def _given(self, arrays: list[Array]) -> dict[Value, Held]:
+        """The graph's inputs: feeds, and variables wherever they live."""
+        held: dict[Value, Held] = {}
+        for i, (v, tensor) in enumerate(zip(self.inputs, self.runner.staged.inputs, strict=True)):
+            if i in self.place:
+                held[v] = arrays[self.place[i]]
+            elif isinstance(tensor.op, RunCounter):
+                held[v] = self.session.counter
+            else:
+                home = self.devices.home(tensor)
+                held[v] = home.variables[tensor] if home else self.session.values[tensor]
+        return held
+
+    def on_host(self, v: Value, held: dict[Value, Held]) -> Array:
+        """A value as an array; one that lies on a device is fetched once."""
+        given = held[v]
+        if not isinstance(given, Span):
+            return given
+        shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
+        array = np.empty(shape, v.type.dtype.numpy)
+        self.devices.open(self._at(v)).device.copy(array, given)
+        return array
+
+    def _commit(self, held: dict[Value, Held]) -> None:
+        """The new values of variables that no segment wrote: all are read before any is written."""
+        new = [(old, self.on_host(v, held).copy())
+               for old, v in self.executable.segments.deferred]
+        tensors = dict(zip(self.inputs, self.runner.staged.inputs, strict=True))
+        for old, array in new:
+            home = self.devices.home(tensors[old])
+            if home is not None:
+                home.keep(tensors[old], array)
+            else:
+                np.copyto(self.session.values[tensors[old]], array)
+
+    def failed(self, index: int, size: int) -> GraphError:
+        """The error for an index out of range."""
+        inputs = [self.on_host(v, self.held) for v in self.inputs]
+        return self.runner.out_of_range(index, size, inputs)
+
+
+class PlacedRunner(Runner):
+    """Runs one signature over several devices."""
+
+    def _ready(self, sizes: dict[str, int]) -> PlacedReady:
+        assert isinstance(self.executable, PlacedExecutable)
+        return PlacedReady(self, self.executable, sizes, self.session.devices)
+
+
+def _own(arrays: list[Array]) -> list[Array]:
+    """The arrays, each the caller's own: one that is there twice is copied."""
+    seen: set[int] = set()
+    result = []
+    for a in arrays:
+        result.append(a.copy() if id(a) in seen else a)
+        seen.add(id(a))
+    return result

@@ -1,0 +1,70 @@
+"""Results that stay on a device.  Sharing with other libraries has not run on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphc.ir.types import bf16, f32
+from graphc.runtime.device import Memory, Span
+from graphc.runtime.device_array import DeviceArray, SharedArray, device_array
+from graphc.runtime.simulated import SimulatedDevice
+
+
+def filled(device: Any) -> tuple[Span, np.ndarray[Any, Any]]:
+    data = np.arange(6, dtype=np.float32).reshape(2, 3)
+    span = Span(device.allocate(32), 8, 24)
+    device.copy(span, data)
+    return span, data
+
+
+def test_on_a_simulated_device_it_can_only_be_copied() -> None:
+    device = SimulatedDevice()
+    span, data = filled(device)
+    array = device_array(device, span, (2, 3), f32)
+    assert type(array) is DeviceArray and repr(array) == "DeviceArray(f32[2, 3] on cuda:sim)"
+    assert np.array_equal(array.numpy(), data) and array.dtype == np.float32
+    assert np.array_equal(np.asarray(array), data)
+    assert np.asarray(array, dtype=np.float64).dtype == np.float64
+    with pytest.raises(ValueError, match="cuda:sim cannot be seen without a copy"):
+        np.asarray(array, copy=False)
+    for attribute in ("__dlpack__", "__cuda_array_interface__"):
+        assert not hasattr(array, attribute)
+
+
+class Sharing(SimulatedDevice):
+    """One that shares, and notes what it was asked for."""
+
+    number = 3
+
+    def __init__(self) -> None:
+        super().__init__("cuda:3")
+        self.asked: list[str] = []
+
+    def synchronize(self) -> None:
+        self.asked.append("synchronize")
+
+    def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        self.asked.append("export")
+        memory: np.ndarray[Any, Any] = span.memory.handle
+        return memory[span.offset : span.offset + span.nbytes].view(dtype).reshape(shape)
+
+
+def test_on_a_gpu_it_is_shared() -> None:
+    device = Sharing()
+    span, _ = filled(device)
+    array: Any = device_array(device, span, (2, 3), f32)
+    assert type(array) is SharedArray and array.__dlpack_device__() == (2, 3)
+    assert "dltensor" in repr(array.__dlpack__(stream=None)) and device.asked == ["export"]
+    assert array.__cuda_array_interface__ == {
+        "shape": (2, 3), "typestr": "<f4", "data": (span.address, False), "strides": None,
+        "version": 3}
+    assert device.asked == ["export", "synchronize"]
+
+
+def test_bf16_has_no_array_interface() -> None:
+    pytest.importorskip("ml_dtypes")
+    array = device_array(Sharing(), Span(Memory(0, 4), 0, 4), (2,), bf16)
+    assert not hasattr(array, "__cuda_array_interface__")
