@@ -37,7 +37,7 @@ def convolution_source(
     """A convolution's kernel; None where plain loops are the way: element types that tensor cores
     do not multiply, groups of few channels, padding or arrays of unusual size."""
     plan = _plan(kernel, shape, fast_math)
-    return plan and plan.source()
+    return plan.source() if plan else None
 
 
 def convolution_split(
@@ -45,7 +45,7 @@ def convolution_split(
 ) -> Split | None:
     """A convolution's two kernels, if its result is small: then they are faster."""
     plan = _plan(kernel, shape, fast_math)
-    return plan and plan.split(pieces)
+    return plan.split(pieces) if plan else None
 
 
 def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved | None:
@@ -104,7 +104,8 @@ class Forward(Convolved):
         f, op = self.frame, self.frame.op
         at_parts, (image, *position) = named(
             RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.positions)))
-        k_parts, (channel, *tap) = named(RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.inputs, *f.window)))
+        k_parts, (channel, *tap) = named(
+            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.inputs, *f.window)))
         index = [p * s + t * d - b for p, s, t, d, b in zip(
             position, op.strides, tap, op.dilations, op.before, strict=True)]
         offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
@@ -130,7 +131,8 @@ class Input(Convolved):
 
     def operands(self) -> tuple[Source, Source]:
         f = self.frame
-        k_parts, (channel, tap) = named(LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps)))
+        k_parts, (channel, tap) = named(
+            LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps)))
         offset = ((GROUP * f.outputs + channel) * f.inputs + at(LEFT.name)) * f.taps + tap
         left = self.gather(LEFT, f.slot_w, False, Formula((), k_parts, offset))
         return left, self.gather(RIGHT, f.slot_y, True, self.served())
@@ -146,7 +148,7 @@ class Input(Convolved):
         bounds: list[tuple[Size, Size, Size]] = []
         for a, (x, t) in enumerate(zip(place, tap, strict=True)):
             stride, last = op.strides[a], (f.window[a] - 1) * op.dilations[a]
-            back = variable(f"{RIGHT.name}_r{a}")  # the window's places in reverse: nothing is negative
+            back = variable(f"{RIGHT.name}_r{a}")  # from the window's end: nothing is negative
             k_parts += ((back, last - t * op.dilations[a]),)
             shift = op.before[a] - last
             assert isinstance(shift, int)
@@ -181,7 +183,8 @@ class Weight(Convolved):
             depth(LEFT.name), (f.x.shape[0], count)))
         offset = (image * f.y.shape[1] + GROUP * f.outputs + at(LEFT.name)) * count + position
         left = self.gather(LEFT, f.slot_y, False, Formula((), k_parts, offset))
-        at_parts, (channel, *tap) = named(RIGHT.name, "p", unflatten(at(RIGHT.name), (f.inputs, *f.window)))
+        at_parts, (channel, *tap) = named(
+            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.inputs, *f.window)))
         k_parts, (image, *places) = named(
             RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.x.shape[0], *f.positions)))
         index = [p * s + t * d - b for p, s, t, d, b in zip(

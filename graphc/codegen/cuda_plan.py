@@ -1,5 +1,5 @@
-"""How a contraction becomes kernels on tensor cores: one, or, where its result has too few blocks to
-keep a GPU busy, two: sums of pieces of k, and their sum."""
+"""How a contraction becomes kernels on tensor cores: one, or two where its result has too few
+blocks to keep a GPU busy: sums of pieces of k, and their sum."""
 
 from __future__ import annotations
 

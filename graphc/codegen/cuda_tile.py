@@ -99,8 +99,8 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32.  Where
-    k is cut into `pieces`, a block makes the sums of one."""
+    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32.
+    Where k is cut into `pieces`, a block makes the sums of one."""
 
     shape: TileShape
     multiply: str
@@ -152,19 +152,14 @@ class Block:
 
     def product(self) -> list[str]:
         """The sums of a block, in `sums` of its threads."""
-        shape, left, right = self.shape, self.left.side, self.right.side
-        count = shape.warp[0] * shape.warp[1] // WARP
+        left, right, depth = self.left.side, self.right.side, self.depth
         size = 4 if self.multiply in SINGLE else 2
-        depth = self.depth
-        a, b = _corner("warp_row", left, size), _corner("warp_column", right, size)
-        literals = ", ".join(map(str, (
-            *shape.warp, depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
         kind = "f32" if self.multiply in SINGLE else "u16"
-        behind, end = shape.stages - 1, self.stage * shape.stages
+        count = self.shape.warp[0] * self.shape.warp[1] // WARP
         return [
             f"base = shared_address(dynamic_shared({kind}))",
-            f"from_left = {a}",
-            f"from_right = u32({left.nbytes} + {b})",
+            f"from_left = {_corner('warp_row', left, size)}",
+            f"from_right = u32({left.nbytes} + {_corner('warp_column', right, size)})",
             *self.left.setup(),
             *self.right.setup(),
             f"sums = zero_sums({count})",
@@ -174,26 +169,36 @@ class Block:
             "turn = u32(0)",
             "put = u32(0)",
             "get = u32(0)",
-            f"while turn < u32(turns + {behind}):",
-            f"    if turn >= {behind}:",
-            f"        cp_async_wait({behind - 1})",
-            "        cuda.syncthreads()",
-            "    if turn < turns:",
-            f"        first = u32(u32(begin + turn) * {depth})",
-            "        to = u32(base + put)",
-            *indented(self.left.copy(), 2),
-            f"        to = u32(to + {left.nbytes})",
-            *indented(self.right.copy(), 2),
-            f"        put = u32(put + {self.stage})",
-            f"        put = u32(0) if put == {end} else put",
-            "    cp_async_commit()",
-            f"    if turn >= {behind}:",
-            "        at = u32(base + get)",
-            f"        sums = multiply_tiles_{self.multiply}(",
-            f"            sums, u32(at + from_left), u32(at + from_right), lane, {literals})",
-            f"        get = u32(get + {self.stage})",
-            f"        get = u32(0) if get == {end} else get",
-            "    turn = u32(turn + 1)",
+            f"while turn < u32(turns + {self.shape.stages - 1}):",
+            *indented(self.turn(), 1),
+        ]
+
+    def turn(self) -> list[str]:
+        """One turn: waits for the oldest stage, starts to fill another, multiplies the oldest."""
+        left, right, shape = self.left.side, self.right.side, self.shape
+        behind, end = shape.stages - 1, self.stage * shape.stages
+        literals = ", ".join(map(str, (
+            *shape.warp, self.depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
+        return [
+            f"if turn >= {behind}:",
+            f"    cp_async_wait({behind - 1})",
+            "    cuda.syncthreads()",
+            "if turn < turns:",
+            f"    first = u32(u32(begin + turn) * {self.depth})",
+            "    to = u32(base + put)",
+            *indented(self.left.copy(), 1),
+            f"    to = u32(to + {left.nbytes})",
+            *indented(self.right.copy(), 1),
+            f"    put = u32(put + {self.stage})",
+            f"    put = u32(0) if put == {end} else put",
+            "cp_async_commit()",
+            f"if turn >= {behind}:",
+            "    at = u32(base + get)",
+            f"    sums = multiply_tiles_{self.multiply}(",
+            f"        sums, u32(at + from_left), u32(at + from_right), lane, {literals})",
+            f"    get = u32(get + {self.stage})",
+            f"    get = u32(0) if get == {end} else get",
+            "turn = u32(turn + 1)",
         ]
 
     def epilogue(self, body: Sequence[str]) -> list[str]:
