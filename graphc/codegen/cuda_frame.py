@@ -146,16 +146,17 @@ class Saved:
 
     name: str
     length: int
-    kind: str  # u8 for bool
+    kind: str
+    truth: bool = False  # of bools, which are kept as u8
 
     def element(self, number: str) -> str:
         """One as a value."""
         text = f"{self.name}[{number}]"
-        return f"({text} != 0)" if self.kind == "u8" else text
+        return f"({text} != 0)" if self.truth else text
 
     def keep(self, number: str, value: str) -> str:
         """The line that puts a value in."""
-        return f"{self.name}[{number}] = {f'u8({value})' if self.kind == 'u8' else value}"
+        return f"{self.name}[{number}] = {f'u8({value})' if self.truth else value}"
 
 
 Key = tuple[int, Size]  # of an element: its buffer and its offset, a formula of a loop's variable

@@ -30,7 +30,7 @@ from graphc.codegen.cuda_maps import place
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Nest, positions
 from graphc.codegen.loops import For, Let, Load, Store
-from graphc.codegen.lower import variable
+from graphc.codegen.lower import NARROW, variable
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
@@ -219,7 +219,7 @@ class Rows:
         if steps > STEPS or length * len(keys) > REGISTERS:
             return {}
         name = {k: self.frame.name(f"{self.frame.buffers[k[0]].name}_row") for k in keys}
-        return {k: Saved(name[k], length, self._kind(k[0])) for k in keys}
+        return {k: Saved(name[k], length, *self._kind(k[0])) for k in keys}
 
     def _loads(self, s: For, vector: Vector, pad: str) -> list[str]:
         """Lines that load what a lane keeps and does not have yet; what it has is known."""
@@ -258,10 +258,12 @@ class Rows:
         number = next((n for n, f in enumerate(later) if f is s), -1)
         return [x for f in later[number + 1 :] for x in f.body]
 
-    def _kind(self, buffer: int) -> str:
+    def _kind(self, buffer: int) -> tuple[str, bool]:
+        """The type in which a lane keeps elements of a buffer, and whether they are truth values."""
         dtype: DType = self.frame.printer.dtypes[buffer]
-        narrow = {"bool": "u8", "f16": "f32", "bf16": "f32"}
-        return narrow.get(dtype.name, str(dtype))
+        if dtype.kind == "bool":
+            return "u8", True
+        return ("f32" if dtype.name in NARROW else str(dtype)), False
 
     def _is_total(self, key: Key) -> bool:
         """Whether an element is a chunk's own: its place does not depend on the row."""

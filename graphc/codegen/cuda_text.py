@@ -37,8 +37,8 @@ class CudaPrinter(Printer):
         if isinstance(size, int):
             return f"{self.width}({size})" if size >= 0 else f"{self.width}(0 - {-size})"
         text = polynomial(size, self)
-        return text if text.isidentifier() or (text.endswith(")") and _is_call(text)) else (
-            f"{self.width}({text})")
+        done = text.isidentifier() or (text.startswith(f"{self.width}(") and _is_call(text))
+        return text if done else f"{self.width}({text})"
 
     def signed(self, size: Size) -> str:
         """A size that may be negative."""

@@ -83,11 +83,15 @@ def _math(name: str) -> Any:
 
 
 def _sigmoid(b: Any, x: Any, t: Any) -> Any:
-    one = ir.Constant(x.type, 1.0)
-    below = b.fadd(one, libdevice(b, "exp", b.fsub(ir.Constant(x.type, -0.0), x)))
+    """With exp(-|x|), which does not overflow: the tail below is as good as exp."""
+    one, zero = ir.Constant(x.type, 1.0), ir.Constant(x.type, 0.0)
+    near = libdevice(b, "exp", b.fsub(ir.Constant(x.type, -0.0), libdevice(b, "fabs", x)))
+    total = b.fadd(one, near)
     if x.type == F64:
-        return b.fdiv(one, below)
-    return assembly(b, "rcp.approx.f32 $0, $1;", "=f,f", F32, below)  # within 1 ULP; no branch
+        part = b.fdiv(one, total)
+    else:
+        part = assembly(b, "rcp.approx.f32 $0, $1;", "=f,f", F32, total)  # within 1 ULP; no branch
+    return b.select(b.fcmp_ordered("<", x, zero), b.fmul(near, part), part)
 
 
 def _extreme(order: str) -> Any:

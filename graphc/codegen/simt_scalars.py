@@ -79,9 +79,18 @@ def check_index(i: Any, size: Any, status: Pointer) -> Any:
 
 
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x))."""
-    one = type(x)(1)
-    return one / (one + np.exp(-x))
+    """1 / (1 + exp(-x)), with a good tail."""
+    one, near = type(x)(1), np.exp(-abs(x))
+    return (near if x < 0 else one) / (one + near)
+
+
+def power(x: Any, y: Any) -> Any:
+    """x to the y: C's for floats."""
+    if not isinstance(x, np.floating):
+        return twins.power(x, y)
+    if x == -np.inf and y % 1:  # NumPy takes square roots; C says what lies beyond
+        return type(x)(np.inf if y > 0 else 0.0)
+    return np.power(x, y)
 
 
 def rsqrt(x: Any) -> Any:
@@ -101,6 +110,7 @@ SCALARS: dict[str, Any] = {
     **TYPES,
     "sigmoid": sigmoid,
     "rsqrt": rsqrt,
+    "power": power,
     "erf": lambda x: type(x)(math.erf(x)),
     "erfc": lambda x: type(x)(math.erfc(x)),
     "fold_add": operator.add,
