@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sass import instructions, registers
 
 from graphc.codegen.cuda_convolution import convolution_source, convolution_split
 from graphc.codegen.cuda_gemm import gemm_source, gemm_split
 from graphc.codegen.cuda_plan import Split
 from graphc.codegen.cuda_tile import TileShape
 from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.gcuda import compile_kernel
 from graphc.codegen.simt import simulate
 from graphc.ir import dim
 from graphc.ir.graph import Graph
@@ -224,6 +226,7 @@ CONVOLUTIONS: dict[str, tuple[list[int], list[int], dict[str, Any]]] = {
     "cube": ([1, 2, 4, 3, 3], [3, 2, 2, 2, 2], {
         "s": [1, 2, 1], "d": [2, 1, 1], "b": [1, 0, 1], "a": [1, 1, 0]}),
     "points": ([2, 5, 4, 3], [6, 5, 1, 1], {}),
+    "depthwise": ([1, 6, 5, 5], [6, 1, 3, 3], {"g": 6}),
     "points at strides": ([2, 5, 4, 5], [6, 5, 1, 1], {"s": [2, 2]}),
 }
 
@@ -250,7 +253,7 @@ def convolutions(name: str, dtype: str, image: str = "") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("name", sorted({*CONVOLUTIONS} - {"depthwise"}))
 def test_convolutions_and_gradients(name: str, dtype: str) -> None:
     for text in convolutions(name, dtype).values():
         check(text, lambda kernel: convolution_source(kernel, SMALL))
@@ -279,3 +282,83 @@ def test_only_small_results_of_long_sums_are_cut() -> None:
 
     assert pieces(4096, 4096, 4096) == pieces(64, 64, 60) == 1
     assert pieces(128, 128, 4096) == 64 and pieces(64, 576, 100_352) == 29
+
+
+MMA = {"f32": ("HMMA.1688.F32.TF32", 96), "f16": ("HMMA.16816.F32", 32),
+       "bf16": ("HMMA.16816.F32.BF16", 32)}  # of a warp's 64 x 32 sums, in one turn
+
+
+def machine_code(source: DeviceSource) -> list[str]:
+    """The instructions of a kernel, of which none is in f64 or moves registers to memory."""
+    pytest.importorskip("numba_cuda", reason="compiling for a GPU needs graphc[cuda13]")
+    cubin = compile_kernel(source, (9, 0))
+    found = instructions(cubin)
+    wrong = [i for i in found if i.startswith(("LDL", "STL", "D", "CALL")) and i[:3] != "DEP"]
+    assert wrong == [] and not any("F64" in i for i in found)
+    assert registers(cubin) <= 65536 // (source.threads[0] * source.resident or 1024)
+    return found
+
+
+@pytest.mark.cuda_compile
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_machine_code_of_products(dtype: str) -> None:
+    name, count = MMA[dtype]
+    for ta, tb in itertools.product((False, True), repeat=2):
+        source = gemm_source(kernel_of(parse_graph(product(4096, 4096, 4096, ta, tb, dtype))))
+        assert source is not None and source.threads == (256, 1, 1)
+        found = machine_code(source)
+        assert found.count(name) == count
+        assert sum(i.startswith("LDGSTS") and "128" in i for i in found) == 4
+
+
+@pytest.mark.cuda_compile
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_machine_code_of_what_follows(name: str) -> None:
+    kernel = kernel_of(parse_graph(EPILOGUES[name].replace("T", "bf16")))
+    source, split = gemm_source(kernel), gemm_split(kernel, pieces=2)
+    assert source is not None and split is not None
+    for each in (source, split.first, split.second):
+        machine_code(each)
+
+
+@pytest.mark.cuda_compile
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("name", ["strides", "groups"])
+def test_machine_code_of_convolutions(name: str, dtype: str) -> None:
+    for text in convolutions(name, dtype).values():
+        source = convolution_source(kernel_of(parse_graph(text)), TileShape(64, 64, 2, 2))
+        assert source is not None
+        assert any(i.startswith("HMMA") for i in machine_code(source))
+
+
+@pytest.mark.cuda_compile
+def test_machine_code_for_other_cards_and_large_arrays() -> None:
+    source = gemm_source(kernel_of(parse_graph(product(70_000, 70_000, 8, False, False, "f32"))))
+    assert source is not None and "u64(row)" in source.text
+    machine_code(source)
+    assert any(i.startswith("HMMA") for i in instructions(compile_kernel(source, (8, 0))))
+
+
+def test_large_arrays_have_wide_indices() -> None:
+    check(EPILOGUES["batch"].replace("T", "f32"),
+          lambda kernel: gemm_source(kernel, SMALL, wide=True))
+
+
+def test_fast_math_multiplies_once() -> None:
+    graph = parse_graph(product(20, 20, 40, False, True, "f32"))
+    kernel = kernel_of(graph)
+    source = gemm_source(kernel, SMALL, fast_math=True)
+    assert source is not None and "multiply_tiles_tf32" in source.text
+    a, b = (np.random.default_rng(0).uniform(-1, 1, v.type.shape).astype("f4")
+            for v in graph.inputs)
+    (got,) = simulated(kernel, source, [a, b])
+    error = np.abs(got - a.astype("f8") @ b.T).max()
+    assert 1e-6 < error < 5e-3
+
+
+def test_what_tensor_cores_do_not_take() -> None:
+    assert gemm_source(kernel_of(parse_graph(product(8, 8, 8, False, False, "f64")))) is None
+    for text in convolutions("depthwise", "f32").values():
+        assert convolution_source(kernel_of(parse_graph(text))) is None
+    for text in convolutions("plain", "i32").values():
+        assert convolution_source(kernel_of(parse_graph(text))) is None

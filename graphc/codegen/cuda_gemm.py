@@ -14,11 +14,12 @@ from graphc.passes.fuse import storage
 
 
 def gemm_source(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False
+    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, wide: bool = False
 ) -> DeviceSource | None:
     """A product's kernel; None for element types that tensor cores do not multiply.  With
-    `fast_math`, f32 is multiplied as tf32; else in three products of its parts."""
-    return _plan(kernel, shape, fast_math).source() if _fits(kernel) else None
+    `fast_math`, f32 is multiplied as tf32; else in three products of its parts.  `wide` is for
+    arrays that may have 2^31 elements."""
+    return _plan(kernel, shape, fast_math, wide).source() if _fits(kernel) else None
 
 
 def gemm_split(
@@ -32,10 +33,12 @@ def _fits(kernel: Kernel) -> bool:
     return multiplies(contraction_of(kernel).type.dtype)
 
 
-def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Plan:
+def _plan(
+    kernel: Kernel, shape: TileShape | None, fast_math: bool, wide: bool = False
+) -> Plan:
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)
-    return Product(kernel, shape, fast_math, (m, n, k), product(out.type.shape[:-2]))
+    return Product(kernel, shape, fast_math, (m, n, k), product(out.type.shape[:-2]), wide)
 
 
 class Product(Plan):

@@ -63,6 +63,7 @@ class Plan:
     fast_math: bool
     sizes: tuple[Size, Size, Size]
     outer: Size
+    wide: bool = False  # indices have 64 bits
     literal: bool = False  # sizes are numbers in the text
 
     def __post_init__(self) -> None:
@@ -70,7 +71,8 @@ class Plan:
         self.dtype = contraction_of(self.kernel).type.dtype.name
         self.size = BYTES[self.dtype]
         self.tile = self.shape or shape_for(*self.sizes[:2], self.outer)
-        self.made = Epilogue(self.kernel, self.slots, self.sizes, self.outer, self.literal)
+        self.made = Epilogue(
+            self.kernel, self.slots, self.sizes, self.outer, self.literal, self.wide)
 
     def operands(self) -> tuple[Source, Source]:
         """The left and the right operand."""
