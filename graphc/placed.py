@@ -28,7 +28,7 @@ from graphc.passes.segments import Segment, Segments, segments
 from graphc.passes.sizes import Unified, unify_sizes
 from graphc.passes.tailor import LATE, tailored
 from graphc.runtime import driver
-from graphc.runtime.device_plan import DeviceProgram
+from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.devices import Devices, spec_of
 from graphc.runtime.executable import Executable
 

@@ -20,7 +20,8 @@ from graphc.ir.ops.state import RunCounter
 from graphc.placed import Part, PlacedExecutable
 from graphc.runner import CANCELLED, RAISED, Runner
 from graphc.runtime.device import Span
-from graphc.runtime.device_plan import DevicePlan, DeviceProgram
+from graphc.runtime.device_code import DeviceProgram
+from graphc.runtime.device_plan import DevicePlan
 from graphc.runtime.devices import Devices, Home
 from graphc.runtime.executable import Bound, Executable
 from graphc.runtime.threads import execute

@@ -64,8 +64,8 @@ class Session:
     compiled kernels are kept.  `passes`: your own, each a function from `graphc.ir.graph.Graph` to
     `Graph`, verified like graphc's.  `device`: where all runs that can, such as "cuda:0"; or
     `devices`: names or `gc.DeviceSpec`s to choose from by cost; `strict` refuses what they cannot
-    do, instead of moving it (docs/gpu.md).  Safe to use from many threads: runs of one session happen one
-    after another.
+    do, instead of moving it (docs/gpu.md).  Safe to use from many threads: runs of one session
+    happen one after another.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(gc.float32, ["sn"], name="sx")

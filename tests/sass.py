@@ -1,4 +1,4 @@
-"""Machine code of a GPU, read by nvdisasm: what instructions a cubin has, and how many registers."""
+"""Machine code of a GPU, read by nvdisasm: a cubin's instructions and registers."""
 
 from __future__ import annotations
 

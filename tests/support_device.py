@@ -17,7 +17,8 @@ from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.place import cannot
 from graphc.passes.sizes import unify_sizes
 from graphc.passes.tailor import LATE, tailored
-from graphc.runtime.device_plan import DeviceArena, DevicePlan, DeviceProgram
+from graphc.runtime.device_code import DeviceProgram
+from graphc.runtime.device_plan import DeviceArena, DevicePlan
 from graphc.runtime.simulated import SimulatedDevice
 
 MACHINE = Machine(())

@@ -97,6 +97,7 @@ def test_imports_go_down(path: str) -> None:
 
 LATE = {  # the only imports of graphc's own modules inside functions, and why
     "codegen/jit.py": "numba is imported only where something must be compiled",
+    "codegen/gcuda.py": "numba-cuda is imported only where something must be compiled for a GPU",
     "cli/dump.py": "numba is imported only where LLVM IR is asked for",
 }
 

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from graphc.codegen.contraction import map_after, slots_of
 from graphc.codegen.cpu import NOWHERE
 from graphc.codegen.cuda_contractions import after_contraction, contraction_nest
+from graphc.codegen.cuda_convolution import convolution_source
 from graphc.codegen.cuda_frame import Frame, loads
+from graphc.codegen.cuda_gemm import gemm_source
 from graphc.codegen.cuda_maps import elementwise, serial
 from graphc.codegen.cuda_rows import Rows
+from graphc.codegen.cuda_tiles import by_tiles, turned
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Fused, Nest
 from graphc.codegen.kernels import loops_of
@@ -48,7 +51,12 @@ def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> D
 
 
 def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
-    """A product or convolution, then what follows it."""
+    """A product or convolution: by tensor cores with what follows it, else by threads, and then
+    what follows it."""
+    make = gemm_source if kernel.kind is Kind.MATMUL else convolution_source
+    found = make(kernel) if not shown and not wide else None
+    if found is not None:
+        return (found,)
     nest, emit = contraction_nest(kernel)
     first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
     after = Fused(map_after(kernel), slots_of(kernel))
@@ -63,6 +71,9 @@ def _scheduled(
     frame: Frame, nest: Nest, inner: Sequence[tuple[str, Size]], shown: str
 ) -> DeviceSource:
     """A nest whose rows have the axes `inner`, by the schedule that fits it."""
+    across = turned(nest)
+    if across is not None:
+        return by_tiles(frame, nest, *across, shown)
     kind = _kind(nest, dim.product(tuple(n for _, n in inner)))
     return Rows(frame, nest, kind).source(shown) if kind else elementwise(frame, nest, shown)
 

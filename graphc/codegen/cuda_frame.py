@@ -72,7 +72,7 @@ class Frame:
         return DeviceSource(
             full if readable else canonical(full, parameters), tuple(kinds),
             (*sizes, *map(int, keys)), grid.blocks, grid.threads, grid.shared, grid.resident,
-            bool(status), frozenset(i for i, b in enumerate(self.buffers) if b.written), schedule)
+            bool(status), schedule)
 
 
 def canonical(text: str, parameters: Sequence[str]) -> str:

@@ -240,8 +240,8 @@ class Rows:
 
     def _saves(self, s: For) -> dict[Key, tuple[Saved, bool]]:
         """Which stores of a loop go to registers, and which of these to memory too.  An element of
-        a row is kept while a later loop loads it, and stored when none does; a chunk's is stored at its
-        end (`_flush`)."""
+        a row is kept while a later loop loads it, and stored when none does; a chunk's is stored
+        at its end (`_flush`)."""
         saves = {}
         after = self._after(s)
         for key in [(x.buffer, x.offset) for x in s.body if isinstance(x, Store)]:
@@ -259,7 +259,7 @@ class Rows:
         return [x for f in later[number + 1 :] for x in f.body]
 
     def _kind(self, buffer: int) -> tuple[str, bool]:
-        """The type in which a lane keeps elements of a buffer, and whether they are truth values."""
+        """The type in which a lane keeps elements of a buffer, and whether they are bools."""
         dtype: DType = self.frame.printer.dtypes[buffer]
         if dtype.kind == "bool":
             return "u8", True

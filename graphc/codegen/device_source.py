@@ -38,6 +38,5 @@ class DeviceSource:
     shared: Size = 0
     resident: int = 0
     uses_status: bool = False
-    written: frozenset[int] = frozenset()  # numbers of the parameters that are stored through
     schedule: str = ""  # its name, for `explain` and the profile
     method: Method | None = None  # of its contraction

@@ -19,12 +19,11 @@ from graphc.codegen.jit import HERE, Cache
 from graphc.errors import CodegenError, DeviceError
 
 REMEDY = "pip install 'graphc[cuda13]'"
-NEEDED = {  # package: versions from, up to; what compiled code depends on
+NEEDED = {  # package: versions from, up to
     "numba-cuda": ((0, 30, 4), (0, 31)),
     "cuda-core": ((1, 2), (2,)),
-    "nvidia-nvvm": ((13, 0), (13, 1)),
-    "nvidia-nvjitlink": ((13,), (14,)),
 }
+LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
 LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
 SHARED_FILES = ("builtins.py", "integers.py", "device_source.py")
 
@@ -33,11 +32,13 @@ def require() -> dict[str, str]:
     """The versions of the toolchain's packages.  Raises `DeviceError` if one is missing, too old or
     too new; nothing is imported."""
     found: dict[str, str] = {}
-    for package, (least, beyond) in NEEDED.items():
+    for package, (least, beyond) in (NEEDED | LIBRARIES).items():
         wanted = f"{package}>={_dotted(least)},<{_dotted(beyond)}"
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
+            if package in LIBRARIES:
+                continue
             raise DeviceError(
                 f"compiling for a GPU needs {wanted}, which is not installed: {REMEDY}"
             ) from None

@@ -102,8 +102,10 @@ def _extreme(order: str) -> Any:
             return further(b, x, y, t, order)
         if x.type == F32:
             return assembly(b, f"{name}.NaN.f32 $0, $1, $2;", "=f,f,f", F32, x, y)
-        either = assembly(b, f"{name}.f64 $0, $1, $2;", "=d,d,d", F64, x, y)
-        return b.select(b.fcmp_unordered("uno", x, y), b.fadd(x, y), either)
+        bits = (b.and_ if order == ">" else b.or_)(b.bitcast(x, I64), b.bitcast(y, I64))
+        chosen = b.select(b.fcmp_ordered(order, x, y), x, y)
+        chosen = b.select(b.fcmp_ordered("==", x, y), b.bitcast(bits, F64), chosen)  # -0.0 < 0.0
+        return b.select(b.fcmp_unordered("uno", x, y), b.fadd(x, y), chosen)
 
     return binary(emit)
 
@@ -154,7 +156,7 @@ def _cast(name: str) -> Any:
             return _round(name)(b, made, t) if name in NARROW else made
         to = ir.IntType(target.bitwidth)
         if isinstance(t, types.Float):
-            return _saturated(b, x, to, target.signed)
+            return saturated(b, x, to, target.signed)
         return between_integers(b, x, t, to)
 
     return unary(emit, target)
@@ -177,7 +179,7 @@ def _to_float(b: Any, x: Any, t: Any, to: Any) -> Any:
     return b.fpext(x, to) if to == F64 else b.fptrunc(x, to)
 
 
-def _saturated(b: Any, x: Any, to: Any, signed: bool) -> Any:
+def saturated(b: Any, x: Any, to: Any, signed: bool) -> Any:
     """A float as the nearest integer that there is, towards zero; 0 for NaN."""
     bits = to.width - signed
     low, high = -(1 << bits) if signed else 0, (1 << bits) - 1

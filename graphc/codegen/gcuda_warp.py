@@ -17,7 +17,9 @@ from graphc.codegen.gcuda_memory import SHARED, place
 from graphc.codegen.gcuda_scalars import F32, I1, I32, I64, assembly, unary
 
 FULL = ir.Constant(I32, -1)
-SHUFFLES = {"shuffle": (0, 31), "shuffle_up": (1, 0), "shuffle_down": (2, 31), "shuffle_xor": (3, 31)}
+SHUFFLES = {  # mode, and the last lane that a source may be
+    "shuffle": (0, 31), "shuffle_up": (1, 0), "shuffle_down": (2, 31), "shuffle_xor": (3, 31)
+}
 
 
 def effect(b: Any, text: str, constraints: str, result: Any, *args: Any) -> Any:
@@ -62,9 +64,10 @@ def dynamic_shared(context: Any, dtype: Any) -> Any:
     """All dynamic shared memory, as an array; every call gives the same memory."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        name = f"graphc_dynamic_{len(b.module.globals)}"  # all of them begin at one address
         return _generic_array(
-            ctx, b, shape=(0,), dtype=dtype.dtype, symbol_name=f"graphc_dynamic_{len(b.module.globals)}",
-            addrspace=SHARED, can_dynsized=True, alignment=16,
+            ctx, b, shape=(0,), dtype=dtype.dtype, symbol_name=name, addrspace=SHARED,
+            can_dynsized=True, alignment=16,
         )
 
     return types.Array(dtype.dtype, 1, "C")(dtype), build
@@ -138,7 +141,8 @@ def _ldmatrix(suffix: str) -> Any:
     @intrinsic
     def load(context: Any, address: Any) -> Any:
         def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-            made = effect(b, text, "=r,=r,=r,=r,r,~{memory}", ir.LiteralStructType([I32] * 4), *args)
+            four = ir.LiteralStructType([I32] * 4)
+            made = effect(b, text, "=r,=r,=r,=r,r,~{memory}", four, *args)
             return ctx.make_tuple(b, sig.return_type, [b.extract_value(made, k) for k in range(4)])
 
         return types.UniTuple(types.uint32, 4)(types.uint32), build

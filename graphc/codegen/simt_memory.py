@@ -61,7 +61,7 @@ class Races:
 
     >>> races, first, second = Races(), Access(0, 0, 0, 0, 0), Access(0, 1, 0, 0, 0)
     >>> races.write(8, first), races.write(8, second)
-    (None, 'writes what thread 0 wrote')
+    (None, 'writes what thread 0 of block 0 wrote')
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,8 @@ class Races:
 def _who(access: Access) -> str:
     if access.block == MANY:
         return "threads of several blocks"
-    return "several threads" if access.thread == MANY else f"thread {access.thread}"
+    who = "several threads" if access.thread == MANY else f"thread {access.thread}"
+    return f"{who} of block {access.block}"
 
 
 class Index(NamedTuple):

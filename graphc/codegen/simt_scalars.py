@@ -14,6 +14,7 @@ import numpy as np
 
 from graphc.codegen import mathlib, twins
 from graphc.codegen.simt_memory import Pointer
+from graphc.ir.ops.random import MULTIPLIERS, WEYL
 from graphc.ir.types import BY_NAME
 
 
@@ -98,10 +99,23 @@ def rsqrt(x: Any) -> Any:
     return type(x)(1) / np.sqrt(x)
 
 
+def random_bits(key: Any, counter: Any, position: Any) -> Any:
+    """The first word of Philox4x32-10, in Python's integers: NumPy's takes ten times as long for
+    one."""
+    place, count, keys, low = int(position), int(counter), int(key), 0xFFFFFFFF
+    x0, x1, x2, x3 = place & low, place >> 32 & low, count & low, count >> 32
+    k0, k1 = keys & low, keys >> 32
+    for _ in range(10):
+        p0, p1 = x0 * MULTIPLIERS[0], x2 * MULTIPLIERS[1]
+        x0, x1, x2, x3 = p1 >> 32 ^ x1 ^ k0, p1 & low, p0 >> 32 ^ x3 ^ k1, p0 & low
+        k0, k1 = k0 + WEYL[0] & low, k1 + WEYL[1] & low
+    return np.uint32(x0)
+
+
 TWINS = (
     "inf nan maximum minimum max min absolute sign where floor_divide remainder power left_shift "
     "right_shift logical_not wrap_add wrap_subtract wrap_multiply greater_or_nan less_or_nan "
-    "random_bits round_f16 round_bf16 sqrt floor ceil rint trunc"
+    "round_f16 round_bf16 sqrt floor ceil rint trunc"
 )
 SCALARS: dict[str, Any] = {
     **{name: twins.NAMESPACE[name] for name in TWINS.split()},
@@ -116,6 +130,7 @@ SCALARS: dict[str, Any] = {
     "fold_add": operator.add,
     "fold_multiply": operator.mul,
     "check_index": check_index,
+    "random_bits": random_bits,
     "from_f16": from_f16,
     "to_f16": to_f16,
     "from_bf16": from_bf16,

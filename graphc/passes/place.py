@@ -14,11 +14,13 @@ import warnings
 from collections.abc import Mapping
 
 from graphc.errors import DeviceError
+from graphc.ir.control import Loop
 from graphc.ir.device import HOST, Machine
 from graphc.ir.graph import Graph, Value, make, over, users
 from graphc.ir.op import Control, Foreign, Item, Opaque, Pointwise, State
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.ops.transfer import Transfer
+from graphc.passes.control_vjp import makes_all_steps
 from graphc.passes.cut import Crossing, Problem, solve
 from graphc.passes.footprint import check_memory, predict
 from graphc.passes.placement import Placed, PlaceOptions, show_seconds
@@ -36,8 +38,11 @@ def cannot(v: Value, kind: str) -> str | None:
             return "it calls a Python function"
         case Opaque():
             return f"{v.op.name} is a kernel written by hand for CPUs"
+        case Loop() if makes_all_steps(v):
+            inside = (cannot(w, kind) for w in v.op.body.nodes())
+            return next((why for why in inside if why is not None), None)
         case Control():
-            return "control flow runs on the host"
+            return "control flow that only the run decides is the host's"
         case Item():
             return cannot(v.args[0], kind)
     return None

@@ -54,13 +54,15 @@ class Function:
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel on a grid.  `arguments` fit `function.source.parameters`.  In a graph, `after` are
-    the numbers of earlier nodes that must be done first."""
+    """A kernel on a grid.  `arguments` fit `function.source.parameters`; those with the numbers
+    `written` it writes.  In a graph, `after` are the numbers of earlier nodes that must be done
+    first."""
 
     function: Function
     grid: tuple[int, int, int]
     shared: int
     arguments: tuple[Span | int, ...]
+    written: frozenset[int] = frozenset()
     after: tuple[int, ...] = ()
 
 

@@ -7,6 +7,7 @@ over in silence: accesses outside of a buffer, races, reads of memory that nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from graphc.runtime.device import Copy, Function, Launch, Memory, Span
 ALIGN = 256
 TYPES = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "i8": np.int8,
          "i16": np.int16, "i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
+ALIGNED, VECTORS = 16, re.compile(r"\b(load|read|store)[248]\(|cp_async")
 POISON = 0xFF  # of fresh memory: NaN as any float
 
 
@@ -60,6 +62,9 @@ class SimulatedDevice:
         arguments: list[Array | int] = []
         for kind, given in zip(source.parameters, launch.arguments, strict=True):
             if isinstance(given, Span):
+                if given.address % ALIGNED and VECTORS.search(source.text):
+                    raise DeviceError(f"{self.name}: vectors begin at {given.address}, which is no "
+                                      f"multiple of {ALIGNED}:\n{source.text}")
                 arguments.append(_bytes(given).view(TYPES[kind.removesuffix("*")]))
             else:
                 arguments.append(given)
