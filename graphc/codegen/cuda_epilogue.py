@@ -42,11 +42,11 @@ class Epilogue:
         for name, size in (("columns", columns), ("rows", rows), ("depth", depth)):
             self.parameters.values.setdefault(size, symbol(f"{name}."))
         large = any(isinstance(n := product(v.type.shape), int) and n >= SMALL for v in self.values)
-        self.written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
+        written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
         self.dtypes = [v.type.dtype for v in self.values]
         self.known: dict[tuple[int, Size], str] = {}
         width = "u64" if large or wide else "u32"
-        self.printer = CudaPrinter(width, self.dtypes, self.written, self.known)
+        self.printer = CudaPrinter(width, self.dtypes, written, self.known)
         self.change = self.named if literal else self.parameters.generalize
 
     def named(self, size: Size) -> Size:
@@ -87,8 +87,7 @@ class Epilogue:
         ]
         blocks = dim.floordiv(product((self.outer, *self.sizes[:2])) + (THREADS[0] - 1), THREADS[0])
         text, parameters, sizes = self.text(lines, True)
-        return DeviceSource(text, parameters, sizes, (blocks, 1, 1), THREADS,
-                            written=self.written, schedule=SCHEDULE)
+        return DeviceSource(text, parameters, sizes, (blocks, 1, 1), THREADS, schedule=SCHEDULE)
 
     def kernel_of(self, lines: list[str], block: Block, pieces: int = 1) -> DeviceSource:
         """The kernel of a block's lines; of several pieces, if it leaves them in memory."""
@@ -97,10 +96,9 @@ class Epilogue:
         counts = (dim.floordiv(n + (tile - 1), tile)
                   for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False))
         grid = (product((self.outer, pieces, *counts)), 1, 1)
-        written = frozenset({len(self.values)}) if pieces > 1 else self.written
         resident = RESIDENT // shape.threads // (2 if self.printer.width == "u64" else 1)
         return DeviceSource(text, parameters, sizes, grid, (shape.threads, 1, 1), block.shared,
-                            resident, written=written, schedule=SCHEDULE)
+                            resident, schedule=SCHEDULE)
 
     def text(
         self, lines: list[str], scratch: bool
