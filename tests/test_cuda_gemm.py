@@ -3,6 +3,7 @@ code, by what it consists of."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from graphc.codegen.cuda_plan import Split
 from graphc.codegen.cuda_tile import TileShape
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.gcuda import compile_kernel
-from graphc.codegen.simt import simulate
+from graphc.codegen.simt import SimulatorError, simulate
 from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
@@ -192,6 +193,23 @@ def test_tiles_as_they_are_used(dtype: str) -> None:
     check(product(100, 136, 72, False, True, dtype), lambda kernel: gemm_source(kernel, wide))
 
 
+def test_a_missing_barrier_and_a_wait_too_short_are_seen() -> None:
+    kernel = kernel_of(parse_graph(product(32, 32, 200, False, False, "f32")))
+    source = gemm_source(kernel, TileShape(32, 32, 2, 1, stages=3))
+    assert source is not None
+    feeds = [np.ones(v.type.shape, np.float32) for v in kernel.reads]
+    for right, wrong in (("        cuda.syncthreads()", "        pass"),
+                         ("cp_async_wait(1)", "cp_async_wait(2)")):
+        assert right in source.text
+        planted = dataclasses.replace(source, text=source.text.replace(right, wrong, 1))
+        try:
+            (got,) = simulated(kernel, planted, feeds)
+        except SimulatorError as error:
+            assert "race" in str(error)
+        else:
+            assert not (got == 200).all()
+
+
 def test_equal_products_of_other_sizes_are_one_text() -> None:
     first, second = (
         gemm_source(kernel_of(parse_graph(product(m, n, k, False, False, "f32"))))
@@ -257,6 +275,13 @@ def convolutions(name: str, dtype: str, image: str = "") -> dict[str, str]:
 def test_convolutions_and_gradients(name: str, dtype: str) -> None:
     for text in convolutions(name, dtype).values():
         check(text, lambda kernel: convolution_source(kernel, SMALL))
+
+
+@pytest.mark.parametrize("batch", [3, 0])
+def test_images_counted_at_run_time(batch: int) -> None:
+    for name in ("strides", "points"):
+        for text in convolutions(name, "f32").values():
+            check(text.replace("f32[2,", "f32[n,"), lambda kernel: convolution_source(kernel, SMALL), sizes={"n": batch})
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -18,6 +18,7 @@ from graphc.ir.program import Kernel, contraction_of
 
 ENOUGH = 264  # blocks that keep a large GPU busy
 MOST_PIECES = 64
+UNKNOWN = 16  # pieces, if k is known at run time only
 LEAST_STEPS = 4  # of k, in a piece
 WIDE, NARROW, SLIM = 128, 64, 16
 LEFT, RIGHT = Ends("left", "top", "rows", "row"), Ends("right", "start", "columns", "column")
@@ -104,9 +105,9 @@ class Plan:
         blocks = blocks_of(self.tile, *self.sizes[:2], self.outer)
         if not isinstance(blocks, int) or blocks == 0:
             return 1
-        most, k = MOST_PIECES, self.sizes[2]
-        if isinstance(k, int):
-            most = min(most, k * self.size // (self.tile.depth * LEAST_STEPS))
+        k = self.sizes[2]
+        most = k * self.size // (self.tile.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
+        most = min(most, MOST_PIECES)
         return max(min(ENOUGH // blocks, most), 1)
 
     def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> Gather:
