@@ -281,7 +281,8 @@ def test_convolutions_and_gradients(name: str, dtype: str) -> None:
 def test_images_counted_at_run_time(batch: int) -> None:
     for name in ("strides", "points"):
         for text in convolutions(name, "f32").values():
-            check(text.replace("f32[2,", "f32[n,"), lambda kernel: convolution_source(kernel, SMALL), sizes={"n": batch})
+            check(text.replace("f32[2,", "f32[n,"),
+                  lambda kernel: convolution_source(kernel, SMALL), sizes={"n": batch})
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
