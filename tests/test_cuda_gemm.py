@@ -3,6 +3,7 @@ code, by what it consists of."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sass import instructions, registers
 
-from graphc.codegen.cuda_convolution import convolution_source
-from graphc.codegen.cuda_gemm import gemm_source
+from graphc.codegen.cuda_convolution import convolution_source, convolution_split
+from graphc.codegen.cuda_gemm import gemm_source, gemm_split
+from graphc.codegen.cuda_plan import Split
 from graphc.codegen.cuda_tile import TileShape
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.simt import simulate
+from graphc.codegen.gcuda import compile_kernel
+from graphc.codegen.simt import SimulatorError, simulate
 from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
@@ -50,7 +54,7 @@ def stored(array: Any, name: str) -> Any:
     return flat.view(np.uint16) if name in ("f16", "bf16") else flat
 
 
-def simulated(kernel: Kernel, source: DeviceSource, feeds: Sequence[Any],
+def simulated(kernel: Kernel, source: DeviceSource | Split | None, feeds: Sequence[Any],
               sizes: Mapping[str, int] | None = None) -> list[Any]:
     """The results of a kernel that the simulator ran."""
     known = sizes or {}
@@ -61,11 +65,22 @@ def simulated(kernel: Kernel, source: DeviceSource, feeds: Sequence[Any],
     values = (*kernel.reads, *kernel.writes)
     memory = [stored(a, v.type.dtype.name)
               for a, v in zip((*feeds, *results), values, strict=True)]
+    if isinstance(source, Split):
+        scratch = np.full(dim.evaluate(source.scratch, known) // 4, np.nan, np.float32)
+        run(source.first, [*memory, scratch], known)
+        run(source.second, [*memory, scratch], known)
+    else:
+        run(source, memory, known)
+    return [m.view(r.dtype).reshape(r.shape)
+            for m, r in zip(memory[len(kernel.reads):], results, strict=True)]
+
+
+def run(source: DeviceSource | None, memory: list[Any], known: Mapping[str, int]) -> None:
+    """One launch."""
+    assert source is not None
     numbers = [dim.evaluate(n, known) for n in source.sizes]
     x, y, z = (dim.evaluate(n, known) for n in source.grid)
     simulate(source, (x, y, z), dim.evaluate(source.shared, known), [*memory, *numbers])
-    return [m.view(r.dtype).reshape(r.shape)
-            for m, r in zip(memory[len(kernel.reads):], results, strict=True)]
 
 
 def check(text: str, make: Any, sizes: Mapping[str, int] | None = None) -> DeviceSource:
@@ -178,6 +193,23 @@ def test_tiles_as_they_are_used(dtype: str) -> None:
     check(product(100, 136, 72, False, True, dtype), lambda kernel: gemm_source(kernel, wide))
 
 
+def test_a_missing_barrier_and_a_wait_too_short_are_seen() -> None:
+    kernel = kernel_of(parse_graph(product(32, 32, 200, False, False, "f32")))
+    source = gemm_source(kernel, TileShape(32, 32, 2, 1, stages=3))
+    assert source is not None
+    feeds = [np.ones(v.type.shape, np.float32) for v in kernel.reads]
+    for right, wrong in (("        cuda.syncthreads()", "        pass"),
+                         ("cp_async_wait(1)", "cp_async_wait(2)")):
+        assert right in source.text
+        planted = dataclasses.replace(source, text=source.text.replace(right, wrong, 1))
+        try:
+            (got,) = simulated(kernel, planted, feeds)
+        except SimulatorError as error:
+            assert "race" in str(error)
+        else:
+            assert not (got == 200).all()
+
+
 def test_equal_products_of_other_sizes_are_one_text() -> None:
     first, second = (
         gemm_source(kernel_of(parse_graph(product(m, n, k, False, False, "f32"))))
@@ -212,6 +244,7 @@ CONVOLUTIONS: dict[str, tuple[list[int], list[int], dict[str, Any]]] = {
     "cube": ([1, 2, 4, 3, 3], [3, 2, 2, 2, 2], {
         "s": [1, 2, 1], "d": [2, 1, 1], "b": [1, 0, 1], "a": [1, 1, 0]}),
     "points": ([2, 5, 4, 3], [6, 5, 1, 1], {}),
+    "depthwise": ([1, 6, 5, 5], [6, 1, 3, 3], {"g": 6}),
     "points at strides": ([2, 5, 4, 5], [6, 5, 1, 1], {"s": [2, 2]}),
 }
 
@@ -238,7 +271,120 @@ def convolutions(name: str, dtype: str, image: str = "") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("name", sorted({*CONVOLUTIONS} - {"depthwise"}))
 def test_convolutions_and_gradients(name: str, dtype: str) -> None:
     for text in convolutions(name, dtype).values():
         check(text, lambda kernel: convolution_source(kernel, SMALL))
+
+
+@pytest.mark.parametrize("batch", [3, 0])
+def test_images_counted_at_run_time(batch: int) -> None:
+    for name in ("strides", "points"):
+        for text in convolutions(name, "f32").values():
+            check(text.replace("f32[2,", "f32[n,"),
+                  lambda kernel: convolution_source(kernel, SMALL), sizes={"n": batch})
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_pieces_of_k(dtype: str) -> None:
+    """Also more pieces than there are steps."""
+    def split(kernel: Kernel) -> Split | None:
+        return gemm_split(kernel, SMALL, pieces=3)
+
+    for sizes in ((17, 20, 150), (5, 3, 20), (16, 16, 0)):
+        for ta, tb in ((False, True), (True, False)):
+            check(product(*sizes, ta, tb, dtype), split)
+    check(product(9, 18, 70, False, False, dtype, "2,"), split)
+    check(EPILOGUES["bias and relu"].replace("T", dtype), split)
+    check(EPILOGUES["batch"].replace("T", dtype), split)
+    for text in convolutions("groups", dtype).values():
+        check(text, lambda kernel: convolution_split(kernel, SMALL, pieces=4))
+
+
+def test_only_small_results_of_long_sums_are_cut() -> None:
+    def pieces(m: int, n: int, k: int) -> int:
+        split = gemm_split(kernel_of(parse_graph(product(m, n, k, False, False, "f32"))))
+        return split.scratch // (4 * m * n) if split else 1  # type: ignore[operator]
+
+    assert pieces(4096, 4096, 4096) == pieces(64, 64, 60) == 1
+    assert pieces(128, 128, 4096) == 64 and pieces(64, 576, 100_352) == 29
+
+
+MMA = {"f32": ("HMMA.1688.F32.TF32", 96), "f16": ("HMMA.16816.F32", 32),
+       "bf16": ("HMMA.16816.F32.BF16", 32)}  # of a warp's 64 x 32 sums, in one turn
+
+
+def machine_code(source: DeviceSource) -> list[str]:
+    """The instructions of a kernel, of which none is in f64 or moves registers to memory."""
+    pytest.importorskip("numba_cuda", reason="compiling for a GPU needs graphc[cuda13]")
+    cubin = compile_kernel(source, (9, 0))
+    found = instructions(cubin)
+    wrong = [i for i in found if i.startswith(("LDL", "STL", "D", "CALL")) and i[:3] != "DEP"]
+    assert wrong == [] and not any("F64" in i for i in found)
+    assert registers(cubin) <= 65536 // (source.threads[0] * source.resident or 1024)
+    return found
+
+
+@pytest.mark.cuda_compile
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_machine_code_of_products(dtype: str) -> None:
+    name, count = MMA[dtype]
+    for ta, tb in itertools.product((False, True), repeat=2):
+        source = gemm_source(kernel_of(parse_graph(product(4096, 4096, 4096, ta, tb, dtype))))
+        assert source is not None and source.threads == (256, 1, 1)
+        found = machine_code(source)
+        assert found.count(name) == count
+        assert sum(i.startswith("LDGSTS") and "128" in i for i in found) == 4
+
+
+@pytest.mark.cuda_compile
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_machine_code_of_what_follows(name: str) -> None:
+    kernel = kernel_of(parse_graph(EPILOGUES[name].replace("T", "bf16")))
+    source, split = gemm_source(kernel), gemm_split(kernel, pieces=2)
+    assert source is not None and split is not None
+    for each in (source, split.first, split.second):
+        machine_code(each)
+
+
+@pytest.mark.cuda_compile
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("name", ["strides", "groups"])
+def test_machine_code_of_convolutions(name: str, dtype: str) -> None:
+    for text in convolutions(name, dtype).values():
+        source = convolution_source(kernel_of(parse_graph(text)), TileShape(64, 64, 2, 2))
+        assert source is not None
+        assert any(i.startswith("HMMA") for i in machine_code(source))
+
+
+@pytest.mark.cuda_compile
+def test_machine_code_for_other_cards_and_large_arrays() -> None:
+    source = gemm_source(kernel_of(parse_graph(product(70_000, 70_000, 8, False, False, "f32"))))
+    assert source is not None and "u64(row)" in source.text
+    machine_code(source)
+    assert any(i.startswith("HMMA") for i in instructions(compile_kernel(source, (8, 0))))
+
+
+def test_large_arrays_have_wide_indices() -> None:
+    check(EPILOGUES["batch"].replace("T", "f32"),
+          lambda kernel: gemm_source(kernel, SMALL, wide=True))
+
+
+def test_fast_math_multiplies_once() -> None:
+    graph = parse_graph(product(20, 20, 40, False, True, "f32"))
+    kernel = kernel_of(graph)
+    source = gemm_source(kernel, SMALL, fast_math=True)
+    assert source is not None and "multiply_tiles_tf32" in source.text
+    a, b = (np.random.default_rng(0).uniform(-1, 1, v.type.shape).astype("f4")
+            for v in graph.inputs)
+    (got,) = simulated(kernel, source, [a, b])
+    error = np.abs(got - a.astype("f8") @ b.T).max()
+    assert 1e-6 < error < 5e-3
+
+
+def test_what_tensor_cores_do_not_take() -> None:
+    assert gemm_source(kernel_of(parse_graph(product(8, 8, 8, False, False, "f64")))) is None
+    for text in convolutions("depthwise", "f32").values():
+        assert convolution_source(kernel_of(parse_graph(text))) is None
+    for text in convolutions("plain", "i32").values():
+        assert convolution_source(kernel_of(parse_graph(text))) is None

@@ -11,14 +11,14 @@ for each group.  Where the window is a point, images are a batch of plain produc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.convolution import FEW, Frame
-from graphc.codegen.cuda_epilogue import SMALL, Epilogue
-from graphc.codegen.cuda_gather import Formula, Gather, at, depth
-from graphc.codegen.cuda_gemm import Matrix, shape_for, width
-from graphc.codegen.cuda_tile import BYTES, Block, Source, TileShape, multiplies, side
+from graphc.codegen.cuda_epilogue import SMALL
+from graphc.codegen.cuda_gather import Formula, at, depth
+from graphc.codegen.cuda_plan import LEFT, RIGHT, Plan, Split
+from graphc.codegen.cuda_tile import Source, TileShape, multiplies
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower import Index, row_major, variable
 from graphc.ir import dim
@@ -27,7 +27,6 @@ from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.ir.ops.layout import unflatten
 from graphc.ir.program import Kernel
 
-LEFT, RIGHT = "left", "right"
 GROUP = variable("outer")
 ROW, COLUMN = variable("row"), variable("column")
 
@@ -37,12 +36,25 @@ def convolution_source(
 ) -> DeviceSource | None:
     """A convolution's kernel; None where plain loops are the way: element types that tensor cores
     do not multiply, groups of few channels, padding or arrays of unusual size."""
+    plan = _plan(kernel, shape, fast_math)
+    return plan.source() if plan else None
+
+
+def convolution_split(
+    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, pieces: int = 0
+) -> Split | None:
+    """A convolution's two kernels, if its result is small: then they are faster."""
+    plan = _plan(kernel, shape, fast_math)
+    return plan.split(pieces) if plan else None
+
+
+def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved | None:
     frame = Frame(kernel)
     if not _fits(frame):
         return None
     make = Points if _is_point(frame) else {
         Convolution: Forward, ConvolutionInput: Input}.get(type(frame.op), Weight)
-    return make(frame, shape, fast_math).source()
+    return make(kernel, shape, fast_math, *make.product(frame), literal=True, frame=frame)
 
 
 def _fits(frame: Frame) -> bool:
@@ -63,59 +75,15 @@ def _is_point(frame: Frame) -> bool:
 
 
 @dataclass
-class Plan:
-    """What each kind of convolution has in common."""
+class Convolved(Plan):
+    """One of the three."""
 
-    frame: Frame
-    shape: TileShape | None
-    fast_math: bool
+    frame: Frame = field(kw_only=True)
 
-    def __post_init__(self) -> None:
-        frame = self.frame
-        self.size = BYTES[frame.out.type.dtype.name]
-        self.tile = self.shape or shape_for(*self.sizes()[:2], self.outer())
-        self.made = Epilogue(
-            frame.kernel, frame.slots, self.sizes(), self.outer(), literal=True)
-
-    def sizes(self) -> tuple[Size, Size, Size]:
-        """Rows, columns and depth of the product."""
+    @staticmethod
+    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+        """The sizes of the product, and how many there are."""
         raise NotImplementedError
-
-    def outer(self) -> Size:
-        """How many products there are."""
-        return self.frame.groups
-
-    def operands(self) -> tuple[Source, Source]:
-        """The left and the right operand."""
-        raise NotImplementedError
-
-    def place(self) -> Index:
-        """The index of a sum."""
-        raise NotImplementedError
-
-    def source(self) -> DeviceSource:
-        """The kernel."""
-        name = self.frame.out.type.dtype.name
-        block = Block(self.tile, "tf32" if self.fast_math and name == "f32" else name,
-                      *self.operands())
-        return self.made.source(block, self.place())
-
-    def gather(self, name: str, slot: int, by_k: bool, formula: Formula) -> Gather:
-        """An operand that lies as a formula says."""
-        left = name == LEFT
-        extent = self.tile.rows if left else self.tile.columns
-        ends = ("top", "rows", "row") if left else ("start", "columns", "column")
-        change = self.made.named
-        return Gather(side(extent, self.tile, self.size, by_k), name, slot, *ends,
-                      self.tile.threads, self.size, formula.changed(change), self.made.printer)
-
-    def matrix(self, name: str, slot: int, by_k: bool, length: Size, batched: bool) -> Matrix:
-        """An operand that lies as a matrix."""
-        left = name == LEFT
-        extent = self.tile.rows if left else self.tile.columns
-        ends = ("top", "rows", "row") if left else ("start", "columns", "column")
-        return Matrix(side(extent, self.tile, self.size, by_k), name, slot, *ends,
-                      self.tile.threads, width(length, self.size), batched)
 
 
 def named(name: str, what: str, index: list[Size]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -124,25 +92,26 @@ def named(name: str, what: str, index: list[Size]) -> tuple[tuple[Any, ...], tup
     return tuple(zip(names, index, strict=True)), names
 
 
-class Forward(Plan):
+class Forward(Convolved):
     """Y = W X."""
 
-    def sizes(self) -> tuple[Size, Size, Size]:
-        f = self.frame
+    @staticmethod
+    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
         columns = product((f.x.shape[0], *f.positions))
-        return f.outputs, columns, f.inputs * f.taps
+        return (f.outputs, columns, f.inputs * f.taps), f.groups
 
     def operands(self) -> tuple[Source, Source]:
         f, op = self.frame, self.frame.op
         at_parts, (image, *position) = named(
-            RIGHT, "p", unflatten(at(RIGHT), (f.x.shape[0], *f.positions)))
-        k_parts, (channel, *tap) = named(RIGHT, "q", unflatten(depth(RIGHT), (f.inputs, *f.window)))
+            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.positions)))
+        k_parts, (channel, *tap) = named(
+            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.inputs, *f.window)))
         index = [p * s + t * d - b for p, s, t, d, b in zip(
             position, op.strides, tap, op.dilations, op.before, strict=True)]
         offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
         bounds = tuple((i, 0, n) for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
                        if not f.safe(a))
-        left = self.matrix(LEFT, f.slot_w, False, self.sizes()[2], True)
+        left = self.matrix(LEFT, f.slot_w, False, self.sizes[2])
         return left, self.gather(
             RIGHT, f.slot_x, True, Formula(at_parts, k_parts, offset, bounds))
 
@@ -152,17 +121,19 @@ class Forward(Plan):
         return (image, GROUP * f.outputs + ROW, *position)
 
 
-class Input(Plan):
+class Input(Convolved):
     """dX = W dY: each element asks every place of the window which position it served there."""
 
-    def sizes(self) -> tuple[Size, Size, Size]:
-        f = self.frame
-        return f.inputs, product((f.x.shape[0], *f.spatial)), f.outputs * f.taps
+    @staticmethod
+    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+        columns = product((f.x.shape[0], *f.spatial))
+        return (f.inputs, columns, f.outputs * f.taps), f.groups
 
     def operands(self) -> tuple[Source, Source]:
         f = self.frame
-        k_parts, (channel, tap) = named(LEFT, "q", unflatten(depth(LEFT), (f.outputs, f.taps)))
-        offset = ((GROUP * f.outputs + channel) * f.inputs + at(LEFT)) * f.taps + tap
+        k_parts, (channel, tap) = named(
+            LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps)))
+        offset = ((GROUP * f.outputs + channel) * f.inputs + at(LEFT.name)) * f.taps + tap
         left = self.gather(LEFT, f.slot_w, False, Formula((), k_parts, offset))
         return left, self.gather(RIGHT, f.slot_y, True, self.served())
 
@@ -170,14 +141,14 @@ class Input(Plan):
         """dY at the position whose window has an element of dX at one of its places."""
         f, op = self.frame, self.frame.op
         at_parts, (image, *place) = named(
-            RIGHT, "p", unflatten(at(RIGHT), (f.x.shape[0], *f.spatial)))
+            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.spatial)))
         k_parts, (channel, *tap) = named(
-            RIGHT, "q", unflatten(depth(RIGHT), (f.outputs, *f.window)))
+            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.outputs, *f.window)))
         index: list[Size] = []
         bounds: list[tuple[Size, Size, Size]] = []
         for a, (x, t) in enumerate(zip(place, tap, strict=True)):
             stride, last = op.strides[a], (f.window[a] - 1) * op.dilations[a]
-            back = variable(f"{RIGHT}_r{a}")  # the window's places in reverse: nothing is negative
+            back = variable(f"{RIGHT.name}_r{a}")  # from the window's end: nothing is negative
             k_parts += ((back, last - t * op.dilations[a]),)
             shift = op.before[a] - last
             assert isinstance(shift, int)
@@ -197,23 +168,25 @@ class Input(Plan):
         return (image, GROUP * f.inputs + ROW, *position)
 
 
-class Weight(Plan):
+class Weight(Convolved):
     """dW = dY X, over all images and positions."""
 
-    def sizes(self) -> tuple[Size, Size, Size]:
-        f = self.frame
-        return f.outputs, f.inputs * f.taps, product((f.x.shape[0], *f.positions))
+    @staticmethod
+    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+        count = product((f.x.shape[0], *f.positions))
+        return (f.outputs, f.inputs * f.taps, count), f.groups
 
     def operands(self) -> tuple[Source, Source]:
         f, op = self.frame, self.frame.op
         count = product(f.positions)
-        k_parts, (image, position) = named(LEFT, "q", unflatten(
-            depth(LEFT), (f.x.shape[0], count)))
-        offset = (image * f.y.shape[1] + GROUP * f.outputs + at(LEFT)) * count + position
+        k_parts, (image, position) = named(LEFT.name, "q", unflatten(
+            depth(LEFT.name), (f.x.shape[0], count)))
+        offset = (image * f.y.shape[1] + GROUP * f.outputs + at(LEFT.name)) * count + position
         left = self.gather(LEFT, f.slot_y, False, Formula((), k_parts, offset))
-        at_parts, (channel, *tap) = named(RIGHT, "p", unflatten(at(RIGHT), (f.inputs, *f.window)))
+        at_parts, (channel, *tap) = named(
+            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.inputs, *f.window)))
         k_parts, (image, *places) = named(
-            RIGHT, "q", unflatten(depth(RIGHT), (f.x.shape[0], *f.positions)))
+            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.x.shape[0], *f.positions)))
         index = [p * s + t * d - b for p, s, t, d, b in zip(
             places, op.strides, tap, op.dilations, op.before, strict=True)]
         offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
@@ -227,25 +200,22 @@ class Weight(Plan):
         return (GROUP * f.outputs + ROW, *unflatten(COLUMN, (f.inputs, *f.window)))
 
 
-class Points(Plan):
+class Points(Convolved):
     """Y = W X or dX = W' dY for each image, where a window has one element."""
 
-    def sizes(self) -> tuple[Size, Size, Size]:
-        f = self.frame
-        channels = f.outputs, f.inputs
-        rows, count = channels if isinstance(f.op, Convolution) else channels[::-1]
-        return rows, product(f.positions), count
-
-    def outer(self) -> Size:
-        return self.frame.x.shape[0]
+    @staticmethod
+    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+        forward = isinstance(f.op, Convolution)
+        rows, count = (f.outputs, f.inputs) if forward else (f.inputs, f.outputs)
+        return (rows, product(f.positions), count), f.x.shape[0]
 
     def operands(self) -> tuple[Source, Source]:
         f = self.frame
         forward = isinstance(f.op, Convolution)
-        _, columns, _ = self.sizes()
+        _, columns, _ = self.sizes
         left = self.matrix(LEFT, f.slot_w, not forward, f.inputs, False)
         slot = f.slot_x if forward else f.slot_y
-        return left, self.matrix(RIGHT, slot, True, columns, True)
+        return left, self.matrix(RIGHT, slot, True, columns)
 
     def place(self) -> Index:
         spatial: Shape = self.frame.positions

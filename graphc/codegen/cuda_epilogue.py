@@ -7,8 +7,8 @@ from typing import Any
 from graphc.codegen.contraction import map_after
 from graphc.codegen.cpu import canonical, with_buffers
 from graphc.codegen.cuda_text import CudaPrinter
-from graphc.codegen.cuda_tile import Block
-from graphc.codegen.device_source import DeviceSource, pointer
+from graphc.codegen.cuda_tile import Block, indented
+from graphc.codegen.device_source import THREADS, DeviceSource, pointer
 from graphc.codegen.fused import Fused
 from graphc.codegen.loops import Load, Ref, Store
 from graphc.codegen.lower import Index, row_major
@@ -21,6 +21,9 @@ from graphc.ir.ops.layout import reindex
 from graphc.ir.program import Kernel, contraction_of
 
 SMALL = 1 << 31  # elements up to which an index has 32 bits
+RESIDENT = 512  # threads of a multiprocessor that suffice; each may then have 128 registers
+SCHEDULE = "tensor cores"
+SUMS = "f32*"  # the parameter type of sums of pieces
 NAMES = ("rows", "columns", "depth")  # of a product's sizes
 
 
@@ -29,7 +32,7 @@ class Epilogue:
 
     def __init__(
         self, kernel: Kernel, slots: dict[Value, int], sizes: tuple[Size, Size, Size],
-        outer: Size, literal: bool = False,
+        outer: Size, literal: bool = False, wide: bool = False,
     ) -> None:
         self.kernel, self.slots, self.sizes, self.outer = kernel, slots, sizes, outer
         self.out = contraction_of(kernel)
@@ -42,7 +45,7 @@ class Epilogue:
         written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
         self.dtypes = [v.type.dtype for v in self.values]
         self.known: dict[tuple[int, Size], str] = {}
-        width = "u64" if large else "u32"
+        width = "u64" if large or wide else "u32"
         self.printer = CudaPrinter(width, self.dtypes, written, self.known)
         self.change = self.named if literal else self.parameters.generalize
 
@@ -55,25 +58,62 @@ class Epilogue:
 
     def source(self, block: Block, place: Index) -> DeviceSource:
         """The kernel; `place` is the index of a sum, of `outer`, `row` and `column`."""
-        after = self.statements(place)
-        lines = [*block.head(), *block.product(), *block.epilogue(after)]
+        lines = [*block.head(), *block.product(), *block.epilogue(self.statements(place))]
+        return self.kernel_of(lines, block)
+
+    def pieces(self, block: Block) -> DeviceSource:
+        """The kernel that makes the sums of pieces of k, in memory after the kernel's buffers."""
+        line = f"u64(u64(u64(u64(u64(outer) * {block.pieces}) + u64(part)) * u64(rows)) + u64(row))"
+        store = f"scratch[u64(u64({line} * u64(columns)) + u64(column))] = total"
+        return self.kernel_of([*block.head(), *block.product(), *block.epilogue([store])], block,
+                              block.pieces)
+
+    def combined(self, pieces: int, place: Index) -> DeviceSource:
+        """The kernel that adds the pieces, in order, and does what follows."""
+        line = f"u64(u64(u64(u64(u64(outer) * {pieces}) + u64(part)) * u64(rows)) + u64(row))"
+        count = f"u32(u32(rows * columns) * {self.printer.size(self.named(self.outer))})"
+        lines = [
+            f"at = u32(u32(u32(cuda.blockIdx.x) * {THREADS[0]}) + u32(cuda.threadIdx.x))",
+            f"if at < {count}:",
+            *indented([
+                "column = u32(at % columns)",
+                "row = u32(u32(at // columns) % rows)",
+                "outer = u32(u32(at // columns) // rows)",
+                "total = f32(0.0)",
+                f"for part in range({pieces}):",
+                f"    total = total + load(scratch, u64(u64({line} * u64(columns)) + u64(column)))",
+                *self.statements(place),
+            ], 1),
+        ]
+        blocks = dim.floordiv(product((self.outer, *self.sizes[:2])) + (THREADS[0] - 1), THREADS[0])
+        text, parameters, sizes = self.text(lines, True)
+        return DeviceSource(text, parameters, sizes, (blocks, 1, 1), THREADS, schedule=SCHEDULE)
+
+    def kernel_of(self, lines: list[str], block: Block, pieces: int = 1) -> DeviceSource:
+        """The kernel of a block's lines; of several pieces, if it leaves them in memory."""
+        shape = block.shape
+        text, parameters, sizes = self.text(lines, pieces > 1)
+        counts = (dim.floordiv(n + (tile - 1), tile)
+                  for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False))
+        grid = (product((self.outer, pieces, *counts)), 1, 1)
+        resident = RESIDENT // shape.threads // (2 if self.printer.width == "u64" else 1)
+        return DeviceSource(text, parameters, sizes, grid, (shape.threads, 1, 1), block.shared,
+                            resident, schedule=SCHEDULE)
+
+    def text(
+        self, lines: list[str], scratch: bool
+    ) -> tuple[str, tuple[str, ...], tuple[Size, ...]]:
+        """A kernel's text, the types of its parameters and its sizes."""
         buffers = [f"b{i}" for i in range(len(self.values))]
         given = [(size, name) for size, name in self.parameters.values.items()
                  if str(name).removesuffix(".") not in NAMES]
         names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
-        text = with_buffers("\n".join("    " + line for line in lines), buffers)
-        text = f"def kernel({', '.join([*buffers, *names])}):\n{text}\n"
-        shape = block.shape
-        counts = (dim.floordiv(n + (tile - 1), tile)
-                  for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False))
-        whole = self.printer.width
-        return DeviceSource(
-            text,
-            (*(pointer(d) for d in self.dtypes), *("u32" for _ in NAMES), *(whole for _ in given)),
-            (*self.sizes, *(size for size, _ in given)),
-            (product((self.outer, *counts)), 1, 1), (shape.threads, 1, 1), block.shared,
-            2, False, "tensor cores",
-        )
+        pointers = [*(pointer(d) for d in self.dtypes), *[SUMS] * scratch]
+        body = with_buffers("\n".join(indented(lines, 1)), buffers)
+        head = f"def kernel({', '.join([*buffers, *['scratch'] * scratch, *names])}):"
+        wholes = ["u32"] * len(NAMES) + [self.printer.width] * len(given)
+        return (f"{head}\n{body}\n", (*pointers, *wholes),
+                (*self.sizes, *(size for size, _ in given)))
 
     def statements(self, place: Index) -> list[str]:
         """Lines for one element."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.codegen.cuda_text import CudaPrinter
-from graphc.codegen.cuda_tile import Side, indented
+from graphc.codegen.cuda_tile import Ends, Side, indented
 from graphc.codegen.lower import variable
 from graphc.codegen.nests import Change
 from graphc.ir.dim import Dim, Size
@@ -49,33 +49,29 @@ def depth(name: str) -> Dim:
 
 @dataclass(frozen=True)
 class Gather:
-    """The operand as a source of tiles: `top` is the block's first row or column of `extent`, and
-    `here` that of a sum."""
+    """The operand as a source of tiles."""
 
     side: Side
-    name: str
+    ends: Ends
     buffer: int
-    top: str
-    extent: str
-    here: str
     threads: int
     size: int
     formula: Formula
     printer: CudaPrinter
 
     def setup(self) -> list[str]:
-        tile, name = self.side, self.name
+        tile, name = self.side, self.ends.name
         lines = [f"{name}_inner = u32(thread % {tile.length})",
                  f"{name}_line = u32(thread // {tile.length})"]
-        return lines + (self.at(f"u32({self.top} + {name}_inner)") if tile.by_k else [])
+        return lines + (self.at(f"u32({self.ends.first} + {name}_inner)") if tile.by_k else [])
 
     def copy(self) -> list[str]:
-        tile, name = self.side, self.name
+        tile, name = self.side, self.ends.name
         step = self.threads // tile.length
         assert step and tile.lines % step == 0, "threads do not fit the tile"
         each = self.k(f"u32(first + {name}_move)") if tile.by_k else self.at(
-            f"u32({self.top} + {name}_move)")
-        inside = [f"{name}_at < {self.extent}", f"{name}_k < depth", *self.tests()]
+            f"u32({self.ends.first} + {name}_move)")
+        inside = [f"{name}_at < {self.ends.extent}", f"{name}_k < depth", *self.tests()]
         body = [
             f"{name}_move = u32(u32(u32(number) * {step}) + {name}_line)",
             *each,
@@ -89,18 +85,18 @@ class Gather:
     def element(self, name: str) -> list[str]:
         load = f"load(@{self.buffer}, {self.offset()})"
         tests = " and ".join(self.tests())
-        lines = [*self.at(self.here), *self.k("first")]
+        lines = [*self.at(self.ends.here), *self.k("first")]
         if not tests:
             return [*lines, f"{name} = {load}"]
         return [*lines, f"{name} = f32(0.0)", f"if {tests}:", f"    {name} = {load}"]
 
     def at(self, value: str) -> list[str]:
         """Lines that set `at` and its parts."""
-        return [f"{self.name}_at = {value}", *self.parts(self.formula.at_parts)]
+        return [f"{self.ends.name}_at = {value}", *self.parts(self.formula.at_parts)]
 
     def k(self, value: str) -> list[str]:
         """Lines that set `k` and its parts."""
-        return [f"{self.name}_k = {value}", *self.parts(self.formula.k_parts)]
+        return [f"{self.ends.name}_k = {value}", *self.parts(self.formula.k_parts)]
 
     def parts(self, parts: Parts) -> list[str]:
         return [f"{self.printer.size(name)} = {self.printer.size(value)}" for name, value in parts]

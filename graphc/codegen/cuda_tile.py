@@ -69,10 +69,23 @@ def side(extent: int, shape: TileShape, size: int, by_k: bool) -> Side:
     return Side(lines, length, length * size + gap, by_k)
 
 
+@dataclass(frozen=True)
+class Ends:
+    """The names of an operand: its own; of the block's first row (or column) of the result, of how
+    many there are, and of one of them."""
+
+    name: str
+    first: str
+    extent: str
+    here: str
+
+
 class Source(Protocol):
     """How an operand gets into shared memory."""
 
-    side: Side
+    @property
+    def side(self) -> Side:
+        """Its tile."""
 
     def setup(self) -> list[str]:
         """Lines before the loop over k."""
@@ -86,12 +99,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32."""
+    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32.
+    Where k is cut into `pieces`, a block makes the sums of one."""
 
     shape: TileShape
     multiply: str
     left: Source
     right: Source
+    pieces: int = 1
+
+    @property
+    def depth(self) -> int:
+        """The elements of k in one tile."""
+        return self.shape.depth // (4 if self.multiply in SINGLE else 2)
 
     @property
     def stage(self) -> int:
@@ -121,6 +141,8 @@ class Block:
             "place = u32(cuda.blockIdx.x)",
             "outer = u32(place // u32(blocks_down * blocks_across))",
             "place = u32(place % u32(blocks_down * blocks_across))",
+            f"part = u32(outer % {self.pieces})",
+            f"outer = u32(outer // {self.pieces})",
             f"band = u32(u32(place // u32(blocks_across * {GROUP})) * {GROUP})",
             f"place = u32(place % u32(blocks_across * {GROUP}))",
             f"height = minimum(u32(blocks_down - band), u32({GROUP}))",
@@ -130,46 +152,53 @@ class Block:
 
     def product(self) -> list[str]:
         """The sums of a block, in `sums` of its threads."""
-        shape, left, right = self.shape, self.left.side, self.right.side
-        count = shape.warp[0] * shape.warp[1] // WARP
+        left, right, depth = self.left.side, self.right.side, self.depth
         size = 4 if self.multiply in SINGLE else 2
-        depth = shape.depth // size
-        a, b = _corner("warp_row", left, size), _corner("warp_column", right, size)
-        literals = ", ".join(map(str, (
-            *shape.warp, depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
         kind = "f32" if self.multiply in SINGLE else "u16"
-        behind, end = shape.stages - 1, self.stage * shape.stages
+        count = self.shape.warp[0] * self.shape.warp[1] // WARP
         return [
             f"base = shared_address(dynamic_shared({kind}))",
-            f"from_left = {a}",
-            f"from_right = u32({left.nbytes} + {b})",
+            f"from_left = {_corner('warp_row', left, size)}",
+            f"from_right = u32({left.nbytes} + {_corner('warp_column', right, size)})",
             *self.left.setup(),
             *self.right.setup(),
             f"sums = zero_sums({count})",
             f"turns = u32(u32(depth + {depth - 1}) // {depth})",
+            f"begin = u32(u32(turns * part) // {self.pieces})",
+            f"turns = u32(u32(u32(turns * u32(part + 1)) // {self.pieces}) - begin)",
             "turn = u32(0)",
             "put = u32(0)",
             "get = u32(0)",
-            f"while turn < u32(turns + {behind}):",
-            f"    if turn >= {behind}:",
-            f"        cp_async_wait({behind - 1})",
-            "        cuda.syncthreads()",
-            "    if turn < turns:",
-            f"        first = u32(turn * {depth})",
-            "        to = u32(base + put)",
-            *indented(self.left.copy(), 2),
-            f"        to = u32(to + {left.nbytes})",
-            *indented(self.right.copy(), 2),
-            f"        put = u32(put + {self.stage})",
-            f"        put = u32(0) if put == {end} else put",
-            "    cp_async_commit()",
-            f"    if turn >= {behind}:",
-            "        at = u32(base + get)",
-            f"        sums = multiply_tiles_{self.multiply}(",
-            f"            sums, u32(at + from_left), u32(at + from_right), lane, {literals})",
-            f"        get = u32(get + {self.stage})",
-            f"        get = u32(0) if get == {end} else get",
-            "    turn = u32(turn + 1)",
+            f"while turn < u32(turns + {self.shape.stages - 1}):",
+            *indented(self.turn(), 1),
+        ]
+
+    def turn(self) -> list[str]:
+        """One turn: waits for the oldest stage, starts to fill another, multiplies the oldest."""
+        left, right, shape = self.left.side, self.right.side, self.shape
+        behind, end = shape.stages - 1, self.stage * shape.stages
+        literals = ", ".join(map(str, (
+            *shape.warp, self.depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
+        return [
+            f"if turn >= {behind}:",
+            f"    cp_async_wait({behind - 1})",
+            "    cuda.syncthreads()",
+            "if turn < turns:",
+            f"    first = u32(u32(begin + turn) * {self.depth})",
+            "    to = u32(base + put)",
+            *indented(self.left.copy(), 1),
+            f"    to = u32(to + {left.nbytes})",
+            *indented(self.right.copy(), 1),
+            f"    put = u32(put + {self.stage})",
+            f"    put = u32(0) if put == {end} else put",
+            "cp_async_commit()",
+            f"if turn >= {behind}:",
+            "    at = u32(base + get)",
+            f"    sums = multiply_tiles_{self.multiply}(",
+            f"        sums, u32(at + from_left), u32(at + from_right), lane, {literals})",
+            f"    get = u32(get + {self.stage})",
+            f"    get = u32(0) if get == {end} else get",
+            "turn = u32(turn + 1)",
         ]
 
     def epilogue(self, body: Sequence[str]) -> list[str]:
@@ -201,8 +230,9 @@ class Block:
         return [
             "if total != total:",
             "    total = f32(0.0)",
-            "    first = u32(0)",
-            "    while first < depth:",
+            f"    first = u32(begin * {self.depth})",
+            f"    end = minimum(u32(u32(begin + turns) * {self.depth}), depth)",
+            "    while first < end:",
             *indented([*self.left.element("x"), *self.right.element("y")], 2),
             "        total = total + x * y",
             "        first = u32(first + 1)",
