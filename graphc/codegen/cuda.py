@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from graphc.codegen.contraction import map_after, slots_of
 from graphc.codegen.cpu import NOWHERE
 from graphc.codegen.cuda_contractions import after_contraction, contraction_nest
-from graphc.codegen.cuda_convolution import convolution_source
+from graphc.codegen.cuda_convolution import convolution_source, convolution_split
 from graphc.codegen.cuda_frame import Frame, loads
-from graphc.codegen.cuda_gemm import gemm_source
+from graphc.codegen.cuda_gemm import gemm_source, gemm_split
 from graphc.codegen.cuda_maps import elementwise, serial
 from graphc.codegen.cuda_rows import Rows
 from graphc.codegen.cuda_scans import scan_source
@@ -60,10 +61,10 @@ def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> D
 def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
     """A product or convolution: by tensor cores with what follows it, else by threads, and then
     what follows it."""
-    make = gemm_source if kernel.kind is Kind.MATMUL else convolution_source
-    found = make(kernel) if not shown and not wide else None
-    if found is not None:
-        return (found,)
+    found = _by_tensor_cores(kernel, wide)
+    if found:
+        return tuple(replace(s, text=s.text.replace("def kernel(", f"def {shown or 'kernel'}("))
+                     for s in found)
     nest, emit = contraction_nest(kernel)
     first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
     after = Fused(map_after(kernel), slots_of(kernel))
@@ -72,6 +73,20 @@ def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, 
     made = after_contraction(kernel, after.nest())
     frame = Frame(made.buffers, after.emit.name, NOWHERE, wide)
     return first, _scheduled(frame, made, after.inner, shown)
+
+
+def _by_tensor_cores(kernel: Kernel, wide: bool) -> tuple[DeviceSource, ...]:
+    """One launch; two, where the sums are long and the results few; none for element types and
+    shapes that are not for tensor cores."""
+    if kernel.kind is Kind.MATMUL:
+        split, whole = gemm_split(kernel), gemm_source(kernel, wide=wide)
+    elif wide:
+        return ()
+    else:
+        split, whole = convolution_split(kernel), convolution_source(kernel)
+    if split is None or wide:
+        return (whole,) if whole is not None else ()
+    return tuple(replace(s, scratch=split.scratch) for s in (split.first, split.second))
 
 
 def _scheduled(

@@ -72,7 +72,7 @@ class Frame:
         return DeviceSource(
             full if readable else canonical(full, parameters), tuple(kinds),
             (*sizes, *map(int, keys)), grid.blocks, grid.threads, grid.shared, grid.resident,
-            bool(status), schedule)
+            bool(status), schedule=schedule)
 
 
 def canonical(text: str, parameters: Sequence[str]) -> str:

@@ -137,39 +137,56 @@ class _Scatter:
 
     def by_updates(self, readable: str) -> DeviceSource:
         """A block for each update."""
-        frame, u, count = self.frame, self.frame.width, self.frame.printer.size(self.count)
+        frame = self.frame
         update, other, lane = (frame.name(n) for n in ("update", "other", "lane"))
         mine, theirs, later = self.spot(update), self.spot(other), self.spot(other)
-        element = frame.name("element")
-        places, names = self.columns(element)
-        step, _ = self.apply(later, names)
-        _, offset = self.apply(mine, names)
-        at, dtype = frame.printer.size(offset), self.x.type.dtype
         lines = [
             "    parts = cuda.shared.array(8, u32)",
-            f"    {lane} = {u}(cuda.threadIdx.x)",
-            f"    {update} = {u}(cuda.blockIdx.x)",
+            f"    {lane} = {frame.width}(cuda.threadIdx.x)",
+            f"    {update} = {frame.width}(cuda.blockIdx.x)",
             *("    " + x for x in mine.lines),
+            *self._again(theirs, mine, update, other, lane),
+            "    if again == 0:",
+            *self._fold(mine, later, update, other, lane),
+        ]
+        return frame.source("scatter", lines, Grid((self.count, 1, 1), THREADS), readable)
+
+    def _again(
+        self, theirs: _Spot, mine: _Spot, update: str, other: str, lane: str
+    ) -> list[str]:
+        """Lines after which all threads know whether an earlier update goes to the same place."""
+        meet = "again = u32(again | shuffle_xor(again, {}))"
+        return [
             f"    {other} = {lane}",
             "    again = u32(0)",
             f"    while {other} < {update}:",
             *("        " + x for x in theirs.lines),
             f"        if {theirs.name} == {mine.name}:",
             "            again = u32(1)",
-            f"        {other} = {u}({other} + {BLOCK})",
-            *(f"    again = u32(again | shuffle_xor(again, {d}))" for d in (16, 8, 4, 2, 1)),
+            f"        {other} = {self.frame.width}({other} + {BLOCK})",
+            *("    " + meet.format(d) for d in (16, 8, 4, 2, 1)),
             f"    if {lane} % 32 == 0:",
             f"        parts[u32({lane} // 32)] = again",
             "    cuda.syncthreads()",
             f"    again = parts[u32({lane} % 8)]",
-            *(f"    again = u32(again | shuffle_xor(again, {d}))" for d in (4, 2, 1)),
-            "    if again == 0:",
+            *("    " + meet.format(d) for d in (4, 2, 1)),
+        ]
+
+    def _fold(self, mine: _Spot, later: _Spot, update: str, other: str, lane: str) -> list[str]:
+        """Lines that fold all updates of a place into it: each thread some elements."""
+        frame, u, dtype = self.frame, self.frame.width, self.x.type.dtype
+        element = frame.name("element")
+        places, names = self.columns(element)
+        step, _ = self.apply(later, names)
+        _, offset = self.apply(mine, names)
+        at = frame.printer.size(offset)
+        return [
             f"        {element} = {lane}",
             f"        while {element} < {frame.printer.size(self.length)}:",
             *("            " + x for x in places),
             f"            total = {loaded(f'@{self.slot}[{at}]', dtype)}",
             f"            {other} = {update}",
-            f"            while {other} < {count}:",
+            f"            while {other} < {frame.printer.size(self.count)}:",
             *("                " + x for x in later.lines),
             f"                if {later.name} == {mine.name}:",
             *("                    " + x for x in step),
@@ -177,7 +194,6 @@ class _Scatter:
             f"            @{self.slot}[{at}] = {storing('total', dtype)}",
             f"            {element} = {u}({element} + {BLOCK})",
         ]
-        return frame.source("scatter", lines, Grid((self.count, 1, 1), THREADS), readable)
 
     def by_columns(self, readable: str) -> DeviceSource:
         """A thread for each element of a slice."""

@@ -38,6 +38,7 @@ class DeviceSource:
     shared: Size = 0
     resident: int = 0
     uses_status: bool = False
+    scratch: Size = 0  # bytes that a kernel's launches share: an `f32*` behind its buffers
     schedule: str = ""  # its name, for `explain` and the profile
     method: Method | None = None  # of its contraction
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from graphc.codegen.cuda import device_sources
 from graphc.codegen.device_source import DeviceSource, copying, guarded
+from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Program, launched, overwritten
@@ -44,6 +46,12 @@ class DeviceProgram:
         """Whether a kernel can end the run with an error."""
         return any(s.uses_status for home, kernel in launched(self.program)
                    for s in self._sources(kernel, home, False))
+
+    def scratch(self, sizes: Mapping[str, int]) -> int:
+        """Bytes that the most demanding kernel wants for itself."""
+        wanted = (s.scratch for home, kernel in launched(self.program)
+                  for f in self.code(kernel, home, False) for s in (f.source,))
+        return max((dim.evaluate(n, sizes) for n in wanted), default=0)
 
     def load(self) -> None:
         """Compiles every kernel, or finds it in the cache."""

@@ -63,7 +63,8 @@ class DevicePlan:
         self.device.copy(self.zeros, np.zeros(STATUS, np.uint8))
         self.device.copy(self.status, self.zeros)
         self.scope = Scope(code, program, sizes, self.layout, arena.reserve(self.layout.arena),
-                           self.inputs, outputs, self.status)
+                           self.inputs, outputs, self.status,
+                           allocated(self.device, code.scratch(sizes)))
         self.replays: dict[tuple[frozenset[Value], frozenset[int]], Replay] = {}
         self.pinned: dict[object, Pinned] = {}
         self.pending = False

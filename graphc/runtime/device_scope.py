@@ -37,6 +37,7 @@ class Scope:
     inputs: dict[Value, Span]
     outputs: dict[Value, Span]
     status: Span
+    scratch: Span
 
     def number(self, size: dim.Size) -> int:
         """A size as a number."""
@@ -70,8 +71,12 @@ class Scope:
         for function in self.code.code(kernel, self.program, most >= WIDE):
             source = function.source
             x, y, z = map(self.number, source.grid)
-            words: list[Span | int] = [*places, *map(self.number, source.sizes)]
+            words: list[Span | int] = [*places]
             written = {*range(len(kernel.reads), len(places))}
+            if source.scratch != 0:
+                written.add(len(words))
+                words.append(self.scratch.part(0, self.number(source.scratch)))
+            words += map(self.number, source.sizes)
             if source.uses_status:
                 written.add(len(words))
                 words.append(self.status)
@@ -138,7 +143,7 @@ class _Step:
         self.device, self.before = outer.code.device, list[Node]()
         given = {v: self._aligned(x) for v, x in zip(program.graph.inputs, inputs, strict=True)}
         self.scope = Scope(outer.code, program, outer.sizes, outer.layout.inner[program], arena,
-                           given, {}, outer.status)
+                           given, {}, outer.status, outer.scratch)
 
     def _aligned(self, span: Span) -> Span:
         """An input where vectors may begin: a row that does not is copied."""
