@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphError
+from graphc.errors import FeedError, GraphError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.layout import layout
@@ -20,13 +20,14 @@ from graphc.ir.ops.state import RunCounter
 from graphc.placed import Part, PlacedExecutable
 from graphc.runner import CANCELLED, RAISED, Runner
 from graphc.runtime.device import Span
-from graphc.runtime.device_code import DeviceProgram
+from graphc.runtime.device_array import DeviceArray, adopted, device_array, foreign_device
+from graphc.runtime.device_code import DeviceProgram, allocated
 from graphc.runtime.device_plan import DevicePlan
 from graphc.runtime.devices import Devices, Home
 from graphc.runtime.executable import Bound, Executable
 from graphc.runtime.threads import execute
 
-Held = Array | Span  # a value on the host or on a device
+Held = Array | Span | DeviceArray  # a value on the host or on a device
 
 
 class HostPart:
@@ -92,11 +93,14 @@ class DevicePart:
     def run(self, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
         memories = self.run_.memories(self.segment)
-        fed: dict[Value, Held] = {}
+        fed: dict[Value, Array | Span] = {}
         for own, v in self.fed:
             given = held[v]
-            here = isinstance(given, Span) and given.memory in memories
-            fed[own] = given if here else self.run_.on_host(v, held)
+            if isinstance(given, DeviceArray) and given.device is self.plan.device:
+                given = given.span
+            elif not (isinstance(given, Span) and given.memory in memories):
+                given = self.run_.on_host(v, held)
+            fed[own] = given
         made = self.plan.run(fed, self.wanted, self.run_.failed)
         held.update(self.results)
         held.update({self.segment.results[i]: array for i, array in made.items()})
@@ -114,6 +118,7 @@ class PlacedReady:
         self.inputs = executable.placed.graph.inputs
         self.place = {p: i for i, p in enumerate(runner.places) if p >= 0}
         self.held: dict[Value, Held] = {}
+        self.on_device = isinstance(runner, PlacedRunner) and runner.on_device
         self._bind()
 
     def _bind(self) -> None:
@@ -165,7 +170,7 @@ class PlacedReady:
         cut = self.executable.segments
         taken = {v for s in cut.parts if s.device != device for v in s.sources}
         deferred = {v for _, v in cut.deferred}
-        return {*cut.outputs, *taken, *deferred}
+        return {*(() if self.on_device else cut.outputs), *taken, *deferred}
 
     def memories(self, segment: Any) -> set[Any]:
         """The allocations of the device of a segment that hold results."""
@@ -187,15 +192,27 @@ class PlacedReady:
                  if v in self.held}
         for part in self.parts:
             part.run(held)
-        fetched = [early[v] if v in early else self.on_host(v, held)
+        fetched = [early[v] if v in early else self._fetched(v, held)
                    for v in self.executable.segments.outputs]
         self._commit(held)
         session.stats.runs += 1
         session.stats.launches += sum(p.launches for p in self.parts)
         graph = self.executable.placed.graph
         shapes = [tuple(dim.evaluate(s, self.sizes) for s in v.type.shape) for v in graph.outputs]
-        distinct = _own(fetched)
-        return self.runner.pack([a.reshape(s) for a, s in zip(distinct, shapes, strict=True)])
+        return self.runner.pack(
+            [a if isinstance(a, DeviceArray) else a.reshape(s)
+             for a, s in zip(_own(fetched), shapes, strict=True)])
+
+    def _fetched(self, v: Value, held: dict[Value, Held]) -> Any:
+        """A result as the caller wants it: on the host, or in memory of its own on its device."""
+        given = held[v]
+        if not (self.on_device and isinstance(given, Span)):
+            return self.on_host(v, held)
+        device = self.devices.open(self._at(v)).device
+        own = allocated(device, given.nbytes)
+        device.copy(own, given)
+        shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
+        return device_array(device, own, shape, v.type.dtype)
 
     def _given(self, arrays: list[Array]) -> dict[Value, Held]:
         """The graph's inputs: feeds, and variables wherever they live."""
@@ -213,6 +230,8 @@ class PlacedReady:
     def on_host(self, v: Value, held: dict[Value, Held]) -> Array:
         """A value as an array; one that lies on a device is fetched once."""
         given = held[v]
+        if isinstance(given, DeviceArray):
+            return given.numpy()
         if not isinstance(given, Span):
             return given
         shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
@@ -239,18 +258,35 @@ class PlacedReady:
 
 
 class PlacedRunner(Runner):
-    """Runs one signature over several devices."""
+    """Runs one signature over several devices.  With `on_device`, results stay where they are
+    made."""
+
+    on_device = False
+
+    def converted(self, number: int, value: Any) -> Any:
+        """An array of a device as it is; anything else as an array of the host."""
+        tensor, devices = self.fed[number], self.session.devices
+        if not isinstance(value, DeviceArray):
+            found = foreign_device(value)
+            if found is None:
+                return super().converted(number, value)
+            value = adopted(devices.open(found).device, value)
+        if value.dtype != tensor.dtype.numpy:
+            raise FeedError(
+                f"feed_dict: {tensor.name!r} is {tensor.type}, got elements of type {value.dtype} "
+                f"on {value.device.name}; convert them there", user_location())
+        return value
 
     def _ready(self, sizes: dict[str, int]) -> PlacedReady:
         assert isinstance(self.executable, PlacedExecutable)
         return PlacedReady(self, self.executable, sizes, self.session.devices)
 
 
-def _own(arrays: list[Array]) -> list[Array]:
+def _own(arrays: list[Any]) -> list[Any]:
     """The arrays, each the caller's own: one that is there twice is copied."""
     seen: set[int] = set()
     result = []
     for a in arrays:
-        result.append(a.copy() if id(a) in seen else a)
+        result.append(a.copy() if id(a) in seen and isinstance(a, np.ndarray) else a)
         seen.add(id(a))
     return result

@@ -95,12 +95,16 @@ class Runner:
                     or a.dtype is not dtype
                     or a.flags.num & USABLE != USABLE
                 ):
-                    arrays[i] = convert("feed_dict", self.fed[i], a)
+                    arrays[i] = self.converted(i, a)
             key = tuple([a.shape for a in arrays])
             ready = self.bounds.get(key)
             if ready is None:
                 ready = self._bind(key)
             return ready.run(arrays)
+
+    def converted(self, number: int, value: Any) -> Any:
+        """What is fed in place `number`, as this runner takes it.  Raises `FeedError`."""
+        return convert("feed_dict", self.fed[number], value)
 
     def callable(self) -> Callable[..., Any]:
         """A function of the fed arrays."""

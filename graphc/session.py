@@ -128,11 +128,15 @@ class Session:
             self.arena, self.results = Arena(), Results()
             self.devices.close()
 
-    def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
+    def run(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, on_device: bool = False
+    ) -> Any:
         """The values of `fetches` (a tensor, its name, a group, or nested lists, tuples and dicts
         of them).
 
-        `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Raises
+        `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Arrays on a
+        device of the session (with `__dlpack__` or `__cuda_array_interface__`) are fed without
+        going by way of the host; with `on_device`, results made on a device stay there.  Raises
         `FeedError`, `FetchError`, `SessionError`, `MemoryLimitError`, or `GraphcError` for an index
         out of range; then no variable changes.
         """
@@ -145,17 +149,12 @@ class Session:
                 f"feed_dict: expected a dict from tensors to arrays, got {feed_dict!r}",
                 user_location(),
             )
-        if feed_dict:
-            key = (key_of(fetches), tuple(feed_dict))
-            runner = self._runners.get(key)
-            if runner is None:
-                runner = self._runner(key, fetches, tuple(feed_dict))
-            return runner(*feed_dict.values())
-        key = (key_of(fetches), ())
+        feeds = tuple(feed_dict) if feed_dict else ()
+        key = (key_of(fetches), feeds, on_device) if on_device else (key_of(fetches), feeds)
         runner = self._runners.get(key)
         if runner is None:
-            runner = self._runner(key, fetches, ())
-        return runner()
+            runner = self._runner(key, fetches, feeds)
+        return runner(*feed_dict.values()) if feed_dict else runner()
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
         """A function of the arrays for `feed_list`, in order, that returns the fetches: `run` with
@@ -246,7 +245,9 @@ class Session:
             tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
             self._own([tensors[old] for old, _ in staged.graph.updates])
             if is_placed(staged.graph, self.options) or self.devices.homes:
-                runner: Runner = PlacedRunner(self, staged, self._placed(staged), fed, pack)
+                placed = PlacedRunner(self, staged, self._placed(staged), fed, pack)
+                placed.on_device = len(key) > 2  # asked for on a device
+                runner: Runner = placed
             else:
                 runner = Runner(self, staged, self._executable(staged), fed, pack)
             self._runners[key] = runner

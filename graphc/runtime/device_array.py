@@ -11,8 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from graphc.errors import DeviceError, user_location
 from graphc.ir.op import Array
-from graphc.ir.types import DType
+from graphc.ir.types import BY_NAME, DType
 from graphc.runtime.device import Device, Span
 
 CUDA = 2  # kDLCUDA
@@ -24,6 +25,9 @@ class Exporter(Protocol):
 
     number: int
 
+    def adopt(self, array: Any) -> tuple[Span, tuple[int, ...], str]:
+        """An array of another library on this device, without a copy."""
+
     def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """A view of finished memory that has `__dlpack__` and keeps the memory."""
 
@@ -32,6 +36,22 @@ def device_array(device: Device, span: Span, shape: tuple[int, ...], dtype: DTyp
     """An array over a span; on a GPU it can be shared."""
     kind = SharedArray if isinstance(device, Exporter) else DeviceArray
     return kind(device, span, shape, dtype)
+
+
+def foreign_device(array: Any) -> str | None:
+    """The GPU on which another library's array lies; None for anything else."""
+    if isinstance(array, np.ndarray | np.generic) or not hasattr(array, "__dlpack_device__"):
+        return "cuda:0" if hasattr(array, "__cuda_array_interface__") else None
+    kind, number = array.__dlpack_device__()
+    return f"cuda:{number}" if kind == CUDA else None
+
+
+def adopted(device: Device, array: Any) -> DeviceArray:
+    """Another library's array on a device, without a copy."""
+    if not isinstance(device, Exporter):
+        raise DeviceError(f"{device.name}: takes no arrays of other libraries", user_location())
+    span, shape, dtype = device.adopt(array)
+    return device_array(device, span, shape, BY_NAME[dtype])  # type: ignore[arg-type]
 
 
 class DeviceArray:
