@@ -25,6 +25,7 @@ from graphc.passes.pipeline import Span, Trace, optimise, schedule
 from graphc.passes.place import place
 from graphc.passes.placement import Placed, PlaceOptions
 from graphc.passes.segments import Segment, Segments, segments
+from graphc.passes.shapes import takes_epilogue_on_gpu
 from graphc.passes.sizes import Unified, unify_sizes
 from graphc.passes.tailor import LATE, tailored
 from graphc.runtime import driver
@@ -94,7 +95,7 @@ def _code(
     kind = placed.machine.device(segment.device).kind
     graph = tailored(segment.graph, kind, options, trace)
     with trace.span("fuse and plan"):
-        program = schedule(graph)
+        program = schedule(graph) if kind == "cpu" else schedule(graph, takes_epilogue_on_gpu)
     if kind == "cpu":
         unified = Unified(graph, tuple(v.type for v in graph.inputs), ())
         sources = sources_of(program, lambda _: options.method)
@@ -112,13 +113,13 @@ def machine_of(
     there."""
     specs = {s.name: s for s in options.devices}
     for name in [n for n in (options.device, *homes.values()) if n]:
-        specs.setdefault(name, spec_of(name))
-    for name in specs:
-        if specs[name].kind != "cpu":
-            devices.open(name)  # the session asked for it: an error says why it is not there
+        specs.setdefault(name, devices.spec(name))  # if it is not there, an error says why
     for name in sorted({v.device for v in (*graph.inputs, *graph.nodes())} - {"", *specs}):
         if _is_there(name, options, devices):
-            specs[name] = spec_of(name)
+            specs[name] = devices.spec(name)
+    for name, known in specs.items():
+        if known.kind != "cpu":
+            devices.open(name)
     return Machine(specs.values())
 
 

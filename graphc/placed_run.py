@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import FeedError, GraphError, user_location
+from graphc.errors import FeedError, GraphError, MemoryLimitError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.layout import layout
 from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
+from graphc.passes.footprint import check_memory
 from graphc.placed import Part, PlacedExecutable
 from graphc.runner import CANCELLED, RAISED, Runner
 from graphc.runtime.device import Span
@@ -123,9 +124,15 @@ class PlacedReady:
 
     def _bind(self) -> None:
         """Makes the plan; arenas have their full size first, because growing moves them."""
-        stats = self.session.stats
+        stats, limit = self.session.stats, self.session.options.memory_limit
+        check_memory(self.executable.placed, self.sizes)
         for part in self.executable.parts:
             need = layout(part.code.program, self.sizes).arena
+            if limit is not None and need > limit:
+                raise MemoryLimitError(
+                    f"memory_limit: what {part.segment.device} runs needs {need} bytes, {limit} "
+                    "are allowed; on several devices nothing is computed twice to save memory: "
+                    "raise the limit or feed smaller batches", user_location(), need)
             if isinstance(part.code, DeviceProgram):
                 self.devices.open(part.segment.device).arena.reserve(need)
             else:

@@ -15,6 +15,7 @@ from graphc.ir.interpret import bind_sizes
 from graphc.ir.layout import layout
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.place import cannot
+from graphc.passes.shapes import takes_epilogue_on_gpu
 from graphc.passes.sizes import unify_sizes
 from graphc.passes.tailor import LATE, tailored
 from graphc.runtime.device_code import DeviceProgram
@@ -38,7 +39,7 @@ class SimulatedGraph:
             **changes, "disable": frozenset(changes.get("disable", ())) | LATE}))
         self.graph = tailored(early, "cuda", chosen, Trace())
         self.device = SimulatedDevice()
-        self.program = DeviceProgram(self.device, schedule(self.graph))
+        self.program = DeviceProgram(self.device, schedule(self.graph, takes_epilogue_on_gpu))
         self.program.load()
 
     @property

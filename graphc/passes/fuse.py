@@ -14,7 +14,7 @@ arrays merge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from graphc.ir.dim import Shape
@@ -57,9 +57,10 @@ class Source:
 
 
 class Fuser:
-    """One run of fusion over one graph."""
+    """One run of fusion over one graph; `takes` tells which contractions a map may follow."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, takes: Callable[[Value], bool] = takes_epilogue) -> None:
+        self.takes = takes
         self.graph, self.items = with_all_items(graph)
         graph = self.graph
         self.inputs = set(graph.inputs)
@@ -287,7 +288,7 @@ class Fuser:
         space = scan_space(v)
         if space is not None:
             return Kernel(name, Kind.SCAN, reads, tuple(results), body, space)
-        programs = tuple(fuse(g) for g in step_graphs(v))
+        programs = tuple(fuse(g, self.takes) for g in step_graphs(v))
         return Kernel(name, group.kind, reads, tuple(results), body, programs=programs)
 
     def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
@@ -332,7 +333,7 @@ class Fuser:
                     users.setdefault(s.value, set()).add(self.groups.of[v])
         for v in self.nodes:
             readers = users.get(v, set())
-            if not takes_epilogue(v) or len(readers) != 1 or v in self.required:
+            if not self.takes(v) or len(readers) != 1 or v in self.required:
                 continue
             product, group = self.groups.all[self.groups.of[v]], self.groups.all.get(readers.pop())
             if group is not None and self._follows(product, group) and self._in_step(v, group):
@@ -390,6 +391,6 @@ class Fuser:
         return not any(can_fail(m) for m in group.members)
 
 
-def fuse(graph: Graph) -> Program:
+def fuse(graph: Graph, takes: Callable[[Value], bool] = takes_epilogue) -> Program:
     """The graph as kernels."""
-    return Fuser(graph).run()
+    return Fuser(graph, takes).run()

@@ -21,6 +21,7 @@ from graphc.passes.order import ordered
 from graphc.passes.partial import split_reductions
 from graphc.passes.plan import plan
 from graphc.passes.precision import widen_contractions
+from graphc.passes.shapes import takes_epilogue
 from graphc.passes.simplify import simplify
 from graphc.passes.turn import turn_products
 from graphc.passes.verify_program import verify_program
@@ -137,6 +138,6 @@ def run_pass(name: str, graph: Graph, fast_math: bool, trace: Trace) -> Graph:
     return graph
 
 
-def schedule(graph: Graph) -> Program:
-    """The graph as planned kernels."""
-    return verify_program(plan(ordered(fuse(graph))))
+def schedule(graph: Graph, takes: Callable[[Value], bool] = takes_epilogue) -> Program:
+    """The graph as planned kernels; `takes` tells which contractions a map may follow."""
+    return verify_program(plan(ordered(fuse(graph, takes))))

@@ -118,6 +118,8 @@ class _Placer:
 
     def _pin(self, v: Value, homes: Mapping[Value, str]) -> str:
         """Where v is wanted: by its line, else by the session, unless it is somewhere already."""
+        if isinstance(v.op, Item):  # one of several results of an op
+            v = v.args[0]
         there = v in homes or isinstance(v.op, Placeholder | RunCounter)
         return v.device or ("" if there else self.options.default)
 

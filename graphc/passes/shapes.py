@@ -35,3 +35,10 @@ def takes_epilogue(v: Value) -> bool:
         case Matmul():
             return v.type.rank == 2
     return False
+
+
+def takes_epilogue_on_gpu(v: Value) -> bool:
+    """The same on tensor cores, where a map follows while sums are in shared memory; and elsewhere
+    on a GPU, where it is a launch of its own over the same buffers."""
+    floats = v.type.dtype.name in ("f16", "bf16", "f32", "f64")
+    return floats and isinstance(v.op, Convolution | ConvolutionInput | Matmul)

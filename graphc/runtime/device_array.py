@@ -25,11 +25,16 @@ class Exporter(Protocol):
 
     number: int
 
-    def adopt(self, array: Any) -> tuple[Span, tuple[int, ...], str]:
-        """An array of another library on this device, without a copy."""
-
     def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """A view of finished memory that has `__dlpack__` and keeps the memory."""
+
+
+@runtime_checkable
+class Adopter(Protocol):
+    """A device that can use other libraries' memory."""
+
+    def adopt(self, array: Any) -> tuple[Span, tuple[int, ...], str]:
+        """An array of another library on this device, without a copy."""
 
 
 def device_array(device: Device, span: Span, shape: tuple[int, ...], dtype: DType) -> DeviceArray:
@@ -48,7 +53,7 @@ def foreign_device(array: Any) -> str | None:
 
 def adopted(device: Device, array: Any) -> DeviceArray:
     """Another library's array on a device, without a copy."""
-    if not isinstance(device, Exporter):
+    if not isinstance(device, Adopter):
         raise DeviceError(f"{device.name}: takes no arrays of other libraries", user_location())
     span, shape, dtype = device.adopt(array)
     return device_array(device, span, shape, BY_NAME[dtype])  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,10 @@ class Devices:
             self.homes[name] = Home(device, DeviceArena(device))
         return self.homes[name]
 
+    def spec(self, name: str) -> DeviceSpec:
+        """What placement takes a device to be, which is opened for it."""
+        return spec_of(name, self.open(name).device if name.startswith("cuda:") else None)
+
     def home(self, v: Value) -> Home | None:
         """Where a variable lives, if not on the host."""
         return next((h for h in self.homes.values() if v in h.variables), None)
@@ -82,8 +87,12 @@ def _opened(name: str, cache: Cache) -> Device:
         f"host; expected {HOST}, cuda:N or cuda:sim", user_location())
 
 
-def spec_of(name: str) -> DeviceSpec:
+def spec_of(name: str, device: Any = None) -> DeviceSpec:
     """What placement takes a device to be: what it says of itself, else an H100."""
     if name.startswith("cpu:"):
         return DeviceSpec(name, like=PRESETS["CPU"])
-    return DeviceSpec(name, like=PRESETS["H100"])
+    found = getattr(device, "spec", None)  # of a GPU
+    if found is None:
+        return DeviceSpec(name, like=PRESETS["H100"])
+    return DeviceSpec(name, memory=found.memory, bandwidth=found.bandwidth or None,
+                      like=PRESETS["H100"])
