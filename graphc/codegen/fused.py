@@ -111,7 +111,7 @@ class Fused:
         outer = self.outer
         if self.whole:
             body, outer = collapse(body, outer)
-            body, _ = collapse(body, self.inner)
+            begin, body = self._collapsed(begin, body)
         buffers = tuple(
             Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
             for v in self.slots
@@ -119,6 +119,12 @@ class Fused:
         chunks = {v.op.chunks for v in self.partials if isinstance(v.op, Partial)}
         assert len(chunks) <= 1, "folds of one kernel are cut into equal chunks"
         return Nest(buffers, top, begin, outer, body, self._end_partials(), sum(chunks))
+
+    def _collapsed(self, begin: Sequence[Any], body: Sequence[Any]) -> list[list[Any]]:
+        """What begins a chunk, and a row, with their loops merged alike: what one starts, the other
+        goes on with."""
+        parts = [For("", 0, 1, tuple(part)) for part in (begin, body)]
+        return [list(part.body) for part in collapse(parts, self.inner)[0]]
 
     # -- the parts of a row
 
