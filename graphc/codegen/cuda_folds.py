@@ -14,7 +14,7 @@ from graphc.codegen.printing import bare, fold_step
 from graphc.ir.types import DType
 
 WARP, WARPS = 32, 8
-AT = "at_part"  # shared memory for positions
+AT = "at_part_"  # shared memory for positions
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,20 @@ class Fold:
     @property
     def part(self) -> str:
         """Its shared memory."""
-        return f"{self.dtype}_part"
+        return f"{self.dtype}_part_"
 
     def step(self, other: str, at: str) -> list[str]:
         """Lines that fold in another thread's part."""
         if not self.position:
             return [f"{self.name} = {bare(fold_step(self.combine, self.name, other, self.dtype))}"]
         better, worse = (self.combine.format(*pair) for pair in (
-            (self.name, "other"), ("other", self.name)))
+            (self.name, "other_"), ("other_", self.name)))
         return [
-            f"other = {other}",
-            f"other_at = {at}",
-            f"take = {better} or (not {worse} and other_at < {self.position})",
-            f"{self.name} = other if take else {self.name}",
-            f"{self.position} = other_at if take else {self.position}",
+            f"other_ = {other}",
+            f"other_at_ = {at}",
+            f"take_ = {better} or (not {worse} and other_at_ < {self.position})",
+            f"{self.name} = other_ if take_ else {self.name}",
+            f"{self.position} = other_at_ if take_ else {self.position}",
         ]
 
 
@@ -91,7 +91,7 @@ def _positional(body: Sequence[Any]) -> Iterator[tuple[Let, Let, Let]]:
     """The three statements of each fold that finds a place (`Fused._step`)."""
     statements = list(_inside(body))
     for taken, s, at in zip(statements, statements[1:], statements[2:]):
-        chosen = isinstance(s, Let) and isinstance(taken, Let) and taken.name == f"{s.name}_take"
+        chosen = isinstance(s, Let) and isinstance(taken, Let) and taken.name == f"{s.name}_take_"
         if chosen and _from_itself(s):
             yield taken, s, at
 
