@@ -14,7 +14,7 @@ from graphc.codegen.printing import bare, fold_step
 from graphc.ir.types import DType
 
 WARP, WARPS = 32, 8
-AT = "at_part"  # shared memory for positions
+AT = "at_part_"  # shared memory for positions
 
 
 @dataclass(frozen=True)
@@ -29,25 +29,40 @@ class Fold:
     @property
     def part(self) -> str:
         """Its shared memory."""
-        return f"{self.dtype}_part"
+        return f"{self.dtype}_part_"
 
     def step(self, other: str, at: str) -> list[str]:
         """Lines that fold in another thread's part."""
         if not self.position:
             return [f"{self.name} = {bare(fold_step(self.combine, self.name, other, self.dtype))}"]
         better, worse = (self.combine.format(*pair) for pair in (
-            (self.name, "other"), ("other", self.name)))
+            (self.name, "other_"), ("other_", self.name)))
         return [
-            f"other = {other}",
-            f"other_at = {at}",
-            f"take = {better} or (not {worse} and other_at < {self.position})",
-            f"{self.name} = other if take else {self.name}",
-            f"{self.position} = other_at if take else {self.position}",
+            f"other_ = {other}",
+            f"other_at_ = {at}",
+            f"take_ = {better} or (not {worse} and other_at_ < {self.position})",
+            f"{self.name} = other_ if take_ else {self.name}",
+            f"{self.position} = other_at_ if take_ else {self.position}",
         ]
 
 
 def folds_of(loop: For) -> list[Fold]:
-    """The folds that a loop makes."""
+    """The folds that a loop makes, without those that each of its steps begins anew."""
+    found = _folds(loop)
+    return [f for name, f in found.items() if name not in _begun(loop)]
+
+
+def folds_in_steps(loop: For) -> bool:
+    """Whether a step of a loop folds for itself, as a row of one element does."""
+    return bool(_folds(loop).keys() & _begun(loop))
+
+
+def _begun(loop: For) -> set[str]:
+    """The locals that each step begins."""
+    return {s.name for s in _inside(loop.body) if isinstance(s, Let) and not _from_itself(s)}
+
+
+def _folds(loop: For) -> dict[str, Fold]:
     found: dict[str, Fold] = {}
     for s in _inside(loop.body):
         if isinstance(s, Accumulate):
@@ -56,7 +71,7 @@ def folds_of(loop: For) -> list[Fold]:
         assert isinstance(taken.value, Apply) and isinstance(chosen.value, Apply)
         found[chosen.name] = Fold(
             chosen.name, taken.value.spelling, chosen.value.dtype, at.name)
-    return list(found.values())
+    return found
 
 
 def _inside(body: Sequence[Any]) -> Iterator[Any]:
@@ -66,15 +81,19 @@ def _inside(body: Sequence[Any]) -> Iterator[Any]:
             yield from _inside(s.body)
 
 
+def _from_itself(s: Let) -> bool:
+    """Whether a local is assigned from itself."""
+    return isinstance(s.value, Apply) and any(
+        isinstance(a, Ref) and a.name == s.name for a in s.value.args)
+
+
 def _positional(body: Sequence[Any]) -> Iterator[tuple[Let, Let, Let]]:
-    """The three statements of each fold that finds a place (`Fused._step`): a local that is
-    assigned from itself."""
+    """The three statements of each fold that finds a place (`Fused._step`)."""
     statements = list(_inside(body))
-    for n, s in enumerate(statements):
-        itself = isinstance(s, Let) and isinstance(s.value, Apply) and any(
-            isinstance(a, Ref) and a.name == s.name for a in s.value.args)
-        if itself and not s.name.endswith("_at"):
-            yield statements[n - 1], s, statements[n + 1]
+    for taken, s, at in zip(statements, statements[1:], statements[2:]):
+        chosen = isinstance(s, Let) and isinstance(taken, Let) and taken.name == f"{s.name}_take_"
+        if chosen and _from_itself(s):
+            yield taken, s, at
 
 
 def shared_parts(fold: Fold, kind: str) -> dict[str, tuple[int, str]]:

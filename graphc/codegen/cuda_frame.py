@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from graphc.codegen.cpu import KEY
-from graphc.codegen.cuda_text import CudaPrinter, bare_index, loaded, storing
+from graphc.codegen.cuda_text import CudaPrinter, bare_index, loaded, size_name, storing
 from graphc.codegen.device_source import DeviceSource, pointer
 from graphc.codegen.loops import Accumulate, Apply, Buffer, For, Guard, Let, Load, Ref, Store
 from graphc.codegen.nests import map_sizes
@@ -55,15 +55,15 @@ class Frame:
                readable: str = "") -> DeviceSource:
         """The kernel as text; with a `readable` name its own names stay."""
         symbols = list(self.printer.symbols)
-        names = [f"{b.name}_" if b.name in symbols else b.name for b in self.buffers]
+        names = [b.name for b in self.buffers]
         text = re.sub(r"@(\d+)", lambda m: names[int(m[1])], "\n".join(lines))
         keys = list(dict.fromkeys(KEY.findall(text)))
         if not readable:
             text = KEY.sub(lambda m: f"key{keys.index(m[1])}", text)
         else:
             keys = []
-        status = ["status"] * ("status" in text)
-        parameters = [*names, *symbols, *(f"key{i}" for i in range(len(keys))), *status]
+        status = ["status"] * (re.search(r"\bstatus\b", text) is not None)
+        parameters = [*names, *map(size_name, symbols), *(f"key{i}" for i in range(len(keys))), *status]
         kinds = [*(pointer(b.dtype) for b in self.buffers), *([self.width] * len(symbols)),
                  *(["u64"] * len(keys)), *(["i64*"] * len(status))]
         head = f"def {readable or 'kernel'}({', '.join(parameters)}):"

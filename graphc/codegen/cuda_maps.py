@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.cuda_frame import LANES, Frame, Grid, Vector, blocks_of, divisible, loads
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.fused import Nest, positions
-from graphc.codegen.loops import For, IndexValue, Let, Loops, Store
+from graphc.codegen.loops import Accumulate, For, IndexValue, Let, Loops, Store
 from graphc.codegen.lower import variable
 from graphc.codegen.nests import map_sizes
 from graphc.ir import dim
@@ -79,7 +80,7 @@ def place(frame: Frame, let: Let) -> str:
 def vector_length(frame: Frame, nest: Nest) -> int:
     """How many neighbours a thread makes: 16 bytes of the narrowest elements that are moved side by
     side, if the last axis lets it."""
-    if not nest.outer or any(isinstance(s, For) for s in nest.body):
+    if not nest.outer or folds(nest.body):
         return 1
     name, size = nest.outer[-1]
     stores = [s for s in nest.body if isinstance(s, Store)]
@@ -96,6 +97,12 @@ def vector_length(frame: Frame, nest: Nest) -> int:
         if enough and (len(nest.outer) == 1 or divisible(size, count)) and not _small(nest):
             return count
     return 1
+
+
+def folds(body: Sequence[Any]) -> bool:
+    """Whether statements change locals: a loop of one step is its body, and still folds."""
+    names = [s.name for s in body if isinstance(s, Let)]
+    return any(isinstance(s, For | Accumulate) for s in body) or len(set(names)) < len(names)
 
 
 def _small(nest: Nest) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.codegen.cuda_folds import WARP, WARPS, folds_of, meet, shared_parts
+from graphc.codegen.cuda_folds import WARP, WARPS, folds_in_steps, folds_of, meet, shared_parts
 from graphc.codegen.cuda_frame import (
     LANES,
     Frame,
@@ -319,7 +319,7 @@ def neighbours(frame: Frame, s: For, lanes: int) -> int:
     dtypes = frame.printer.dtypes
     stores = [(x.offset, dtypes[x.buffer].size) for x in body if isinstance(x, Store)]
     moved = [(e.offset, e.dtype.size) for x in body for e in loads(x)] + stores
-    if folds_of(s) and any(f.position for f in folds_of(s)):
+    if folds_in_steps(s) or any(f.position for f in folds_of(s)):
         return 1
     for count in (8, 4, 2):
         vector = Vector(frame, s.var, s.low + variable("lane") * count, count)

@@ -150,9 +150,10 @@ def polynomial(size: Dim, printer: CudaPrinter) -> str:
 def _atom(atom: Any, printer: CudaPrinter) -> str:
     """A symbol, or a quotient, remainder, minimum or maximum of two sizes."""
     if atom.function == "symbol":
-        if not atom.text.endswith("."):
-            printer.symbols.setdefault(atom.text)
-        return str(atom.text).replace(".", "")
+        if atom.text.endswith("."):
+            return str(atom.text).replace(".", "")
+        printer.symbols.setdefault(atom.text)
+        return size_name(atom.text)
     a, b = atom.operands
     negative = may_be_negative(a) or may_be_negative(b)
     name = {"//": "floor_divide", "%": "remainder", "min": "minimum", "max": "maximum"}[
@@ -164,6 +165,11 @@ def _atom(atom: Any, printer: CudaPrinter) -> str:
     if not isinstance(b, int):  # half the instructions of Python's own operators
         return f"{name}({printer.size(a)}, {printer.size(b)})"
     return f"{printer.width}({printer.size(a)} {atom.function} {printer.size(b)})"
+
+
+def size_name(symbol: str) -> str:
+    """The parameter of a size: no local has such a name."""
+    return f"_{symbol}"
 
 
 def loaded(text: str, dtype: DType) -> str:

@@ -111,7 +111,7 @@ class Fused:
         outer = self.outer
         if self.whole:
             body, outer = collapse(body, outer)
-            body, _ = collapse(body, self.inner)
+            begin, body = self._collapsed(begin, body)
         buffers = tuple(
             Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
             for v in self.slots
@@ -119,6 +119,12 @@ class Fused:
         chunks = {v.op.chunks for v in self.partials if isinstance(v.op, Partial)}
         assert len(chunks) <= 1, "folds of one kernel are cut into equal chunks"
         return Nest(buffers, top, begin, outer, body, self._end_partials(), sum(chunks))
+
+    def _collapsed(self, begin: Sequence[Any], body: Sequence[Any]) -> list[list[Any]]:
+        """What begins a chunk, and a row, with their loops merged alike: what one starts, the other
+        goes on with."""
+        parts = [For("", 0, 1, tuple(part)) for part in (begin, body)]
+        return [list(part.body) for part in collapse(parts, self.inner)[0]]
 
     # -- the parts of a row
 
@@ -193,7 +199,7 @@ class Fused:
         name = self.emit.name(v.name or v.op.name)
         self._append(Let(name, start_of(op, dtype)))
         if op.positional:
-            self._append(Let(f"{name}_at", Const(0, i64)))
+            self._append(Let(f"{name}_at_", Const(0, i64)))
         return name
 
     def _step(self, v: Value, name: str, step: Scalar) -> list[Any]:
@@ -202,7 +208,7 @@ class Fused:
         if not op.positional:
             return [fold(name, op, step)]
         dtype = step.dtype
-        taken = f"{name}_take"
+        taken = f"{name}_take_"
         better = Apply(op.combine, (Ref(name, dtype), step.expr), bool_)
         place = IndexValue(self.column[0], i64)
         choose = "where({2}, {1}, {0})"
@@ -210,7 +216,7 @@ class Fused:
         return [
             Let(taken, better),
             Let(name, Apply(choose, (Ref(name, dtype), step.expr, flag), dtype)),
-            Let(f"{name}_at", Apply(choose, (Ref(f"{name}_at", i64), place, flag), i64)),
+            Let(f"{name}_at_", Apply(choose, (Ref(f"{name}_at_", i64), place, flag), i64)),
         ]
 
     def _finish_fold(self, v: Value, name: str) -> None:
@@ -219,7 +225,7 @@ class Fused:
         dtype = v.args[0].type.dtype
         emit = self.emit.emitter(len(self.emit.stack) - 1)
         if op.positional:
-            result = Scalar(Ref(f"{name}_at", i64), i64, emit)
+            result = Scalar(Ref(f"{name}_at_", i64), i64, emit)
         else:
             result = Scalar(Ref(name, wide(dtype)), wide(dtype), emit)
             if wide(dtype) != dtype:

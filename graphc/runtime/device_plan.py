@@ -99,14 +99,15 @@ class DevicePlan:
 
     def _results(self) -> list[Node]:
         """Finds where results lie; copies those that lie in the arena, which other plans use
-        too."""
+        too, and variables that the run changes, for a result is what they were before."""
         program, copies = self.code.program, list[Node]()
+        updated = {old for old, _ in program.graph.updates}
         self.results: list[Span] = []
         for v in program.graph.outputs:
             base = storage(v)
             span = self.scope.place(base, len(program.kernels))
             buffer = program.buffers.get(base)
-            if buffer is not None and buffer.place is Place.ARENA:
+            if base in updated or (buffer is not None and buffer.place is Place.ARENA):
                 own = allocated(self.device, span.nbytes)
                 copies.append(Copy(own, span))
                 span = own

@@ -1,0 +1,65 @@
+"""Random graphs on a simulated device: what its CUDA text computes is what the oracle does.
+
+`--fuzz N` sets how many (a fiftieth of N graphs; `--fuzz-seed` the first seed).  A failure prints
+the seed and the graph, shrunk; `python tests/test_cuda_random.py SEED` runs one seed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from random_graphs import random_graph
+from support_device import SimulatedGraph, runs_on_a_gpu
+from support_run import disagreements
+from test_random_graphs import CHUNKS, Fault, feeds, guarded, report, run_seeds, share
+
+from graphc.ir.graph import Graph
+from graphc.ir.interpret import interpret
+from graphc.ir.op import Contraction
+from graphc.ir.ops.logic import is_float, widened
+from graphc.ir.text import print_graph
+
+FRACTION = 0.02
+TINY = 1e-30
+pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
+
+
+def simulated_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
+    """How a graph on a simulated device differs from the oracle (of the optimised graph)."""
+    if not runs_on_a_gpu(graph):
+        return ""
+    made = SimulatedGraph(graph)
+    multiplies = any(isinstance(v.op, Contraction) for v in graph.nodes())
+    for arrays in feeds(graph, seed, count):
+        arrays = [normal(a) for a in arrays] if multiplies else arrays
+        wanted = list(interpret(made.graph, *arrays))
+        wrong = disagreements(made.graph, arrays, wanted, made(arrays))
+        if wrong:
+            return f"simulated, inputs {[a.shape for a in arrays]}: {wrong[0]}"
+    return ""
+
+
+def normal(array: Any) -> Any:
+    """The array with zeros for what is too small for a tensor core's sums of three products."""
+    if not is_float(array):
+        return array
+    with np.errstate(all="ignore"):
+        return np.where(np.abs(widened(array)) < TINY, np.zeros_like(array), array)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_simulated_is_interpreted(chunk: int, pytestconfig: pytest.Config) -> None:
+    found = run_seeds(share(pytestconfig, chunk, FRACTION), simulated_fault)
+    assert not found, "\n\n".join(found)
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1])
+    shown = random_graph(number)
+    print(print_graph(shown))
+    with np.errstate(all="ignore"):
+        failed = guarded(lambda g: simulated_fault(g, number))(shown)
+        print(report(shown, number, lambda g: simulated_fault(g, number)) if failed else "holds")
