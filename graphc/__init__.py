@@ -251,6 +251,7 @@ from graphc.scope import (
     name_scope as name_scope,
     reset_default_graph as reset_default_graph,
 )
+from graphc.planning import Plan as Plan, plan as plan
 from graphc.session import Session as Session, Stats as Stats
 from graphc.tensor import (
     Tensor as Tensor,
