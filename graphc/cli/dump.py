@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from graphc.cli.model import Stages, UsageError, add_model_options, opened
 from graphc.codegen import jit
 from graphc.codegen.kernels import loops_of, source_of
 from graphc.codegen.loops_text import print_loops
-from graphc.ir.program import Kernel, Program, launched, overwritten
+from graphc.ir.program import Kernel, Program
 from graphc.ir.program_text import print_program
 from graphc.ir.text import print_graph
 from graphc.passes.cost import cost_of

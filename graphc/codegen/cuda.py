@@ -61,7 +61,7 @@ def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, 
     """A product or convolution: by tensor cores with what follows it, else by threads, and then
     what follows it."""
     make = gemm_source if kernel.kind is Kind.MATMUL else convolution_source
-    found = make(kernel) if not shown and not wide else None
+    found = make(kernel, readable=shown) if not wide else None
     if found is not None:
         return (found,)
     nest, emit = contraction_nest(kernel)
