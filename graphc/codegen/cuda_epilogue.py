@@ -13,7 +13,7 @@ from graphc.codegen.cuda_tile import Block, indented
 from graphc.codegen.device_source import THREADS, DeviceSource, pointer
 from graphc.codegen.fused import Fused
 from graphc.codegen.loops import Load, Ref, Store
-from graphc.codegen.lower import Emitter, Index, functions, row_major
+from graphc.codegen.lower import Emitter, Index, row_major
 from graphc.codegen.nests import Parameters, map_sizes, walk
 from graphc.codegen.printing import NARROW
 from graphc.ir import dim
@@ -53,11 +53,12 @@ class Epilogue:
         self.name, self.buffers = "kernel", [f"b{i}" for i in range(len(self.values))]
         self.rename: Callable[[str], str] = canonical
 
-    def show(self, name: str, block: Block) -> None:
+    def show(self, name: str, block: Block, place: Index) -> None:
         """From now on the text is for people: the kernel, its buffers and what follows the product
         have simple names, none of which are the block's."""
-        work = "\n".join((*block.head(), *block.product(), *block.epilogue(())))
-        taken, fresh = {*WORD.findall(work), *NAMES, *functions(), "scratch"}, Emitter({}).name
+        after = self.statements(place)
+        work = "\n".join((*block.head(), *block.product(), *block.epilogue(after)))
+        taken, fresh = {*WORD.findall(work), *NAMES, "scratch"}, Emitter({}).name
         buffers = simplest([fresh(v.name or v.op.name) for v in self.values], taken)
         taken |= set(buffers.values())
 

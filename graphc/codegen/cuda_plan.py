@@ -92,7 +92,7 @@ class Plan:
         """One kernel; with a `readable` name, for people."""
         block = self.block()
         if readable:
-            self.made.show(readable, block)
+            self.made.show(readable, block, self.place())
         return self.made.source(block, self.place())
 
     def split(self, pieces: int) -> Split | None:

@@ -120,16 +120,11 @@ FIXED_NAMES = (
 
 
 @functools.cache
-def functions() -> frozenset[str]:
-    """The functions that ops are spelled with."""
-    spelled = (str(getattr(cls, "spelling", "")) for cls in OPS.values())
-    return frozenset(text.partition("(")[0] for text in spelled if text[:1].isalpha())
-
-
-@functools.cache
 def reserved() -> dict[str, int]:
     """Names that kernel source uses itself, counted as taken."""
-    return dict.fromkeys((*FIXED_NAMES, *sorted(functions())), 1)
+    spelled = (str(getattr(cls, "spelling", "")) for cls in OPS.values())
+    functions = (text.partition("(")[0] for text in spelled if text[:1].isalpha())
+    return dict.fromkeys((*FIXED_NAMES, *functions), 1)
 
 
 def variable(name: str) -> Dim:
