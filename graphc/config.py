@@ -21,14 +21,15 @@ from typing import Any
 from graphc.errors import GraphcError, user_location
 
 
-def _cpus() -> int:
+def cpus() -> int:
+    """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _threads() -> int:
     given = os.environ.get("GRAPHC_THREADS", "")
     if not given:
-        return _cpus()
+        return cpus()
     if not given.isdecimal() or int(given) < 1:
         raise GraphcError(f"GRAPHC_THREADS is {given!r}; expected a positive integer")
     return int(given)

@@ -37,12 +37,25 @@ def explain(
     probed = Graph(graph.name, graph.inputs, (*graph.outputs, value), graph.updates)
     done = optimise(unify_sizes(probed).graph, options)
     final = Graph(done.name, done.inputs, done.outputs[:-1], done.updates)
-    story = _Story(final, done.outputs[-1], sizes or {}, options.method)
-    names = names_of(probed)
+    lines = story(final, done.outputs[-1], sizes or {}, options.method)
+    return "\n".join([*declared(probed, value), *lines])
+
+
+def declared(graph: Graph, value: Value) -> list[str]:
+    """A value as it was declared, and where."""
+    names = names_of(graph)
     head = f"{names[value]} = {show_operands(value, names, elide=True)} : {value.type}"
-    if value.loc is not None:
-        head += f"\n  declared    {value.loc}" + (f": {value.loc.text}" if value.loc.text else "")
-    return "\n".join([head, *story.lines()])
+    if value.loc is None:
+        return [head]
+    text = f": {value.loc.text}" if value.loc.text else ""
+    return [head, f"  declared    {value.loc}{text}"]
+
+
+def story(
+    graph: Graph, value: Value, sizes: Mapping[str, int], wanted: Method | None = None
+) -> list[str]:
+    """What became of a value of an optimised graph."""
+    return _Story(graph, value, sizes, wanted).lines()
 
 
 @dataclass

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from graphc.codegen import jit
 from graphc.codegen.build import Built
@@ -21,6 +22,7 @@ from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.device import HOST, DeviceSpec, Machine
 from graphc.ir.graph import Graph, Value
+from graphc.ir.program import Program
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
 from graphc.passes.place import place
 from graphc.passes.placement import Placed, PlaceOptions
@@ -32,6 +34,33 @@ from graphc.runtime import driver
 from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.devices import Devices, spec_of
 from graphc.runtime.executable import Executable
+
+NONE: Mapping[int, str] = MappingProxyType({})
+UNKNOWN: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A segment, and what becomes of it before it is code: its graph for the kind of device it is
+    on, and the program of that."""
+
+    segment: Segment
+    kind: str
+    graph: Graph
+    program: Program
+
+
+@dataclass
+class LoweredPlaced:
+    """Every stage of one compilation over devices, for those who want to look."""
+
+    staged: Graph
+    unified: Unified
+    optimised: Graph
+    placed: Placed
+    segments: Segments
+    parts: tuple[Lowered, ...]
+    trace: Trace
 
 
 @dataclass(frozen=True)
@@ -55,55 +84,88 @@ class PlacedExecutable:
 
 def is_placed(graph: Graph, options: Options) -> bool:
     """Whether a graph is for more than the host: the session has devices, or a line is pinned."""
-    if options.device or options.devices:
+    if options.device not in ("", HOST) or options.devices:
         return True
     return any(v.device not in ("", HOST) for v in (*graph.inputs, *graph.nodes()))
 
 
-def placed_graph(
-    graph: Graph, options: Options, machine: Machine, homes: Mapping[int, str], trace: Trace
-) -> tuple[Unified, Placed]:
-    """The graph with a device for every value.  `homes` are the inputs, by number, that live on a
-    device."""
+def prepared(graph: Graph, options: Options, trace: Trace) -> tuple[Unified, Graph]:
+    """The graph as placement takes it: what is best on every device."""
     with trace.span("unify sizes"):
         unified = unify_sizes(graph)
     early = replace(options, disable=options.disable | LATE)
-    optimised = optimise(unified.graph, early, trace)
+    return unified, optimise(unified.graph, early, trace)
+
+
+def cut_up(
+    optimised: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NONE,
+    sizes: Mapping[str, int] = UNKNOWN, trace: Trace | None = None,
+) -> tuple[Placed, Segments, tuple[Lowered, ...]]:
+    """A prepared graph, placed, and its segments.  `homes` are the inputs, by number, that live on
+    a device; `sizes` are those known, so that what is predicted is of them."""
+    trace = trace or Trace()
     at = {optimised.inputs[i]: name for i, name in homes.items()}
-    wanted = PlaceOptions(strict=options.strict, default=options.device)
+    wanted = PlaceOptions(strict=options.strict, default=options.device, sizes=sizes)
     with trace.span("place"):
-        return unified, place(optimised, machine, at, wanted)
+        placed = place(optimised, machine, at, wanted)
+    cut = segments(placed)
+    kinds = [machine.device(s.device).kind for s in cut.parts]
+    return placed, cut, tuple(
+        _lowered(s, kind, options, trace) for s, kind in zip(cut.parts, kinds, strict=True))
+
+
+def lower_placed(
+    graph: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NONE
+) -> LoweredPlaced:
+    """All that needs no device."""
+    trace = Trace()
+    unified, optimised = prepared(graph, options, trace)
+    return LoweredPlaced(
+        graph, unified, optimised, *cut_up(optimised, options, machine, homes, trace=trace), trace)
+
+
+def _lowered(segment: Segment, kind: str, options: Options, trace: Trace) -> Lowered:
+    graph = tailored(segment.graph, kind, options, trace)
+    with trace.span("fuse and plan"):
+        program = schedule(graph) if kind == "cpu" else schedule(graph, takes_epilogue_on_gpu)
+    return Lowered(segment, kind, graph, program)
 
 
 def compile_placed(
     graph: Graph, options: Options, built: Built, devices: Devices, homes: Mapping[int, str]
 ) -> PlacedExecutable:
     """The executable of a graph on the devices of a session."""
-    trace = Trace()
     machine = machine_of(graph, options, devices, homes)
-    unified, placed = placed_graph(graph, options, machine, homes, trace)
-    cut = segments(placed)
+    made = lower_placed(graph, options, machine, homes)
+    if options.observe:
+        options.observe(made)
     driver.load(jit.Cache(options.cache_dir))
-    parts = tuple(Part(s, _code(s, placed, options, built, devices, trace)) for s in cut.parts)
-    return PlacedExecutable(unified, placed, cut, parts, trace.spans)
+    parts = tuple(Part(p.segment, _code(p, options, built, devices, made.trace))
+                  for p in made.parts)
+    return PlacedExecutable(made.unified, made.placed, made.segments, parts, made.trace.spans)
 
 
 def _code(
-    segment: Segment, placed: Placed, options: Options, built: Built, devices: Devices, trace: Trace
+    part: Lowered, options: Options, built: Built, devices: Devices, trace: Trace
 ) -> Executable | DeviceProgram:
     """The code of one segment."""
-    kind = placed.machine.device(segment.device).kind
-    graph = tailored(segment.graph, kind, options, trace)
-    with trace.span("fuse and plan"):
-        program = schedule(graph) if kind == "cpu" else schedule(graph, takes_epilogue_on_gpu)
-    if kind == "cpu":
-        unified = Unified(graph, tuple(v.type for v in graph.inputs), ())
-        sources = sources_of(program, lambda _: options.method)
-        return assemble(program, unified, options, built, sources, Trace())
-    made = DeviceProgram(devices.open(segment.device).device, program)
+    if part.kind == "cpu":
+        unified = Unified(part.graph, tuple(v.type for v in part.graph.inputs), ())
+        sources = sources_of(part.program, lambda _: options.method)
+        return assemble(part.program, unified, options, built, sources, Trace())
+    made = DeviceProgram(devices.open(part.segment.device).device, part.program)
     with trace.span("compile"):
         made.load()
     return made
+
+
+def planned_machine(graph: Graph, options: Options) -> Machine:
+    """The devices that a session would choose from, as if all that are named were there."""
+    specs = {s.name: s for s in options.devices}
+    pinned = sorted({v.device for v in (*graph.inputs, *graph.nodes())})
+    for name in [n for n in (options.device, *pinned) if n]:
+        specs.setdefault(name, spec_of(name))
+    return Machine(specs.values())
 
 
 def machine_of(

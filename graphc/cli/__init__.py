@@ -1,4 +1,4 @@
-"""The command line: `graphc run | profile | dump | opt | explain | ops | cache`.
+"""The command line: `graphc run | profile | dump | opt | explain | devices | ops | cache`.
 
 Exit codes: 0 all is well; 1 an error in the user's model or graph; 2 wrong usage; 130 Ctrl-C.
 """
@@ -10,11 +10,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from graphc.cli import dump, ops, opt, profile, run, story
+from graphc.cli import devices, dump, ops, opt, profile, run, story
 from graphc.cli.model import ModelFailure, UsageError, where
 from graphc.errors import GraphcError
 
-COMMANDS = (run, profile, dump, opt, story, ops)
+COMMANDS = (run, profile, dump, opt, story, devices, ops)
 
 
 def parser() -> argparse.ArgumentParser:

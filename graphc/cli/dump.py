@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphc.cli.model import UsageError, add_model_options, opened
+from graphc.cli.dump_device import device_text, each
+from graphc.cli.model import Stages, UsageError, add_model_options, opened
 from graphc.codegen import jit
 from graphc.codegen.kernels import loops_of, source_of
 from graphc.codegen.loops_text import print_loops
-from graphc.compile import Compiled
-from graphc.ir.program import Kernel, Program, launched, overwritten
+from graphc.ir.program import Kernel, Program
 from graphc.ir.program_text import print_program
 from graphc.ir.text import print_graph
 from graphc.passes.cost import cost_of
+from graphc.passes.placed_text import placement_table
+from graphc.placed import LoweredPlaced
 
 SUFFIX = {
     "graph": "gir",
     "optimized": "gir",
+    "placed": "txt",
     "program": "gir",
     "loops": "txt",
     "kernels": "py",
     "llvm": "ll",
     "asm": "s",
+    "ptx": "ptx",
 }
 
 
@@ -54,17 +57,45 @@ def act(args: argparse.Namespace) -> int:
     return model.code
 
 
-def text_of(made: Compiled, stage: str, elide: bool) -> str:
+def text_of(made: Stages, stage: str, elide: bool) -> str:
     """A stage as text.  `elide` leaves out the data of constants: then the text does not parse."""
+    if isinstance(made, LoweredPlaced):
+        return placed_text(made, stage, elide)
+    match stage:
+        case "placed" | "ptx":
+            raise UsageError(f"--stage {stage} is for devices: name some with --device, --devices")
+        case "graph":
+            return print_graph(made.staged, elide)
+        case "optimized":
+            return print_graph(made.optimised, elide)
+    return program_text(made.program, stage, elide)
+
+
+def program_text(program: Program, stage: str, elide: bool) -> str:
+    """A stage of a program for a CPU."""
+    if stage == "program":
+        return print_program(program, elide, note)
+    spell = {"loops": _loops, "kernels": _kernel, "llvm": _llvm, "asm": _asm}[stage]
+    return each(program, spell, {"llvm": ";", "loops": "//"}.get(stage, "#"))
+
+
+def placed_text(made: LoweredPlaced, stage: str, elide: bool) -> str:
+    """A stage of a compilation over devices: from `program` on, of each segment."""
     match stage:
         case "graph":
             return print_graph(made.staged, elide)
         case "optimized":
             return print_graph(made.optimised, elide)
-        case "program":
-            return print_program(made.program, elide, note)
-    spell = {"loops": _loops, "kernels": _kernel, "llvm": _llvm, "asm": _asm}[stage]
-    return _each(made.program, spell, {"llvm": ";", "loops": "//"}.get(stage, "#"))
+        case "placed":
+            table = placement_table(made.placed).replace("\n", "\n// ")
+            return f"{print_graph(made.placed.graph, elide)}\n// {table}\n".replace("// \n", "//\n")
+    comment = {"program": "//", "loops": "//", "llvm": ";", "ptx": "//"}.get(stage, "#")
+    wanted = [(n, p) for n, p in enumerate(made.parts) if p.kind == "cuda" or stage != "ptx"]
+    return "\n".join(
+        f"{comment} segment {n} of {len(made.parts)}, on {p.segment.device}\n"
+        + (program_text(p.program, stage, elide) if p.kind == "cpu" or stage == "program" else
+           device_text(p.program, stage, comment))
+        for n, p in wanted)
 
 
 def note(kernel: Kernel) -> str:
@@ -72,20 +103,6 @@ def note(kernel: Kernel) -> str:
     if len(kernel.body) <= 1:
         return ""
     return f"moves {cost_of(kernel).moved} bytes"
-
-
-def _each(program: Program, spell: Callable[[Kernel, Mapping[int, int]], str], comment: str) -> str:
-    parts = []
-    kernels = list(launched(program))
-    for number, (home, kernel) in enumerate(kernels):
-        kind = "commit " if kernel.commits else ""
-        name = re.sub(r"[^\w./]", "_", kernel.name)
-        parts.append(
-            f"{comment} kernel {number} of {len(kernels)}: "
-            f"{kind}{kernel.kind.value} {name}\n"
-            f"{spell(kernel, overwritten(home, kernel)).rstrip()}\n"
-        )
-    return "\n".join(parts)
 
 
 def _loops(kernel: Kernel, over: Mapping[int, int]) -> str:
@@ -112,12 +129,13 @@ def _asm(kernel: Kernel, over: Mapping[int, int]) -> str:
     return str(jit.target_machine().emit_assembly(_module(kernel, over)))
 
 
-def write_all(seen: Sequence[Compiled], directory: Path) -> None:
+def write_all(seen: Sequence[Stages], directory: Path) -> None:
     """The readable stages of each compilation, as files `00.graph.gir`, `00.kernels.py`, ..."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for number, made in enumerate(seen):
-            for stage in ("graph", "optimized", "program", "loops", "kernels"):
+            placed = ("placed",) * isinstance(made, LoweredPlaced)
+            for stage in ("graph", "optimized", *placed, "program", "loops", "kernels"):
                 path = directory / f"{number:02}.{stage}.{SUFFIX[stage]}"
                 path.write_text(text_of(made, stage, False), encoding="utf-8")
     except OSError as error:

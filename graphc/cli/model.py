@@ -15,15 +15,18 @@ from graphc.compile import Compiled, lower
 from graphc.config import Method, Options, defaults, parse_bytes
 from graphc.errors import GraphcError, render
 from graphc.group import Group
+from graphc.ir.device import DeviceSpec, Machine, device_name
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.op import State
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.text import parse_graph
+from graphc.placed import LoweredPlaced, is_placed, lower_placed, planned_machine, spec
 from graphc.scope import GraphScope, current, reset_default_graph
 from graphc.stage import stage
 from graphc.tensor import Tensor
 
 Fetch = Tensor | Group
+Stages = Compiled | LoweredPlaced
 
 
 class UsageError(Exception):
@@ -42,7 +45,7 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
     """What all commands on models take."""
     p.add_argument("model", help="a Python file, or a graph as text (.gir)",
                    nargs="?" if optional else None)
-    p.add_argument("--device", default="cpu", help="where to run (cpu)")
+    add_device_options(p)
     p.add_argument("--threads", type=positive, metavar="N", help="threads of a session")
     p.add_argument(
         "--memory-limit", type=_bytes, metavar="BYTES",
@@ -64,6 +67,35 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
         metavar="NAME",
         help="a tensor's name, or the Python variable that holds it (repeatable)",
     )
+
+
+def add_device_options(p: argparse.ArgumentParser) -> None:
+    """Where sessions run; `graphc devices` lists what there is."""
+    p.add_argument("--device", type=_device, metavar="NAME",
+                   help="where all runs that can: cpu:0, cuda:0, cuda:sim")
+    p.add_argument("--devices", type=_devices, metavar="A,B", default=(),
+                   help="devices to choose from by cost; cuda:0=A100 is one as a preset is")
+    p.add_argument("--strict", action="store_true", default=None,
+                   help="what a device cannot run is an error, and does not go elsewhere")
+
+
+def _device(text: str) -> str:
+    try:
+        return device_name(text)
+    except GraphcError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+
+
+def _devices(text: str) -> tuple[DeviceSpec, ...]:
+    """`cpu:0,cuda:0=A100`."""
+    found = []
+    try:
+        for part in filter(None, text.split(",")):
+            name, _, like = part.strip().partition("=")
+            found.append(DeviceSpec(name, like=like) if like else spec(device_name(name)))
+        return Machine(found).devices
+    except GraphcError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
 
 
 def _bytes(text: str) -> int:
@@ -88,7 +120,7 @@ class Model:
     path: Path
     namespace: dict[str, Any] = field(default_factory=dict)
     scope: GraphScope = field(default_factory=GraphScope)
-    seen: list[Compiled] = field(default_factory=list)
+    seen: list[Stages] = field(default_factory=list)
     graph: Graph | None = None
     code: int = 0
 
@@ -141,13 +173,16 @@ class Model:
         """The fetches named, or all sinks."""
         return {n: self.fetch(n) for n in names} if names else self.sinks()
 
-    def compilations(self, args: argparse.Namespace) -> list[Compiled]:
-        """The stages of what is fetched, or of all that the file ran, or of its sinks."""
-        if self.graph is not None:
-            return [lower(self.graph, Options())]
-        if not args.fetch and self.seen:
+    def compilations(self, args: argparse.Namespace) -> list[Stages]:
+        """The stages of what is fetched, or of all that the file ran, or of its sinks.  No device
+        is asked: what is not there is planned for."""
+        if self.graph is None and not args.fetch and self.seen:
             return self.seen
-        return [lower(staged(list(self.chosen(args.fetch).values())), Options())]
+        graph = self.graph or staged(list(self.chosen(args.fetch).values()))
+        options = Options()
+        if is_placed(graph, options):
+            return [lower_placed(graph, options, planned_machine(graph, options))]
+        return [lower(graph, options)]
 
     def session_graph(self, fetches: Sequence[Fetch]) -> GraphScope:
         """The graph that the fetches belong to."""
@@ -168,8 +203,6 @@ def opened(args: argparse.Namespace, **more: Any) -> Iterator[Model]:
     path = Path(args.model)
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
-    if args.device not in ("cpu", "cpu:0"):
-        raise UsageError(f"no device {args.device!r}; there is cpu")
     model = Model(path)
     given = {
         "threads": args.threads,
@@ -180,6 +213,9 @@ def opened(args: argparse.Namespace, **more: Any) -> Iterator[Model]:
         "cache_dir": Path(args.cache) if args.cache else None,
         "method": Method[args.method.upper()] if args.method else None,
         "autotune": args.autotune,
+        "device": args.device,
+        "devices": args.devices or None,
+        "strict": args.strict,
         **more,
     }
     with defaults(**{k: v for k, v in given.items() if v is not None}):

@@ -10,8 +10,10 @@ from graphc.cli.run import parse_sizes
 from graphc.config import Options
 from graphc.errors import GraphcError, GraphError
 from graphc.explain import explain, find
+from graphc.explain_placed import explain_placed
 from graphc.ir.graph import Graph, Value
 from graphc.passes.autodiff import explain_gradient
+from graphc.placed import is_placed, planned_machine
 from graphc.tensor import Tensor
 
 
@@ -50,13 +52,20 @@ def act(args: argparse.Namespace) -> int:
         for graph in _graphs(model, args):
             value = find_value(model, graph, args.value) or find(graph, args.value)
             if value is not None:
-                print(explain(graph, value, Options(), parse_sizes(args.size)))
+                print(_told(graph, value, parse_sizes(args.size)))
                 return 0
         raise GraphError(
             f"{args.value!r} is no value of what is computed; "
             f"`graphc dump {args.model} --stage graph` "
             "prints the names; --fetch chooses what is computed"
         )
+
+
+def _told(graph: Graph, value: Value, sizes: dict[str, int]) -> str:
+    options = Options()
+    if is_placed(graph, options):
+        return explain_placed(graph, value, options, planned_machine(graph, options), sizes)
+    return explain(graph, value, options, sizes)
 
 
 def _graphs(model: Model, args: argparse.Namespace) -> list[Graph]:

@@ -61,10 +61,9 @@ def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> D
 def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
     """A product or convolution: by tensor cores with what follows it, else by threads, and then
     what follows it."""
-    found = _by_tensor_cores(kernel, wide)
+    found = _by_tensor_cores(kernel, wide, shown)
     if found:
-        return tuple(replace(s, text=s.text.replace("def kernel(", f"def {shown or 'kernel'}("))
-                     for s in found)
+        return found
     nest, emit = contraction_nest(kernel)
     first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
     after = Fused(map_after(kernel), slots_of(kernel))
@@ -75,18 +74,19 @@ def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, 
     return first, _scheduled(frame, made, after.inner, shown)
 
 
-def _by_tensor_cores(kernel: Kernel, wide: bool) -> tuple[DeviceSource, ...]:
+def _by_tensor_cores(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
     """One launch; two, where the sums are long and the results few; none for element types and
     shapes that are not for tensor cores."""
-    if kernel.kind is Kind.MATMUL:
-        split, whole = gemm_split(kernel), gemm_source(kernel, wide=wide)
-    elif wide:
+    if wide and kernel.kind is not Kind.MATMUL:
         return ()
-    else:
-        split, whole = convolution_split(kernel), convolution_source(kernel)
-    if split is None or wide:
-        return (whole,) if whole is not None else ()
-    return tuple(replace(s, scratch=split.scratch) for s in (split.first, split.second))
+    split = (gemm_split if kernel.kind is Kind.MATMUL else convolution_split)(kernel)
+    if split is not None and not wide:
+        name = f"def {shown or 'kernel'}("
+        return tuple(replace(s, scratch=split.scratch, text=s.text.replace("def kernel(", name))
+                     for s in (split.first, split.second))
+    whole = gemm_source(kernel, wide=wide, readable=shown) if kernel.kind is Kind.MATMUL else (
+        convolution_source(kernel, readable=shown))
+    return (whole,) if whole is not None else ()
 
 
 def _scheduled(

@@ -32,12 +32,12 @@ ROW, COLUMN = variable("row"), variable("column")
 
 
 def convolution_source(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False
+    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, readable: str = ""
 ) -> DeviceSource | None:
     """A convolution's kernel; None where plain loops are the way: element types that tensor cores
     do not multiply, groups of few channels, padding or arrays of unusual size."""
     plan = _plan(kernel, shape, fast_math)
-    return plan.source() if plan else None
+    return plan.source(readable) if plan else None
 
 
 def convolution_split(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from graphc.codegen.contraction import map_after
 from graphc.codegen.cpu import canonical, with_buffers
+from graphc.codegen.cuda_frame import ASSIGNED, WORD, simplest
 from graphc.codegen.cuda_text import CudaPrinter
 from graphc.codegen.cuda_tile import Block, indented
 from graphc.codegen.device_source import THREADS, DeviceSource, pointer
 from graphc.codegen.fused import Fused
 from graphc.codegen.loops import Load, Ref, Store
-from graphc.codegen.lower import Index, row_major
+from graphc.codegen.lower import Emitter, Index, row_major
 from graphc.codegen.nests import Parameters, map_sizes, walk
 from graphc.codegen.printing import NARROW
 from graphc.ir import dim
@@ -48,6 +50,24 @@ class Epilogue:
         width = "u64" if large or wide else "u32"
         self.printer = CudaPrinter(width, self.dtypes, written, self.known)
         self.change = self.named if literal else self.parameters.generalize
+        self.name, self.buffers = "kernel", [f"b{i}" for i in range(len(self.values))]
+        self.rename: Callable[[str], str] = canonical
+
+    def show(self, name: str, block: Block, place: Index) -> None:
+        """From now on the text is for people: the kernel, its buffers and what follows the product
+        have simple names, none of which are the block's."""
+        after = self.statements(place)
+        work = "\n".join((*block.head(), *block.product(), *block.epilogue(after)))
+        taken, fresh = {*WORD.findall(work), *NAMES, "scratch"}, Emitter({}).name
+        buffers = simplest([fresh(v.name or v.op.name) for v in self.values], taken)
+        taken |= set(buffers.values())
+
+        def rename(text: str) -> str:
+            own = dict.fromkeys(ASSIGNED.findall(text))
+            names = simplest(own, taken | (set(WORD.findall(text)) - {*own}))
+            return WORD.sub(lambda m: names.get(m[0], m[0]), text)
+
+        self.name, self.buffers, self.rename = name, list(buffers.values()), rename
 
     def named(self, size: Size) -> Size:
         """A size whose numbers stay, and whose symbols are arguments."""
@@ -104,13 +124,12 @@ class Epilogue:
         self, lines: list[str], scratch: bool
     ) -> tuple[str, tuple[str, ...], tuple[Size, ...]]:
         """A kernel's text, the types of its parameters and its sizes."""
-        buffers = [f"b{i}" for i in range(len(self.values))]
         given = [(size, name) for size, name in self.parameters.values.items()
                  if str(name).removesuffix(".") not in NAMES]
         names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
         pointers = [*(pointer(d) for d in self.dtypes), *[SUMS] * scratch]
-        body = with_buffers("\n".join(indented(lines, 1)), buffers)
-        head = f"def kernel({', '.join([*buffers, *['scratch'] * scratch, *names])}):"
+        body = with_buffers("\n".join(indented(lines, 1)), self.buffers)
+        head = f"def {self.name}({', '.join([*self.buffers, *['scratch'] * scratch, *names])}):"
         wholes = ["u32"] * len(NAMES) + [self.printer.width] * len(given)
         return (f"{head}\n{body}\n", (*pointers, *wholes),
                 (*self.sizes, *(size for size, _ in given)))
@@ -131,7 +150,7 @@ class Epilogue:
             lines = [f"total = round_{narrow}(total)"]
         if self.printer.width == "u64":
             lines += [f"{name} = u64({name})" for name in ("row", "column", "outer")]
-        text = canonical("\n".join(self.printer.statements(changed, 0)))
+        text = self.rename("\n".join(self.printer.statements(changed, 0)))
         return [*lines, *text.split("\n")]
 
     def after(self, place: Index) -> list[Any]:

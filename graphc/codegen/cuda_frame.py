@@ -5,8 +5,10 @@ A schedule (`cuda_maps.py`, `cuda_rows.py`, `cuda_tiles.py`) prints the lines be
 
 from __future__ import annotations
 
+import itertools
+import keyword
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +23,9 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 
 LANES = 16  # bytes of the widest access
+ASSIGNED = re.compile(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", re.MULTILINE)
+WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+NUMBERED = re.compile(r"_\d+$")  # what `Emitter.name` makes of a name that is taken
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,10 @@ class Frame:
     def width(self) -> str:
         return self.printer.width
 
+    def base(self, buffer: int) -> str:
+        """What locals that hold elements of a buffer are called after."""
+        return NUMBERED.sub("", self.buffers[buffer].name)
+
     def source(self, schedule: str, lines: Sequence[str], grid: Grid,
                readable: str = "") -> DeviceSource:
         """The kernel as text; with a `readable` name its own names stay."""
@@ -69,8 +78,9 @@ class Frame:
         head = f"def {readable or 'kernel'}({', '.join(parameters)}):"
         full = f"{head}\n{text}\n"
         sizes: list[Size] = [dim.symbol(s) for s in symbols]
+        fixed = [*symbols, *keys, *status]
         return DeviceSource(
-            full if readable else canonical(full, parameters), tuple(kinds),
+            plain(full, fixed, names) if readable else canonical(full, parameters), tuple(kinds),
             (*sizes, *map(int, keys)), grid.blocks, grid.threads, grid.shared, grid.resident,
             bool(status), schedule=schedule)
 
@@ -78,9 +88,32 @@ class Frame:
 def canonical(text: str, parameters: Sequence[str]) -> str:
     """The text with parameters and local names replaced in order of appearance, so that equal
     kernels are equal text."""
-    assigned = re.findall(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", text, re.MULTILINE)
+    assigned = ASSIGNED.findall(text)
     names = {name: f"v{i}" for i, name in enumerate(dict.fromkeys((*parameters, *assigned)))}
-    return re.sub(r"(?<![\w.])[A-Za-z_]\w*", lambda m: names.get(m[0], m[0]), text)
+    return WORD.sub(lambda m: names.get(m[0], m[0]), text)
+
+
+def plain(text: str, fixed: Sequence[str], buffers: Sequence[str]) -> str:
+    """The text with the simplest names: what is `fixed` keeps its own, buffers come next, locals
+    last; the number behind a name is there only if the name is taken."""
+    head, _, body = text.partition("\n")
+    changing = dict.fromkeys((*buffers, *ASSIGNED.findall(body)))
+    names = simplest(changing, {*fixed, *(set(WORD.findall(body)) - {*changing})})
+    start, _, parameters = head.partition("(")  # the kernel's own name stays
+    return f"{start}(" + WORD.sub(lambda m: names.get(m[0], m[0]), f"{parameters}\n{body}")
+
+
+def simplest(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
+    """For each name what it began as, before `Emitter.name` put a number behind it; with a new one
+    where that is taken."""
+    found: dict[str, str] = {}
+    used = {*keyword.kwlist, *taken}
+    for name in names:
+        base = NUMBERED.sub("", name.rstrip("_"))
+        found[name] = base if base not in used else next(
+            f"{base}_{n}" for n in itertools.count(1) if f"{base}_{n}" not in used)
+        used.add(found[name])
+    return found
 
 
 def blocks_of(count: Size, each: int) -> Size:
@@ -196,7 +229,7 @@ class Vector:
         piece = min(self.count, max(1, LANES // e.dtype.size))
         way = "read" if e.buffer in self.printer.written else "load"
         for start in range(0, self.count, piece):
-            name = self.frame.name(f"{self.frame.buffers[e.buffer].name}_{piece}")
+            name = self.frame.name(f"{self.frame.base(e.buffer)}_vector")
             at = bare_index(self.printer.size(self.at(e.offset, start)))
             lines.append(f"{pad}{name} = {way}{piece}(@{e.buffer}, {at})")
             for k in range(piece):

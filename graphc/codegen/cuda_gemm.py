@@ -14,12 +14,13 @@ from graphc.passes.fuse import storage
 
 
 def gemm_source(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, wide: bool = False
+    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, wide: bool = False,
+    readable: str = "",
 ) -> DeviceSource | None:
     """A product's kernel; None for element types that tensor cores do not multiply.  With
     `fast_math`, f32 is multiplied as tf32; else in three products of its parts.  `wide` is for
     arrays that may have 2^31 elements."""
-    return _plan(kernel, shape, fast_math, wide).source() if _fits(kernel) else None
+    return _plan(kernel, shape, fast_math, wide).source(readable) if _fits(kernel) else None
 
 
 def gemm_split(

@@ -88,9 +88,12 @@ class Plan:
         kind = "tf32" if self.fast_math and self.dtype == "f32" else self.dtype
         return Block(self.tile, kind, *self.operands(), pieces)
 
-    def source(self) -> DeviceSource:
-        """One kernel."""
-        return self.made.source(self.block(), self.place())
+    def source(self, readable: str = "") -> DeviceSource:
+        """One kernel; with a `readable` name, for people."""
+        block = self.block()
+        if readable:
+            self.made.show(readable, block, self.place())
+        return self.made.source(block, self.place())
 
     def split(self, pieces: int) -> Split | None:
         """Two kernels; None where they do not repay.  `pieces` is how many if it is not 0."""

@@ -218,7 +218,7 @@ class Rows:
         keys, length = _shared(loops), steps * self.count
         if steps > STEPS or length * len(keys) > REGISTERS:
             return {}
-        name = {k: self.frame.name(f"{self.frame.buffers[k[0]].name}_row") for k in keys}
+        name = {k: self.frame.name(f"{self.frame.base(k[0])}_row") for k in keys}
         return {k: Saved(name[k], length, *self._kind(k[0])) for k in keys}
 
     def _loads(self, s: For, vector: Vector, pad: str) -> list[str]:

@@ -233,8 +233,8 @@ class Block:
             f"    first = u32(begin * {self.depth})",
             f"    end = minimum(u32(u32(begin + turns) * {self.depth}), depth)",
             "    while first < end:",
-            *indented([*self.left.element("x"), *self.right.element("y")], 2),
-            "        total = total + x * y",
+            *indented([*self.left.element("of_left"), *self.right.element("of_right")], 2),
+            "        total = total + of_left * of_right",
             "        first = u32(first + 1)",
         ]
 

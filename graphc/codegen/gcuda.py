@@ -11,6 +11,8 @@ import functools
 import hashlib
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -84,14 +86,28 @@ def cubin(source: DeviceSource, capability: tuple[int, int], cache: Cache) -> tu
 
 def compile_kernel(source: DeviceSource, capability: tuple[int, int]) -> bytes:
     """A cubin that has the kernel under the name `symbol_of(source, capability)`."""
-    symbol = symbol_of(source, capability)
+    with _blamed(source, capability):
+        return _linked(_ptx(source, capability, symbol_of(source, capability)), capability)
+
+
+def ptx(source: DeviceSource, capability: tuple[int, int]) -> str:
+    """The kernel as PTX, for people to read."""
+    with _blamed(source, capability):
+        return _ptx(source, capability, symbol_of(source, capability))
+
+
+@contextmanager
+def _blamed(source: DeviceSource, capability: tuple[int, int]) -> Iterator[None]:
+    """Refuses old GPUs; what the compilers complain about becomes a `CodegenError`."""
     if capability < LEAST:
         raise DeviceError(
             f"GPUs of compute capability {_dotted(capability)} are too old: "
             f"graphc needs {_dotted(LEAST)} or newer"
         )
     try:
-        return _linked(_ptx(source, capability, symbol), capability)
+        yield
+    except DeviceError:
+        raise
     except Exception as error:  # numba, NVVM and nvJitLink have no base class in common
         raise CodegenError(
             f"a kernel does not compile for {_architecture(capability)}: {error}\n{source.text}"

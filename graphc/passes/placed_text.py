@@ -46,18 +46,25 @@ def _seconds(placed: Placed, v: Value) -> float:
 
 
 def placement_table(placed: Placed) -> str:
-    """All values with device and cost, then what is predicted of each device."""
-    names, rows = names_of(placed.graph), [("device", "seconds", "value")]
+    """All values with device, cost and the reason, then what is predicted of each device."""
+    names, rows = names_of(placed.graph), [("value", "device", "seconds", "why")]
     for v in (*placed.graph.inputs, *placed.graph.nodes()):
         if portable(v):
             continue
         seconds = _seconds(placed, v)
         shown = f"{names[v]} = {show_operands(v, names, elide=True)} : {v.type}"
-        rows.append((placed.device[v], show_seconds(seconds) if seconds else "", shown))
-    wide = [max(len(r[i]) for r in rows) for i in (0, 1)]
-    lines = [f"{a:<{wide[0]}}  {b:>{wide[1]}}  {c}" for a, b, c in rows]
-    for name, need in placed.memory.items():
-        lines.append(f"{name}: {show_seconds(placed.seconds[name])}, {show_bytes(need.total)} of "
-                     f"{show_bytes(placed.machine.device(name).memory)}")
-    lines += [f"{a} -> {b}: {show_seconds(t)}" for (a, b), t in placed.link_seconds.items()]
-    return "\n".join(lines)
+        rows.append((shown, placed.device[v], show_seconds(seconds) if seconds else "",
+                     placed.why[v]))
+    wide = [max(len(r[i]) for r in rows) for i in range(3)]
+    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d}" for a, b, c, d in rows]
+    return "\n".join([*lines, "", placement_summary(placed)])
+
+
+def placement_summary(placed: Placed) -> str:
+    """What is predicted of each device and each link."""
+    rows = [(name, show_seconds(placed.seconds[name]),
+             f"{show_bytes(need.total)} of {show_bytes(placed.machine.device(name).memory)}")
+            for name, need in placed.memory.items()]
+    rows += [(f"{a} -> {b}", show_seconds(t), "") for (a, b), t in placed.link_seconds.items()]
+    wide = max(len(r[0]) for r in rows)
+    return "\n".join(f"{a:<{wide}}  {b:>7}  {c}".rstrip() for a, b, c in rows)

@@ -72,7 +72,7 @@ def show_seconds(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+    return f"{seconds * 1e9:.3g} ns" if seconds >= 1e-9 or seconds == 0 else "<1 ns"
 
 
 def show_bytes(count: int) -> str:

@@ -30,13 +30,15 @@ from graphc.passes.roofline import portable
 class Segment:
     """A graph for one device.  `sources[i]` is the value of the placed graph that `graph.inputs[i]`
     stands for (an input of that graph, or another segment's result), `results[i]` that which
-    `graph.outputs[i]` is.  An input that nothing in the graph reads only tells a size."""
+    `graph.outputs[i]` is; `members` are those that it computes.  An input that nothing in the graph
+    reads only tells a size."""
 
     device: str
     level: int
     graph: Graph
     sources: tuple[Value, ...]
     results: tuple[Value, ...]
+    members: tuple[Value, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +195,8 @@ class _Part:
         self._tell_sizes(values)
         graph = Graph(f"{self.cutter.graph.name}_{number}", tuple(self.sources.values()),
                       tuple(self.done[v] for v in results), updates)
-        return Segment(key[1], key[0], graph, tuple(self.sources), results)
+        return Segment(key[1], key[0], graph, tuple(self.sources), results,
+                       tuple(values))
 
     def _made(self, v: Value) -> Value:
         args = tuple(self._here(behind(a)) for a in v.args)
