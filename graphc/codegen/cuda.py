@@ -9,10 +9,15 @@ from dataclasses import replace
 from graphc.codegen.contraction import map_after, slots_of
 from graphc.codegen.cpu import NOWHERE
 from graphc.codegen.cuda_contractions import after_contraction, contraction_nest
-from graphc.codegen.cuda_convolution import convolution_source, convolution_split
+from graphc.codegen.cuda_convolution import (
+    convolution_source,
+    convolution_split,
+    convolution_tiling,
+)
 from graphc.codegen.cuda_frame import Frame, loads
-from graphc.codegen.cuda_gemm import gemm_source, gemm_split
+from graphc.codegen.cuda_gemm import gemm_source, gemm_split, gemm_tiling
 from graphc.codegen.cuda_maps import elementwise, serial
+from graphc.codegen.cuda_plan import Tiling
 from graphc.codegen.cuda_rows import Rows
 from graphc.codegen.cuda_scans import scan_source
 from graphc.codegen.cuda_scatter import scatter_sources
@@ -33,14 +38,16 @@ LONG = 1024  # of one that a block folds
 
 
 def device_sources(
-    kernel: Kernel, over: Mapping[int, int] = NOWHERE, wide: bool = False, readable: bool = False
+    kernel: Kernel, over: Mapping[int, int] = NOWHERE, wide: bool = False, readable: bool = False,
+    tiling: Tiling | None = None,
 ) -> tuple[DeviceSource, ...]:
-    """The CUDA source of a kernel: launches one after another, of the same buffers."""
+    """The CUDA source of a kernel: launches one after another, of the same buffers.  `tiling` is
+    how tensor cores share a contraction (`tiling_of`; by default as its static sizes say)."""
     shown = re.sub(r"\W", "_", kernel.name) if readable else ""
     if kernel.kind is Kind.LOOPS:
         return (_fused(kernel, over, wide, shown),)
     if kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION):
-        return _contraction(kernel, wide, shown)
+        return _contraction(kernel, wide, shown, tiling)
     if kernel.kind is Kind.SCATTER:
         return scatter_sources(kernel, bool(over), wide, shown)
     if kernel.kind is Kind.OPAQUE and isinstance(kernel.body[0].op, Scan):
@@ -58,10 +65,12 @@ def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> D
     return _scheduled(Frame(nest.buffers, fused.emit.name, over, wide), nest, fused.inner, shown)
 
 
-def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
+def _contraction(
+    kernel: Kernel, wide: bool, shown: str, tiling: Tiling | None
+) -> tuple[DeviceSource, ...]:
     """A product or convolution: by tensor cores with what follows it, else by threads, and then
     what follows it."""
-    found = _by_tensor_cores(kernel, wide, shown)
+    found = _by_tensor_cores(kernel, wide, shown, tiling)
     if found:
         return found
     nest, emit = contraction_nest(kernel)
@@ -74,18 +83,29 @@ def _contraction(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, 
     return first, _scheduled(frame, made, after.inner, shown)
 
 
-def _by_tensor_cores(kernel: Kernel, wide: bool, shown: str) -> tuple[DeviceSource, ...]:
+def tiling_of(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:
+    """How tensor cores best share a contraction at a run's sizes; None for other kernels."""
+    if kernel.kind is Kind.MATMUL:
+        return gemm_tiling(kernel, known)
+    return convolution_tiling(kernel, known) if kernel.kind is Kind.CONVOLUTION else None
+
+
+def _by_tensor_cores(
+    kernel: Kernel, wide: bool, shown: str, tiling: Tiling | None
+) -> tuple[DeviceSource, ...]:
     """One launch; two, where the sums are long and the results few; none for element types and
     shapes that are not for tensor cores."""
-    if wide and kernel.kind is not Kind.MATMUL:
+    product = kernel.kind is Kind.MATMUL
+    if wide and not product:
         return ()
-    split = (gemm_split if kernel.kind is Kind.MATMUL else convolution_split)(kernel)
+    shape, pieces = (tiling.shape, tiling.pieces) if tiling else (None, 0)
+    split = (gemm_split if product else convolution_split)(kernel, shape, pieces=pieces)
     if split is not None and not wide:
         name = f"def {shown or 'kernel'}("
         return tuple(replace(s, scratch=split.scratch, text=s.text.replace("def kernel(", name))
                      for s in (split.first, split.second))
-    whole = gemm_source(kernel, wide=wide, readable=shown) if kernel.kind is Kind.MATMUL else (
-        convolution_source(kernel, readable=shown))
+    whole = gemm_source(kernel, shape, wide=wide, readable=shown) if product else (
+        convolution_source(kernel, shape, readable=shown))
     return (whole,) if whole is not None else ()
 
 

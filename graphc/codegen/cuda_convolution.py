@@ -11,13 +11,14 @@ for each group.  Where the window is a point, images are a batch of plain produc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.convolution import FEW, Frame
 from graphc.codegen.cuda_epilogue import SMALL
 from graphc.codegen.cuda_gather import Formula, at, depth
-from graphc.codegen.cuda_plan import LEFT, RIGHT, Plan, Split
+from graphc.codegen.cuda_plan import LEFT, RIGHT, Plan, Split, Tiling
 from graphc.codegen.cuda_tile import Source, TileShape, multiplies
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower import Index, row_major, variable
@@ -46,6 +47,12 @@ def convolution_split(
     """A convolution's two kernels, if its result is small: then they are faster."""
     plan = _plan(kernel, shape, fast_math)
     return plan.split(pieces) if plan else None
+
+
+def convolution_tiling(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:
+    """The best tile and split for a run's sizes."""
+    plan = _plan(kernel, None, False)
+    return plan.tiling(known) if plan else None
 
 
 def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved | None:

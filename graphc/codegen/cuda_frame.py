@@ -72,7 +72,8 @@ class Frame:
         else:
             keys = []
         status = ["status"] * (re.search(r"\bstatus\b", text) is not None)
-        parameters = [*names, *map(size_name, symbols), *(f"key{i}" for i in range(len(keys))), *status]
+        numbers = [*map(size_name, symbols), *(f"key{i}" for i in range(len(keys)))]
+        parameters = [*names, *numbers, *status]
         kinds = [*(pointer(b.dtype) for b in self.buffers), *([self.width] * len(symbols)),
                  *(["u64"] * len(keys)), *(["i64*"] * len(status))]
         head = f"def {readable or 'kernel'}({', '.join(parameters)}):"

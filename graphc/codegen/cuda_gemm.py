@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphc.codegen.contraction import operands
-from graphc.codegen.cuda_plan import LEFT, RIGHT, Plan, Split
+from graphc.codegen.cuda_plan import LEFT, RIGHT, Plan, Split, Tiling
 from graphc.codegen.cuda_tile import Source, TileShape, multiplies
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower import Index, variable
@@ -28,6 +30,11 @@ def gemm_split(
 ) -> Split | None:
     """A product's two kernels, if its result is small and k is long: then they are faster."""
     return _plan(kernel, shape, fast_math).split(pieces) if _fits(kernel) else None
+
+
+def gemm_tiling(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:
+    """The best tile and split for a run's sizes."""
+    return _plan(kernel, None, False).tiling(known) if _fits(kernel) else None
 
 
 def _fits(kernel: Kernel) -> bool:

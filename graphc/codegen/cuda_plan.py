@@ -3,6 +3,7 @@ blocks to keep a GPU busy: sums of pieces of k, and their sum."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphc.codegen.contraction import slots_of
@@ -32,6 +33,14 @@ class Split:
     first: DeviceSource
     second: DeviceSource
     scratch: Size
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """A block's tile, and into how many pieces sums are cut."""
+
+    shape: TileShape
+    pieces: int
 
 
 def shape_for(m: Size, n: Size, outer: Size) -> TileShape:
@@ -105,13 +114,25 @@ class Plan:
 
     def pieces(self) -> int:
         """Into how many pieces k should be cut: by sizes alone."""
-        blocks = blocks_of(self.tile, *self.sizes[:2], self.outer)
+        return self._pieces(self.tile, (*self.sizes, self.outer))
+
+    def tiling(self, known: Mapping[str, int]) -> Tiling:
+        """The best for a run's sizes, where the kernel's are symbolic: what it says in the text is
+        not the sizes themselves, so runs of many sizes share a few kernels."""
+        own = (*self.sizes, self.outer)
+        m, n, k, outer = (dim.substitute(x, known) for x in own)
+        shape = shape_for(m, n, outer)
+        count = self._pieces(shape, (m, n, k, outer))
+        fixed = all(isinstance(x, int) for x in own)
+        return Tiling(shape, count if fixed else 1 << (count.bit_length() - 1))
+
+    def _pieces(self, shape: TileShape, sizes: tuple[Size, Size, Size, Size]) -> int:
+        m, n, k, outer = sizes
+        blocks = blocks_of(shape, m, n, outer)
         if not isinstance(blocks, int) or blocks == 0:
             return 1
-        k = self.sizes[2]
-        most = k * self.size // (self.tile.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
-        most = min(most, MOST_PIECES)
-        return max(min(ENOUGH // blocks, most), 1)
+        most = k * self.size // (shape.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
+        return max(min(ENOUGH // blocks, most, MOST_PIECES), 1)
 
     def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> Gather:
         """An operand that lies as a formula says."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphc.codegen.cuda import device_sources
+from graphc.codegen.cuda import device_sources, tiling_of
+from graphc.codegen.cuda_plan import Tiling
 from graphc.codegen.device_source import DeviceSource, copying, guarded
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Program, launched, overwritten
+from graphc.ir.program import Kernel, Kind, Program, launched, overwritten
 from graphc.runtime.device import Device, Function, Span
 
 
@@ -23,23 +24,29 @@ class DeviceProgram:
 
     device: Device
     program: Program
-    functions: dict[tuple[Kernel, bool, bool], tuple[Function, ...]] = field(default_factory=dict)
+    functions: dict[
+        tuple[Kernel, bool, bool, Tiling | None], tuple[Function, ...]
+    ] = field(default_factory=dict)
     constants: dict[Value, Span] = field(default_factory=dict)
     numbers: dict[int, Span] = field(default_factory=dict)
 
-    def code(self, kernel: Kernel, home: Program, wide: bool) -> tuple[Function, ...]:
+    def code(
+        self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
+    ) -> tuple[Function, ...]:
         """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
         fail, those that change variables look first whether it has."""
-        guard = kernel.commits and self.fails
-        key = kernel, wide, guard
+        guard, tiling = kernel.commits and self.fails, tiling_of(kernel, sizes)
+        key = kernel, wide, guard, tiling
         if key not in self.functions:
-            sources = self._sources(kernel, home, wide)
+            sources = self._sources(kernel, home, wide, tiling)
             self.functions[key] = tuple(
                 self.device.load(guarded(s) if guard else s) for s in sources)
         return self.functions[key]
 
-    def _sources(self, kernel: Kernel, home: Program, wide: bool) -> tuple[DeviceSource, ...]:
-        return device_sources(kernel, overwritten(home, kernel), wide)
+    def _sources(
+        self, kernel: Kernel, home: Program, wide: bool, tiling: Tiling | None = None
+    ) -> tuple[DeviceSource, ...]:
+        return device_sources(kernel, overwritten(home, kernel), wide, tiling=tiling)
 
     @functools.cached_property
     def fails(self) -> bool:
@@ -50,13 +57,17 @@ class DeviceProgram:
     def scratch(self, sizes: Mapping[str, int]) -> int:
         """Bytes that the most demanding kernel wants for itself."""
         wanted = (s.scratch for home, kernel in launched(self.program)
-                  for f in self.code(kernel, home, False) for s in (f.source,))
+                  for f in self.code(kernel, home, False, sizes) for s in (f.source,))
         return max((dim.evaluate(n, sizes) for n in wanted), default=0)
 
     def load(self) -> None:
-        """Compiles every kernel, or finds it in the cache."""
+        """Compiles every kernel, or finds it in the cache; but contractions of symbolic sizes wait
+        for a run's, which decide how they are tiled."""
         for home, kernel in launched(self.program):
-            self.code(kernel, home, False)
+            symbolic = any(dim.symbols(n) for v in (*kernel.reads, *kernel.writes)
+                           for n in v.type.shape)
+            if not (symbolic and kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION)):
+                self.code(kernel, home, False, {})
 
     def copier(self, nbytes: int) -> Function:
         """What copies bytes unless the run has failed."""

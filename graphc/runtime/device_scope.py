@@ -68,7 +68,7 @@ class Scope:
         places = [self.place(v, number) for v in buffers_of(kernel)]
         most = max((self.number(v.type.count) for v in buffers_of(kernel)), default=0)
         found: list[Node] = []
-        for function in self.code.code(kernel, self.program, most >= WIDE):
+        for function in self.code.code(kernel, self.program, most >= WIDE, self.sizes):
             source = function.source
             x, y, z = map(self.number, source.grid)
             words: list[Span | int] = [*places]
