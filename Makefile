@@ -1,6 +1,6 @@
 # Targets with their purpose after ##; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint type check fmt bench gpu-check golden fuzz clean
+.PHONY: help setup run test lint type check fmt bench cuda gpu-check golden fuzz clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -41,7 +41,10 @@ bench: setup ## speed against hand-written loops and other frameworks
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(PY) -m benchmarks
 
-gpu-check: setup ## on a machine with a GPU: what is right there, and how fast; gpu-report.json
+cuda: setup ## the CUDA toolchain: with it, tests compile kernels for GPUs (none is needed)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[cuda13]'
+
+gpu-check: cuda ## on a machine with a GPU: what is right there, and how fast; gpu-report.json
 	$(PY) -m benchmarks.gpu_check
 
 golden: setup ## rewrite the expected texts in tests/golden; read the diff afterwards

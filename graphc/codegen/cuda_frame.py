@@ -16,12 +16,16 @@ from typing import Any
 from graphc.codegen.cpu import KEY
 from graphc.codegen.cuda_text import CudaPrinter, bare_index, loaded, size_name, storing
 from graphc.codegen.device_source import DeviceSource, pointer
+from graphc.codegen.fused import Nest
 from graphc.codegen.loops import Accumulate, Apply, Buffer, For, Guard, Let, Load, Ref, Store
+from graphc.codegen.lower import NARROW
 from graphc.codegen.nests import map_sizes
 from graphc.codegen.printing import bare
 from graphc.ir import dim
 from graphc.ir.dim import Size
+from graphc.ir.types import DType
 
+DEAR = ("power(", "exp", "log", "sin", "cos", "tan", "sigmoid", "erf", "cbrt", "atan")
 LANES = 16  # bytes of the widest access
 ASSIGNED = re.compile(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", re.MULTILINE)
 WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
@@ -84,6 +88,38 @@ class Frame:
             plain(full, fixed, names) if readable else canonical(full, parameters), tuple(kinds),
             (*sizes, *map(int, keys)), grid.blocks, grid.threads, grid.shared, grid.resident,
             bool(status), schedule=schedule)
+
+
+def once(frame: Frame, nest: Nest) -> list[str]:
+    """Lines of what a kernel does once.  What is dear, one thread of a block does for all."""
+    printer, top = frame.printer, nest.top
+    if not any(_is_dear(s.value) for s in top):
+        return printer.statements(top, 1)
+    body = (*nest.begin, *nest.body, *nest.end)
+    used = set().union(*(names_in(s) for s in body)) if body else set()
+    kept = [s for s in top if s.name in used or f"{s.name}." in used]
+    kinds = [_shared_type(s.value.dtype) for s in kept]
+    arrays = {k: frame.name(f"once_{k}") for k in dict.fromkeys(kinds)}
+    places = [f"{arrays[k]}[{kinds[:n].count(k)}]" for n, k in enumerate(kinds)]
+    lines = [f"    {name} = cuda.shared.array({kinds.count(k)}, {k})" for k, name in arrays.items()]
+    lines.append("    if cuda.threadIdx.x == 0 and cuda.threadIdx.y == 0:")
+    lines += printer.statements(top, 2)
+    for s, k, at in zip(kept, kinds, places, strict=True):
+        lines.append(f"        {at} = {f'u8({s.name})' if k == 'u8' else s.name}")
+    lines.append("    cuda.syncthreads()")
+    for s, at in zip(kept, places, strict=True):
+        is_bool = s.value.dtype.kind == "bool"
+        lines.append(f"    {s.name} = {f'({at} != 0)' if is_bool else at}")
+    return lines
+
+
+def _is_dear(value: Any) -> bool:
+    """Whether an expression calls a function that takes many instructions."""
+    return isinstance(value, Apply) and value.spelling.startswith(DEAR)
+
+
+def _shared_type(dtype: DType) -> str:
+    return "u8" if dtype.kind == "bool" else "f32" if dtype.name in NARROW else str(dtype)
 
 
 def canonical(text: str, parameters: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.codegen.cuda_frame import LANES, Frame, Grid, Vector, blocks_of, divisible, loads
+from graphc.codegen.cuda_frame import LANES, Frame, Grid, Vector, blocks_of, divisible, loads, once
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.fused import Nest, positions
 from graphc.codegen.loops import Accumulate, For, IndexValue, Let, Loops, Store
@@ -64,7 +64,7 @@ def _finish(
     thread, printer = frame.name("thread"), frame.printer
     total = dim.product(tuple(n for _, n in axes))
     head = [f"    {thread} = {frame.width}(cuda.blockIdx.x*{BLOCK} + cuda.threadIdx.x)"]
-    head += printer.statements(nest.top, 1)
+    head += once(frame, nest)
     places = [f"        {place(frame, let)}" for let in positions(axes, variable(thread))]
     bound = f"    if {thread} < {printer.size(total)}:"
     grid = Grid((blocks_of(total, BLOCK), 1, 1), THREADS, RESIDENT)

@@ -25,6 +25,7 @@ from graphc.codegen.cuda_frame import (
     blocks_of,
     divisible,
     loads,
+    once,
 )
 from graphc.codegen.cuda_maps import place
 from graphc.codegen.device_source import DeviceSource
@@ -85,7 +86,7 @@ class Rows:
         """The kernel."""
         nest, printer = self.nest, self.frame.printer
         rows = nest.chunks or dim.product(tuple(n for _, n in nest.outer))
-        head = [*self._head(rows), *printer.statements(nest.top, 1)]
+        head = [*self._head(rows), *once(self.frame, nest)]
         if self.group.kind == "columns":
             body = self._body(1)
         else:

@@ -7,7 +7,7 @@ results along theirs.
 
 from __future__ import annotations
 
-from graphc.codegen.cuda_frame import Frame, Grid, Key, blocks_of, loads
+from graphc.codegen.cuda_frame import Frame, Grid, Key, blocks_of, loads, once
 from graphc.codegen.cuda_maps import place
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Nest, positions
@@ -69,7 +69,7 @@ def by_tiles(
     lines += [f"    {block} = {width}(cuda.blockIdx.x)", f"    {x} = {width}(cuda.threadIdx.x)",
               f"    {y} = {width}(cuda.threadIdx.y)"]
     lines += [f"    {place(frame, let)}" for let in places]
-    lines += printer.statements(nest.top, 1)
+    lines += once(frame, nest)
     ends = f"{a} < {printer.size(high)} and {b} < {printer.size(wide)}"
     corner = (printer.size(variable(down) * TILE), printer.size(variable(across) * TILE))
     head = f"    for {step} in range({TILE // ROWS}):"
