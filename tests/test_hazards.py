@@ -37,7 +37,8 @@ def run(nodes: list[Node], order: list[int], memories: list[Memory]) -> list[tup
     cells = {m: [0] * CELLS for m in memories}
     for n in order:
         read, written = touched(nodes[n])
-        seen = hash((n, *(v for s in read for v in cells[s.memory][s.offset : s.offset + s.nbytes])))
+        values = [v for s in read for v in cells[s.memory][s.offset : s.offset + s.nbytes]]
+        seen = hash((n, *values))
         for s in written:
             for i in range(s.offset, s.offset + s.nbytes):
                 cells[s.memory][i] = hash((seen, i))
@@ -69,7 +70,8 @@ def test_every_order_leaves_the_same_memory(seed: int) -> None:
 def test_what_shares_nothing_waits_for_nothing() -> None:
     memory = Memory(0, 64)
     a, b, c = (Span(memory, at, 8) for at in (0, 8, 16))
-    nodes = with_edges([Copy(a, c), Copy(b, c), Launch(FUNCTION, (1, 1, 1), 0, (a, b), frozenset())])
+    last = Launch(FUNCTION, (1, 1, 1), 0, (a, b), frozenset())
+    nodes = with_edges([Copy(a, c), Copy(b, c), last])
     assert [n.after for n in nodes] == [(), (), (0, 1)]
 
 

@@ -175,7 +175,8 @@ def in_the_middle() -> dict[str, Any]:
         "argsort": gc.argsort(a) + 1,
         "py_func": gc.py_func(twice, a, a.type) + 1.0,
         "cond": gc.cond(gc.sum(a) > 0.0, lambda: a + 5.0, lambda: a - 5.0) * 3.0,
-        "while": gc.while_loop(lambda i: gc.sum(i) < 100.0, lambda i: i * 2.0, [gc.abs(a)])[0] + 1.0,
+        "while": gc.while_loop(
+            lambda i: gc.sum(i) < 100.0, lambda i: i * 2.0, [gc.abs(a)])[0] + 1.0,
     }
 
 
@@ -369,7 +370,7 @@ def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     y, step = gc.exp(x) + 1.0, w.assign_add(gc.sum(x))
     with gc.Session(device=SIM) as sess:
         close(sess.run(y, {x: data(20)}), np.exp(data(20)) + 1)
-        with pytest.raises(DeviceError, match="cuda:sim: out of memory: .* smaller batches"):
+        with pytest.raises(DeviceError, match=r"cuda:sim: out of memory: .* smaller batches"):
             sess.run([y, step], {x: data(5000)})
         close(sess.value(w), 1)
         close(sess.run(y, {x: data(20)}), np.exp(data(20)) + 1)
