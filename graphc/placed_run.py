@@ -169,8 +169,16 @@ class PlacedReady:
             home = self.devices.open(name)
             if tensor not in home.variables:
                 home.keep(tensor, self.session.values[tensor])
+                self._tell(tensor)
             found[v] = home.variables[tensor]
         return found
+
+    def _tell(self, variable: Value) -> None:
+        """What else uses a variable finds it on the host no more."""
+        for runner in self.session.arena.holders:
+            if runner is not self.runner and variable in runner.staged.inputs:
+                runner.stale = True
+                runner.bounds.clear()
 
     def wanted(self, device: str) -> set[Value]:
         """The values of a device that are fetched, or needed on other devices."""

@@ -48,6 +48,9 @@ class Owner(Protocol):
     results: Results
     devices: Any
 
+    def renew(self, runner: Runner) -> None:
+        """Compiles what a runner runs for where its variables live now."""
+
 
 class Code(Protocol):
     """What is compiled: an `Executable`, or a `PlacedExecutable`."""
@@ -77,6 +80,7 @@ class Runner:
         self.bounds: dict[tuple[tuple[int, ...], ...], Runs] = {}
         self.run = driver().run
         self.watch: Callable[[Ready], Runs] | None = session.options.profile
+        self.stale = False  # a variable lives elsewhere since this was compiled
         session.arena.holders.add(self)
 
     def __call__(self, *feeds: Any) -> Any:
@@ -121,6 +125,8 @@ class Runner:
 
     def _bind(self, key: tuple[tuple[int, ...], ...]) -> Runs:
         """The plan for these shapes, checked against what was declared."""
+        if self.stale:
+            self.session.renew(self)
         ready = self._ready(self._sizes(key))
         if len(self.bounds) >= KEPT_PLANS:
             self.bounds.pop(next(iter(self.bounds)))

@@ -256,6 +256,12 @@ class Session:
             self._runners[key] = runner
             return runner
 
+    def renew(self, runner: Runner) -> None:
+        """Compiles what a runner runs for where its variables live now."""
+        runner.executable, runner.stale = self._placed(runner.staged), False
+        if not isinstance(runner, PlacedRunner):
+            runner.__class__ = PlacedRunner
+
     def _executable(self, staged: Staged) -> Any:
         key = _text(staged)
         if key not in self._executables:

@@ -90,6 +90,10 @@ class Owner:
     stats: Any = field(default_factory=lambda: _Stats())
     arena: Arena = field(default_factory=Arena)
     results: Results = field(default_factory=Results)
+    devices: Any = None
+
+    def renew(self, runner: Runner) -> None:
+        raise AssertionError("there are no devices for variables to move to")
 
 
 @dataclass

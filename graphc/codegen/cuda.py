@@ -26,7 +26,6 @@ from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Fused, Nest
 from graphc.codegen.kernels import loops_of
 from graphc.codegen.loops import For
-from graphc.codegen.lower import Emitter
 from graphc.errors import CodegenError
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -55,8 +54,8 @@ def device_sources(
     loops = loops_of(kernel, bool(over))
     if loops is None or loops.scratch:
         raise CodegenError(f"no CUDA code for {kernel.kind.value} {kernel.name}")
-    name = Emitter({}).name
-    return (serial(Frame(loops.buffers, name, over, wide), loops, shown),)
+    frame = Frame(loops.buffers, lambda hint: f"{hint}_", over, wide)  # no local ends so
+    return (serial(frame, loops, shown),)
 
 
 def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> DeviceSource:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.codegen.loops import Accumulate, Apply, For, Let, Ref
+from graphc.codegen.lower import wide
 from graphc.codegen.printing import bare, fold_step
 from graphc.ir.types import DType
 
@@ -70,7 +71,7 @@ def _folds(loop: For) -> dict[str, Fold]:
     for taken, chosen, at in _positional(loop.body):
         assert isinstance(taken.value, Apply) and isinstance(chosen.value, Apply)
         found[chosen.name] = Fold(
-            chosen.name, taken.value.spelling, chosen.value.dtype, at.name)
+            chosen.name, taken.value.spelling, wide(chosen.value.dtype), at.name)
     return found
 
 

@@ -112,15 +112,19 @@ def _small(nest: Nest) -> bool:
 
 
 def serial(frame: Frame, loops: Loops, readable: str = "") -> DeviceSource:
-    """Any loops: a thread for each step of the parallel axis."""
+    """Any loops: a thread for each step of the parallel axis.  What every chunk would store alike
+    (how many steps a loop made) is the first thread's."""
     thread, printer = frame.name("thread"), frame.printer
     mine: dict[str, Size] = {"lo.": variable(thread), "hi.": variable(thread) + 1}
     mine |= {f"{name}.": value for name, value in loops.sizes}
     body = [map_sizes(s, lambda size: dim.substitute(size, mine)) for s in loops.body]
+    alike = [s for s in body if isinstance(s, Store)]
+    rest = [s for s in body if not isinstance(s, Store)]
     lines = [
         f"    {thread} = {frame.width}(cuda.blockIdx.x*{BLOCK} + cuda.threadIdx.x)",
+        *([f"    if {thread} == 0:", *printer.statements(alike, 2)] if alike else []),
         f"    if {thread} < {printer.size(loops.extent)}:",
-        *printer.statements(body, 2),
+        *printer.statements(rest, 2),
     ]
-    grid = Grid((blocks_of(loops.extent, BLOCK), 1, 1), THREADS)
-    return frame.source("serial", lines, grid, readable)
+    count = dim.maximum(loops.extent, 1) if alike else loops.extent
+    return frame.source("serial", lines, Grid((blocks_of(count, BLOCK), 1, 1), THREADS), readable)
