@@ -259,7 +259,7 @@ class Vector:
         for lane in range(self.count):
             here = map_sizes(s, lambda size, lane=lane: self.at(size, lane))  # type: ignore[misc]
             if isinstance(here, Let) and self.count > 1:
-                own = self.frame.name(here.name)
+                own = self.frame.name(NUMBERED.sub("", here.name))
                 here = replace(here, value=renamed(here.value, names[lane]))
                 names[lane][here.name] = own
                 here = replace(here, name=own)
