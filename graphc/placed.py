@@ -20,7 +20,7 @@ from graphc.codegen.build import Built
 from graphc.compile import assemble, sources_of
 from graphc.config import Options
 from graphc.errors import DeviceError
-from graphc.ir.device import HOST, DeviceSpec, Machine
+from graphc.ir.device import HOST, DeviceSpec, Machine, device_name
 from graphc.ir.graph import Graph, Value
 from graphc.ir.program import Program
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
@@ -205,4 +205,4 @@ def places_of(values: Sequence[Value], found: Mapping[Value, str]) -> dict[int, 
 
 def spec(given: DeviceSpec | str) -> DeviceSpec:
     """What is known of a device that a session was given."""
-    return given if isinstance(given, DeviceSpec) else spec_of(given)
+    return given if isinstance(given, DeviceSpec) else spec_of(device_name(given))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import FeedError, GraphError, MemoryLimitError, user_location
+from graphc.errors import FeedError, GraphError, MemoryLimitError, SessionError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.layout import layout
@@ -294,6 +294,10 @@ class PlacedRunner(Runner):
 
     def _ready(self, sizes: dict[str, int]) -> PlacedReady:
         assert isinstance(self.executable, PlacedExecutable)
+        if self.watch is not None:
+            raise SessionError(
+                "profile: kernels are timed on the host only; run without a device, or ask what is "
+                "predicted: `graphc dump --stage placed`, gc.plan", user_location())
         return PlacedReady(self, self.executable, sizes, self.session.devices)
 
 

@@ -110,7 +110,7 @@ def record(
             f"Session.profile: steps is {steps}, warmup {warmup}; expected at least 1 and 0",
             user_location())
     recorder, arrays = Recorder(steps, warmup, fastest), list(feeds)
-    again = Runner(runner.session, runner.staged, runner.executable, runner.fed, runner.pack)
+    again = type(runner)(runner.session, runner.staged, runner.executable, runner.fed, runner.pack)
     again.watch = recorder.watch
     for _ in range(warmup + steps):
         again(*arrays)

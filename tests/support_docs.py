@@ -4,7 +4,8 @@
     python tests/support_docs.py print FILE    prints FILE with every marked text made anew
 
 A text is marked by the line above its fence.  `<!-- output -->`: what the Python block before it
-prints; `<!-- dump: OPTIONS -->`: what `graphc dump` with these options prints for that block.
+prints; `<!-- dump: OPTIONS -->`, `<!-- explain: OPTIONS -->`: what `graphc dump` or `graphc
+explain` with these options prints for that block.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from graphc.cli import main as graphc
 ROOT = Path(__file__).parents[1]
 PYTHON = re.compile(r"^```python\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(
-    r"^<!-- (?P<what>output|dump: (?P<options>[^>]+?)) -->\n(?P<fence>```\w+\n)(?P<text>.*?)^```$",
+    r"^<!-- (?P<what>output|(?P<command>dump|explain): (?P<options>[^>]+?)) -->\n(?P<fence>```\w+\n)(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -51,7 +52,8 @@ def printed(document: Path) -> str:
 
     def again(shown: re.Match[str]) -> str:
         code = [b[1] for b in PYTHON.finditer(SHOWN.sub("", text[: shown.start()]))][-1]
-        body = _dump(code, shown["options"].split()) if shown["options"] else _output(code)
+        options = (shown["options"] or "").split()
+        body = _told(code, shown["command"], options) if options else _output(code)
         return f"<!-- {shown['what']} -->\n{shown['fence']}{body.rstrip()}\n```"
 
     return SHOWN.sub(again, text)
@@ -66,16 +68,16 @@ def _output(code: str) -> str:
     return caught.getvalue()
 
 
-def _dump(code: str, options: list[str]) -> str:
+def _told(code: str, command: str, options: list[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "example.py"
         model.write_text(code, encoding="utf-8")
         caught = io.StringIO()
         with contextlib.redirect_stdout(caught):
-            status = graphc(["dump", str(model), *options])
+            status = graphc([command, str(model), *options])
         if status:
-            raise SystemExit(f"graphc dump {' '.join(options)} ended with status {status}")
-        return caught.getvalue().removeprefix(_output(code))
+            raise SystemExit(f"graphc {command} {' '.join(options)} ended with status {status}")
+        return caught.getvalue().removeprefix(_output(code)).replace(f"{folder}/", "")
 
 
 def in_new_process(what: str, document: Path) -> subprocess.CompletedProcess[str]:

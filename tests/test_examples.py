@@ -15,6 +15,7 @@ LAST_LINE = {
     "autoencoder.py": r"test error 0\.01\d+ with 8 numbers an image; PCA: 0\.02\d+",
     "char_lstm.py": r"validation loss [12]\.\d+ nats a character after 150 steps, .* s",
     "custom_loss.py": r"Cauchy loss: y = (2\.0|1\.9)\d+ x \+ -(1\.0|0\.9)\d+; the truth: .*",
+    "devices.py": r"loss 0\.\d+ on every choice of devices|the simulator needs greenlet: .*",
     "gan_digits.py": r"means differ by 0\.0\d+, spread [01]\.\d+ of the data's; real or not: .*",
     "gpt.py": r"0\.[0-4]\d+ nats per character after 300 steps",
     "linear_regression.py": r"L1: \[.*\], [3-9] of 10 weights are 0",
@@ -34,6 +35,7 @@ LAST_LINE = {
     "resnet8.py": r"test accuracy (0\.9[7-9]\d+|1\.0000) after 4 epochs",
     "save_and_load.py": r"saved \d+ bytes; ten more steps .* bit for bit",
     "simple_cnn.py": r"test accuracy 0\.9[7-9]\d+ after 25 epochs",
+    "what_if.py": r"\d+ times as fast as on the CPU",
     "softmax_regression.py": r"test accuracy 0\.9\d+",
 }
 NEEDS = dict.fromkeys(

@@ -134,8 +134,8 @@ def write_all(seen: Sequence[Stages], directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for number, made in enumerate(seen):
-            placed = ("placed",) * isinstance(made, LoweredPlaced)
-            for stage in ("graph", "optimized", *placed, "program", "loops", "kernels"):
+            between = "placed" if isinstance(made, LoweredPlaced) else "loops"
+            for stage in ("graph", "optimized", between, "program", "kernels"):
                 path = directory / f"{number:02}.{stage}.{SUFFIX[stage]}"
                 path.write_text(text_of(made, stage, False), encoding="utf-8")
     except OSError as error:

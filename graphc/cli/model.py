@@ -92,7 +92,7 @@ def _devices(text: str) -> tuple[DeviceSpec, ...]:
     try:
         for part in filter(None, text.split(",")):
             name, _, like = part.strip().partition("=")
-            found.append(DeviceSpec(name, like=like) if like else spec(device_name(name)))
+            found.append(DeviceSpec(name, like=like) if like else spec(name))
         return Machine(found).devices
     except GraphcError as error:
         raise argparse.ArgumentTypeError(error.message) from None

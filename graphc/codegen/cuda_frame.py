@@ -76,16 +76,15 @@ class Frame:
         else:
             keys = []
         status = ["status"] * (re.search(r"\bstatus\b", text) is not None)
-        numbers = [*map(size_name, symbols), *(f"key{i}" for i in range(len(keys)))]
-        parameters = [*names, *numbers, *status]
+        own = {size_name(s): s for s in symbols}
+        parameters = [*names, *own, *(f"key{i}" for i in range(len(keys))), *status]
         kinds = [*(pointer(b.dtype) for b in self.buffers), *([self.width] * len(symbols)),
                  *(["u64"] * len(keys)), *(["i64*"] * len(status))]
         head = f"def {readable or 'kernel'}({', '.join(parameters)}):"
         full = f"{head}\n{text}\n"
         sizes: list[Size] = [dim.symbol(s) for s in symbols]
-        fixed = [*symbols, *keys, *status]
         return DeviceSource(
-            plain(full, fixed, names) if readable else canonical(full, parameters), tuple(kinds),
+            plain(full, own, names) if readable else canonical(full, parameters), tuple(kinds),
             (*sizes, *map(int, keys)), grid.blocks, grid.threads, grid.shared, grid.resident,
             bool(status), schedule=schedule)
 
@@ -130,12 +129,14 @@ def canonical(text: str, parameters: Sequence[str]) -> str:
     return WORD.sub(lambda m: names.get(m[0], m[0]), text)
 
 
-def plain(text: str, fixed: Sequence[str], buffers: Sequence[str]) -> str:
-    """The text with the simplest names: what is `fixed` keeps its own, buffers come next, locals
-    last; the number behind a name is there only if the name is taken."""
+def plain(text: str, sizes: Mapping[str, str], buffers: Sequence[str]) -> str:
+    """The text with the simplest names: sizes have the user's, buffers come next, locals last; the
+    number behind a name is there only if the name is taken."""
     head, _, body = text.partition("\n")
     changing = dict.fromkeys((*buffers, *ASSIGNED.findall(body)))
-    names = simplest(changing, {*fixed, *(set(WORD.findall(body)) - {*changing})})
+    others = set(WORD.findall(body)) - {*changing, *sizes}
+    shown = {name: name if user in others else user for name, user in sizes.items()}
+    names = {**shown, **simplest(changing, {*shown.values(), *others})}
     start, _, parameters = head.partition("(")  # the kernel's own name stays
     return f"{start}(" + WORD.sub(lambda m: names.get(m[0], m[0]), f"{parameters}\n{body}")
 
@@ -146,7 +147,7 @@ def simplest(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     used = {*keyword.kwlist, *taken}
     for name in names:
-        base = NUMBERED.sub("", name.rstrip("_"))
+        base = NUMBERED.sub("", name.strip("_"))
         found[name] = base if base not in used else next(
             f"{base}_{n}" for n in itertools.count(1) if f"{base}_{n}" not in used)
         used.add(found[name])
@@ -295,7 +296,7 @@ class Vector:
         for lane in range(self.count):
             here = map_sizes(s, lambda size, lane=lane: self.at(size, lane))  # type: ignore[misc]
             if isinstance(here, Let) and self.count > 1:
-                own = self.frame.name(here.name)
+                own = self.frame.name(NUMBERED.sub("", here.name))
                 here = replace(here, value=renamed(here.value, names[lane]))
                 names[lane][here.name] = own
                 here = replace(here, name=own)

@@ -46,6 +46,21 @@ def chunks(width: int, count: int) -> list[tuple[int, Any]]:
     return [(each, word)] * (count // each)
 
 
+def unpacked(b: Any, value: Any, kind: Any) -> list[Any]:
+    """The elements of an LLVM vector, or a value alone."""
+    if not isinstance(kind, ir.VectorType):
+        return [value]
+    return [b.extract_element(value, ir.Constant(I32, k)) for k in range(kind.count)]
+
+
+def elements(b: Any, given: list[Any], kind: Any) -> list[Any]:
+    """The small elements that words are made of.  By arithmetic, as in `words`."""
+    return [
+        b.trunc(b.lshr(word, ir.Constant(word.type, at)), kind)
+        for word in given for at in range(0, word.type.width, kind.width)
+    ]
+
+
 def _load(count: int, constant: bool) -> Any:
     @intrinsic
     def load(context: Any, x: Any, i: Any) -> Any:
@@ -55,15 +70,14 @@ def _load(count: int, constant: bool) -> Any:
             at, parts = place(b, args[0], args[1], i), []
             e = element(ctx, x)
             for number, (each, word) in enumerate(chunks(x.dtype.bitwidth // 8, count)):
-                vector = ir.VectorType(e, each)
-                moved = word or vector
+                moved = word or (ir.VectorType(e, each) if each > 1 else e)
                 here = b.gep(at, [ir.Constant(I64, number * each)])
                 value = b.load(b.bitcast(here, moved.as_pointer(GLOBAL)),
                                align=each * x.dtype.bitwidth // 8)
                 if constant:
                     value.set_metadata("invariant.load", b.module.add_metadata([]))
-                value = b.bitcast(value, vector)
-                parts += [b.extract_element(value, ir.Constant(I32, k)) for k in range(each)]
+                found = unpacked(b, value, moved)
+                parts += elements(b, found, e) if word else found
             return parts[0] if count == 1 else ctx.make_tuple(b, sig.return_type, parts)
 
         return result(x, i), build
@@ -71,24 +85,45 @@ def _load(count: int, constant: bool) -> Any:
     return load
 
 
+def vector(b: Any, parts: list[Any]) -> Any:
+    """Values as an LLVM vector; one alone stays as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    made: Any = ir.Constant(ir.VectorType(parts[0].type, len(parts)), ir.Undefined)
+    for k, part in enumerate(parts):
+        made = b.insert_element(made, part, ir.Constant(I32, k))
+    return made
+
+
+def words(b: Any, parts: list[Any], word: Any) -> list[Any]:
+    """Small elements as the words that they make, the first lowest.  By arithmetic: LLVM takes a
+    bitcast of their vector away again, and NVVM splits that."""
+    kind = getattr(word, "element", word)
+    each = kind.width // parts[0].type.width
+    made = []
+    for first in range(0, len(parts), each):
+        whole = b.zext(parts[first], kind)
+        for k in range(1, each):
+            up = ir.Constant(kind, k * parts[0].type.width)
+            whole = b.or_(whole, b.shl(b.zext(parts[first + k], kind), up))
+        made.append(whole)
+    return made
+
+
 def _store(count: int) -> Any:
     @intrinsic
     def store(context: Any, x: Any, i: Any, values: Any) -> Any:
         def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-            at, e = place(b, args[0], args[1], i), element(ctx, x)
+            at = place(b, args[0], args[1], i)
             stored = [
                 ctx.cast(b, b.extract_value(args[2], k), t, x.dtype)
                 for k, t in enumerate(values.types)
             ]
             for number, (each, word) in enumerate(chunks(x.dtype.bitwidth // 8, count)):
-                vector: Any = ir.Constant(ir.VectorType(e, each), ir.Undefined)
-                for k in range(each):
-                    vector = b.insert_element(
-                        vector, stored[number * each + k], ir.Constant(I32, k)
-                    )
-                moved = b.bitcast(vector, word) if word else vector
-                here = b.gep(at, [ir.Constant(I64, number * each)])
-                b.store(moved, b.bitcast(here, moved.type.as_pointer(GLOBAL)),
+                here = [stored[number * each + k] for k in range(each)]
+                moved = vector(b, words(b, here, word) if word else here)
+                target = b.gep(at, [ir.Constant(I64, number * each)])
+                b.store(moved, b.bitcast(target, moved.type.as_pointer(GLOBAL)),
                         align=each * x.dtype.bitwidth // 8)
             return ctx.get_dummy_value()
 
