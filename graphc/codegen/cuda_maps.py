@@ -19,7 +19,8 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 
 BLOCK = THREADS[0]
-RESIDENT = 8  # blocks: all threads that a multiprocessor can hold
+RESIDENT = 8  # blocks: all threads that a multiprocessor can hold, each with 32 registers
+FEW = 16  # elements in flight that fit into these
 MOST = 8  # elements a thread
 
 
@@ -39,7 +40,7 @@ def elementwise(frame: Frame, nest: Nest, readable: str = "") -> DeviceSource:
         axes[-1] = (group, blocks_of(size, count))
         lines = Vector(frame, f"{name}.", base, count).lines(nest.body, " " * 12)
         lines = _with_tail(frame, nest.body, (name, size), base, count, lines)
-    return _finish(frame, nest, lines, axes, readable)
+    return _finish(frame, nest, lines, axes, readable, count)
 
 
 def _with_tail(
@@ -58,16 +59,22 @@ def _with_tail(
 
 
 def _finish(
-    frame: Frame, nest: Nest, lines: list[str], axes: list[tuple[str, Size]], readable: str
+    frame: Frame, nest: Nest, lines: list[str], axes: list[tuple[str, Size]], readable: str,
+    count: int = 1,
 ) -> DeviceSource:
-    """The thread's number, what is done once, the bound, the lines."""
+    """The thread's number, what is done once, the bound, the lines; a thread makes `count`
+    neighbours."""
     thread, printer = frame.name("thread"), frame.printer
     total = dim.product(tuple(n for _, n in axes))
     head = [f"    {thread} = {frame.width}(cuda.blockIdx.x*{BLOCK} + cuda.threadIdx.x)"]
     head += once(frame, nest)
     places = [f"        {place(frame, let)}" for let in positions(axes, variable(thread))]
     bound = f"    if {thread} < {printer.size(total)}:"
-    grid = Grid((blocks_of(total, BLOCK), 1, 1), THREADS, RESIDENT)
+    moved = {(e.buffer, e.offset) for s in nest.body for e in loads(s)}
+    moved |= {(s.buffer, s.offset) for s in nest.body if isinstance(s, Store)}
+    flying = count * len(moved)
+    resident = RESIDENT if flying <= FEW else RESIDENT // 2 if flying <= 2 * FEW else 0
+    grid = Grid((blocks_of(total, BLOCK), 1, 1), THREADS, resident)
     return frame.source("elementwise", [*head, bound, *places, *lines], grid, readable)
 
 
