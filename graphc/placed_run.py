@@ -119,6 +119,7 @@ class PlacedReady:
         self.inputs = executable.placed.graph.inputs
         self.place = {p: i for i, p in enumerate(runner.places) if p >= 0}
         self.held: dict[Value, Held] = {}
+        self.made_at = {v: p.segment.device for p in executable.parts for v in p.segment.results}
         self.on_device = isinstance(runner, PlacedRunner) and runner.on_device
         self._bind()
 
@@ -154,7 +155,8 @@ class PlacedReady:
         stats.arena_allocated = max(self.session.arena.nbytes, *arenas)
 
     def _at(self, v: Value) -> str:
-        return self.executable.placed.device[v]
+        """The device that has a value: segments of views may have moved since placement."""
+        return self.made_at.get(v) or self.executable.placed.device[v]
 
     def _growth(self) -> dict[str, int]:
         return {name: home.arena.grown for name, home in self.devices.homes.items()}

@@ -159,6 +159,25 @@ def test_random_numbers_are_the_same_everywhere() -> None:
         close(host[1], there[1])
 
 
+def test_views_that_move_to_another_gpu() -> None:
+    """They are made where their operand is, and still read where they were meant to be."""
+    x = gc.placeholder(gc.float32, [4, 3])
+    with gc.device(SIM):
+        a = gc.exp(x)
+    turned = gc.reshape(a, [3, 4])
+    with gc.device("cpu:0"):
+        c = gc.sum(a)
+    with gc.device("cuda:sim:1"):
+        b = turned * c
+    with gc.Session(device="cuda:sim:1") as sess:
+        e = np.exp(data(4, 3))
+        for _ in range(2):
+            close(sess.run(b, {x: data(4, 3)}), e.reshape(3, 4) * e.sum(), 1e-4)
+            for on_device in (False, True):
+                got = np.asarray(sess.run(turned, {x: data(4, 3)}, on_device=on_device))
+                close(got, np.exp(data(4, 3)).reshape(3, 4))
+
+
 # ---- what a GPU cannot run ----
 
 
@@ -291,6 +310,22 @@ def test_a_run_that_fails_later_changes_nothing() -> None:
         close(sess.value(a), np.full(3, 2))
         close(sess.value(b), np.full(3, 7))
         close(sess.value(c), np.full(3, 15))
+
+
+def test_a_function_that_raises_later_changes_nothing() -> None:
+    with gc.device(SIM):
+        a = gc.variable(np.ones(3, F32), name="a")
+        first = a.assign(a + 1.0)
+
+    def refuse(v: Any) -> Any:
+        raise ValueError("no")
+
+    with gc.device("cpu:0"):
+        late = gc.py_func(refuse, first, first.type)
+    with gc.Session() as sess:
+        with pytest.raises(Exception, match="no"):
+            sess.run([first, late])
+        close(sess.value(a), np.ones(3))
 
 
 def test_states_of_modules_move_and_come_back(tmp_path: Any) -> None:

@@ -8,6 +8,7 @@ over in silence: accesses outside of a buffer, races, reads of memory that nothi
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,16 +34,20 @@ class SimulatedDevice:
         self.name, self.memory = name, memory
         self.next = ALIGN
         self.launches = 0
+        self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory, at an address that means nothing to the host."""
-        if nbytes > self.memory:
+        free = self.memory - sum(m.nbytes for m in self.memories)
+        if nbytes > free:
             raise DeviceError(
-                f"{self.name}: out of memory: {nbytes} bytes asked for, it has {self.memory}; "
-                "feed smaller batches, or place less on it")
+                f"{self.name}: out of memory: {nbytes} bytes asked for, {free} of {self.memory} "
+                "are free; feed smaller batches, or place less on it")
         address = self.next
         self.next += -(-max(nbytes, 1) // ALIGN) * ALIGN + ALIGN
-        return Memory(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
+        made = Memory(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
+        self.memories.add(made)
+        return made
 
     def pinned(self, nbytes: int) -> Pinned:
         """Host memory."""
@@ -50,10 +55,21 @@ class SimulatedDevice:
 
     def copy(self, target: Span | Array | Pinned, source: Span | Array | Pinned) -> None:
         """Copies bytes."""
-        to, taken = _bytes(target), _bytes(source)
+        to, taken = self._bytes(target), self._bytes(source)
         if to.nbytes != taken.nbytes:
             raise DeviceError(f"{self.name}: a copy of {taken.nbytes} bytes to {to.nbytes}")
         to[...] = taken
+
+    def _bytes(self, place: Span | Array | Pinned) -> Array:
+        """A place as bytes."""
+        if isinstance(place, Pinned):
+            return place.array
+        if not isinstance(place, Span):
+            return place.reshape(-1).view(np.uint8)
+        if place.memory not in self.memories:
+            raise DeviceError(f"{self.name}: address {place.address} is of another device")
+        memory: Array = place.memory.handle
+        return memory[place.offset : place.offset + place.nbytes]
 
     def load(self, source: DeviceSource) -> Function:
         """The text is all that there is to load."""
@@ -69,7 +85,7 @@ class SimulatedDevice:
                 if given.address % ALIGNED and VECTORS.search(source.text):
                     raise DeviceError(f"{self.name}: vectors begin at {given.address}, which is no "
                                       f"multiple of {ALIGNED}:\n{source.text}")
-                arguments.append(_bytes(given).view(TYPES[kind.removesuffix("*")]))
+                arguments.append(self._bytes(given).view(TYPES[kind.removesuffix("*")]))
             else:
                 arguments.append(given)
         simulate(source, launch.grid, launch.shared, arguments)
@@ -105,13 +121,3 @@ class Sequential:
                 self.device.copy(node.target, node.source)
             else:
                 self.device.launch(node)
-
-
-def _bytes(place: Span | Array | Pinned) -> Array:
-    """A place as bytes."""
-    if isinstance(place, Pinned):
-        return place.array
-    if isinstance(place, Span):
-        memory: Array = place.memory.handle
-        return memory[place.offset : place.offset + place.nbytes]
-    return place.reshape(-1).view(np.uint8)
