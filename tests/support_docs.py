@@ -26,7 +26,8 @@ from graphc.cli import main as graphc
 ROOT = Path(__file__).parents[1]
 PYTHON = re.compile(r"^```python\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(
-    r"^<!-- (?P<what>output|(?P<command>dump|explain): (?P<options>[^>]+?)) -->\n(?P<fence>```\w+\n)(?P<text>.*?)^```$",
+    r"^<!-- (?P<what>output|(?P<command>dump|explain): (?P<options>[^>]+?)) -->\n"
+    r"(?P<fence>```\w+\n)(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -103,6 +103,15 @@ def product() -> list[Any]:
     return [gc.maximum(tensor("x", "n", 256) @ tensor("w", 256, 512) + tensor("b", 512), 0.0)]
 
 
+def long_product() -> list[Any]:
+    return [gc.tanh(tensor("x", 64, 8192) @ tensor("w", 8192, 64))]
+
+
+def convolution() -> list[Any]:
+    image, kernel = tensor("image", "n", 16, 32, 32), tensor("kernel", 32, 16, 3, 3)
+    return [gc.maximum(F.conv2d(image, kernel, padding=1), 0.0)]
+
+
 @dataclass(frozen=True)
 class Case:
     """What a golden text is of, and the most registers that a thread of each kernel may have."""
@@ -127,6 +136,8 @@ CASES = {
     "half": Case(half, (16,)),
     "truth": Case(truth, (24,)),
     "product": Case(product, (128,)),
+    "long_product": Case(long_product, (128, 40)),
+    "convolution": Case(convolution, (128,)),
 }
 
 

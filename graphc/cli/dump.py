@@ -51,7 +51,7 @@ def register(commands: Any) -> None:
 
 def act(args: argparse.Namespace) -> int:
     """Runs the command."""
-    with opened(args) as model:
+    with opened(args, planning=True) as model:
         texts = [text_of(made, args.stage, not args.full) for made in model.compilations(args)]
     print("\n".join(dict.fromkeys(texts)), end="")
     return model.code

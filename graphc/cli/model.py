@@ -177,17 +177,22 @@ class Model:
         """The stages of what is fetched, or of all that the file ran, or of its sinks.  No device
         is asked: what is not there is planned for."""
         if self.graph is None and not args.fetch and self.seen:
-            return self.seen
-        graph = self.graph or staged(list(self.chosen(args.fetch).values()))
-        options = Options()
-        if is_placed(graph, options):
-            return [lower_placed(graph, options, planned_machine(graph, options))]
-        return [lower(graph, options)]
+            return [_planned(made.staged) if args.device or args.devices else made
+                    for made in self.seen]
+        return [_planned(self.graph or staged(list(self.chosen(args.fetch).values())))]
 
     def session_graph(self, fetches: Sequence[Fetch]) -> GraphScope:
         """The graph that the fetches belong to."""
         tensors = [t for f in fetches for t in ((f,) if isinstance(f, Tensor) else f.tensors)]
         return tensors[0].graph if tensors else self.scope
+
+
+def _planned(graph: Graph) -> Stages:
+    """The stages of a graph that is not run."""
+    options = Options()
+    if is_placed(graph, options):
+        return lower_placed(graph, options, planned_machine(graph, options))
+    return lower(graph, options)
 
 
 def staged(fetches: Sequence[Fetch]) -> Graph:
@@ -198,8 +203,11 @@ def staged(fetches: Sequence[Fetch]) -> Graph:
 
 
 @contextlib.contextmanager
-def opened(args: argparse.Namespace, **more: Any) -> Iterator[Model]:
-    """The model file, run; sessions within the block have the options of the command line."""
+def opened(
+    args: argparse.Namespace, *, planning: bool = False, **more: Any
+) -> Iterator[Model]:
+    """The model file, run; sessions within the block have the options of the command line, and so
+    have those of the file: except, when `planning`, for the devices, which need not be there."""
     path = Path(args.model)
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
@@ -213,20 +221,22 @@ def opened(args: argparse.Namespace, **more: Any) -> Iterator[Model]:
         "cache_dir": Path(args.cache) if args.cache else None,
         "method": Method[args.method.upper()] if args.method else None,
         "autotune": args.autotune,
-        "device": args.device,
-        "devices": args.devices or None,
-        "strict": args.strict,
         **more,
     }
+    where = {"device": args.device, "devices": args.devices or None, "strict": args.strict}
+    placing = {k: v for k, v in where.items() if v is not None}
+    given |= {} if planning else where
     with defaults(**{k: v for k, v in given.items() if v is not None}):
         if path.suffix == ".gir":
             model.graph = parse_graph(read_text(path))
-            yield model
+            with defaults(**placing):
+                yield model
             return
         with _as_main(path, args.script_args) as module:
             model.namespace = module.__dict__
             _execute(model, module)
-            yield model
+            with defaults(**placing):
+                yield model
 
 
 def read_text(path: Path) -> str:

@@ -45,7 +45,7 @@ def register(commands: Any) -> None:
 
 def act(args: argparse.Namespace) -> int:
     """Runs the command."""
-    with opened(args) as model:
+    with opened(args, planning=True) as model:
         if args.gradient:
             print(_gradient(model, args.value, args.gradient))
             return 0

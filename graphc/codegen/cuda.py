@@ -98,11 +98,10 @@ def _by_tensor_cores(
     if wide and not product:
         return ()
     shape, pieces = (tiling.shape, tiling.pieces) if tiling else (None, 0)
-    split = (gemm_split if product else convolution_split)(kernel, shape, pieces=pieces)
+    split = (gemm_split if product else convolution_split)(
+        kernel, shape, pieces=pieces, readable=shown)
     if split is not None and not wide:
-        name = f"def {shown or 'kernel'}("
-        return tuple(replace(s, scratch=split.scratch, text=s.text.replace("def kernel(", name))
-                     for s in (split.first, split.second))
+        return tuple(replace(s, scratch=split.scratch) for s in (split.first, split.second))
     whole = gemm_source(kernel, shape, wide=wide, readable=shown) if product else (
         convolution_source(kernel, shape, readable=shown))
     return (whole,) if whole is not None else ()

@@ -42,11 +42,12 @@ def convolution_source(
 
 
 def convolution_split(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, pieces: int = 0
+    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, pieces: int = 0,
+    readable: str = "",
 ) -> Split | None:
     """A convolution's two kernels, if its result is small: then they are faster."""
     plan = _plan(kernel, shape, fast_math)
-    return plan.split(pieces) if plan else None
+    return plan.split(pieces, readable) if plan else None
 
 
 def convolution_tiling(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:

@@ -26,10 +26,11 @@ def gemm_source(
 
 
 def gemm_split(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, pieces: int = 0
+    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, pieces: int = 0,
+    readable: str = "",
 ) -> Split | None:
     """A product's two kernels, if its result is small and k is long: then they are faster."""
-    return _plan(kernel, shape, fast_math).split(pieces) if _fits(kernel) else None
+    return _plan(kernel, shape, fast_math).split(pieces, readable) if _fits(kernel) else None
 
 
 def gemm_tiling(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:

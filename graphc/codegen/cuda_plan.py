@@ -104,12 +104,15 @@ class Plan:
             self.made.show(readable, block, self.place())
         return self.made.source(block, self.place())
 
-    def split(self, pieces: int) -> Split | None:
+    def split(self, pieces: int, readable: str = "") -> Split | None:
         """Two kernels; None where they do not repay.  `pieces` is how many if it is not 0."""
         count = pieces or self.pieces()
         if count == 1:
             return None
-        first, second = self.made.pieces(self.block(count)), self.made.combined(count, self.place())
+        block, place = self.block(count), self.place()
+        if readable:
+            self.made.show(readable, block, place)
+        first, second = self.made.pieces(block), self.made.combined(count, place)
         return Split(first, second, product((self.outer, *self.sizes[:2], count * 4)))
 
     def pieces(self) -> int:
