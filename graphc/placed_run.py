@@ -20,9 +20,9 @@ from graphc.ir.ops.state import RunCounter
 from graphc.passes.footprint import check_memory
 from graphc.placed import Part, PlacedExecutable
 from graphc.runner import CANCELLED, RAISED, Runner
-from graphc.runtime.device import Span
+from graphc.runtime.device import Span, allocated
 from graphc.runtime.device_array import DeviceArray, adopted, device_array, foreign_device
-from graphc.runtime.device_code import DeviceProgram, allocated
+from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.device_plan import DevicePlan
 from graphc.runtime.devices import Devices, Home
 from graphc.runtime.executable import Bound, Executable

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphc.codegen.cuda import device_sources
+from graphc.codegen.build import Built
+from graphc.codegen.cuda import device_sources, epilogue_sources
 from graphc.codegen.device_source import DeviceSource, copying, guarded
+from graphc.config import Options
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Program, launched, overwritten
-from graphc.runtime.device import Device, Function, Span
+from graphc.runtime.device import Device, Function, Span, uploaded
+from graphc.runtime.device_products import Products
 
 
 @dataclass
@@ -23,23 +26,43 @@ class DeviceProgram:
 
     device: Device
     program: Program
-    functions: dict[tuple[Kernel, bool, bool], tuple[Function, ...]] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
+    functions: dict[tuple[Kernel, bool], tuple[Function, ...]] = field(default_factory=dict)
+    epilogues: dict[tuple[Kernel, bool], tuple[Function, ...]] = field(default_factory=dict)
+    texts: dict[tuple[Kernel, bool], tuple[DeviceSource, ...]] = field(default_factory=dict)
     constants: dict[Value, Span] = field(default_factory=dict)
     numbers: dict[int, Span] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.products = Products(self.device, self.options)
 
     def code(self, kernel: Kernel, home: Program, wide: bool) -> tuple[Function, ...]:
         """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
         fail, those that change variables look first whether it has."""
-        guard = kernel.commits and self.fails
-        key = kernel, wide, guard
-        if key not in self.functions:
-            sources = self._sources(kernel, home, wide)
-            self.functions[key] = tuple(
-                self.device.load(guarded(s) if guard else s) for s in sources)
-        return self.functions[key]
+        if (kernel, wide) not in self.functions:
+            self.functions[kernel, wide] = tuple(
+                map(self.device.load, self._guarded(kernel, home, wide)))
+        return self.functions[kernel, wide]
+
+    def epilogue(self, kernel: Kernel, wide: bool) -> tuple[Function, ...]:
+        """The functions of what follows a product that a library has made."""
+        if (kernel, wide) not in self.epilogues:
+            self.epilogues[kernel, wide] = tuple(
+                map(self.device.load, epilogue_sources(kernel, wide)))
+        return self.epilogues[kernel, wide]
+
+    def guards(self, kernel: Kernel) -> bool:
+        """Whether a kernel must look whether the run has failed."""
+        return kernel.commits and self.fails
+
+    def _guarded(self, kernel: Kernel, home: Program, wide: bool) -> list[DeviceSource]:
+        guard = self.guards(kernel)
+        return [guarded(s) if guard else s for s in self._sources(kernel, home, wide)]
 
     def _sources(self, kernel: Kernel, home: Program, wide: bool) -> tuple[DeviceSource, ...]:
-        return device_sources(kernel, overwritten(home, kernel), wide)
+        if (kernel, wide) not in self.texts:
+            self.texts[kernel, wide] = device_sources(kernel, overwritten(home, kernel), wide)
+        return self.texts[kernel, wide]
 
     @functools.cached_property
     def fails(self) -> bool:
@@ -50,13 +73,24 @@ class DeviceProgram:
     def scratch(self, sizes: Mapping[str, int]) -> int:
         """Bytes that the most demanding kernel wants for itself."""
         wanted = (s.scratch for home, kernel in launched(self.program)
-                  for f in self.code(kernel, home, False) for s in (f.source,))
+                  for s in self._sources(kernel, home, False))
         return max((dim.evaluate(n, sizes) for n in wanted), default=0)
 
-    def load(self) -> None:
-        """Compiles every kernel, or finds it in the cache."""
+    def load(self, built: Built | None = None) -> None:
+        """Compiles every kernel that plans need, or finds it in the cache; `built` counts them."""
+        own, after = [], []
         for home, kernel in launched(self.program):
+            library = not self.guards(kernel) and self.products.may_make(kernel)
+            after += [kernel] * library
+            own += [(kernel, home)] * (not (library and self.products.forced))
+        texts = [s for kernel, home in own for s in self._guarded(kernel, home, False)]
+        texts += [s for kernel in after for s in epilogue_sources(kernel)]
+        texts += [guarded(copying(1))] * self.fails
+        self.device.prepare(texts, self.options, built or Built())
+        for kernel, home in own:
             self.code(kernel, home, False)
+        for kernel in after:
+            self.epilogue(kernel, False)
 
     def copier(self, nbytes: int) -> Function:
         """What copies bytes unless the run has failed."""
@@ -74,15 +108,3 @@ class DeviceProgram:
         if value not in self.numbers:
             self.numbers[value] = uploaded(self.device, np.array(value, np.int64))
         return self.numbers[value]
-
-
-def allocated(device: Device, nbytes: int) -> Span:
-    """New memory of a device."""
-    return Span(device.allocate(max(nbytes, 1)), 0, nbytes)
-
-
-def uploaded(device: Device, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Span:
-    """New memory of a device, with the bytes of an array."""
-    span = allocated(device, array.nbytes)
-    device.copy(span, array)
-    return span
