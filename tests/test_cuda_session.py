@@ -19,12 +19,11 @@ from benchmarks.gpu.kernels import arrays
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.gcuda import cubin
 from graphc.codegen.jit import Cache
-from graphc.codegen.simt import simulate
 from graphc.ir.types import as_dtype
 from graphc.runtime import devices
 from graphc.runtime.cuda import CudaDevice
-from graphc.runtime.simulated import TYPES
 from tests.support_cuda import FakeCuda
+from tests.support_gpu import fake_gpu
 
 
 @pytest.mark.cuda_compile
@@ -53,36 +52,6 @@ def test_the_kernels_of_gpu_check_compile(
     with gc.Session(graph, device="cuda:0", strict=True) as sess:
         sess.run(made, dict(zip(given, data, strict=True)))
     assert cuda.kernels
-
-
-def fake_gpu(cuda: FakeCuda) -> Any:
-    """What opens a device whose machine code is the simulator's."""
-    def compiler(
-        source: DeviceSource, capability: tuple[int, int], cache: Cache
-    ) -> tuple[str, bytes]:
-        code = f"{len(cuda.kernels)}".encode()
-
-        def kernel(config: Any, *words: int) -> None:
-            assert config.block == source.threads
-            simulate(source, config.grid, config.shmem_size,
-                     [seen(cuda, w, p) for w, p in zip(words, source.parameters, strict=True)])
-
-        cuda.kernels[code] = kernel
-        return f"k{code.decode()}", code
-
-    return lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler)
-
-
-def seen(cuda: FakeCuda, word: int, parameter: str) -> Any:
-    """An argument as the simulator takes it: an address becomes its memory, to the end of the
-    allocation."""
-    if not parameter.endswith("*"):
-        return word - (1 << 64) if parameter == "i64" and word >> 63 else word
-    dtype: Any = np.dtype(TYPES[parameter.removesuffix("*")])
-    space = next(m for m in cuda.memory if m.ctypes.data <= word < m.ctypes.data + m.nbytes)
-    start = word - space.ctypes.data
-    count = (space.nbytes - start) // dtype.itemsize
-    return space[start : start + count * dtype.itemsize].view(dtype)
 
 
 @pytest.fixture

@@ -66,15 +66,16 @@ def replay(device: CudaDevice) -> Figures:
 
 def planned(device: CudaDevice, product: Product) -> Plan:
     """A product by cublasLt, which must know it."""
-    assert device.library is not None
-    plan = device.library.plan(product)
+    library = device.library()
+    assert library is not None
+    plan = library.plan(product)
     assert plan is not None, f"cublasLt knows no way to do {product}"
     return plan
 
 
 def cublas(device: CudaDevice, m: int, n: int, k: int, dtype: DType) -> Callable[[], Any] | None:
     """A product by cublasLt on random matrices, or None where that is not installed."""
-    if device.library is None:
+    if device.library() is None:
         return None
     rng = np.random.default_rng(0)
     a, b, c = (whole(device, count * dtype.size) for count in (m * k, k * n, m * n))
@@ -86,7 +87,7 @@ def cublas(device: CudaDevice, m: int, n: int, k: int, dtype: DType) -> Callable
 
 def cublas_right(device: CudaDevice, dtype: DType, ta: bool, tb: bool) -> Figures:
     """The error of one product by cublasLt, as a node of a graph."""
-    if device.library is None:
+    if device.library() is None:
         return {"skipped": "nvmath-python and nvidia-cublas are not installed"}
     m, n, k, rng = 129, 65, 257, np.random.default_rng(0)
     a = rng.standard_normal((k, m) if ta else (m, k), np.float32).astype(dtype.numpy)

@@ -194,9 +194,12 @@ class CudaDevice:
             self._current()
             self.stream.sync()
 
-    @functools.cached_property
     def library(self) -> Library | None:
         """cublasLt, if its packages are installed."""
+        return self._library
+
+    @functools.cached_property
+    def _library(self) -> Library | None:
         self._current()
         return library(self)
 

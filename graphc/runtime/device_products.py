@@ -32,7 +32,6 @@ Made = Callable[[Sequence[Span]], list[Node]]  # the nodes of a kernel whose buf
 class Multiplies(Protocol):
     """A device that a library makes products for."""
 
-    @property
     def library(self) -> Library | None:
         """It, if it is installed."""
 
@@ -52,7 +51,7 @@ class Products:
         self.library: Library | None = None
         self.forced = options.method is Method.BLAS and isinstance(device, Multiplies)
         if isinstance(device, Multiplies) and (self.forced or self.seconds > 0):
-            self.library = device.library
+            self.library = device.library()
         if self.forced and self.library is None:
             raise DeviceError(
                 f"{device.name}: the method BLAS is cublasLt there, which is not installed: pip "
