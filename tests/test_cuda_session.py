@@ -17,7 +17,7 @@ import graphc as gc
 from benchmarks.gpu.cases import CASES, Case
 from benchmarks.gpu.kernels import arrays
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import cubin
+from graphc.codegen.gcuda import cubin, prepare, symbol_of
 from graphc.codegen.jit import Cache
 from graphc.ir.types import as_dtype
 from graphc.runtime import devices
@@ -95,3 +95,41 @@ def test_training_is_like_the_cpus(cuda: FakeCuda, tmp_path: Path) -> None:
     there = losses(device="cuda:0", strict=True)
     np.testing.assert_allclose(there, losses(), rtol=1e-4)
     assert there[1] < there[0]
+
+
+@pytest.mark.cuda_compile
+def test_compilations_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba_cuda", reason="pip install 'graphc[cuda13]'")
+    cuda = FakeCuda()
+
+    def compiler(
+        source: DeviceSource, capability: tuple[int, int], cache: Cache
+    ) -> tuple[str, bytes]:
+        symbol = symbol_of(source, capability)
+        code = cache.read(symbol)
+        assert code is not None, "it was not prepared"
+        cuda.kernels[code] = lambda *words: None
+        return symbol, code
+
+    monkeypatch.setattr(devices, "open_device", lambda name, cache: CudaDevice(
+        0, cache, cuda.toolkit(), compiler, prepare))
+    with gc.Graph().as_default() as graph:
+        x = gc.placeholder(gc.float32, [4, 8])
+        i, w = gc.placeholder(gc.int64, [2]), gc.variable(np.zeros((4, 8), np.float32))
+        made = [gc.sum(gc.exp(x), axis=0), w.assign(x), x[i]]  # this may fail
+    counts = []
+    for _ in range(2):
+        with gc.Session(graph, device="cuda:0", strict=True, cache_dir=tmp_path) as sess:
+            sess.run(made, {x: np.ones((4, 8), np.float32), i: [2, 3]})
+            counts.append((sess.stats.compilations, sess.stats.cache_hits))
+    count = len(list(tmp_path.glob("gd_*.o")))
+    assert counts == [(count, 0), (0, count)] and count >= 3
+
+
+def test_the_simulator_compiles_nothing(tmp_path: Path) -> None:
+    with gc.Graph().as_default() as graph:
+        x = gc.placeholder(gc.float32, [2])
+        made = gc.exp(x)
+    with gc.Session(graph, device="cuda:sim", cache_dir=tmp_path) as sess:
+        sess.run(made, {x: [1, 2]})
+        assert (sess.stats.compilations, sess.stats.cache_hits) == (0, 0)

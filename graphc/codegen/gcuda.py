@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -89,6 +90,28 @@ def cubin(source: DeviceSource, capability: tuple[int, int], cache: Cache) -> tu
         data = compile_kernel(source, capability)
         cache.write(symbol, data)
     return symbol, data
+
+
+@dataclass(frozen=True)
+class Held(Cache):
+    """A cache that holds what it has read or written: each is read from the disk once, and
+    compiled once even if the disk cannot be written."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, symbol: str) -> bytes | None:
+        """The machine code, or None."""
+        if symbol not in self.held:
+            data = super().read(symbol)
+            if data is None:
+                return None
+            self.held[symbol] = data
+        return self.held[symbol]
+
+    def write(self, symbol: str, data: bytes) -> None:
+        """Keeps machine code."""
+        self.held[symbol] = data
+        super().write(symbol, data)
 
 
 def prepare(

@@ -16,7 +16,7 @@ import numpy as np
 
 from graphc.codegen.build import Built
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import LEAST, cubin, prepare, require
+from graphc.codegen.gcuda import LEAST, Held, cubin, prepare, require
 from graphc.codegen.jit import Cache
 from graphc.config import Options
 from graphc.errors import DeviceError
@@ -55,7 +55,7 @@ def open_device(name: str, cache: Cache) -> CudaDevice:
     too old; the message says what to install."""
     number = require_number(name, find_driver(name))
     require()
-    return CudaDevice(number, cache, toolkit(), cubin, prepare)
+    return CudaDevice(number, Held(cache.directory), toolkit(), cubin, prepare)
 
 
 class CudaDevice:
