@@ -153,7 +153,8 @@ def _code(
         unified = Unified(part.graph, tuple(v.type for v in part.graph.inputs), ())
         sources = sources_of(part.program, lambda _: options.method)
         return assemble(part.program, unified, options, built, sources, Trace())
-    made = DeviceProgram(devices.open(part.segment.device).device, part.program)
+    made = DeviceProgram(devices.open(part.segment.device).device, part.program, options,
+                         built=built)
     with trace.span("compile"):
         made.load()
     return made

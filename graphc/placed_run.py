@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.codegen.build import Built
 from graphc.errors import FeedError, GraphError, MemoryLimitError, SessionError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value
@@ -20,9 +21,9 @@ from graphc.ir.ops.state import RunCounter
 from graphc.passes.footprint import check_memory
 from graphc.placed import Part, PlacedExecutable
 from graphc.runner import CANCELLED, RAISED, Runner
-from graphc.runtime.device import Span
+from graphc.runtime.device import Span, allocated
 from graphc.runtime.device_array import DeviceArray, adopted, device_array, foreign_device
-from graphc.runtime.device_code import DeviceProgram, allocated
+from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.device_plan import DevicePlan
 from graphc.runtime.devices import Devices, Home
 from graphc.runtime.executable import Bound, Executable
@@ -139,6 +140,10 @@ class PlacedReady:
             else:
                 self.session.arena.reserve(need)
             stats.arena_planned = max(stats.arena_planned, need)
+        built = Built()
+        for part in self.executable.parts:
+            if isinstance(part.code, DeviceProgram):
+                part.code.built = built
         resident = self._resident()
         self.parts: list[HostPart | DevicePart] = []
         for part in self.executable.parts:
@@ -150,6 +155,8 @@ class PlacedReady:
                 self.parts.append(made)
             else:
                 self.parts.append(HostPart(self, part, part.code))
+        stats.compilations += built.compilations
+        stats.cache_hits += built.cache_hits
         self.grown = self._growth()
         arenas = [home.arena.span.nbytes for home in self.devices.homes.values()]
         stats.arena_allocated = max(self.session.arena.nbytes, *arenas)

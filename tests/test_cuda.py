@@ -25,8 +25,7 @@ from graphc.ir.types import f32
 from graphc.runtime import staging
 from graphc.runtime.cuda import CudaDevice
 from graphc.runtime.cuda_driver import toolkit
-from graphc.runtime.cuda_graph import Call
-from graphc.runtime.device import Copy, Device, Launch, Memory, Span
+from graphc.runtime.device import Call, Copy, Device, Launch, Memory, Span
 from graphc.runtime.device_array import SharedArray, device_array
 from tests.support_cuda import TOTAL, FakeCuda
 
@@ -176,8 +175,10 @@ def test_a_librarys_work_is_captured_and_embedded(tmp_path: Path) -> None:
         assert address == stream
         graph._node(set(), lambda: negate(None, b.address, a.address, 4), "launch")
 
-    replay = device.graph([Call(enqueue), Launch(device.load(NEGATE), (1, 1, 1), 0, (a, b, 4),
-                                                 after=(0,))])
+    replay = device.graph([
+        Call(enqueue, (a,), (b,)),
+        Launch(device.load(NEGATE), (1, 1, 1), 0, (a, b, 4), after=(0,)),
+    ])
     assert cuda.capturing == []
     replay.run()
     assert at(b.address, 4).tolist() == [-1] * 4 and at(a.address, 4).tolist() == [1] * 4

@@ -17,14 +17,13 @@ import graphc as gc
 from benchmarks.gpu.cases import CASES, Case
 from benchmarks.gpu.kernels import arrays
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import cubin
+from graphc.codegen.gcuda import cubin, prepare, symbol_of
 from graphc.codegen.jit import Cache
-from graphc.codegen.simt import simulate
 from graphc.ir.types import as_dtype
 from graphc.runtime import devices
 from graphc.runtime.cuda import CudaDevice
-from graphc.runtime.simulated import TYPES
 from tests.support_cuda import FakeCuda
+from tests.support_gpu import fake_gpu
 
 
 @pytest.mark.cuda_compile
@@ -53,36 +52,6 @@ def test_the_kernels_of_gpu_check_compile(
     with gc.Session(graph, device="cuda:0", strict=True) as sess:
         sess.run(made, dict(zip(given, data, strict=True)))
     assert cuda.kernels
-
-
-def fake_gpu(cuda: FakeCuda) -> Any:
-    """What opens a device whose machine code is the simulator's."""
-    def compiler(
-        source: DeviceSource, capability: tuple[int, int], cache: Cache
-    ) -> tuple[str, bytes]:
-        code = f"{len(cuda.kernels)}".encode()
-
-        def kernel(config: Any, *words: int) -> None:
-            assert config.block == source.threads
-            simulate(source, config.grid, config.shmem_size,
-                     [seen(cuda, w, p) for w, p in zip(words, source.parameters, strict=True)])
-
-        cuda.kernels[code] = kernel
-        return f"k{code.decode()}", code
-
-    return lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler)
-
-
-def seen(cuda: FakeCuda, word: int, parameter: str) -> Any:
-    """An argument as the simulator takes it: an address becomes its memory, to the end of the
-    allocation."""
-    if not parameter.endswith("*"):
-        return word - (1 << 64) if parameter == "i64" and word >> 63 else word
-    dtype: Any = np.dtype(TYPES[parameter.removesuffix("*")])
-    space = next(m for m in cuda.memory if m.ctypes.data <= word < m.ctypes.data + m.nbytes)
-    start = word - space.ctypes.data
-    count = (space.nbytes - start) // dtype.itemsize
-    return space[start : start + count * dtype.itemsize].view(dtype)
 
 
 @pytest.fixture
@@ -126,3 +95,41 @@ def test_training_is_like_the_cpus(cuda: FakeCuda, tmp_path: Path) -> None:
     there = losses(device="cuda:0", strict=True)
     np.testing.assert_allclose(there, losses(), rtol=1e-4)
     assert there[1] < there[0]
+
+
+@pytest.mark.cuda_compile
+def test_compilations_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba_cuda", reason="pip install 'graphc[cuda13]'")
+    cuda = FakeCuda()
+
+    def compiler(
+        source: DeviceSource, capability: tuple[int, int], cache: Cache
+    ) -> tuple[str, bytes]:
+        symbol = symbol_of(source, capability)
+        code = cache.read(symbol)
+        assert code is not None, "it was not prepared"
+        cuda.kernels[code] = lambda *words: None
+        return symbol, code
+
+    monkeypatch.setattr(devices, "open_device", lambda name, cache: CudaDevice(
+        0, cache, cuda.toolkit(), compiler, prepare))
+    with gc.Graph().as_default() as graph:
+        x = gc.placeholder(gc.float32, [4, 8])
+        i, w = gc.placeholder(gc.int64, [2]), gc.variable(np.zeros((4, 8), np.float32))
+        made = [gc.sum(gc.exp(x), axis=0), w.assign(x), x[i]]  # this may fail
+    counts = []
+    for _ in range(2):
+        with gc.Session(graph, device="cuda:0", strict=True, cache_dir=tmp_path) as sess:
+            sess.run(made, {x: np.ones((4, 8), np.float32), i: [2, 3]})
+            counts.append((sess.stats.compilations, sess.stats.cache_hits))
+    count = len(list(tmp_path.glob("gd_*.o")))
+    assert counts == [(count, 0), (0, count)] and count >= 3
+
+
+def test_the_simulator_compiles_nothing(tmp_path: Path) -> None:
+    with gc.Graph().as_default() as graph:
+        x = gc.placeholder(gc.float32, [2])
+        made = gc.exp(x)
+    with gc.Session(graph, device="cuda:sim", cache_dir=tmp_path) as sess:
+        sess.run(made, {x: [1, 2]})
+        assert (sess.stats.compilations, sess.stats.cache_hits) == (0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 import subprocess
 import sys
@@ -14,9 +15,12 @@ import pytest
 import sass
 from llvmlite import ir
 
-from graphc.codegen import gcuda, jit, mathlib, simt, twins
+from graphc.codegen import gcuda, helpers, jit, mathlib, simt, twins
+from graphc.codegen.build import Built
 from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.gcuda import Held
 from graphc.codegen.jit import Cache
+from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 from graphc.ir.types import BY_NAME
 
@@ -306,11 +310,82 @@ def test_code_is_kept_under_its_symbol(tmp_path: Path) -> None:
             f"from graphc.codegen import gcuda\nfrom graphc.codegen.jit import Cache\n"
             f"from graphc.codegen.device_source import DeviceSource\n"
             f"s = DeviceSource({given.text!r}, {given.parameters!r})\n"
-            f"name, data = gcuda.cubin(s, (9, 0), Cache(Path({str(tmp_path)!r})))\n"
+            "from graphc.codegen.build import Built\n"
+            "from graphc.config import Options\n"
+            f"cache, built = Cache(Path({str(tmp_path)!r})), Built()\n"
+            "gcuda.prepare([s], (9, 0), cache, Options(), built)\n"
+            "assert (built.compilations, built.cache_hits) == (0, 1)\n"
+            "name, data = gcuda.cubin(s, (9, 0), cache)\n"
             "assert not [m for m in sys.modules if m.split('.')[0] in ('numba', 'cuda')]\n"
             "print(name, len(data))")
     done = subprocess.run([sys.executable, "-c", warm], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [symbol, str(len(data))]
+
+
+def options(cache: Path) -> Options:
+    return Options(cache_dir=cache, threads=2, progress=True)
+
+
+@compiles
+@pytest.mark.cuda_compile
+def test_many_are_compiled_by_helpers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gcuda, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(helpers, "SHOW_AFTER", 0.0)
+    given = [source(f"y[i] = x[i] + f32({k})") for k in range(6)]
+    built = Built()
+    gcuda.prepare([*given, given[0]], HOPPER, Cache(tmp_path), options(tmp_path), built)
+    assert (built.compilations, built.cache_hits) == (6, 0)
+    assert "graphc: compiled 6 of 6 kernels in" in capsys.readouterr().err
+    for s in given:
+        symbol = gcuda.symbol_of(s, HOPPER)
+        data = Cache(tmp_path).read(symbol)
+        assert data is not None and data == gcuda.compile_kernel(s, HOPPER)
+    more = [*given, source("y[i] = x[i]")]
+    gcuda.prepare(more, HOPPER, Cache(tmp_path), options(tmp_path), built)
+    assert (built.compilations, built.cache_hits) == (7, 6)
+
+
+@compiles
+@pytest.mark.cuda_compile
+def test_a_helper_answers_with_code() -> None:
+    given = source("y[i] = x[i]")
+    words = (given.text, given.parameters, given.threads, given.resident, HOPPER)
+    done = subprocess.run(
+        [sys.executable, "-c", "from graphc.codegen import gcuda; gcuda.serve()"],
+        input=json.dumps(words) + "\n", capture_output=True, text=True, check=True)
+    ready, code = done.stdout.split()
+    assert ready == "ready" and bytes.fromhex(code) == gcuda.compile_kernel(given, HOPPER)
+
+
+@compiles
+@pytest.mark.cuda_compile
+def test_what_a_helper_cannot_compile_is_an_error_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcuda, "PARALLEL_FROM", 2)
+    given = [source(f"y[i] = no_such_function({k})") for k in range(4)]
+    with pytest.raises(CodegenError, match="no_such_function"):
+        gcuda.prepare(given, HOPPER, Cache(tmp_path), options(tmp_path), Built())
+
+
+@pytest.mark.filterwarnings("ignore:graphc. cannot write the kernel cache")
+def test_where_nothing_can_be_kept_it_is_compiled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    seen: list[str] = []
+
+    def compile_words(text: str, *others: object) -> bytes:
+        seen.append(text)
+        return text.encode()
+
+    monkeypatch.setattr(gcuda, "_compile_words", compile_words)
+    monkeypatch.setattr(gcuda, "fingerprint", bytes)
+    cache, given = Held(tmp_path / "file"), source("y[i] = x[i]")
+    gcuda.prepare([given], HOPPER, cache, options(tmp_path), Built())
+    assert gcuda.cubin(given, HOPPER, cache)[1] == given.text.encode() and seen == [given.text]
 
 
 @compiles

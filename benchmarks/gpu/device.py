@@ -12,7 +12,7 @@ from benchmarks.gpu.report import Figures
 from graphc.codegen.jit import Cache
 from graphc.config import Options
 from graphc.ir.types import DType
-from graphc.runtime.cublas import Product, library
+from graphc.runtime.cublas import Plan, Product
 from graphc.runtime.cuda import CudaDevice, open_device
 from graphc.runtime.device import Copy, Span
 
@@ -64,23 +64,30 @@ def replay(device: CudaDevice) -> Figures:
     return {"us": per_call(graph.run, device.synchronize) * 1e6}
 
 
+def planned(device: CudaDevice, product: Product) -> Plan:
+    """A product by cublasLt, which must know it."""
+    library = device.library()
+    assert library is not None
+    plan = library.plan(product)
+    assert plan is not None, f"cublasLt knows no way to do {product}"
+    return plan
+
+
 def cublas(device: CudaDevice, m: int, n: int, k: int, dtype: DType) -> Callable[[], Any] | None:
     """A product by cublasLt on random matrices, or None where that is not installed."""
-    lt = library()
-    if lt is None:
+    if device.library() is None:
         return None
     rng = np.random.default_rng(0)
     a, b, c = (whole(device, count * dtype.size) for count in (m * k, k * n, m * n))
     for span in (a, b):
         some = rng.standard_normal(min(span.nbytes // dtype.size, 1_000_003), np.float32)
         device.copy(span, np.resize(some.astype(dtype.numpy), span.nbytes // dtype.size))
-    return device.graph([lt.plan(device, Product(m, n, k, dtype)).call(a, b, c)]).run
+    return device.graph([planned(device, Product(m, n, k, dtype)).call(a, b, c)]).run
 
 
 def cublas_right(device: CudaDevice, dtype: DType, ta: bool, tb: bool) -> Figures:
     """The error of one product by cublasLt, as a node of a graph."""
-    lt = library()
-    if lt is None:
+    if device.library() is None:
         return {"skipped": "nvmath-python and nvidia-cublas are not installed"}
     m, n, k, rng = 129, 65, 257, np.random.default_rng(0)
     a = rng.standard_normal((k, m) if ta else (m, k), np.float32).astype(dtype.numpy)
@@ -89,7 +96,7 @@ def cublas_right(device: CudaDevice, dtype: DType, ta: bool, tb: bool) -> Figure
     spans = [whole(device, x.nbytes) for x in (a, b, c)]
     device.copy(spans[0], a)
     device.copy(spans[1], b)
-    plan = lt.plan(device, Product(m, n, k, dtype, ta, tb))
+    plan = planned(device, Product(m, n, k, dtype, ta, tb))
     device.graph([plan.call(spans[0], spans[1], spans[2])]).run()
     device.copy(c, spans[2])
     left, right = (x.astype(np.float64) for x in (a.T if ta else a, b.T if tb else b))

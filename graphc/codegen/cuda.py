@@ -74,12 +74,19 @@ def _contraction(
         return found
     nest, emit = contraction_nest(kernel)
     first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
+    return first, *epilogue_sources(kernel, wide, shown)
+
+
+def epilogue_sources(
+    kernel: Kernel, wide: bool = False, shown: str = ""
+) -> tuple[DeviceSource, ...]:
+    """What follows a contraction that lies in its accumulator: one launch, or none."""
     after = Fused(map_after(kernel), slots_of(kernel))
     if not after.kernel.body:
-        return (first,)
+        return ()
     made = after_contraction(kernel, after.nest())
     frame = Frame(made.buffers, after.emit.name, NOWHERE, wide)
-    return first, _scheduled(frame, made, after.inner, shown)
+    return (_scheduled(frame, made, after.inner, shown),)
 
 
 def tiling_of(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import math
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
+from graphc.codegen import helpers
+from graphc.codegen.build import Built
 from graphc.codegen.device_source import POINTER, DeviceSource
+from graphc.codegen.helpers import Compiler, compile_all
 from graphc.codegen.jit import HERE, Cache
+from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 
 REMEDY = "pip install 'graphc[cuda13]'"
@@ -27,6 +34,7 @@ NEEDED = {  # package: versions from, up to
 }
 LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
 LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
+PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
 SHARED_FILES = ("builtins.py", "integers.py", "device_source.py")
 
 
@@ -82,6 +90,66 @@ def cubin(source: DeviceSource, capability: tuple[int, int], cache: Cache) -> tu
         data = compile_kernel(source, capability)
         cache.write(symbol, data)
     return symbol, data
+
+
+@dataclass(frozen=True)
+class Held(Cache):
+    """A cache that holds what it has read or written: each is read from the disk once, and
+    compiled once even if the disk cannot be written."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, symbol: str) -> bytes | None:
+        """The machine code, or None."""
+        if symbol not in self.held:
+            data = super().read(symbol)
+            if data is None:
+                return None
+            self.held[symbol] = data
+        return self.held[symbol]
+
+    def write(self, symbol: str, data: bytes) -> None:
+        """Keeps machine code."""
+        self.held[symbol] = data
+        super().write(symbol, data)
+
+
+def prepare(
+    sources: Sequence[DeviceSource], capability: tuple[int, int], cache: Cache, options: Options,
+    built: Built,
+) -> None:
+    """Compiles what the cache lacks, in several processes if it is much."""
+    wanted = {symbol_of(s, capability): s for s in sources}
+    jobs = {symbol: (s.text, s.parameters, s.threads, s.resident, capability)
+            for symbol, s in wanted.items() if cache.read(symbol) is None}
+    start = time.perf_counter()
+    compiler = Compiler("graphc.codegen.gcuda", _compile_words, PARALLEL_FROM)
+    for symbol, data in compile_all(jobs, compiler, options).items():
+        cache.write(symbol, data)
+    built.seconds += time.perf_counter() - start
+    built.compilations += len(jobs)
+    built.cache_hits += len(wanted) - len(jobs)
+
+
+def _compile_words(
+    text: str, parameters: Sequence[str], threads: Sequence[int], resident: int,
+    capability: Sequence[int],
+) -> bytes:
+    """`compile_kernel` of what JSON can carry."""
+    x, y, z = threads
+    source = DeviceSource(text, tuple(parameters), threads=(x, y, z), resident=resident)
+    major, minor = capability
+    return compile_kernel(source, (major, minor))
+
+
+def serve() -> None:
+    """What a helper process does."""
+    helpers.serve(_load, _compile_words)
+
+
+def _load() -> None:
+    """Loads what compiling takes."""
+    importlib.import_module("graphc.codegen.gcuda_names")
 
 
 def compile_kernel(source: DeviceSource, capability: tuple[int, int]) -> bytes:

@@ -7,7 +7,6 @@ Not yet run on a GPU: tested against the signatures of nvmath-python 1.0.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import weakref
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ import numpy as np
 
 from graphc.errors import DeviceError
 from graphc.ir.types import DType
-from graphc.runtime.cuda_graph import Call
-from graphc.runtime.device import Device, Memory, Span
+from graphc.runtime.device import Call, Device, Span, allocated
 
 PACKAGES = ("nvmath-python", "nvidia-cublas")
 WORKSPACE = 32 << 20  # bytes: what cuBLAS advises for Hopper
 ALIGNED = 16  # bytes: what operands' addresses are multiples of
 HALF, BRAIN, SINGLE, DOUBLE = 2, 14, 0, 1  # cudaDataType_t
+NOT_SUPPORTED = 15  # cublasStatus_t
 COMPUTE_SINGLE, COMPUTE_DOUBLE = 68, 70  # cublasComputeType_t: f32 is f32, not TF32
 TYPES = {  # by element type: of the elements, of the sum, of the scale
     "f32": (SINGLE, COMPUTE_SINGLE, SINGLE), "f64": (DOUBLE, COMPUTE_DOUBLE, DOUBLE),
@@ -64,10 +63,9 @@ def stored(rows: int, columns: int) -> Layout:
     return Layout(columns, rows, columns)
 
 
-@functools.cache
-def library() -> Library | None:
-    """cublasLt, or None if its packages are not installed.  Raises `DeviceError` if they are, but
-    do not work."""
+def library(device: Device) -> Library | None:
+    """cublasLt for a device, which must be current, or None if its packages are not installed.
+    Raises `DeviceError` if they are, but do not work."""
     for package in PACKAGES:
         try:
             metadata.version(package)
@@ -75,24 +73,27 @@ def library() -> Library | None:
             return None
     module = importlib.import_module("nvmath.bindings.cublasLt")
     try:
-        return Library(module, module.create())
-    except RuntimeError as error:
+        handle = module.create()
+    except (RuntimeError, module.cuBLASLtError) as error:
         raise DeviceError(
             f"cublasLt does not work: {error}; pip install 'graphc[cuda13-blas]', or uninstall "
             "nvmath-python, and graphc uses its own products"
         ) from error
+    return Library(module, handle, device.name, allocated(device, WORKSPACE))
 
 
 class Library:
-    """cublasLt: `lt` is `nvmath.bindings.cublasLt`, `handle` its context on the current device."""
+    """cublasLt on one device: `lt` is `nvmath.bindings.cublasLt`, `handle` its context.  All
+    products share the workspace, so those that need it come one after another."""
 
-    def __init__(self, lt: Any, handle: int) -> None:
-        self.lt, self.handle = lt, handle
+    def __init__(self, lt: Any, handle: int, name: str, workspace: Span) -> None:
+        self.lt, self.handle, self.name, self.workspace = lt, handle, name, workspace
+        weakref.finalize(self, lt.destroy, handle)
 
-    def plan(self, device: Device, product: Product) -> Plan:
-        """The fastest way that cublasLt knows for a product, with a workspace on the device.
-        Raises `DeviceError` if it knows none."""
-        return Plan(self, device, product)
+    def plan(self, product: Product) -> Plan | None:
+        """The way to a product that cublasLt takes for the fastest; None if it knows none."""
+        made = Plan(self, product)
+        return made if made.known else None
 
     def attribute(self, what: str, handle: int, kind: Any, value: int) -> None:
         """Sets an attribute of a `matmul_desc`, a `matrix_layout` or a `matmul_preference`."""
@@ -104,11 +105,10 @@ class Library:
 
 
 class Plan:
-    """A product, planned.  It may be in several graphs, but runs of it share a workspace: they must
-    not overlap."""
+    """A product, planned, if cublasLt knows one.  It may be in several graphs."""
 
-    def __init__(self, library: Library, device: Device, product: Product) -> None:
-        self.library, self.device, self.product = library, device, product
+    def __init__(self, library: Library, product: Product) -> None:
+        self.library, self.product = library, product
         lt = library.lt
         element, compute, scale = TYPES[product.dtype.name]
         number = np.float64 if scale == DOUBLE else np.float32
@@ -124,7 +124,7 @@ class Plan:
             ((p.n, p.k) if p.tb else (p.k, p.n), (p.k, p.m) if p.ta else (p.m, p.k), (p.m, p.n))
         )
         self.found = lt.MatmulHeuristicResult(1)
-        self.workspace = self._choose()
+        self.known = self._choose()
 
     def _layout(self, element: int, layout: Layout) -> int:
         library, lt = self.library, self.library.lt
@@ -135,8 +135,8 @@ class Plan:
         library.attribute("matrix_layout", made, kinds.STRIDED_BATCH_OFFSET, layout.stride)
         return made
 
-    def _choose(self) -> Memory:
-        """Asks for the best algorithm, which lies in `found`; returns the memory that it needs."""
+    def _choose(self) -> bool:
+        """Asks for the best algorithm, which then lies in `found`; tells whether there is one."""
         library, lt = self.library, self.library.lt
         preference, count = lt.matmul_preference_create(), np.zeros(1, np.int32)
         kinds = lt.MatmulPreferenceAttribute
@@ -144,24 +144,41 @@ class Plan:
         for kind in (kinds.MIN_ALIGNMENT_A_BYTES, kinds.MIN_ALIGNMENT_B_BYTES,
                      kinds.MIN_ALIGNMENT_C_BYTES, kinds.MIN_ALIGNMENT_D_BYTES):
             library.attribute("matmul_preference", preference, kind, ALIGNED)
-        lt.matmul_algo_get_heuristic(
-            library.handle, self.description, self.left, self.right, self.result, self.result,
-            preference, 1, self.found.ptr, count.ctypes.data,
-        )
-        lt.matmul_preference_destroy(preference)
-        if not count[0]:
-            raise DeviceError(f"{self.device.name}: cublasLt knows no way to do {self.product}")
-        return self.device.allocate(int(self.found.workspace_size))
+        try:
+            lt.matmul_algo_get_heuristic(
+                library.handle, self.description, self.left, self.right, self.result, self.result,
+                preference, 1, self.found.ptr, count.ctypes.data,
+            )
+        except lt.cuBLASLtError as error:
+            if error.status != NOT_SUPPORTED:
+                raise self._failure(error) from error
+        finally:
+            lt.matmul_preference_destroy(preference)
+        return bool(count[0])
+
+    def _failure(self, error: Exception) -> DeviceError:
+        return DeviceError(f"{self.library.name}: cublasLt fails at {self.product}: {error}; leave "
+                           "out the method, and graphc uses its own products")
+
+    @property
+    def workspace(self) -> Span:
+        """The memory that it needs beside its operands."""
+        return self.library.workspace.part(0, int(self.found.workspace_size))
 
     def enqueue(self, stream: int, a: int, b: int, c: int) -> None:
         """Puts the product on a stream; all are addresses."""
         algorithm = self.found.ptr  # of the heuristic's result the algorithm is the first field
-        self.library.lt.matmul(
-            self.library.handle, self.description, self.alpha.ctypes.data,
-            b, self.left, a, self.right, self.beta.ctypes.data, c, self.result, c, self.result,
-            algorithm, self.workspace.address, self.workspace.nbytes, stream,
-        )
+        lt, workspace = self.library.lt, self.workspace
+        try:
+            lt.matmul(
+                self.library.handle, self.description, self.alpha.ctypes.data,
+                b, self.left, a, self.right, self.beta.ctypes.data, c, self.result, c, self.result,
+                algorithm, workspace.address, workspace.nbytes, stream,
+            )
+        except lt.cuBLASLtError as error:
+            raise self._failure(error) from error
 
     def call(self, a: Span, b: Span, c: Span, after: tuple[int, ...] = ()) -> Call:
         """The product as a node of a graph."""
-        return Call(lambda stream: self.enqueue(stream, a.address, b.address, c.address), after)
+        return Call(lambda stream: self.enqueue(stream, a.address, b.address, c.address),
+                    (a, b), (c, self.workspace), after)

@@ -7,18 +7,22 @@ Not yet run on a GPU: tested against the signatures of cuda-core 1.2.2 (tests/te
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from graphc.codegen.build import Built
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import LEAST, cubin, require
+from graphc.codegen.gcuda import LEAST, Held, cubin, prepare, require
 from graphc.codegen.jit import Cache
+from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
 from graphc.ir.types import as_dtype
+from graphc.runtime.cublas import Library, library
 from graphc.runtime.cuda_driver import (
     Toolkit,
     check,
@@ -30,13 +34,12 @@ from graphc.runtime.cuda_driver import (
 )
 from graphc.runtime.cuda_graph import (
     CudaReplay,
-    Node,
     arguments,
     build,
     configuration,
     nothing,
 )
-from graphc.runtime.device import Function, Launch, Memory, Pinned, Span
+from graphc.runtime.device import Function, Launch, Memory, Node, Pinned, Span
 from graphc.runtime.staging import Staging
 
 ALIGNED = 16  # bytes: kernels read and write so many at once
@@ -44,6 +47,7 @@ STATIC = 48 << 10  # bytes of shared memory that a block may have without asking
 OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
 
 Compiler = Callable[[DeviceSource, tuple[int, int], Cache], tuple[str, bytes]]
+Preparer = Callable[[Sequence[DeviceSource], tuple[int, int], Cache, Options, Built], None]
 
 
 def open_device(name: str, cache: Cache) -> CudaDevice:
@@ -51,15 +55,19 @@ def open_device(name: str, cache: Cache) -> CudaDevice:
     too old; the message says what to install."""
     number = require_number(name, find_driver(name))
     require()
-    return CudaDevice(number, cache, toolkit(), cubin)
+    return CudaDevice(number, Held(cache.directory), toolkit(), cubin, prepare)
 
 
 class CudaDevice:
     """A GPU.  Its methods may be called from any thread, one at a time."""
 
-    def __init__(self, number: int, cache: Cache, toolkit: Toolkit, compiler: Compiler) -> None:
+    def __init__(
+        self, number: int, cache: Cache, toolkit: Toolkit, compiler: Compiler,
+        preparer: Preparer | None = None,
+    ) -> None:
         self.name, self.number = f"cuda:{number}", number
-        self.cache, self.toolkit, self.compiler = cache, toolkit, compiler
+        self.cache, self.toolkit = cache, toolkit
+        self.compiler, self.preparer = compiler, preparer
         self.functions: dict[DeviceSource, Function] = {}
         self.lock = threading.RLock()
         with reported(self.name, "opening the device", toolkit.error):
@@ -132,6 +140,11 @@ class CudaDevice:
                 buffer(source.address, source.nbytes), stream=self.stream
             )
 
+    def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
+        """Compiles what is in no cache, in several processes at once; `built` counts."""
+        if self.preparer is not None:
+            self.preparer(sources, self.spec.capability, self.cache, options, built)
+
     def load(self, source: DeviceSource) -> Function:
         """Its code in the device's memory; equal sources share it."""
         with self.lock:
@@ -172,7 +185,7 @@ class CudaDevice:
             )
 
     def graph(self, nodes: Sequence[Node]) -> CudaReplay:
-        """The nodes, to be run by one launch.  A `cuda_graph.Call` is a library's work."""
+        """The nodes, to be run by one launch. """
         return build(self.name, self.toolkit, self._current(), self.stream, nodes)
 
     def synchronize(self) -> None:
@@ -180,6 +193,15 @@ class CudaDevice:
         with reported(self.name, "waiting for the device", self.toolkit.error):
             self._current()
             self.stream.sync()
+
+    def library(self) -> Library | None:
+        """cublasLt, if its packages are installed."""
+        return self._library
+
+    @functools.cached_property
+    def _library(self) -> Library | None:
+        self._current()
+        return library(self)
 
     def adopt(self, array: Any) -> tuple[Span, tuple[int, ...], str]:
         """An array of another library on this device (`__dlpack__` or `__cuda_array_interface__`),

@@ -6,7 +6,7 @@ Not yet run on a GPU: tested against the signatures of cuda-core 1.2.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +14,9 @@ import numpy as np
 
 from graphc.codegen.device_source import POINTER
 from graphc.runtime.cuda_driver import Toolkit, failure, reported
-from graphc.runtime.device import Copy, Launch, Pinned, Span
+from graphc.runtime.device import Call, Copy, Launch, Node, Pinned, Span
 
 WHOLE = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
-
-
-@dataclass(frozen=True)
-class Call:
-    """A library's work: `enqueue` puts it on the stream with this address, which captures it."""
-
-    enqueue: Callable[[int], None]
-    after: tuple[int, ...] = ()
-
-
-Node = Launch | Copy | Call
 
 
 def arguments(launch: Launch) -> tuple[Any, ...]:

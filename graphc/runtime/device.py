@@ -1,7 +1,7 @@
 """What a device must be able to do: five methods.  `cuda.py` is a GPU, `simulated.py` a fake one.
 
     allocate   memory (`pinned`: of the host)    load    a kernel's code
-    copy       host <-> device, at once          graph   launches and copies, to be replayed
+    copy       host <-> device, at once          graph   work, to be replayed
     launch     one kernel, now
 
 A `Span` is a place in a device's memory; it knows its end, so that a simulated device can tell an
@@ -10,11 +10,13 @@ access outside of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from graphc.codegen.build import Built
 from graphc.codegen.device_source import DeviceSource
+from graphc.config import Options
 from graphc.ir.op import Array
 
 
@@ -83,6 +85,20 @@ class Copy:
     after: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Call:
+    """A library's work: `enqueue` puts it on the stream with this handle, which may be capturing.
+    It reads and writes these places."""
+
+    enqueue: Callable[[int], None]
+    read: tuple[Span, ...]
+    written: tuple[Span, ...]
+    after: tuple[int, ...] = ()
+
+
+Node = Launch | Copy | Call
+
+
 class Replay(Protocol):
     """A graph of launches, ready to run."""
 
@@ -104,14 +120,29 @@ class Device(Protocol):
     def copy(self, target: Span | Array, source: Span | Array) -> None:
         """Copies bytes, after all work so far; done when it returns if the target is an array."""
 
+    def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
+        """Compiles what is in no cache, several at once; `built` counts."""
+
     def load(self, source: DeviceSource) -> Function:
         """Machine code, from the cache or compiled."""
 
     def launch(self, launch: Launch) -> None:
         """Runs one kernel, after all work so far."""
 
-    def graph(self, nodes: Sequence[Launch | Copy]) -> Replay:
+    def graph(self, nodes: Sequence[Node]) -> Replay:
         """Nodes with their dependencies, to be run often."""
 
     def synchronize(self) -> None:
         """Waits for all work."""
+
+
+def allocated(device: Device, nbytes: int) -> Span:
+    """New memory of a device."""
+    return Span(device.allocate(max(nbytes, 1)), 0, nbytes)
+
+
+def uploaded(device: Device, array: Array) -> Span:
+    """New memory of a device, with the bytes of an array."""
+    span = allocated(device, array.nbytes)
+    device.copy(span, array)
+    return span

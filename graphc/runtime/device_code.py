@@ -5,17 +5,31 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
-from graphc.codegen.cuda import device_sources, tiling_of
+from graphc.codegen.build import Built
+from graphc.codegen.cuda import device_sources, epilogue_sources, tiling_of
 from graphc.codegen.cuda_plan import Tiling
 from graphc.codegen.device_source import DeviceSource, copying, guarded
+from graphc.config import Options
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Program, launched, overwritten
-from graphc.runtime.device import Device, Function, Span
+from graphc.runtime.device import Device, Function, Span, uploaded
+from graphc.runtime.device_products import Products
+
+Key = tuple[Kernel, bool, Tiling | None]  # of code: 64-bit indices, how a contraction is tiled
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
+
+
+def _is_tiled_by_sizes(kernel: Kernel) -> bool:
+    """Whether only a run's sizes tell how a kernel is tiled."""
+    contracts = kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION)
+    return contracts and any(
+        dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape)
 
 
 @dataclass
@@ -24,29 +38,53 @@ class DeviceProgram:
 
     device: Device
     program: Program
-    functions: dict[
-        tuple[Kernel, bool, bool, Tiling | None], tuple[Function, ...]
-    ] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
+    functions: dict[Key, tuple[Function, ...]] = field(default_factory=dict)
+    epilogues: dict[tuple[Kernel, bool], tuple[Function, ...]] = field(default_factory=dict)
+    texts: dict[Key, tuple[DeviceSource, ...]] = field(default_factory=dict)
     constants: dict[Value, Span] = field(default_factory=dict)
     numbers: dict[int, Span] = field(default_factory=dict)
+    built: Built = field(default_factory=Built)
+
+    def __post_init__(self) -> None:
+        self.products = Products(self.device, self.options)
 
     def code(
         self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
     ) -> tuple[Function, ...]:
         """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
         fail, those that change variables look first whether it has."""
-        guard, tiling = kernel.commits and self.fails, tiling_of(kernel, sizes)
-        key = kernel, wide, guard, tiling
+        key = kernel, wide, tiling_of(kernel, sizes)
         if key not in self.functions:
-            sources = self._sources(kernel, home, wide, tiling)
             self.functions[key] = tuple(
-                self.device.load(guarded(s) if guard else s) for s in sources)
+                map(self.device.load, self._guarded(kernel, home, wide, sizes)))
         return self.functions[key]
 
+    def epilogue(self, kernel: Kernel, wide: bool) -> tuple[Function, ...]:
+        """The functions of what follows a product that a library has made."""
+        if (kernel, wide) not in self.epilogues:
+            self.epilogues[kernel, wide] = tuple(
+                map(self.device.load, epilogue_sources(kernel, wide)))
+        return self.epilogues[kernel, wide]
+
+    def guards(self, kernel: Kernel) -> bool:
+        """Whether a kernel must look whether the run has failed."""
+        return kernel.commits and self.fails
+
+    def _guarded(
+        self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
+    ) -> list[DeviceSource]:
+        guard = self.guards(kernel)
+        return [guarded(s) if guard else s for s in self._sources(kernel, home, wide, sizes)]
+
     def _sources(
-        self, kernel: Kernel, home: Program, wide: bool, tiling: Tiling | None = None
+        self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int] = NO_SIZES
     ) -> tuple[DeviceSource, ...]:
-        return device_sources(kernel, overwritten(home, kernel), wide, tiling=tiling)
+        tiling = tiling_of(kernel, sizes)
+        if (kernel, wide, tiling) not in self.texts:
+            self.texts[kernel, wide, tiling] = device_sources(
+                kernel, overwritten(home, kernel), wide, tiling=tiling)
+        return self.texts[kernel, wide, tiling]
 
     @functools.cached_property
     def fails(self) -> bool:
@@ -57,17 +95,29 @@ class DeviceProgram:
     def scratch(self, sizes: Mapping[str, int]) -> int:
         """Bytes that the most demanding kernel wants for itself."""
         wanted = (s.scratch for home, kernel in launched(self.program)
-                  for f in self.code(kernel, home, False, sizes) for s in (f.source,))
+                  for s in self._sources(kernel, home, False, sizes))
         return max((dim.evaluate(n, sizes) for n in wanted), default=0)
 
-    def load(self) -> None:
-        """Compiles every kernel, or finds it in the cache; but contractions of symbolic sizes wait
-        for a run's, which decide how they are tiled."""
+    def load(self, sizes: Mapping[str, int] = NO_SIZES) -> None:
+        """Compiles every kernel that plans for these sizes need, or finds it in the cache; without
+        sizes, all but contractions of symbolic sizes, which a run's decide how to tile."""
+        own, after = [], []
         for home, kernel in launched(self.program):
-            symbolic = any(dim.symbols(n) for v in (*kernel.reads, *kernel.writes)
-                           for n in v.type.shape)
-            if not (symbolic and kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION)):
-                self.code(kernel, home, False, {})
+            library = not self.guards(kernel) and self.products.may_make(kernel)
+            after += [kernel] * (library and (kernel, False) not in self.epilogues)
+            known = (kernel, False, tiling_of(kernel, sizes)) in self.functions
+            waits = not sizes and _is_tiled_by_sizes(kernel)
+            if not (known or waits or (library and self.products.forced)):
+                own.append((kernel, home))
+        texts = [s for kernel, home in own for s in self._guarded(kernel, home, False, sizes)]
+        texts += [s for kernel in after for s in epilogue_sources(kernel)]
+        texts += [guarded(copying(1))] * (self.fails and not sizes)
+        if texts:
+            self.device.prepare(texts, self.options, self.built)
+        for kernel, home in own:
+            self.code(kernel, home, False, sizes)
+        for kernel in after:
+            self.epilogue(kernel, False)
 
     def copier(self, nbytes: int) -> Function:
         """What copies bytes unless the run has failed."""
@@ -85,15 +135,3 @@ class DeviceProgram:
         if value not in self.numbers:
             self.numbers[value] = uploaded(self.device, np.array(value, np.int64))
         return self.numbers[value]
-
-
-def allocated(device: Device, nbytes: int) -> Span:
-    """New memory of a device."""
-    return Span(device.allocate(max(nbytes, 1)), 0, nbytes)
-
-
-def uploaded(device: Device, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Span:
-    """New memory of a device, with the bytes of an array."""
-    span = allocated(device, array.nbytes)
-    device.copy(span, array)
-    return span

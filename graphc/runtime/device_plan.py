@@ -7,8 +7,7 @@ and only there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -17,10 +16,19 @@ from graphc.ir.graph import Value
 from graphc.ir.layout import Layout, layout
 from graphc.ir.op import Array
 from graphc.ir.program import Place, storage
-from graphc.runtime.device import Copy, Device, Launch, Pinned, Replay, Span
-from graphc.runtime.device_code import DeviceProgram, allocated
-from graphc.runtime.device_scope import Node, Scope
-from graphc.runtime.hazards import Hazards
+from graphc.runtime.device import (
+    Copy,
+    Device,
+    Launch,
+    Node,
+    Pinned,
+    Replay,
+    Span,
+    allocated,
+)
+from graphc.runtime.device_code import DeviceProgram
+from graphc.runtime.device_scope import Scope
+from graphc.runtime.hazards import with_edges
 
 STATUS = 24  # bytes: whether the run failed, the index, the size
 
@@ -52,6 +60,7 @@ class DevicePlan:
     ) -> None:
         self.code, self.sizes, self.device = code, sizes, code.device
         program = code.program
+        code.load(sizes)
         self.layout: Layout = layout(program, sizes)
         self.inputs = {v: homes[v] if v in homes else self._slot(v) for v in program.graph.inputs}
         self.slots = {v: s for v, s in self.inputs.items() if v not in homes}
@@ -171,12 +180,6 @@ class DevicePlan:
         return array
 
 
-def with_edges(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes, each waiting for those that it shares memory with."""
-    hazards = Hazards()
-    return [replace(node, after=hazards.after(n, *touched(node))) for n, node in enumerate(nodes)]
-
-
 def _is_empty(node: Node) -> bool:
     """Whether a node moves nothing."""
     return isinstance(node, Copy) and any(
@@ -186,12 +189,3 @@ def _is_empty(node: Node) -> bool:
 def _bytes(array: Array) -> Array:
     """An array's bytes, as a view."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-
-
-def touched(node: Launch | Copy) -> tuple[list[Span], list[Span]]:
-    """What a node reads and what it writes."""
-    if isinstance(node, Copy):
-        return ([x for x in (node.source,) if isinstance(x, Span)],
-                [x for x in (node.target,) if isinstance(x, Span)])
-    spans = [(n, a) for n, a in enumerate(node.arguments) if isinstance(a, Span)]
-    return [a for _, a in spans], [a for n, a in spans if n in node.written]

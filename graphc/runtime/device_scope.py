@@ -17,12 +17,11 @@ from graphc.ir.graph import Value
 from graphc.ir.layout import Layout
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
-from graphc.runtime.device import Copy, Launch, Span
-from graphc.runtime.device_code import DeviceProgram, allocated
+from graphc.runtime.device import Copy, Function, Launch, Node, Span, allocated
+from graphc.runtime.device_code import DeviceProgram
 
 WIDE = 1 << 31  # elements from which indices need 64 bits
 ALIGNED = 16  # bytes: what is read and written at once
-Node = Launch | Copy
 
 
 @dataclass
@@ -66,9 +65,25 @@ class Scope:
         if kernel.kind is Kind.CONTROL:
             return self._loop(number, kernel)
         places = [self.place(v, number) for v in buffers_of(kernel)]
-        most = max((self.number(v.type.count) for v in buffers_of(kernel)), default=0)
+        wide = max((self.number(v.type.count) for v in buffers_of(kernel)), default=0) >= WIDE
+
+        def own(at: Sequence[Span]) -> list[Node]:
+            functions = self.code.code(kernel, self.program, wide, self.sizes)
+            return self._launched(kernel, functions, at)
+
+        def after(at: Sequence[Span]) -> list[Node]:
+            return self._launched(kernel, self.code.epilogue(kernel, wide), at)
+
+        if self.code.guards(kernel) or not self.code.products.may_make(kernel):
+            return own(places)
+        return self.code.products.nodes(kernel, self.number, places, own, after)
+
+    def _launched(
+        self, kernel: Kernel, functions: Sequence[Function], places: Sequence[Span]
+    ) -> list[Node]:
+        """The launches of functions over a kernel's buffers."""
         found: list[Node] = []
-        for function in self.code.code(kernel, self.program, most >= WIDE, self.sizes):
+        for function in functions:
             source = function.source
             x, y, z = map(self.number, source.grid)
             words: list[Span | int] = [*places]

@@ -16,8 +16,7 @@ from graphc.ir.device import HOST, PRESETS, DeviceSpec
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.runtime.cuda import open_device
-from graphc.runtime.device import Device, Span
-from graphc.runtime.device_code import allocated
+from graphc.runtime.device import Device, Span, allocated
 from graphc.runtime.device_plan import DeviceArena
 from graphc.runtime.simulated import SimulatedDevice
 

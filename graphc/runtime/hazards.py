@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import assert_never
 
-from graphc.runtime.device import Memory, Span
+from graphc.runtime.device import Call, Copy, Launch, Memory, Node, Span
 
 
 @dataclass
@@ -57,3 +58,23 @@ class Hazards:
             # What lies whole in the stretch is behind this launch: who waits for it waits for them.
             uses[:] = [u for u in uses if not (start <= u.start and u.end <= end)]
             uses.append(_Use(start, end, number))
+
+
+def with_edges(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, each waiting for those that it shares memory with."""
+    hazards = Hazards()
+    return [replace(node, after=hazards.after(n, *touched(node))) for n, node in enumerate(nodes)]
+
+
+def touched(node: Node) -> tuple[Sequence[Span], Sequence[Span]]:
+    """What a node reads and what it writes."""
+    match node:
+        case Call():
+            return node.read, node.written
+        case Copy():
+            return ([x for x in (node.source,) if isinstance(x, Span)],
+                    [x for x in (node.target,) if isinstance(x, Span)])
+        case Launch():
+            spans = [(n, a) for n, a in enumerate(node.arguments) if isinstance(a, Span)]
+            return [a for _, a in spans], [a for n, a in spans if n in node.written]
+    assert_never(node)

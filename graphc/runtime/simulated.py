@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphc.codegen.build import Built
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.simt import simulate
+from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
-from graphc.runtime.device import Copy, Function, Launch, Memory, Pinned, Span
+from graphc.runtime.device import Call, Copy, Function, Launch, Memory, Node, Pinned, Span
 
 ALIGN = 256
 TYPES = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "i8": np.int8,
@@ -71,6 +73,9 @@ class SimulatedDevice:
         memory: Array = place.memory.handle
         return memory[place.offset : place.offset + place.nbytes]
 
+    def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
+        """Nothing is compiled."""
+
     def load(self, source: DeviceSource) -> Function:
         """The text is all that there is to load."""
         return Function(source, None)
@@ -90,12 +95,17 @@ class SimulatedDevice:
                 arguments.append(given)
         simulate(source, launch.grid, launch.shared, arguments)
 
-    def graph(self, nodes: Sequence[Launch | Copy]) -> Sequential:
+    def graph(self, nodes: Sequence[Node]) -> Sequential:
         """The nodes, to be run in order."""
+        known: list[Launch | Copy] = []
         for n, node in enumerate(nodes):
+            if isinstance(node, Call):
+                raise DeviceError(f"{self.name}: a library's work cannot be simulated; leave out "
+                                  "the method, and graphc uses kernels of its own")
             if any(a >= n for a in node.after):
                 raise DeviceError(f"{self.name}: node {n} of a graph waits for a later one")
-        return Sequential(self, tuple(nodes))
+            known.append(node)
+        return Sequential(self, tuple(known))
 
     def synchronize(self) -> None:
         """All work is done when its call returns."""

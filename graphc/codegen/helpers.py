@@ -1,0 +1,123 @@
+"""Many sources for a compiler: this process and its helpers take them from one queue.
+
+A helper is a Python process that answers a line of JSON, a job's words, with a line of code.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphc.config import Options
+
+MOST_PROCESSES = 8
+SHOW_AFTER = 1.0  # seconds
+Words = tuple[Any, ...]  # what a compiler is called with, the source first; JSON takes them
+Queue = deque[tuple[str, Words]]
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """`compile` makes code of words in this process; a helper imports `module` and calls its
+    `serve`.  From `parallel_from` jobs on, helpers
+    are started."""
+
+    module: str
+    compile: Callable[..., bytes]
+    parallel_from: int
+
+
+def compile_all(
+    jobs: Mapping[str, Words], compiler: Compiler, options: Options
+) -> dict[str, bytes]:
+    """The code of every job, the longest source first, so that none waits for another at the
+    end."""
+    waiting = deque(sorted(jobs.items(), key=lambda item: -len(item[1][0])))
+    made: dict[str, bytes] = {}
+    least = compiler.parallel_from
+    count = min(options.threads, len(waiting) // (least // 2), MOST_PROCESSES) - 1
+    helpers = [_Helper(compiler.module, waiting, made)
+               for _ in range(count if len(waiting) >= least else 0)]
+    try:
+        _compile_here(waiting, made, len(jobs), compiler, options)
+    finally:
+        waiting.clear()
+        for helper in helpers:
+            helper.end()
+    for key in jobs.keys() - made.keys():  # compiled again here, for the error that it met
+        made[key] = compiler.compile(*jobs[key])
+    return made
+
+
+def _compile_here(
+    waiting: Queue, made: dict[str, bytes], count: int, compiler: Compiler, options: Options
+) -> None:
+    start = time.perf_counter()
+    shown = False
+    while waiting:
+        key, words = _next(waiting)
+        if words:
+            made[key] = compiler.compile(*words)
+        if options.progress and time.perf_counter() - start > SHOW_AFTER:
+            shown = True
+            print(f"\rgraphc: compiled {len(made)} of {count} kernels", end="", file=sys.stderr)
+    if shown:
+        print(f" in {time.perf_counter() - start:.1f} s", file=sys.stderr)
+
+
+def _next(waiting: Queue) -> tuple[str, Words]:
+    """The next job; one without words if another has just taken the last."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return "", ()
+
+
+class _Helper:
+    """A process that compiles, and the thread that hands it one source after another."""
+
+    def __init__(self, module: str, waiting: Queue, made: dict[str, bytes]) -> None:
+        home = str(Path(__file__).parents[2])  # the same graphc, wherever this process found it
+        serve = f"import sys; sys.path.insert(0, sys.argv[1]); import {module}; {module}.serve()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", serve, home],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        self.ready = False
+        self.thread = threading.Thread(target=self._feed, args=(waiting, made), daemon=True)
+        self.thread.start()
+
+    def _feed(self, waiting: Queue, made: dict[str, bytes]) -> None:
+        questions, answers = self.process.stdin, self.process.stdout
+        assert questions is not None and answers is not None
+        self.ready = bool(answers.readline())
+        while self.ready and (job := _next(waiting))[1]:
+            questions.write(json.dumps(job[1]) + "\n")
+            questions.flush()
+            answer = answers.readline().strip()
+            self.ready = bool(answer)  # else it has met an error, and ended
+            if answer:
+                made[job[0]] = bytes.fromhex(answer)
+
+    def end(self) -> None:
+        """Waits for the source in hand; one that has not started yet need not go on."""
+        if not self.ready:
+            self.process.kill()
+        self.thread.join()
+        self.process.communicate()
+
+
+def serve(prepare: Callable[[], None], compile: Callable[..., bytes]) -> None:
+    """What a helper process does: words in, code out, line by line."""
+    prepare()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(compile(*json.loads(line)).hex(), flush=True)
