@@ -101,7 +101,7 @@ class DeviceProgram:
     def load(self, sizes: Mapping[str, int] = NO_SIZES) -> None:
         """Compiles every kernel that plans for these sizes need, or finds it in the cache; without
         sizes, all but contractions of symbolic sizes, which a run's decide how to tile."""
-        own, after = [], []
+        own, after, first = [], [], not self.functions
         for home, kernel in launched(self.program):
             library = not self.guards(kernel) and self.products.may_make(kernel)
             after += [kernel] * (library and (kernel, False) not in self.epilogues)
@@ -111,7 +111,7 @@ class DeviceProgram:
                 own.append((kernel, home))
         texts = [s for kernel, home in own for s in self._guarded(kernel, home, False, sizes)]
         texts += [s for kernel in after for s in epilogue_sources(kernel)]
-        texts += [guarded(copying(1))] * (self.fails and not sizes)
+        texts += [guarded(copying(1))] * (self.fails and first)
         if texts:
             self.device.prepare(texts, self.options, self.built)
         for kernel, home in own:
