@@ -88,6 +88,7 @@ def on_a_gpu() -> list[tuple[type[Op], list[Sample]]]:
     ("op_cls", "samples"), on_a_gpu(), ids=lambda x: x.name if isinstance(x, type) else ""
 )
 def test_samples(op_cls: type[Op], samples: list[Sample]) -> None:
+    """semantics 19.1"""
     inputs: list[Value] = []
     outputs: list[Value] = []
     for sample in samples:

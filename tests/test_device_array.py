@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc as gc
+from graphc.errors import FeedError
 from graphc.ir.types import bf16, f32
 from graphc.runtime.device import Memory, Span
 from graphc.runtime.device_array import DeviceArray, SharedArray, device_array
@@ -68,3 +70,23 @@ def test_bf16_has_no_array_interface() -> None:
     pytest.importorskip("ml_dtypes")
     array = device_array(Sharing(), Span(Memory(0, 4), 0, 4), (2,), bf16)
     assert not hasattr(array, "__cuda_array_interface__")
+
+
+def test_results_that_stay_are_the_callers_own() -> None:
+    """semantics 19.6"""
+    with gc.Graph().as_default() as graph:
+        x = gc.placeholder(gc.float32, [None, 4])
+        y, n = gc.tanh(x), gc.placeholder(gc.int64, [4])
+    ones = np.ones((3, 4), np.float32)
+    with gc.Session(graph, device="cuda:sim") as sess:
+        first = sess.run(y, {x: ones}, on_device=True)
+        again = sess.run(y, {x: first}, on_device=True)
+        assert isinstance(first, DeviceArray) and first.shape == (3, 4)
+        np.testing.assert_allclose(again.numpy(), np.tanh(np.tanh(ones)), rtol=1e-6)
+        np.testing.assert_allclose(first.numpy(), np.tanh(ones), rtol=1e-6)
+        host, there = sess.run([x, y], {x: first}, on_device=True)
+        assert np.array_equal(host, first.numpy()) and isinstance(there, DeviceArray)
+        with pytest.raises(FeedError, match="got elements of type float32 on cuda:sim"):
+            sess.run(n * 2, {n: first})
+    with gc.Session(graph) as sess:  # on the host, an array of a device is an array
+        np.testing.assert_allclose(sess.run(y, {x: first}), np.tanh(np.tanh(ones)), rtol=1e-6)

@@ -12,7 +12,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)(#[^)]*)?\)")
 
 
-@pytest.mark.parametrize(("name", "blocks"), [("extending.md", 8), ("memory.md", 3)])
+@pytest.mark.parametrize(("name", "blocks"), [("extending.md", 8), ("memory.md", 3), ("gpu.md", 3)])
 def test_blocks_run(name: str, blocks: int) -> None:
     document = ROOT / "docs" / name
     assert len(PYTHON.findall(document.read_text())) >= blocks
@@ -22,6 +22,7 @@ def test_blocks_run(name: str, blocks: int) -> None:
 
 @pytest.mark.parametrize("name, shown", [
     ("README.md", 3), ("docs/architecture.md", 6), ("docs/extending.md", 3),
+    ("docs/gpu.md", 1),
 ])
 def test_shown_texts_are_what_is_printed(
     name: str, shown: int, request: pytest.FixtureRequest

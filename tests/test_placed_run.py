@@ -149,6 +149,7 @@ def test_callables() -> None:
 
 
 def test_random_numbers_are_the_same_everywhere() -> None:
+    """semantics 19.3"""
     u, g = gc.random.uniform([5]), gc.random.normal([5])
     drawn = []
     for device in (None, SIM):
@@ -201,6 +202,7 @@ def in_the_middle() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["argsort", "py_func", "cond", "while"])
 def test_what_only_the_host_can_do(name: str) -> None:
+    """semantics 19.5"""
     made = in_the_middle()
     x, y = made["x"], made[name]
     fed = {x: data(4) + 1}
@@ -290,6 +292,7 @@ def test_a_swap_across_devices() -> None:
 
 
 def test_a_run_that_fails_later_changes_nothing() -> None:
+    """semantics 19.4"""
     i = gc.placeholder(gc.int64, [2])
     with gc.device(SIM):
         a = gc.variable(np.ones(3, F32), name="a")
