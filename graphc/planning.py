@@ -77,6 +77,10 @@ def plan(
     >>> w = gc.variable(gc.zeros((4096, 4096)), name="w")
     >>> found = gc.plan(x @ w, [gc.DeviceSpec("cuda:0", like="H100")], {"n": 4096})
     >>> print(found.summary)
+    cpu:0               0 ns  134 MB of 16 GB
+    cuda:0           2.05 ms  201 MB of 80 GB
+    cpu:0 -> cuda:0  2.69 ms
+    cuda:0 -> cpu:0  2.69 ms
     """
     flat: list[Tensor] = []
     effects: list[Tensor] = []
