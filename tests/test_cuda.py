@@ -184,6 +184,16 @@ def test_a_librarys_work_is_captured_and_embedded(tmp_path: Path) -> None:
     assert at(b.address, 4).tolist() == [-1] * 4 and at(a.address, 4).tolist() == [1] * 4
 
 
+def test_a_mark_is_an_event_on_the_stream(tmp_path: Path) -> None:
+    cuda, device = opened(tmp_path)
+    before = len(cuda.log)
+    ticket = device.mark()
+    said = [(name[:6], what) for name, what, *_ in cuda.log[before:]]
+    assert said == [("Device", "set_current"), ("Device", "create_event"), ("Stream", "record")]
+    ticket.wait()
+    assert cuda.log[-1][1] == "sync" and cuda.log[-1][0].startswith("Event")
+
+
 def test_no_memory_left_says_how_much_there_is(tmp_path: Path) -> None:
     _, device = opened(tmp_path, free=1000)
     with pytest.raises(DeviceError, match=r"cuda:0: out of memory: 4,096 bytes asked for, 1,000 of "

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,13 @@ class CudaDevice:
         """The nodes, to be run by one launch. """
         return build(self.name, self.toolkit, self._current(), self.stream, nodes)
 
+    def mark(self) -> Mark:
+        """The end of all work so far, as an event on the stream."""
+        with self.lock, reported(self.name, "marking the end of a run", self.toolkit.error):
+            event = self._current().create_event()
+            self.stream.record(event)
+        return Mark(self.name, self.toolkit, event)
+
     def synchronize(self) -> None:
         """Waits for all work; what failed in it is raised here."""
         with reported(self.name, "waiting for the device", self.toolkit.error):
@@ -242,6 +250,20 @@ class CudaDevice:
         self.synchronize()
         buffer = self.toolkit.core.Buffer.from_handle(span.address, span.nbytes, owner=span.memory)
         return self.toolkit.core.utils.StridedMemoryView.from_buffer(buffer, shape, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment in the work of a GPU."""
+
+    name: str
+    toolkit: Toolkit
+    event: Any
+
+    def wait(self) -> None:
+        """Waits until all work before it is done; what failed in it is raised here."""
+        with reported(self.name, "waiting for a run", self.toolkit.error):
+            self.event.sync()
 
 
 def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...] | None) -> bool:

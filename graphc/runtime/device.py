@@ -106,6 +106,13 @@ class Replay(Protocol):
         """Runs it; `Device.synchronize` waits for its end."""
 
 
+class Ticket(Protocol):
+    """A moment in a device's work."""
+
+    def wait(self) -> None:
+        """Waits until all work before it is done."""
+
+
 class Device(Protocol):
     """A device.  What fails raises `DeviceError` with what to change."""
 
@@ -131,6 +138,9 @@ class Device(Protocol):
 
     def graph(self, nodes: Sequence[Node]) -> Replay:
         """Nodes with their dependencies, to be run often."""
+
+    def mark(self) -> Ticket:
+        """The end of all work so far."""
 
     def synchronize(self) -> None:
         """Waits for all work."""

@@ -8,6 +8,7 @@ and only there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from graphc.runtime.device import (
     Pinned,
     Replay,
     Span,
+    Ticket,
     allocated,
 )
 from graphc.runtime.device_code import DeviceProgram
@@ -50,6 +52,22 @@ class DeviceArena:
         return self.span
 
 
+@dataclass
+class Turn:
+    """Pinned memory of runs, and the graphs that read and write it.  While the device may still
+    read it, `ticket` is the end of that."""
+
+    pinned: dict[object, Pinned] = field(default_factory=dict)
+    replays: dict[tuple[frozenset[Value], frozenset[int]], Replay] = field(default_factory=dict)
+    ticket: Ticket | None = None
+
+    def wait(self) -> None:
+        """Waits until the host may write."""
+        if self.ticket is not None:
+            self.ticket.wait()
+            self.ticket = None
+
+
 class DevicePlan:
     """A program bound to sizes.  `homes` are the places of inputs that live on the device; other
     inputs get slots, into which a run copies what it is fed."""
@@ -74,9 +92,7 @@ class DevicePlan:
         self.scope = Scope(code, program, sizes, self.layout, arena.reserve(self.layout.arena),
                            self.inputs, outputs, self.status,
                            allocated(self.device, code.scratch(sizes)))
-        self.replays: dict[tuple[frozenset[Value], frozenset[int]], Replay] = {}
-        self.pinned: dict[object, Pinned] = {}
-        self.pending = False
+        self.turn, self.next = Turn(), Turn()
         self._schedule()
 
     def _slot(self, v: Value) -> Span:
@@ -126,7 +142,8 @@ class DevicePlan:
     def _replay(self, fed: frozenset[Value], wanted: frozenset[int]) -> Replay:
         """The graph of a run in which these inputs come from the host and these results go there:
         copies are nodes too, so that they overlap with what does not need them."""
-        if (fed, wanted) not in self.replays:
+        replays = self.turn.replays
+        if (fed, wanted) not in replays:
             copies: list[Node] = [Copy(self.slots[v], self._pinned(v, s.nbytes))
                                   for v, s in self.slots.items() if v in fed]
             ends: list[Node] = [Copy(self._pinned(i, x.nbytes), x)
@@ -135,13 +152,14 @@ class DevicePlan:
                 copies.append(Copy(self.status, self.zeros))
                 ends.append(Copy(self._pinned(self.status, STATUS), self.status))
             nodes = [x for x in (*copies, *self.nodes, *ends) if not _is_empty(x)]
-            self.replays[fed, wanted] = self.device.graph(with_edges(nodes))
-        return self.replays[fed, wanted]
+            replays[fed, wanted] = self.device.graph(with_edges(nodes))
+        return replays[fed, wanted]
 
     def _pinned(self, key: object, nbytes: int) -> Pinned:
-        if key not in self.pinned:
-            self.pinned[key] = self.device.pinned(nbytes)
-        return self.pinned[key]
+        pinned = self.turn.pinned
+        if key not in pinned:
+            pinned[key] = self.device.pinned(nbytes)
+        return pinned[key]
 
     # -- a run
 
@@ -152,8 +170,7 @@ class DevicePlan:
         """One run: inputs by value, and the numbers of the results that are wanted on the host.
         `failed` makes the error for an index that is out of range of a size; then no variable has
         changed."""
-        if self.pending:  # a run before this one may still read the host's memory
-            self.device.synchronize()
+        self.turn.wait()
         hosts = frozenset(v for v, x in fed.items() if not isinstance(x, Span))
         replay = self._replay(hosts, wanted)
         for v, given in fed.items():
@@ -162,11 +179,13 @@ class DevicePlan:
             else:
                 self._pinned(v, given.nbytes).array[...] = _bytes(given)
         replay.run()
-        self.pending = bool(hosts) and not (wanted or self.code.fails)
         if wanted or self.code.fails:
             self.device.synchronize()
+        elif hosts:  # it may go on for long: the host fills other memory meanwhile
+            self.turn.ticket = self.device.mark()
+            self.turn, self.next = self.next, self.turn
         if self.code.fails:
-            state = self.pinned[self.status].array.view(np.int64)
+            state = self.turn.pinned[self.status].array.view(np.int64)
             if state[0]:
                 raise failed(int(state[1]), int(state[2]))
         return {i: self._result(i) for i in wanted}

@@ -107,8 +107,20 @@ class SimulatedDevice:
             known.append(node)
         return Sequential(self, tuple(known))
 
+    def mark(self) -> Done:
+        """Now."""
+        return Done()
+
     def synchronize(self) -> None:
         """All work is done when its call returns."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A moment that has passed."""
+
+    def wait(self) -> None:
+        """Returns at once."""
 
 
 @dataclass(frozen=True)
