@@ -219,7 +219,9 @@ def test_equal_products_of_other_sizes_are_one_text() -> None:
 
 
 def test_what_is_not_finite_spreads_as_in_f32() -> None:
-    """semantics 19.2  3xTF32 makes NaN of infinities and of numbers near them; such sums are made again."""
+    """semantics 19.2
+
+    3xTF32 makes NaN of infinities and of numbers near them; such sums are made again."""
     graph = parse_graph(product(8, 8, 20, False, False, "f32"))
     a, b = (np.ones(v.type.shape, np.float32) for v in graph.inputs)
     a[0, 3], a[1, 3], a[2, 0], a[3, 5] = np.inf, -np.inf, np.nan, 3.402e38
