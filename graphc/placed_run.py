@@ -89,18 +89,18 @@ class DevicePart:
             if inputs[own] in self.plan.slots]
         self.results = dict(zip(self.segment.results, self.plan.results, strict=True))
         self.launches = self.plan.launches
+        self.memories: set[Any] = set()
         self.wanted = frozenset(
             i for i, v in enumerate(self.segment.results) if v in run.wanted(part.segment.device))
 
     def run(self, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
-        memories = self.run_.memories(self.segment)
         fed: dict[Value, Array | Span] = {}
         for own, v in self.fed:
             given = held[v]
             if isinstance(given, DeviceArray) and given.device is self.plan.device:
                 given = given.span
-            elif not (isinstance(given, Span) and given.memory in memories):
+            elif not (isinstance(given, Span) and given.memory in self.memories):
                 given = self.run_.on_host(v, held)
             fed[own] = given
         made = self.plan.run(fed, self.wanted, self.run_.failed)
@@ -157,7 +157,7 @@ class PlacedReady:
                 self.parts.append(HostPart(self, part, part.code))
         stats.compilations += built.compilations
         stats.cache_hits += built.cache_hits
-        self.grown = self._growth()
+        self._look_up()
         arenas = [home.arena.span.nbytes for home in self.devices.homes.values()]
         stats.arena_allocated = max(self.session.arena.nbytes, *arenas)
 
@@ -165,8 +165,25 @@ class PlacedReady:
         """The device that has a value: segments of views may have moved since placement."""
         return self.made_at.get(v) or self.executable.placed.device[v]
 
-    def _growth(self) -> dict[str, int]:
-        return {name: home.arena.grown for name, home in self.devices.homes.items()}
+    def _look_up(self) -> None:
+        """All that is the same in every run: a run should do nothing twice."""
+        self.arenas = [(h.arena, h.arena.grown) for h in self.devices.homes.values()]
+        tensors = self.runner.staged.inputs
+        self.draws = any(isinstance(t.op, RunCounter) for t in tensors)
+        self.feeds = [(v, self.place[i]) for i, v in enumerate(self.inputs) if i in self.place]
+        self.fixed: dict[Value, Held] = {}
+        for i, (v, tensor) in enumerate(zip(self.inputs, tensors, strict=True)):
+            if i not in self.place:
+                home = self.devices.home(tensor)
+                self.fixed[v] = self.session.counter if isinstance(tensor.op, RunCounter) else (
+                    home.variables[tensor] if home else self.session.values[tensor])
+        self.early = [v for v in self.executable.segments.outputs if v in set(self.inputs)]
+        self.launches = sum(p.launches for p in self.parts)
+        outputs = self.executable.placed.graph.outputs
+        self.shapes = [tuple(dim.evaluate(s, self.sizes) for s in v.type.shape) for v in outputs]
+        for part in self.parts:
+            if isinstance(part, DevicePart):
+                part.memories = self.memories(part.segment)
 
     def _resident(self) -> dict[Value, Span]:
         """The variables that live on a device; those that shall are brought there."""
@@ -205,27 +222,27 @@ class PlacedReady:
 
     def run(self, arrays: list[Array]) -> Any:
         """One run on converted feeds of this plan's shapes."""
-        if self._growth() != self.grown:
+        if any(arena.grown != before for arena, before in self.arenas):
             self._bind()
         session = self.session
-        if any(isinstance(t.op, RunCounter) for t in self.runner.staged.inputs):
+        if self.draws:
             session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
-        self.held = self._given(arrays)
-        held = dict(self.held)
-        early = {v: np.array(self.on_host(v, held)) for v in self.executable.segments.outputs
-                 if v in self.held}
+        held = dict(self.fixed)
+        for v, i in self.feeds:
+            held[v] = arrays[i]
+        self.held = dict(held)
+        early = {v: np.array(self.on_host(v, held)) for v in self.early}
         for part in self.parts:
             part.run(held)
         fetched = [early[v] if v in early else self._fetched(v, held)
                    for v in self.executable.segments.outputs]
-        self._commit(held)
+        if self.executable.segments.deferred:
+            self._commit(held)
         session.stats.runs += 1
-        session.stats.launches += sum(p.launches for p in self.parts)
-        graph = self.executable.placed.graph
-        shapes = [tuple(dim.evaluate(s, self.sizes) for s in v.type.shape) for v in graph.outputs]
+        session.stats.launches += self.launches
         return self.runner.pack(
             [a if isinstance(a, DeviceArray) else a.reshape(s)
-             for a, s in zip(_own(fetched), shapes, strict=True)])
+             for a, s in zip(_own(fetched), self.shapes, strict=True)])
 
     def _fetched(self, v: Value, held: dict[Value, Held]) -> Any:
         """A result as the caller wants it: on the host, or in memory of its own on its device."""
@@ -237,19 +254,6 @@ class PlacedReady:
         device.copy(own, given)
         shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
         return device_array(device, own, shape, v.type.dtype)
-
-    def _given(self, arrays: list[Array]) -> dict[Value, Held]:
-        """The graph's inputs: feeds, and variables wherever they live."""
-        held: dict[Value, Held] = {}
-        for i, (v, tensor) in enumerate(zip(self.inputs, self.runner.staged.inputs, strict=True)):
-            if i in self.place:
-                held[v] = arrays[self.place[i]]
-            elif isinstance(tensor.op, RunCounter):
-                held[v] = self.session.counter
-            else:
-                home = self.devices.home(tensor)
-                held[v] = home.variables[tensor] if home else self.session.values[tensor]
-        return held
 
     def on_host(self, v: Value, held: dict[Value, Held]) -> Array:
         """A value as an array; one that lies on a device is fetched once."""
