@@ -7,7 +7,7 @@ import pytest
 
 from graphc.codegen.device_source import DeviceSource
 from graphc.runtime.device import Copy, Function, Launch, Memory, Span
-from graphc.runtime.device_plan import touched, with_edges
+from graphc.runtime.hazards import touched, with_edges
 
 CELLS = 24
 FUNCTION = Function(DeviceSource("def kernel(): pass", ()), None)
