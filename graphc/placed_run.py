@@ -20,14 +20,16 @@ from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
 from graphc.passes.footprint import check_memory
 from graphc.placed import Part, PlacedExecutable
-from graphc.runner import CANCELLED, RAISED, Runner
+from graphc.runner import CANCELLED, RAISED, Runner, Runs
 from graphc.runtime.device import Span, allocated
 from graphc.runtime.device_array import DeviceArray, adopted, device_array, foreign_device
 from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.device_plan import DevicePlan
+from graphc.runtime.device_timing import DeviceTiming
 from graphc.runtime.devices import Devices, Home
 from graphc.runtime.executable import Bound, Executable
 from graphc.runtime.threads import execute
+from graphc.runtime.timer import Timing
 
 Held = Array | Span | DeviceArray  # a value on the host or on a device
 
@@ -44,6 +46,10 @@ class HostPart:
             for v in self.bound.outputs
         ]
         self.launches = len(code.program.kernels)
+
+    def time(self) -> Timing:
+        """Times its kernels from now on."""
+        return Timing(self.bound)
 
     def run(self, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
@@ -92,6 +98,10 @@ class DevicePart:
         self.wanted = frozenset(
             i for i, v in enumerate(self.segment.results) if v in run.wanted(part.segment.device))
 
+    def time(self) -> DeviceTiming:
+        """Times its kernels from now on: they run one by one."""
+        return DeviceTiming(self.plan)
+
     def run(self, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
         memories = self.run_.memories(self.segment)
@@ -122,6 +132,7 @@ class PlacedReady:
         self.held: dict[Value, Held] = {}
         self.made_at = {v: p.segment.device for p in executable.parts for v in p.segment.results}
         self.on_device = isinstance(runner, PlacedRunner) and runner.on_device
+        self.timed, self.timings = False, list[Timing | DeviceTiming]()
         self._bind()
 
     def _bind(self) -> None:
@@ -160,6 +171,12 @@ class PlacedReady:
         self.grown = self._growth()
         arenas = [home.arena.span.nbytes for home in self.devices.homes.values()]
         stats.arena_allocated = max(self.session.arena.nbytes, *arenas)
+        if self.timed:
+            self.time()
+
+    def time(self) -> None:
+        """Times kernels from now on, on every device."""
+        self.timed, self.timings = True, [part.time() for part in self.parts]
 
     def _at(self, v: Value) -> str:
         """The device that has a value: segments of views may have moved since placement."""
@@ -251,6 +268,12 @@ class PlacedReady:
                 held[v] = home.variables[tensor] if home else self.session.values[tensor]
         return held
 
+    def kept(self) -> list[Array | Span]:
+        """The variables that a run reads or writes, wherever they live."""
+        values, home = self.session.values, self.devices.home
+        return [h.variables[t] if (h := home(t)) else values[t]
+                for t in self.runner.staged.inputs if t in values and t not in self.runner.fed]
+
     def on_host(self, v: Value, held: dict[Value, Held]) -> Array:
         """A value as an array; one that lies on a device is fetched once."""
         given = held[v]
@@ -301,13 +324,10 @@ class PlacedRunner(Runner):
                 f"on {value.device.name}; convert them there", user_location())
         return value
 
-    def _ready(self, sizes: dict[str, int]) -> PlacedReady:
+    def _ready(self, sizes: dict[str, int]) -> Runs:
         assert isinstance(self.executable, PlacedExecutable)
-        if self.watch is not None:
-            raise SessionError(
-                "profile: kernels are timed on the host only; run without a device, or ask what is "
-                "predicted: `graphc dump --stage placed`, gc.plan", user_location())
-        return PlacedReady(self, self.executable, sizes, self.session.devices)
+        made = PlacedReady(self, self.executable, sizes, self.session.devices)
+        return self.watch(made) if self.watch is not None else made
 
 
 def _own(arrays: list[Any]) -> list[Any]:
