@@ -56,9 +56,10 @@ class Table:
         return dim.evaluate(size, self.sizes)
 
     def rows(self, within: Kernel | None = None) -> tuple[Row, ...]:
-        """The rows of a control kernel's steps, or of the run."""
+        """The rows of a control kernel's steps, or of the run; none of copies that were not made."""
         chosen = [(i, p) for i, p in enumerate(self.places) if p.within is within]
-        return tuple(self._row(i, p) for i, p in chosen)
+        return tuple(self._row(i, p) for i, p in chosen
+                     if p.kernel is not None or self.calls[:, i].any())
 
     def _row(self, number: int, place: Timed) -> Row:
         calls, spent = self.calls[:, number], self.spent[:, number]

@@ -180,7 +180,7 @@ def _title(ready: Ready | PlacedReady) -> str:
 def _graph(ready: Ready | PlacedReady) -> tuple[Graph, Mapping[str, int]]:
     """What a plan computes, and its sizes."""
     if isinstance(ready, PlacedReady):
-        return ready.executable.placed.graph, ready.sizes
+        return ready.executable.unified.graph, ready.sizes
     return ready.bound.executable.program.graph, ready.bound.sizes
 
 
