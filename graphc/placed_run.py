@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.build import Built
-from graphc.errors import FeedError, GraphError, MemoryLimitError, SessionError, user_location
+from graphc.errors import FeedError, GraphError, MemoryLimitError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.layout import layout
@@ -20,14 +20,16 @@ from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
 from graphc.passes.footprint import check_memory
 from graphc.placed import Part, PlacedExecutable
-from graphc.runner import CANCELLED, RAISED, Runner
+from graphc.runner import CANCELLED, RAISED, Runner, Runs
 from graphc.runtime.device import Span, allocated
 from graphc.runtime.device_array import DeviceArray, adopted, device_array, foreign_device
 from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.device_plan import DevicePlan
+from graphc.runtime.device_timing import DeviceTiming
 from graphc.runtime.devices import Devices, Home
 from graphc.runtime.executable import Bound, Executable
 from graphc.runtime.threads import execute
+from graphc.runtime.timer import Timing
 
 Held = Array | Span | DeviceArray  # a value on the host or on a device
 
@@ -36,7 +38,7 @@ class HostPart:
     """A segment on the host."""
 
     def __init__(self, run: PlacedReady, part: Part, code: Executable) -> None:
-        self.run_, self.segment = run, part.segment
+        self.segment = part.segment
         self.bound: Bound = code.bind(run.sizes, run.session.arena)
         self.first = len(self.segment.graph.inputs)
         self.shapes = [
@@ -45,14 +47,18 @@ class HostPart:
         ]
         self.launches = len(code.program.kernels)
 
-    def run(self, held: dict[Value, Held]) -> None:
+    def time(self) -> Timing:
+        """Times its kernels from now on."""
+        return Timing(self.bound)
+
+    def run(self, ready: PlacedReady, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
         bound, view = self.bound, self.bound.view
-        inputs = [self.run_.on_host(v, held) for v in self.segment.sources]
+        inputs = [ready.on_host(v, held) for v in self.segment.sources]
         made = [np.empty(shape, dtype) for shape, dtype in self.shapes]
         for i, array in enumerate((*inputs, *made)):
             view[bound.externals_at + i] = id(array)
-        session = self.run_.session
+        session = ready.session
         if bound.thunks:
             session.running = bound
         interrupted = execute(bound, session.options.threads)
@@ -63,7 +69,7 @@ class HostPart:
         if status == CANCELLED or interrupted:
             raise KeyboardInterrupt
         if status:
-            raise self.run_.failed(view[bound.status_at + 1], view[bound.status_at + 2])
+            raise ready.failed(view[bound.status_at + 1], view[bound.status_at + 2])
         for v, r in zip(self.segment.results, bound.results, strict=True):
             own = r.external is not None and not r.is_input
             found = r.array if r.external is None else (*inputs, *made)[r.external]
@@ -78,7 +84,7 @@ class DevicePart:
         self, run: PlacedReady, part: Part, code: DeviceProgram, home: Home,
         resident: Mapping[Value, Span],
     ) -> None:
-        self.run_, self.segment = run, part.segment
+        self.segment = part.segment
         stays = {own: resident[v] for own, v in zip(
             self.segment.graph.inputs, self.segment.sources, strict=True) if v in resident}
         inputs = dict(zip(self.segment.graph.inputs, code.program.graph.inputs, strict=True))
@@ -93,7 +99,11 @@ class DevicePart:
         self.wanted = frozenset(
             i for i, v in enumerate(self.segment.results) if v in run.wanted(part.segment.device))
 
-    def run(self, held: dict[Value, Held]) -> None:
+    def time(self) -> DeviceTiming:
+        """Times its kernels from now on: they run one by one."""
+        return DeviceTiming(self.plan)
+
+    def run(self, ready: PlacedReady, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
         fed: dict[Value, Array | Span] = {}
         for own, v in self.fed:
@@ -101,9 +111,9 @@ class DevicePart:
             if isinstance(given, DeviceArray) and given.device is self.plan.device:
                 given = given.span
             elif not (isinstance(given, Span) and given.memory in self.memories):
-                given = self.run_.on_host(v, held)
+                given = ready.on_host(v, held)
             fed[own] = given
-        made = self.plan.run(fed, self.wanted, self.run_.failed)
+        made = self.plan.run(fed, self.wanted, ready.failed)
         held.update(self.results)
         held.update({self.segment.results[i]: array for i, array in made.items()})
 
@@ -122,6 +132,7 @@ class PlacedReady:
         self.held: dict[Value, Held] = {}
         self.made_at = {v: p.segment.device for p in executable.parts for v in p.segment.results}
         self.on_device = isinstance(runner, PlacedRunner) and runner.on_device
+        self.timed, self.timings = False, list[Timing | DeviceTiming]()
         self._bind()
 
     def _bind(self) -> None:
@@ -160,6 +171,12 @@ class PlacedReady:
         self._look_up()
         arenas = [home.arena.span.nbytes for home in self.devices.homes.values()]
         stats.arena_allocated = max(self.session.arena.nbytes, *arenas)
+        if self.timed:
+            self.time()
+
+    def time(self) -> None:
+        """Times kernels from now on, on every device."""
+        self.timed, self.timings = True, [part.time() for part in self.parts]
 
     def _at(self, v: Value) -> str:
         """The device that has a value: segments of views may have moved since placement."""
@@ -233,7 +250,7 @@ class PlacedReady:
         self.held = dict(held)
         early = {v: np.array(self.on_host(v, held)) for v in self.early}
         for part in self.parts:
-            part.run(held)
+            part.run(self, held)
         fetched = [early[v] if v in early else self._fetched(v, held)
                    for v in self.executable.segments.outputs]
         if self.executable.segments.deferred:
@@ -254,6 +271,12 @@ class PlacedReady:
         device.copy(own, given)
         shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
         return device_array(device, own, shape, v.type.dtype)
+
+    def kept(self) -> list[Array | Span]:
+        """The variables that a run reads or writes, wherever they live."""
+        values, home = self.session.values, self.devices.home
+        return [h.variables[t] if (h := home(t)) else values[t]
+                for t in self.runner.staged.inputs if t in values and t not in self.runner.fed]
 
     def on_host(self, v: Value, held: dict[Value, Held]) -> Array:
         """A value as an array; one that lies on a device is fetched once."""
@@ -305,13 +328,10 @@ class PlacedRunner(Runner):
                 f"on {value.device.name}; convert them there", user_location())
         return value
 
-    def _ready(self, sizes: dict[str, int]) -> PlacedReady:
+    def _ready(self, sizes: dict[str, int]) -> Runs:
         assert isinstance(self.executable, PlacedExecutable)
-        if self.watch is not None:
-            raise SessionError(
-                "profile: kernels are timed on the host only; run without a device, or ask what is "
-                "predicted: `graphc dump --stage placed`, gc.plan", user_location())
-        return PlacedReady(self, self.executable, sizes, self.session.devices)
+        made = PlacedReady(self, self.executable, sizes, self.session.devices)
+        return self.watch(made) if self.watch is not None else made
 
 
 def _own(arrays: list[Any]) -> list[Any]:

@@ -10,21 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import Location, SessionError, user_location
+from graphc.errors import SessionError, user_location
 from graphc.ir import dim
-from graphc.ir.dim import Size
+from graphc.ir.graph import Graph
+from graphc.ir.layout import layout
 from graphc.ir.op import Array
-from graphc.ir.program import Kernel, Kind, scatters_in_place
-from graphc.ir.types import f64
-from graphc.passes.cost import Cost, cost_of
-from graphc.passes.reuse import Touch, touches
-from graphc.profile import Label, Memory, Profile, Row, Run
+from graphc.placed_run import DevicePart, PlacedReady
+from graphc.profile import Memory, Profile, Run
+from graphc.profile_table import DeviceTable, HostTable, Table, Typical, limits_of
 from graphc.runner import Ready, Runner
+from graphc.runtime.device_timing import DeviceTiming
 from graphc.runtime.limits import Limits, limits
-from graphc.runtime.timer import Timed, Times, Timing
+from graphc.runtime.timer import Times, Timing
 
 TRACED = 20  # runs of a plan of which the events are kept
-Typical = Callable[[Any], Any]  # of many times, one
 
 
 class Recorder:
@@ -40,7 +39,7 @@ class Recorder:
         self.typical: Typical = np.min if fastest else np.median
         self.watched: list[Watched] = []
 
-    def watch(self, ready: Ready) -> Watched:
+    def watch(self, ready: Ready | PlacedReady) -> Watched:
         """What runs in a plan's place."""
         self.watched.append(Watched(self, ready))
         return self.watched[-1]
@@ -55,25 +54,35 @@ class Recorder:
 class Watched:
     """A plan with timers."""
 
-    def __init__(self, recorder: Recorder, ready: Ready) -> None:
+    def __init__(self, recorder: Recorder, ready: Ready | PlacedReady) -> None:
         self.recorder, self.ready = recorder, ready
-        self.timing = Timing(ready.bound)
+        self.own: list[Timing | DeviceTiming] = []
+        if isinstance(ready, PlacedReady):
+            ready.time()
+        else:
+            self.own.append(Timing(ready.bound))
         self.left = recorder.warmup
         self.times: list[Times] = []
         self.runs: list[Run] = []
         self.fed = 0
+
+    @property
+    def timings(self) -> Sequence[Timing | DeviceTiming]:
+        """The timers of each part; plans over several devices are made anew at times."""
+        return self.ready.timings if isinstance(self.ready, PlacedReady) else self.own
 
     def run(self, arrays: list[Array]) -> Any:
         """One run; see `Ready.run`."""
         if self.left > 0 or len(self.times) == self.recorder.steps:
             self.left -= 1
             return self.ready.run(arrays)
-        self.timing.reset()
+        for timing in self.timings:
+            timing.reset()
         start = time.perf_counter_ns()
         result = self.ready.run(arrays)
         end = time.perf_counter_ns()
-        times = self.timing.taken()
-        self.fed = sum(a.nbytes for a in arrays)
+        times = _together([t.taken() for t in self.timings])
+        self.fed = sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
         self.times.append(Times(times.calls, times.nanoseconds, EMPTY, 0))
         traced = len(self.times) <= TRACED
         self.runs.append(Run(start, end, times.events if traced else EMPTY, times.dropped))
@@ -84,17 +93,44 @@ class Watched:
     def profile(self) -> Profile:
         """What was seen."""
         ready, options = self.ready, self.ready.session.options
-        bound = ready.bound
+        tables, found = self._tables()
         spent = np.array([t.nanoseconds for t in self.times]) / 1e9
-        outside = [i for i, p in enumerate(self.timing.places) if p.within is None]
-        found = limits(options)
-        table, typical = _Table(self, found), self.recorder.typical
+        places = [p for t in self.timings for p in t.places]
+        outside = [i for i, p in enumerate(places) if p.within is None]
+        typical = self.recorder.typical
+        executable = ready.executable if isinstance(ready, PlacedReady) else ready.bound.executable
         return Profile(
-            _title(ready), table.rows(None), len(self.times),
+            _title(ready), tuple(row for t in tables for row in t.rows()), len(self.times),
             float(typical([r.end - r.start for r in self.runs])) / 1e9,
             float(typical(spent[:, outside].sum(axis=1))), options.threads,
-            _memory(ready, self.fed), found, tuple(bound.executable.spans), table.labels(),
+            _memory(ready, self.fed), found, tuple(executable.spans),
+            tuple(label for t in tables for label in t.labels()),
             tuple(self.runs[:TRACED]), typical is np.min)
+
+    def _tables(self) -> tuple[list[Table], Limits]:
+        """The table of each part, and the limits of what does the most."""
+        ready, session = self.ready, self.ready.session
+        parts = ready.parts if isinstance(ready, PlacedReady) else [ready]
+        gpus = [p for p in parts if isinstance(p, DevicePart)]
+        host = limits(session.options) if len(gpus) < len(parts) or not gpus else None
+        tables: list[Table] = []
+        at = 0
+        for part, timing in zip(parts, self.timings, strict=True):
+            here = slice(at, at + len(timing.places))
+            at = here.stop
+            figures = (timing.places, np.array([t.calls[here] for t in self.times]),
+                       np.array([t.nanoseconds[here] for t in self.times]) / 1e9,
+                       self.recorder.typical)
+            if isinstance(part, DevicePart):
+                plan, spec = part.plan, session.devices.spec(part.segment.device)
+                tables.append(DeviceTable(plan.code.program, plan.sizes, *figures, spec))
+            else:
+                assert host is not None
+                tables.append(HostTable(part.bound, *figures, host))
+        if not gpus:
+            assert host is not None
+            return tables, host
+        return tables, limits_of(session.devices.spec(gpus[0].segment.device))
 
 
 EMPTY = np.zeros((0, 4), np.int64)
@@ -118,113 +154,46 @@ def record(
     return profile
 
 
-class _Table:
-    """The rows of a profile."""
-
-    def __init__(self, watched: Watched, found: Limits) -> None:
-        self.bound, self.limits = watched.ready.bound, found
-        self.places, self.typical = watched.timing.places, watched.recorder.typical
-        program = self.bound.executable.program
-        self.calls = np.array([t.calls for t in watched.times])
-        self.spent = np.array([t.nanoseconds for t in watched.times]) / 1e9
-        self.touches = touches(program, self._number, self.bound.layout)
-        self.costs: dict[Kernel, Cost] = {}
-        homes = [program]
-        for home in homes:
-            for k in home.kernels:
-                self.costs[k] = cost_of(k, scatters_in_place(home, k))
-                homes += k.programs
-
-    def _number(self, size: Size) -> int:
-        return dim.evaluate(size, self.bound.sizes)
-
-    def rows(self, within: Kernel | None) -> tuple[Row, ...]:
-        """The rows of a control kernel's steps, or of the run."""
-        chosen = [(i, p) for i, p in enumerate(self.places) if p.within is within]
-        return tuple(self._row(i, p) for i, p in chosen)
-
-    def _row(self, number: int, place: Timed) -> Row:
-        calls, spent = self.calls[:, number], self.spent[:, number]
-        ran = calls > 0
-        seconds = float(self.typical(spent[ran]) * ran.mean()) if ran.any() else 0.0
-        launches = float(calls.mean() if place.within else ran.mean())  # chunks make one launch
-        if place.kernel is None:
-            return self._copy(place, launches, seconds)
-        kernel = place.kernel
-        if kernel.kind is Kind.CONTROL:
-            return _around(kernel, launches, seconds, self.rows(kernel))
-        cost = self.costs[kernel]
-        flops = launches * self._number(cost.flops)
-        return Row(kernel.name, kernel.kind.value, lines_of(kernel), launches, seconds,
-                   launches * self._number(cost.read), launches * self._number(cost.written), flops,
-                   launches * self._memory_seconds(self.touches[kernel]),
-                   flops / self._peak(kernel))
-
-    def _copy(self, place: Timed, launches: float, seconds: float) -> Row:
-        moved = launches * place.nbytes
-        best = self.limits.seconds(moved, 0, 2 * place.nbytes)
-        best += self.limits.seconds(0, moved, 2 * place.nbytes)
-        return Row(_target(place), "copy", (), launches, seconds, moved, moved, 0.0, best, 0.0)
-
-    def _memory_seconds(self, used: Sequence[Touch]) -> float:
-        return sum(self.limits.seconds(t.read, t.written, t.distance) for t in used)
-
-    def _peak(self, kernel: Kernel) -> float:
-        wide = f64 in {v.type.dtype for v in (*kernel.reads, *kernel.writes)}
-        return self.limits.peaks["f64" if wide else "f32"]
-
-    def labels(self) -> tuple[Label, ...]:
-        """What each instruction is, for a trace."""
-        made = []
-        for place in self.places:
-            if place.kernel is None:
-                made.append(Label(_target(place), "copy", "", 2 * place.nbytes, 0))
-                continue
-            kernel, cost = place.kernel, self.costs[place.kernel]
-            lines = lines_of(kernel)
-            made.append(Label(kernel.name, kernel.kind.value, str(lines[0]) if lines else "",
-                              self._number(cost.moved), self._number(cost.flops)))
-        return tuple(made)
+def _together(times: Sequence[Times]) -> Times:
+    """The times of parts as those of one plan: places are numbered on."""
+    events, at = [], 0
+    for t in times:
+        events.append(t.events + np.array([at, 0, 0, 0]))
+        at += len(t.calls)
+    return Times(np.concatenate([EMPTY[:0, 0], *(t.calls for t in times)]),
+                 np.concatenate([EMPTY[:0, 0], *(t.nanoseconds for t in times)]),
+                 np.concatenate([EMPTY, *events]), sum(t.dropped for t in times))
 
 
-def _target(place: Timed) -> str:
-    """What a copy is for."""
-    return "to variables" if place.within is None else "to carries"
-
-
-def _around(kernel: Kernel, launches: float, seconds: float, inner: tuple[Row, ...]) -> Row:
-    """The row of a loop or switch: what its kernels cost together."""
-    def total(figure: Callable[[Row], float]) -> float:
-        return sum(map(figure, inner))
-
-    return Row(kernel.name, kernel.kind.value, lines_of(kernel), launches, seconds,
-               total(lambda r: r.read), total(lambda r: r.written), total(lambda r: r.flops),
-               total(lambda r: r.best_memory), total(lambda r: r.best_compute), inner)
-
-
-def lines_of(kernel: Kernel) -> tuple[Location, ...]:
-    """The user's lines that a kernel computes: that of its last result first."""
-    found = [v.loc for v in (*reversed(kernel.writes), *reversed(kernel.body)) if v.loc is not None]
-    return tuple(dict.fromkeys(found))
-
-
-def _title(ready: Ready) -> str:
+def _title(ready: Ready | PlacedReady) -> str:
     """`loss, %w at n=32`."""
-    graph = ready.bound.executable.program.graph
+    graph, sizes = _graph(ready)
     names = [v.name or v.op.name for v in graph.outputs]
     names += [f"{old.name} <-" for old, _ in graph.updates]
     shown = ", ".join(names[:4]) + (f", {len(names) - 4} more" if len(names) > 4 else "")
-    sizes: Mapping[str, int] = ready.bound.sizes
+    places = [p.segment.device for p in ready.parts] if isinstance(ready, PlacedReady) else []
     return (shown or "nothing") + (
-        " at " + ", ".join(f"{k}={v}" for k, v in sorted(sizes.items())) if sizes else "")
+        " at " + ", ".join(f"{k}={v}" for k, v in sorted(sizes.items())) if sizes else "") + (
+        " on " + ", ".join(dict.fromkeys(places)) if places else "")
 
 
-def _memory(ready: Ready, fed: int) -> Memory:
-    bound = ready.bound
-    program, sizes = bound.executable.program, bound.sizes
-    kept = [a for a in ready.inputs if a is not None]
+def _graph(ready: Ready | PlacedReady) -> tuple[Graph, Mapping[str, int]]:
+    """What a plan computes, and its sizes."""
+    if isinstance(ready, PlacedReady):
+        return ready.executable.unified.graph, ready.sizes
+    return ready.bound.executable.program.graph, ready.bound.sizes
+
+
+def _memory(ready: Ready | PlacedReady, fed: int) -> Memory:
+    graph, sizes = _graph(ready)
+    if isinstance(ready, PlacedReady):
+        layouts = [layout(part.code.program, ready.sizes) for part in ready.executable.parts]
+        variables = sum(v.nbytes for v in ready.kept())
+    else:
+        layouts = [ready.bound.layout]
+        variables = sum(a.nbytes for a in ready.inputs if a is not None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Memory(
-        bound.layout.arena, bound.layout.naive, sum(a.nbytes for a in kept), fed,
-        sum(dim.evaluate(v.type.nbytes, sizes) for v in program.graph.outputs),
+        sum(x.arena for x in layouts), sum(x.naive for x in layouts), variables, fed,
+        sum(dim.evaluate(v.type.nbytes, sizes) for v in graph.outputs),
         peak * (1 if sys.platform == "darwin" else 1024))

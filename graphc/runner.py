@@ -79,7 +79,7 @@ class Runner:
         self.dtypes = [t.dtype.numpy for t in fed]
         self.bounds: dict[tuple[tuple[int, ...], ...], Runs] = {}
         self.run = driver().run
-        self.watch: Callable[[Ready], Runs] | None = session.options.profile
+        self.watch: Callable[[Any], Runs] | None = session.options.profile
         self.stale = False  # a variable lives elsewhere since this was compiled
         session.arena.holders.add(self)
 

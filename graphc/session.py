@@ -182,9 +182,6 @@ class Session:
         feeds = feed_dict or {}
         key = (key_of(fetches), tuple(feeds))
         runner = self._runner(key, fetches, tuple(feeds))
-        if isinstance(runner, PlacedRunner):
-            raise SessionError("profile: kernels are timed on the host only; on a GPU use nsys or "
-                               "`make gpu-check`", user_location())
         return record(runner, feeds.values(), steps, warmup, fastest)
 
     def value(self, variable: Variable | str) -> Array:

@@ -191,6 +191,17 @@ def test_a_run_that_can_fail_changes_variables_by_own_kernels(gpu: Gpu, tmp_path
     assert gpu.lt.products == 0
 
 
+def test_a_product_is_timed_with_what_follows_it(gpu: Gpu, tmp_path: Path) -> None:
+    with gc.Graph().as_default() as graph:
+        x = gc.placeholder(gc.float64, [2, 2])
+        y = gc.tanh(x @ x)
+    with gc.Session(graph, options=Options(cache_dir=tmp_path, **BLAS)) as sess:
+        p = sess.profile(y, {x: np.ones((2, 2))}, steps=2, warmup=1)
+    (row,) = [r for r in p.rows if r.kind == "matmul"]
+    assert row.launches == 1 and row.flops == 2 * 8 + 10 * 4 and gpu.lt.products == 3
+    assert [list(run.events[:, 0]).count(0) for run in p.recorded] == [2, 2]  # it, and tanh
+
+
 # -- what is faster
 
 

@@ -42,6 +42,7 @@ LAYERS = (
     ("profile.py",),
     ("blame.py", "runner.py"),
     ("placed_run.py",),
+    ("profile_table.py",),
     ("recorder.py",),
     ("session.py",),
     ("customize.py", "handwritten.py", "python_function.py"),

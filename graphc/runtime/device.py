@@ -18,6 +18,7 @@ from graphc.codegen.build import Built
 from graphc.codegen.device_source import DeviceSource
 from graphc.config import Options
 from graphc.ir.op import Array
+from graphc.ir.program import Kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class Function:
 class Launch:
     """A kernel on a grid.  `arguments` fit `function.source.parameters`; those with the numbers
     `written` it writes.  In a graph, `after` are the numbers of earlier nodes that must be done
-    first."""
+    first.  `kernel` is whose work it is."""
 
     function: Function
     grid: tuple[int, int, int]
@@ -66,6 +67,7 @@ class Launch:
     arguments: tuple[Span | int, ...]
     written: frozenset[int] = frozenset()
     after: tuple[int, ...] = ()
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,7 @@ class Copy:
     target: Span | Pinned
     source: Span | Pinned
     after: tuple[int, ...] = ()
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Call:
     read: tuple[Span, ...]
     written: tuple[Span, ...]
     after: tuple[int, ...] = ()
+    kernel: Kernel | None = None
 
 
 Node = Launch | Copy | Call

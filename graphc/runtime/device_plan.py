@@ -7,7 +7,7 @@ and only there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,6 +93,7 @@ class DevicePlan:
                            self.inputs, outputs, self.status,
                            allocated(self.device, code.scratch(sizes)))
         self.turn, self.next = Turn(), Turn()
+        self.make: Callable[[Sequence[Node]], Replay] = self.device.graph
         self._schedule()
 
     def _slot(self, v: Value) -> Span:
@@ -152,7 +153,7 @@ class DevicePlan:
                 copies.append(Copy(self.status, self.zeros))
                 ends.append(Copy(self._pinned(self.status, STATUS), self.status))
             nodes = [x for x in (*copies, *self.nodes, *ends) if not _is_empty(x)]
-            replays[fed, wanted] = self.device.graph(with_edges(nodes))
+            replays[fed, wanted] = self.make(with_edges(nodes))
         return replays[fed, wanted]
 
     def _pinned(self, key: object, nbytes: int) -> Pinned:
@@ -160,6 +161,11 @@ class DevicePlan:
         if key not in pinned:
             pinned[key] = self.device.pinned(nbytes)
         return pinned[key]
+
+    def replayed_by(self, make: Callable[[Sequence[Node]], Replay]) -> None:
+        """Runs are what `make` makes of their nodes from now on, and no graphs of the device."""
+        self.device.synchronize()
+        self.turn, self.next, self.make = Turn(), Turn(), make
 
     # -- a run
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -80,7 +81,7 @@ class Products:
 
         def library(at: Sequence[Span]) -> list[Node]:
             left, right, result = (at[i] for i in ends)
-            return [plan.call(left, right, result), *after(at)]
+            return [replace(plan.call(left, right, result), kernel=kernel), *after(at)]
 
         fast = self.forced or self._faster(found, kernel, places, own, library)
         return (library if fast else own)(places)

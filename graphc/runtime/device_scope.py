@@ -8,7 +8,7 @@ are its own, so that a whole run stays one graph.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
@@ -97,7 +97,7 @@ class Scope:
                 words.append(self.status)
             if min(x, y, z) > 0:
                 found.append(Launch(function, (x, y, z), self.number(source.shared), tuple(words),
-                                    frozenset(written)))
+                                    frozenset(written), kernel=kernel))
         return found
 
     def commits(self) -> tuple[list[Node], list[Node]]:
@@ -140,7 +140,7 @@ class Scope:
             step = _Step(self, program, arena, [*kept, *(_row(x, t, length) for x in slices),
                                                *constants])
             first += step.nodes([_row(x, t, length) for x in items[op.carries :]])
-        return first
+        return [x if x.kernel is not None else replace(x, kernel=kernel) for x in first]
 
 
 def _row(span: Span, t: int, length: int) -> Span:

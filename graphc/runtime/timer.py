@@ -127,11 +127,12 @@ def timed() -> int:
 @dataclass(frozen=True)
 class Timed:
     """An instruction with a timer: a kernel, or a copy of `nbytes`, at the top of the run or inside
-    the control kernel `within`."""
+    the control kernel `within`.  `name` says where a copy goes to."""
 
     kernel: Kernel | None
     within: Kernel | None
     nbytes: int
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ class Timing:
             for kernel, row in zip(table.kernels, table.rows, strict=True):
                 self._wrap(row, self.timers[len(self.places)])
                 nbytes = int(row[Instruction.EXTENT]) if kernel is None else 0
-                self.places.append(Timed(kernel, table.within, nbytes))
+                name = "to variables" if table.within is None else "to carries"
+                self.places.append(Timed(kernel, table.within, nbytes, name))
 
     def _wrap(self, row: Array, timer: Array) -> None:
         timer[Timer.FUNCTION], timer[Timer.ARGS] = row[Instruction.FUNCTION], row[Instruction.ARGS]
