@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.config import Options
 from graphc.errors import DeviceError, FeedError, GraphcError, SessionError
 from graphc.runtime import devices as devices_module
 from graphc.runtime.device import Span
@@ -434,3 +435,17 @@ def test_the_host_needs_nothing_of_it() -> None:
         "         'greenlet', 'nvmath'))]\n"
         "assert not wrong, wrong\n")
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
+
+
+def test_fast_math_multiplies_once() -> None:
+    """As tf32, of which a product keeps ten bits; by default f32 stays f32."""
+    rng = np.random.default_rng(5)
+    a, b = (rng.standard_normal(s).astype(np.float32) for s in ((8, 40), (40, 8)))
+    with gc.Graph().as_default() as graph:
+        x, y = gc.placeholder(gc.float32, [None, 40]), gc.placeholder(gc.float32, [40, 8])
+        product = x @ y
+    exact, worst = a.astype(np.float64) @ b.astype(np.float64), []
+    for fast in (False, True):
+        with gc.Session(graph, device="cuda:sim", options=Options(fast_math=fast)) as sess:
+            worst.append(np.abs(sess.run(product, {x: a, y: b}) - exact).max())
+    assert worst[0] < 1e-5 and 1e-4 < worst[1] < 1e-1

@@ -89,11 +89,15 @@ def epilogue_sources(
     return (_scheduled(frame, made, after.inner, shown),)
 
 
-def tiling_of(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:
+def tiling_of(
+    kernel: Kernel, known: Mapping[str, int], fast_math: bool = False
+) -> Tiling | None:
     """How tensor cores best share a contraction at a run's sizes; None for other kernels."""
-    if kernel.kind is Kind.MATMUL:
-        return gemm_tiling(kernel, known)
-    return convolution_tiling(kernel, known) if kernel.kind is Kind.CONVOLUTION else None
+    if kernel.kind not in (Kind.MATMUL, Kind.CONVOLUTION):
+        return None
+    make = gemm_tiling if kernel.kind is Kind.MATMUL else convolution_tiling
+    found = make(kernel, known)
+    return replace(found, fast_math=fast_math) if found is not None else None
 
 
 def _by_tensor_cores(
@@ -105,12 +109,13 @@ def _by_tensor_cores(
     if wide and not product:
         return ()
     shape, pieces = (tiling.shape, tiling.pieces) if tiling else (None, 0)
+    fast = tiling is not None and tiling.fast_math
     split = (gemm_split if product else convolution_split)(
-        kernel, shape, pieces=pieces, readable=shown)
+        kernel, shape, fast, pieces=pieces, readable=shown)
     if split is not None and not wide:
         return tuple(replace(s, scratch=split.scratch) for s in (split.first, split.second))
-    whole = gemm_source(kernel, shape, wide=wide, readable=shown) if product else (
-        convolution_source(kernel, shape, readable=shown))
+    whole = gemm_source(kernel, shape, fast, wide=wide, readable=shown) if product else (
+        convolution_source(kernel, shape, fast, readable=shown))
     return (whole,) if whole is not None else ()
 
 

@@ -37,10 +37,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Tiling:
-    """A block's tile, and into how many pieces sums are cut."""
+    """A block's tile, and into how many pieces sums are cut; with `fast_math`, f32 is multiplied as
+    one product of tf32."""
 
     shape: TileShape
     pieces: int
+    fast_math: bool = False
 
 
 def shape_for(m: Size, n: Size, outer: Size) -> TileShape:

@@ -54,7 +54,7 @@ class DeviceProgram:
     ) -> tuple[Function, ...]:
         """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
         fail, those that change variables look first whether it has."""
-        key = kernel, wide, tiling_of(kernel, sizes)
+        key = kernel, wide, self.tiling(kernel, sizes)
         if key not in self.functions:
             self.functions[key] = tuple(
                 map(self.device.load, self._guarded(kernel, home, wide, sizes)))
@@ -66,6 +66,10 @@ class DeviceProgram:
             self.epilogues[kernel, wide] = tuple(
                 map(self.device.load, epilogue_sources(kernel, wide)))
         return self.epilogues[kernel, wide]
+
+    def tiling(self, kernel: Kernel, sizes: Mapping[str, int]) -> Tiling | None:
+        """How tensor cores share a kernel's contraction."""
+        return tiling_of(kernel, sizes, self.options.fast_math)
 
     def guards(self, kernel: Kernel) -> bool:
         """Whether a kernel must look whether the run has failed."""
@@ -80,7 +84,7 @@ class DeviceProgram:
     def _sources(
         self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int] = NO_SIZES
     ) -> tuple[DeviceSource, ...]:
-        tiling = tiling_of(kernel, sizes)
+        tiling = self.tiling(kernel, sizes)
         if (kernel, wide, tiling) not in self.texts:
             self.texts[kernel, wide, tiling] = device_sources(
                 kernel, overwritten(home, kernel), wide, tiling=tiling)
@@ -105,7 +109,7 @@ class DeviceProgram:
         for home, kernel in launched(self.program):
             library = not self.guards(kernel) and self.products.may_make(kernel)
             after += [kernel] * (library and (kernel, False) not in self.epilogues)
-            known = (kernel, False, tiling_of(kernel, sizes)) in self.functions
+            known = (kernel, False, self.tiling(kernel, sizes)) in self.functions
             waits = not sizes and _is_tiled_by_sizes(kernel)
             if not (known or waits or (library and self.products.forced)):
                 own.append((kernel, home))
