@@ -56,7 +56,7 @@ class Table:
         return dim.evaluate(size, self.sizes)
 
     def rows(self, within: Kernel | None = None) -> tuple[Row, ...]:
-        """The rows of a control kernel's steps, or of the run; none of copies that were not made."""
+        """The rows of a control kernel's steps, or of the run; copies that were made."""
         chosen = [(i, p) for i, p in enumerate(self.places) if p.within is within]
         return tuple(self._row(i, p) for i, p in chosen
                      if p.kernel is not None or self.calls[:, i].any())

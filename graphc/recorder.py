@@ -147,7 +147,7 @@ def record(
             user_location())
     recorder, arrays = Recorder(steps, warmup, fastest), list(feeds)
     again = type(runner)(runner.session, runner.staged, runner.executable, runner.fed, runner.pack)
-    again.watch = recorder.watch
+    again.watch, again.stale = recorder.watch, runner.stale
     for _ in range(warmup + steps):
         again(*arrays)
     (profile,) = recorder.profiles()

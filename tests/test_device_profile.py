@@ -129,6 +129,21 @@ def test_a_plan_that_is_made_anew_is_timed_on() -> None:
     assert [r.name for r in first.rows] == [r.name for r in again.rows]
 
 
+def test_a_variable_that_has_moved_to_the_device_since() -> None:
+    """The signature was compiled for the host when the variable lived there."""
+    x = gc.placeholder(gc.float64, [2], name="x")
+    w = gc.variable(np.ones(2), name="w")
+    y = gc.tanh(w)
+    with gc.device("cuda:sim"):
+        update = w.assign(w + x)
+    with gc.Session(options=options()) as sess:
+        assert "on" not in sess.profile(y, steps=1).title
+        sess.run(update, {x: [1, 1]})
+        p = sess.profile(y, steps=1)
+        np.testing.assert_allclose(sess.run(y), np.tanh([2, 2]))
+    assert " on cpu:0" in p.title and ("kernel", "tanh") in rows_of(p)  # it is brought there
+
+
 def test_no_steps_are_an_error() -> None:
     x = gc.placeholder(gc.float32, [2], name="x")
     with opened() as sess, pytest.raises(SessionError, match="steps is 0"):

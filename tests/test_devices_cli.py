@@ -13,7 +13,7 @@ import pytest
 from support_cli import DECLARED, Capture, graphc, written
 
 import graphc as gc
-from graphc.errors import DeviceError, FetchError, GraphcError, SessionError
+from graphc.errors import DeviceError, FetchError, GraphcError
 from graphc.ir.text import parse_graph, print_graph
 
 SIM = pytest.mark.skipif(
@@ -191,16 +191,6 @@ def test_devices(capsys: Capture) -> None:
     assert code == 0 and out.startswith("cpu:0")
     assert re.search(r"^cuda:0 +\S", out, re.MULTILINE) and "cuda:sim" in out
     assert re.search(r"^  A100 +cuda +80 GB +2039 GB/s", out, re.MULTILINE)
-
-
-@SIM
-def test_profiles_are_of_the_host(declared: Path, capsys: Capture) -> None:
-    code, _, err = graphc(capsys, "profile", declared, "--fetch", "logits", "--feed", "random",
-                          "--device", "cuda:sim")
-    assert code == 1 and "timed on the host only" in err
-    x = gc.placeholder(gc.float32, [4], name="x")
-    with gc.Session(device="cuda:sim") as session, pytest.raises(SessionError, match="host only"):
-        session.profile(gc.exp(x), {x: [1, 2, 3, 4]})
 
 
 # ---- plan ----
