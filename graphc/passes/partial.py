@@ -120,7 +120,7 @@ PARTIAL: dict[type[Reduction], type[Partial]] = {
 def split_reductions(
     graph: Graph, chunks: Callable[[Size], int] = lambda rows: CHUNKS
 ) -> Graph:
-    """Splits the folds that gain from it, of so many rows into so many chunks."""
+    """Splits the folds that gain from it, of so many rows into so many chunks (1: not at all)."""
     return rebuild(graph, lambda v: _split(v, chunks) if type(v.op) in PARTIAL else v)
 
 
@@ -139,7 +139,10 @@ def _split(v: Value, chunks: Callable[[Size], int]) -> Value:
     if len(op.axes) == rank and rank > 1:
         rows = make(type(op)((last,)), (x,), "", v.loc)
         return _split(make(type(op)(op.axes[:-1]), (rows,), v.name, v.loc), chunks)
-    parts = make(PARTIAL[type(op)](op.axes, chunks(folded)), (x,), "", v.loc)
+    count = chunks(folded)
+    if count == 1:
+        return v
+    parts = make(PARTIAL[type(op)](op.axes, count), (x,), "", v.loc)
     return make(type(op)((0,)), (parts,), v.name, v.loc)
 
 
