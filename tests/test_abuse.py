@@ -52,7 +52,8 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
             ours = getattr(f, "__module__", "") or ""
             home = "graphc." + place if place else "graphc."
             inside = ours.startswith(home.replace("nn.functional", "nn."))
-            if name[0] != "_" and callable(f) and name not in SKIPPED and inside:
+            error = isinstance(f, type) and issubclass(f, Exception)
+            if name[0] != "_" and callable(f) and name not in SKIPPED and inside and not error:
                 yield f"{place}.{name}".strip("."), f
 
 

@@ -79,7 +79,7 @@ IN_PASSES = (
         "bool(found.setdefault(p.hole, v))",
     ),
     m("passes.rewrite:Interner.__call__", "isinstance(v.op, State)", "False"),
-    m("passes.rewrite:Interner.__call__", "(v.op, v.args, v.type)", "(type(v.op), v.args, v.type)"),
+    m("passes.rewrite:Interner.__call__", "(v.op, v.args, v.type,", "(type(v.op), v.args, v.type,"),
     m("passes.rewrite:_applies", "r.dtypes is None or", "True or"),
     m("ir.ops.shape:Full._key", "repr(self.value)", "float(self.value)"),
     m("passes.partial:_split", "not leading or not op.axes", "not op.axes"),
@@ -125,9 +125,9 @@ IN_COMPILATION = (
     m("passes.plan:Planner._overwrites", "self.taken[new] > 1", "False"),
     m("codegen.lower:Emitter._view", "reversed(pieces)", "pieces"),
     m(
-        "codegen.fused:Fused._rows",
-        'rows * (variable("c") + 1) // CHUNKS',
-        'rows * (variable("c") + 1) // CHUNKS - 1',
+        "codegen.fused:chunk_rows",
+        "rows * (c + 1) // made.chunks",
+        "rows * (c + 1) // made.chunks - 1",
     ),
     m(
         "codegen.nests:_dense",
@@ -135,8 +135,8 @@ IN_COMPILATION = (
         "outer_step is not None or dim.coefficient",
     ),
     m("codegen.nests:_uses", "fixed |= dim.symbols(offset)", "pass"),
-    m("codegen.cpu:literal", "'-' if rounded < 0 else ''", "''"),
-    m("codegen.cpu:_wrap", "if operator and (dtype.name in WRAPS)", "if False"),
+    m("codegen.printing:literal", "'-' if rounded < 0 else ''", "''"),
+    m("codegen.printing:wrap", "if operator and (dtype.name in WRAPS)", "if False"),
     m(
         "codegen.contraction:lower_gemm",
         "(first if op.ta else first * k, 0, first * n)",

@@ -254,6 +254,7 @@ OUTSIDE = {
         "py_func", "py_func_packed", "unpack"},
     "need operands of a kind, through LAPACK (tests/test_linalg.py)": {
         "cholesky", "eigh", "lu", "lu_solve", "qr", "svd", "triangular_solve"},
+    "made by placement (tests/test_segments.py)": {"transfer"},
     "takes roots of unity as an operand (tests/test_fft.py)": {"fft"},
 }
 

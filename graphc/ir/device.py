@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from graphc.config import UNITS
 from graphc.errors import DeviceError, user_location
@@ -38,6 +38,9 @@ def device_name(given: Any) -> str:
             f"device: there is no device {given!r}; known are {known}. "
             "Declare others with gc.DeviceSpec", user_location())
     return f"{name}:0" if name in KINDS else name
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, init=False)
@@ -66,20 +69,23 @@ class DeviceSpec:
         flops: Mapping[str, float] | None = None, launch: float | str | None = None,
         kind: str | None = None, like: DeviceSpec | str | None = None,
     ) -> None:
-        base = _preset(like) if isinstance(like, str) else like
+        base = _base(like)
         if not isinstance(name, str) or NAME.fullmatch(name) is None:
             raise _wrong("DeviceSpec: name", name, "a name such as 'cuda:0' or 'tpu:1'")
         name = f"{name}:0" if name in KINDS else name
         first = name.partition(":")[0]
-        kind = kind or (first if first in KINDS else base.kind if base else "")
-        if kind not in KINDS:
+        found = first if first in KINDS else base.kind if base else ""
+        kind = found if kind is None else kind
+        if not isinstance(kind, str) or kind not in KINDS:
             raise _wrong("DeviceSpec: kind", kind, f"one of {', '.join(KINDS)}")
         for field, value in (
             ("name", name), ("kind", kind),
-            ("memory", int(_amount("memory", _or(memory, base, "memory"), UNITS))),
-            ("bandwidth", _amount("bandwidth", _or(bandwidth, base, "bandwidth"), UNITS)),
-            ("flops", MappingProxyType(_rates({**(base.flops if base else {}), **(flops or {})}))),
-            ("launch", _amount("launch", _or(launch, base, "launch"), SECONDS, zero=True)),
+            ("memory", int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), UNITS))),
+            ("bandwidth",
+             _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), UNITS)),
+            ("flops", MappingProxyType(_rates(base, flops))),
+            ("launch",
+             _amount("DeviceSpec: launch", _or(launch, base, "launch"), SECONDS, zero=True)),
         ):
             object.__setattr__(self, field, value)
         if USUAL.fullmatch(name) is None:
@@ -108,8 +114,8 @@ class Link:
     ) -> None:
         object.__setattr__(self, "a", device_name(a))
         object.__setattr__(self, "b", device_name(b))
-        object.__setattr__(self, "bandwidth", _amount("bandwidth", bandwidth, UNITS))
-        object.__setattr__(self, "latency", _amount("latency", latency, SECONDS, zero=True))
+        object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, UNITS))
+        object.__setattr__(self, "latency", _amount("Link: latency", latency, SECONDS, zero=True))
         if self.a == self.b:
             raise DeviceError(f"Link: {self.a} is linked to itself; expected two devices",
                               user_location())
@@ -124,7 +130,8 @@ class Machine:
     links: tuple[Link, ...]
 
     def __init__(self, devices: Iterable[DeviceSpec], links: Iterable[Link] = ()) -> None:
-        given = tuple(devices)
+        given = _all_of("Machine: devices", devices, DeviceSpec, "a sequence of gc.DeviceSpec")
+        ways = _all_of("Machine: links", links, Link, "a sequence of gc.Link")
         host = [d for d in given if d.name == HOST] or [DeviceSpec(HOST, like=PRESETS["CPU"])]
         rest = [d for d in given if d.name != HOST]
         names = [d.name for d in (*host, *rest)]
@@ -133,7 +140,7 @@ class Machine:
             raise DeviceError(f"Machine: {twice[0]} is declared twice; give one another name",
                               user_location())
         object.__setattr__(self, "devices", (*host, *rest))
-        object.__setattr__(self, "links", tuple(links))
+        object.__setattr__(self, "links", ways)
         for link in self.links:
             for end in (link.a, link.b):
                 self.device(end)
@@ -164,10 +171,24 @@ class Machine:
         return way.latency + nbytes / way.bandwidth
 
 
-def _preset(name: str) -> DeviceSpec:
-    if name not in PRESETS:
-        raise _wrong("DeviceSpec: like", name, f"a DeviceSpec or one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+def _base(like: Any) -> DeviceSpec | None:
+    """The spec that another is like."""
+    if like is None or isinstance(like, DeviceSpec):
+        return like
+    if not isinstance(like, str) or like not in PRESETS:
+        raise _wrong("DeviceSpec: like", like, f"a DeviceSpec or one of {', '.join(PRESETS)}")
+    return PRESETS[like]
+
+
+def _all_of(what: str, given: Any, kind: type[T], expected: str) -> tuple[T, ...]:
+    """A sequence as a tuple.  Raises `DeviceError` unless all are of that kind."""
+    try:
+        found = tuple(given)
+    except Exception:  # whatever an object does that is asked for its elements
+        found = (None,)  # type: ignore[assignment]
+    if not all(isinstance(x, kind) for x in found):
+        raise _wrong(what, given, expected)
+    return found
 
 
 def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
@@ -193,11 +214,15 @@ def _amount(
     return value
 
 
-def _rates(given: Mapping[str, float]) -> dict[str, float]:
+def _rates(base: DeviceSpec | None, flops: Any) -> dict[str, float]:
+    """Operations a second by element type: those given, else those of another spec."""
+    if not isinstance(flops, Mapping | None):
+        raise _wrong("DeviceSpec: flops", flops, "a dict from element types to rates")
+    given = {**(base.flops if base else {}), **(flops or {})}
     for name, rate in given.items():
         if name not in BY_NAME:
             raise _wrong("DeviceSpec: flops", name, f"element types: {', '.join(BY_NAME)}")
-        _amount(f"flops[{name!r}]", rate, {})
+        _amount(f"DeviceSpec: flops[{name!r}]", rate, {})
     if "f32" not in given:
         raise _wrong("DeviceSpec: flops", dict(given), "at least the rate of 'f32'")
     return {n: float(r) for n, r in given.items()}
