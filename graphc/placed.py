@@ -22,7 +22,7 @@ from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.device import HOST, DeviceSpec, Machine, device_name
 from graphc.ir.graph import Graph, Value
-from graphc.ir.program import Program
+from graphc.ir.program import Program, moved
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
 from graphc.passes.place import place
 from graphc.passes.placement import Placed, PlaceOptions
@@ -128,7 +128,7 @@ def _lowered(segment: Segment, kind: str, options: Options, trace: Trace) -> Low
     graph = tailored(segment.graph, kind, options, trace)
     with trace.span("fuse and plan"):
         program = schedule(graph) if kind == "cpu" else schedule(graph, takes_epilogue_on_gpu)
-    return Lowered(segment, kind, graph, program)
+    return Lowered(segment, kind, graph, moved(program, segment.device))
 
 
 def compile_placed(

@@ -130,6 +130,7 @@ class PlacedReady:
         self.inputs = executable.placed.graph.inputs
         self.place = {p: i for i, p in enumerate(runner.places) if p >= 0}
         self.held: dict[Value, Held] = {}
+        self.copies: dict[Value, Array] = {}  # of what lies on devices, made in this run
         self.made_at = {v: p.segment.device for p in executable.parts for v in p.segment.results}
         self.on_device = isinstance(runner, PlacedRunner) and runner.on_device
         self.timed, self.timings = False, list[Timing | DeviceTiming]()
@@ -244,7 +245,7 @@ class PlacedReady:
         session = self.session
         if self.draws:
             session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
-        held = dict(self.fixed)
+        held, self.copies = dict(self.fixed), {}
         for v, i in self.feeds:
             held[v] = arrays[i]
         self.held = dict(held)
@@ -285,10 +286,11 @@ class PlacedReady:
             return given.numpy()
         if not isinstance(given, Span):
             return given
-        shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
-        array = np.empty(shape, v.type.dtype.numpy)
-        self.devices.open(self._at(v)).device.copy(array, given)
-        return array
+        if v not in self.copies:
+            shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
+            self.copies[v] = np.empty(shape, v.type.dtype.numpy)
+            self.devices.open(self._at(v)).device.copy(self.copies[v], given)
+        return self.copies[v]
 
     def _commit(self, held: dict[Value, Held]) -> None:
         """The new values of variables that no segment wrote: all are read before any is written."""

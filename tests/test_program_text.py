@@ -18,12 +18,13 @@ from graphc.group import Group
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.layout import layout
-from graphc.ir.program import Kernel, Place, Program, storage
+from graphc.ir.program import Kernel, Place, Program, moved as moved_to, storage
 from graphc.ir.program_parse import parse_program
 from graphc.ir.program_text import print_program
 from graphc.ir.text import parse_graph, print_graph
 from graphc.passes.fuse import fuse
 from graphc.passes.order import ordered
+from graphc.passes.pipeline import schedule
 from graphc.passes.plan import plan
 from graphc.passes.reasons import why_not
 from graphc.passes.verify_program import verify_layout, verify_program
@@ -379,3 +380,16 @@ def test_round_trip_of_random_graphs(seed: int) -> None:
     assert print_program(parsed) == text
     for old, new in zip(program.kernels, parsed.kernels, strict=True):
         assert source_of(old) == source_of(new)
+
+
+def test_programs_of_devices_say_where_their_arena_lies() -> None:
+    graph = parse_graph("""graph @f(%x: f32[n,300]) {
+  %e = exp %x : f32[n,300]
+  %m = matmul %e, %e {ta=false, tb=true} : f32[n,n]
+  return %m
+}""")
+    program = moved_to(schedule(graph), "cuda:0")
+    text = print_program(program)
+    assert "arena cuda:0 = " in text and "@cuda:0" in text and "cpu" not in text
+    again = parse_program(text)
+    assert again.device == "cuda:0" and print_program(again) == text

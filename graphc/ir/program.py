@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphc.ir.dim import Shape, Size, product
 from graphc.ir.graph import Graph, Value
@@ -82,11 +82,20 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Kernels in order; `buffers` says where their values lie (empty before planning)."""
+    """Kernels in order, all of one device; `buffers` says where their values lie (empty before
+    planning)."""
 
     graph: Graph
     kernels: tuple[Kernel, ...]
     buffers: dict[Value, Buffer] = field(default_factory=dict)
+    device: str = "cpu"
+
+
+def moved(program: Program, device: str) -> Program:
+    """The program, and those inside it, for another device."""
+    kernels = {k: replace(k, programs=tuple(moved(p, device) for p in k.programs))
+               if k.programs else k for k in program.kernels}
+    return replace(program, kernels=tuple(kernels[k] for k in program.kernels), device=device)
 
 
 def contraction_of(kernel: Kernel) -> Value:

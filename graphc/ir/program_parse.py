@@ -27,7 +27,7 @@ from graphc.ir.text import (
 from graphc.ir.types import TensorType, f32
 
 HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
-ARENA = re.compile(r"arena cpu = .*")
+ARENA = re.compile(r"arena (\S+) = .*")
 AGAIN = re.compile(rf"again ({NAME})(?:, {NAME})*")
 KERNEL = re.compile(
     r"(commit )?(kernel|matmul|convolution|opaque|scatter|control|scan)"
@@ -47,6 +47,7 @@ class _Parser:
     kernels: list[Kernel] = field(default_factory=list)
     buffers: dict[Value, Buffer] = field(default_factory=dict)
     planned: bool = False
+    device: str = "cpu"
     opened: re.Match[str] | None = None
     programs: list[Program] = field(default_factory=list)
     body: list[Value] = field(default_factory=list)
@@ -62,8 +63,8 @@ class _Parser:
                 self.opened = None
             else:
                 self.body += self.body_line(source)
-        elif ARENA.fullmatch(source):
-            self.planned = True
+        elif arena := ARENA.fullmatch(source):
+            self.planned, self.device = True, arena[1]
         elif again := AGAIN.fullmatch(source):
             self.kernels.append(self.writer(self.value(again[1])))
         elif opened := KERNEL.fullmatch(source):
@@ -166,12 +167,14 @@ class _Parser:
             self.buffers[v] = Buffer(Place.OUTPUT, v.type.nbytes)
         elif text.startswith("var(") and text.endswith(")"):
             self.buffers[v] = Buffer(Place.VARIABLE, v.type.nbytes, self.value(text[4:-1]))
-        elif text == "cpu":
+        elif text == self.device:
             self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes)
-        elif text.startswith("cpu(") and text.endswith(")"):
-            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes, self.value(text[4:-1]))
+        elif text.startswith(f"{self.device}(") and text.endswith(")"):
+            over = self.value(text[len(self.device) + 1 : -1])
+            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes, over)
         else:
-            raise ValueError(f"place {text!r}: expected out, var(%name), cpu or cpu(%name)")
+            raise ValueError(f"place {text!r}: expected out, var(%name), {self.device} or "
+                             f"{self.device}(%name)")
 
     def finish(self, source: str) -> Program:
         """The program that the `return` line ends."""
@@ -181,7 +184,7 @@ class _Parser:
             buffers = {v: Buffer(Place.INPUT, v.type.nbytes) for v in self.inputs}
             constants = (v for v in self.env.values() if isinstance(v.op, Constant))
             buffers |= {v: Buffer(Place.CONSTANT, v.type.nbytes) for v in constants}
-        return Program(graph, tuple(self.kernels), buffers | self.buffers)
+        return Program(graph, tuple(self.kernels), buffers | self.buffers, self.device)
 
 
 def _alike(a: Value, b: Value) -> bool:

@@ -76,7 +76,7 @@ class _Printer:
         program, graph = self.program, self.program.graph
         lines = [f"program @{graph.name}({show_inputs(graph, self.names)}) {{"]
         if program.buffers:
-            lines.append(f"  arena cpu = {arena_text(program)}")
+            lines.append(f"  arena {program.device} = {arena_text(program)}")
         lines += self._constants()
         done: set[Kernel] = set()
         for kernel in program.kernels:
@@ -151,7 +151,7 @@ class _Printer:
         match buffer.place:
             case Place.ARENA:
                 over = f"({self.names[buffer.over]})" if buffer.over is not None else ""
-                return f"{text} @cpu{over}"
+                return f"{text} @{self.program.device}{over}"
             case Place.VARIABLE:
                 assert buffer.over is not None
                 return f"{text} @var({self.names[buffer.over]})"
