@@ -157,6 +157,16 @@ def test_softmax(columns: int | str, schedule: str) -> None:
     check(made, (0, 1, 9) if columns in (1, 2, 32, 33, "m") else (2,))
 
 
+@pytest.mark.parametrize("columns", [5, 33])
+def test_softmax_of_columns(columns: int) -> None:
+    """Threads behind the last column neither write nor read what others write."""
+    text = SOFTMAX.replace("T[n,C]", f"f32[37,{columns}]").replace("T[n]", f"f32[{columns}]")
+    text = text.replace("axes=[0]", "axes=[2]").replace("axes=[1]", "axes=[0]")
+    made = graph_of(text.replace("axes=[2]", "axes=[1]"), f"x: f32[37,{columns}]")
+    assert made.schedules == ["rows by columns"]
+    check(made, (1,))
+
+
 @pytest.mark.parametrize("columns", [128, 1024, 2048])
 def test_a_row_is_loaded_once_by_vectors(columns: int) -> None:
     text = only(softmax(columns))

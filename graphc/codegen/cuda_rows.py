@@ -195,16 +195,16 @@ class Rows:
     def _elements(self, s: For, base: Size, number: str, depth: int) -> list[str]:
         """The statements for the elements from `base` on; `number` is that of the first among what
         a lane keeps."""
-        pad = "    " * depth
-        self.frame.printer.known.clear()
+        pad, printer = "    " * depth, self.frame.printer
+        printer.known.clear()
         vector = Vector(self.frame, s.var, base, self.count, self._saves(s), number)
-        lines = self._loads(s, vector, pad)
-        if not (self.inside and any(isinstance(x, Store) for x in s.body)):
-            return lines + vector.lines(s.body, pad)
-        stores = [x for x in s.body if isinstance(x, Store)]
-        rest = [x for x in s.body if not isinstance(x, Store)]
-        return [*lines, *vector.lines(rest, pad), f"{pad}if {self.inside}:",
-                *vector.lines(stores, pad + "    ")]
+        touches = any(isinstance(x, Store) for x in s.body) or any(
+            e.buffer in printer.written for x in s.body for e in loads(x, True))
+        if not (self.inside and touches):  # what only reads may read a row twice
+            return self._loads(s, vector, pad) + vector.lines(s.body, pad)
+        inner = pad + "    "
+        return [f"{pad}if {self.inside}:", *self._loads(s, vector, inner),
+                *vector.lines(s.body, inner)]
 
     # -- what stays in registers
 
