@@ -15,6 +15,8 @@ to machine code), `graphc.tensor` and `graphc.functions` (what users hold and ca
 `graphc.init` and `graphc.optim` (training: ordinary graph code).
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
+
 from graphc import (
     errors as errors,
     fft as fft,
@@ -244,7 +246,6 @@ from graphc.group import Group as Group, group as group
 from graphc.handwritten import kernel as kernel
 from graphc.ir import types as _types
 from graphc.ir.device import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
-from graphc.planning import Plan as Plan, plan as plan
 from graphc.python_function import py_func as py_func
 from graphc.scope import (
     GraphScope as _GraphScope,
@@ -267,3 +268,18 @@ float16, bfloat16 = _types.f16, _types.bf16
 float32, float64 = _types.f32, _types.f64
 
 _guard(globals(), "graphc.")
+
+if _TYPE_CHECKING:
+    from graphc.planning import Plan as Plan, plan as plan
+
+
+def __getattr__(name: str) -> _Any:
+    """`plan` and `Plan`, which need all that devices need: imported when first asked for."""
+    if name not in ("Plan", "plan"):
+        raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+    from graphc import planning
+
+    found = {"Plan": planning.Plan, "plan": planning.plan}
+    _guard(found, "graphc.")
+    globals().update(found)
+    return found[name]

@@ -20,7 +20,7 @@ from graphc.codegen.build import Built
 from graphc.compile import assemble, sources_of
 from graphc.config import Options
 from graphc.errors import DeviceError
-from graphc.ir.device import HOST, DeviceSpec, Machine, device_name
+from graphc.ir.device import DeviceSpec, Machine, device_name
 from graphc.ir.graph import Graph, Value
 from graphc.ir.program import Program, moved
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
@@ -80,13 +80,6 @@ class PlacedExecutable:
     segments: Segments
     parts: tuple[Part, ...]
     spans: Sequence[Span]
-
-
-def is_placed(graph: Graph, options: Options) -> bool:
-    """Whether a graph is for more than the host: the session has devices, or a line is pinned."""
-    if options.device not in ("", HOST) or options.devices:
-        return True
-    return any(v.device not in ("", HOST) for v in (*graph.inputs, *graph.nodes()))
 
 
 def prepared(graph: Graph, options: Options, trace: Trace) -> tuple[Unified, Graph]:

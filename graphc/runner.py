@@ -46,7 +46,10 @@ class Owner(Protocol):
     options: Any
     arena: Arena
     results: Results
-    devices: Any
+
+    @property
+    def devices(self) -> Any:
+        """The devices of the session."""
 
     def renew(self, runner: Runner) -> None:
         """Compiles what a runner runs for where its variables live now."""

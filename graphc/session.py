@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc import late
 from graphc.codegen.build import Built
 from graphc.compile import compile_graph
 from graphc.config import Options, parse_bytes
@@ -28,17 +29,12 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Placeholder, RunCounter
-from graphc.ir.text import print_graph
-from graphc.placed import PlacedExecutable, compile_placed, is_placed, places_of, spec
-from graphc.placed_run import PlacedRunner
 from graphc.profile import Profile
-from graphc.recorder import record
 from graphc.runner import Runner, convert, require_outside
-from graphc.runtime.devices import Devices
 from graphc.runtime.executable import Arena
 from graphc.runtime.results import Results
 from graphc.scope import GraphScope, current
-from graphc.stage import Staged, stage
+from graphc.stage import Staged, is_placed, stage
 from graphc.tensor import Tensor, Variable
 
 
@@ -96,7 +92,8 @@ class Session:
                  "cache_dir": Path(cache_dir) if cache_dir is not None else None,
                  "passes": tuple(passes) or None,
                  "device": None if device is None else device_name(device),
-                 "devices": tuple(map(spec, devices)) or None, "strict": strict or None}
+                 "devices": tuple(map(late.placed().spec, devices)) if devices else None,
+                 "strict": strict or None}
         chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         self.options = dataclasses.replace(options or Options(), **chosen)
         self.stats = Stats()
@@ -107,7 +104,7 @@ class Session:
         self.closed = False
         self.running: Any = None
         self.arena, self.results = Arena(), Results()
-        self.devices = Devices(self.options.cache_dir)
+        self._devices: Any = None  # nothing of them is imported before they are needed
         self._runners: dict[Any, Runner] = {}
         self._executables: dict[Any, Any] = {}
 
@@ -126,7 +123,8 @@ class Session:
             self._runners.clear()
             self._executables.clear()
             self.arena, self.results = Arena(), Results()
-            self.devices.close()
+            if self._devices is not None:
+                self._devices.close()
 
     def run(
         self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, on_device: bool = False
@@ -182,14 +180,15 @@ class Session:
         feeds = feed_dict or {}
         key = (key_of(fetches), tuple(feeds))
         runner = self._runner(key, fetches, tuple(feeds))
-        return record(runner, feeds.values(), steps, warmup, fastest)
+        return late.recorder().record(  # type: ignore[no-any-return]
+            runner, feeds.values(), steps, warmup, fastest)
 
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""
         require_outside(self)
         with self.lock:
             v = self._variable(variable, "value")
-            home = self.devices.home(v)
+            home = self._home(v)
             return self.values[v].copy() if home is None else home.value(v)
 
     def load(self, variable: Variable | str, value: Any) -> None:
@@ -203,7 +202,7 @@ class Session:
                     f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
                     user_location(),
                 )
-            home = self.devices.home(v)
+            home = self._home(v)
             if home is not None:
                 home.keep(v, array)
             else:
@@ -244,8 +243,8 @@ class Session:
             )
             tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
             self._own([tensors[old] for old, _ in staged.graph.updates])
-            if is_placed(staged.graph, self.options) or self.devices.homes:
-                placed = PlacedRunner(self, staged, self._placed(staged), fed, pack)
+            if is_placed(staged.graph, self.options) or self._devices is not None:
+                placed = late.placed_runner()(self, staged, self._placed(staged), fed, pack)
                 placed.on_device = len(key) > 2  # asked for on a device
                 runner: Runner = placed
             else:
@@ -256,11 +255,10 @@ class Session:
     def renew(self, runner: Runner) -> None:
         """Compiles what a runner runs for where its variables live now."""
         runner.executable, runner.stale = self._placed(runner.staged), False
-        if not isinstance(runner, PlacedRunner):
-            runner.__class__ = PlacedRunner
+        runner.__class__ = late.placed_runner()
 
     def _executable(self, staged: Staged) -> Any:
-        key = _text(staged)
+        key = staged.key
         if key not in self._executables:
             built = Built()
             self._executables[key] = compile_graph(staged.graph, self.options, built)
@@ -268,17 +266,28 @@ class Session:
             self.stats.cache_hits += built.cache_hits
         return self._executables[key]
 
-    def _placed(self, staged: Staged) -> PlacedExecutable:
+    @property
+    def devices(self) -> Any:
+        """The devices of this session."""
+        if self._devices is None:
+            self._devices = late.devices(self.options.cache_dir)
+        return self._devices
+
+    def _home(self, v: Value) -> Any:
+        """The device where a variable lives; None: the host."""
+        return None if self._devices is None else self._devices.home(v)
+
+    def _placed(self, staged: Staged) -> Any:
         """The executable over several devices; variables stay where they live."""
-        homes = places_of(staged.inputs, self.devices.names())
-        key = _text(staged), tuple(homes.items())
+        homes = late.placed().places_of(staged.inputs, self.devices.names())
+        key = staged.key, tuple(homes.items())
         if key not in self._executables:
             built = Built()
-            self._executables[key] = compile_placed(
+            self._executables[key] = late.placed().compile_placed(
                 staged.graph, self.options, built, self.devices, homes)
             self.stats.compilations += built.compilations
             self.stats.cache_hits += built.cache_hits
-        return self._executables[key]  # type: ignore[no-any-return]
+        return self._executables[key]
 
     def _check_feeds(self, staged: Staged, fed: Sequence[Tensor], fetches: Any) -> None:
         fed_set, used = set(fed), set(staged.inputs)
@@ -347,7 +356,7 @@ class Session:
 
     def _current(self, t: Tensor) -> Array | None:
         """The value of a variable, wherever it lives."""
-        home = self.devices.home(t)
+        home = self._home(t)
         return self.values.get(t) if home is None else home.value(t)
 
     def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
@@ -369,14 +378,6 @@ class Session:
                 f"{what}: {x!r} belongs to another graph than the session's", user_location()
             )
         return x
-
-
-def _text(staged: Staged) -> Any:
-    """What tells one graph from another: text does not say which Python its ops hold, nor where its
-    lines are pinned."""
-    nodes = staged.graph.nodes()
-    return (print_graph(staged.graph), tuple(v.op for v in nodes),
-            tuple(v.device for v in (*staged.graph.inputs, *nodes)))
 
 
 def _whole(name: str, given: Any, least: int | None) -> int | None:

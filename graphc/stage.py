@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from graphc.config import Options
 from graphc.differentiate import WithGradient
 from graphc.effects import updates_of
 from graphc.errors import GraphError, Location
+from graphc.ir.device import HOST
 from graphc.ir.graph import Graph, Value, over
 from graphc.ir.ops.pointwise import StopGradient
 from graphc.ir.ops.state import (
@@ -22,6 +25,7 @@ from graphc.ir.ops.state import (
     Variable,
     WithUpdate,
 )
+from graphc.ir.text import print_graph
 from graphc.passes.inner import without_markers
 from graphc.passes.loops import merge_loops
 from graphc.tensor import Tensor
@@ -33,6 +37,14 @@ class Staged:
 
     graph: Graph
     inputs: tuple[Tensor, ...]
+
+    @property
+    def key(self) -> Any:
+        """What tells one graph from another: text does not say which Python its ops hold, nor where
+        its lines are pinned."""
+        nodes = self.graph.nodes()
+        return (print_graph(self.graph), tuple(v.op for v in nodes),
+                tuple(v.device for v in (*self.graph.inputs, *nodes)))
 
 
 def reachable(
@@ -134,3 +146,10 @@ def _update(
             f"variable {old.name!r} is assigned twice in one run, also at {updates[old][1]}; "
             "chain the second assignment on the first one's value", v.loc)
     updates[old] = (new, v.loc)
+
+
+def is_placed(graph: Graph, options: Options) -> bool:
+    """Whether a graph is for more than the host: the session has devices, or a line is pinned."""
+    if options.device not in ("", HOST) or options.devices:
+        return True
+    return any(v.device not in ("", HOST) for v in (*graph.inputs, *graph.nodes()))

@@ -44,6 +44,7 @@ LAYERS = (
     ("placed_run.py",),
     ("profile_table.py",),
     ("recorder.py",),
+    ("late.py",),
     ("session.py",),
     ("customize.py", "handwritten.py", "python_function.py"),
     ("init.py",),
@@ -101,6 +102,8 @@ def test_imports_go_down(path: str) -> None:
 LATE = {  # the only imports of graphc's own modules inside functions, and why
     "codegen/jit.py": "numba is imported only where something must be compiled",
     "codegen/gcuda.py": "numba-cuda is imported only where something must be compiled for a GPU",
+    "late.py": "what only devices, profiles and plans need is imported when they do",
+    "__init__.py": "gc.plan is: it needs all that devices need",
     "cli/dump.py": "numba is imported only where LLVM IR is asked for",
 }
 

@@ -20,9 +20,9 @@ from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.op import State
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.text import parse_graph
-from graphc.placed import LoweredPlaced, is_placed, lower_placed, planned_machine, spec
+from graphc.placed import LoweredPlaced, lower_placed, planned_machine, spec
 from graphc.scope import GraphScope, current, reset_default_graph
-from graphc.stage import stage
+from graphc.stage import is_placed, stage
 from graphc.tensor import Tensor
 
 Fetch = Tensor | Group
