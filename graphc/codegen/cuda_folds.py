@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.codegen.cuda_text import keeping, kept, kept_type
 from graphc.codegen.loops import Accumulate, Apply, For, Let, Ref
 from graphc.codegen.lower import wide
 from graphc.codegen.printing import bare, fold_step
@@ -102,8 +103,7 @@ def shared_parts(fold: Fold, kind: str) -> dict[str, tuple[int, str]]:
     if kind == "warp":
         return {}
     size = WARPS if kind == "block" else WARP * WARPS
-    stored = "u8" if fold.dtype.kind == "bool" else str(fold.dtype)
-    found = {fold.part: (size, stored)}
+    found = {fold.part: (size, kept_type(fold.dtype))}
     return found | ({AT: (size, "i64")} if fold.position else {})
 
 
@@ -122,15 +122,13 @@ def _shuffled(fold: Fold, distance: int) -> list[str]:
 
 def _kept(fold: Fold, place: str) -> list[str]:
     """Lines that put a thread's part into shared memory."""
-    value = f"u8({fold.name})" if fold.dtype.kind == "bool" else fold.name
-    lines = [f"{fold.part}[{place}] = {value}"]
+    lines = [f"{fold.part}[{place}] = {keeping(fold.name, fold.dtype)}"]
     return lines + ([f"{AT}[{place}] = {fold.position}"] if fold.position else [])
 
 
 def _read(fold: Fold, place: str) -> tuple[str, str]:
     """A part, and its position, from shared memory."""
-    text = f"{fold.part}[{place}]"
-    return (f"({text} != 0)" if fold.dtype.kind == "bool" else text), f"{AT}[{place}]"
+    return kept(f"{fold.part}[{place}]", fold.dtype), f"{AT}[{place}]"
 
 
 def _taken(fold: Fold, place: str) -> list[str]:

@@ -14,11 +14,19 @@ from types import MappingProxyType
 from typing import Any
 
 from graphc.codegen.cpu import KEY
-from graphc.codegen.cuda_text import CudaPrinter, bare_index, loaded, size_name, storing
+from graphc.codegen.cuda_text import (
+    CudaPrinter,
+    bare_index,
+    keeping,
+    kept,
+    kept_type,
+    loaded,
+    size_name,
+    storing,
+)
 from graphc.codegen.device_source import DeviceSource, pointer
 from graphc.codegen.fused import Nest
 from graphc.codegen.loops import Accumulate, Apply, Buffer, For, Guard, Let, Load, Ref, Store
-from graphc.codegen.lower import NARROW
 from graphc.codegen.nests import map_sizes
 from graphc.codegen.printing import bare
 from graphc.ir import dim
@@ -96,29 +104,22 @@ def once(frame: Frame, nest: Nest) -> list[str]:
         return printer.statements(top, 1)
     body = (*nest.begin, *nest.body, *nest.end)
     used = set().union(*(names_in(s) for s in body)) if body else set()
-    kept = [s for s in top if s.name in used or f"{s.name}." in used]
-    kinds = [_shared_type(s.value.dtype) for s in kept]
+    wanted = [s for s in top if s.name in used or f"{s.name}." in used]
+    kinds = [kept_type(s.value.dtype) for s in wanted]
     arrays = {k: frame.name(f"once_{k}") for k in dict.fromkeys(kinds)}
     places = [f"{arrays[k]}[{kinds[:n].count(k)}]" for n, k in enumerate(kinds)]
     lines = [f"    {name} = cuda.shared.array({kinds.count(k)}, {k})" for k, name in arrays.items()]
     lines.append("    if cuda.threadIdx.x == 0 and cuda.threadIdx.y == 0:")
     lines += printer.statements(top, 2)
-    for s, k, at in zip(kept, kinds, places, strict=True):
-        lines.append(f"        {at} = {f'u8({s.name})' if k == 'u8' else s.name}")
+    ends = list(zip(wanted, places, strict=True))
+    lines += [f"        {at} = {keeping(s.name, s.value.dtype)}" for s, at in ends]
     lines.append("    cuda.syncthreads()")
-    for s, at in zip(kept, places, strict=True):
-        is_bool = s.value.dtype.kind == "bool"
-        lines.append(f"    {s.name} = {f'({at} != 0)' if is_bool else at}")
-    return lines
+    return lines + [f"    {s.name} = {kept(at, s.value.dtype)}" for s, at in ends]
 
 
 def _is_dear(value: Any) -> bool:
     """Whether an expression calls a function that takes many instructions."""
     return isinstance(value, Apply) and value.spelling.startswith(DEAR)
-
-
-def _shared_type(dtype: DType) -> str:
-    return "u8" if dtype.kind == "bool" else "f32" if dtype.name in NARROW else str(dtype)
 
 
 def canonical(text: str, parameters: Sequence[str]) -> str:
@@ -217,17 +218,20 @@ class Saved:
 
     name: str
     length: int
-    kind: str
-    truth: bool = False  # of bools, which are kept as u8
+    dtype: DType
+
+    @property
+    def kind(self) -> str:
+        """The type of its elements."""
+        return kept_type(self.dtype)
 
     def element(self, number: str) -> str:
         """One as a value."""
-        text = f"{self.name}[{number}]"
-        return f"({text} != 0)" if self.truth else text
+        return kept(f"{self.name}[{number}]", self.dtype)
 
     def keep(self, number: str, value: str) -> str:
         """The line that puts a value in."""
-        return f"{self.name}[{number}] = {f'u8({value})' if self.truth else value}"
+        return f"{self.name}[{number}] = {keeping(value, self.dtype)}"
 
 
 Key = tuple[int, Size]  # of an element: its buffer and its offset, a formula of a loop's variable

@@ -31,10 +31,9 @@ from graphc.codegen.cuda_maps import place
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Nest, positions
 from graphc.codegen.loops import For, Let, Load, Store
-from graphc.codegen.lower import NARROW, variable
+from graphc.codegen.lower import variable
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.types import DType
 
 REGISTERS = 64  # elements that a thread keeps at most
 STEPS = 16  # times that it takes its elements, where it keeps them
@@ -72,6 +71,7 @@ class Rows:
         self.count = min((neighbours(frame, s, self.group.lanes) for s in loops), default=1)
         self.kept = self._keep([s for s in (*nest.begin, *nest.body) if isinstance(s, For)])
         self.filled: set[Key] = set()
+        self.done = False  # with the rows of a chunk: what is stored now goes to memory
 
     def _chunk_loop(self) -> list[Any]:
         """The rows of a chunk as a loop for the lanes, where a row is a single element."""
@@ -220,7 +220,8 @@ class Rows:
         if steps > STEPS or length * len(keys) > REGISTERS:
             return {}
         name = {k: self.frame.name(f"{self.frame.base(k[0])}_row") for k in keys}
-        return {k: Saved(name[k], length, *self._kind(k[0])) for k in keys}
+        dtypes = self.frame.printer.dtypes
+        return {k: Saved(name[k], length, dtypes[k[0]]) for k in keys}
 
     def _loads(self, s: For, vector: Vector, pad: str) -> list[str]:
         """Lines that load what a lane keeps and does not have yet; what it has is known."""
@@ -243,7 +244,9 @@ class Rows:
         """Which stores of a loop go to registers, and which of these to memory too.  An element of
         a row is kept while a later loop loads it, and stored when none does; a chunk's is stored
         at its end (`_flush`)."""
-        saves = {}
+        saves: dict[Key, tuple[Saved, bool]] = {}
+        if self.done:
+            return saves
         after = self._after(s)
         for key in [(x.buffer, x.offset) for x in s.body if isinstance(x, Store)]:
             stored = any(isinstance(x, Store) and (x.buffer, x.offset) == key for x in after)
@@ -259,13 +262,6 @@ class Rows:
         number = next((n for n, f in enumerate(later) if f is s), -1)
         return [x for f in later[number + 1 :] for x in f.body]
 
-    def _kind(self, buffer: int) -> tuple[str, bool]:
-        """The type in which a lane keeps elements of a buffer, and whether they are bools."""
-        dtype: DType = self.frame.printer.dtypes[buffer]
-        if dtype.kind == "bool":
-            return "u8", True
-        return ("f32" if dtype.name in NARROW else str(dtype)), False
-
     def _is_total(self, key: Key) -> bool:
         """Whether an element is a chunk's own: its place does not depend on the row."""
         rows = {f"{n}." for n, _ in self.nest.outer}
@@ -279,7 +275,7 @@ class Rows:
             keys = [(x.buffer, x.offset) for x in s.body if isinstance(x, Store)]
             body = tuple(Store(*k, Load(*k, dtypes[k[0]])) for k in keys if k in totals)
             if body:
-                self._saves = lambda s: {}  # type: ignore[method-assign]
+                self.done = True
                 lines += self._loop(For(s.var, s.low, s.high, body), depth)
         return lines
 

@@ -176,6 +176,21 @@ def loaded(text: str, dtype: DType) -> str:
     """A stored element as a value."""
     if dtype.name in NARROW:
         return f"from_{dtype}({text})"
+    return kept(text, dtype)
+
+
+def kept_type(dtype: DType) -> str:
+    """The type of the arrays, in registers or shared memory, that values wait in between loops."""
+    return "u8" if dtype.kind == "bool" else "f32" if dtype.name in NARROW else str(dtype)
+
+
+def keeping(text: str, dtype: DType) -> str:
+    """A value as such an array has it."""
+    return f"u8({text})" if dtype.kind == "bool" else text
+
+
+def kept(text: str, dtype: DType) -> str:
+    """An element of such an array as a value."""
     return f"({text} != 0)" if dtype.kind == "bool" else text
 
 
@@ -183,4 +198,4 @@ def storing(text: str, dtype: DType) -> str:
     """A value as it is stored."""
     if dtype.name in NARROW:
         return f"to_{dtype}({text})"
-    return f"u8({text})" if dtype.kind == "bool" else text
+    return keeping(text, dtype)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from graphc.codegen.cuda_frame import Frame, Grid, Key, blocks_of, loads, once
 from graphc.codegen.cuda_maps import place
+from graphc.codegen.cuda_text import keeping, kept, kept_type
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.fused import Nest, positions
 from graphc.codegen.loops import For, Load, Store
-from graphc.codegen.lower import NARROW, variable
+from graphc.codegen.lower import variable
 from graphc.ir import dim
 
 TILE, ROWS = 32, 8  # elements a side; rows of threads
@@ -64,7 +65,8 @@ def by_tiles(
     places = positions([*others, (down, blocks_of(high, TILE)), (across, blocks_of(wide, TILE))],
                        variable(block))
     tiles = {key: frame.name("tile") for key in found}
-    lines = [f"    {t} = cuda.shared.array(({TILE}, {TILE + 1}), {_kind(frame, key)})"
+    dtypes = {key: printer.dtypes[key[0]] for key in found}
+    lines = [f"    {t} = cuda.shared.array(({TILE}, {TILE + 1}), {kept_type(dtypes[key])})"
              for key, t in tiles.items()]
     lines += [f"    {block} = {width}(cuda.blockIdx.x)", f"    {x} = {width}(cuda.threadIdx.x)",
               f"    {y} = {width}(cuda.threadIdx.y)"]
@@ -76,27 +78,13 @@ def by_tiles(
     other = f"{width}({y} + {step}*{ROWS})"
     lines += [head, f"        {a} = {width}({corner[0]} + {x})",
               f"        {b} = {width}({corner[1]} + {other})", f"        if {ends}:"]
-    lines += [f"            {t}[{other}, {x}] = {_kept(printer.load(found[key]), frame, key)}"
+    lines += [f"            {t}[{other}, {x}] = {keeping(printer.load(found[key]), dtypes[key])}"
               for key, t in tiles.items()]
     printer.known.update({
-        key: f"({t}[{x}, {other}] != 0)" if _is_bool(frame, key) else f"{t}[{x}, {other}]"
-        for key, t in tiles.items()})
+        key: kept(f"{t}[{x}, {other}]", dtypes[key]) for key, t in tiles.items()})
     lines += ["    cuda.syncthreads()", head, f"        {a} = {width}({corner[0]} + {other})",
               f"        {b} = {width}({corner[1]} + {x})", f"        if {ends}:",
               *printer.statements(nest.body, 3)]
     count = dim.product((*(n for _, n in others), blocks_of(high, TILE), blocks_of(wide, TILE)))
     grid = Grid((count, 1, 1), (TILE, ROWS, 1), 8)
     return frame.source("tiles", lines, grid, readable)
-
-
-def _is_bool(frame: Frame, key: Key) -> bool:
-    return frame.printer.dtypes[key[0]].kind == "bool"
-
-
-def _kind(frame: Frame, key: Key) -> str:
-    dtype = frame.printer.dtypes[key[0]]
-    return "u8" if dtype.kind == "bool" else "f32" if dtype.name in NARROW else str(dtype)
-
-
-def _kept(text: str, frame: Frame, key: Key) -> str:
-    return f"u8({text})" if _is_bool(frame, key) else text
