@@ -20,7 +20,7 @@ from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
 from graphc.passes.footprint import check_memory
 from graphc.placed import Part, PlacedExecutable
-from graphc.runner import CANCELLED, RAISED, Runner, Runs
+from graphc.runner import Runner, Runs, advance, raise_stop
 from graphc.runtime.device import Span, allocated
 from graphc.runtime.device_array import DeviceArray, adopted, device_array, foreign_device
 from graphc.runtime.device_code import DeviceProgram
@@ -42,7 +42,7 @@ class HostPart:
         self.bound: Bound = code.bind(run.sizes, run.session.arena)
         self.first = len(self.segment.graph.inputs)
         self.shapes = [
-            (tuple(dim.evaluate(s, run.sizes) for s in v.type.shape), v.type.dtype.numpy)
+            (dim.numbers(v.type.shape, run.sizes), v.type.dtype.numpy)
             for v in self.bound.outputs
         ]
         self.launches = len(code.program.kernels)
@@ -62,13 +62,10 @@ class HostPart:
         if bound.thunks:
             session.running = bound
         interrupted = execute(bound, session.options.threads)
-        status = view[bound.status_at]
-        if status == RAISED:
-            raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
-            raise raised[0] if raised else KeyboardInterrupt
-        if status == CANCELLED or interrupted:
+        raise_stop(bound)
+        if interrupted:
             raise KeyboardInterrupt
-        if status:
+        if view[bound.status_at]:
             raise ready.failed(view[bound.status_at + 1], view[bound.status_at + 2])
         for v, r in zip(self.segment.results, bound.results, strict=True):
             own = r.external is not None and not r.is_input
@@ -198,7 +195,7 @@ class PlacedReady:
         self.early = [v for v in self.executable.segments.outputs if v in set(self.inputs)]
         self.launches = sum(p.launches for p in self.parts)
         outputs = self.executable.placed.graph.outputs
-        self.shapes = [tuple(dim.evaluate(s, self.sizes) for s in v.type.shape) for v in outputs]
+        self.shapes = [dim.numbers(v.type.shape, self.sizes) for v in outputs]
         for part in self.parts:
             if isinstance(part, DevicePart):
                 part.memories = self.memories(part.segment)
@@ -244,7 +241,7 @@ class PlacedReady:
             self._bind()
         session = self.session
         if self.draws:
-            session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
+            advance(session)
         held, self.copies = dict(self.fixed), {}
         for v, i in self.feeds:
             held[v] = arrays[i]
@@ -270,7 +267,7 @@ class PlacedReady:
         device = self.devices.open(self._at(v)).device
         own = allocated(device, given.nbytes)
         device.copy(own, given)
-        shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
+        shape = dim.numbers(v.type.shape, self.sizes)
         return device_array(device, own, shape, v.type.dtype)
 
     def kept(self) -> list[Array | Span]:
@@ -287,7 +284,7 @@ class PlacedReady:
         if not isinstance(given, Span):
             return given
         if v not in self.copies:
-            shape = tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
+            shape = dim.numbers(v.type.shape, self.sizes)
             self.copies[v] = np.empty(shape, v.type.dtype.numpy)
             self.devices.open(self._at(v)).device.copy(self.copies[v], given)
         return self.copies[v]

@@ -276,6 +276,21 @@ def solve(
         sizes[name], where[name] = rest // factor, label
 
 
+def raise_stop(bound: Bound) -> None:
+    """Raises what ended a native run that did not come to its end, unless that was an index."""
+    status = bound.view[bound.status_at]
+    if status == CANCELLED:
+        raise KeyboardInterrupt
+    if status == RAISED:
+        raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
+        raise raised[0] if raised else KeyboardInterrupt
+
+
+def advance(session: Owner) -> None:
+    """The run counter, which random ops draw from: the seed, then the number of runs so far."""
+    session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
+
+
 class Ready:
     """A plan of a runner, with the addresses of variables filled in."""
 
@@ -294,7 +309,7 @@ class Ready:
         first = len(runner.staged.inputs)
         self.outputs = []
         for n, v in enumerate(bound.outputs):
-            shape = tuple(dim.evaluate(s, bound.sizes) for s in v.type.shape)
+            shape = dim.numbers(v.type.shape, bound.sizes)
             dtype = v.type.dtype.numpy
             large = math.prod(shape) * dtype.itemsize > LARGE
             self.outputs.append((bound.externals_at + first + n, shape, dtype, large))
@@ -324,7 +339,7 @@ class Ready:
             view[at] = id(out)
             made.append(out)
         if self.draws:
-            self._advance()
+            advance(session)
         if bound.thunks:
             session.running = bound
         early = None if self.direct else self._inputs_before(arrays)
@@ -334,11 +349,7 @@ class Ready:
         else:
             interrupted = execute(bound, self.session.options.threads)
         if view[bound.status_at]:
-            if view[bound.status_at] == CANCELLED:
-                raise KeyboardInterrupt
-            if view[bound.status_at] == RAISED:
-                raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
-                raise raised[0] if raised else KeyboardInterrupt
+            raise_stop(bound)
             inputs = [self._input(i, arrays) for i in range(self.fresh)]
             raise self.runner.failure(bound, inputs)
         stats = session.stats
@@ -349,11 +360,6 @@ class Ready:
         if early is None:
             return self.runner.pack([made[e] for e in self.simple])
         return self.runner.pack(self._collect(made, early))
-
-    def _advance(self) -> None:
-        """The run counter, which random ops draw from: the seed, then the number of runs so far."""
-        session = self.session
-        session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
 
     def _input(self, external: int, arrays: list[Array]) -> Array:
         for i, at in self.feeds:

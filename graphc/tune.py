@@ -71,7 +71,7 @@ class Tuner:
         bound = executable.bind(sizes)
         arrays: list[Any] = []
         for v in (*inputs, *bound.outputs):
-            shape = tuple(dim.evaluate(s, sizes) for s in v.type.shape)
+            shape = dim.numbers(v.type.shape, sizes)
             arrays.append(np.ones(shape, v.type.dtype.numpy))
         for i, array in enumerate(arrays):
             bound.view[bound.externals_at + i] = id(array)

@@ -32,8 +32,6 @@ def test_the_kernels_of_gpu_check_compile(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba_cuda", reason="pip install 'graphc[cuda13]'")
-    if case.family == "scan":
-        pytest.skip("scans run on CPUs only, so far")
     cuda, dtype = FakeCuda(), as_dtype(case.dtypes[0])
 
     def compiler(

@@ -277,6 +277,15 @@ def evaluate(size: Size, values: Mapping[str, int]) -> int:
     return result
 
 
+def numbers(shape: Shape, values: Mapping[str, int]) -> tuple[int, ...]:
+    """The numbers that sizes are when their symbols have these values.
+
+    >>> numbers((symbol("n"), 3), {"n": 2})
+    (2, 3)
+    """
+    return tuple(evaluate(size, values) for size in shape)
+
+
 def coefficient(size: Size, name: str) -> Size:
     """The factor of symbol `name` in a size that is linear in it."""
     if isinstance(size, int):

@@ -82,7 +82,7 @@ def parse_value(text: str, like: TensorType) -> Any:
 
 def _parse_data(text: str, like: TensorType) -> Data:
     dtype = like.dtype.numpy
-    shape = tuple(dim.evaluate(s, {}) for s in like.shape)
+    shape = dim.numbers(like.shape, {})
     if text.startswith("dense["):
         values = [parse_value(t, like) for t in split(text[6:-1])]
         return Data(np.array(values, dtype).reshape(shape))

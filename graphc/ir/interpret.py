@@ -65,7 +65,7 @@ def _apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Any:
 
 
 def _checked(v: Value, made: Any, type: TensorType, sizes: Sizes) -> Array:
-    shape = tuple(dim.evaluate(s, sizes) for s in type.shape)
+    shape = dim.numbers(type.shape, sizes)
     result = np.asarray(made)
     if result.shape != shape or result.dtype != type.dtype.numpy:
         raise VerifyError(

@@ -177,6 +177,16 @@ def overwritten(program: Program, kernel: Kernel) -> dict[int, int]:
     return found
 
 
+def copied_updates(program: Program) -> Iterator[tuple[Value, Value, Value]]:
+    """The variables whose new values no kernel writes in place: (variable, new value, what stores
+    it).  They are copied at the end; all are read before any is written."""
+    for old, new in program.graph.updates:
+        base = storage(new)
+        buffer = program.buffers.get(base)
+        if base is not old and (buffer is None or buffer.place is not Place.VARIABLE):
+            yield old, new, base
+
+
 def scatters_in_place(program: Program, kernel: Kernel) -> bool:
     """Whether a scatter's result lies where its operand lay, so that nothing need be copied."""
     if kernel.kind is not Kind.SCATTER:

@@ -29,7 +29,7 @@ TOLERANCE = {"f16": 2e-2, "bf16": 1e-1, "f32": 1e-3, "f64": 1e-8}
 
 def draw(rng: np.random.Generator, type: TensorType, sizes: dict[str, int], top: int = 3) -> Array:
     """A random array of a type: floats in [-2, 2), whole numbers in [0, top)."""
-    shape = tuple(dim.evaluate(s, sizes) for s in type.shape)
+    shape = dim.numbers(type.shape, sizes)
     if type.dtype.is_float:
         return np.asarray(rng.uniform(-2.0, 2.0, shape)).astype(type.dtype.numpy)
     return np.asarray(rng.integers(0, 2 if type.dtype.kind == "bool" else top, shape)).astype(

@@ -171,29 +171,23 @@ def pointwise_before_broadcast(v: Value) -> Value | None:
 def pointwise_before_units(v: Value) -> Value | None:
     """f(reshape(x)) = reshape(f(x)) where the reshape only adds axes of size 1 (keepdims): so that
     rows keep their own index space and fuse."""
-    if not isinstance(v.op, Pointwise) or v.op.can_fail:
-        return None
-    grown = next((a for a in v.args if adds_units(a)), None)
-    if grown is None:
-        return None
-    shape = grown.args[0].type.shape
-    args = tuple(
-        full(a.op.value, a.type.with_shape(shape)) if isinstance(a.op, Full)
-        else make(Reshape(shape), (a,), "", a.loc)
-        for a in v.args
-    )
-    return make(Reshape(v.type.shape), (make(v.op, args, "", v.loc),), v.name, v.loc)
+    return _before_reshape(v, adds_units)
 
 
 def pointwise_before_merge(v: Value) -> Value | None:
     """f(reshape(x)) = reshape(f(x)) where x is computed over windows and the reshape joins their
     places with their positions: so that a gradient of pooling stays in one kernel."""
+    return _before_reshape(v, merges_windows)
+
+
+def _before_reshape(v: Value, moves: Callable[[Value], bool]) -> Value | None:
+    """f(reshape(x)) as reshape(f(x)) for the first operand that `moves`."""
     if not isinstance(v.op, Pointwise) or v.op.can_fail:
         return None
-    merged = next((a for a in v.args if merges_windows(a)), None)
-    if merged is None:
+    moved = next((a for a in v.args if moves(a)), None)
+    if moved is None:
         return None
-    shape = merged.args[0].type.shape
+    shape = moved.args[0].type.shape
     args = tuple(
         full(a.op.value, a.type.with_shape(shape)) if isinstance(a.op, Full)
         else make(Reshape(shape), (a,), "", a.loc)

@@ -199,8 +199,7 @@ class DevicePlan:
     def _result(self, number: int) -> Array:
         """A result on the host, the caller's own."""
         v = self.code.program.graph.outputs[number]
-        array = np.empty(tuple(dim.evaluate(n, self.sizes) for n in v.type.shape),
-                         v.type.dtype.numpy)
+        array = np.empty(dim.numbers(v.type.shape, self.sizes), v.type.dtype.numpy)
         _bytes(array)[...] = self._pinned(number, array.nbytes).array
         return array
 

@@ -16,7 +16,7 @@ from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.layout import Layout
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program, storage
+from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
 from graphc.runtime.device import Copy, Function, Launch, Node, Span, allocated
 from graphc.runtime.device_code import DeviceProgram
 
@@ -106,11 +106,7 @@ class Scope:
         before: list[Node] = []
         after: list[Node] = []
         end = len(self.program.kernels)
-        for old, new in self.program.graph.updates:
-            base = storage(new)
-            buffer = self.program.buffers.get(base)
-            if base is old or (buffer is not None and buffer.place is Place.VARIABLE):
-                continue
+        for old, _, base in copied_updates(self.program):
             source = self.place(base, end)
             if base in self.inputs:
                 temporary = allocated(self.code.device, self.nbytes(base))

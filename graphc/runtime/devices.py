@@ -38,7 +38,7 @@ class Home:
 
     def value(self, v: Value) -> Array:
         """A copy of a variable's value."""
-        shape = tuple(dim.evaluate(n, {}) for n in v.type.shape)
+        shape = dim.numbers(v.type.shape, {})
         array = np.empty(shape, v.type.dtype.numpy)
         self.device.copy(array, self.variables[v])
         return array

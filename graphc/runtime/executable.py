@@ -19,7 +19,7 @@ from graphc.ir.graph import Value
 from graphc.ir.layout import ALIGN, layout
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program, storage
+from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
 from graphc.passes.pipeline import Span
 from graphc.passes.sizes import Unified
 from graphc.passes.work import work
@@ -158,12 +158,7 @@ class Bound:
         """Copies to variables of new values that no kernel writes in place; they end the plan.
         What is itself a variable goes by way of a temporary: all are read before any is written."""
         program, before, after = self.executable.program, [], []
-        for old, new in program.graph.updates:
-            base = storage(new)
-            if base is old or (
-                base in program.buffers and program.buffers[base].place is Place.VARIABLE
-            ):
-                continue
+        for old, new, _ in copied_updates(program):
             nbytes, result = dim.evaluate(new.type.nbytes, self.sizes), _Result(self, new)
             source = result.argument()
             if result.is_input:
@@ -188,7 +183,7 @@ class _Result:
 
     def __post_init__(self) -> None:
         bound, base = self.bound, storage(self.value)
-        self.shape = tuple(dim.evaluate(s, bound.sizes) for s in self.value.type.shape)
+        self.shape = dim.numbers(self.value.type.shape, bound.sizes)
         if isinstance(base.op, Constant):
             self.array = base.op.value.array.reshape(self.shape)
         elif base in bound.external:

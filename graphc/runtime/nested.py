@@ -10,7 +10,7 @@ import numpy as np
 from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program, storage
+from graphc.ir.program import Kernel, Kind, Program, copied_updates, storage
 from graphc.runtime.driver import Instruction, driver
 from graphc.runtime.launches import (
     CANCEL,
@@ -130,11 +130,7 @@ class Step:
         goes by way of a temporary: all are read before any is written."""
         x, before, after = self.launches, [], []
         carries = {old for old, _ in x.program.graph.updates}
-        for old, new in x.program.graph.updates:
-            base = storage(new)
-            buffer = x.program.buffers.get(base)
-            if base is old or (buffer is not None and buffer.place is Place.VARIABLE):
-                continue
+        for old, new, base in copied_updates(x.program):
             nbytes, source = x.number(new.type.nbytes), x.place(base)
             if base in carries:
                 x.held.append(np.empty(nbytes, np.uint8))

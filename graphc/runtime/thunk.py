@@ -76,7 +76,7 @@ class Thunk:
 
 
 def _place(type: TensorType, sizes: Mapping[str, int]) -> Place:
-    return type.dtype.numpy, tuple(dim.evaluate(s, sizes) for s in type.shape)
+    return type.dtype.numpy, dim.numbers(type.shape, sizes)
 
 
 def _view(address: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
