@@ -3,6 +3,7 @@ and cublasLt's (`support_cublas`) multiplies there."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,15 @@ from graphc.codegen.simt import simulate
 from graphc.runtime.cuda import CudaDevice, Preparer
 from graphc.runtime.simulated import TYPES
 from tests.support_cuda import FakeCuda
+
+
+def has_driver() -> bool:
+    """Whether this machine has NVIDIA's driver."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def fake_gpu(cuda: FakeCuda, preparer: Preparer | None = None) -> Callable[..., CudaDevice]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from graphc.errors import DeviceError
 from graphc.runtime.cuda_driver import Driver, find_driver, number_of, require_number
+from tests.support_gpu import has_driver
 
 
 class Library:
@@ -78,14 +78,6 @@ def test_cards_are_found_and_named() -> None:
 def test_names_that_are_no_gpu(name: str) -> None:
     with pytest.raises(DeviceError, match="is no GPU; expected cuda:0, cuda:1"):
         number_of(name)
-
-
-def has_driver() -> bool:
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")

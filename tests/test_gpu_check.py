@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +14,9 @@ from benchmarks.gpu import kernels, peers
 from benchmarks.gpu.cases import CASES, Input
 from benchmarks.gpu.report import Report
 from graphc.ir.types import f32
+from tests.support_gpu import has_driver
 
 FEW = [case for case in CASES if case.name in ("add", "row of biases")]
-
-
-def has_driver() -> bool:
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
