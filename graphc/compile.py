@@ -19,10 +19,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from graphc.codegen import jit
-from graphc.codegen.build import Built, build
+from graphc.codegen.build import build
+from graphc.codegen.cache import Built, Cache
 from graphc.codegen.cpu import Source
-from graphc.codegen.jit import Cache
 from graphc.codegen.kernels import blamed, source_of
 from graphc.config import Method, Options
 from graphc.errors import CodegenError
@@ -74,7 +73,7 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
     made = lower(graph, options)
     if options.observe:
         options.observe(made)
-    driver.load(jit.Cache(options.cache_dir))
+    driver.load(Cache(options.cache_dir))
     return assemble(made.program, made.unified, options, built, made.sources, made.trace)
 
 

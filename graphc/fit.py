@@ -8,7 +8,7 @@ is neither fed, nor a variable, nor fetched.
 
 from __future__ import annotations
 
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.compile import assemble, sources_of
 from graphc.config import Options
 from graphc.errors import Location, MemoryLimitError

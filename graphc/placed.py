@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from graphc.codegen import jit
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built, Cache
 from graphc.compile import assemble, sources_of
 from graphc.config import Options
 from graphc.errors import DeviceError
@@ -132,7 +131,7 @@ def compile_placed(
     made = lower_placed(graph, options, machine, homes)
     if options.observe:
         options.observe(made)
-    driver.load(jit.Cache(options.cache_dir))
+    driver.load(Cache(options.cache_dir))
     parts = tuple(Part(p.segment, _code(p, options, built, devices, made.trace))
                   for p in made.parts)
     return PlacedExecutable(made.unified, made.placed, made.segments, parts, made.trace.spans)

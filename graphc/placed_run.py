@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.errors import FeedError, GraphError, MemoryLimitError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.blame import guilty
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.errors import FeedError, GraphError, SessionError, user_location
 from graphc.fit import fitting
 from graphc.ir import dim

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphc import late
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.compile import compile_graph
 from graphc.config import Options, parse_bytes
 from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location

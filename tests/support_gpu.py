@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.codegen.cache import Cache
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.jit import Cache
 from graphc.codegen.simt import simulate
 from graphc.runtime.cuda import CudaDevice, Preparer
 from graphc.runtime.simulated import TYPES

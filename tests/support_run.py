@@ -20,7 +20,7 @@ import numpy as np
 
 from graphc import runner as runner_module
 from graphc.codegen import contraction
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.compile import compile_graph
 from graphc.config import Options
 from graphc.errors import GraphError

@@ -14,7 +14,8 @@ import pytest
 
 import graphc as gc
 from graphc.cli import main
-from graphc.codegen import jit
+from graphc.codegen import gcuda, jit
+from graphc.codegen.cache import PACKAGE, files_of, hash_of
 from graphc.tensor import as_tensor
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +96,26 @@ def test_a_read_only_cache(tmp_path: Path) -> None:
 
 def test_names_of_kernels_depend_on_the_source_alone() -> None:
     assert jit.symbol_of("a") == jit.symbol_of("a") != jit.symbol_of("b")
+
+
+@pytest.mark.parametrize("sources", [jit.MACHINE_CODE, gcuda.MACHINE_CODE], ids=["cpu", "cuda"])
+def test_each_file_that_makes_machine_code_changes_the_names(
+    sources: tuple[str, ...], tmp_path: Path
+) -> None:
+    files = {path.relative_to(PACKAGE) for path in files_of(sources)}
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes((PACKAGE / file).read_bytes())
+    before = hash_of(sources, root=tmp_path)
+    assert before == hash_of(sources) and before != hash_of(sources, "another compiler")
+    for file in files:
+        text = (PACKAGE / file).read_bytes()
+        (tmp_path / file).write_bytes(text + b"\n")
+        assert hash_of(sources, root=tmp_path) != before, file
+        (tmp_path / file).write_bytes(text)
+    assert hash_of(sources, root=tmp_path) == before
+    with pytest.raises(FileNotFoundError):
+        hash_of(("codegen/moved_away",), root=tmp_path)
 
 
 def test_a_cache_holds_no_addresses_or_data(tmp_path: Path) -> None:

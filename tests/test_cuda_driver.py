@@ -82,7 +82,7 @@ def test_names_that_are_no_gpu(name: str) -> None:
 
 @pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
 def test_this_machine_has_no_driver() -> None:
-    from graphc.codegen.jit import Cache
+    from graphc.codegen.cache import Cache
     from graphc.config import Options
     from graphc.runtime.cuda import open_device
 

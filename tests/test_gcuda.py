@@ -16,10 +16,9 @@ import sass
 from llvmlite import ir
 
 from graphc.codegen import gcuda, helpers, jit, mathlib, simt, twins
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built, Cache
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.gcuda import Held
-from graphc.codegen.jit import Cache
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 from graphc.ir.types import BY_NAME
@@ -307,10 +306,10 @@ def test_code_is_kept_under_its_symbol(tmp_path: Path) -> None:
     assert Cache(tmp_path).read(symbol) == data
     assert gcuda.symbol_of(given, (8, 0)) != symbol
     warm = (f"import sys\nfrom pathlib import Path\n"
-            f"from graphc.codegen import gcuda\nfrom graphc.codegen.jit import Cache\n"
+            f"from graphc.codegen import gcuda\nfrom graphc.codegen.cache import Cache\n"
             f"from graphc.codegen.device_source import DeviceSource\n"
             f"s = DeviceSource({given.text!r}, {given.parameters!r})\n"
-            "from graphc.codegen.build import Built\n"
+            "from graphc.codegen.cache import Built\n"
             "from graphc.config import Options\n"
             f"cache, built = Cache(Path({str(tmp_path)!r})), Built()\n"
             "gcuda.prepare([s], (9, 0), cache, Options(), built)\n"

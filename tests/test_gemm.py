@@ -11,6 +11,7 @@ import pytest
 from support_run import options
 
 from graphc.codegen import gemm, jit, twins
+from graphc.codegen.cache import Cache
 from graphc.codegen.tiles import NV, Shape, shape_for, tiles_ir
 
 ADDRESS, INT = ctypes.c_void_p, ctypes.c_int
@@ -36,7 +37,7 @@ def expected(a: Any, b: Any, c: Any, ta: bool, tb: bool, adds: bool) -> Any:
 
 
 def product(dtype: str) -> Any:
-    return typed(dtype, gemm.library(dtype, jit.Cache(options().cache_dir))[f"gc_gemm_{dtype}"])
+    return typed(dtype, gemm.library(dtype, Cache(options().cache_dir))[f"gc_gemm_{dtype}"])
 
 
 def typed(dtype: str, address: int) -> Any:

@@ -207,7 +207,7 @@ def parameters(text: str) -> Sequence[str]:
 def test_machine_code(name: str) -> None:
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed: 'graphc[cuda13]'")
     from graphc.codegen import gcuda
-    from graphc.codegen.jit import Cache
+    from graphc.codegen.cache import Cache
 
     for source, budget in zip(sources(name, False), CASES[name].registers, strict=True):
         _, cubin = gcuda.cubin(source, H100, Cache(kernel_cache()))

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from graphc.codegen import gcuda, jit
+from graphc.codegen.cache import files_of
+
 PACKAGE = Path(__file__).parents[1] / "graphc"
 LAYERS = (
     ("errors.py",),
@@ -128,6 +131,31 @@ def test_imports_have_no_cycles() -> None:
         free = [p for p in FILES if p not in order and not edges[p] - set(order)]
         assert free, f"a cycle among {sorted(set(FILES) - set(order))}"
         order += free
+
+
+@pytest.mark.parametrize("roots, hashed", [
+    (("codegen/frontend.py", "codegen/gemm.py", "codegen/jit.py"), jit.MACHINE_CODE),
+    (("codegen/gcuda_names.py", "codegen/gcuda.py"), gcuda.MACHINE_CODE),
+], ids=["cpu", "cuda"])
+def test_names_of_machine_code_depend_on_all_that_makes_it(
+    roots: tuple[str, ...], hashed: tuple[str, ...]
+) -> None:
+    """A file that decides what machine code a text becomes, but is not in the hash, would let a
+    changed graphc load what the old one made."""
+    known = {path.relative_to(PACKAGE).as_posix() for path in files_of(hashed)}
+    assert set(roots) <= known
+    for path in sorted(known):
+        others = {other for _, other in imports(path)} - HARMLESS.keys()
+        assert others <= known, f"graphc/{path} imports {sorted(others - known)}"
+
+
+HARMLESS = {  # what these import, but what no machine code depends on, and why
+    "errors.py": "its texts are of errors",
+    "config.py": "what an option decides is in the source",
+    "codegen/cache.py": "it keeps machine code, and knows nothing of it",
+    "codegen/device_source.py": "all that it says of a kernel stands in the kernel's name",
+    "codegen/helpers.py": "it hands sources to processes",
+}
 
 
 def test_the_check_finds_an_upward_import() -> None:

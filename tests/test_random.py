@@ -10,7 +10,7 @@ from support import Machine, run
 
 import graphc as gc
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.ops.random import philox
+from graphc.ir.ops.philox import philox
 
 
 @pytest.fixture(autouse=True)

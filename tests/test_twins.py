@@ -11,7 +11,7 @@ from support import stage
 from support_run import disagreements, options
 
 import graphc as gc
-from graphc.codegen import integers, twins
+from graphc.codegen import namespace, twins
 from graphc.codegen.kernels import buffers_of
 from graphc.compile import Compiled, lower
 from graphc.errors import GraphcError
@@ -243,7 +243,7 @@ def test_indices_out_of_range_are_noted() -> None:
 
 
 def test_every_name_has_a_twin() -> None:
-    assert twins.NAMESPACE.keys() == integers.NAMESPACE.keys()
+    assert twins.NAMESPACE.keys() == namespace.NAMESPACE.keys()
 
 
 WRONG = """

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.gpu.kernels import per_call
 from benchmarks.gpu.report import Figures
-from graphc.codegen.jit import Cache
+from graphc.codegen.cache import Cache
 from graphc.config import Options
 from graphc.ir.types import DType
 from graphc.runtime.cublas import Plan, Product

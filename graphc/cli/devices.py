@@ -6,8 +6,8 @@ import argparse
 import importlib.util
 from typing import Any
 
+from graphc.codegen.cache import Cache
 from graphc.codegen.gcuda import require
-from graphc.codegen.jit import Cache
 from graphc.config import Options, cpus
 from graphc.errors import DeviceError
 from graphc.ir.device import HOST, PRESETS, DeviceSpec

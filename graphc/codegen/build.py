@@ -7,27 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphc.codegen import helpers, jit
+from graphc.codegen.cache import Built, Cache
 from graphc.codegen.helpers import Compiler, compile_all
 from graphc.config import Options
 
 PARALLEL_FROM = 12  # missing kernels; a helper starts in the time that this process takes for ten
 
 
-@dataclass
-class Built:
-    """What building did."""
-
-    compilations: int = 0
-    cache_hits: int = 0
-    seconds: float = 0.0
-
-
 def build(texts: Sequence[str], options: Options, built: Built) -> dict[str, int]:
     """The address of each source's machine code."""
-    loader, cache = jit.loader(), jit.Cache(options.cache_dir)
+    loader, cache = jit.loader(), Cache(options.cache_dir)
     found: dict[str, int] = {}
     missing: dict[str, str] = {}
     for text in dict.fromkeys(texts):
@@ -53,7 +44,7 @@ def build(texts: Sequence[str], options: Options, built: Built) -> dict[str, int
 
 def _compile(missing: dict[str, str], options: Options) -> dict[str, bytes]:
     """Object code of every missing source."""
-    compiler = Compiler("graphc.codegen.build", jit.compile_kernel, PARALLEL_FROM)
+    compiler = Compiler(__name__, jit.compile_kernel, PARALLEL_FROM)
     jobs = {text: (text, symbol) for text, symbol in missing.items()}
     return compile_all(jobs, compiler, options)
 

@@ -15,8 +15,8 @@ from numba.core.typed_passes import AnnotateTypes, NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from graphc.codegen.builtins import tell_apart
-from graphc.codegen.integers import NAMESPACE
 from graphc.codegen.lean import Lower, Target, Typing
+from graphc.codegen.namespace import NAMESPACE
 from graphc.errors import CodegenError
 
 SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[attr-defined]

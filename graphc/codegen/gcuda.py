@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import math
 import re
 import time
@@ -20,10 +19,9 @@ from importlib import metadata
 from typing import Any
 
 from graphc.codegen import helpers
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built, Cache, hash_of
 from graphc.codegen.device_source import POINTER, DeviceSource
 from graphc.codegen.helpers import Compiler, compile_all
-from graphc.codegen.jit import HERE, Cache
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 
@@ -35,7 +33,14 @@ NEEDED = {  # package: versions from, up to
 LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
 LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
 PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
-SHARED_FILES = ("builtins.py", "integers.py", "device_source.py")
+# The files that decide what machine code a text becomes (`cache.hash_of`).
+MACHINE_CODE = (
+    "codegen/builtins.py", "codegen/gcuda.py", "codegen/gcuda_memory.py",
+    "codegen/gcuda_mma.py", "codegen/gcuda_names.py",
+    "codegen/gcuda_scalars.py", "codegen/gcuda_warp.py", "codegen/integers.py", "codegen/lean.py",
+    "codegen/mathlib.py", "codegen/mathlib_exp.py", "codegen/mathlib_machine.py",
+    "codegen/mathlib_tables.py", "codegen/mathlib_trig.py", "ir/ops/philox.py",
+)
 
 
 def require() -> dict[str, str]:
@@ -67,12 +72,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 @functools.cache
 def fingerprint() -> bytes:
     """A hash of all that decides what machine code a text becomes, except the text."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr(sorted(require().items())).encode())
-    for path in sorted([*HERE.glob("gcuda*.py"), *(HERE / name for name in SHARED_FILES)]):
-        digest.update(path.read_bytes())
-    digest.update((HERE.parent / "ir" / "ops" / "random.py").read_bytes())
-    return digest.digest()
+    return hash_of(MACHINE_CODE, repr(sorted(require().items())))
 
 
 def symbol_of(source: DeviceSource, capability: tuple[int, int]) -> str:
@@ -123,7 +123,7 @@ def prepare(
     jobs = {symbol: (s.text, s.parameters, s.threads, s.resident, capability)
             for symbol, s in wanted.items() if cache.read(symbol) is None}
     start = time.perf_counter()
-    compiler = Compiler("graphc.codegen.gcuda", _compile_words, PARALLEL_FROM)
+    compiler = Compiler(__name__, _compile_words, PARALLEL_FROM)
     for symbol, data in compile_all(jobs, compiler, options).items():
         cache.write(symbol, data)
     built.seconds += time.perf_counter() - start
@@ -144,12 +144,14 @@ def _compile_words(
 
 def serve() -> None:
     """What a helper process does."""
-    helpers.serve(_load, _compile_words)
+    helpers.serve(_namespace, _compile_words)
 
 
-def _load() -> None:
-    """Loads what compiling takes."""
-    importlib.import_module("graphc.codegen.gcuda_names")
+def _namespace() -> dict[str, Any]:
+    """All that the text of a kernel may call, by name; this imports numba-cuda."""
+    from graphc.codegen.gcuda_names import NAMESPACE
+
+    return NAMESPACE
 
 
 def compile_kernel(source: DeviceSource, capability: tuple[int, int]) -> bytes:
@@ -189,9 +191,7 @@ def _architecture(capability: tuple[int, int]) -> str:
 def _ptx(source: DeviceSource, capability: tuple[int, int], symbol: str) -> str:
     from numba.cuda import compile as compile_ptx, types
 
-    from graphc.codegen.gcuda_names import NAMESPACE
-
-    scope: dict[str, Any] = dict(NAMESPACE)
+    scope: dict[str, Any] = dict(_namespace())
     exec(compile(source.text, f"<{symbol}>", "exec"), scope)
     threads = math.prod(source.threads)
     text, _ = compile_ptx(
@@ -212,11 +212,9 @@ def _parameter(name: str) -> Any:
     """The numba type of a parameter."""
     from numba.cuda import types
 
-    from graphc.codegen.gcuda_names import NAMESPACE
-
     if name.endswith(POINTER):
-        return types.CPointer(NAMESPACE[name.removesuffix(POINTER)])
-    return NAMESPACE[name]
+        return types.CPointer(_namespace()[name.removesuffix(POINTER)])
+    return _namespace()[name]
 
 
 def _linked(ptx: str, capability: tuple[int, int]) -> bytes:

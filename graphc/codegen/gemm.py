@@ -9,6 +9,7 @@ where it lies.
 from __future__ import annotations
 
 from graphc.codegen import jit
+from graphc.codegen.cache import Cache
 from graphc.codegen.tiles import LLVM, Shape, shape_for, tiles_ir
 from graphc.codegen.transforms import MATRICES, transforms_ir
 
@@ -199,7 +200,7 @@ def compiled(dtype: str, shape: Shape, name: str) -> bytes:
     return jit.compile_kernel(source(dtype, shape), f"{name}_loops", linked)
 
 
-def library(dtype: str, cache: jit.Cache) -> dict[str, int]:
+def library(dtype: str, cache: Cache) -> dict[str, int]:
     """The addresses of graphc's routines for f32 or f64, by name: from this process, the cache or
     the compiler."""
     name, loader = jit.symbol_of(f"gemm {dtype}"), jit.loader()

@@ -115,7 +115,7 @@ class _Helper:
         self.process.communicate()
 
 
-def serve(prepare: Callable[[], None], compile: Callable[..., bytes]) -> None:
+def serve(prepare: Callable[[], object], compile: Callable[..., bytes]) -> None:
     """What a helper process does: words in, code out, line by line."""
     prepare()
     print("ready", flush=True)

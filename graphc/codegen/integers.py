@@ -9,12 +9,8 @@ from numba.core import types
 
 from graphc.codegen import mathlib
 from graphc.codegen.builtins import BUILTINS, NUMBA, _binary, _float_name, _llvm, _unary, bf16_bits
-from graphc.codegen.calls import CALLS
-from graphc.codegen.foreign import FOREIGN
 from graphc.codegen.lean import intrinsic
-from graphc.codegen.row_calls import ROW_CALLS
-from graphc.codegen.tile_calls import TILE_CALLS
-from graphc.ir.ops.random import MULTIPLIERS, WEYL
+from graphc.ir.ops.philox import MULTIPLIERS, WEYL
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -293,9 +289,7 @@ def call_python(context: Any, function: Any, args: Any, status: Any) -> Any:
     return types.none(types.int64, args, types.int64), build
 
 
-NAMESPACE: dict[str, Any] = {
-    **BUILTINS,
-    **FOREIGN,
+INTEGERS: dict[str, Any] = {
     "floor_divide": _binary(floor_divide),
     "remainder": _binary(remainder),
     "power": _binary(_power),
@@ -304,9 +298,6 @@ NAMESPACE: dict[str, Any] = {
     "max": BUILTINS["maximum"],
     "min": BUILTINS["minimum"],
     "random_bits": random_bits,
-    **CALLS,
-    **ROW_CALLS,
-    **TILE_CALLS,
     "call_python": call_python,
     "check_index": check_index,
     "round_f16": _unary(_round("f16")),

@@ -1,4 +1,4 @@
-"""Kernel source -> machine code, and the disk cache of object code.
+"""Kernel source -> machine code.
 
 numba types the source and lowers it to LLVM IR (a lean pipeline, no wrappers); LLVM optimises it
 and emits an object file, named after a hash of everything that could change it.  A warm process
@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import tempfile
 import threading
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from graphc.codegen.cache import hash_of
 from graphc.errors import CodegenError
 
-HERE = Path(__file__).parent
-MAGIC = b"graphc-object-1\n"
-OF_GPUS = ("cuda", "gcuda", "simt", "device_source")  # files that say nothing about CPUs
+# The files that decide what machine code a source becomes, below graphc/: what emits LLVM IR of it
+# and what optimises that.  A test holds that these import no others.
+MACHINE_CODE = (
+    "codegen/builtins.py", "codegen/calls.py", "codegen/foreign.py", "codegen/frontend.py",
+    "codegen/gemm.py", "codegen/integers.py", "codegen/jit.py", "codegen/lean.py",
+    "codegen/mathlib.py", "codegen/mathlib_exp.py", "codegen/mathlib_machine.py",
+    "codegen/mathlib_tables.py", "codegen/mathlib_trig.py", "codegen/namespace.py",
+    "codegen/row_calls.py", "codegen/tile_calls.py", "codegen/tiles.py", "codegen/transforms.py",
+    "ir/ops/philox.py",
+)
 
 
 @functools.cache
@@ -61,14 +65,8 @@ def host_features() -> str:
 @functools.cache
 def fingerprint() -> bytes:
     """A hash of all that decides what machine code a source becomes, except the source."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (str(binding().llvm_version_info), binding().get_host_cpu_name(), host_features()):
-        digest.update(part.encode())
-    for path in sorted(HERE.glob("*.py")):
-        if not path.name.startswith(OF_GPUS):
-            digest.update(path.read_bytes())
-    digest.update((HERE.parent / "ir" / "ops" / "random.py").read_bytes())
-    return digest.digest()
+    host = (str(binding().llvm_version_info), binding().get_host_cpu_name(), host_features())
+    return hash_of(MACHINE_CODE, *host)
 
 
 def symbol_of(text: str) -> str:
@@ -122,51 +120,6 @@ def compile_kernel(text: str, symbol: str, linked: Sequence[str] = ()) -> bytes:
         ):  # loading it would end the process
             raise CodegenError(f"kernel calls {function.name}, which does not exist:\n{text}")
     return bytes(target_machine().emit_object(module))
-
-
-@dataclass(frozen=True)
-class Cache:
-    """Object files in a directory, one for each kernel, checked when read, written whole or not at
-    all."""
-
-    directory: Path
-
-    def read(self, symbol: str) -> bytes | None:
-        """The object code, or None if it is absent or damaged (then a warning says so)."""
-        path = self.directory / f"{symbol}.o"
-        try:
-            raw = path.read_bytes()
-        except OSError:
-            return None
-        head, data = raw[: len(MAGIC) + 16], raw[len(MAGIC) + 16 :]
-        if head != MAGIC + _checksum(data):
-            warnings.warn(
-                f"graphc: the cached kernel {path} is damaged; compiling it again", stacklevel=2
-            )
-            return None
-        return data
-
-    def write(self, symbol: str, data: bytes) -> None:
-        """Keeps object code."""
-        self.keep(f"{symbol}.o", MAGIC + _checksum(data) + data)
-
-    def keep(self, name: str, data: bytes) -> None:
-        """Writes a file, whole or not at all; a cache that cannot be written is reported once and
-        does no harm."""
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=self.directory, suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(temporary, self.directory / name)
-        except OSError as error:
-            warnings.warn(
-                f"graphc: cannot write the kernel cache {self.directory}: {error}", stacklevel=3
-            )
-
-
-def _checksum(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 TRUNCATE = "__truncdfhf2"  # f64 to f16: LLVM calls it where it merges two casts, and C may lack it

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.codegen import mathlib, twins
 from graphc.codegen.simt_memory import Pointer
-from graphc.ir.ops.random import MULTIPLIERS, WEYL
+from graphc.ir.ops.philox import MULTIPLIERS, WEYL
 from graphc.ir.types import BY_NAME
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from graphc.codegen import mathlib
 from graphc.codegen.twins_tiles import TILE_TWINS
-from graphc.ir.ops.random import philox
+from graphc.ir.ops.philox import philox
 from graphc.ir.types import BY_NAME
 
 COMPUTED = {"f16": "f32", "bf16": "f32"}

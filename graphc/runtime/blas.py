@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from graphc.codegen import gemm
-from graphc.codegen.jit import Cache, binding
+from graphc.codegen.cache import Cache
+from graphc.codegen.jit import binding
 from graphc.config import Method, blas_core, environment
 
 SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")

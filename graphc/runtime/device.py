@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.codegen.device_source import DeviceSource
 from graphc.config import Options
 from graphc.ir.op import Array

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.codegen.cuda import device_sources, epilogue_sources, tiling_of
 from graphc.codegen.cuda_plan import Tiling
 from graphc.codegen.device_source import DeviceSource, copying, guarded

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.jit import Cache
+from graphc.codegen.cache import Cache
 from graphc.errors import DeviceError, user_location
 from graphc.ir import dim
 from graphc.ir.device import HOST, PRESETS, DeviceSpec

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen import jit
+from graphc.codegen.cache import Cache
 from graphc.errors import GraphcError
 from graphc.runtime.control_ir import CONTROL_IR
 
@@ -346,7 +347,7 @@ def _check_layout() -> None:
         )
 
 
-def load(cache: jit.Cache) -> None:
+def load(cache: Cache) -> None:
     """Loads the driver's machine code into this process, before `driver()` is asked for.
 
     It lies in the cache: compiling it is most of a warm start, and of its memory

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen import jit
+from graphc.codegen.cache import Cache
 from graphc.codegen.gemm import host_shape
 from graphc.codegen.tiles import LLVM
 from graphc.config import Options
@@ -87,7 +88,7 @@ def limits(options: Options, again: bool = False) -> Limits:
     found = measure(options.threads)
     if known is not None:
         found = _better(known, found)
-    jit.Cache(options.cache_dir).keep(path.name, json.dumps(asdict(found)).encode())
+    Cache(options.cache_dir).keep(path.name, json.dumps(asdict(found)).encode())
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.codegen.build import Built
+from graphc.codegen.cache import Built
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.simt import simulate
 from graphc.config import Options
