@@ -18,7 +18,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.ops.elementary import Power
 from graphc.ir.ops.pointwise import Multiply
 from graphc.ir.ops.shape import Full
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.passes.rewrite import rebuild
 
 

@@ -245,7 +245,7 @@ from graphc.functions import (
 from graphc.group import Group as Group, group as group
 from graphc.handwritten import kernel as kernel
 from graphc.ir import types as _types
-from graphc.ir.device import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
+from graphc.ir.machine import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
 from graphc.python_function import py_func as py_func
 from graphc.scope import (
     GraphScope as _GraphScope,

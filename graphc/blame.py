@@ -16,7 +16,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.op import Array, Foreign, Gather, Scatter
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.gather import CheckIndex
 
 
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:

@@ -140,7 +140,7 @@ class Options:
     `autotune` is for how many seconds a compilation may try which is fastest.  `profile` is given
     every plan before its first run (a `graphc.runner.Ready` or `graphc.placed_run.PlacedReady`) and
     returns what runs in its place (`graphc.recorder.Recorder.watch`).
-    `devices` are those that placement chooses from (`graphc.ir.device.DeviceSpec`), `device` the
+    `devices` are those that placement chooses from (`graphc.ir.machine.DeviceSpec`), `device` the
     one on which all runs that can; `strict` refuses what a device cannot do, instead of moving it.
     """
 

@@ -13,7 +13,7 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import Kernel, Place, Program, reached, scatters_in_place, storage
-from graphc.ir.text import names_of, show_literal, show_operands
+from graphc.ir.text.graph import names_of, show_literal, show_operands
 from graphc.passes.cost import cost_of
 from graphc.passes.pipeline import optimise, schedule
 from graphc.passes.reasons import Reasons

@@ -9,8 +9,8 @@ from graphc.codegen.cuda import device_sources
 from graphc.config import Options
 from graphc.errors import CodegenError
 from graphc.explain import declared, story
-from graphc.ir.device import Machine
 from graphc.ir.graph import Graph, Value
+from graphc.ir.machine import Machine
 from graphc.ir.op import State
 from graphc.ir.program import Kernel
 from graphc.passes.pipeline import Trace

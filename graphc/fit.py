@@ -12,8 +12,8 @@ from graphc.codegen.cache import Built
 from graphc.compile import assemble, sources_of
 from graphc.config import Options
 from graphc.errors import Location, MemoryLimitError
+from graphc.ir.arena import layout
 from graphc.ir.graph import Value, topological
-from graphc.ir.layout import layout
 from graphc.ir.op import Item
 from graphc.ir.program import Kind
 from graphc.passes.pipeline import Trace

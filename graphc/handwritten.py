@@ -20,7 +20,7 @@ from graphc.door import short
 from graphc.errors import GraphError, Location, user_location
 from graphc.ir.dim import Size
 from graphc.ir.op import OPS, Opaque
-from graphc.ir.ops.layout import ints
+from graphc.ir.ops.index_math import ints
 from graphc.ir.types import TensorType, as_dtype
 from graphc.tensor import build, operand
 

@@ -19,8 +19,8 @@ from graphc.codegen.cache import Built, Cache
 from graphc.compile import assemble, sources_of
 from graphc.config import Options
 from graphc.errors import DeviceError
-from graphc.ir.device import DeviceSpec, Machine, device_name
 from graphc.ir.graph import Graph, Value
+from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.program import Program, moved
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
 from graphc.passes.place import place

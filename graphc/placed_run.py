@@ -14,8 +14,8 @@ import numpy as np
 from graphc.codegen.cache import Built
 from graphc.errors import FeedError, GraphError, MemoryLimitError, user_location
 from graphc.ir import dim
+from graphc.ir.arena import layout
 from graphc.ir.graph import Value
-from graphc.ir.layout import layout
 from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
 from graphc.passes.footprint import check_memory

@@ -15,8 +15,8 @@ from graphc.config import Options
 from graphc.errors import DeviceError, FetchError, user_location
 from graphc.fetches import flatten
 from graphc.ir import dim
-from graphc.ir.device import DeviceSpec, Machine, device_name
 from graphc.ir.graph import Graph
+from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.passes.pipeline import Trace
 from graphc.passes.place import place
 from graphc.passes.placed_text import placement_summary, placement_table

@@ -7,8 +7,8 @@ from typing import Any
 
 from graphc.errors import Location
 from graphc.ir import dim
-from graphc.ir.device import DeviceSpec
 from graphc.ir.dim import Size
+from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel, Kind, Program, scatters_in_place
 from graphc.ir.types import f64

@@ -10,7 +10,7 @@ from graphc.door import short
 from graphc.errors import GradientError, GraphError, Location, ShapeError, user_location
 from graphc.functions.creation import zeros
 from graphc.ir import dim
-from graphc.ir.ops.callback import PyFunc, PyFuncPacked, PythonFunction, Unpack
+from graphc.ir.ops.py_func import PyFunc, PyFuncPacked, PythonFunction, Unpack
 from graphc.ir.types import TensorType
 from graphc.passes.autodiff import same_type
 from graphc.tensor import Tensor, as_tensor, build, operand

@@ -12,8 +12,8 @@ import numpy as np
 
 from graphc.errors import SessionError, user_location
 from graphc.ir import dim
+from graphc.ir.arena import layout
 from graphc.ir.graph import Graph
-from graphc.ir.layout import layout
 from graphc.ir.op import Array
 from graphc.placed_run import DevicePart, PlacedReady
 from graphc.profile import Memory, Profile, Run

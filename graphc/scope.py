@@ -14,8 +14,8 @@ from typing import Any
 
 from graphc.errors import GraphError, Location, pinned
 from graphc.ir import dim
-from graphc.ir.device import device_name
 from graphc.ir.dim import Size
+from graphc.ir.machine import device_name
 
 
 class GraphScope:

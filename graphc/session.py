@@ -23,9 +23,9 @@ from graphc.compile import compile_graph
 from graphc.config import Options, parse_bytes
 from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
 from graphc.fetches import flatten, key_of
-from graphc.ir.device import DeviceSpec, device_name
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
+from graphc.ir.machine import DeviceSpec, device_name
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Placeholder, RunCounter

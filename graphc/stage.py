@@ -14,8 +14,8 @@ from graphc.config import Options
 from graphc.differentiate import WithGradient
 from graphc.effects import updates_of
 from graphc.errors import GraphError, Location
-from graphc.ir.device import HOST
 from graphc.ir.graph import Graph, Value, over
+from graphc.ir.machine import HOST
 from graphc.ir.ops.pointwise import StopGradient
 from graphc.ir.ops.state import (
     Assign,
@@ -25,7 +25,7 @@ from graphc.ir.ops.state import (
     Variable,
     WithUpdate,
 )
-from graphc.ir.text import print_graph
+from graphc.ir.text.graph import print_graph
 from graphc.passes.inner import without_markers
 from graphc.passes.loops import merge_loops
 from graphc.tensor import Tensor

@@ -17,7 +17,7 @@ from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Value
-from graphc.ir.ops.index import CheckIndex, Take
+from graphc.ir.ops.gather import CheckIndex, Take
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Data, Reshape, SizeOf, Slice, Transpose
 from graphc.ir.types import as_dtype, bool_, i64

@@ -19,7 +19,7 @@ from graphc.ir.dim import Shape
 from graphc.ir.graph import Value, full, typecheck
 from graphc.ir.op import Op, Pointwise
 from graphc.ir.ops.elementary import power
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import (
     Cast,
     Divide,

@@ -25,7 +25,7 @@ from graphc.config import Method, Options
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, make, placeholder
 from graphc.ir.program import Kernel, contraction_of
-from graphc.ir.text import print_graph
+from graphc.ir.text.graph import print_graph
 from graphc.runtime.driver import driver
 from graphc.runtime.executable import Executable
 

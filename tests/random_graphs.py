@@ -17,13 +17,13 @@ from graphc.ir.dim import Size, symbol
 from graphc.ir.graph import Graph, Value, full, make, topological
 from graphc.ir.op import OPS, Op, Pointwise
 from graphc.ir.ops.conv import Convolution, ConvolutionInput, ConvolutionWeight
-from graphc.ir.ops.index import (
+from graphc.ir.ops.gather import (
     ScatterAddAlongAxis,
     Take,
     TakeAlongAxis,
 )
-from graphc.ir.ops.layout import others
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.index_math import others
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import Cast, remainder, subtract
 from graphc.ir.ops.pooling import ReduceFirstMax
 from graphc.ir.ops.random import RandomBits, RandomPermutation

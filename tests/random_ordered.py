@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.ir.graph import Value, make
 from graphc.ir.ops.diagonal import Diagonal, OnDiagonal
-from graphc.ir.ops.index import ScatterAdd
+from graphc.ir.ops.gather import ScatterAdd
 from graphc.ir.ops.scan import (
     CumulativeMax,
     CumulativeMin,

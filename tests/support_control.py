@@ -13,9 +13,9 @@ from support_run import options
 import graphc as gc
 from graphc.compile import lower
 from graphc.ir.interpret import interpret
-from graphc.ir.program_parse import parse_program
-from graphc.ir.program_text import print_program
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program import print_program
+from graphc.ir.text.program_parser import parse_program
 from graphc.passes.pipeline import optimise
 from graphc.passes.sizes import unify_sizes
 from graphc.stage import stage

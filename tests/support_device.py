@@ -9,10 +9,10 @@ import numpy as np
 from support_run import options
 
 from graphc.errors import GraphError
-from graphc.ir.device import Machine
+from graphc.ir.arena import layout
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import bind_sizes
-from graphc.ir.layout import layout
+from graphc.ir.machine import Machine
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.place import cannot
 from graphc.passes.shapes import takes_epilogue_on_gpu

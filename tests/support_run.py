@@ -29,7 +29,7 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import bind_sizes
 from graphc.ir.op import Contraction, Control, Item, Opaque, Pointwise, Reduction, Scatter
 from graphc.ir.ops.elementary import Elementary
-from graphc.ir.ops.lapack import Lu
+from graphc.ir.ops.lapack_solve import Lu
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.ir.substitute import substitute_fields

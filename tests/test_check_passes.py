@@ -14,7 +14,7 @@ import graphc as gc
 from graphc.errors import VerifyError
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.ops.pointwise import maximum, subtract
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.passes import partial, pipeline, simplify as simplify_module
 from graphc.passes.check import Checker, Feeds
 from graphc.passes.rewrite import holes, rule

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support_cli import DECLARED, GRAPH, RUNNING, Capture, graphc, steady, written
 
-from graphc.ir.program_parse import parse_program
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program_parser import parse_program
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,7 +10,7 @@ from support_cli import DECLARED, GRAPH, RUNNING, Capture, graphc, written
 
 from graphc.cli import main
 from graphc.errors import ParseError
-from graphc.ir.program_parse import parse_program
+from graphc.ir.text.program_parser import parse_program
 
 
 @pytest.fixture

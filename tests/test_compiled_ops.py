@@ -20,7 +20,7 @@ from graphc.errors import GraphcError
 from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS, Op, Pointwise, Sample
-from graphc.ir.ops.index import ScatterAdd, Take
+from graphc.ir.ops.gather import ScatterAdd, Take
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.state import Placeholder

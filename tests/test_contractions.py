@@ -18,7 +18,7 @@ from graphc.codegen.winograd import fits_winograd
 from graphc.compile import lower
 from graphc.config import Options
 from graphc.ir.interpret import interpret
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kind, contraction_of
 from graphc.nn import functional as F  # noqa: N812
 

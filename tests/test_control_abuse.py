@@ -16,7 +16,7 @@ from test_threads import in_threads
 
 import graphc as gc
 from graphc.errors import FeedError, GradientError, GraphcError, GraphError, ShapeError
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 
 F = {"x": np.ones((4, 3), np.float32)}
 

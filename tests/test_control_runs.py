@@ -16,7 +16,7 @@ from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.control import Loop, Switch
 from graphc.ir.graph import Graph
 from graphc.ir.program import Kind
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.stage import stage
 from graphc.tensor import Tensor
 

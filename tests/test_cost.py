@@ -13,8 +13,8 @@ import graphc as gc
 from graphc.cli.model import staged
 from graphc.compile import lower
 from graphc.ir import dim
+from graphc.ir.arena import layout
 from graphc.ir.dim import parse, symbol
-from graphc.ir.layout import layout
 from graphc.ir.program import Kernel, Program, scatters_in_place
 from graphc.passes.cost import Cost, cost_of, least, loop_steps, program_cost
 from graphc.passes.reuse import touches

@@ -24,9 +24,9 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Contraction
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kernel, Kind, holds, storage
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 
 pytest.importorskip("greenlet", reason="the simulator needs greenlet")
 

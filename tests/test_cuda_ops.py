@@ -26,7 +26,7 @@ from graphc.errors import GraphError
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS, Op, Sample
-from graphc.ir.ops.index import Take
+from graphc.ir.ops.gather import Take
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.scan import CumulativeSum
 from graphc.ir.types import ALL, DType, TensorType, bool_, f32, f64, i32, i64, u64

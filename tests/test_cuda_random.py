@@ -23,7 +23,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Contraction
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.scan import CumulativeProd, CumulativeSum
-from graphc.ir.text import print_graph
+from graphc.ir.text.graph import print_graph
 from graphc.passes import tailor
 
 FRACTION = 0.03

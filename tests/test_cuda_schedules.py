@@ -16,7 +16,7 @@ from support_run import disagreements
 import graphc as gc
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.passes import tailor
 from graphc.runtime import device_scope
 from graphc.stage import stage

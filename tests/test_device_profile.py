@@ -15,7 +15,7 @@ pytest.importorskip("greenlet", reason="the simulator needs it: pip install 'gra
 import graphc as gc
 from graphc import recorder as recorder_module
 from graphc.errors import SessionError
-from graphc.ir.device import PRESETS
+from graphc.ir.machine import PRESETS
 from graphc.profile import Profile
 from graphc.runtime.limits import Limits
 

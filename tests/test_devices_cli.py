@@ -14,7 +14,7 @@ from support_cli import DECLARED, Capture, graphc, written
 
 import graphc as gc
 from graphc.errors import DeviceError, FetchError, GraphcError
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
 
 SIM = pytest.mark.skipif(
     importlib.util.find_spec("greenlet") is None,

@@ -24,7 +24,7 @@ from graphc.declare import placeholder
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS, Op, Pointwise, Sample
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.types import FLOATS, bf16, f16, f32, f64
 from graphc.ir.verify import verify
 from graphc.tensor import Tensor, build

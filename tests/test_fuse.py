@@ -11,7 +11,7 @@ import graphc as gc
 from graphc.compile import Compiled, lower
 from graphc.config import Options
 from graphc.ir.program import Kind
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.nn import functional
 from graphc.stage import stage
 

@@ -19,7 +19,7 @@ from graphc.cli import main
 from graphc.codegen.kernels import source_of
 from graphc.compile import lower
 from graphc.config import Options
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.stage import stage
 
 GOLDEN = Path(__file__).parent / "golden"

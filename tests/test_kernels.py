@@ -11,7 +11,7 @@ import pytest
 import graphc as gc
 from graphc.compile import Compiled, lower
 from graphc.config import Options
-from graphc.ir.layout import layout
+from graphc.ir.arena import layout
 from graphc.ir.program import Kind, Place
 from graphc.stage import stage
 

@@ -18,12 +18,12 @@ import graphc as gc
 from graphc.compile import lower
 from graphc.config import parse_bytes
 from graphc.errors import GraphcError, MemoryLimitError
+from graphc.ir.arena import layout
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import bind_sizes
-from graphc.ir.layout import layout
 from graphc.ir.program import may_repeat
-from graphc.ir.program_parse import parse_program
-from graphc.ir.program_text import print_program
+from graphc.ir.text.program import print_program
+from graphc.ir.text.program_parser import parse_program
 from graphc.passes.order import ordered, orders
 from graphc.passes.recompute import fitted, least
 from graphc.passes.verify_program import verify_layout, verify_program

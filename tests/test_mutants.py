@@ -20,7 +20,7 @@ from test_random_graphs import compiled_fault, guarded, pass_fault
 
 from graphc.ir.graph import Graph
 from graphc.ir.ops.pointwise import maximum, where
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.passes import simplify
 from graphc.passes.rewrite import holes, rule
 
@@ -100,10 +100,10 @@ IN_COMPILATION = (
     m("passes.plan:Planner._in_place", "last.get(u) != number", "False"),
     m("passes.plan:Planner._in_place", "and self.steps.together(kernel, u, v)", ""),
     m("passes.plan:Planner._in_place", "or u in self.given", ""),
-    m("ir.layout:lifetimes", "dies[r, written[r]] = i", "dies[r, written[r]] = i - 1"),
-    m("ir.layout:lifetimes", "dies[v, written[v]] = len(program.kernels)", "pass"),
-    m("ir.layout:place_of", "block.born <= other.dies", "block.born < other.dies"),
-    m("ir.layout:place_of", "max(end, start + other.nbytes)", "start + other.nbytes"),
+    m("ir.arena:lifetimes", "dies[r, written[r]] = i", "dies[r, written[r]] = i - 1"),
+    m("ir.arena:lifetimes", "dies[v, written[v]] = len(program.kernels)", "pass"),
+    m("ir.arena:place_of", "block.born <= other.dies", "block.born < other.dies"),
+    m("ir.arena:place_of", "max(end, start + other.nbytes)", "start + other.nbytes"),
     m("passes.order:_Scheduler.run", "yield from self.commits", "pass"),
     m("passes.plan:Planner._last_uses", "last[storage(new)] = end", "pass"),
     m("passes.plan:Planner._overwrites", "last.get(old, -1) > number", "False"),

@@ -11,7 +11,7 @@ from test_random_control import gradient_fault, machine_fault, staged_fault
 from test_random_graphs import guarded
 
 from graphc.ir.graph import Graph
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 
 STAGED_GRAPHS, COMPILED_GRAPHS, GRADIENTS = 600, 120, 600
 

@@ -12,7 +12,7 @@ from support_torch import tensor, torch_case
 import graphc as gc
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import topological
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(3, 4, 5)).astype(np.float32)

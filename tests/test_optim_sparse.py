@@ -10,7 +10,7 @@ from support_torch import tensor, torch_case
 
 import graphc as gc
 from graphc.errors import GraphError
-from graphc.ir.ops.index import CheckIndex, ScatterAdd
+from graphc.ir.ops.gather import CheckIndex, ScatterAdd
 from graphc.ir.program import Place, scatters_in_place
 
 RNG = np.random.default_rng(5)

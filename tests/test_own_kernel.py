@@ -22,7 +22,7 @@ from graphc.compile import lower
 from graphc.errors import CodegenError, FeedError, GradientError, GraphError, ShapeError
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
 
 F32 = np.float32
 DECAY = 0.5

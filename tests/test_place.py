@@ -19,7 +19,7 @@ import graphc as gc
 from graphc.errors import DeviceError, located, user_location
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.ops.transfer import Transfer
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.passes.cut import Crossing, Problem, solve
 from graphc.passes.footprint import check_memory
 from graphc.passes.place import cannot, place

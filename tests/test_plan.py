@@ -14,12 +14,12 @@ from support_run import CompiledGraph, same_bits
 import graphc as gc
 from graphc.compile import lower
 from graphc.config import Options
-from graphc.ir import layout as layout_module
+from graphc.ir import arena as layout_module
+from graphc.ir.arena import ALIGN, Block, Layout, layout, lifetimes, loads, pack
 from graphc.ir.graph import Value
 from graphc.ir.interpret import interpret
-from graphc.ir.layout import ALIGN, Block, Layout, layout, lifetimes, loads, pack
 from graphc.ir.program import Buffer, Place, Program, launched, overwritten
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.passes.fuse import fuse
 from graphc.passes.order import ordered
 from graphc.passes.plan import plan

@@ -16,12 +16,12 @@ from graphc.config import Options
 from graphc.errors import ParseError, VerifyError
 from graphc.group import Group
 from graphc.ir import dim
+from graphc.ir.arena import layout
 from graphc.ir.graph import Value
-from graphc.ir.layout import layout
 from graphc.ir.program import Kernel, Place, Program, moved as moved_to, storage
-from graphc.ir.program_parse import parse_program
-from graphc.ir.program_text import print_program
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program import print_program
+from graphc.ir.text.program_parser import parse_program
 from graphc.passes.fuse import fuse
 from graphc.passes.order import ordered
 from graphc.passes.pipeline import schedule

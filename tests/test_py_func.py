@@ -31,9 +31,9 @@ from graphc.errors import (
     ShapeError,
 )
 from graphc.ir.interpret import interpret
-from graphc.ir.program_parse import parse_program
-from graphc.ir.program_text import print_program
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program import print_program
+from graphc.ir.text.program_parser import parse_program
 from graphc.recorder import Recorder
 from graphc.runtime.thunk import Thunk
 

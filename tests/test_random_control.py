@@ -30,7 +30,7 @@ from test_random_graphs import (
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import evaluate, interpret
 from graphc.ir.op import Control
-from graphc.ir.text import print_graph
+from graphc.ir.text.graph import print_graph
 from graphc.ir.verify import verify
 
 KINDS = {"control": control_graph, "gradient": gradient_graph}

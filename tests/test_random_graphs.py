@@ -23,9 +23,9 @@ from graphc.ir.dim import symbols
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Control, Gather, Item, Scatter
-from graphc.ir.program_parse import parse_program
-from graphc.ir.program_text import print_program
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program import print_program
+from graphc.ir.text.program_parser import parse_program
 from graphc.ir.verify import verify
 from graphc.passes import simplify as simplify_module
 from graphc.passes.inner import deeply

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import Add
 from graphc.ir.ops.shape import Pad, Transpose
 

@@ -10,7 +10,7 @@ from graphc.config import Options
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Reduction
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.passes.pipeline import Trace
 from graphc.passes.tailor import chunks_of, for_gpus, tailored
 

@@ -18,7 +18,7 @@ from graphc.errors import GraphcError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import bind_sizes, interpret
-from graphc.ir.ops.lapack import Lu, LuSolve
+from graphc.ir.ops.lapack_solve import Lu, LuSolve
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.passes.fuse import storage

@@ -13,8 +13,8 @@ from graphc.codegen import jit
 from graphc.codegen.kernels import loops_of, source_of
 from graphc.codegen.loops_text import print_loops
 from graphc.ir.program import Kernel, Program
-from graphc.ir.program_text import print_program
-from graphc.ir.text import print_graph
+from graphc.ir.text.graph import print_graph
+from graphc.ir.text.program import print_program
 from graphc.passes.cost import cost_of
 from graphc.passes.placed_text import placement_table
 from graphc.placed import LoweredPlaced

@@ -15,11 +15,11 @@ from graphc.compile import Compiled, lower
 from graphc.config import Method, Options, defaults, parse_bytes
 from graphc.errors import GraphcError, render
 from graphc.group import Group
-from graphc.ir.device import DeviceSpec, Machine, device_name
 from graphc.ir.graph import Graph, Value, topological
+from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.op import State
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.text import parse_graph
+from graphc.ir.text.graph import parse_graph
 from graphc.placed import LoweredPlaced, lower_placed, planned_machine, spec
 from graphc.scope import GraphScope, current, reset_default_graph
 from graphc.stage import is_placed, stage

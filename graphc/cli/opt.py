@@ -11,8 +11,8 @@ from typing import Any
 from graphc.cli.model import UsageError, read_text
 from graphc.ir.graph import Graph
 from graphc.ir.program import Program
-from graphc.ir.program_text import print_program
-from graphc.ir.text import parse_graph, print_graph
+from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program import print_program
 from graphc.ir.verify import verify
 from graphc.passes.check import Checker
 from graphc.passes.fuse import fuse

@@ -18,7 +18,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Op
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import multiply
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.program import Kernel, Kind, accumulator, contraction_of

@@ -31,7 +31,7 @@ from graphc.codegen.lower import row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size, product
 from graphc.ir.ops.conv import Convolution, ConvolutionInput, Convolving
-from graphc.ir.ops.layout import unflatten
+from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel, contraction_of
 from graphc.ir.types import i64
 from graphc.passes.fuse import storage

@@ -25,7 +25,7 @@ from graphc.codegen.lower import Index, row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size, product
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
-from graphc.ir.ops.layout import unflatten
+from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel
 
 GROUP = variable("outer")

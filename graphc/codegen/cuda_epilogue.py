@@ -19,7 +19,7 @@ from graphc.codegen.printing import NARROW
 from graphc.ir import dim
 from graphc.ir.dim import Size, product, symbol
 from graphc.ir.graph import Value
-from graphc.ir.ops.layout import reindex
+from graphc.ir.ops.index_math import reindex
 from graphc.ir.program import Kernel, contraction_of
 
 SMALL = 1 << 31  # elements up to which an index has 32 bits

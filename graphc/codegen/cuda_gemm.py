@@ -10,7 +10,7 @@ from graphc.codegen.cuda_tile import Source, TileShape, multiplies
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower import Index, variable
 from graphc.ir.dim import product
-from graphc.ir.ops.layout import unflatten
+from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel, contraction_of
 from graphc.passes.fuse import storage
 

@@ -26,7 +26,7 @@ from graphc.codegen.lower import variable
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.layout import ints
+from graphc.ir.ops.index_math import ints
 from graphc.ir.program import Kernel, contraction_of
 from graphc.ir.types import i64
 

@@ -26,7 +26,7 @@ from graphc.ir.control import Loop, Switch
 from graphc.ir.dim import Size
 from graphc.ir.graph import short_name
 from graphc.ir.op import Item
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import TensorType, bool_, i64
 from graphc.nest import flatten, shape_of
 from graphc.scope import Frame, tracing

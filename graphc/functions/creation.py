@@ -19,7 +19,7 @@ from graphc.functions.common import (
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.op import Number
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.ops.shape import Full, Iota, SizeOf
 from graphc.ir.types import DType, bool_, f32, i64
 from graphc.tensor import Tensor, broadcast_to, build

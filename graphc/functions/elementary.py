@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.functions.common import apply
-from graphc.ir.ops import angles, elementary, rounding
+from graphc.ir.ops import elementary, rounding, trigonometry
 from graphc.tensor import Tensor
 
 
@@ -65,62 +65,62 @@ def cbrt(x: Any) -> Tensor:
 
 def sin(x: Any) -> Tensor:
     """The sine."""
-    return apply(angles.sin, x)
+    return apply(trigonometry.sin, x)
 
 
 def cos(x: Any) -> Tensor:
     """The cosine."""
-    return apply(angles.cos, x)
+    return apply(trigonometry.cos, x)
 
 
 def tan(x: Any) -> Tensor:
     """The tangent."""
-    return apply(angles.tan, x)
+    return apply(trigonometry.tan, x)
 
 
 def asin(x: Any) -> Tensor:
     """The angle in [-pi/2, pi/2] whose sine is x."""
-    return apply(angles.asin, x)
+    return apply(trigonometry.asin, x)
 
 
 def acos(x: Any) -> Tensor:
     """The angle in [0, pi] whose cosine is x."""
-    return apply(angles.acos, x)
+    return apply(trigonometry.acos, x)
 
 
 def atan(x: Any) -> Tensor:
     """The angle in (-pi/2, pi/2) whose tangent is x."""
-    return apply(angles.atan, x)
+    return apply(trigonometry.atan, x)
 
 
 def sinh(x: Any) -> Tensor:
     """The hyperbolic sine."""
-    return apply(angles.sinh, x)
+    return apply(trigonometry.sinh, x)
 
 
 def cosh(x: Any) -> Tensor:
     """The hyperbolic cosine."""
-    return apply(angles.cosh, x)
+    return apply(trigonometry.cosh, x)
 
 
 def tanh(x: Any) -> Tensor:
     """The hyperbolic tangent."""
-    return apply(angles.tanh, x)
+    return apply(trigonometry.tanh, x)
 
 
 def asinh(x: Any) -> Tensor:
     """The inverse of sinh."""
-    return apply(angles.asinh, x)
+    return apply(trigonometry.asinh, x)
 
 
 def acosh(x: Any) -> Tensor:
     """The inverse of cosh; nan below 1."""
-    return apply(angles.acosh, x)
+    return apply(trigonometry.acosh, x)
 
 
 def atanh(x: Any) -> Tensor:
     """The inverse of tanh; nan beyond ±1."""
-    return apply(angles.atanh, x)
+    return apply(trigonometry.atanh, x)
 
 
 def erf(x: Any) -> Tensor:

@@ -19,7 +19,7 @@ from graphc.functions.creation import iota, zeros
 from graphc.functions.joining import concat
 from graphc.functions.shaping import flatten, reshape
 from graphc.ir import dim
-from graphc.ir.ops.index import ScatterAdd, ScatterSlices, Take, TakeAlongAxis
+from graphc.ir.ops.gather import ScatterAdd, ScatterSlices, Take, TakeAlongAxis
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin, ScatterMul, ScatterSet
 from graphc.ir.types import i64
 from graphc.shapes import broadcast_shapes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.functions.common import apply, converted, element_type, tensor
-from graphc.ir.ops import angles, elementary, logic, pointwise as arithmetic, rounding
+from graphc.ir.ops import elementary, logic, pointwise as arithmetic, rounding, trigonometry
 from graphc.ir.types import bool_
 from graphc.tensor import Tensor
 
@@ -220,7 +220,7 @@ def pow(x1: Any, x2: Any) -> Tensor:
 
 def atan2(x1: Any, x2: Any) -> Tensor:
     """The angle of the point (x2, x1)."""
-    return apply(angles.atan2, x1, x2)
+    return apply(trigonometry.atan2, x1, x2)
 
 
 def hypot(x1: Any, x2: Any) -> Tensor:

@@ -25,7 +25,7 @@ from graphc.functions.linear import matmul
 from graphc.functions.numeric import quantile
 from graphc.functions.shaping import part, transpose
 from graphc.ir import dim
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import bool_, f32, i64
 from graphc.shapes import broadcast_shapes
 from graphc.subscript import merged_place

@@ -10,7 +10,7 @@ from graphc.functions.common import converted, require_equal, shape_of, size_of,
 from graphc.functions.creation import full, iota, size_tensor
 from graphc.functions.indexing import indices_of, scatter_add
 from graphc.ir.dim import Size
-from graphc.ir.ops.index import CheckIndex, ScatterSlices, Take
+from graphc.ir.ops.gather import CheckIndex, ScatterSlices, Take
 from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin
 from graphc.ir.types import f32, i64

@@ -20,7 +20,7 @@ from graphc.functions.indexing import indices_of, take_along_axis, uncounted
 from graphc.functions.shaping import flatten, moveaxis
 from graphc.ir import dim
 from graphc.ir.ops import sort as orders
-from graphc.ir.ops.index import ScatterAdd
+from graphc.ir.ops.gather import ScatterAdd
 from graphc.ir.types import DType, bool_, f32, i64, u8
 from graphc.tensor import Tensor, broadcast_to, build
 

@@ -33,7 +33,7 @@ def bind_sizes(inputs: Sequence[Value], arrays: Sequence[Array]) -> dict[str, in
 def interpret(graph: Graph, *arrays: Array) -> tuple[Array, ...]:
     """The outputs and then the new values of updated variables, for one array an input.
 
-    >>> from graphc.ir.text import parse_graph
+    >>> from graphc.ir.text.graph import parse_graph
     >>> g = parse_graph('''graph @f(%x: f32[n]) {
     ...   %y = add %x, 1.0f32 : f32[n]
     ...   return %y

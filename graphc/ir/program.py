@@ -2,7 +2,7 @@
 
 A kernel computes `writes` from `reads` through `body`, a slice of the graph.  Values between are
 index lambdas: they exist in registers only.  Buffers live in the caller's arrays, in variables, in
-constants or in the arena, where `ir/layout.py` finds places once sizes are numbers.  A kernel may
+constants or in the arena, where `ir/arena.py` finds places once sizes are numbers.  A kernel may
 stand in the order twice: what it wrote is then computed again, because memory is short.
 """
 
@@ -16,7 +16,7 @@ from graphc.ir.dim import Shape, Size, product
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Control, Gather, Opaque, Pointwise, Scatter
 from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.ops.shape import Reshape
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from graphc.errors import GraphError, user_location
 from graphc.functions.shaping import matrix_transpose
-from graphc.ir.ops.lapack import Cholesky
-from graphc.ir.ops.spectral import Eigh, Qr, Svd
+from graphc.ir.ops.lapack_orthogonal import Eigh, Qr, Svd
+from graphc.ir.ops.lapack_solve import Cholesky
 from graphc.linalg.arguments import matrix, square
 from graphc.tensor import Tensor
 

@@ -13,8 +13,8 @@ from graphc.functions.linear import matmul
 from graphc.functions.reductions import count_nonzero, max, prod, sum
 from graphc.functions.shaping import expand_dims, matrix_transpose, reshape
 from graphc.ir import dim
-from graphc.ir.ops.lapack import Lu, LuSolve, TriangularSolve
-from graphc.ir.ops.spectral import Svd
+from graphc.ir.ops.lapack_orthogonal import Svd
+from graphc.ir.ops.lapack_solve import Lu, LuSolve, TriangularSolve
 from graphc.ir.types import i64
 from graphc.linalg.arguments import matrix, square, system
 from graphc.linalg.factorizations import svdvals

@@ -10,7 +10,7 @@ from graphc.functions.common import converted, require_equal, tensor
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.shaping import reshape
 from graphc.ir import dim as dims
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import i64
 from graphc.nn.activations import floats, real
 from graphc.nn.losses import above_zero, reduced

@@ -21,7 +21,7 @@ from graphc.functions.indexing import take_along_axis
 from graphc.functions.joining import concat, pad, stack
 from graphc.functions.shaping import broadcast_to, expand_dims, reshape
 from graphc.ir.dim import Size
-from graphc.ir.ops.index import CheckIndex
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import i64
 from graphc.nn.activations import floats
 from graphc.nn.losses import reduced

@@ -10,7 +10,7 @@ from graphc.functions import pointwise as pw
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.shaping import reshape
 from graphc.ir.dim import Shape, Size
-from graphc.ir.ops.index import Take
+from graphc.ir.ops.gather import Take
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.types import DType, f32, f64, i64
 from graphc.nn.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d

@@ -18,7 +18,7 @@ from graphc.functions.joining import concat
 from graphc.functions.shaping import flatten, reshape
 from graphc.ir import dim
 from graphc.ir.graph import Value
-from graphc.ir.ops.index import CheckIndex, ScatterAdd
+from graphc.ir.ops.gather import CheckIndex, ScatterAdd
 from graphc.ir.ops.pointwise import Add, Negative
 from graphc.ir.ops.shape import Full
 from graphc.ir.types import f64

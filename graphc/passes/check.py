@@ -16,7 +16,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
-from graphc.ir.text import print_graph
+from graphc.ir.text.graph import print_graph
 from graphc.ir.types import TensorType
 from graphc.passes.partial import split_reductions
 from graphc.passes.reduce import neighbourhood, shrink

@@ -20,7 +20,7 @@ from graphc.ir import dim
 from graphc.ir.control import Loop, Switch
 from graphc.ir.graph import Graph, Value, closed, full, topological
 from graphc.ir.op import Control, Item
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.ops.shape import Full, Reshape, SizeOf, Transpose
 from graphc.ir.ops.state import Placeholder

@@ -12,7 +12,7 @@ A loop costs its steps times its body, a switch its dearest branch; where only t
 many steps there are, one is counted.  `work` (`passes/work.py`) is something else: a weight
 that decides into how many chunks a kernel is cut.
 
->>> from graphc.ir.text import parse_graph
+>>> from graphc.ir.text.graph import parse_graph
 >>> from graphc.passes.pipeline import schedule
 >>> g = parse_graph('''graph @f(%x: f32[n,4], %w: f32[4]) {
 ...   %b = broadcast %w {axes=[1]}  : f32[n,4]
@@ -44,7 +44,7 @@ from graphc.ir.op import (
     View,
 )
 from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.shape import Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Program, scatters_in_place
 

@@ -16,7 +16,7 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.ops.transfer import Transfer
 from graphc.ir.program import storage
-from graphc.ir.text import names_of
+from graphc.ir.text.graph import names_of
 from graphc.passes.placement import MemoryPredicted, Placed, show_bytes
 from graphc.passes.roofline import Assumed, Costs, portable
 

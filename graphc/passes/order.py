@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from graphc.ir import dim
+from graphc.ir.arena import Numbers, peak
 from graphc.ir.graph import Value
-from graphc.ir.layout import Numbers, peak
 from graphc.ir.op import Foreign
 from graphc.ir.program import Kernel, Program, storage
 from graphc.passes.plan import Steps, plan

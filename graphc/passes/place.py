@@ -15,8 +15,8 @@ from collections.abc import Mapping
 
 from graphc.errors import DeviceError
 from graphc.ir.control import Loop
-from graphc.ir.device import HOST, Machine
 from graphc.ir.graph import Graph, Value, make, over, users
+from graphc.ir.machine import HOST, Machine
 from graphc.ir.op import Control, Foreign, Item, Opaque, Pointwise, State
 from graphc.ir.ops.scan import Scan
 from graphc.ir.ops.state import Placeholder, RunCounter

@@ -6,7 +6,7 @@ from graphc.errors import DeviceError
 from graphc.ir.graph import Value
 from graphc.ir.op import State
 from graphc.ir.ops.transfer import Transfer
-from graphc.ir.text import names_of, show_operands
+from graphc.ir.text.graph import names_of, show_operands
 from graphc.passes.placement import Placed, show_bytes, show_seconds
 from graphc.passes.roofline import portable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from graphc.ir.device import Machine
 from graphc.ir.graph import Graph, Value
+from graphc.ir.machine import Machine
 from graphc.ir.ops.transfer import Transfer
 from graphc.passes.roofline import Costs
 

@@ -3,7 +3,7 @@
 Every value that is stored gets a kind of place: the caller's array, the arena, or the place of what
 it may overwrite.  A dying operand's place becomes its successor's where every access is in step (in
 place); a variable's new value is written over the old one if nothing reads the old one later.
-Where in the arena, `ir/layout.py` finds out for each set of sizes.
+Where in the arena, `ir/arena.py` finds out for each set of sizes.
 """
 
 from __future__ import annotations

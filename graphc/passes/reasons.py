@@ -6,7 +6,7 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.conv import Convolving
 from graphc.ir.program import Kind
-from graphc.ir.text import names_of
+from graphc.ir.text.graph import names_of
 from graphc.passes.fuse import MATERIAL, Fuser, Source, storage
 from graphc.passes.groups import MAX_MEMBERS, Group, common_space
 from graphc.passes.partial import Partial

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from graphc.ir import dim
+from graphc.ir.arena import Life, Needs, Numbers, layout
 from graphc.ir.graph import Value
-from graphc.ir.layout import Life, Needs, Numbers, layout
 from graphc.ir.program import Kernel, Place, Program, may_repeat
 from graphc.passes.order import orders
 from graphc.passes.plan import Steps, plan

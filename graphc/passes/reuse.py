@@ -14,9 +14,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 
+from graphc.ir.arena import Layout
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
-from graphc.ir.layout import Layout
 from graphc.ir.program import Kernel, Place, Program, scatters_in_place, storage
 from graphc.passes.cost import cost_of, touched
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from graphc.ir import dim
 from graphc.ir.control import Loop
-from graphc.ir.device import DeviceSpec
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, users
+from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import (
     Contraction,
     Control,

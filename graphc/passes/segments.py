@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graphc.ir import dim
-from graphc.ir.device import HOST
 from graphc.ir.graph import Graph, Value
+from graphc.ir.machine import HOST
 from graphc.ir.op import View
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.state import Placeholder

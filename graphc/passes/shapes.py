@@ -6,7 +6,7 @@ from graphc.ir.dim import Shape, product
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.shape import Full, Iota
 
 

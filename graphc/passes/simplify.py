@@ -13,7 +13,7 @@ from graphc.errors import VerifyError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.op import Pointwise, Reduction
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import Cast, Divide, Multiply
 from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Full, Pad, Reshape, SizeOf, Slice, Transpose

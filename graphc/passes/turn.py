@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.ir.graph import Graph, Value, make
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.shape import Constant, Data, Transpose
 from graphc.passes.inner import remade, replaced
 

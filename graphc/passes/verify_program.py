@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 
 from graphc.errors import VerifyError
 from graphc.ir import dim
+from graphc.ir.arena import Layout, home, layout, lifetimes
 from graphc.ir.graph import Value
-from graphc.ir.layout import Layout, home, layout, lifetimes
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.program import Kernel, Place, Program, can_fail, may_repeat, reached, storage

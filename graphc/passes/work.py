@@ -10,7 +10,7 @@ from graphc.ir.control import body_of
 from graphc.ir.dim import Size
 from graphc.ir.op import Opaque
 from graphc.ir.ops.conv import Convolving
-from graphc.ir.ops.linalg import Matmul
+from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kernel, Kind, contraction_of
 from graphc.passes.cost import UNKNOWN_STEPS, loop_steps
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.ir import dim
+from graphc.ir.arena import Layout, layout
 from graphc.ir.graph import Value
-from graphc.ir.layout import Layout, layout
 from graphc.ir.op import Array
 from graphc.ir.program import Place, storage
 from graphc.runtime.device import (

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
+from graphc.ir.arena import Layout
 from graphc.ir.control import Loop
 from graphc.ir.graph import Value
-from graphc.ir.layout import Layout
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
 from graphc.runtime.device import Copy, Function, Launch, Node, Span, allocated

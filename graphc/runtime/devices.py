@@ -12,8 +12,8 @@ import numpy as np
 from graphc.codegen.cache import Cache
 from graphc.errors import DeviceError, user_location
 from graphc.ir import dim
-from graphc.ir.device import HOST, PRESETS, DeviceSpec
 from graphc.ir.graph import Value
+from graphc.ir.machine import HOST, PRESETS, DeviceSpec
 from graphc.ir.op import Array
 from graphc.runtime.cuda import open_device
 from graphc.runtime.device import Device, Span, allocated

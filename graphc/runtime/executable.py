@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import dim
+from graphc.ir.arena import ALIGN, layout
 from graphc.ir.graph import Value
-from graphc.ir.layout import ALIGN, layout
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage

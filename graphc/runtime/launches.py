@@ -15,8 +15,8 @@ import numpy as np
 from graphc.codegen.cpu import Source
 from graphc.codegen.kernels import buffers_of
 from graphc.ir import dim
+from graphc.ir.arena import Layout
 from graphc.ir.graph import Value
-from graphc.ir.layout import Layout
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program

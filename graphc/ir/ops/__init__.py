@@ -1,18 +1,18 @@
 """Every op, declared once.  Importing this package fills the table `graphc.ir.op.OPS`."""
 
 from graphc.ir.ops import (
-    angles as angles,
-    callback as callback,
     conv as conv,
     diagonal as diagonal,
     elementary as elementary,
     fourier as fourier,
-    index as index,
-    lapack as lapack,
-    linalg as linalg,
+    gather as gather,
+    lapack_orthogonal as lapack_orthogonal,
+    lapack_solve as lapack_solve,
     logic as logic,
+    matmul as matmul,
     pointwise as pointwise,
     pooling as pooling,
+    py_func as py_func,
     random as random,
     reduction as reduction,
     rounding as rounding,
@@ -20,8 +20,8 @@ from graphc.ir.ops import (
     scatter as scatter,
     shape as shape,
     sort as sort,
-    spectral as spectral,
     state as state,
     transfer as transfer,
+    trigonometry as trigonometry,
     window as window,
 )

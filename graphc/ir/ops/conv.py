@@ -20,7 +20,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Contraction, sample
-from graphc.ir.ops.layout import ints
+from graphc.ir.ops.index_math import ints
 from graphc.ir.ops.logic import quiet
 from graphc.ir.ops.window import check_geometry, positions
 from graphc.ir.types import NUMBERS, TensorType, f32, f64, i32

@@ -9,7 +9,7 @@ import numpy as np
 from graphc.errors import ShapeError
 from graphc.ir.dim import Shape, Size, maximum, minimum
 from graphc.ir.op import Piece, View, sample
-from graphc.ir.ops.layout import Index, ints
+from graphc.ir.ops.index_math import Index, ints
 from graphc.ir.types import TensorType, f32, f64, i32
 
 

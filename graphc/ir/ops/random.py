@@ -13,7 +13,7 @@ import numpy as np
 
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Generator, Opaque, sample
-from graphc.ir.ops.layout import ints
+from graphc.ir.ops.index_math import ints
 from graphc.ir.ops.philox import philox
 from graphc.ir.types import TensorType, i64, u32, u64
 

@@ -12,7 +12,7 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number, Piece, Reduction, View, sample
-from graphc.ir.ops.layout import ints, others
+from graphc.ir.ops.index_math import ints, others
 from graphc.ir.ops.logic import equal, is_float, quiet, widened
 from graphc.ir.ops.pointwise import cast, where
 from graphc.ir.types import BOOLS, NUMBERS, DType, TensorType, bool_, f32, f64, i32, i64

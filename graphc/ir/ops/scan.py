@@ -13,7 +13,7 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Size, floordiv, product
 from graphc.ir.op import Opaque, sample
-from graphc.ir.ops.index import ScatterAddAlongAxis, zeros_like
+from graphc.ir.ops.gather import ScatterAddAlongAxis, zeros_like
 from graphc.ir.ops.logic import equal, logical_or, not_equal, quiet
 from graphc.ir.ops.pointwise import maximum, minimum, where
 from graphc.ir.ops.shape import Iota, Pad

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.ir.op import sample
-from graphc.ir.ops.index import ONTO, ScatterAdd, ScatterSlices, Take, zeros_like
+from graphc.ir.ops.gather import ONTO, ScatterAdd, ScatterSlices, Take, zeros_like
 from graphc.ir.ops.logic import equal
 from graphc.ir.ops.pointwise import cast, maximum, minimum, multiply, where
 from graphc.ir.ops.reduction import Broadcast

@@ -15,7 +15,7 @@ from graphc.errors import ShapeError
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size, product
 from graphc.ir.op import Generator, Number, Op, Piece, Sample, View, sample
-from graphc.ir.ops.layout import (
+from graphc.ir.ops.index_math import (
     Index,
     ints,
     inverse as inverse,

@@ -14,8 +14,8 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Size, maximum, product
 from graphc.ir.op import Opaque, sample
-from graphc.ir.ops.index import ScatterAddAlongAxis, zeros_like
-from graphc.ir.ops.layout import ints
+from graphc.ir.ops.gather import ScatterAddAlongAxis, zeros_like
+from graphc.ir.ops.index_math import ints
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.shape import Reshape, Slice
 from graphc.ir.types import NUMBERS, DType, TensorType, bf16, f16, f32, f64, i8, i32, i64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.ir.op import Piece, View, sample
-from graphc.ir.ops.layout import Index
+from graphc.ir.ops.index_math import Index
 from graphc.ir.types import TensorType, f32, i32
 
 

@@ -16,7 +16,7 @@ from graphc.errors import ShapeError
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number, Piece, View, sample
-from graphc.ir.ops.layout import Index, ints
+from graphc.ir.ops.index_math import Index, ints
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.types import TensorType, f32, f64, i32
 

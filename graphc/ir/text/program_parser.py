@@ -9,7 +9,7 @@ from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import KINDS, Buffer, Kernel, Kind, Place, Program, storage
-from graphc.ir.text import (
+from graphc.ir.text.graph import (
     FAULTS,
     NAME,
     TYPE,

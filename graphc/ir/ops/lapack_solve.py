@@ -16,8 +16,8 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Shape, Size, product
 from graphc.ir.op import Opaque, sample
-from graphc.ir.ops.linalg import Matmul, swap
 from graphc.ir.ops.logic import Greater, GreaterEqual
+from graphc.ir.ops.matmul import Matmul, swap
 from graphc.ir.ops.pointwise import Where
 from graphc.ir.ops.shape import Iota
 from graphc.ir.types import TensorType, f32, f64, i64

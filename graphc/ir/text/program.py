@@ -25,11 +25,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.ir import dim
+from graphc.ir.arena import layout
 from graphc.ir.graph import Value
-from graphc.ir.layout import layout
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, storage
-from graphc.ir.text import (
+from graphc.ir.text.graph import (
     graph_blocks,
     graphs_in,
     in_place,

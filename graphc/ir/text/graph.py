@@ -21,7 +21,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from graphc.errors import GraphcError, ParseError
-from graphc.ir.fields_text import (
+from graphc.ir.graph import Graph, Value, full, make
+from graphc.ir.op import OPS, Control, Op, Pointwise
+from graphc.ir.ops.shape import Constant, Full
+from graphc.ir.ops.state import Placeholder, RunCounter, Variable
+from graphc.ir.text.fields import (
     LARGE,
     TYPE as TYPE,
     TYPES,
@@ -30,10 +34,6 @@ from graphc.ir.fields_text import (
     show as show,
     split as split,
 )
-from graphc.ir.graph import Graph, Value, full, make
-from graphc.ir.op import OPS, Control, Op, Pointwise
-from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 from graphc.ir.types import BY_NAME, DType, TensorType
 
 GIVEN = ("shape", "dtype")

@@ -15,7 +15,7 @@ import numpy as np
 from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeError
 from graphc.ir.dim import Shape, Size, product
 from graphc.ir.op import Array, Foreign, Opaque, sample
-from graphc.ir.ops.layout import ints
+from graphc.ir.ops.index_math import ints
 from graphc.ir.types import DType, TensorType, f32, u8
 
 ALIGN = 64
