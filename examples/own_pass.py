@@ -19,7 +19,7 @@ from graphc.ir.ops.elementary import Power
 from graphc.ir.ops.pointwise import Multiply
 from graphc.ir.ops.shape import Full
 from graphc.ir.text.graph import parse_graph, print_graph
-from graphc.passes.rewrite import rebuild
+from graphc.passes.rewrite.engine import rebuild
 
 
 def powers(graph):

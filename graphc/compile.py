@@ -1,11 +1,11 @@
 """Graph -> Executable: the forty lines to read first.
 
 tensors   --stage-->     Graph      what a run computes                (stage.py)
-          --unify-->     Graph      equal sizes have one symbol        (passes/sizes.py)
+          --unify-->     Graph      equal sizes have one symbol        (passes/graph/unify_sizes.py)
           --optimise-->  Graph      rules, folding, split reductions   (passes/pipeline.py)
-          --fuse-->      Program    kernels                            (passes/fuse.py)
-          --order-->     Program    what frees memory first            (passes/order.py)
-          --plan-->      Program    buffers, in place                  (passes/plan.py)
+          --fuse-->      Program    kernels                            (passes/fusion/fuse.py)
+          --order-->     Program    what frees memory first            (passes/memory/order.py)
+          --plan-->      Program    buffers, in place                  (passes/memory/plan.py)
           --lower-->     Loops      index arithmetic                   (codegen/lower.py,
           fused.py) --print-->     source     numba code a person can read
           (codegen/cpu.py) --build-->     addresses  machine code, cached on disk
@@ -27,9 +27,9 @@ from graphc.config import Method, Options
 from graphc.errors import CodegenError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Kernel, Program, launched, overwritten
-from graphc.passes.check import Checker
+from graphc.passes.graph.unify_sizes import Unified, unify_sizes
+from graphc.passes.oracle.check_passes import Checker
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
-from graphc.passes.sizes import Unified, unify_sizes
 from graphc.runtime import driver
 from graphc.runtime.blas import routine_address
 from graphc.runtime.executable import Code, Executable

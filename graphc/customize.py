@@ -20,7 +20,7 @@ from graphc.ir.graph import Value, topological
 from graphc.ir.op import OPS, Operand, Pointwise, sample
 from graphc.ir.ops.shape import Full
 from graphc.ir.types import FLOATS, DType, as_dtype, f32
-from graphc.passes import autodiff
+from graphc.passes.autodiff import reverse
 from graphc.scope import GraphScope
 from graphc.session import Session
 from graphc.tensor import as_tensor
@@ -133,7 +133,7 @@ class Made(Pointwise, abstract=True):
             return tuple(made) if isinstance(made, tuple | list) else (made,)
         traced = type(self).trace(args[0].type.dtype)
         with GraphScope().as_default():
-            parts = autodiff.gradients([traced.output], traced.inputs, [None])
+            parts = reverse.gradients([traced.output], traced.inputs, [None])
         given = dict(zip(traced.inputs, args, strict=True))
         return tuple(None if p is None else ct * traced.replay(p, given) for p in parts)
 

@@ -10,9 +10,9 @@ from graphc.errors import DTypeError, GraphError, user_location
 from graphc.ir.graph import Graph
 from graphc.ir.op import Op
 from graphc.ir.types import TensorType
-from graphc.passes import autodiff
-from graphc.passes.rewrite import Rewriter
-from graphc.passes.rules import STABLE
+from graphc.passes.autodiff import reverse
+from graphc.passes.rewrite.engine import Rewriter
+from graphc.passes.rewrite.rules import STABLE
 from graphc.tensor import Tensor, as_tensor, broadcast_to, build
 
 
@@ -36,11 +36,11 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
         if not t.dtype.is_float:
             raise DTypeError(f"gradients: {t!r} is not of a float type; use gc.astype", loc)
     seeds = _seeds(y_list, grad_ys)
-    found = autodiff.gradients(stabilised(y_list, x_list), x_list, seeds)
+    found = reverse.gradients(stabilised(y_list, x_list), x_list, seeds)
     if not allow_unused:
         for x, g in zip(x_list, found, strict=True):
             if g is None:
-                raise autodiff.missing(y_list[0], x, loc)
+                raise reverse.missing(y_list[0], x, loc)
     return [_named(g, x) for g, x in zip(found, x_list, strict=True)]
 
 
@@ -73,7 +73,7 @@ def _named(g: Any, x: Tensor) -> Any:
 
 def explain_gradient(y: Tensor, x: Tensor) -> str:
     """The path a gradient takes from y to x, or the ops and source lines that cut every path."""
-    return autodiff.explain_gradient(y, x)
+    return reverse.explain_gradient(y, x)
 
 
 class WithGradient(Op):

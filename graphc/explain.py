@@ -14,10 +14,10 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import Kernel, Place, Program, reached, scatters_in_place, storage
 from graphc.ir.text.graph import names_of, show_literal, show_operands
-from graphc.passes.cost import cost_of
+from graphc.passes.cost.kernel import cost_of
+from graphc.passes.fusion.reasons import Reasons
+from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import optimise, schedule
-from graphc.passes.reasons import Reasons
-from graphc.passes.sizes import unify_sizes
 
 
 def find(graph: Graph, name: str) -> Value | None:

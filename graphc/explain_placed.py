@@ -13,10 +13,10 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.machine import Machine
 from graphc.ir.op import State
 from graphc.ir.program import Kernel
+from graphc.passes.cost.roofline import portable
 from graphc.passes.pipeline import Trace
-from graphc.passes.placed_text import explain_placement
-from graphc.passes.placement import Placed
-from graphc.passes.roofline import portable
+from graphc.passes.placement.placed import Placed
+from graphc.passes.placement.text import explain_placement
 from graphc.placed import Lowered, cut_up, prepared
 
 

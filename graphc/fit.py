@@ -1,7 +1,7 @@
 """Executables that keep to a memory limit: which one runs, decided once for each set of sizes.
 
 The program that was compiled first runs wherever its arena fits.  Where it does not, a variant is
-made that computes values again (`passes/recompute.py`); its kernels are those that are there
+made that computes values again (`passes/memory/recompute.py`); its kernels are those that are there
 already.  What a limit counts is the arena: everything that is stored between kernels of a run and
 is neither fed, nor a variable, nor fetched.
 """
@@ -16,9 +16,9 @@ from graphc.ir.arena import layout
 from graphc.ir.graph import Value, topological
 from graphc.ir.op import Item
 from graphc.ir.program import Kind
+from graphc.passes.memory.recompute import Least, fitted, least
+from graphc.passes.memory.verify import verify_program
 from graphc.passes.pipeline import Trace
-from graphc.passes.recompute import Least, fitted, least
-from graphc.passes.verify_program import verify_program
 from graphc.runtime.executable import Executable
 
 

@@ -2,9 +2,9 @@
 
 tensors   --stage-->     Graph       what a run computes
           --optimise-->  Graph       what is best everywhere             (passes/pipeline.py)
-          --place-->     Placed      a device for every value            (passes/place.py)
-          --segments-->  Segments    a graph for one device each         (passes/segments.py)
-          --tailor-->    Graph       what is best on this device         (passes/tailor.py)
+          --place-->     Placed      a device for every value            (passes/placement/place.py)
+          --segments-->  Segments    a graph for one device each         (passes/placement/segments.py)
+          --tailor-->    Graph       what is best on this device         (passes/placement/per_device.py)
           --fuse, order, plan-->     Program
           --print, build-->          numba for CPUs, CUDA for GPUs       (codegen/)
 """
@@ -22,13 +22,13 @@ from graphc.errors import DeviceError
 from graphc.ir.graph import Graph, Value
 from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.program import Program, moved
+from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
+from graphc.passes.graph.unify_sizes import Unified, unify_sizes
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
-from graphc.passes.place import place
-from graphc.passes.placement import Placed, PlaceOptions
-from graphc.passes.segments import Segment, Segments, segments
-from graphc.passes.shapes import takes_epilogue_on_gpu
-from graphc.passes.sizes import Unified, unify_sizes
-from graphc.passes.tailor import LATE, tailored
+from graphc.passes.placement.per_device import LATE, tailored
+from graphc.passes.placement.place import place
+from graphc.passes.placement.placed import Placed, PlaceOptions
+from graphc.passes.placement.segments import Segment, Segments, segments
 from graphc.runtime import driver
 from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.devices import Devices, spec_of

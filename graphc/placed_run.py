@@ -18,7 +18,7 @@ from graphc.ir.arena import layout
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
-from graphc.passes.footprint import check_memory
+from graphc.passes.placement.footprint import check_memory
 from graphc.placed import Part, PlacedExecutable
 from graphc.runner import Runner, Runs, advance, raise_stop
 from graphc.runtime.device import Span, allocated

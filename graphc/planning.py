@@ -17,11 +17,11 @@ from graphc.fetches import flatten
 from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.machine import DeviceSpec, Machine, device_name
+from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import Trace
-from graphc.passes.place import place
-from graphc.passes.placed_text import placement_summary, placement_table
-from graphc.passes.placement import MemoryPredicted, Placed, PlaceOptions
-from graphc.passes.sizes import unify_sizes
+from graphc.passes.placement.place import place
+from graphc.passes.placement.placed import MemoryPredicted, Placed, PlaceOptions
+from graphc.passes.placement.text import placement_summary, placement_table
 from graphc.placed import prepared, spec
 from graphc.stage import Staged, stage
 from graphc.tensor import Tensor

@@ -4,7 +4,7 @@
 
     time        of all its launches in a run, chunks side by side count once; of the median run, or
                 the fastest
-    bytes       what must be moved (`graphc.passes.cost`); %mem is the share of the time that
+    bytes       what must be moved (`graphc.passes.cost.kernel`); %mem is the share of the time that
                 moving them takes at best, as sums and copies of this size do it
     flops       operations that must be made; %peak is the share of the time that they take at
                 best, as multiply-adds in registers

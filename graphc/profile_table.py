@@ -12,8 +12,8 @@ from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel, Kind, Program, scatters_in_place
 from graphc.ir.types import f64
-from graphc.passes.cost import Cost, cost_of
-from graphc.passes.reuse import touches
+from graphc.passes.cost.cache_reuse import touches
+from graphc.passes.cost.kernel import Cost, cost_of
 from graphc.profile import Label, Row
 from graphc.runtime.executable import Bound
 from graphc.runtime.limits import WORKING_SETS, Limits

@@ -12,7 +12,7 @@ from graphc.functions.creation import zeros
 from graphc.ir import dim
 from graphc.ir.ops.py_func import PyFunc, PyFuncPacked, PythonFunction, Unpack
 from graphc.ir.types import TensorType
-from graphc.passes.autodiff import same_type
+from graphc.passes.autodiff.reverse import same_type
 from graphc.tensor import Tensor, as_tensor, build, operand
 
 

@@ -20,7 +20,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
-from graphc.passes.sizes import Unified
+from graphc.passes.graph.unify_sizes import Unified
 from graphc.runtime.driver import driver
 from graphc.runtime.executable import Arena, Bound, Executable
 from graphc.runtime.results import LARGE, Results

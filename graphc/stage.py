@@ -26,8 +26,8 @@ from graphc.ir.ops.state import (
     WithUpdate,
 )
 from graphc.ir.text.graph import print_graph
-from graphc.passes.inner import without_markers
-from graphc.passes.loops import merge_loops
+from graphc.passes.graph.shrink_loops import merge_loops
+from graphc.passes.rewrite.inner_graphs import without_markers
 from graphc.tensor import Tensor
 
 

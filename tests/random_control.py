@@ -23,9 +23,9 @@ from graphc.ir.ops.reduction import ReduceAny
 from graphc.ir.ops.shape import SizeOf
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import TensorType, TupleType, bool_, f32, f64, i64, u64
-from graphc.passes.autodiff import gradients
-from graphc.passes.inner import without_markers
-from graphc.passes.loops import merge_loops
+from graphc.passes.autodiff.reverse import gradients
+from graphc.passes.graph.shrink_loops import merge_loops
+from graphc.passes.rewrite.inner_graphs import without_markers
 
 UNLIMITED = (1 << 63) - 1
 FLAG = TensorType(bool_, ())

@@ -70,8 +70,8 @@ from graphc.ir.types import (
     i64,
     u8,
 )
-from graphc.passes.rewrite import instantiate
-from graphc.passes.rules import RULES
+from graphc.passes.rewrite.engine import instantiate
+from graphc.passes.rewrite.rules import RULES
 
 Rng = np.random.Generator
 FIXED = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33)

@@ -12,7 +12,7 @@ from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.op import Item
 from graphc.ir.ops.shape import Concat, Full, Reshape, Slice
 from graphc.ir.types import f64
-from graphc.passes.autodiff import gradients
+from graphc.passes.autodiff.reverse import gradients
 
 
 class Unknown(GraphcError):

@@ -16,8 +16,8 @@ from graphc.ir.interpret import interpret
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
+from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import optimise
-from graphc.passes.sizes import unify_sizes
 from graphc.stage import stage
 from graphc.tensor import Tensor
 

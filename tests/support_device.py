@@ -13,11 +13,11 @@ from graphc.ir.arena import layout
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import bind_sizes
 from graphc.ir.machine import Machine
+from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
+from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import Trace, optimise, schedule
-from graphc.passes.place import cannot
-from graphc.passes.shapes import takes_epilogue_on_gpu
-from graphc.passes.sizes import unify_sizes
-from graphc.passes.tailor import LATE, tailored
+from graphc.passes.placement.per_device import LATE, tailored
+from graphc.passes.placement.place import cannot
 from graphc.runtime.device_code import DeviceProgram
 from graphc.runtime.device_plan import DeviceArena, DevicePlan
 from graphc.runtime.simulated import SimulatedDevice

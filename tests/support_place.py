@@ -13,11 +13,11 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.ops.state import Variable
 from graphc.ir.verify import verify
+from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import optimise
-from graphc.passes.place import place
-from graphc.passes.placement import Placed, PlaceOptions
-from graphc.passes.segments import Segments
-from graphc.passes.sizes import unify_sizes
+from graphc.passes.placement.place import place
+from graphc.passes.placement.placed import Placed, PlaceOptions
+from graphc.passes.placement.segments import Segments
 from graphc.stage import stage
 
 TWO = gc.Machine([gc.DeviceSpec("cuda:0", like="H100")])

@@ -39,7 +39,7 @@ from graphc.ir.types import (
     i64,
     u64,
 )
-from graphc.passes.partial import CHUNKS
+from graphc.passes.graph.split_reductions import CHUNKS
 
 HALF = (f16, bf16)
 ULPS = 4  # of elementary functions, see docs/semantics.md and tests/test_mathlib.py

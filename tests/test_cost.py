@@ -16,8 +16,8 @@ from graphc.ir import dim
 from graphc.ir.arena import layout
 from graphc.ir.dim import parse, symbol
 from graphc.ir.program import Kernel, Program, scatters_in_place
-from graphc.passes.cost import Cost, cost_of, least, loop_steps, program_cost
-from graphc.passes.reuse import touches
+from graphc.passes.cost.cache_reuse import touches
+from graphc.passes.cost.kernel import Cost, cost_of, least, loop_steps, program_cost
 
 Figures = tuple[int, int, int]
 

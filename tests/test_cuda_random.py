@@ -24,7 +24,7 @@ from graphc.ir.op import Contraction
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.scan import CumulativeProd, CumulativeSum
 from graphc.ir.text.graph import print_graph
-from graphc.passes import tailor
+from graphc.passes.placement import per_device
 
 FRACTION = 0.03
 TINY = 1e-30
@@ -50,7 +50,7 @@ def simulated_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
     if not runs_on_a_gpu(graph):
         return ""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tailor, "UNKNOWN", CHUNKS_OF_ROWS)
+        patch.setattr(per_device, "UNKNOWN", CHUNKS_OF_ROWS)
         patch.setattr(support_run, "Disturbed", Parallel)
         return _fault(SimulatedGraph(graph), graph, seed, count)
 

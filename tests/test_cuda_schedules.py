@@ -17,7 +17,7 @@ import graphc as gc
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.text.graph import parse_graph
-from graphc.passes import tailor
+from graphc.passes.placement import per_device
 from graphc.runtime import device_scope
 from graphc.stage import stage
 
@@ -275,7 +275,7 @@ return %dx, %dw, %db"""
 @pytest.fixture
 def few_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are folded in few chunks, for a simulator has few threads."""
-    monkeypatch.setattr(tailor, "UNKNOWN", 4)
+    monkeypatch.setattr(per_device, "UNKNOWN", 4)
 
 
 @pytest.mark.usefixtures("few_chunks")

@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gc
 from graphc import nn
-from graphc.passes import tailor
+from graphc.passes.placement import per_device
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 
@@ -22,7 +22,7 @@ STEPS = 2
 @pytest.fixture(autouse=True)
 def own_graph(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Rows are folded in few chunks, for a simulator has few threads."""
-    monkeypatch.setattr(tailor, "UNKNOWN", 2)
+    monkeypatch.setattr(per_device, "UNKNOWN", 2)
     with gc.Graph().as_default() as graph:
         yield graph
 

@@ -161,7 +161,7 @@ HARMLESS = {  # what these import, but what no machine code depends on, and why
 def test_the_check_finds_an_upward_import() -> None:
     assert ("session.py" in {other for _, other in imports("__init__.py")})
     assert layer_of("ir/ops/shape.py") < layer_of("ir/graph.py") < layer_of("ir/verify.py")
-    assert layer_of("passes/fuse.py") < layer_of("session.py") < layer_of("cli/dump.py")
+    assert layer_of("passes/fusion/fuse.py") < layer_of("session.py") < layer_of("cli/dump.py")
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -24,9 +24,9 @@ from graphc.ir.interpret import bind_sizes
 from graphc.ir.program import may_repeat
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
-from graphc.passes.order import ordered, orders
-from graphc.passes.recompute import fitted, least
-from graphc.passes.verify_program import verify_layout, verify_program
+from graphc.passes.memory.order import ordered, orders
+from graphc.passes.memory.recompute import fitted, least
+from graphc.passes.memory.verify import verify_layout, verify_program
 from graphc.stage import stage
 
 Model = Callable[[Any], Any]

@@ -21,8 +21,8 @@ from test_random_graphs import compiled_fault, guarded, pass_fault
 from graphc.ir.graph import Graph
 from graphc.ir.ops.pointwise import maximum, where
 from graphc.ir.text.graph import parse_graph
-from graphc.passes import simplify
-from graphc.passes.rewrite import holes, rule
+from graphc.passes.graph import simplify
+from graphc.passes.rewrite.engine import holes, rule
 
 PASS_GRAPHS, COMPILED_GRAPHS = 3000, 250
 x, y = holes("x y")
@@ -48,41 +48,41 @@ def m(place: str, old: str, new: str) -> Mutant:
 
 IN_PASSES = (
     m(
-        "passes.simplify:transpose_into_matmul",
+        "passes.graph.simplify:transpose_into_matmul",
         "flags[i], args[i] = not flags[i], a.args[0]",
         "args[i] = a.args[0]",
     ),
-    m("passes.simplify:transpose_into_matmul", " and a.op.axes == swapped", ""),
-    m("passes.simplify:pointwise_before_broadcast", "or a.op != views[0].op ", ""),
+    m("passes.graph.simplify:transpose_into_matmul", " and a.op.axes == swapped", ""),
+    m("passes.graph.simplify:pointwise_before_broadcast", "or a.op != views[0].op ", ""),
     m(
-        "passes.simplify:merge_transposes",
+        "passes.graph.simplify:merge_transposes",
         "inner[a] for a in v.op.axes",
         "v.op.axes[a] for a in inner",
     ),
     m(
-        "passes.simplify:merge_broadcasts",
+        "passes.graph.simplify:merge_broadcasts",
         "v.op.axes[a] for a in v.args[0].op.axes",
         "a for a in v.args[0].op.axes",
     ),
-    m("passes.simplify:drop_identity_view", "if not any(starts) and set(steps) <= {1}", ""),
-    m("passes.simplify:drop_identity_view", "if axes == tuple(range(len(axes)))", ""),
-    m("passes.simplify:divide_by_power_of_two", "abs(mantissa) != 0.5 or ", ""),
-    m("passes.simplify:merge_sums", "value == 0 and", "value == value and"),
+    m("passes.graph.simplify:drop_identity_view", "if not any(starts) and set(steps) <= {1}", ""),
+    m("passes.graph.simplify:drop_identity_view", "if axes == tuple(range(len(axes)))", ""),
+    m("passes.graph.simplify:divide_by_power_of_two", "abs(mantissa) != 0.5 or ", ""),
+    m("passes.graph.simplify:merge_sums", "value == 0 and", "value == value and"),
     m(
-        "passes.rewrite:match",
+        "passes.rewrite.engine:match",
         "repr(float(v.op.value)) == repr(float(p.literal))",
         "float(v.op.value) == float(p.literal)",
     ),
     m(
-        "passes.rewrite:match",
+        "passes.rewrite.engine:match",
         "found.setdefault(p.hole, v) is v",
         "bool(found.setdefault(p.hole, v))",
     ),
-    m("passes.rewrite:Interner.__call__", "isinstance(v.op, State)", "False"),
-    m("passes.rewrite:Interner.__call__", "(v.op, v.args, v.type,", "(type(v.op), v.args, v.type,"),
-    m("passes.rewrite:_applies", "r.dtypes is None or", "True or"),
+    m("passes.rewrite.engine:Interner.__call__", "isinstance(v.op, State)", "False"),
+    m("passes.rewrite.engine:Interner.__call__", "(v.op, v.args, v.type,", "(type(v.op), v.args, v.type,"),
+    m("passes.rewrite.engine:_applies", "r.dtypes is None or", "True or"),
     m("ir.ops.shape:Full._key", "repr(self.value)", "float(self.value)"),
-    m("passes.partial:_split", "not leading or not op.axes", "not op.axes"),
+    m("passes.graph.split_reductions:_split", "not leading or not op.axes", "not op.axes"),
     m("ir.substitute:_field", "return dim.substitute(x, known)", "return x"),
     m("ir.graph:Graph.replace", "(done[old], done[new])", "(done[old], done[old])"),
     m(
@@ -97,32 +97,32 @@ WRONG_RULES = (
     rule("max-as-where", maximum(x, y), where(x > y, x, y)),
 )
 IN_COMPILATION = (
-    m("passes.plan:Planner._in_place", "last.get(u) != number", "False"),
-    m("passes.plan:Planner._in_place", "and self.steps.together(kernel, u, v)", ""),
-    m("passes.plan:Planner._in_place", "or u in self.given", ""),
+    m("passes.memory.plan:Planner._in_place", "last.get(u) != number", "False"),
+    m("passes.memory.plan:Planner._in_place", "and self.steps.together(kernel, u, v)", ""),
+    m("passes.memory.plan:Planner._in_place", "or u in self.given", ""),
     m("ir.arena:lifetimes", "dies[r, written[r]] = i", "dies[r, written[r]] = i - 1"),
     m("ir.arena:lifetimes", "dies[v, written[v]] = len(program.kernels)", "pass"),
     m("ir.arena:place_of", "block.born <= other.dies", "block.born < other.dies"),
     m("ir.arena:place_of", "max(end, start + other.nbytes)", "start + other.nbytes"),
-    m("passes.order:_Scheduler.run", "yield from self.commits", "pass"),
-    m("passes.plan:Planner._last_uses", "last[storage(new)] = end", "pass"),
-    m("passes.plan:Planner._overwrites", "last.get(old, -1) > number", "False"),
-    m("passes.plan:Planner._overwrites", " or self.steps.together(kernel, old, new)", " or True"),
-    m("passes.plan:_Walk.together", "u not in self.elsewhere and", ""),
-    m("passes.stages:stages", "at[u] + _folds(u)", "at[u]"),
+    m("passes.memory.order:_Scheduler.run", "yield from self.commits", "pass"),
+    m("passes.memory.plan:Planner._last_uses", "last[storage(new)] = end", "pass"),
+    m("passes.memory.plan:Planner._overwrites", "last.get(old, -1) > number", "False"),
+    m("passes.memory.plan:Planner._overwrites", " or self.steps.together(kernel, old, new)", " or True"),
+    m("passes.memory.plan:_Walk.together", "u not in self.elsewhere and", ""),
+    m("passes.fusion.row_stages:stages", "at[u] + _folds(u)", "at[u]"),
     m(
-        "passes.groups:common_space",
+        "passes.fusion.groups:common_space",
         "a.inner is None or b.inner is None or a.inner == b.inner",
         "True",
     ),
-    m("passes.fuse:Fuser._joins", "s.rows != merged.outer_axes", "False"),
-    m("passes.fuse:Fuser._add_epilogues", " and self._in_step(v, group)", ""),
+    m("passes.fusion.fuse:Fuser._joins", "s.rows != merged.outer_axes", "False"),
+    m("passes.fusion.fuse:Fuser._add_epilogues", " and self._in_step(v, group)", ""),
     m(
-        "passes.groups:Groups.mergeable",
+        "passes.fusion.groups:Groups.mergeable",
         " and not self.between(a, b) and not self.between(b, a)",
         "",
     ),
-    m("passes.plan:Planner._overwrites", "self.taken[new] > 1", "False"),
+    m("passes.memory.plan:Planner._overwrites", "self.taken[new] > 1", "False"),
     m("codegen.lower:Emitter._view", "reversed(pieces)", "pieces"),
     m(
         "codegen.fused:chunk_rows",

@@ -16,22 +16,22 @@ from graphc.ir.text.graph import parse_graph
 STAGED_GRAPHS, COMPILED_GRAPHS, GRADIENTS = 600, 120, 600
 
 IN_PASSES = (
-    m("passes.loops:_merged", ".index(row)", ".index(row) * 0"),
-    m("passes.loops:_carries", "place[v] not in fixed", "False"),
-    m("passes.loops:_carries", "({0} if op.whilst else set())", "set()"),
-    m("passes.loops:_prune", "body.outputs[i] is body.inputs[i]",
+    m("passes.graph.shrink_loops:_merged", ".index(row)", ".index(row) * 0"),
+    m("passes.graph.shrink_loops:_carries", "place[v] not in fixed", "False"),
+    m("passes.graph.shrink_loops:_carries", "({0} if op.whilst else set())", "set()"),
+    m("passes.graph.shrink_loops:_prune", "body.outputs[i] is body.inputs[i]",
       "body.outputs[i] in body.inputs[:n]"),
-    m("passes.loops:_prune", "if not (op.whilst and i == 0)", ""),
-    m("passes.loops:_hoisted", "steady and not can_fail(v)", "not can_fail(v)"),
-    m("passes.branches:_Sinking._sink", "self._users(a) <= {branch}", "True"),
-    m("passes.branches:_Sinking._branch", "v in self.uses[number]", "True"),
+    m("passes.graph.shrink_loops:_prune", "if not (op.whilst and i == 0)", ""),
+    m("passes.graph.shrink_loops:_hoisted", "steady and not can_fail(v)", "not can_fail(v)"),
+    m("passes.graph.sink_into_branches:_Sinking._sink", "self._users(a) <= {branch}", "True"),
+    m("passes.graph.sink_into_branches:_Sinking._branch", "v in self.uses[number]", "True"),
     m("ir.control:Loop.parts", "operands[b:]", "operands[b:][::-1]"),
 )
 IN_GRADIENTS = (
-    m("passes.control_vjp:LoopGradient._backward", "not op.reverse", "op.reverse"),
-    m("passes.control_vjp:LoopGradient._backward", "s + self.parts[i]", "self.parts[i]"),
-    m("passes.control_vjp:LoopGradient._backward", "self.cts.get(i + 1,", "self.cts.get(i + 2,"),
-    m("passes.control_vjp:LoopGradient._sum", "not p.op.ta, p.op.tb", "p.op.ta, p.op.tb"),
+    m("passes.autodiff.control:LoopGradient._backward", "not op.reverse", "op.reverse"),
+    m("passes.autodiff.control:LoopGradient._backward", "s + self.parts[i]", "self.parts[i]"),
+    m("passes.autodiff.control:LoopGradient._backward", "self.cts.get(i + 1,", "self.cts.get(i + 2,"),
+    m("passes.autodiff.control:LoopGradient._sum", "not p.op.ta, p.op.tb", "p.op.ta, p.op.tb"),
 )
 IN_COMPILATION = (
     m("runtime.nested:Step._updates", "if base in carries:", "if False:"),

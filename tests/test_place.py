@@ -20,12 +20,12 @@ from graphc.errors import DeviceError, located, user_location
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.ops.transfer import Transfer
 from graphc.ir.text.graph import parse_graph, print_graph
-from graphc.passes.cut import Crossing, Problem, solve
-from graphc.passes.footprint import check_memory
-from graphc.passes.place import cannot, place
-from graphc.passes.placed_text import explain_placement, placement_table
-from graphc.passes.placement import Placed, PlaceOptions
-from graphc.passes.rewrite import rebuild
+from graphc.passes.placement.footprint import check_memory
+from graphc.passes.placement.min_cut import Crossing, Problem, solve
+from graphc.passes.placement.place import cannot, place
+from graphc.passes.placement.placed import Placed, PlaceOptions
+from graphc.passes.placement.text import explain_placement, placement_table
+from graphc.passes.rewrite.engine import rebuild
 
 
 @pytest.fixture(autouse=True)
@@ -361,7 +361,7 @@ def test_placed_graphs_are_the_same_each_time(seed: int) -> None:
 def test_placement_does_not_depend_on_hashes() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests'); from support_place import *; "
-        "from random_graphs import random_graph; from graphc.passes.placed_text import *; "
+        "from random_graphs import random_graph; from graphc.passes.placement.text import *; "
         "print([placement_table(place(random_graph(s, 30), THREE)) for s in range(4)])")
     seen = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                            env={"PYTHONHASHSEED": str(n), "PYTHONPATH": "."}, check=True).stdout

@@ -20,9 +20,9 @@ from graphc.ir.graph import Value
 from graphc.ir.interpret import interpret
 from graphc.ir.program import Buffer, Place, Program, launched, overwritten
 from graphc.ir.text.graph import parse_graph
-from graphc.passes.fuse import fuse
-from graphc.passes.order import ordered
-from graphc.passes.plan import plan
+from graphc.passes.fusion.fuse import fuse
+from graphc.passes.memory.order import ordered
+from graphc.passes.memory.plan import plan
 from graphc.stage import stage
 
 

@@ -22,12 +22,12 @@ from graphc.ir.program import Kernel, Place, Program, moved as moved_to, storage
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
-from graphc.passes.fuse import fuse
-from graphc.passes.order import ordered
+from graphc.passes.fusion.fuse import fuse
+from graphc.passes.fusion.reasons import why_not
+from graphc.passes.memory.order import ordered
+from graphc.passes.memory.plan import plan
+from graphc.passes.memory.verify import verify_layout, verify_program
 from graphc.passes.pipeline import schedule
-from graphc.passes.plan import plan
-from graphc.passes.reasons import why_not
-from graphc.passes.verify_program import verify_layout, verify_program
 from graphc.stage import stage
 from graphc.tensor import as_tensor
 

@@ -27,11 +27,11 @@ from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
 from graphc.ir.verify import verify
-from graphc.passes import simplify as simplify_module
-from graphc.passes.inner import deeply
+from graphc.passes.graph import simplify as simplify_module
+from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import PASSES, Trace
-from graphc.passes.rules import RULES
-from graphc.passes.sizes import unify_sizes
+from graphc.passes.rewrite.inner_graphs import deeply
+from graphc.passes.rewrite.rules import RULES
 
 CHUNKS = 20
 STABLE = {r.name for r in RULES if r.kind != "exact"}

@@ -24,8 +24,8 @@ from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.pointwise import absolute, maximum, where
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import ALL, FLOATS, DType, TensorType, bool_, f16, f32, f64, u8
-from graphc.passes.rewrite import Pattern, Rewriter, Rule, holes, instantiate, rule
-from graphc.passes.rules import RULES
+from graphc.passes.rewrite.engine import Pattern, Rewriter, Rule, holes, instantiate, rule
+from graphc.passes.rewrite.rules import RULES
 
 x, y, c = holes("x y c")
 

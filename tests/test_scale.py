@@ -21,8 +21,8 @@ from graphc.compile import Compiled, lower
 from graphc.config import Options
 from graphc.errors import CodegenError
 from graphc.nn import functional
-from graphc.passes.dag import Dag
-from graphc.passes.groups import MAX_ARRAYS
+from graphc.passes.fusion.acyclic import Dag
+from graphc.passes.fusion.groups import MAX_ARRAYS
 from graphc.stage import stage
 
 Model = Callable[[int], list[Any]]

@@ -18,8 +18,8 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import View
 from graphc.ir.ops.transfer import Transfer
 from graphc.passes.pipeline import schedule
-from graphc.passes.place import place
-from graphc.passes.segments import Segments, segments
+from graphc.passes.placement.place import place
+from graphc.passes.placement.segments import Segments, segments
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Reduction
 from graphc.ir.text.graph import parse_graph
 from graphc.passes.pipeline import Trace
-from graphc.passes.tailor import chunks_of, for_gpus, tailored
+from graphc.passes.placement.per_device import chunks_of, for_gpus, tailored
 
 
 def graph_of(dtype: str, shape: str, op: str, axes: str, out: str) -> Graph:

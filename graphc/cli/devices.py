@@ -11,7 +11,7 @@ from graphc.codegen.gcuda import require
 from graphc.config import Options, cpus
 from graphc.errors import DeviceError
 from graphc.ir.machine import HOST, PRESETS, DeviceSpec
-from graphc.passes.placement import show_bytes
+from graphc.passes.placement.placed import show_bytes
 from graphc.runtime.cuda import open_device
 from graphc.runtime.cuda_driver import find_driver
 from graphc.runtime.limits import cpu_name

@@ -15,8 +15,8 @@ from graphc.codegen.loops_text import print_loops
 from graphc.ir.program import Kernel, Program
 from graphc.ir.text.graph import print_graph
 from graphc.ir.text.program import print_program
-from graphc.passes.cost import cost_of
-from graphc.passes.placed_text import placement_table
+from graphc.passes.cost.kernel import cost_of
+from graphc.passes.placement.text import placement_table
 from graphc.placed import LoweredPlaced
 
 SUFFIX = {

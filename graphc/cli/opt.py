@@ -14,13 +14,13 @@ from graphc.ir.program import Program
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.verify import verify
-from graphc.passes.check import Checker
-from graphc.passes.fuse import fuse
-from graphc.passes.order import ordered
+from graphc.passes.fusion.fuse import fuse
+from graphc.passes.graph.unify_sizes import unify_sizes
+from graphc.passes.memory.order import ordered
+from graphc.passes.memory.plan import plan
+from graphc.passes.memory.verify import verify_program
+from graphc.passes.oracle.check_passes import Checker
 from graphc.passes.pipeline import PASSES, Trace, run_pass
-from graphc.passes.plan import plan
-from graphc.passes.sizes import unify_sizes
-from graphc.passes.verify_program import verify_program
 
 SCHEDULING = ("fuse", "order", "plan")  # they make a program of the graph
 

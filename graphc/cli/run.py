@@ -20,7 +20,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
-from graphc.passes.check import draw
+from graphc.passes.oracle.check_passes import draw
 from graphc.profile import Profile
 from graphc.recorder import Recorder
 from graphc.scope import GraphScope

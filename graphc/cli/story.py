@@ -12,7 +12,7 @@ from graphc.errors import GraphcError, GraphError
 from graphc.explain import explain, find
 from graphc.explain_placed import explain_placed
 from graphc.ir.graph import Graph, Value
-from graphc.passes.autodiff import explain_gradient
+from graphc.passes.autodiff.reverse import explain_gradient
 from graphc.placed import planned_machine
 from graphc.stage import is_placed
 from graphc.tensor import Tensor

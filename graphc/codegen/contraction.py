@@ -23,7 +23,7 @@ from graphc.ir.ops.pointwise import multiply
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.program import Kernel, Kind, accumulator, contraction_of
 from graphc.ir.types import f32, i64
-from graphc.passes.fuse import storage
+from graphc.passes.fusion.fuse import storage
 
 TILED = ("f32", "f64")
 CHUNK_PRODUCTS = 8_000_000  # multiplications a chunk, about 150 microseconds

@@ -34,7 +34,7 @@ from graphc.ir.ops.conv import Convolution, ConvolutionInput, Convolving
 from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel, contraction_of
 from graphc.ir.types import i64
-from graphc.passes.fuse import storage
+from graphc.passes.fusion.fuse import storage
 
 PANEL = 1 << 16  # elements; 256 KB of f32
 COLUMNS = 256  # rows of a panel from which the channels of its input are cut

@@ -12,7 +12,7 @@ from graphc.codegen.lower import Index, variable
 from graphc.ir.dim import product
 from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel, contraction_of
-from graphc.passes.fuse import storage
+from graphc.passes.fusion.fuse import storage
 
 
 def gemm_source(

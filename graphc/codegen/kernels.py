@@ -23,7 +23,7 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
 from graphc.ir.program import Kernel, Kind
 from graphc.ir.types import DType
-from graphc.passes.fuse import storage
+from graphc.passes.fusion.fuse import storage
 
 
 def methods(kernel: Kernel) -> tuple[Method, ...]:

@@ -10,7 +10,7 @@ from graphc.codegen.lower import Emitter, nest, row_major, variable
 from graphc.ir.graph import Value
 from graphc.ir.op import Scatter
 from graphc.ir.program import Kernel
-from graphc.passes.fuse import storage
+from graphc.passes.fusion.fuse import storage
 
 
 def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:

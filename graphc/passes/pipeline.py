@@ -13,18 +13,18 @@ from graphc.errors import GraphcError, GraphError
 from graphc.ir.graph import Graph, Value
 from graphc.ir.program import Program
 from graphc.ir.verify import verify
-from graphc.passes.branches import sink_into_branches
-from graphc.passes.fuse import fuse
-from graphc.passes.inner import deeply
-from graphc.passes.loops import prune_loops
-from graphc.passes.order import ordered
-from graphc.passes.partial import split_reductions
-from graphc.passes.plan import plan
-from graphc.passes.precision import widen_contractions
-from graphc.passes.shapes import takes_epilogue
-from graphc.passes.simplify import simplify
-from graphc.passes.turn import turn_products
-from graphc.passes.verify_program import verify_program
+from graphc.passes.fusion.fuse import fuse
+from graphc.passes.fusion.predicates import takes_epilogue
+from graphc.passes.graph.fold_transposes import turn_products
+from graphc.passes.graph.shrink_loops import prune_loops
+from graphc.passes.graph.simplify import simplify
+from graphc.passes.graph.sink_into_branches import sink_into_branches
+from graphc.passes.graph.split_reductions import split_reductions
+from graphc.passes.graph.widen_contractions import widen_contractions
+from graphc.passes.memory.order import ordered
+from graphc.passes.memory.plan import plan
+from graphc.passes.memory.verify import verify_program
+from graphc.passes.rewrite.inner_graphs import deeply
 
 
 def shrink_control(graph: Graph) -> Graph:

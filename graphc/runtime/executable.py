@@ -20,9 +20,9 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
+from graphc.passes.cost.work import work
+from graphc.passes.graph.unify_sizes import Unified
 from graphc.passes.pipeline import Span
-from graphc.passes.sizes import Unified
-from graphc.passes.work import work
 from graphc.runtime.driver import Instruction, Word
 from graphc.runtime.launches import (
     CANCEL,

@@ -20,7 +20,7 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program
-from graphc.passes.work import work
+from graphc.passes.cost.work import work
 from graphc.runtime.driver import driver
 from graphc.runtime.thunk import Thunk
 

@@ -1,0 +1,233 @@
+"""Reverse mode through control flow.
+
+The gradient of a loop is a loop that runs the other way: its carries are the cotangents of the
+carries, its slices are the tape (tape.py).  The forward loop with the tape is another loop of the
+same steps; `merge_loops` makes one of it and the loop it came from.  What a constant of the body (a
+weight) receives is a sum over all steps: where a step adds a matrix product or a sum, its operands
+are stacked, and one large product or sum is made after the loop.
+
+The gradient of a switch is a switch: each branch computes its forward part again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graphc.errors import GradientError
+from graphc.ir import dim
+from graphc.ir.control import Loop, Switch
+from graphc.ir.graph import Graph, Value, closed, full, topological
+from graphc.ir.op import Control, Item
+from graphc.ir.ops.matmul import Matmul
+from graphc.ir.ops.reduction import ReduceSum
+from graphc.ir.ops.shape import Full, Reshape, SizeOf, Transpose
+from graphc.ir.ops.state import Placeholder
+from graphc.ir.types import TensorType
+from graphc.passes.autodiff.tape import Tape, leaves, over
+
+Gradients = Callable[[Sequence[Value], Sequence[Value], Sequence[Value | None]], list[Value | None]]
+Cotangents = Mapping[int, Value]
+Parts = Sequence[Value | None]
+
+
+def control_vjp(
+    value: Value, cts: Cotangents, active: set[Value], gradients: Gradients
+) -> Parts:
+    """The cotangents of a control op's operands, for those of its items."""
+    if isinstance(value.op, Loop):
+        return LoopGradient(value, value.op, cts, active, gradients).run()
+    assert isinstance(value.op, Switch)
+    return _switch(value, value.op, cts, active, gradients)
+
+
+def inner_like(like: Value, type: TensorType, name: str) -> Value:
+    """An input of an inner graph, of the same class as `like`: a custom gradient may hold on to it,
+    and what it makes of a plain value is another tensor."""
+    made = like.apply(Placeholder(type.dtype, type.shape), ())
+    return dataclasses.replace(made, name=name)
+
+
+def _switch(
+    value: Value, op: Switch, cts: Cotangents, active: set[Value], gradients: Gradients
+) -> Parts:
+    places = [i for i, a in enumerate(value.args) if i and a in active and a.type.dtype.is_float]
+    graphs = []
+    for g in op.branches:
+        seeds = {i: inner_like(value, ct.type, f"d.{i}") for i, ct in cts.items()}
+        wanted = [g.inputs[i - 1] for i in places]
+        found = gradients([g.outputs[i] for i in seeds], wanted, list(seeds.values()))
+        graphs.append(Graph(f"d.{g.name}", (*g.inputs, *seeds.values()), _filled(found, wanted)))
+    held = list(dict.fromkeys(v for g in graphs for v in leaves(g.outputs, g.inputs)))
+    closing = []
+    for g in graphs:
+        more = {v: inner_like(value, v.type, v.name) for v in held}
+        closing.append(closed(g.name, g.outputs, {v: v for v in g.inputs} | more))
+    out = value.apply(Switch(tuple(closing)), (*value.args, *cts.values(), *held))
+    parts: list[Value | None] = [None] * len(value.args)
+    for n, i in enumerate(places):
+        parts[i] = value.apply(Item(n), (out,))
+    return parts
+
+
+def _filled(found: Parts, like: Sequence[Value]) -> tuple[Value, ...]:
+    """Cotangents, zeros where there is none."""
+    return tuple(full(0.0, v.type) if d is None else d for d, v in zip(found, like, strict=True))
+
+
+def _turned(p: Value) -> Value:
+    """(a @ b).T as b.T @ a.T: so is the cotangent of a weight that a step transposes."""
+    (product,) = p.args if isinstance(p.op, Transpose) else (p,)
+    if product is p or not isinstance(product.op, Matmul) or p.type.rank != 2:
+        return p
+    if p.op != Transpose((1, 0)):
+        return product
+    a, b = product.args
+    return p.apply(Matmul(ta=not product.op.tb, tb=not product.op.ta), (b, a))
+
+
+@dataclass
+class LoopGradient:
+    """The gradient of one loop.  Keys are places among the body's inputs."""
+
+    value: Value
+    op: Loop
+    cts: Cotangents
+    active: set[Value]
+    gradients: Gradients
+    parts: dict[int, Value] = field(default_factory=dict)  # cotangents, as values of a step
+    stacks: dict[Value, Value] = field(default_factory=dict)  # values of a step -> their rows
+
+    def run(self) -> Parts:
+        """The cotangents of the operands."""
+        op, value = self.op, self.value
+        seeds, rows = self._differentiate()
+        tape = Tape(op, [*self.parts.values()])
+        if tape.saved and not op.bounded:
+            raise GradientError(
+                "while_loop: the gradient needs a tape, whose size must be known: give "
+                "maximum_iterations", value.loc)
+        forward = value.apply(tape.loop(), value.args)
+        made = 1 + len(op.body.outputs)
+        for n, v in enumerate(tape.saved):
+            self.stacks[v] = value.apply(Item(made + n), (forward,))
+        for i, v in enumerate(op.body.inputs[op.carries : op.carries + op.slices], op.carries):
+            self.stacks[v] = value.args[1 + i]
+        self.stacks |= {d: self.cts[i] for i, d in rows.items()}
+        return self._backward(value.apply(Item(0), (forward,)), seeds)
+
+    def _differentiate(self) -> tuple[dict[int, Value], dict[int, Value]]:
+        """Differentiates a step: the cotangents of what it makes, as inputs, by carry and item."""
+        op, body = self.op, self.op.body
+        wanted, carries = self._wanted()
+        seeds = {i: self._input(body.inputs[i], f"d.{body.inputs[i].name}") for i in carries}
+        rows = {
+            i: self._input(body.outputs[i - 1], f"d.y{i - 1 - op.carries}")
+            for i in sorted(self.cts)
+            if i > op.carries
+        }
+        ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
+        xs = [body.inputs[i] for i in (*carries, *wanted)]
+        found = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
+        filled = (_turned(d) for d in _filled(found, xs))
+        self.parts = dict(zip((*carries, *wanted), filled, strict=True))
+        return seeds, rows
+
+    def _wanted(self) -> tuple[list[int], list[int]]:
+        """The inputs, but carries, that need a cotangent; and the carries that do."""
+        op, body = self.op, self.op.body
+        floats = [i for i, v in enumerate(body.inputs) if v.type.dtype.is_float]
+        direct = {i for i in floats if self.value.args[i + 1] in self.active}
+        carries: set[int] = {i for i in direct if i < op.carries}
+        while True:
+            reached = {body.inputs[i] for i in direct | carries}
+            for v in topological(body.outputs, body.inputs):
+                passes = v.type.dtype.is_float or isinstance(v.op, Control)
+                if passes and any(a in reached for a in v.args):
+                    reached.add(v)
+            grown = carries | {i for i in floats if i < op.carries and body.outputs[i] in reached}
+            if grown == carries:
+                return sorted(i for i in direct if i >= op.carries), sorted(carries)
+            carries = grown
+
+    def _backward(self, count: Value, seeds: dict[int, Value]) -> Parts:
+        """The backward loop, and what is made after it."""
+        op, value, end = self.op, self.value, self.op.carries + self.op.slices
+        after = {i for i, p in self.parts.items() if i >= end and self._is_sum(p)}
+        sums = {i: self._input(p, f"sum.{i}") for i, p in self.parts.items()
+                if i >= end and i not in after}
+        rows = {p: None for i, p in self.parts.items() if op.carries <= i < end}
+        rows |= {a: None for i in after for a in self.parts[i].args if a not in self.stacks}
+        carried = [*(self.parts[i] for i in seeds), *(s + self.parts[i] for i, s in sums.items())]
+        slices = {v: self._input(v, v.name) for v in self.stacks}
+        constants = {v: self._input(v, v.name) for v in op.body.inputs[end:]}
+        own = {v: v for v in (*seeds.values(), *sums.values())}
+        held = leaves([*carried, *rows], own | slices | constants)
+        constants |= {v: self._input(v, v.name) for v in held}
+        body = closed(f"d.{op.body.name}", [*carried, *rows], own | slices | constants)
+        first = [self.cts.get(i + 1, full(0.0, d.type)) for i, d in seeds.items()]
+        first += [full(0.0, s.type) for s in sums.values()]
+        operands = dict(zip(op.body.inputs, value.args[1:], strict=True))
+        outside = [operands.get(v, v) for v in constants]
+        back = Loop(body, len(carried), len(slices), op.length, not op.reverse, tape=op.tape)
+        made = value.apply(back, (count, *first, *self.stacks.values(), *outside))
+        results = [value.apply(Item(1 + n), (made,)) for n in range(len(body.outputs))]
+        self.stacks |= dict(zip(rows, results[len(carried):], strict=True))
+        found: list[Value | None] = [None] * len(value.args)
+        for n, i in enumerate((*seeds, *sums)):
+            found[1 + i] = results[n]
+        for i in range(op.carries, end):
+            found[1 + i] = self.stacks[self.parts[i]] if i in self.parts else None
+        for i in after:
+            found[1 + i] = self._sum(self.parts[i])
+        return found
+
+    def _input(self, like: Value, name: str) -> Value:
+        return inner_like(self.value, like.type, name)
+
+    def _is_sum(self, p: Value) -> bool:
+        """Whether the sum of p over all steps is better made after the loop, of stacked operands.
+
+        Not if some steps may be left out: their rows are 0, but 0 times a slice may be NaN.  Nor if
+        the stacks would take more than the tape may.
+        """
+        made = [a for a in p.args if a not in self.stacks]
+        if not makes_all_steps(self.value) or over(made, self.op):
+            return False
+        if isinstance(p.op, Matmul):
+            return p.type.rank == 2
+        return isinstance(p.op, ReduceSum) and bool(p.args[0].args)
+
+    def _sum(self, p: Value) -> Value:
+        """The sum over all steps of p, a sum or a product of stacked operands."""
+        apply = self.value.apply
+        stacks = [self.stacks[a] for a in p.args]
+        if isinstance(p.op, ReduceSum):
+            return apply(ReduceSum((0, *(a + 1 for a in p.op.axes))), stacks)
+        assert isinstance(p.op, Matmul)
+        turned = (not p.op.ta, p.op.tb)
+        left, right = (
+            apply(Transpose((0, 2, 1)), (x,)) if turn else x
+            for x, turn in zip(stacks, turned, strict=True)
+        )
+        left, right = (
+            apply(Reshape((dim.product(x.type.shape[:2]), x.type.shape[2])), (x,))
+            for x in (left, right)
+        )
+        return apply(Matmul(ta=True), (left, right))
+
+
+def makes_all_steps(value: Value) -> bool:
+    """Whether a loop surely makes `length` steps."""
+    op, steps = value.op, value.args[0]
+    if not isinstance(op, Loop) or op.whilst:
+        return False
+    match steps.op:
+        case SizeOf(size=size):
+            return size == op.length
+        case Full(value=number):
+            return number == op.length
+        case Item(index=0):
+            return makes_all_steps(steps.args[0])
+    return False

@@ -1,0 +1,178 @@
+"""Reverse-mode differentiation, graph to graph.
+
+Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients
+need nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly
+zero on its way through pointwise ops, even where their derivative is not finite ("strong zero").
+What is built for an op is declared where the op is: on its line, pinned to its device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.errors import GradientError, Location, located
+from graphc.ir.dim import differ
+from graphc.ir.graph import Value, topological
+from graphc.ir.op import Control, Item, Pointwise, Reduction, View
+from graphc.ir.ops.pointwise import Add, Cast, Negative, StopGradient, Subtract, Where, equal, where
+from graphc.ir.ops.shape import Full
+from graphc.ir.ops.state import Assign
+from graphc.ir.types import TensorType
+from graphc.passes.autodiff.control import control_vjp
+
+LINEAR = (Add, Subtract, Negative, Cast, Where)  # their derivatives are finite constants
+
+
+def gradients(
+    ys: Sequence[Value], xs: Sequence[Value], seeds: Sequence[Value | None]
+) -> list[Value | None]:
+    """The cotangent of each x, for the cotangents `seeds` of the ys (None: ones)."""
+    order = topological(ys)
+    active = depends_on(order, xs)
+    cotangents: dict[Value, Value] = {}
+    masked: set[Value] = set()
+    results: dict[Value, dict[int, Value]] = {}  # of control ops: the cotangents of their items
+    for y, seed in zip(ys, seeds, strict=True):
+        if y in active:
+            with located(y.loc):
+                one = y.apply(Full(1.0, y.type.dtype, y.type.shape), ()) if seed is None else seed
+            _accumulate(cotangents, y, one)
+    for value in reversed(order):
+        if value not in active or not value.args:
+            continue
+        if value in results:
+            with located(value.loc):
+                parts = control_vjp(value, results[value], active, gradients)
+            for arg, part in zip(value.args, parts, strict=True):
+                if part is not None and arg in active:
+                    _accumulate(cotangents, arg, part)
+                    masked.add(cotangents[arg])  # 0 where a branch or a step was left out
+        elif value in cotangents and isinstance(value.op, Item):
+            found = results.setdefault(value.args[0], {})
+            have, ct = found.get(value.op.index), cotangents[value]
+            with located(value.loc):
+                found[value.op.index] = ct if have is None else have + ct
+        elif value in cotangents:
+            _backward(value, cotangents, active, masked)
+    return [cotangents.get(x) for x in xs]
+
+
+def depends_on(order: Sequence[Value], xs: Sequence[Value]) -> set[Value]:
+    """The values of `order` (and the xs) through which a gradient can reach an x."""
+    active = set(xs)
+    for v in order:
+        if v in active:
+            continue
+        if _passes(v) and any(a in active for a in v.args):
+            active.add(v)
+    return active
+
+
+def _passes(v: Value) -> bool:
+    """Whether a gradient can flow through a value: integers carry none."""
+    if isinstance(v.op, Control):
+        return True
+    return (v.op.differentiable or isinstance(v.op, Assign)) and v.type.dtype.is_float
+
+
+def _accumulate(cotangents: dict[Value, Value], target: Value, ct: Value) -> None:
+    have = cotangents.get(target)
+    with located(target.loc):
+        cotangents[target] = ct if have is None else have + ct
+
+
+def _backward(
+    value: Value, cotangents: dict[Value, Value], active: set[Value], masked: set[Value]
+) -> None:
+    """Adds the contributions of one value to the cotangents of its operands."""
+    ct = cotangents[value]
+    if isinstance(value.op, Assign):
+        parts: Sequence[Any] = (None, ct)
+    else:
+        with located(value.loc):
+            parts = checked_vjp(value, ct)
+    zeroing = ct in masked
+    for arg, part in zip(value.args, parts, strict=True):
+        if part is None or arg not in active:
+            continue
+        if (
+            zeroing
+            and part is not ct
+            and isinstance(value.op, Pointwise)
+            and not isinstance(value.op, LINEAR)
+        ):
+            with located(value.loc):
+                part = where(equal(ct, 0.0), 0.0, part)
+        _accumulate(cotangents, arg, part)
+        if (
+            isinstance(value.op, Where)
+            or (zeroing
+            and isinstance(value.op, Pointwise | View | Reduction))
+        ):
+            masked.add(cotangents[arg])
+
+
+def checked_vjp(value: Value, ct: Value) -> Sequence[Any]:
+    """The cotangents that an op gives.  Raises `GradientError` unless each has its operand's
+    type."""
+    parts = tuple(value.op.vjp(ct, value, *value.args))
+    name = value.op.name
+    if len(parts) != len(value.args):
+        raise GradientError(
+            f"{name}: vjp gives {len(parts)} cotangents for {len(value.args)} operands", value.loc
+        )
+    for position, (part, arg) in enumerate(zip(parts, value.args, strict=True)):
+        if part is not None and not same_type(part.type, arg.type):
+            raise GradientError(
+                f"{name}: vjp gives operand {position} a cotangent {part.type}; "
+                f"expected {arg.type}",
+                value.loc,
+            )
+    return parts
+
+
+def same_type(a: TensorType, b: TensorType) -> bool:
+    """Whether two types may be the same, as far as their sizes are known."""
+    if a.dtype != b.dtype or a.rank != b.rank:
+        return False
+    return not any(differ(x, y) for x, y in zip(a.shape, b.shape, strict=True))
+
+
+def explain_gradient(y: Value, x: Value) -> str:
+    """Why the gradient of y by x is what it is: the path it takes, or where every path was cut."""
+    order = topological([y])
+    if x not in set(order):
+        return f"{_name(y)} does not depend on {_name(x)}: no path leads from one to the other"
+    if y in depends_on(order, [x]):
+        path = [y]
+        active = depends_on(order, [x])
+        while path[-1] is not x:
+            path.append(next(a for a in path[-1].args if a in active))
+        return "gradient flows: " + " <- ".join(_name(v) for v in path)
+    reached = {x}
+    cuts = []
+    for v in order:
+        if v is not x and any(a in reached for a in v.args):
+            if _passes(v):
+                reached.add(v)
+            else:
+                cuts.append(v)
+    lines = [f"no gradient of {_name(y)} by {_name(x)}: every path is cut"]
+    for v in cuts:
+        why = "stops it on purpose" if isinstance(v.op, StopGradient) else "has no derivative"
+        lines.append(f"  {_name(v)} = {v.op.name} : {v.type} {why}{_at(v.loc)}")
+    return "\n".join(lines)
+
+
+def missing(y: Value, x: Value, loc: Location | None) -> GradientError:
+    """The error for a gradient that does not exist."""
+    return GradientError(f"gradients: {explain_gradient(y, x)}", loc)
+
+
+def _name(v: Value) -> str:
+    return "%" + (v.name or v.op.name)
+
+
+def _at(loc: Location | None) -> str:
+    return f"  at {loc}" if loc else ""

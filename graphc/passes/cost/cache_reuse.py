@@ -1,0 +1,81 @@
+"""Where the data of a kernel lies when it runs: how many bytes were touched since its last use.
+
+What was touched a few kilobytes ago is in a near cache; what was touched megabytes ago is not, and
+no kernel can be blamed for that.  Runs follow one another, and so do the steps of a loop: a buffer
+that nothing touched before in this run was touched in the last one.
+
+Invariant: this looks at the sizes of a plan only.  It tells the best that a cache can do, which
+keeps what was used last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+
+from graphc.ir.arena import Layout
+from graphc.ir.dim import Size
+from graphc.ir.graph import Value
+from graphc.ir.program import Kernel, Place, Program, scatters_in_place, storage
+from graphc.passes.cost.kernel import cost_of, touched
+
+
+@dataclass(frozen=True)
+class Touch:
+    """Bytes of one buffer that a kernel reads and writes; `distance` bytes were touched since that
+    buffer was, these included."""
+
+    read: int
+    written: int
+    distance: int
+
+
+def touches(
+    program: Program, number: Callable[[Size], int], places: Layout
+) -> dict[Kernel, tuple[Touch, ...]]:
+    """What each kernel touches, those of inner programs too; `number` evaluates sizes."""
+    found: dict[Kernel, tuple[Touch, ...]] = {}
+    used = {k: _used(program, k, number, partial(_place, program, i, places))
+            for i, k in enumerate(program.kernels)}
+    extent: dict[Hashable, int] = {}
+    for place, read, written in (u for buffers in used.values() for u in buffers):
+        extent[place] = max(extent.get(place, 0), read, written)
+    everything, clock, last = sum(extent.values()), 0, dict.fromkeys(extent, 0)
+    for _ in range(2):  # the second turn sees what the first one left
+        for k in program.kernels:
+            cost = cost_of(k, scatters_in_place(program, k))
+            before, clock = clock, clock + number(cost.moved)
+            own = sum(max(read, written) for _, read, written in used[k])
+            found[k] = tuple(
+                Touch(read, written, max(own, min(everything, before - last[place] + own)))
+                for place, read, written in used[k])
+            last.update((place, clock) for place, _, _ in used[k])
+    for inner in (p for k in program.kernels for p in k.programs):
+        found |= touches(inner, number, places.inner[inner])
+    return found
+
+
+def _used(
+    program: Program, kernel: Kernel, number: Callable[[Size], int],
+    place_of: Callable[[Value], Hashable],
+) -> list[tuple[Hashable, int, int]]:
+    """(place, bytes read, bytes written) of each buffer of a kernel."""
+    read, written = touched(kernel, scatters_in_place(program, kernel))
+    found: dict[Hashable, tuple[int, int]] = {}
+    for v, count in read.items():
+        r, w = found.get(place := place_of(v), (0, 0))
+        found[place] = r + number(count) * v.type.dtype.size, w
+    for v, count in written.items():
+        r, w = found.get(place := place_of(v), (0, 0))
+        found[place] = r, w + number(count) * v.type.dtype.size
+    return [(place, r, w) for place, (r, w) in found.items()]
+
+
+def _place(program: Program, kernel: int, places: Layout, v: Value) -> Hashable:
+    """What two values share that begin at one place, while a kernel runs."""
+    v = storage(v)
+    buffer = program.buffers.get(v)
+    if buffer is not None and buffer.place is Place.ARENA:
+        return places.at(v, kernel)
+    return buffer.over if buffer is not None and buffer.place is Place.VARIABLE else v

@@ -1,0 +1,49 @@
+"""How much work a kernel is: what decides into how many chunks it is cut, and what is cheap to
+compute again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphc.ir import dim
+from graphc.ir.control import body_of
+from graphc.ir.dim import Size
+from graphc.ir.op import Opaque
+from graphc.ir.ops.conv import Convolving
+from graphc.ir.ops.matmul import Matmul
+from graphc.ir.program import Kernel, Kind, contraction_of
+from graphc.passes.cost.kernel import UNKNOWN_STEPS, loop_steps
+
+STEP_WORK = 20  # what a step costs besides its kernels
+
+Number = Callable[[Size], int]  # a size's value
+
+
+def work(kernel: Kernel, number: Number) -> int:
+    """About how many element operations a kernel makes."""
+    if kernel.kind is Kind.CONTROL:
+        once = sum(work(k, number) for p in kernel.programs for k in p.kernels)
+        return _steps(kernel, number) * (STEP_WORK + once)
+    if kernel.kind is Kind.OPAQUE:
+        (out,) = kernel.body
+        assert isinstance(out.op, Opaque)
+        return number(out.op.work(out.type, *(a.type for a in out.args)))
+    elements = number(dim.product(kernel.domain))
+    if kernel.kind is Kind.SCAN:
+        return elements * max(1, len(body_of(kernel.body[0]).nodes()))
+    if kernel.kind is Kind.CONVOLUTION:
+        out = contraction_of(kernel)
+        assert isinstance(out.op, Convolving)
+        return number(out.op.products(*(a.type for a in out.args))) // 16
+    if kernel.kind is Kind.MATMUL:
+        out = contraction_of(kernel)
+        assert isinstance(out.op, Matmul)
+        return elements * number(out.op.sizes(*(a.type for a in out.args))[1]) // 16
+    return elements * max(1, len(kernel.body))
+
+
+def _steps(kernel: Kernel, number: Number) -> int:
+    steps = loop_steps(kernel)
+    if steps is None:  # only the run tells: it must be interruptible
+        return UNKNOWN_STEPS
+    return min(number(steps), UNKNOWN_STEPS)

@@ -1,0 +1,88 @@
+"""Control ops as kernels run them: every result is stored, and the carries of a loop are variables
+that a step updates, so that the planner writes a new carry over the old one where it can."""
+
+from __future__ import annotations
+
+from graphc.ir.control import Loop
+from graphc.ir.dim import Shape
+from graphc.ir.graph import Graph, Value, closed, make, placeholder
+from graphc.ir.op import Control, Generator, Item, Pointwise, View
+from graphc.ir.ops.state import Variable
+from graphc.ir.types import TupleType
+from graphc.passes.autodiff.control import makes_all_steps
+from graphc.passes.rewrite.inner_graphs import remade, replaced
+
+
+def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
+    """The graph with one value for each result of each control op, and these values."""
+    if not graph.controls:
+        return graph, {}
+    graph = _without_twins(graph)
+    known = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
+    found: dict[Value, list[Value]] = {}
+    for v in graph.controls:
+        assert isinstance(v.type, TupleType)
+        for i in range(len(v.type.items)):
+            item = known[v, i] if (v, i) in known else make(Item(i), (v,), "", v.loc)
+            found.setdefault(v, []).append(item)
+    return graph, found
+
+
+def _without_twins(graph: Graph) -> Graph:
+    """The graph in which no two values are the same result."""
+    first: dict[tuple[Value, int], Value] = {}
+    twins = [v for v in graph.nodes() if isinstance(v.op, Item)
+             and first.setdefault((v.args[0], v.op.index), v) is not v]
+    if not twins:
+        return graph
+    made: dict[tuple[Value, int], Value] = {}
+
+    def change(v: Value, args: tuple[Value, ...]) -> Value:
+        if isinstance(v.op, Item):
+            return made.setdefault((args[0], v.op.index), remade(v, args))
+        return remade(v, args)
+
+    return replaced(graph, change)
+
+
+def step_graphs(v: Value) -> list[Graph]:
+    """The graphs of a control op, as programs are made of them."""
+    if not isinstance(v.op, Loop):
+        assert isinstance(v.op, Control)
+        return list(v.op.graphs)
+    op, body = v.op, v.op.body
+    inputs = {
+        x: _variable(x) if i < op.carries else placeholder(x.type, x.name)
+        for i, x in enumerate(body.inputs)
+    }
+    graph = closed(body.name, body.outputs, inputs)
+    updates = zip(graph.inputs[: op.carries], graph.outputs[: op.carries], strict=True)
+    return [Graph(graph.name, graph.inputs, graph.outputs[op.carries :], tuple(updates))]
+
+
+def _variable(x: Value) -> Value:
+    return Value(Variable(x.type.dtype, x.type.shape), (), x.type, x.name)
+
+
+def scan_space(v: Value) -> Shape | None:
+    """(length, *shape) of a loop whose step is a map over one shape, so that each element goes its
+    own way through the steps; None for any other."""
+    op = v.op
+    if not isinstance(op, Loop) or not makes_all_steps(v):
+        return None
+    body = op.body
+    shapes = {x.type.shape for x in (*body.outputs, *body.inputs[: op.carries + op.slices])}
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes
+    steady = set(body.inputs[op.carries + op.slices :])
+    for w in body.nodes():
+        if isinstance(w.op, View) and all(a in steady for a in w.args):
+            steady.add(w)
+        elif isinstance(w.op, Generator):
+            if w.args or w.op.cost > 1:
+                return None
+            steady.add(w)
+        elif not isinstance(w.op, Pointwise) or w.op.can_fail or w.type.shape != shape:
+            return None
+    return (op.length, *shape) if body.nodes() else None

@@ -1,0 +1,142 @@
+"""The order of kernels: Program -> Program whose values wait in memory for less.
+
+Fusion orders kernels by the graph's first use.  A gradient then waits until every layer's is made,
+though its weight's product, its last reader, could run at once.  Here the kernel comes next, of
+those that can, that leaves the fewest bytes in memory (list scheduling, as in XLA's
+memory scheduler).  It is tried for small and for large values of unknown sizes, and kept where its
+peak is lower.  Commits stay last.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from graphc.ir import dim
+from graphc.ir.arena import Numbers, peak
+from graphc.ir.graph import Value
+from graphc.ir.op import Foreign
+from graphc.ir.program import Kernel, Program, storage
+from graphc.passes.memory.plan import Steps, plan
+
+SIZES = (32, 1024)  # what symbols are taken to be
+
+
+def ordered(program: Program) -> Program:
+    """The program, and those inside, in the best order found."""
+    kernels = tuple(
+        replace(k, programs=tuple(map(ordered, k.programs))) if k.programs else k
+        for k in program.kernels
+    )
+    program = replace(program, kernels=kernels)
+    tried = orders(program)
+    if len(tried) == 1:
+        return program
+    steps = Steps()
+    planned = [plan(p, steps) for p in tried]
+    peaks = [[peak(p, sizes) for sizes in assignments(p)] for p in planned]
+    least = [max(1, min(column)) for column in zip(*peaks, strict=True)]
+    worst = [max(x / y for x, y in zip(row, least, strict=True)) for row in peaks]
+    return tried[worst.index(min(worst))]
+
+
+def orders(program: Program) -> list[Program]:
+    """The program as it is, and in other orders."""
+    found = {program.kernels: program}
+    for sizes in assignments(program):
+        kernels = tuple(_Scheduler(program, Numbers(sizes)).run())
+        found.setdefault(kernels, replace(program, kernels=kernels))
+    return list(found.values())
+
+
+def assignments(program: Program) -> list[dict[str, int]]:
+    """Values for the unknown sizes of a program."""
+    names = {s for k in program.kernels for v in k.writes for s in dim.symbols(v.type.nbytes)}
+    return [dict.fromkeys(names, n) for n in (SIZES if names else SIZES[:1])]
+
+
+class _Scheduler:
+    """One order: greedy by the bytes that a kernel leaves in memory."""
+
+    def __init__(self, program: Program, numbers: Numbers) -> None:
+        self.kernels = [k for k in program.kernels if not k.commits]
+        self.commits = [k for k in program.kernels if k.commits]
+        apart = {storage(v) for v in program.graph.outputs}
+        self.nbytes = {w: 0 if w in apart else numbers.of(w)
+                       for k in self.kernels for w in k.writes}
+        self.readers: dict[Value, set[int]] = {w: set() for w in self.nbytes}
+        for i, k in enumerate(self.kernels):
+            for r in k.reads:
+                if r in self.readers:
+                    self.readers[r].add(i)
+        self.kept = {r for k in self.commits for r in k.reads}
+        self.kept |= {storage(new) for _, new in program.graph.updates}
+        self.waits = self._needs()
+
+    def _needs(self) -> list[set[int]]:
+        """The kernels that must come before each.  Python functions are called in order."""
+        found: list[set[int]] = []
+        written: dict[Value, int] = {}
+        called: int | None = None
+        for i, kernel in enumerate(self.kernels):
+            found.append({written[r] for r in kernel.reads if r in written})
+            written |= dict.fromkeys(kernel.writes, i)
+            if calls_python(kernel):
+                found[i] |= {called} if called is not None else set()
+                called = i
+        return found
+
+    def _leaves(self, number: int) -> int:
+        """The bytes that lie in memory after a kernel and did not before."""
+        kernel = self.kernels[number]
+        made = sum(self.nbytes[w] for w in kernel.writes if self.readers[w] or w in self.kept)
+        return made - sum(self.nbytes[r] for r in set(kernel.reads) if self._dies(r))
+
+    def _dies(self, v: Value) -> bool:
+        """Whether one kernel is left that reads v, and nothing needs it after that."""
+        return v in self.readers and len(self.readers[v]) == 1 and v not in self.kept
+
+    def run(self) -> Iterable[Kernel]:
+        """The kernels in their new order."""
+        ready = [(self._leaves(i), i) for i, needs in enumerate(self.waits) if not needs]
+        heapq.heapify(ready)
+        users = _inverted(self.waits)
+        done: set[int] = set()
+        while ready:
+            left, number = heapq.heappop(ready)
+            if number in done or left != self._leaves(number):
+                continue  # it has become cheaper since, and is queued again
+            done.add(number)
+            yield self.kernels[number]
+            for i in self._after(number, users):
+                heapq.heappush(ready, (self._leaves(i), i))
+        yield from self.commits
+
+    def _after(self, number: int, users: Sequence[Sequence[int]]) -> list[int]:
+        """The kernels that can run now, or that have become the last readers of something."""
+        found = []
+        for i in users[number]:
+            self.waits[i].discard(number)
+            found += [] if self.waits[i] else [i]
+        for r in self.kernels[number].reads:
+            if r in self.readers:
+                self.readers[r].discard(number)
+                if self._dies(r):
+                    found += [i for i in self.readers[r] if not self.waits[i]]
+        return found
+
+
+def _inverted(needs: Sequence[set[int]]) -> list[list[int]]:
+    users: list[list[int]] = [[] for _ in needs]
+    for i, before in enumerate(needs):
+        for j in sorted(before):
+            users[j].append(i)
+    return users
+
+
+def calls_python(kernel: Kernel) -> bool:
+    """Whether Python functions are called, which may do anything."""
+    return any(isinstance(v.op, Foreign) for v in kernel.body) or any(
+        calls_python(k) for p in kernel.programs for k in p.kernels
+    )

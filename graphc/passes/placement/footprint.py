@@ -1,0 +1,126 @@
+"""The memory that each device needs for a run of a placed graph, before it runs.
+
+Counted are variables, constants, inputs and outputs, and the most that computed values take at once
+in the order of the graph.  What melts into its reader takes nothing, nor does a new value that
+overwrites its variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphc.errors import DeviceError
+from graphc.ir.graph import Graph, Value
+from graphc.ir.op import Item, State
+from graphc.ir.ops.shape import Constant
+from graphc.ir.ops.state import Variable
+from graphc.ir.ops.transfer import Transfer
+from graphc.ir.program import storage
+from graphc.ir.text.graph import names_of
+from graphc.passes.cost.roofline import Assumed, Costs, portable
+from graphc.passes.placement.placed import MemoryPredicted, Placed, show_bytes
+
+LARGEST = 5  # values that an error names
+
+
+def predict(graph: Graph, device: Mapping[Value, str], costs: Costs, origin: Mapping[Value, Value],
+            names: tuple[str, ...]) -> dict[str, MemoryPredicted]:
+    """The memory that each device needs to run a placed graph."""
+    return {n: _Footprint(graph, device, costs, origin, n).predicted() for n in names}
+
+
+class _Footprint:
+    """The memory of one device."""
+
+    def __init__(self, graph: Graph, device: Mapping[Value, str], costs: Costs,
+                 origin: Mapping[Value, Value], name: str) -> None:
+        self.graph, self.device, self.costs, self.name = graph, device, costs, name
+        self.origin = origin
+        self.nodes = graph.nodes()
+        self.apart = set(graph.outputs)
+        self.over = {new for old, new in graph.updates if device[old] == device[new]}
+
+    def predicted(self) -> MemoryPredicted:
+        """Its parts."""
+        inputs = [v for v in self.graph.inputs if self.device[v] == self.name]
+        variables = [v for v in inputs if isinstance(v.op, Variable)]
+        fed = [v for v in inputs if not isinstance(v.op, Variable)]
+        read = {a for v in self.nodes if self.device[v] == self.name for a in v.args}
+        constants = [v for v in self.nodes if portable(v) and v in read]
+        results = [v for v in dict.fromkeys(self.graph.outputs)
+                   if self.device[v] == self.name and not isinstance(v.op, State)]
+        stored = self._stored()
+        every = {v: self.nbytes(v) for v in (*inputs, *constants, *results, *stored)}
+        largest = sorted(every.items(), key=lambda item: -item[1])[:LARGEST]
+        return MemoryPredicted(self.name, self._sum(variables), self._sum(constants),
+                               self._sum(fed), self._sum(results), self._peak(stored),
+                               tuple(largest))
+
+    def nbytes(self, v: Value) -> int:
+        """The bytes of a value that lies in memory: a literal does not."""
+        if portable(v) and not isinstance(v.op, Constant):
+            return 0
+        return self.costs.nbytes(self.origin[v])
+
+    def _sum(self, values: list[Value]) -> int:
+        return sum(map(self.nbytes, values))
+
+    def _stored(self) -> list[Value]:
+        """The values that are computed here, or come here, and lie in the arena."""
+        sent = {v.args[0] for v in self.nodes if isinstance(v.op, Transfer)}
+        return [
+            v for v in self.nodes
+            if self.device[v] == self.name and not portable(v) and not isinstance(v.op, Item)
+            and storage(v) is v and v not in self.apart and v not in self.over
+            and (v in sent or isinstance(v.op, Transfer) or not self.costs.melts(self.origin[v]))
+        ]
+
+    def _peak(self, stored: list[Value]) -> int:
+        """The most bytes that these take at once, in the order of the graph."""
+        last: dict[Value, int] = {}
+        reach: dict[Value, set[Value]] = {}
+        wanted = set(stored)
+        for i, v in enumerate(self.nodes):
+            found = {a for a in v.args if a in wanted}
+            for a in v.args:
+                if a not in wanted:
+                    found |= reach.get(a, set())
+            reach[v] = found if v not in wanted else set()
+            for a in found:
+                last[a] = i
+        ends: dict[int, list[Value]] = {}
+        kept = {v for r in self.graph.results for v in (r, *reach.get(r, ()))}
+        for v in stored:
+            if v not in kept:
+                ends.setdefault(last.get(v, len(self.nodes)), []).append(v)
+        now = most = 0
+        for i, v in enumerate(self.nodes):
+            now += self.nbytes(v) if v in wanted else 0
+            most = max(most, now)
+            now -= self._sum(ends.get(i, []))
+        return most
+
+
+def check_memory(placed: Placed, sizes: Mapping[str, int] | None = None) -> None:
+    """Raises `DeviceError` if a device has less memory than a run needs.  With `sizes` of a run,
+    that run's; else as placement assumed."""
+    memory = placed.memory
+    if sizes is not None:
+        costs = Costs(placed.costs.graph, Assumed(sizes, 1))
+        memory = predict(placed.graph, placed.device, costs, placed.origin, placed.machine.names)
+    for name, need in memory.items():
+        have = placed.machine.device(name).memory
+        if need.total <= have:
+            continue
+        lines = [
+            f"{name} has {show_bytes(have)}, but a run needs {show_bytes(need.total)}: variables "
+            f"{show_bytes(need.variables)}, constants {show_bytes(need.constants)}, inputs "
+            f"{show_bytes(need.inputs)}, outputs {show_bytes(need.outputs)}, values "
+            f"{show_bytes(need.values)}; the largest are"
+        ]
+        names = names_of(placed.graph)
+        lines += [f"  {show_bytes(size)}  {names.get(v, v.op.name)}: {v.type}"
+                  + (f"  at {v.loc}" if v.loc else "") for v, size in need.largest]
+        lines.append("use a smaller batch, pin some of it to another device (gc.device), or take "
+                     "a device with more memory")
+        raise DeviceError("\n".join(lines), need.largest[0][0].loc)

@@ -1,0 +1,345 @@
+"""Graph -> Placed: a device for every value.
+
+In this order decide: the user's pin, if that device can run it (soft placement otherwise: reported,
+or refused if `strict`); where a variable lives already; that placeholders are fed on the host, and
+fetches wanted there; that a variable, its new value and the state of the same update stay together;
+and, for all that is left, the cost of the whole graph, kernels and transfers: a minimum cut
+(cut.py).  Constants and literals are free on every device.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+
+from graphc.errors import DeviceError
+from graphc.ir.control import Loop
+from graphc.ir.graph import Graph, Value, make, over, users
+from graphc.ir.machine import HOST, Machine
+from graphc.ir.op import Control, Foreign, Item, Opaque, Pointwise, State
+from graphc.ir.ops.scan import Scan
+from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.ir.ops.transfer import Transfer
+from graphc.passes.autodiff.control import makes_all_steps
+from graphc.passes.cost.roofline import Assumed, Costs, portable
+from graphc.passes.placement.footprint import check_memory, predict
+from graphc.passes.placement.min_cut import Crossing, Problem, solve
+from graphc.passes.placement.placed import Placed, PlaceOptions, show_seconds
+
+HANDOVER = 10e-6  # seconds that one device's program waits for another's, besides the transfer
+
+
+def cannot(v: Value, kind: str) -> str | None:
+    """Why a device of this kind ("cpu", "cuda") cannot compute v; None if it can."""
+    if kind == "cpu":
+        return None
+    match v.op:
+        case Foreign():
+            return "it calls a Python function"
+        case Scan():
+            return None
+        case Opaque():
+            return f"{v.op.name} is a kernel written by hand for CPUs"
+        case Loop() if makes_all_steps(v):
+            inside = (cannot(w, kind) for w in v.op.body.nodes())
+            return next((why for why in inside if why is not None), None)
+        case Control():
+            return "control flow that only the run decides is the host's"
+        case Item():
+            return cannot(v.args[0], kind)
+    return None
+
+
+def place(
+    graph: Graph, machine: Machine, homes: Mapping[Value, str] | None = None,
+    options: PlaceOptions | None = None,
+) -> Placed:
+    """The graph with a device for each value.  `homes` are variables that live somewhere already.
+
+    Raises `DeviceError` for a home that the machine lacks, for a device too small for what it would
+    hold (if all sizes are known), and, if `strict`, for a pin that cannot be followed.
+    """
+    placer = _Placer(graph, machine, homes or {}, options or PlaceOptions())
+    placed = _Inserter(placer.costs, machine, placer.run(), placer.why).placed()
+    if placer.all_sizes_known:
+        check_memory(placed)
+    return placed
+
+
+class _Placer:
+    """Decides; inserts nothing."""
+
+    def __init__(
+        self, graph: Graph, machine: Machine, homes: Mapping[Value, str], options: PlaceOptions
+    ) -> None:
+        self.graph, self.machine, self.options = graph, machine, options
+        sizes = Assumed(options.sizes, options.assumed)
+        self.costs = Costs(graph, sizes)
+        self.values = [v for v in (*graph.inputs, *graph.nodes()) if not portable(v)]
+        self.fixed: dict[Value, str] = {}
+        self.why: dict[Value, str] = {}
+        self.moved: dict[Value, str] = {}  # what soft placement moves, and why
+        self.units = _Units(self.fixed)
+        for v in self.values:
+            self._fix(v, homes)
+        self.all_sizes_known = all(
+            isinstance(s, int) or not sizes.guesses(s)
+            for v in self.values for s in v.type.shape)
+
+    def run(self) -> dict[Value, str]:
+        """The device of each value that is not portable."""
+        self._colocate()
+        numbers = {u: i for i, u in enumerate(dict.fromkeys(map(self.units.of, self.values)))}
+        labels = solve(self._problem(numbers))
+        names = self.machine.names
+        device = {v: names[labels[numbers[self.units.of(v)]]] for v in self.values}
+        for v in self.values:
+            self.why[v] = self._reason(v, device[v])
+        self._report(device)
+        return device
+
+    def _fix(self, v: Value, homes: Mapping[Value, str]) -> None:
+        """What needs no weighing: pins, homes, and placeholders."""
+        pin = self._pin(v, homes)
+        refused = self._refusal(v, pin) if pin else None
+        if pin and refused is None:
+            self.fixed[v] = pin
+            self.why[v] = f"pinned to {pin} at {v.loc}" if v.device else "the session's device"
+            return
+        if refused is not None:
+            self.moved[v] = refused
+        if v in homes:
+            self.fixed[v] = self.machine.device(homes[v]).name
+            self.why[v] = f"the variable lives on {homes[v]}"
+        elif isinstance(v.op, Placeholder | RunCounter):
+            self.fixed[v] = HOST
+            self.why[v] = "an input, which comes from the host"
+
+    def _pin(self, v: Value, homes: Mapping[Value, str]) -> str:
+        """Where v is wanted: by its line, else by the session, unless it is somewhere already."""
+        if isinstance(v.op, Item):  # one of several results of an op
+            v = v.args[0]
+        there = v in homes or isinstance(v.op, Placeholder | RunCounter)
+        return v.device or ("" if there else self.options.default)
+
+    def _refusal(self, v: Value, pin: str) -> str | None:
+        """Why a pin cannot be followed.  Raises `DeviceError` if it must be."""
+        if pin in self.machine.names:
+            why = cannot(v, self.machine.device(pin).kind)
+        else:
+            why = f"this machine has only {', '.join(self.machine.names)}"
+        if why is not None and self.options.strict:
+            raise DeviceError(
+                f"{v.op.name} is pinned to {pin}, which cannot run it: {why}; pin it elsewhere "
+                "(gc.device), or allow soft placement (strict=False)", v.loc)
+        return why
+
+    def _colocate(self) -> None:
+        """Puts into one unit what must not be parted: items with their op, variables with what
+        they become."""
+        for v in self.values:
+            if isinstance(v.op, Item):
+                self.units.unite(v.args[0], v)
+        variables = {old for old, _ in self.graph.updates}
+        becomes = {new: old for old, new in self.graph.updates}
+        for old, new in self.graph.updates:
+            if portable(new) or self._bound(new):
+                continue
+            self.units.unite(old, new)
+            for v in _same_update(new):
+                if v in variables or (v in becomes and not self._bound(v)):
+                    self.units.unite(old, v)
+
+    def _bound(self, v: Value) -> bool:
+        """Whether some device cannot run v: no reason to keep a variable off it."""
+        return any(cannot(v, d.kind) for d in self.machine.devices)
+
+    def _problem(self, numbers: dict[Value, int]) -> Problem:
+        devices = self.machine.devices
+        costs = [[0.0] * len(devices) for _ in numbers]
+        for v in self.values:
+            mine = costs[numbers[self.units.of(v)]]
+            for i, d in enumerate(devices):
+                fits = self.fixed.get(v, d.name) == d.name and cannot(v, d.kind) is None
+                mine[i] += self.costs.seconds(v, d) if fits else math.inf
+        host = len(costs)
+        costs.append([0.0] + [math.inf] * (len(devices) - 1))
+        fetched, becomes = set(self.graph.outputs), {new: old for old, new in self.graph.updates}
+        crossings, read_by, rows = [], users(self.graph), _Ways(self.machine, self.costs)
+        waiting = tuple(tuple(0.0 if a is b else HANDOVER for b in devices) for a in devices)
+        for v in self.values:
+            own = numbers[self.units.of(v)]
+            readers = dict.fromkeys(numbers[self.units.of(u)] for u in read_by[v])
+            readers.pop(own, None)
+            if readers and not isinstance(v.op, State):
+                crossings.append(Crossing(own, tuple(readers), waiting))
+            if v in becomes:
+                readers[numbers[self.units.of(becomes[v])]] = None
+                readers.pop(own, None)
+            if v in fetched:
+                readers[host] = None
+            if readers:
+                crossings.append(Crossing(own, tuple(readers), rows.of(v)))
+        return Problem(costs, crossings)
+
+    def _reason(self, v: Value, device: str) -> str:
+        """A sentence on why v is on this device."""
+        moved = self.moved.get(v)
+        soft = f"pinned to {v.device} at {v.loc}, which cannot be: {moved}; " if moved else ""
+        if v in self.why:
+            return soft + self.why[v]
+        together = self.units.anchor(v)
+        if together is not None:
+            return f"{soft}together with {together.name or together.op.name}"
+        others = [d for d in self.machine.devices if d.name != device]
+        refused = [cannot(v, d.kind) for d in others]
+        if others and all(refused):
+            return f"{soft}nothing else can run it: {refused[0]}"
+        here = show_seconds(self.costs.seconds(v, self.machine.device(device)))
+        there = ", ".join(f"{show_seconds(self.costs.seconds(v, d))} on {d.name}" for d in others)
+        return f"{soft}cheapest for the whole graph ({here} here{'; ' if there else ''}{there})"
+
+    def _report(self, device: Mapping[Value, str]) -> None:
+        """Warns, once, of pins that are not followed."""
+        if not self.moved:
+            return
+        v, why = next(iter(self.moved.items()))
+        more = f" (and {len(self.moved) - 1} more)" if len(self.moved) > 1 else ""
+        text = (f"{v.op.name}{more} is pinned to {v.device or self.options.default} but placed on "
+                f"{device[v]}: {why}; strict=True refuses this")
+        if v.loc is None:
+            warnings.warn(text, UserWarning, stacklevel=2)
+        else:
+            warnings.warn_explicit(text, UserWarning, v.loc.file, v.loc.line)
+
+
+class _Units:
+    """Sets of values that share a device (union-find).  Two that are fixed to different devices
+    stay apart."""
+
+    def __init__(self, fixed: Mapping[Value, str]) -> None:
+        self.fixed = fixed
+        self.parent: dict[Value, Value] = {}
+        self.anchors: dict[Value, Value] = {}  # of a unit: what fixes it, else its first value
+
+    def of(self, v: Value) -> Value:
+        """The value that stands for the unit of v."""
+        root = v
+        while root in self.parent:
+            root = self.parent[root]
+        while v in self.parent:
+            self.parent[v], v = root, self.parent[v]
+        return root
+
+    def unite(self, a: Value, b: Value) -> None:
+        """Makes one unit of two, if they may share a device."""
+        first, second = self.of(a), self.of(b)
+        x, y = self.anchors.get(first, first), self.anchors.get(second, second)
+        if first is second or (self.fixed.get(x, "") != self.fixed.get(y, "") and (
+            x in self.fixed and y in self.fixed
+        )):
+            return
+        self.parent[second] = first
+        self.anchors[first] = y if y in self.fixed and x not in self.fixed else x
+
+    def anchor(self, v: Value) -> Value | None:
+        """What decided for the unit of v, if it is another value."""
+        found = self.anchors.get(self.of(v), v)
+        return None if found is v else found
+
+
+def _same_update(new: Value) -> list[Value]:
+    """What a new value is computed of, element by element."""
+    found, stack = {new: None}, [new]
+    while stack:
+        v = stack.pop()
+        if isinstance(v.op, Pointwise):
+            for a in v.args:
+                if a.type.shape == new.type.shape and a not in found:
+                    found[a] = None
+                    stack.append(a)
+    return list(found)[1:]
+
+
+class _Ways:
+    """What it costs to send values from device to device."""
+
+    def __init__(self, machine: Machine, costs: Costs) -> None:
+        self.machine, self.costs = machine, costs
+        self.links = {(a, b): machine.link(a, b)
+                      for a in machine.names for b in machine.names if a != b}
+
+    def of(self, v: Value) -> tuple[tuple[float, ...], ...]:
+        """Seconds from each device to each."""
+        nbytes, devices = self.costs.nbytes(v), self.machine.devices
+        return tuple(
+            tuple(
+                0.0 if a is b else self.links[a.name, b.name].latency
+                + nbytes / self.links[a.name, b.name].bandwidth + self.costs.spill(v, a, b)
+                for b in devices)
+            for a in devices)
+
+
+class _Inserter:
+    """Makes the placed graph: one transfer for each value and device that it goes to."""
+
+    def __init__(self, costs: Costs, machine: Machine, device: dict[Value, str],
+                 why: dict[Value, str]) -> None:
+        self.costs, self.machine, self.given = costs, machine, device
+        self.reasons = why
+        self.done: dict[Value, Value] = {}
+        self.sent: dict[tuple[Value, str], Value] = {}
+        self.device: dict[Value, str] = {}
+        self.why: dict[Value, str] = {}
+        self.origin: dict[Value, Value] = {}
+
+    def placed(self) -> Placed:
+        """The graph, and what is predicted of it."""
+        graph = self.costs.graph
+        for v in graph.inputs:
+            self._note(v, v, self.given[v], self.reasons[v])
+        read_by = users(graph)
+        for v in graph.nodes():
+            if portable(v):
+                at = next((self.given[u] for u in read_by[v]), HOST)
+                self._note(v, v, at, "a constant, of which every device has a copy")
+                continue
+            args = tuple(self._at(a, self.given[v]) for a in v.args)
+            same = all(a is b for a, b in zip(args, v.args, strict=True))
+            self._note(v, v if same else over(v, args), self.given[v], self.reasons[v])
+        made = Graph(
+            graph.name, graph.inputs, tuple(self._at(v, HOST) for v in graph.outputs),
+            tuple((old, self._at(new, self.given[old])) for old, new in graph.updates))
+        return self._predicted(made)
+
+    def _note(self, v: Value, made: Value, device: str, why: str) -> None:
+        self.done[v] = made
+        self.device[made], self.why[made], self.origin[made] = device, why, v
+
+    def _at(self, v: Value, device: str) -> Value:
+        """The value of the placed graph that v is on a device."""
+        here = self.done[v]
+        if portable(v) or self.given[v] == device:
+            return here
+        if (v, device) not in self.sent:
+            made = make(Transfer(device), (here,), v.name, v.loc)
+            self.sent[v, device] = made
+            self.device[made], self.origin[made] = device, v
+            self.why[made] = f"from {self.given[v]}, for what reads it on {device}"
+        return self.sent[v, device]
+
+    def _predicted(self, graph: Graph) -> Placed:
+        seconds = dict.fromkeys(self.machine.names, 0.0)
+        ways: dict[tuple[str, str], float] = {}
+        for v in graph.nodes():
+            at, origin = self.device[v], self.origin[v]
+            if isinstance(v.op, Transfer):
+                way = self.device[v.args[0]], at
+                taken = self.machine.seconds(self.costs.nbytes(origin), *way)
+                ways[way] = ways.get(way, 0.0) + taken
+            else:
+                seconds[at] += self.costs.seconds(origin, self.machine.device(at))
+        memory = predict(graph, self.device, self.costs, self.origin, self.machine.names)
+        return Placed(graph, self.machine, self.device, self.why, self.origin, self.costs,
+                      seconds, ways, memory)
