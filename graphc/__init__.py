@@ -37,6 +37,7 @@ from graphc.differentiate import (
 from graphc.door import guard as _guard
 from graphc.effects import with_update as with_update
 from graphc.errors import DeviceError as DeviceError
+from graphc.extend.kernel.decorator import kernel as kernel
 from graphc.functions import (
     abs as abs,
     acos as acos,
@@ -243,7 +244,6 @@ from graphc.functions import (
     zeros_like as zeros_like,
 )
 from graphc.group import Group as Group, group as group
-from graphc.handwritten import kernel as kernel
 from graphc.ir import types as _types
 from graphc.ir.machine import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
 from graphc.python_function import py_func as py_func

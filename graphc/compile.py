@@ -6,10 +6,10 @@ tensors   --stage-->     Graph      what a run computes                (stage.py
           --fuse-->      Program    kernels                            (passes/fusion/fuse.py)
           --order-->     Program    what frees memory first            (passes/memory/order.py)
           --plan-->      Program    buffers, in place                  (passes/memory/plan.py)
-          --lower-->     Loops      index arithmetic                   (codegen/lower.py,
+          --lower-->     Loops      index arithmetic                   (codegen/lower/emitter.py,
           fused.py) --print-->     source     numba code a person can read
-          (codegen/cpu.py) --build-->     addresses  machine code, cached on disk
-          (codegen/build.py)
+          (codegen/cpu/printer.py) --build-->     addresses  machine code, cached on disk
+          (codegen/cpu/toolchain/build.py)
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from graphc.codegen.build import build
 from graphc.codegen.cache import Built, Cache
-from graphc.codegen.cpu import Source
-from graphc.codegen.kernels import blamed, source_of
+from graphc.codegen.cpu.kernels import blamed, source_of
+from graphc.codegen.cpu.printer import Source
+from graphc.codegen.cpu.toolchain.build import build
 from graphc.config import Method, Options
 from graphc.errors import CodegenError
 from graphc.ir.graph import Graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.codegen.kernels import method_of, methods
+from graphc.codegen.cpu.kernels import method_of, methods
 from graphc.config import Method, Options
 from graphc.errors import GraphError
 from graphc.ir import dim

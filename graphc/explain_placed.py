@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphc.codegen.cuda import device_sources
+from graphc.codegen.cuda.kernels import device_sources
 from graphc.config import Options
 from graphc.errors import CodegenError
 from graphc.explain import declared, story

@@ -2,7 +2,7 @@
 
 What was found is kept in the cache directory (`tuned.json`, keyed by the contraction with its types
 and the kernels' fingerprint), so a contraction is timed once on a machine.  Without a budget
-(`Options.autotune`, seconds) the cost model of `codegen/kernels.py` decides.
+(`Options.autotune`, seconds) the cost model of `codegen/cpu/kernels.py` decides.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen import jit
-from graphc.codegen.kernels import methods
+from graphc.codegen.cpu.kernels import methods
+from graphc.codegen.cpu.toolchain import jit
 from graphc.config import Method, Options
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, make, placeholder

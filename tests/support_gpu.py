@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.cache import Cache
-from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.simt import simulate
+from graphc.codegen.cuda.simulator.simulate import simulate
+from graphc.codegen.cuda.source import DeviceSource
 from graphc.runtime.cuda import CudaDevice, Preparer
 from graphc.runtime.simulated import TYPES
 from tests.support_cuda import FakeCuda

@@ -19,8 +19,8 @@ from unittest import mock
 import numpy as np
 
 from graphc import runner as runner_module
-from graphc.codegen import contraction
 from graphc.codegen.cache import Built
+from graphc.codegen.lower import contraction
 from graphc.compile import compile_graph
 from graphc.config import Options
 from graphc.errors import GraphError

@@ -14,8 +14,9 @@ import pytest
 
 import graphc as gc
 from graphc.cli import main
-from graphc.codegen import gcuda, jit
 from graphc.codegen.cache import PACKAGE, files_of, hash_of
+from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cuda.toolchain import cubin
 from graphc.tensor import as_tensor
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +99,7 @@ def test_names_of_kernels_depend_on_the_source_alone() -> None:
     assert jit.symbol_of("a") == jit.symbol_of("a") != jit.symbol_of("b")
 
 
-@pytest.mark.parametrize("sources", [jit.MACHINE_CODE, gcuda.MACHINE_CODE], ids=["cpu", "cuda"])
+@pytest.mark.parametrize("sources", [jit.MACHINE_CODE, cubin.MACHINE_CODE], ids=["cpu", "cuda"])
 def test_each_file_that_makes_machine_code_changes_the_names(
     sources: tuple[str, ...], tmp_path: Path
 ) -> None:

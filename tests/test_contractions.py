@@ -11,10 +11,10 @@ from support import stage
 from support_run import small_chunks
 
 import graphc as gc
-from graphc.codegen import twins
-from graphc.codegen.direct import fits_tiles
-from graphc.codegen.kernels import source_of
-from graphc.codegen.winograd import fits_winograd
+from graphc.codegen.cpu import emulate
+from graphc.codegen.cpu.kernels import source_of
+from graphc.codegen.cpu.schedules.conv_direct import fits_tiles
+from graphc.codegen.cpu.schedules.conv_winograd import fits_winograd
 from graphc.compile import lower
 from graphc.config import Options
 from graphc.ir.interpret import interpret
@@ -128,7 +128,7 @@ def test_direct_as_plain_python(name: str) -> None:
     words += [0] * len(source.routines)
     small = (slice(0, 1),) + (slice(None),) * (out.ndim - 1)
     extent = int(source.extent) // out.shape[0]  # the first image
-    twins.run_in_python(source.text, words, 0, extent, [a.size for a in arrays])
+    emulate.run_in_python(source.text, words, 0, extent, [a.size for a in arrays])
     want = interpret(graph, *values)[0]
     assert np.allclose(out[small], want[small], rtol=0, atol=1e-5)
 

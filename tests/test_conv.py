@@ -102,10 +102,10 @@ def test_compiled(name: str, symbolic: bool) -> None:
 @pytest.mark.parametrize("panel", [1, 60, 500])
 def test_large_kernels_are_cut_into_blocks(panel: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks of rows and of channels, and pieces of rows longer than a panel."""
-    from graphc.codegen import convolution
+    from graphc.codegen.cpu.schedules import conv_columns
 
-    monkeypatch.setattr(convolution, "PANEL", panel)
-    monkeypatch.setattr(convolution, "COLUMNS", 20)
+    monkeypatch.setattr(conv_columns, "PANEL", panel)
+    monkeypatch.setattr(conv_columns, "COLUMNS", 20)
     for name in ("plain", "strides", "groups", "wide_rows", "cube", "points"):
         call, arrays, wanted = expected(name)
         for symbolic in (False, True):

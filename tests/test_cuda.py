@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("cuda.core", reason="cuda-core is not installed: pip install 'graphc[cuda13]'")
 
 from graphc.codegen.cache import Cache
-from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.cuda.source import DeviceSource
 from graphc.errors import DeviceError
 from graphc.ir.dim import symbol
 from graphc.ir.types import f32

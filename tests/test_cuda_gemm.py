@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from sass import instructions, registers
 
-from graphc.codegen.cuda_convolution import convolution_source, convolution_split
-from graphc.codegen.cuda_gemm import gemm_source, gemm_split
-from graphc.codegen.cuda_plan import Split
-from graphc.codegen.cuda_tile import TileShape
-from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import compile_kernel
-from graphc.codegen.simt import SimulatorError, simulate
+from graphc.codegen.cuda.simulator.simulate import SimulatorError, simulate
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.tensorcores.block import TileShape
+from graphc.codegen.cuda.tensorcores.convolution import convolution_source, convolution_split
+from graphc.codegen.cuda.tensorcores.gemm import gemm_source, gemm_split
+from graphc.codegen.cuda.tensorcores.tiling import Split
+from graphc.codegen.cuda.toolchain.cubin import compile_kernel
 from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret

@@ -17,8 +17,8 @@ import graphc as gc
 from benchmarks.gpu.cases import CASES, Case
 from benchmarks.gpu.kernels import arrays
 from graphc.codegen.cache import Cache
-from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import cubin, prepare, symbol_of
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.toolchain.cubin import cubin, prepare, symbol_of
 from graphc.ir.types import as_dtype
 from graphc.runtime import devices
 from graphc.runtime.cuda import CudaDevice

@@ -139,13 +139,13 @@ def test_ptx(declared: Path, capsys: Capture) -> None:
 def test_ptx_without_the_compiler(
     declared: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from graphc.codegen import gcuda
+    from graphc.codegen.cuda.toolchain import cubin
 
-    monkeypatch.setitem(gcuda.NEEDED, "no-such-package", ((1,), (2,)))
-    gcuda.fingerprint.cache_clear()
+    monkeypatch.setitem(cubin.NEEDED, "no-such-package", ((1,), (2,)))
+    cubin.fingerprint.cache_clear()
     code, _, err = graphc(capsys, "dump", declared, "--fetch", "logits", "--stage", "ptx",
                           *NO_DRIVER)
-    gcuda.fingerprint.cache_clear()
+    cubin.fingerprint.cache_clear()
     assert code == 1 and "pip install 'graphc[cuda13]'" in err
 
 

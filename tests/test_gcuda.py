@@ -15,10 +15,15 @@ import pytest
 import sass
 from llvmlite import ir
 
-from graphc.codegen import gcuda, helpers, jit, mathlib, simt, twins
+from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache
-from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import Held
+from graphc.codegen.cpu import emulate
+from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cuda.simulator import simulate
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.toolchain import cubin
+from graphc.codegen.cuda.toolchain.cubin import Held
+from graphc.codegen.mathlib import functions
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 from graphc.ir.types import BY_NAME
@@ -26,7 +31,7 @@ from graphc.ir.types import BY_NAME
 HOPPER = (9, 0)
 HAS_NUMBA_CUDA = True
 try:
-    gcuda.require()
+    cubin.require()
 except DeviceError:
     HAS_NUMBA_CUDA = False
 compiles = pytest.mark.skipif(not HAS_NUMBA_CUDA, reason="numba-cuda is not installed")
@@ -42,7 +47,7 @@ def source(body: str, types: tuple[str, ...] = F32, parameters: str = "x, y, n")
 
 def code(body: str, types: tuple[str, ...] = F32, parameters: str = "x, y, n") -> list[str]:
     """Its instructions."""
-    return sass.instructions(gcuda.compile_kernel(source(body, types, parameters), HOPPER))
+    return sass.instructions(cubin.compile_kernel(source(body, types, parameters), HOPPER))
 
 
 def count(found: list[str], pattern: str) -> int:
@@ -55,7 +60,7 @@ LOCAL = r"LDL|STL"
 INTEGERS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 LARGE_ANGLES = ("sin", "cos", "tan")  # of huge angles libdevice computes in f64 and local memory
 FLOAT_UNARY = (
-    *(n for n, k in mathlib.FUNCTIONS.items() if k == 1), "sqrt", "floor", "ceil", "rint", "trunc",
+    *(n for n, k in functions.FUNCTIONS.items() if k == 1), "sqrt", "floor", "ceil", "rint", "trunc",
     "absolute", "sign",
 )
 FLOAT_BINARY = ("atan2", "hypot", "power", "maximum", "minimum", "max", "min", "floor_divide",
@@ -124,7 +129,7 @@ SPECIAL = (0.0, -0.0, 0.9, -0.9, 126.5, 127.9, 128.0, -128.9, -129.0, 255.5, 655
 @pytest.mark.cuda_compile
 def test_casts_to_integers_saturate() -> None:
     """What LLVM 7 cannot say is emitted for GPUs only: here for the CPU, where it can be run."""
-    from graphc.codegen.gcuda_scalars import F32 as SINGLE, F64 as DOUBLE, saturated
+    from graphc.codegen.cuda.toolchain.scalars import F32 as SINGLE, F64 as DOUBLE, saturated
 
     module = ir.Module()
     for name in INTEGERS:
@@ -140,7 +145,7 @@ def test_casts_to_integers_saturate() -> None:
             address = jit.loader().load(f"cast_{kind}_{name}", data)
             function = ctypes.CFUNCTYPE(result, c_type)(address)
             for value in SPECIAL:
-                want = twins.NAMESPACE[f"cast_{name}"](BY_NAME[kind].numpy.type(value))
+                want = emulate.NAMESPACE[f"cast_{name}"](BY_NAME[kind].numpy.type(value))
                 assert function(value) == want, (name, kind, value)
 
 
@@ -187,7 +192,7 @@ def test_an_elementwise_kernel_is_short() -> None:
     a, b = load4(x, k), load4(z, k)
     store4(y, k, (exp(a[0]) * b[0], exp(a[1]) * b[1], exp(a[2]) * b[2], exp(a[3]) * b[3]))"""
     given = source(body, ("f32*", "f32*", "f32*", "u32"), "x, y, z, n")
-    made = gcuda.compile_kernel(given, HOPPER)
+    made = cubin.compile_kernel(given, HOPPER)
     found = sass.instructions(made)
     assert count(found, r"LDG\.E\.128\.CONSTANT") == 2 and count(found, r"STG\.E\.128") == 1
     assert len(found) < 64 and sass.registers(made) <= 32
@@ -289,25 +294,25 @@ def test_indices_are_checked_and_bits_are_random() -> None:
 @compiles
 @pytest.mark.cuda_compile
 def test_names_are_those_of_the_simulator() -> None:
-    from graphc.codegen.gcuda_names import NAMESPACE
+    from graphc.codegen.cuda.toolchain.namespace import NAMESPACE
 
-    assert set(NAMESPACE) == simt.names()
-    scalars = {n for n in twins.NAMESPACE if n in NAMESPACE}
-    assert {*twins.TYPES, *mathlib.FUNCTIONS} - {"pow"} <= scalars
+    assert set(NAMESPACE) == simulate.names()
+    scalars = {n for n in emulate.NAMESPACE if n in NAMESPACE}
+    assert {*emulate.TYPES, *functions.FUNCTIONS} - {"pow"} <= scalars
 
 
 @compiles
 @pytest.mark.cuda_compile
 def test_code_is_kept_under_its_symbol(tmp_path: Path) -> None:
     given = source("y[i] = x[i]")
-    symbol, data = gcuda.cubin(given, HOPPER, Cache(tmp_path))
-    assert symbol == gcuda.symbol_of(given, HOPPER) and f".text.{symbol}".encode() in data
+    symbol, data = cubin.cubin(given, HOPPER, Cache(tmp_path))
+    assert symbol == cubin.symbol_of(given, HOPPER) and f".text.{symbol}".encode() in data
     assert b"NumbaEnv" not in data
     assert Cache(tmp_path).read(symbol) == data
-    assert gcuda.symbol_of(given, (8, 0)) != symbol
+    assert cubin.symbol_of(given, (8, 0)) != symbol
     warm = (f"import sys\nfrom pathlib import Path\n"
             f"from graphc.codegen import gcuda\nfrom graphc.codegen.cache import Cache\n"
-            f"from graphc.codegen.device_source import DeviceSource\n"
+            f"from graphc.codegen.cuda.source import DeviceSource\n"
             f"s = DeviceSource({given.text!r}, {given.parameters!r})\n"
             "from graphc.codegen.cache import Built\n"
             "from graphc.config import Options\n"
@@ -330,19 +335,19 @@ def options(cache: Path) -> Options:
 def test_many_are_compiled_by_helpers_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(gcuda, "PARALLEL_FROM", 2)
-    monkeypatch.setattr(helpers, "SHOW_AFTER", 0.0)
+    monkeypatch.setattr(cubin, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(workers, "SHOW_AFTER", 0.0)
     given = [source(f"y[i] = x[i] + f32({k})") for k in range(6)]
     built = Built()
-    gcuda.prepare([*given, given[0]], HOPPER, Cache(tmp_path), options(tmp_path), built)
+    cubin.prepare([*given, given[0]], HOPPER, Cache(tmp_path), options(tmp_path), built)
     assert (built.compilations, built.cache_hits) == (6, 0)
     assert "graphc: compiled 6 of 6 kernels in" in capsys.readouterr().err
     for s in given:
-        symbol = gcuda.symbol_of(s, HOPPER)
+        symbol = cubin.symbol_of(s, HOPPER)
         data = Cache(tmp_path).read(symbol)
-        assert data is not None and data == gcuda.compile_kernel(s, HOPPER)
+        assert data is not None and data == cubin.compile_kernel(s, HOPPER)
     more = [*given, source("y[i] = x[i]")]
-    gcuda.prepare(more, HOPPER, Cache(tmp_path), options(tmp_path), built)
+    cubin.prepare(more, HOPPER, Cache(tmp_path), options(tmp_path), built)
     assert (built.compilations, built.cache_hits) == (7, 6)
 
 
@@ -355,7 +360,7 @@ def test_a_helper_answers_with_code() -> None:
         [sys.executable, "-c", "from graphc.codegen import gcuda; gcuda.serve()"],
         input=json.dumps(words) + "\n", capture_output=True, text=True, check=True)
     ready, code = done.stdout.split()
-    assert ready == "ready" and bytes.fromhex(code) == gcuda.compile_kernel(given, HOPPER)
+    assert ready == "ready" and bytes.fromhex(code) == cubin.compile_kernel(given, HOPPER)
 
 
 @compiles
@@ -363,10 +368,10 @@ def test_a_helper_answers_with_code() -> None:
 def test_what_a_helper_cannot_compile_is_an_error_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gcuda, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(cubin, "PARALLEL_FROM", 2)
     given = [source(f"y[i] = no_such_function({k})") for k in range(4)]
     with pytest.raises(CodegenError, match="no_such_function"):
-        gcuda.prepare(given, HOPPER, Cache(tmp_path), options(tmp_path), Built())
+        cubin.prepare(given, HOPPER, Cache(tmp_path), options(tmp_path), Built())
 
 
 @pytest.mark.filterwarnings("ignore:graphc. cannot write the kernel cache")
@@ -380,11 +385,11 @@ def test_where_nothing_can_be_kept_it_is_compiled_once(
         seen.append(text)
         return text.encode()
 
-    monkeypatch.setattr(gcuda, "_compile_words", compile_words)
-    monkeypatch.setattr(gcuda, "fingerprint", bytes)
+    monkeypatch.setattr(cubin, "_compile_words", compile_words)
+    monkeypatch.setattr(cubin, "fingerprint", bytes)
     cache, given = Held(tmp_path / "file"), source("y[i] = x[i]")
-    gcuda.prepare([given], HOPPER, cache, options(tmp_path), Built())
-    assert gcuda.cubin(given, HOPPER, cache)[1] == given.text.encode() and seen == [given.text]
+    cubin.prepare([given], HOPPER, cache, options(tmp_path), Built())
+    assert cubin.cubin(given, HOPPER, cache)[1] == given.text.encode() and seen == [given.text]
 
 
 @compiles
@@ -395,7 +400,7 @@ def test_where_nothing_can_be_kept_it_is_compiled_once(
 ])
 def test_what_does_not_compile_is_shown(body: str, message: str) -> None:
     with pytest.raises(CodegenError, match=message) as error:
-        gcuda.compile_kernel(source(body), HOPPER)
+        cubin.compile_kernel(source(body), HOPPER)
     assert body in str(error.value)
 
 
@@ -405,14 +410,14 @@ def test_what_does_not_compile_is_shown(body: str, message: str) -> None:
 def test_other_gpus(capability: tuple[int, int]) -> None:
     for given in (source(TENSOR, ("u16*", "f32*", "u32")),
                   source("y[i] = maximum(tanh(x[i]) + round_bf16(shuffle_xor(x[i], 1)), f32(0))")):
-        assert gcuda.compile_kernel(given, capability)
+        assert cubin.compile_kernel(given, capability)
 
 
 @compiles
 @pytest.mark.cuda_compile
 def test_old_gpus_are_refused() -> None:
     with pytest.raises(DeviceError, match=r"7\.5 are too old: graphc needs 8\.0"):
-        gcuda.compile_kernel(source("y[i] = x[i]"), (7, 5))
+        cubin.compile_kernel(source("y[i] = x[i]"), (7, 5))
 
 
 @pytest.mark.parametrize(("versions", "message"), [
@@ -432,12 +437,12 @@ def test_the_toolchain_is_asked_for(
 
     monkeypatch.setattr(metadata, "version", version)
     with pytest.raises(DeviceError, match=re.escape(message)) as error:
-        gcuda.require()
+        cubin.require()
     assert "pip install 'graphc[cuda13]'" in str(error.value)
 
 
 def test_graphc_does_not_load_the_toolchain() -> None:
-    asked = ("import sys, graphc, graphc.codegen.gcuda, graphc.codegen.simt\n"
+    asked = ("import sys, graphc, graphc.codegen.cuda.toolchain.cubin, graphc.codegen.cuda.simulator.simulate\n"
              "names = ('numba_cuda', 'cuda', 'numba', 'greenlet')\n"
              "print([m for m in sys.modules if m.split('.')[0] in names])")
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from support_run import options
 
-from graphc.codegen import gemm, jit, twins
 from graphc.codegen.cache import Cache
-from graphc.codegen.tiles import NV, Shape, shape_for, tiles_ir
+from graphc.codegen.cpu import emulate, gemm_library
+from graphc.codegen.cpu.microkernels.tiles import NV, Shape, shape_for, tiles_ir
+from graphc.codegen.cpu.toolchain import jit
 
 ADDRESS, INT = ctypes.c_void_p, ctypes.c_int
 NUMPY = {"f32": np.float32, "f64": np.float64}
@@ -37,7 +38,7 @@ def expected(a: Any, b: Any, c: Any, ta: bool, tb: bool, adds: bool) -> Any:
 
 
 def product(dtype: str) -> Any:
-    return typed(dtype, gemm.library(dtype, Cache(options().cache_dir))[f"gc_gemm_{dtype}"])
+    return typed(dtype, gemm_library.library(dtype, Cache(options().cache_dir))[f"gc_gemm_{dtype}"])
 
 
 def typed(dtype: str, address: int) -> Any:
@@ -71,7 +72,7 @@ def test_products_of_other_machines(features: dict[str, bool]) -> None:
     """Tiles of narrower vectors and fewer registers, compiled for this machine."""
     for dtype in ("f32", "f64"):
         name = f"gc_other_{dtype}_{'_'.join(features)}"
-        data = gemm.compiled(dtype, shape_for(features, dtype), name)
+        data = gemm_library.compiled(dtype, shape_for(features, dtype), name)
         KEPT.append(jit.Loader())  # of its own: the tiles' names are this machine's library's too
         run = typed(dtype, KEPT[-1].load(name, data))
         for sizes in SIZES:
@@ -109,8 +110,8 @@ def test_loops_as_plain_python(flags: tuple[bool, bool, bool]) -> None:
     want = expected(a, b, c, ta, tb, adds)
     rs, cs = (1, m) if ta else (k, 1)
     words = [x.ctypes.data for x in (a, b, c)] + [m, n, k, rs, cs, tb, b.shape[1], n, adds, 0, 0]
-    source = gemm.source("f32", gemm.host_shape("f32"))
-    twins.run_in_python(source, words, 0, 1, [a.size, b.size, c.size])
+    source = gemm_library.source("f32", gemm_library.host_shape("f32"))
+    emulate.run_in_python(source, words, 0, 1, [a.size, b.size, c.size])
     assert np.allclose(c, want, rtol=0, atol=1e-5)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import graphc as gc
 from graphc.cli import main
-from graphc.codegen.kernels import source_of
+from graphc.codegen.cpu.kernels import source_of
 from graphc.compile import lower
 from graphc.config import Options
 from graphc.ir.text.graph import parse_graph, print_graph

@@ -14,8 +14,8 @@ import pytest
 
 import graphc as gc
 from graphc.cli.dump_device import launch
-from graphc.codegen.cuda import device_sources
-from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.cuda.kernels import device_sources
+from graphc.codegen.cuda.source import DeviceSource
 from graphc.config import Options
 from graphc.ir.program import launched, overwritten
 from graphc.placed import lower_placed, planned_machine
@@ -206,8 +206,8 @@ def parameters(text: str) -> Sequence[str]:
 @pytest.mark.parametrize("name", CASES)
 def test_machine_code(name: str) -> None:
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed: 'graphc[cuda13]'")
-    from graphc.codegen import gcuda
     from graphc.codegen.cache import Cache
+    from graphc.codegen.cuda.toolchain import cubin as gcuda
 
     for source, budget in zip(sources(name, False), CASES[name].registers, strict=True):
         _, cubin = gcuda.cubin(source, H100, Cache(kernel_cache()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.cuda.source import DeviceSource
 from graphc.runtime.device import Copy, Function, Launch, Memory, Span
 from graphc.runtime.hazards import touched, with_edges
 

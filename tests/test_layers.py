@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from graphc.codegen import gcuda, jit
 from graphc.codegen.cache import files_of
+from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cuda.toolchain import cubin
 
 PACKAGE = Path(__file__).parents[1] / "graphc"
 LAYERS = (
@@ -103,8 +104,8 @@ def test_imports_go_down(path: str) -> None:
 
 
 LATE = {  # the only imports of graphc's own modules inside functions, and why
-    "codegen/jit.py": "numba is imported only where something must be compiled",
-    "codegen/gcuda.py": "numba-cuda is imported only where something must be compiled for a GPU",
+    "codegen/cpu/toolchain/jit.py": "numba is imported only where something must be compiled",
+    "codegen/cuda/toolchain/cubin.py": "numba-cuda is imported only where something must be compiled for a GPU",
     "late.py": "what only devices, profiles and plans need is imported when they do",
     "__init__.py": "gc.plan is: it needs all that devices need",
     "cli/dump.py": "numba is imported only where LLVM IR is asked for",
@@ -134,8 +135,8 @@ def test_imports_have_no_cycles() -> None:
 
 
 @pytest.mark.parametrize("roots, hashed", [
-    (("codegen/frontend.py", "codegen/gemm.py", "codegen/jit.py"), jit.MACHINE_CODE),
-    (("codegen/gcuda_names.py", "codegen/gcuda.py"), gcuda.MACHINE_CODE),
+    (("codegen/cpu/toolchain/numba_frontend.py", "codegen/cpu/gemm_library.py", "codegen/cpu/toolchain/jit.py"), jit.MACHINE_CODE),
+    (("codegen/cuda/toolchain/namespace.py", "codegen/cuda/toolchain/cubin.py"), cubin.MACHINE_CODE),
 ], ids=["cpu", "cuda"])
 def test_names_of_machine_code_depend_on_all_that_makes_it(
     roots: tuple[str, ...], hashed: tuple[str, ...]
@@ -153,8 +154,8 @@ HARMLESS = {  # what these import, but what no machine code depends on, and why
     "errors.py": "its texts are of errors",
     "config.py": "what an option decides is in the source",
     "codegen/cache.py": "it keeps machine code, and knows nothing of it",
-    "codegen/device_source.py": "all that it says of a kernel stands in the kernel's name",
-    "codegen/helpers.py": "it hands sources to processes",
+    "codegen/cuda/source.py": "all that it says of a kernel stands in the kernel's name",
+    "codegen/workers.py": "it hands sources to processes",
 }
 
 

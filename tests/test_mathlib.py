@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from graphc.codegen import mathlib
-from graphc.codegen.mathlib_machine import LLVM_TYPES
+from graphc.codegen.mathlib import functions
+from graphc.codegen.mathlib.scalar import LLVM_TYPES
 
 DTYPES: Mapping[str, Any] = {"f32": np.float32, "f64": np.float64}
 WORDS: Mapping[str, Any] = {"f32": np.uint32, "f64": np.uint64}
 HOT = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "sinh", "cosh")
 THROUGH_F64 = ("sin", "cos")  # their f32 loops have the lanes of f64
-BOTH = [(name, dtype) for name in mathlib.FUNCTIONS for dtype in DTYPES]
+BOTH = [(name, dtype) for name in functions.FUNCTIONS for dtype in DTYPES]
 
 # The most ULP that a function may be off, as measured and rounded up: (f32, f64).
 BARS: Mapping[str, tuple[float, float]] = {
@@ -73,7 +73,7 @@ class Compiled:
 def loop_over(name: str, dtype: str) -> ir.Module:
     """void kernel(in, ..., out, n): out[i] = name(in[i], ...) for i < n."""
     module, word = ir.Module(), ir.IntType(64)
-    pointers = [LLVM_TYPES[dtype].as_pointer()] * (mathlib.FUNCTIONS[name] + 1)
+    pointers = [LLVM_TYPES[dtype].as_pointer()] * (functions.FUNCTIONS[name] + 1)
     kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [*pointers, word]), "kernel")
     *inputs, out, count = kernel.args
     for pointer in (*inputs, out):
@@ -84,7 +84,7 @@ def loop_over(name: str, dtype: str) -> ir.Module:
     builder.position_at_end(body)
     i = builder.phi(word)
     loaded = [builder.load(builder.gep(pointer, [i])) for pointer in inputs]
-    result = builder.call(mathlib.emit(module, name, dtype), loaded)
+    result = builder.call(functions.emit(module, name, dtype), loaded)
     builder.store(result, builder.gep(out, [i]))
     following = builder.add(i, word(1))
     i.add_incoming(word(0), entry)
@@ -114,7 +114,7 @@ def compiled(name: str, dtype: str) -> Compiled:
     text = str(module)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
-    pointers = [ctypes.c_void_p] * (mathlib.FUNCTIONS[name] + 1)
+    pointers = [ctypes.c_void_p] * (functions.FUNCTIONS[name] + 1)
     signature = ctypes.CFUNCTYPE(None, *pointers, ctypes.c_int64)
     return Compiled(engine, signature(engine.get_function_address("kernel")), text)
 
@@ -132,7 +132,7 @@ def reference(name: str, dtype: str, *args: Any) -> Any:
             case "rsqrt":
                 return 1 / np.sqrt(wide[0])
             case _:
-                return mathlib.NUMPY[name](*wide)
+                return functions.NUMPY[name](*wide)
 
 
 def ulps(got: Any, exact: Any) -> Any:
@@ -157,7 +157,7 @@ def stratified(name: str, dtype: str, count: int) -> list[Any]:
     real, word = DTYPES[dtype], WORDS[dtype]
     low, high = RANGES.get(name, ((-5, 5), (-5, 5)))[dtype == "f64"]
     columns = []
-    for _ in range(mathlib.FUNCTIONS[name]):
+    for _ in range(functions.FUNCTIONS[name]):
         bits = rng.integers(0, np.iinfo(word).max, count, word, endpoint=True).view(real)
         small = rng.standard_normal(count) * 2.0 ** rng.integers(-30, 2, count)
         parts = (bits, rng.uniform(low, high, count), small, 1 + small)
@@ -169,7 +169,7 @@ def stratified(name: str, dtype: str, count: int) -> list[Any]:
 def specials(name: str, dtype: str) -> list[Any]:
     with np.errstate(over="ignore", under="ignore"):
         values = np.array(SPECIAL).astype(DTYPES[dtype])
-    grid = np.meshgrid(*[values] * mathlib.FUNCTIONS[name])
+    grid = np.meshgrid(*[values] * functions.FUNCTIONS[name])
     return [column.flatten() for column in grid]
 
 
@@ -201,7 +201,7 @@ def test_numpy_machine_gives_the_same_bits(name: str, dtype: str) -> None:
     """f32 exactly, f64 but for the rare tie its fma gets wrong; at any place in the loop."""
     args = [np.concatenate(pair) for pair in zip(
         stratified(name, dtype, 1000), specials(name, dtype), strict=True)]
-    got, expected = compiled(name, dtype)(*args), mathlib.compute(name, *args)
+    got, expected = compiled(name, dtype)(*args), functions.compute(name, *args)
     assert expected.dtype == got.dtype
     differing = (got != expected) & ~(np.isnan(got) & np.isnan(expected))
     differing |= (np.signbit(got) != np.signbit(expected)) & ~np.isnan(got)
@@ -244,22 +244,22 @@ def test_monotone_tails() -> None:
 
 def test_emit_writes_once() -> None:
     module = ir.Module()
-    first = mathlib.emit(module, "tan", "f64")
-    assert mathlib.emit(module, "tan", "f64") is first
-    assert mathlib.emit(module, "sin", "f64").name == "gc_sin_f64"
+    first = functions.emit(module, "tan", "f64")
+    assert functions.emit(module, "tan", "f64") is first
+    assert functions.emit(module, "sin", "f64").name == "gc_sin_f64"
     assert len([g for g in module.global_values if g.name.startswith("gc_table")]) == 3
 
 
-@pytest.mark.parametrize("name", mathlib.FUNCTIONS)
+@pytest.mark.parametrize("name", functions.FUNCTIONS)
 def test_twin(name: str) -> None:
     """Scalars give scalars and arrays arrays, of the same dtype, without warnings."""
     for dtype in DTYPES.values():
-        args = [dtype(0.75)] * mathlib.FUNCTIONS[name]
-        scalar = mathlib.twin(name)(*args)
-        array = mathlib.twin(name)(*[np.full(3, arg) for arg in args])
+        args = [dtype(0.75)] * functions.FUNCTIONS[name]
+        scalar = functions.twin(name)(*args)
+        array = functions.twin(name)(*[np.full(3, arg) for arg in args])
         assert type(scalar) is dtype and array.dtype == dtype and array.shape == (3,)
-        np.testing.assert_allclose(mathlib.compute(name, *args), scalar, rtol=1e-6)
-        mathlib.twin(name)(*[dtype(-np.inf)] * mathlib.FUNCTIONS[name])
+        np.testing.assert_allclose(functions.compute(name, *args), scalar, rtol=1e-6)
+        functions.twin(name)(*[dtype(-np.inf)] * functions.FUNCTIONS[name])
 
 
 def test_numba_inlines_and_vectorises() -> None:
@@ -269,7 +269,7 @@ def test_numba_inlines_and_vectorises() -> None:
     @intrinsic
     def exp(context: Any, x: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.call(mathlib.emit(builder.module, "exp", "f32"), args)
+            return builder.call(functions.emit(builder.module, "exp", "f32"), args)
 
         return numba.float32(numba.float32), generate
 
@@ -281,5 +281,5 @@ def test_numba_inlines_and_vectorises() -> None:
     x = np.linspace(-110, 90, 1001, dtype=np.float32)
     out = np.empty_like(x)
     kernel(x, out)
-    np.testing.assert_array_equal(out, mathlib.compute("exp", x))
+    np.testing.assert_array_equal(out, functions.compute("exp", x))
     assert re.search(r"<\d+ x float>", next(iter(kernel.inspect_llvm().values())))

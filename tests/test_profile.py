@@ -15,7 +15,7 @@ from support_run import options
 
 import graphc as gc
 from graphc import recorder as recorder_module
-from graphc.codegen.gemm import host_shape
+from graphc.codegen.cpu.gemm_library import host_shape
 from graphc.errors import FeedError, GraphcError, SessionError
 from graphc.profile import Profile, Row, scaled, trace
 from graphc.recorder import Recorder

@@ -10,7 +10,7 @@ import pytest
 from random_graphs import random_graph
 
 import graphc as gc
-from graphc.codegen.kernels import source_of
+from graphc.codegen.cpu.kernels import source_of
 from graphc.compile import lower
 from graphc.config import Options
 from graphc.errors import ParseError, VerifyError

@@ -19,7 +19,7 @@ from support_run import options
 from test_threads import in_threads
 
 import graphc as gc
-from graphc.codegen import twins
+from graphc.codegen.cpu import emulate
 from graphc.compile import lower
 from graphc.errors import (
     DTypeError,
@@ -338,7 +338,7 @@ def test_as_plain_python() -> None:
     thunk = Thunk(made.program.kernels[0].body[0], {})
     a, out, status = np.array([1, 2], F32), np.zeros(2, F32), np.zeros(4, np.int64)
     words = [a.ctypes.data, out.ctypes.data, status.ctypes.data, thunk.address]
-    twins.run_in_python(source.text, words, 0, 1)
+    emulate.run_in_python(source.text, words, 0, 1)
     np.testing.assert_array_equal(out, np.sin(a))
     assert status[0] == 0
     assert str(thunk.address) not in source.text

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.codegen import build
-from graphc.codegen.builtins import UNTRACKED
+from graphc.codegen.cpu.intrinsics.scalars import UNTRACKED
+from graphc.codegen.cpu.toolchain import build
 from graphc.compile import Compiled, lower
 from graphc.config import Options
 from graphc.errors import CodegenError

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.codegen import mathlib, simt, twins
-from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.simt import SimulatorError, simulate
-from graphc.codegen.simt_scalars import SCALARS, from_bf16, to_bf16, to_tf32
+from graphc.codegen.cpu import emulate
+from graphc.codegen.cuda.simulator import simulate as simt
+from graphc.codegen.cuda.simulator.scalars import SCALARS, from_bf16, to_bf16, to_tf32
+from graphc.codegen.cuda.simulator.simulate import SimulatorError, simulate
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.mathlib import functions
 from graphc.errors import DeviceError
 
 pytest.importorskip("greenlet", reason="the simulator's threads are greenlets")
@@ -358,15 +360,15 @@ def test_without_greenlet_only_kernels_whose_threads_meet_fail(
 SPECIAL = [0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-40, 3e9, -3e9]
 
 
-@pytest.mark.parametrize("name", sorted(set(SCALARS) & set(twins.NAMESPACE) & {
-    *mathlib.FUNCTIONS, *(n for n in SCALARS if n.startswith("cast_"))}))
+@pytest.mark.parametrize("name", sorted(set(SCALARS) & set(emulate.NAMESPACE) & {
+    *functions.FUNCTIONS, *(n for n in SCALARS if n.startswith("cast_"))}))
 def test_scalars_are_the_twins(name: str) -> None:
-    count = mathlib.FUNCTIONS.get(name, 1)
+    count = functions.FUNCTIONS.get(name, 1)
     with np.errstate(all="ignore"):
         for dtype in (np.float32, np.float64):
             for value in SPECIAL:
                 args = [dtype(value)] * count
-                got, want = SCALARS[name](*args), twins.NAMESPACE[name](*args)
+                got, want = SCALARS[name](*args), emulate.NAMESPACE[name](*args)
                 assert type(got) is type(want)
                 assert np.allclose(got, want, rtol=1e-6, equal_nan=True, atol=1e-37), value
 
@@ -374,15 +376,15 @@ def test_scalars_are_the_twins(name: str) -> None:
 def test_random_bits_are_the_twins() -> None:
     for key, counter, position in ((0, 0, 0), (7, 5, 3), (2**64 - 1, 2**63 + 9, 2**40 + 1)):
         args = np.uint64(key), np.uint64(counter), np.int64(position)
-        got, want = SCALARS["random_bits"](*args), twins.random_bits(*args)
+        got, want = SCALARS["random_bits"](*args), emulate.random_bits(*args)
         assert got == want and type(got) is type(want)
 
 
 def test_integer_types_are_the_twins() -> None:
-    for name in twins.TYPES:
+    for name in emulate.TYPES:
         if name[0] != "f":
             for value in (0, -1, 127, 128, 2**31, 2**32 + 5, -(2**63), 2**64 - 1):
-                got, want = SCALARS[name](value), twins.NAMESPACE[name](value)
+                got, want = SCALARS[name](value), emulate.NAMESPACE[name](value)
                 assert got == want and type(got) is type(want)
 
 
@@ -391,9 +393,9 @@ HOST_ONLY = ("_buffer", "_scratch", "_stack", "_memory")
 
 def test_every_scalar_that_the_cpu_has_is_there() -> None:
     """Tiles, scratch memory and calls of routines are the CPU's own."""
-    assert {n for n in twins.NAMESPACE if not n.endswith(HOST_ONLY)} - simt.names() == {
+    assert {n for n in emulate.NAMESPACE if not n.endswith(HOST_ONLY)} - simt.names() == {
         "cblas_gemm", "cblas_gemm_add", "call_python", "routine", "procedure",
-        "acquire", "release", "at", *twins.TILE_TWINS}
+        "acquire", "release", "at", *emulate.TILE_TWINS}
 
 
 def test_a_block_takes_milliseconds() -> None:

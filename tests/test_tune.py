@@ -12,7 +12,7 @@ import pytest
 from support import stage
 
 import graphc as gc
-from graphc.codegen.kernels import methods
+from graphc.codegen.cpu.kernels import methods
 from graphc.compile import lower
 from graphc.config import Method, Options
 from graphc.explain import explain

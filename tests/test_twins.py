@@ -11,8 +11,9 @@ from support import stage
 from support_run import disagreements, options
 
 import graphc as gc
-from graphc.codegen import namespace, twins
-from graphc.codegen.kernels import buffers_of
+from graphc.codegen.cpu import emulate
+from graphc.codegen.cpu.intrinsics import namespace
+from graphc.codegen.cpu.kernels import buffers_of
 from graphc.compile import Compiled, lower
 from graphc.errors import GraphcError
 from graphc.ir import dim
@@ -60,7 +61,7 @@ class PurePython:
             for low, high in (
                 ((0, extent // 2), (extent // 2, extent)) if extent > 1 else ((0, extent),)
             ):
-                twins.run_in_python(source.text, words, low, high, counts)
+                emulate.run_in_python(source.text, words, low, high, counts)
             if self.status[0]:
                 raise GraphcError(f"index {self.status[1]} of {self.status[2]}")
         return [self.array(storage(v)).reshape(self.shape(v)) for v in graph.results]
@@ -243,7 +244,7 @@ def test_indices_out_of_range_are_noted() -> None:
 
 
 def test_every_name_has_a_twin() -> None:
-    assert twins.NAMESPACE.keys() == namespace.NAMESPACE.keys()
+    assert emulate.NAMESPACE.keys() == namespace.NAMESPACE.keys()
 
 
 WRONG = """
@@ -262,7 +263,7 @@ def test_accesses_outside_of_buffers_are_errors(offset: int, message: str) -> No
     """numba would wrap them, or read what is there."""
     x, y = np.ones(3, F32), np.zeros(3, F32)
     words = [x.ctypes.data, y.ctypes.data]
-    twins.run_in_python(WRONG.format(offset=0), words, 0, 3, [3, 3])
+    emulate.run_in_python(WRONG.format(offset=0), words, 0, 3, [3, 3])
     np.testing.assert_array_equal(y, [2, 2, 2])
     with pytest.raises(IndexError, match=message):
-        twins.run_in_python(WRONG.format(offset=offset), words, 0, 3, [3, 3])
+        emulate.run_in_python(WRONG.format(offset=offset), words, 0, 3, [3, 3])

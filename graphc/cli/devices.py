@@ -7,7 +7,7 @@ import importlib.util
 from typing import Any
 
 from graphc.codegen.cache import Cache
-from graphc.codegen.gcuda import require
+from graphc.codegen.cuda.toolchain.cubin import require
 from graphc.config import Options, cpus
 from graphc.errors import DeviceError
 from graphc.ir.machine import HOST, PRESETS, DeviceSpec

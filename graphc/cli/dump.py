@@ -9,9 +9,9 @@ from typing import Any
 
 from graphc.cli.dump_device import device_text, each
 from graphc.cli.model import Stages, UsageError, add_model_options, opened
-from graphc.codegen import jit
-from graphc.codegen.kernels import loops_of, source_of
-from graphc.codegen.loops_text import print_loops
+from graphc.codegen.cpu.kernels import loops_of, source_of
+from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.loops.text import print_loops
 from graphc.ir.program import Kernel, Program
 from graphc.ir.text.graph import print_graph
 from graphc.ir.text.program import print_program
@@ -115,7 +115,7 @@ def _kernel(kernel: Kernel, over: Mapping[int, int]) -> str:
 
 
 def _module(kernel: Kernel, over: Mapping[int, int]) -> Any:
-    from graphc.codegen.frontend import llvm_ir  # imports numba
+    from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir  # imports numba
 
     text = source_of(kernel, over=over).text
     return jit.optimise(llvm_ir(text, jit.symbol_of(text)))

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from graphc.cli.model import UsageError
-from graphc.codegen import gcuda
-from graphc.codegen.cuda import device_sources
-from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.cuda.kernels import device_sources
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.toolchain import cubin
 from graphc.ir.program import Kernel, Program, launched, overwritten
 
 Spell = Callable[[Kernel, Mapping[int, int]], str]
@@ -53,4 +53,4 @@ def launch(source: DeviceSource) -> str:
 
 
 def _ptx(kernel: Kernel, over: Mapping[int, int]) -> str:
-    return "\n".join(gcuda.ptx(s, CAPABILITY).rstrip() for s in device_sources(kernel, over))
+    return "\n".join(cubin.ptx(s, CAPABILITY).rstrip() for s in device_sources(kernel, over))

@@ -127,7 +127,7 @@ def check_requirements(op: Op, types: Sequence[TensorType]) -> None:
 class Pointwise(Op, abstract=True):
     """out[i] = f(a[i], b[i], ...).
 
-    A primitive has a `spelling` (source text, a function of `codegen/builtins.py` or an operator);
+    A primitive has a `spelling` (source text, a function of `codegen/cpu/intrinsics/scalars.py` or an operator);
     a composite has a `scalar` definition in terms of other pointwise ops.
     """
 

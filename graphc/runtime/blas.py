@@ -1,7 +1,7 @@
 """Routines of the outside world: LAPACK for factorisations of f32 and f64, and BLAS.
 
 OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread:
-graphc cuts work into chunks itself.  Matrix products are graphc's own (`codegen/gemm.py`), unless
+graphc cuts work into chunks itself.  Matrix products are graphc's own (`codegen/cpu/gemm_library.py`), unless
 `Method.BLAS` asks for OpenBLAS's.
 """
 
@@ -12,9 +12,9 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from graphc.codegen import gemm
 from graphc.codegen.cache import Cache
-from graphc.codegen.jit import binding
+from graphc.codegen.cpu import gemm_library
+from graphc.codegen.cpu.toolchain.jit import binding
 from graphc.config import Method, blas_core, environment
 
 SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
@@ -48,7 +48,7 @@ def routine_address(name: str, method: Method | None, cache: Cache) -> int:
     part, dtype = name.split("_")[1:]
     if part == "gemm" and method is Method.BLAS:
         return outside_address({"f32": "cblas_sgemm", "f64": "cblas_dgemm"}[dtype])
-    return gemm.library(dtype, cache)[name]
+    return gemm_library.library(dtype, cache)[name]
 
 
 @functools.cache

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.cache import Built, Cache
-from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.gcuda import LEAST, Held, cubin, prepare, require
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.toolchain.cubin import LEAST, Held, cubin, prepare, require
 from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.op import Array

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.device_source import POINTER
+from graphc.codegen.cuda.source import POINTER
 from graphc.runtime.cuda_driver import Toolkit, failure, reported
 from graphc.runtime.device import Call, Copy, Launch, Node, Pinned, Span
 

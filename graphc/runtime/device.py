@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphc.codegen.cache import Built
-from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.cuda.source import DeviceSource
 from graphc.config import Options
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel

@@ -10,9 +10,9 @@ from types import MappingProxyType
 import numpy as np
 
 from graphc.codegen.cache import Built
-from graphc.codegen.cuda import device_sources, epilogue_sources, tiling_of
-from graphc.codegen.cuda_plan import Tiling
-from graphc.codegen.device_source import DeviceSource, copying, guarded
+from graphc.codegen.cuda.kernels import device_sources, epilogue_sources, tiling_of
+from graphc.codegen.cuda.source import DeviceSource, copying, guarded
+from graphc.codegen.cuda.tensorcores.tiling import Tiling
 from graphc.config import Options
 from graphc.ir import dim
 from graphc.ir.graph import Value

@@ -15,8 +15,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from graphc.codegen.contraction import operands, slots_of
-from graphc.codegen.kernels import buffers_of
+from graphc.codegen.cpu.kernels import buffers_of
+from graphc.codegen.lower.contraction import operands, slots_of
 from graphc.config import Method, Options
 from graphc.errors import DeviceError
 from graphc.ir.dim import Size, product

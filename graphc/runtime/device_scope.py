@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from graphc.codegen.kernels import buffers_of
+from graphc.codegen.cpu.kernels import buffers_of
 from graphc.ir import dim
 from graphc.ir.arena import Layout
 from graphc.ir.control import Loop

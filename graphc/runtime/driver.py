@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen import jit
 from graphc.codegen.cache import Cache
+from graphc.codegen.cpu.toolchain import jit
 from graphc.errors import GraphcError
 from graphc.runtime.control_ir import CONTROL_IR
 

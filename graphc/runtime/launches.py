@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.cpu import Source
-from graphc.codegen.kernels import buffers_of
+from graphc.codegen.cpu.kernels import buffers_of
+from graphc.codegen.cpu.printer import Source
 from graphc.ir import dim
 from graphc.ir.arena import Layout
 from graphc.ir.graph import Value

@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen import jit
 from graphc.codegen.cache import Cache
-from graphc.codegen.gemm import host_shape
-from graphc.codegen.tiles import LLVM
+from graphc.codegen.cpu.gemm_library import host_shape
+from graphc.codegen.cpu.microkernels.tiles import LLVM
+from graphc.codegen.cpu.toolchain import jit
 from graphc.config import Options
 from graphc.runtime.launches import address
 

@@ -1,4 +1,4 @@
-"""A simulated GPU: NumPy memory, and kernels in the warp simulator (`codegen/simt.py`).
+"""A simulated GPU: NumPy memory, and kernels in the warp simulator (`codegen/cuda/simulator/simulate.py`).
 
 It runs everything that a GPU's device runs, text for text, slowly, and finds what a GPU would pass
 over in silence: accesses outside of a buffer, races, reads of memory that nothing has written
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.codegen.cache import Built
-from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.simt import simulate
+from graphc.codegen.cuda.simulator.simulate import simulate
+from graphc.codegen.cuda.source import DeviceSource
 from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.op import Array

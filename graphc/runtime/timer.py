@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.codegen import jit
+from graphc.codegen.cpu.toolchain import jit
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel
 from graphc.runtime.driver import Instruction

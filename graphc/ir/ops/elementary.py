@@ -1,6 +1,6 @@
 """Elementary functions of floats: exponentials, logarithms, roots, powers, error functions.
 
-Each is evaluated by graphc's own branch-free code (`codegen/mathlib.py`); the bound on its error is
+Each is evaluated by graphc's own branch-free code (`codegen/mathlib/functions.py`); the bound on its error is
 there.  NumPy (and `math`, for erf and erfc) is the meaning.
 """
 

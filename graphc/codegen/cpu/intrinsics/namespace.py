@@ -1,0 +1,16 @@
+"""All that the source of a CPU kernel may call, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.codegen.cpu.intrinsics.foreign_calls import FOREIGN
+from graphc.codegen.cpu.intrinsics.gemm_calls import CALLS
+from graphc.codegen.cpu.intrinsics.integers import INTEGERS
+from graphc.codegen.cpu.intrinsics.row_copies import ROW_CALLS
+from graphc.codegen.cpu.intrinsics.scalars import BUILTINS
+from graphc.codegen.cpu.intrinsics.tile_calls import TILE_CALLS
+
+NAMESPACE: dict[str, Any] = {
+    **BUILTINS, **FOREIGN, **CALLS, **ROW_CALLS, **TILE_CALLS, **INTEGERS,
+}

@@ -1,0 +1,155 @@
+"""Kernel -> source, whatever its kind: the door from programs to code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from graphc.codegen.cpu.printer import NOWHERE, Source, print_kernel
+from graphc.codegen.cpu.schedules.conv_columns import lower_columns, uses_columns
+from graphc.codegen.cpu.schedules.conv_direct import fits_tiles, lower_direct
+from graphc.codegen.cpu.schedules.conv_direct_weight import fits_weight_tiles, lower_weight_direct
+from graphc.codegen.cpu.schedules.conv_winograd import fits_winograd, lower_winograd
+from graphc.codegen.loops.ir import Loops
+from graphc.codegen.lower.contraction import lower_gemm, lower_product, uses_gemm
+from graphc.codegen.lower.conv_loops import lower_windows
+from graphc.codegen.lower.fused import lower_fused
+from graphc.codegen.lower.scan import lower_scan
+from graphc.codegen.lower.scatter import lower_scatter
+from graphc.config import Method
+from graphc.errors import CodegenError
+from graphc.ir.graph import Value
+from graphc.ir.op import Foreign, Opaque
+from graphc.ir.program import Kernel, Kind
+from graphc.ir.types import DType
+from graphc.passes.fusion.fuse import storage
+
+
+def methods(kernel: Kernel) -> tuple[Method, ...]:
+    """The ways to compute a kernel's contraction, the one that should be fastest first; none if it
+    has no contraction."""
+    if kernel.kind is Kind.MATMUL:
+        return (Method.TILES, Method.BLAS) if uses_gemm(kernel) else (Method.LOOPS,)
+    if kernel.kind is not Kind.CONVOLUTION:
+        return ()
+    loops = (Method.LOOPS,) if len(kernel.body) == 1 else ()  # they make no epilogues
+    if not uses_columns(kernel):
+        return loops
+    direct = fits_tiles(kernel) or fits_weight_tiles(kernel)
+    fits = {Method.WINOGRAD: fits_winograd(kernel), Method.DIRECT: direct}
+    return (*(m for m, fit in fits.items() if fit), Method.COLUMNS, *loops)
+
+
+def method_of(kernel: Kernel, wanted: Method | None = None) -> Method | None:
+    """The method for a kernel's contraction: the wanted one if it can, else the first."""
+    allowed = methods(kernel)
+    return wanted if wanted in allowed else next(iter(allowed), None)
+
+
+def _direct(kernel: Kernel) -> Loops:
+    return lower_direct(kernel) if fits_tiles(kernel) else lower_weight_direct(kernel)
+
+
+CONVOLUTIONS = {
+    Method.WINOGRAD: lower_winograd,
+    Method.DIRECT: _direct,
+    Method.COLUMNS: lower_columns,
+    Method.LOOPS: lower_windows,
+}
+
+
+def loops_of(
+    kernel: Kernel, in_place: bool = False, method: Method | None = None
+) -> Loops | None:
+    """The loops of a kernel; None for one written by hand, and for one that runs programs.
+    `in_place` says of a scatter that its result lies where its operand lay
+    (`program.scatters_in_place`); `method` is how to compute a contraction."""
+    method = method_of(kernel, method)
+    match kernel.kind:
+        case Kind.LOOPS:
+            return lower_fused(kernel)
+        case Kind.SCATTER:
+            return lower_scatter(kernel, in_place)
+        case Kind.MATMUL:
+            return lower_product(kernel) if method is Method.LOOPS else lower_gemm(kernel)
+        case Kind.CONVOLUTION:
+            assert method is not None
+            return CONVOLUTIONS[method](kernel)
+        case Kind.SCAN:
+            return lower_scan(kernel)
+        case Kind.OPAQUE | Kind.CONTROL:
+            return None
+
+
+def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
+    """The values whose addresses are a kernel's first arguments, in order."""
+    if kernel.kind is Kind.OPAQUE:
+        (out,) = kernel.body
+        return (*(storage(a) for a in out.args), out)
+    return (*kernel.reads, *kernel.writes)
+
+
+def source_of(
+    kernel: Kernel, readable: bool = False, over: Mapping[int, int] = NOWHERE,
+    method: Method | None = None,
+) -> Source:
+    """The numba source of a kernel; `over` tells which results lie where operands lay
+    (`program.overwritten`), `method` is as for `loops_of`."""
+    loops = loops_of(kernel, bool(over), method)
+    if loops is None:
+        return _opaque(kernel, readable)
+    return replace(print_kernel(loops, readable, over), method=method_of(kernel, method))
+
+
+def blamed(error: CodegenError, sources: Mapping[Kernel, Source]) -> CodegenError:
+    """The error of a kernel that could not be compiled, at the user's line if a user wrote it."""
+    for kernel, source in sources.items():
+        if kernel.kind is Kind.OPAQUE and source.text in error.message:
+            (out,) = kernel.body
+            assert isinstance(out.op, Opaque)
+            types = [a.type for a in out.args]
+            body = out.op.source(out.type, *types)
+            found = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
+            above = source.text.removesuffix(body).count("\n")
+            line = int(found[1]) - 1 - above if found else 0
+            where = out.op.origin(line, out.type, *types) or out.loc
+            return CodegenError(f"{out.op.name}: {_reason(error.message)}", where)
+    return error
+
+
+def _reason(message: str) -> str:
+    """What a compiler complains about, without the places in text that the user never saw."""
+    lines = [line.strip() for line in message.split("\n") if line.strip()]
+    head = lines[0].partition(": Failed in")[0]
+    end = next((i for i, line in enumerate(lines) if line.startswith(("There are", "During:"))),
+               len(lines))
+    return f"{head}: {' '.join(lines[1:end])}" if end > 1 else lines[0]
+
+
+def _opaque(kernel: Kernel, readable: bool) -> Source:
+    (out,) = kernel.body
+    op = out.op
+    assert isinstance(op, Opaque)
+    types = [a.type for a in out.args]
+    sizes = op.size_arguments(out.type, *types)
+    values = [*((f"a{i}", a) for i, a in enumerate(out.args)), ("out", out)]
+    made = [(name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
+            for i, (name, v) in enumerate(values)]
+    words = [(f"n{i}", str(size)) for i, size in enumerate(sizes)]
+    routines = tuple(named(r, out.type.dtype) for r in op.routines)
+    words += [("status", "")] * op.can_fail + [(f"f{i}", r) for i, r in enumerate(routines)]
+    words += [("call", "")] * isinstance(op, Foreign)
+    made += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
+    lines = [f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
+             for name, text, shown in made]
+    text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
+    return Source(text, sizes, op.extent(out.type), op.can_fail, calls=isinstance(op, Foreign),
+                  routines=routines)
+
+
+def named(routine: str, dtype: DType) -> str:
+    """The routine for an element type: `?potrf` is `spotrf` for f32 and `dpotrf` for f64."""
+    return routine.replace("?", {"f32": "s", "f64": "d"}.get(dtype.name, "?"))
+
+

@@ -1,0 +1,171 @@
+"""Kernel source -> machine code.
+
+numba types the source and lowers it to LLVM IR (a lean pipeline, no wrappers); LLVM optimises it
+and emits an object file, named after a hash of everything that could change it.  A warm process
+loads object files through llvmlite alone: numba is imported only when something must be compiled.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphc.codegen.cache import hash_of
+from graphc.errors import CodegenError
+
+# The files that decide what machine code a source becomes, below graphc/: what emits LLVM IR of it
+# and what optimises that.  A test holds that these import no others.
+MACHINE_CODE = (
+    "codegen/cpu/intrinsics/scalars.py", "codegen/cpu/intrinsics/gemm_calls.py", "codegen/cpu/intrinsics/foreign_calls.py", "codegen/cpu/toolchain/numba_frontend.py",
+    "codegen/cpu/gemm_library.py", "codegen/cpu/intrinsics/integers.py", "codegen/cpu/toolchain/jit.py", "codegen/cpu/intrinsics/numba_context.py",
+    "codegen/mathlib/functions.py", "codegen/mathlib/exponential.py", "codegen/mathlib/scalar.py",
+    "codegen/mathlib/tables.py", "codegen/mathlib/trigonometric.py", "codegen/cpu/intrinsics/namespace.py",
+    "codegen/cpu/intrinsics/row_copies.py", "codegen/cpu/intrinsics/tile_calls.py", "codegen/cpu/microkernels/tiles.py", "codegen/cpu/microkernels/winograd_transforms.py",
+    "ir/ops/philox.py",
+)
+
+
+@functools.cache
+def binding() -> Any:
+    """llvmlite's binding, imported when first needed: it takes longer than `import numpy`."""
+    import llvmlite.binding
+
+    return llvmlite.binding
+
+
+@functools.cache
+def target_machine() -> Any:
+    """The host, with 512-bit vectors where it has them."""
+    binding().initialize_native_target()
+    binding().initialize_native_asmprinter()
+    return (
+        binding()
+        .Target.from_default_triple()
+        .create_target_machine(
+            cpu=binding().get_host_cpu_name(),
+            features=host_features(),
+            opt=3,
+            reloc="pic",
+            codemodel="small",
+            jit=True,
+        )
+    )
+
+
+@functools.cache
+def host_features() -> str:
+    """The host's features; wide vectors are preferred (measured: docs/decisions.md)."""
+    return str(binding().get_host_cpu_features().flatten()) + ",-prefer-256-bit"
+
+
+@functools.cache
+def fingerprint() -> bytes:
+    """A hash of all that decides what machine code a source becomes, except the source."""
+    host = (str(binding().llvm_version_info), binding().get_host_cpu_name(), host_features())
+    return hash_of(MACHINE_CODE, *host)
+
+
+def symbol_of(text: str) -> str:
+    """The name of a kernel's machine code: a hash of its source and of `fingerprint`."""
+    return "gc_" + hashlib.blake2b(text.encode() + fingerprint(), digest_size=16).hexdigest()
+
+
+def parsed(text: str) -> Any:
+    """LLVM IR as a module for the host, verified."""
+    tm = target_machine()
+    module = binding().parse_assembly(text)
+    module.triple = tm.triple
+    module.data_layout = str(tm.target_data)
+    module.verify()
+    return module
+
+
+def optimise(text: str) -> Any:
+    """LLVM IR, parsed, verified and optimised for the host."""
+    tm, module = target_machine(), parsed(text)
+    tuning = binding().create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_interleaving = True
+    builder = binding().create_pass_builder(tm, tuning)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def prepare() -> None:
+    """Loads what compiling takes."""
+    from graphc.codegen.cpu.toolchain.numba_frontend import contexts
+
+    contexts()
+    target_machine()
+
+
+def compile_kernel(text: str, symbol: str, linked: Sequence[str] = ()) -> bytes:
+    """Object code of a kernel source, together with modules of LLVM IR that are as they should
+    be."""
+    from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir
+
+    try:
+        module = optimise(llvm_ir(text, symbol))
+        for ir in linked:
+            module.link_in(parsed(ir))
+    except RuntimeError as error:
+        raise CodegenError(f"LLVM rejects a kernel: {error}\n{text}") from error
+    for function in module.functions:
+        outside = function.is_declaration and not function.name.startswith("llvm.")
+        if outside and not binding().address_of_symbol(
+            function.name
+        ):  # loading it would end the process
+            raise CodegenError(f"kernel calls {function.name}, which does not exist:\n{text}")
+    return bytes(target_machine().emit_object(module))
+
+
+TRUNCATE = "__truncdfhf2"  # f64 to f16: LLVM calls it where it merges two casts, and C may lack it
+HELPER = f"""
+declare float @llvm.arithmetic.fence.f32(float)
+define half @{TRUNCATE}(double %x) {{
+  %wide = fptrunc double %x to float
+  %single = call float @llvm.arithmetic.fence.f32(float %wide)
+  %half = fptrunc float %single to half
+  ret half %half
+}}
+"""
+
+
+@dataclass
+class Loader:
+    """Machine code in this process, by symbol."""
+
+    engine: Any = None
+    addresses: dict[str, int] = field(default_factory=dict)
+    lock: Any = field(default_factory=threading.RLock)
+    helped: bool = False
+
+    def load(self, symbol: str, data: bytes) -> int:
+        """The address of a function in object code."""
+        with self.lock:
+            if symbol not in self.addresses:
+                if self.engine is None:
+                    tm = target_machine()
+                    self.engine = binding().create_mcjit_compiler(binding().parse_assembly(""), tm)
+                if TRUNCATE.encode() in data and not self.helped:
+                    self.helped = True
+                    self._add(bytes(target_machine().emit_object(optimise(HELPER))))
+                self._add(data)
+                self.engine.finalize_object()
+                address = self.engine.get_function_address(symbol)
+                if not address:
+                    raise CodegenError(f"object code lacks the function {symbol}")
+                self.addresses[symbol] = address
+            return self.addresses[symbol]
+
+    def _add(self, data: bytes) -> None:
+        self.engine.add_object_file(binding().ObjectFileRef.from_data(data))
+
+
+@functools.cache
+def loader() -> Loader:
+    """The process's loader."""
+    return Loader()

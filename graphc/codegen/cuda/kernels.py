@@ -1,0 +1,153 @@
+"""Kernel -> CUDA source: which schedule makes a kernel, and what of it a GPU cannot run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from graphc.codegen.cpu.kernels import loops_of
+from graphc.codegen.cpu.printer import NOWHERE
+from graphc.codegen.cuda.frame import Frame, loads
+from graphc.codegen.cuda.schedules.contractions import after_contraction, contraction_nest
+from graphc.codegen.cuda.schedules.maps import elementwise, serial
+from graphc.codegen.cuda.schedules.rows import Rows
+from graphc.codegen.cuda.schedules.scans import scan_source
+from graphc.codegen.cuda.schedules.scatters import scatter_sources
+from graphc.codegen.cuda.schedules.transposing import by_tiles, turned
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.tensorcores.convolution import (
+    convolution_source,
+    convolution_split,
+    convolution_tiling,
+)
+from graphc.codegen.cuda.tensorcores.gemm import gemm_source, gemm_split, gemm_tiling
+from graphc.codegen.cuda.tensorcores.tiling import Tiling
+from graphc.codegen.loops.ir import For
+from graphc.codegen.lower.contraction import map_after, slots_of
+from graphc.codegen.lower.fused import Fused, Nest
+from graphc.errors import CodegenError
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.ops.scan import Scan
+from graphc.ir.program import Kernel, Kind
+
+SHORT = 32  # elements of a row that one thread folds
+LONG = 1024  # of one that a block folds
+
+
+def device_sources(
+    kernel: Kernel, over: Mapping[int, int] = NOWHERE, wide: bool = False, readable: bool = False,
+    tiling: Tiling | None = None,
+) -> tuple[DeviceSource, ...]:
+    """The CUDA source of a kernel: launches one after another, of the same buffers.  `tiling` is
+    how tensor cores share a contraction (`tiling_of`; by default as its static sizes say)."""
+    shown = re.sub(r"\W", "_", kernel.name) if readable else ""
+    if kernel.kind is Kind.LOOPS:
+        return (_fused(kernel, over, wide, shown),)
+    if kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION):
+        return _contraction(kernel, wide, shown, tiling)
+    if kernel.kind is Kind.SCATTER:
+        return scatter_sources(kernel, bool(over), wide, shown)
+    if kernel.kind is Kind.OPAQUE and isinstance(kernel.body[0].op, Scan):
+        return (scan_source(kernel, wide, shown),)
+    loops = loops_of(kernel, bool(over))
+    if loops is None or loops.scratch:
+        raise CodegenError(f"no CUDA code for {kernel.kind.value} {kernel.name}")
+    frame = Frame(loops.buffers, lambda hint: f"{hint}_", over, wide)  # no local ends so
+    return (serial(frame, loops, shown),)
+
+
+def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> DeviceSource:
+    fused = Fused(kernel)
+    nest = fused.nest()
+    return _scheduled(Frame(nest.buffers, fused.emit.name, over, wide), nest, fused.inner, shown)
+
+
+def _contraction(
+    kernel: Kernel, wide: bool, shown: str, tiling: Tiling | None
+) -> tuple[DeviceSource, ...]:
+    """A product or convolution: by tensor cores with what follows it, else by threads, and then
+    what follows it."""
+    found = _by_tensor_cores(kernel, wide, shown, tiling)
+    if found:
+        return found
+    nest, emit = contraction_nest(kernel)
+    first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
+    return first, *epilogue_sources(kernel, wide, shown)
+
+
+def epilogue_sources(
+    kernel: Kernel, wide: bool = False, shown: str = ""
+) -> tuple[DeviceSource, ...]:
+    """What follows a contraction that lies in its accumulator: one launch, or none."""
+    after = Fused(map_after(kernel), slots_of(kernel))
+    if not after.kernel.body:
+        return ()
+    made = after_contraction(kernel, after.nest())
+    frame = Frame(made.buffers, after.emit.name, NOWHERE, wide)
+    return (_scheduled(frame, made, after.inner, shown),)
+
+
+def tiling_of(
+    kernel: Kernel, known: Mapping[str, int], fast_math: bool = False
+) -> Tiling | None:
+    """How tensor cores best share a contraction at a run's sizes; None for other kernels."""
+    if kernel.kind not in (Kind.MATMUL, Kind.CONVOLUTION):
+        return None
+    make = gemm_tiling if kernel.kind is Kind.MATMUL else convolution_tiling
+    found = make(kernel, known)
+    return replace(found, fast_math=fast_math) if found is not None else None
+
+
+def _by_tensor_cores(
+    kernel: Kernel, wide: bool, shown: str, tiling: Tiling | None
+) -> tuple[DeviceSource, ...]:
+    """One launch; two, where the sums are long and the results few; none for element types and
+    shapes that are not for tensor cores."""
+    product = kernel.kind is Kind.MATMUL
+    if wide and not product:
+        return ()
+    shape, pieces = (tiling.shape, tiling.pieces) if tiling else (None, 0)
+    fast = tiling is not None and tiling.fast_math
+    split = (gemm_split if product else convolution_split)(
+        kernel, shape, fast, pieces=pieces, readable=shown)
+    if split is not None and not wide:
+        return tuple(replace(s, scratch=split.scratch) for s in (split.first, split.second))
+    whole = gemm_source(kernel, shape, fast, wide=wide, readable=shown) if product else (
+        convolution_source(kernel, shape, fast, readable=shown))
+    return (whole,) if whole is not None else ()
+
+
+def _scheduled(
+    frame: Frame, nest: Nest, inner: Sequence[tuple[str, Size]], shown: str
+) -> DeviceSource:
+    """A nest whose rows have the axes `inner`, by the schedule that fits it."""
+    across = turned(nest)
+    if across is not None:
+        return by_tiles(frame, nest, *across, shown)
+    kind = _kind(nest, dim.product(tuple(n for _, n in inner)))
+    return Rows(frame, nest, kind).source(shown) if kind else elementwise(frame, nest, shown)
+
+
+def _kind(nest: Nest, row: Size) -> str:
+    """The group that makes a row; none if a thread does."""
+    if nest.chunks:
+        folded = any(isinstance(s, For) for s in nest.body)
+        return "warp" if folded and isinstance(row, int) and row <= LONG else "block"
+    if not any(isinstance(s, For) for s in nest.body) or (isinstance(row, int) and row <= SHORT):
+        return ""
+    if _lies_along_columns(nest):
+        return "columns"
+    return "block" if isinstance(row, int) and row > LONG else "warp"
+
+
+def _lies_along_columns(nest: Nest) -> bool:
+    """Whether neighbours of what a row folds lie far apart, but neighbouring rows side by side."""
+    if not nest.outer:
+        return False
+    loops = [s for s in nest.body if isinstance(s, For)]
+    last, found = f"{nest.outer[-1][0]}.", [(e.offset, s.var) for s in loops for e in loads(s)]
+    across = any(dim.coefficient(at, last) == 1 for at, _ in found)
+    along = any(dim.coefficient(at, var) == 1 for at, var in found)
+    return across and not along and not any(isinstance(x, For) for s in loops for x in s.body)

@@ -1,0 +1,159 @@
+"""How the partial folds of a group's threads meet: by shuffles, and through shared memory.
+
+The order is fixed, so a fold has the same bits in every run; after it all threads know the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.codegen.cuda.printer import keeping, kept, kept_type
+from graphc.codegen.loops.ir import Accumulate, Apply, For, Let, Ref
+from graphc.codegen.loops.printer import bare, fold_step
+from graphc.codegen.lower.emitter import wide
+from graphc.ir.types import DType
+
+WARP, WARPS = 32, 8
+AT = "at_part_"  # shared memory for positions
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A local that a loop folds into.  A fold that finds a place has it in `position`."""
+
+    name: str
+    combine: str
+    dtype: DType
+    position: str = ""
+
+    @property
+    def part(self) -> str:
+        """Its shared memory."""
+        return f"{self.dtype}_part_"
+
+    def step(self, other: str, at: str) -> list[str]:
+        """Lines that fold in another thread's part."""
+        if not self.position:
+            return [f"{self.name} = {bare(fold_step(self.combine, self.name, other, self.dtype))}"]
+        better, worse = (self.combine.format(*pair) for pair in (
+            (self.name, "other_"), ("other_", self.name)))
+        return [
+            f"other_ = {other}",
+            f"other_at_ = {at}",
+            f"take_ = {better} or (not {worse} and other_at_ < {self.position})",
+            f"{self.name} = other_ if take_ else {self.name}",
+            f"{self.position} = other_at_ if take_ else {self.position}",
+        ]
+
+
+def folds_of(loop: For) -> list[Fold]:
+    """The folds that a loop makes, without those that each of its steps begins anew."""
+    found = _folds(loop)
+    return [f for name, f in found.items() if name not in _begun(loop)]
+
+
+def folds_in_steps(loop: For) -> bool:
+    """Whether a step of a loop folds for itself, as a row of one element does."""
+    return bool(_folds(loop).keys() & _begun(loop))
+
+
+def _begun(loop: For) -> set[str]:
+    """The locals that each step begins."""
+    return {s.name for s in _inside(loop.body) if isinstance(s, Let) and not _from_itself(s)}
+
+
+def _folds(loop: For) -> dict[str, Fold]:
+    found: dict[str, Fold] = {}
+    for s in _inside(loop.body):
+        if isinstance(s, Accumulate):
+            found[s.name] = Fold(s.name, s.combine, s.dtype)
+    for taken, chosen, at in _positional(loop.body):
+        assert isinstance(taken.value, Apply) and isinstance(chosen.value, Apply)
+        found[chosen.name] = Fold(
+            chosen.name, taken.value.spelling, wide(chosen.value.dtype), at.name)
+    return found
+
+
+def _inside(body: Sequence[Any]) -> Iterator[Any]:
+    for s in body:
+        yield s
+        if isinstance(s, For):
+            yield from _inside(s.body)
+
+
+def _from_itself(s: Let) -> bool:
+    """Whether a local is assigned from itself."""
+    return isinstance(s.value, Apply) and any(
+        isinstance(a, Ref) and a.name == s.name for a in s.value.args)
+
+
+def _positional(body: Sequence[Any]) -> Iterator[tuple[Let, Let, Let]]:
+    """The three statements of each fold that finds a place (`Fused._step`)."""
+    statements = list(_inside(body))
+    for taken, s, at in zip(statements, statements[1:], statements[2:]):
+        chosen = isinstance(s, Let) and isinstance(taken, Let) and taken.name == f"{s.name}_take_"
+        if chosen and _from_itself(s):
+            yield taken, s, at
+
+
+def shared_parts(fold: Fold, kind: str) -> dict[str, tuple[int, str]]:
+    """The shared arrays that a fold needs: lengths and element types."""
+    if kind == "warp":
+        return {}
+    size = WARPS if kind == "block" else WARP * WARPS
+    found = {fold.part: (size, kept_type(fold.dtype))}
+    return found | ({AT: (size, "i64")} if fold.position else {})
+
+
+def meet(fold: Fold, kind: str, lane: str) -> list[str]:
+    """Lines after which every thread of a group knows the whole fold."""
+    if kind == "columns":
+        return _columns(fold, lane)
+    lines = [x for d in (16, 8, 4, 2, 1) for x in _shuffled(fold, d)]
+    return lines if kind == "warp" else [*lines, *_block(fold, lane)]
+
+
+def _shuffled(fold: Fold, distance: int) -> list[str]:
+    at = f"shuffle_xor({fold.position}, {distance})" if fold.position else ""
+    return fold.step(f"shuffle_xor({fold.name}, {distance})", at)
+
+
+def _kept(fold: Fold, place: str) -> list[str]:
+    """Lines that put a thread's part into shared memory."""
+    lines = [f"{fold.part}[{place}] = {keeping(fold.name, fold.dtype)}"]
+    return lines + ([f"{AT}[{place}] = {fold.position}"] if fold.position else [])
+
+
+def _read(fold: Fold, place: str) -> tuple[str, str]:
+    """A part, and its position, from shared memory."""
+    return kept(f"{fold.part}[{place}]", fold.dtype), f"{AT}[{place}]"
+
+
+def _taken(fold: Fold, place: str) -> list[str]:
+    """Lines that make a part from shared memory a thread's own."""
+    value, at = _read(fold, place)
+    return [f"{fold.name} = {value}"] + ([f"{fold.position} = {at}"] if fold.position else [])
+
+
+def _block(fold: Fold, lane: str) -> list[str]:
+    """The parts of the warps of a block."""
+    return [
+        f"if {lane} % {WARP} == 0:",
+        *("    " + x for x in _kept(fold, f"u32({lane} // {WARP})")),
+        "cuda.syncthreads()",
+        *_taken(fold, f"u32({lane} % {WARPS})"),
+        *(x for d in (4, 2, 1) for x in _shuffled(fold, d)),
+        "cuda.syncthreads()",
+    ]
+
+
+def _columns(fold: Fold, lane: str) -> list[str]:
+    """The parts of threads above one another."""
+    lines = [*_kept(fold, f"u32({lane}*{WARP} + cuda.threadIdx.x)"), "cuda.syncthreads()",
+             *_taken(fold, "u32(cuda.threadIdx.x)")]
+    for k in range(1, WARPS):
+        value, at = _read(fold, f"u32(cuda.threadIdx.x + {k * WARP})")
+        lines += fold.step(value, at)
+    return [*lines, "cuda.syncthreads()"]

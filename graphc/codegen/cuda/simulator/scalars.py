@@ -1,0 +1,140 @@
+"""Scalars of the simulator: `twins.NAMESPACE`, with cheap types and device-only conversions.
+
+Types are NumPy's, so u32 arithmetic wraps at 32 bits as a GPU's does once `u32(...)` is round it.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.cpu import emulate
+from graphc.codegen.cuda.simulator.memory import Pointer
+from graphc.codegen.mathlib import functions
+from graphc.ir.ops.philox import MULTIPLIERS, WEYL
+from graphc.ir.types import BY_NAME
+
+
+def _integer(dtype: Any) -> Callable[[Any], Any]:
+    """Conversion to an integer type: it wraps."""
+    kind, mask = dtype.type, (1 << 8 * dtype.itemsize) - 1
+    over = mask + 1 if dtype.kind == "i" else 0
+    half = mask >> 1
+
+    def convert(x: Any) -> Any:
+        if type(x) is kind:
+            return x
+        bits = int(x) & mask
+        return kind(bits - over if bits > half else bits)
+
+    return convert
+
+
+TYPES: dict[str, Callable[[Any], Any]] = {
+    name: BY_NAME[name].numpy.type if name[0] == "f" else _integer(BY_NAME[name].numpy)
+    for name in emulate.TYPES
+}
+DTYPES = {convert: BY_NAME[name].numpy for name, convert in TYPES.items()}  # of arrays
+
+
+def from_f16(bits: Any) -> Any:
+    """The f32 of an f16's bits."""
+    return np.float32(np.uint16(bits).view(np.float16))
+
+
+def to_f16(x: Any) -> Any:
+    """The bits of an f16, rounded to nearest even."""
+    return np.float16(np.float32(x)).view(np.uint16)
+
+
+def from_bf16(bits: Any) -> Any:
+    """The f32 of a bf16's bits."""
+    return np.uint32(int(bits) << 16).view(np.float32)
+
+
+def to_bf16(x: Any) -> Any:
+    """The bits of a bf16, rounded to nearest even; NaN stays NaN."""
+    return emulate.bf16_bits(x)
+
+
+def to_tf32(x: Any) -> Any:
+    """The bits of an f32 that a tensor core reads as tf32: 10 bits of fraction, ties away from
+    zero."""
+    bits = int(np.float32(x).view(np.uint32))
+    special = bits & 0x7F800000 == 0x7F800000
+    return np.uint32(bits if special else (bits + 0x1000) & 0xFFFFE000)
+
+
+def check_index(i: Any, size: Any, status: Pointer) -> Any:
+    """The index made non-negative; out of range, the first one is noted in `status` and 0 is
+    returned."""
+    moved = int(i) + int(size) if i < 0 else int(i)
+    if 0 <= moved < size:
+        return np.int64(moved)
+    if status.elements[0] == 0:
+        status.elements[:3] = 1, np.uint64(int(i) & 0xFFFFFFFFFFFFFFFF).astype(np.int64), size
+    return np.int64(0)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), with a good tail."""
+    one, near = type(x)(1), np.exp(-abs(x))
+    return (near if x < 0 else one) / (one + near)
+
+
+def power(x: Any, y: Any) -> Any:
+    """x to the y: C's for floats."""
+    if not isinstance(x, np.floating):
+        return emulate.power(x, y)
+    if x == -np.inf and y % 1:  # NumPy takes square roots; C says what lies beyond
+        return type(x)(np.inf if y > 0 else 0.0)
+    return np.power(x, y)
+
+
+def rsqrt(x: Any) -> Any:
+    """1 / sqrt(x)."""
+    return type(x)(1) / np.sqrt(x)
+
+
+def random_bits(key: Any, counter: Any, position: Any) -> Any:
+    """The first word of Philox4x32-10, in Python's integers: NumPy's takes ten times as long for
+    one."""
+    place, count, keys, low = int(position), int(counter), int(key), 0xFFFFFFFF
+    x0, x1, x2, x3 = place & low, place >> 32 & low, count & low, count >> 32
+    k0, k1 = keys & low, keys >> 32
+    for _ in range(10):
+        p0, p1 = x0 * MULTIPLIERS[0], x2 * MULTIPLIERS[1]
+        x0, x1, x2, x3 = p1 >> 32 ^ x1 ^ k0, p1 & low, p0 >> 32 ^ x3 ^ k1, p0 & low
+        k0, k1 = k0 + WEYL[0] & low, k1 + WEYL[1] & low
+    return np.uint32(x0)
+
+
+TWINS = (
+    "inf nan maximum minimum max min absolute sign where floor_divide remainder power left_shift "
+    "right_shift logical_not wrap_add wrap_subtract wrap_multiply greater_or_nan less_or_nan "
+    "round_f16 round_bf16 sqrt floor ceil rint trunc"
+)
+SCALARS: dict[str, Any] = {
+    **{name: emulate.NAMESPACE[name] for name in TWINS.split()},
+    **{name: function for name, function in functions.NUMPY.items() if name != "pow"},
+    **{f"cast_{name}": emulate.NAMESPACE[f"cast_{name}"] for name in BY_NAME},
+    **TYPES,
+    "sigmoid": sigmoid,
+    "rsqrt": rsqrt,
+    "power": power,
+    "erf": lambda x: type(x)(math.erf(x)),
+    "erfc": lambda x: type(x)(math.erfc(x)),
+    "fold_add": operator.add,
+    "fold_multiply": operator.mul,
+    "check_index": check_index,
+    "random_bits": random_bits,
+    "from_f16": from_f16,
+    "to_f16": to_f16,
+    "from_bf16": from_bf16,
+    "to_bf16": to_bf16,
+    "to_tf32": to_tf32,
+}

@@ -1,0 +1,119 @@
+"""What the 32 threads of a warp do together, in NumPy: shuffles, ldmatrix, matrix products.
+
+Each function takes what the lanes gave, in order, and returns what each gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.cuda.simulator import mma
+from graphc.codegen.cuda.simulator.memory import Block
+from graphc.ir.op import Array
+
+WARP = 32
+LANES = np.arange(WARP)
+GROUP, MEMBER = LANES // 4, LANES % 4  # of a fragment's row, and of its columns
+
+
+def _shuffle(source: Callable[[int, int], int]) -> Callable[[Sequence[Any], Block], list[Any]]:
+    """Lane i gets the value of lane `source(i, operand)`, its own if there is no such lane."""
+
+    def exchange(given: Sequence[Any], block: Block) -> list[Any]:
+        found = []
+        for lane, (value, operand) in enumerate(given):
+            other = source(lane, int(operand))
+            found.append(given[other][0] if 0 <= other < WARP else value)
+        return found
+
+    return exchange
+
+
+def _rows(addresses: Sequence[Any], block: Block) -> Array:
+    """Four 8x8 matrices of 16-bit elements, a row at each lane's address."""
+    rows = []
+    for at in map(block.row, addresses):
+        block.note(block.races.read, at, 16)
+        rows.append(block.bytes[at : at + 16].view(np.uint16))
+    return np.array(rows).reshape(4, 8, 8)
+
+
+def _fragments(matrices: Array) -> list[tuple[Any, ...]]:
+    """Each lane's two neighbours of every matrix, as one u32."""
+    low, high = matrices[:, GROUP, 2 * MEMBER], matrices[:, GROUP, 2 * MEMBER + 1]
+    packed = low.astype(np.uint32) | high.astype(np.uint32) << np.uint32(16)
+    return [tuple(packed[:, lane]) for lane in range(WARP)]
+
+
+def ldmatrix(addresses: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
+    """ldmatrix.x4: matrix k is in register k."""
+    return _fragments(_rows(addresses, block))
+
+
+def ldmatrix_trans(addresses: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
+    """ldmatrix.x4.trans: the matrices transposed."""
+    return _fragments(_rows(addresses, block).transpose(0, 2, 1))
+
+
+def _matrix(registers: Array, decode: Callable[[Array], Array], columns: int) -> Array:
+    """Rows of `columns` elements from fragments: registers count down the rows by 8 first if there
+    are four, then to the right."""
+    values = decode(registers)  # lane, register, element
+    count, width = values.shape[1:]
+    down = count // 2
+    made = np.zeros((8 * down, columns), np.float32)
+    for register in range(count):
+        for each in range(width):
+            row = GROUP + 8 * (register % down)
+            column = width * MEMBER + each + 4 * width * (register // down)
+            made[row, column] = values[:, register, each]
+    return made
+
+
+def _halves(registers: Array) -> Array:
+    return np.ascontiguousarray(registers).view(np.uint16).reshape(WARP, -1, 2)
+
+
+def _f16(registers: Array) -> Array:
+    return _halves(registers).view(np.float16).astype(np.float32)
+
+
+def _bf16(registers: Array) -> Array:
+    return (_halves(registers).astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def _tf32(registers: Array) -> Array:
+    return (registers & np.uint32(0xFFFFE000)).view(np.float32).reshape(WARP, -1, 1)
+
+
+def _product(decode: Callable[[Array], Array], depth: int) -> Any:
+    """mma.m16n8: a (16 x depth) @ b (depth x 8) + c."""
+
+    def multiply(given: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
+        a = _matrix(np.array([g[0] for g in given], np.uint32), decode, depth)
+        b = _matrix(np.array([g[1] for g in given], np.uint32), decode, depth)
+        total = a @ b.T
+        c = np.array([g[2] for g in given], np.float32).reshape(WARP, 2, 2)
+        result = np.stack([total[GROUP[:, None] + 8 * down, 2 * MEMBER[:, None] + [0, 1]]
+                           for down in (0, 1)], 1)
+        return [tuple(row) for row in (result + c).reshape(WARP, 4)]
+
+    return multiply
+
+
+COLLECTIVES: dict[str, Callable[[Sequence[Any], Block], Sequence[Any]]] = {
+    "shuffle_xor": _shuffle(lambda lane, mask: lane ^ mask),
+    "shuffle_down": _shuffle(lambda lane, distance: lane + distance),
+    "shuffle_up": _shuffle(lambda lane, distance: lane - distance),
+    "shuffle": _shuffle(lambda lane, source: source % WARP),
+    "syncwarp": lambda given, block: given,
+    "ldmatrix_x4": ldmatrix,
+    "ldmatrix_x4_trans": ldmatrix_trans,
+    "mma_bf16": _product(_bf16, 16),
+    "mma_f16": _product(_f16, 16),
+    "mma_tf32": _product(_tf32, 8),
+    **mma.COLLECTIVES,
+}

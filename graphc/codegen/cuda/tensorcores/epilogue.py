@@ -1,0 +1,165 @@
+"""What follows a product on a GPU, element by element, and the kernel around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphc.codegen.cpu.printer import canonical, with_buffers
+from graphc.codegen.cuda.frame import ASSIGNED, WORD, simplest
+from graphc.codegen.cuda.printer import CudaPrinter
+from graphc.codegen.cuda.source import THREADS, DeviceSource, pointer
+from graphc.codegen.cuda.tensorcores.block import Block, indented
+from graphc.codegen.loops.ir import Load, Ref, Store
+from graphc.codegen.loops.printer import NARROW
+from graphc.codegen.loops.transform import Parameters, map_sizes, walk
+from graphc.codegen.lower.contraction import map_after
+from graphc.codegen.lower.emitter import Emitter, Index, row_major
+from graphc.codegen.lower.fused import Fused
+from graphc.ir import dim
+from graphc.ir.dim import Size, product, symbol
+from graphc.ir.graph import Value
+from graphc.ir.ops.index_math import reindex
+from graphc.ir.program import Kernel, contraction_of
+
+SMALL = 1 << 31  # elements up to which an index has 32 bits
+RESIDENT = 512  # threads of a multiprocessor that suffice; each may then have 128 registers
+SCHEDULE = "tensor cores"
+SUMS = "f32*"  # the parameter type of sums of pieces
+NAMES = ("rows", "columns", "depth")  # of a product's sizes
+
+
+class Epilogue:
+    """Prints one contraction: its block's work, then the other values of its kernel."""
+
+    def __init__(
+        self, kernel: Kernel, slots: dict[Value, int], sizes: tuple[Size, Size, Size],
+        outer: Size, literal: bool = False, wide: bool = False,
+    ) -> None:
+        self.kernel, self.slots, self.sizes, self.outer = kernel, slots, sizes, outer
+        self.out = contraction_of(kernel)
+        self.values = (*kernel.reads, *kernel.writes)
+        self.parameters = Parameters()
+        rows, columns, depth = sizes  # equal sizes have one name: it is `columns` if it can be
+        for name, size in (("columns", columns), ("rows", rows), ("depth", depth)):
+            self.parameters.values.setdefault(size, symbol(f"{name}."))
+        large = any(isinstance(n := product(v.type.shape), int) and n >= SMALL for v in self.values)
+        written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
+        self.dtypes = [v.type.dtype for v in self.values]
+        self.known: dict[tuple[int, Size], str] = {}
+        width = "u64" if large or wide else "u32"
+        self.printer = CudaPrinter(width, self.dtypes, written, self.known)
+        self.change = self.named if literal else self.parameters.generalize
+        self.name, self.buffers = "kernel", [f"b{i}" for i in range(len(self.values))]
+        self.rename: Callable[[str], str] = canonical
+
+    def show(self, name: str, block: Block, place: Index) -> None:
+        """From now on the text is for people: the kernel, its buffers and what follows the product
+        have simple names, none of which are the block's."""
+        after = self.statements(place)
+        work = "\n".join((*block.head(), *block.product(), *block.epilogue(after)))
+        taken, fresh = {*WORD.findall(work), *NAMES, "scratch"}, Emitter({}).name
+        buffers = simplest([fresh(v.name or v.op.name) for v in self.values], taken)
+        taken |= set(buffers.values())
+
+        def rename(text: str) -> str:
+            own = dict.fromkeys(ASSIGNED.findall(text))
+            names = simplest(own, taken | (set(WORD.findall(text)) - {*own}))
+            return WORD.sub(lambda m: names.get(m[0], m[0]), text)
+
+        self.name, self.buffers, self.rename = name, list(buffers.values()), rename
+
+    def named(self, size: Size) -> Size:
+        """A size whose numbers stay, and whose symbols are arguments."""
+        return dim.substitute(size, {
+            name: self.parameters(symbol(name)) for name in sorted(dim.symbols(size))
+            if not name.endswith(".")
+        })
+
+    def source(self, block: Block, place: Index) -> DeviceSource:
+        """The kernel; `place` is the index of a sum, of `outer`, `row` and `column`."""
+        lines = [*block.head(), *block.product(), *block.epilogue(self.statements(place))]
+        return self.kernel_of(lines, block)
+
+    def pieces(self, block: Block) -> DeviceSource:
+        """The kernel that makes the sums of pieces of k, in memory after the kernel's buffers."""
+        line = f"u64(u64(u64(u64(u64(outer) * {block.pieces}) + u64(part)) * u64(rows)) + u64(row))"
+        store = f"scratch[u64(u64({line} * u64(columns)) + u64(column))] = total"
+        return self.kernel_of([*block.head(), *block.product(), *block.epilogue([store])], block,
+                              block.pieces)
+
+    def combined(self, pieces: int, place: Index) -> DeviceSource:
+        """The kernel that adds the pieces, in order, and does what follows."""
+        line = f"u64(u64(u64(u64(u64(outer) * {pieces}) + u64(part)) * u64(rows)) + u64(row))"
+        count = f"u32(u32(rows * columns) * {self.printer.size(self.named(self.outer))})"
+        lines = [
+            f"at = u32(u32(u32(cuda.blockIdx.x) * {THREADS[0]}) + u32(cuda.threadIdx.x))",
+            f"if at < {count}:",
+            *indented([
+                "column = u32(at % columns)",
+                "row = u32(u32(at // columns) % rows)",
+                "outer = u32(u32(at // columns) // rows)",
+                "total = f32(0.0)",
+                f"for part in range({pieces}):",
+                f"    total = total + load(scratch, u64(u64({line} * u64(columns)) + u64(column)))",
+                *self.statements(place),
+            ], 1),
+        ]
+        blocks = dim.floordiv(product((self.outer, *self.sizes[:2])) + (THREADS[0] - 1), THREADS[0])
+        text, parameters, sizes = self.text(lines, True)
+        return DeviceSource(text, parameters, sizes, (blocks, 1, 1), THREADS, schedule=SCHEDULE)
+
+    def kernel_of(self, lines: list[str], block: Block, pieces: int = 1) -> DeviceSource:
+        """The kernel of a block's lines; of several pieces, if it leaves them in memory."""
+        shape = block.shape
+        text, parameters, sizes = self.text(lines, pieces > 1)
+        counts = (dim.floordiv(n + (tile - 1), tile)
+                  for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False))
+        grid = (product((self.outer, pieces, *counts)), 1, 1)
+        resident = RESIDENT // shape.threads // (2 if self.printer.width == "u64" else 1)
+        return DeviceSource(text, parameters, sizes, grid, (shape.threads, 1, 1), block.shared,
+                            resident, schedule=SCHEDULE)
+
+    def text(
+        self, lines: list[str], scratch: bool
+    ) -> tuple[str, tuple[str, ...], tuple[Size, ...]]:
+        """A kernel's text, the types of its parameters and its sizes."""
+        given = [(size, name) for size, name in self.parameters.values.items()
+                 if str(name).removesuffix(".") not in NAMES]
+        names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
+        pointers = [*(pointer(d) for d in self.dtypes), *[SUMS] * scratch]
+        body = with_buffers("\n".join(indented(lines, 1)), self.buffers)
+        head = f"def {self.name}({', '.join([*self.buffers, *['scratch'] * scratch, *names])}):"
+        wholes = ["u32"] * len(NAMES) + [self.printer.width] * len(given)
+        return (f"{head}\n{body}\n", (*pointers, *wholes),
+                (*self.sizes, *(size for size, _ in given)))
+
+    def statements(self, place: Index) -> list[str]:
+        """Lines for one element."""
+        out = self.out
+        body: list[Any] = []
+        if out in self.kernel.writes:
+            total = Ref("total", out.type.dtype)
+            body = [Store(self.slots[out], row_major(place, out.type.shape), total)]
+        body += self.after(place)
+        changed = [map_sizes(s, self.change) for s in body]
+        self.known |= {(x.buffer, x.offset): "total" for s in changed for x in walk(s)
+                       if isinstance(x, Load) and x.buffer == self.slots[out]}
+        narrow, lines = out.type.dtype.name, []
+        if narrow in NARROW:
+            lines = [f"total = round_{narrow}(total)"]
+        if self.printer.width == "u64":
+            lines += [f"{name} = u64({name})" for name in ("row", "column", "outer")]
+        text = self.rename("\n".join(self.printer.statements(changed, 0)))
+        return [*lines, *text.split("\n")]
+
+    def after(self, place: Index) -> list[Any]:
+        """The statements of a map at the place of a sum."""
+        after = map_after(self.kernel)
+        if not after.body:
+            return []
+        made = Fused(after, self.slots, whole=False).nest()
+        index = reindex(place, self.out.type.shape, tuple(n for _, n in made.outer))
+        moved = {f"{name}.": i for (name, _), i in zip(made.outer, index, strict=True)}
+        return [map_sizes(s, lambda size: dim.substitute(size, moved))
+                for s in (*made.top, *made.body)]

@@ -1,0 +1,156 @@
+"""How a contraction becomes kernels on tensor cores: one, or two where its result has too few
+blocks to keep a GPU busy: sums of pieces of k, and their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.tensorcores.block import BYTES, Block, Ends, Source, TileShape, side
+from graphc.codegen.cuda.tensorcores.epilogue import Epilogue
+from graphc.codegen.cuda.tensorcores.matrix_operand import Matrix, width
+from graphc.codegen.cuda.tensorcores.window_operand import Formula, Gather
+from graphc.codegen.lower.contraction import slots_of
+from graphc.codegen.lower.emitter import Index
+from graphc.ir import dim
+from graphc.ir.dim import Size, product
+from graphc.ir.program import Kernel, contraction_of
+
+ENOUGH = 264  # blocks that keep a large GPU busy
+MOST_PIECES = 64
+UNKNOWN = 16  # pieces, if k is known at run time only
+LEAST_STEPS = 4  # of k, in a piece
+WIDE, NARROW, SLIM = 128, 64, 16
+LEFT, RIGHT = Ends("left", "top", "rows", "row"), Ends("right", "start", "columns", "column")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A contraction in two launches: `first` leaves sums of pieces in `scratch` bytes of memory,
+    `second` adds them.  Both take the kernel's buffers, that memory, then their sizes."""
+
+    first: DeviceSource
+    second: DeviceSource
+    scratch: Size
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """A block's tile, and into how many pieces sums are cut; with `fast_math`, f32 is multiplied as
+    one product of tf32."""
+
+    shape: TileShape
+    pieces: int
+    fast_math: bool = False
+
+
+def shape_for(m: Size, n: Size, outer: Size) -> TileShape:
+    """The tile of a product: large ones read less from memory, small ones make more blocks."""
+    if isinstance(n, int) and n <= SLIM:
+        return TileShape(NARROW, SLIM, 4, 1)
+    if isinstance(m, int) and m <= SLIM:
+        return TileShape(SLIM, NARROW, 1, 4)
+    short = any(isinstance(x, int) and x <= NARROW for x in (m, n))
+    wide = TileShape(WIDE, WIDE)
+    blocks = blocks_of(wide, m, n, outer)
+    few = isinstance(blocks, int) and blocks < ENOUGH // 2
+    return TileShape(NARROW, NARROW, 2, 2) if short or few else wide
+
+
+def blocks_of(shape: TileShape, m: Size, n: Size, outer: Size) -> Size:
+    """The blocks of a product."""
+    down = dim.floordiv(m + (shape.rows - 1), shape.rows)
+    across = dim.floordiv(n + (shape.columns - 1), shape.columns)
+    return product((down, across, outer))
+
+
+@dataclass
+class Plan:
+    """One contraction; `sizes` are rows, columns and depth of a product, `outer` how many there
+    are.  Kinds of contraction say the rest."""
+
+    kernel: Kernel
+    shape: TileShape | None
+    fast_math: bool
+    sizes: tuple[Size, Size, Size]
+    outer: Size
+    wide: bool = False  # indices have 64 bits
+    literal: bool = False  # sizes are numbers in the text
+
+    def __post_init__(self) -> None:
+        self.slots = slots_of(self.kernel)
+        self.dtype = contraction_of(self.kernel).type.dtype.name
+        self.size = BYTES[self.dtype]
+        self.tile = self.shape or shape_for(*self.sizes[:2], self.outer)
+        self.made = Epilogue(
+            self.kernel, self.slots, self.sizes, self.outer, self.literal, self.wide)
+
+    def operands(self) -> tuple[Source, Source]:
+        """The left and the right operand."""
+        raise NotImplementedError
+
+    def place(self) -> Index:
+        """The index of a sum."""
+        raise NotImplementedError
+
+    def block(self, pieces: int = 1) -> Block:
+        """The work of a block."""
+        kind = "tf32" if self.fast_math and self.dtype == "f32" else self.dtype
+        return Block(self.tile, kind, *self.operands(), pieces)
+
+    def source(self, readable: str = "") -> DeviceSource:
+        """One kernel; with a `readable` name, for people."""
+        block = self.block()
+        if readable:
+            self.made.show(readable, block, self.place())
+        return self.made.source(block, self.place())
+
+    def split(self, pieces: int, readable: str = "") -> Split | None:
+        """Two kernels; None where they do not repay.  `pieces` is how many if it is not 0."""
+        count = pieces or self.pieces()
+        if count == 1:
+            return None
+        block, place = self.block(count), self.place()
+        if readable:
+            self.made.show(readable, block, place)
+        first, second = self.made.pieces(block), self.made.combined(count, place)
+        return Split(first, second, product((self.outer, *self.sizes[:2], count * 4)))
+
+    def pieces(self) -> int:
+        """Into how many pieces k should be cut: by sizes alone."""
+        return self._pieces(self.tile, (*self.sizes, self.outer))
+
+    def tiling(self, known: Mapping[str, int]) -> Tiling:
+        """The best for a run's sizes, where the kernel's are symbolic: what it says in the text is
+        not the sizes themselves, so runs of many sizes share a few kernels."""
+        own = (*self.sizes, self.outer)
+        m, n, k, outer = (dim.substitute(x, known) for x in own)
+        shape = shape_for(m, n, outer)
+        count = self._pieces(shape, (m, n, k, outer))
+        fixed = all(isinstance(x, int) for x in own)
+        return Tiling(shape, count if fixed else 1 << (count.bit_length() - 1))
+
+    def _pieces(self, shape: TileShape, sizes: tuple[Size, Size, Size, Size]) -> int:
+        m, n, k, outer = sizes
+        blocks = blocks_of(shape, m, n, outer)
+        if not isinstance(blocks, int) or blocks == 0:
+            return 1
+        most = k * self.size // (shape.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
+        return max(min(ENOUGH // blocks, most, MOST_PIECES), 1)
+
+    def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> Gather:
+        """An operand that lies as a formula says."""
+        tile = side(self.extent(ends), self.tile, self.size, by_k)
+        return Gather(tile, ends, slot, self.tile.threads, self.size,
+                      formula.changed(self.made.named), self.made.printer)
+
+    def matrix(
+        self, ends: Ends, slot: int, by_k: bool, length: Size, batched: bool = True
+    ) -> Matrix:
+        """An operand that lies as a matrix, of rows of `length` elements."""
+        tile = side(self.extent(ends), self.tile, self.size, by_k)
+        return Matrix(tile, ends, slot, self.tile.threads, width(length, self.size), batched)
+
+    def extent(self, ends: Ends) -> int:
+        return self.tile.rows if ends is LEFT else self.tile.columns

@@ -1,0 +1,225 @@
+"""Device source -> machine code of a GPU, offline: no GPU and no driver is asked.
+
+numba-cuda types the text and makes PTX of it, nvJitLink makes a cubin, which is kept on disk under
+a hash of all that could change it.  These modules, `gcuda*.py`, are all that know numba-cuda; a
+warm start needs none of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+from graphc.codegen import workers
+from graphc.codegen.cache import Built, Cache, hash_of
+from graphc.codegen.cuda.source import POINTER, DeviceSource
+from graphc.codegen.workers import Compiler, compile_all
+from graphc.config import Options
+from graphc.errors import CodegenError, DeviceError
+
+REMEDY = "pip install 'graphc[cuda13]'"
+NEEDED = {  # package: versions from, up to
+    "numba-cuda": ((0, 30, 4), (0, 31)),
+    "cuda-core": ((1, 2), (2,)),
+}
+LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
+LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
+PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
+# The files that decide what machine code a text becomes (`cache.hash_of`).
+MACHINE_CODE = (
+    "codegen/cpu/intrinsics/scalars.py", "codegen/cuda/toolchain/cubin.py", "codegen/cuda/toolchain/memory.py",
+    "codegen/cuda/toolchain/mma.py", "codegen/cuda/toolchain/namespace.py",
+    "codegen/cuda/toolchain/scalars.py", "codegen/cuda/toolchain/warp.py", "codegen/cpu/intrinsics/integers.py", "codegen/cpu/intrinsics/numba_context.py",
+    "codegen/mathlib/functions.py", "codegen/mathlib/exponential.py", "codegen/mathlib/scalar.py",
+    "codegen/mathlib/tables.py", "codegen/mathlib/trigonometric.py", "ir/ops/philox.py",
+)
+
+
+def require() -> dict[str, str]:
+    """The versions of the toolchain's packages.  Raises `DeviceError` if one is missing, too old or
+    too new; nothing is imported."""
+    found: dict[str, str] = {}
+    for package, (least, beyond) in (NEEDED | LIBRARIES).items():
+        wanted = f"{package}>={_dotted(least)},<{_dotted(beyond)}"
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            if package in LIBRARIES:
+                continue
+            raise DeviceError(
+                f"compiling for a GPU needs {wanted}, which is not installed: {REMEDY}"
+            ) from None
+        version = tuple(int(n) for n in re.findall(r"\d+", found[package])[:3])
+        if not least <= version < beyond:
+            raise DeviceError(
+                f"compiling for a GPU needs {wanted}, but {found[package]} is installed: {REMEDY}"
+            )
+    return found
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+@functools.cache
+def fingerprint() -> bytes:
+    """A hash of all that decides what machine code a text becomes, except the text."""
+    return hash_of(MACHINE_CODE, repr(sorted(require().items())))
+
+
+def symbol_of(source: DeviceSource, capability: tuple[int, int]) -> str:
+    """The name of a kernel's machine code: a hash of all that makes it."""
+    parts = (source.text, source.parameters, source.threads, source.resident, capability)
+    digest = hashlib.blake2b(repr(parts).encode() + fingerprint(), digest_size=16)
+    return "gd_" + digest.hexdigest()
+
+
+def cubin(source: DeviceSource, capability: tuple[int, int], cache: Cache) -> tuple[str, bytes]:
+    """The symbol and the machine code of a kernel, from the cache or compiled."""
+    symbol = symbol_of(source, capability)
+    data = cache.read(symbol)
+    if data is None:
+        data = compile_kernel(source, capability)
+        cache.write(symbol, data)
+    return symbol, data
+
+
+@dataclass(frozen=True)
+class Held(Cache):
+    """A cache that holds what it has read or written: each is read from the disk once, and
+    compiled once even if the disk cannot be written."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, symbol: str) -> bytes | None:
+        """The machine code, or None."""
+        if symbol not in self.held:
+            data = super().read(symbol)
+            if data is None:
+                return None
+            self.held[symbol] = data
+        return self.held[symbol]
+
+    def write(self, symbol: str, data: bytes) -> None:
+        """Keeps machine code."""
+        self.held[symbol] = data
+        super().write(symbol, data)
+
+
+def prepare(
+    sources: Sequence[DeviceSource], capability: tuple[int, int], cache: Cache, options: Options,
+    built: Built,
+) -> None:
+    """Compiles what the cache lacks, in several processes if it is much."""
+    wanted = {symbol_of(s, capability): s for s in sources}
+    jobs = {symbol: (s.text, s.parameters, s.threads, s.resident, capability)
+            for symbol, s in wanted.items() if cache.read(symbol) is None}
+    start = time.perf_counter()
+    compiler = Compiler(__name__, _compile_words, PARALLEL_FROM)
+    for symbol, data in compile_all(jobs, compiler, options).items():
+        cache.write(symbol, data)
+    built.seconds += time.perf_counter() - start
+    built.compilations += len(jobs)
+    built.cache_hits += len(wanted) - len(jobs)
+
+
+def _compile_words(
+    text: str, parameters: Sequence[str], threads: Sequence[int], resident: int,
+    capability: Sequence[int],
+) -> bytes:
+    """`compile_kernel` of what JSON can carry."""
+    x, y, z = threads
+    source = DeviceSource(text, tuple(parameters), threads=(x, y, z), resident=resident)
+    major, minor = capability
+    return compile_kernel(source, (major, minor))
+
+
+def serve() -> None:
+    """What a helper process does."""
+    workers.serve(_namespace, _compile_words)
+
+
+def _namespace() -> dict[str, Any]:
+    """All that the text of a kernel may call, by name; this imports numba-cuda."""
+    from graphc.codegen.cuda.toolchain.namespace import NAMESPACE
+
+    return NAMESPACE
+
+
+def compile_kernel(source: DeviceSource, capability: tuple[int, int]) -> bytes:
+    """A cubin that has the kernel under the name `symbol_of(source, capability)`."""
+    with _blamed(source, capability):
+        return _linked(_ptx(source, capability, symbol_of(source, capability)), capability)
+
+
+def ptx(source: DeviceSource, capability: tuple[int, int]) -> str:
+    """The kernel as PTX, for people to read."""
+    with _blamed(source, capability):
+        return _ptx(source, capability, symbol_of(source, capability))
+
+
+@contextmanager
+def _blamed(source: DeviceSource, capability: tuple[int, int]) -> Iterator[None]:
+    """Refuses old GPUs; what the compilers complain about becomes a `CodegenError`."""
+    if capability < LEAST:
+        raise DeviceError(
+            f"GPUs of compute capability {_dotted(capability)} are too old: "
+            f"graphc needs {_dotted(LEAST)} or newer"
+        )
+    try:
+        yield
+    except DeviceError:
+        raise
+    except Exception as error:  # numba, NVVM and nvJitLink have no base class in common
+        raise CodegenError(
+            f"a kernel does not compile for {_architecture(capability)}: {error}\n{source.text}"
+        ) from error
+
+
+def _architecture(capability: tuple[int, int]) -> str:
+    return f"sm_{capability[0]}{capability[1]}"
+
+
+def _ptx(source: DeviceSource, capability: tuple[int, int], symbol: str) -> str:
+    from numba.cuda import compile as compile_ptx, types
+
+    scope: dict[str, Any] = dict(_namespace())
+    exec(compile(source.text, f"<{symbol}>", "exec"), scope)
+    threads = math.prod(source.threads)
+    text, _ = compile_ptx(
+        scope["kernel"],
+        types.void(*map(_parameter, source.parameters)),
+        device=False,
+        abi="numba",
+        cc=capability,
+        launch_bounds=(threads, source.resident) if source.resident else threads,
+    )
+    found = re.search(r"\.visible \.entry (\S+?)\(", text)
+    assert found, "PTX without an entry"
+    environment = r"\.common \.global .*?;\n"  # numba's pointer to Python globals: nothing uses it
+    return re.sub(environment, "", text).replace(found[1], symbol)
+
+
+def _parameter(name: str) -> Any:
+    """The numba type of a parameter."""
+    from numba.cuda import types
+
+    if name.endswith(POINTER):
+        return types.CPointer(_namespace()[name.removesuffix(POINTER)])
+    return _namespace()[name]
+
+
+def _linked(ptx: str, capability: tuple[int, int]) -> bytes:
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    options = LinkerOptions(arch=_architecture(capability))
+    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    return bytes(linker.link("cubin").code)

@@ -1,0 +1,140 @@
+"""Memory on a GPU: vectors of elements, shared memory, asynchronous copies into it.
+
+A pointer is numba's `CPointer`.  Vectors are LLVM vectors, of 16 bytes at most, so that LLVM sees
+them; the caller promises their alignment.  What is loaded with `nc` (`load...`) the kernel must not
+write; `read...` may.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.cuda import types
+from numba.cuda.extending import intrinsic
+
+from graphc.codegen.cuda.toolchain.scalars import I32, I64
+
+GLOBAL, SHARED = 1, 3
+WIDEST = 16  # bytes of one access
+
+
+def element(context: Any, pointer: Any) -> Any:
+    """The LLVM type of what a pointer points at."""
+    return context.get_data_type(pointer.dtype)
+
+
+def place(b: Any, pointer: Any, i: Any, index_type: Any) -> Any:
+    """The address of an element in global memory; u32 indices are not sign-extended."""
+    if i.type.width < 64:
+        i = b.sext(i, I64) if index_type.signed else b.zext(i, I64)
+    at = b.gep(pointer, [i])
+    return b.addrspacecast(at, at.type.pointee.as_pointer(GLOBAL))
+
+
+def chunks(width: int, count: int) -> list[tuple[int, Any]]:
+    """Accesses of `count` elements of `width` bytes: elements, and the type that is moved.  Small
+    elements move as words: NVVM splits a vector of eight of them."""
+    each = min(count, WIDEST // width)
+    nbytes = each * width
+    if width >= 4:
+        word = None
+    elif nbytes >= 4:
+        word = ir.VectorType(I32, nbytes // 4) if nbytes > 4 else I32
+    else:
+        word = ir.IntType(8 * nbytes)
+    return [(each, word)] * (count // each)
+
+
+def unpacked(b: Any, value: Any, kind: Any) -> list[Any]:
+    """The elements of an LLVM vector, or a value alone."""
+    if not isinstance(kind, ir.VectorType):
+        return [value]
+    return [b.extract_element(value, ir.Constant(I32, k)) for k in range(kind.count)]
+
+
+def elements(b: Any, given: list[Any], kind: Any) -> list[Any]:
+    """The small elements that words are made of.  By arithmetic, as in `words`."""
+    return [
+        b.trunc(b.lshr(word, ir.Constant(word.type, at)), kind)
+        for word in given for at in range(0, word.type.width, kind.width)
+    ]
+
+
+def _load(count: int, constant: bool) -> Any:
+    @intrinsic
+    def load(context: Any, x: Any, i: Any) -> Any:
+        result = x.dtype if count == 1 else types.UniTuple(x.dtype, count)
+
+        def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+            at, parts = place(b, args[0], args[1], i), []
+            e = element(ctx, x)
+            for number, (each, word) in enumerate(chunks(x.dtype.bitwidth // 8, count)):
+                moved = word or (ir.VectorType(e, each) if each > 1 else e)
+                here = b.gep(at, [ir.Constant(I64, number * each)])
+                value = b.load(b.bitcast(here, moved.as_pointer(GLOBAL)),
+                               align=each * x.dtype.bitwidth // 8)
+                if constant:
+                    value.set_metadata("invariant.load", b.module.add_metadata([]))
+                found = unpacked(b, value, moved)
+                parts += elements(b, found, e) if word else found
+            return parts[0] if count == 1 else ctx.make_tuple(b, sig.return_type, parts)
+
+        return result(x, i), build
+
+    return load
+
+
+def vector(b: Any, parts: list[Any]) -> Any:
+    """Values as an LLVM vector; one alone stays as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    made: Any = ir.Constant(ir.VectorType(parts[0].type, len(parts)), ir.Undefined)
+    for k, part in enumerate(parts):
+        made = b.insert_element(made, part, ir.Constant(I32, k))
+    return made
+
+
+def words(b: Any, parts: list[Any], word: Any) -> list[Any]:
+    """Small elements as the words that they make, the first lowest.  By arithmetic: LLVM takes a
+    bitcast of their vector away again, and NVVM splits that."""
+    kind = getattr(word, "element", word)
+    each = kind.width // parts[0].type.width
+    made = []
+    for first in range(0, len(parts), each):
+        whole = b.zext(parts[first], kind)
+        for k in range(1, each):
+            up = ir.Constant(kind, k * parts[0].type.width)
+            whole = b.or_(whole, b.shl(b.zext(parts[first + k], kind), up))
+        made.append(whole)
+    return made
+
+
+def _store(count: int) -> Any:
+    @intrinsic
+    def store(context: Any, x: Any, i: Any, values: Any) -> Any:
+        def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+            at = place(b, args[0], args[1], i)
+            stored = [
+                ctx.cast(b, b.extract_value(args[2], k), t, x.dtype)
+                for k, t in enumerate(values.types)
+            ]
+            for number, (each, word) in enumerate(chunks(x.dtype.bitwidth // 8, count)):
+                here = [stored[number * each + k] for k in range(each)]
+                moved = vector(b, words(b, here, word) if word else here)
+                target = b.gep(at, [ir.Constant(I64, number * each)])
+                b.store(moved, b.bitcast(target, moved.type.as_pointer(GLOBAL)),
+                        align=each * x.dtype.bitwidth // 8)
+            return ctx.get_dummy_value()
+
+        return types.void(x, i, values), build
+
+    return store
+
+
+MEMORY: dict[str, Any] = {
+    "load": _load(1, True),
+    **{f"load{n}": _load(n, True) for n in (2, 4, 8)},
+    **{f"read{n}": _load(n, False) for n in (2, 4, 8)},
+    **{f"store{n}": _store(n) for n in (2, 4, 8)},
+}

@@ -1,0 +1,221 @@
+"""Loop nests: traversing and transforming the statements of a kernel.
+
+`collapse` merges neighbouring loops whose accesses are dense over both, so that an elementwise
+kernel over f32[n,784] walks one loop of n*784.  `generalize` turns large numbers into arguments, so
+that equal loops of other extents share one compiled kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from graphc.codegen.loops.ir import (
+    Accumulate,
+    Apply,
+    For,
+    Gemm,
+    Guard,
+    IndexValue,
+    Let,
+    Load,
+    Row,
+    Store,
+    Tile,
+    Transform,
+    Turn,
+)
+from graphc.ir import dim
+from graphc.ir.dim import Dim, Size
+
+LARGEST_LITERAL = 64  # in an offset: LLVM sees which accesses are apart
+LARGEST_BOUND = 16  # of a loop that it may write out
+LARGEST_OUTER = 4  # of a loop around others: it should be a loop, of vectors
+Variable = tuple[str, Size]
+Change = Callable[[Size], Size]
+Bound = Callable[[For], Size]
+
+
+def map_sizes(node: Any, change: Change, bound: Bound | None = None) -> Any:
+    """The statement or expression with every size changed; `bound` changes the end of a loop."""
+    match node:
+        case Let(value=value):
+            return replace(node, value=map_sizes(value, change))
+        case Store(offset=offset, value=value):
+            return replace(node, offset=change(offset), value=map_sizes(value, change))
+        case Accumulate(value=value):
+            return replace(node, value=map_sizes(value, change))
+        case For(low=low, high=high, body=body):
+            low, high = change(low), bound(node) if bound else change(high)
+            inner = tuple(map_sizes(s, change, bound) for s in body)
+            return replace(node, low=low, high=high, body=inner)
+        case Gemm() | Row() | Tile() | Turn() | Transform():
+            return _map_routine(node, change)
+        case IndexValue(size=size):
+            return replace(node, size=change(size))
+        case Load(offset=offset):
+            return replace(node, offset=change(offset))
+        case Apply(args=args):
+            return replace(node, args=tuple(map_sizes(a, change) for a in args))
+        case Guard(bounds=bounds, then=then, other=other):
+            changed = tuple((change(e), change(a), change(b)) for e, a, b in bounds)
+            return replace(
+                node, bounds=changed, then=map_sizes(then, change), other=map_sizes(other, change)
+            )
+    return node
+
+
+def _map_routine(node: Any, change: Change) -> Any:
+    """A statement that works on whole rows or matrices, with every size changed."""
+    match node:
+        case Gemm(sizes=sizes, offsets=offsets, strides=strides):
+            (m, n, k), (a, b, c), (la, lb, lc) = (
+                tuple(map(change, group)) for group in (sizes, offsets, strides)
+            )
+            return replace(node, sizes=(m, n, k), offsets=(a, b, c), strides=(la, lb, lc))
+        case Row(source=(x, x_at), target=(y, y_at), count=count, start=start, stop=stop):
+            return replace(
+                node, source=(x, change(x_at)), target=(y, change(y_at)), count=change(count),
+                start=change(start), stop=change(stop),
+            )
+        case Tile(sizes=sizes):
+            rows, cols, k = map(change, sizes)
+            places = ((b, change(at)) for b, at in (node.a, node.b, node.c, node.table))
+            first, second, result, table = places
+            rs, cs, ldb, ldc = map(change, (node.rs, node.cs, node.ldb, node.ldc))
+            return Tile(node.dtype, (rows, cols, k), first, rs, cs, second, ldb, result, ldc,
+                        change(node.taps), table, node.adds)
+        case Transform(source=(x, x_at), target=(y, y_at)):
+            a, b, c = map(change, node.source_steps)
+            d, e, f = map(change, node.target_steps)
+            return Transform(node.dtype, node.name, change(node.channels), change(node.squares),
+                             (x, change(x_at)), (a, b, c), (y, change(y_at)), (d, e, f))
+        case Turn(source=(x, x_at), target=(y, y_at)):
+            rows, cols, lds, ldt = map(change, (node.rows, node.cols, node.lds, node.ldt))
+            return Turn(node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt)
+    raise AssertionError(node)
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """The node and everything inside it."""
+    yield node
+    match node:
+        case Let(value=value) | Store(value=value) | Accumulate(value=value):
+            yield from walk(value)
+        case For(body=inner):
+            for s in inner:
+                yield from walk(s)
+        case Apply(args=args):
+            for a in args:
+                yield from walk(a)
+        case Guard(then=then, other=other):
+            yield from walk(then)
+            yield from walk(other)
+
+
+def drop_units(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
+    """Loops of one step are their bodies."""
+    units = {f"{v}.": 0 for v, n in variables if n == 1}
+    kept = [(v, n) for v, n in variables if n != 1]
+    if not units:
+        return list(body), kept
+    result = list(body)
+    for unit in units:
+        result = [s for old in result for s in _merge(old, unit[:-1], "", 1, {unit: 0})]
+    return result, kept
+
+
+def collapse(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
+    """Merges neighbours among `variables` (outermost first) where every access allows it."""
+    body, variables = drop_units(body, variables)
+    offsets, fixed = _uses(body, {f"{v}." for v, _ in variables})
+    result, kept = list(body), list(variables)
+    position = len(kept) - 2
+    while position >= 0:
+        (a, outer), (b, inner) = kept[position], kept[position + 1]
+        if not {f"{a}.", f"{b}."} & fixed and all(_dense(o, a, b, inner) for o in offsets):
+            removed = {f"{a}.": 0}
+            total = outer * inner
+            offsets = [dim.substitute(o, removed) for o in offsets]
+            result = [s for old in result for s in _merge(old, a, b, total, removed)]
+            kept[position : position + 2] = [(b, total)]
+        position -= 1
+    return result, kept
+
+
+def _uses(body: Sequence[Any], names: set[str]) -> tuple[list[Size], set[str]]:
+    """Distinct offsets, and the variables that occur elsewhere than linearly in offsets."""
+    offsets: dict[Size, None] = {}
+    fixed: set[str] = set()
+    for statement in body:
+        for node in walk(statement):
+            match node:
+                case Load(offset=offset) | Store(offset=offset):
+                    offsets[offset] = None
+                    if not dim.is_linear(offset, names):
+                        fixed |= dim.symbols(offset)
+                case IndexValue(size=size):
+                    fixed |= dim.symbols(size)
+                case Guard(bounds=bounds):
+                    for bound in bounds:
+                        for size in bound:
+                            fixed |= dim.symbols(size)
+    return list(offsets), fixed
+
+
+def _dense(offset: Size, a: str, b: str, inner: Size) -> bool:
+    outer_step = dim.coefficient(offset, f"{a}.")
+    return outer_step == dim.coefficient(offset, f"{b}.") * inner
+
+
+def _merge(node: Any, a: str, b: str, total: Size, removed: Mapping[str, Size]) -> list[Any]:
+    """The statement without loop a, loop b running over both."""
+    if not isinstance(node, For):
+        return [map_sizes(node, lambda s: dim.substitute(s, removed))]
+    body = [s for old in node.body for s in _merge(old, a, b, total, removed)]
+    if node.var == f"{a}.":
+        return body
+    high = total if node.var == f"{b}." else dim.substitute(node.high, removed)
+    return [For(node.var, dim.substitute(node.low, removed), high, tuple(body))]
+
+
+class Parameters:
+    """Size arguments of a kernel, in order of first use."""
+
+    def __init__(self) -> None:
+        self.values: dict[Size, Dim] = {}
+
+    def __call__(self, value: Size) -> Dim:
+        """The argument that carries a size."""
+        return self.values.setdefault(value, dim.symbol(f"s{len(self.values)}."))
+
+    def bound(self, loop: For) -> Size:
+        """The end of a loop, an argument unless it is small."""
+        most = LARGEST_OUTER if any(isinstance(s, For) for s in loop.body) else LARGEST_BOUND
+        if isinstance(loop.high, int) and loop.high > most:
+            return self(loop.high)
+        return self.generalize(loop.high)
+
+    def generalize(self, size: Size) -> Size:
+        """`size` with symbols and large numbers replaced by arguments."""
+        if isinstance(size, int):
+            return size if abs(size) <= LARGEST_LITERAL else self(size)
+        total: Size = 0
+        for monomial, coefficient in size.terms:
+            term = self.generalize(coefficient)
+            for atom in monomial:
+                term = term * self._atom(atom)
+            total = total + term
+        return total
+
+    def _atom(self, atom: Any) -> Size:
+        if atom.function == "symbol":
+            own = Dim((((atom,), 1),))
+            return own if atom.text.endswith(".") else self(own)
+        a, b = (self.generalize(x) for x in atom.operands)
+        if atom.function == "//":
+            return dim.floordiv(a, b)
+        if atom.function == "%":
+            return dim.modulo(a, b)
+        return dim.maximum(a, b) if atom.function == "max" else dim.minimum(a, b)

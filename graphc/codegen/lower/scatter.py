@@ -1,0 +1,54 @@
+"""Scatters -> Loops: a copy, unless the result lies where the operand lay, then the updates one
+after the other, so that repeated indices add in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.codegen.loops.ir import Apply, Buffer, For, Load, Loops, Store
+from graphc.codegen.lower.emitter import Emitter, nest, row_major, variable
+from graphc.ir.graph import Value
+from graphc.ir.op import Scatter
+from graphc.ir.program import Kernel
+from graphc.passes.fusion.fuse import storage
+
+
+def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:
+    """The loops of a scatter kernel; its parallel axis has extent 1."""
+    (out,) = kernel.body
+    op = out.op
+    assert isinstance(op, Scatter)
+    x, indices, updates = out.args
+    reads = list(dict.fromkeys(storage(a) for a in out.args))
+    slots = {v: i for i, v in enumerate((*reads, out))}
+    emit = Emitter(slots)
+    emit.reads = set(reads)
+    statements: list[Any] = []
+    if not in_place:
+        statements += _copy(emit, out)
+    added = [f"j{a}" for a in range(updates.type.rank)]
+    emit.open(*added)
+    index = tuple(variable(n) for n in added)
+    types = tuple(a.type for a in out.args)
+    raw = emit.element(indices, op.locate(index, *types))
+    found = emit.checked(raw, op.extent(x.type), emit.emitter(0))
+    step = emit.element(updates, index)
+    offset = row_major(op.target(index, found, *types), x.type.shape)
+    have = Load(slots[out], offset, x.type.dtype)
+    total = Apply(op.combine, (have, step.expr), x.type.dtype) if "{0}" in op.combine else step.expr
+    statements += nest(added, updates.type.shape, [*emit.close(), Store(slots[out], offset, total)])
+    buffers = tuple(Buffer(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots)
+    return Loops(
+        kernel.name, buffers, (), 1, (For("r.", variable("lo"), variable("hi"), tuple(statements)),)
+    )
+
+
+def _copy(emit: Emitter, out: Value) -> list[Any]:
+    """Loops that make the result equal to the scatter's first operand."""
+    x = out.args[0]
+    copied = [f"i{a}" for a in range(x.type.rank)]
+    emit.open(*copied)
+    index = tuple(variable(n) for n in copied)
+    element = emit.element(x, index)
+    store = Store(emit.slots[out], row_major(index, x.type.shape), element.expr)
+    return nest(copied, x.type.shape, [*emit.close(), store])

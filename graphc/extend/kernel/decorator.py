@@ -1,0 +1,187 @@
+"""`gc.kernel`: a hand-written loop over arrays as an op.
+
+It is compiled by numba, and kept on disk by its text, like graphc's own kernels.  It may use loops,
+`if`, arithmetic, elements of arrays (all indices at once), `x.shape`, `x.size`, `x.ndim`, `len(x)`,
+`x.dtype.type(...)`, the element-wise functions of `math` and `numpy`, and numbers of the module
+around it.  As in NumPy, numbers, indices and sizes take the float type of what they meet.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from graphc.door import short
+from graphc.errors import GraphError, Location, user_location
+from graphc.extend.kernel.source import Code, read
+from graphc.extend.kernel.translate import Body, translate
+from graphc.ir.dim import Size
+from graphc.ir.op import OPS, Opaque
+from graphc.ir.ops.index_math import ints
+from graphc.ir.types import TensorType, as_dtype
+from graphc.tensor import build, operand
+
+
+def kernel(
+    function: Callable[..., Any] | None = None,
+    *,
+    result: Callable[..., TensorType] | None = None,
+    gradient: Callable[..., Any] | None = None,
+    reference: Callable[..., Any] | None = None,
+    requires: Callable[..., Sequence[tuple[Size, Size]]] | None = None,
+    parallel: bool = False,
+) -> Callable[..., Any]:
+    """Makes an op of a loop that writes every element of `out`: `function(out, *operands)`.
+
+    `result(*types)` gives its type from those of the operands (default: the first one's), and
+    `requires(*types)` pairs of sizes that must be equal: kernels do not check indices.
+    `gradient(ct, out, *operands)` gives the operands' cotangents, `reference(*arrays)` the meaning
+    in NumPy, for tests (default: Python runs the function). With `parallel` the function is
+    `function(rows, out, *operands)`; threads share the first axis of `out`, a call does `rows`.
+    What a kernel may use is said above. Raises `GraphError` at the line that uses more, and in the
+    first run `CodegenError` at the line that numba rejects.
+
+    >>> import graphc as gc
+    >>> @gc.kernel
+    ... def running_max(out, x):
+    ...     best = x[0]
+    ...     for i in range(len(x)):
+    ...         best = max(best, x[i])
+    ...         out[i] = best
+    >>> with gc.Graph().as_default(), gc.Session() as sess:
+    ...     sess.run(running_max(gc.asarray([1.0, 3.0, 2.0])))
+    array([1., 3., 3.], dtype=float32)
+    """
+    if function is None:
+        return functools.partial(kernel, result=result, gradient=gradient, reference=reference,
+                                 requires=requires, parallel=parallel)
+    rules = {"result": result, "gradient": gradient, "reference": reference, "requires": requires}
+    return _caller(_op(_code(function, rules, bool(parallel)), rules))
+
+
+def _code(
+    function: Callable[..., Any], rules: dict[str, Callable[..., Any] | None], parallel: bool
+) -> Code:
+    """The function's code.  Raises `GraphError` for what can be no kernel."""
+    for what, given in {"function": function, **rules}.items():
+        if given is not None and not callable(given):
+            raise GraphError(f"gc.kernel: {what} is {short(given)}; expected a function",
+                             user_location())
+    code = read(function, parallel)
+    if not code.operands and rules["result"] is None:
+        raise GraphError(f"gc.kernel: {code.name} has no operands, so it needs `result`",
+                         user_location())
+    if code.name in OPS and not issubclass(OPS[code.name], Written):
+        raise GraphError(f"gc.kernel: {code.name!r} is a built-in op; choose another name",
+                         user_location())
+    return code
+
+
+def _caller(made: Written) -> Callable[..., Any]:
+    """What users call."""
+    code = made.code
+
+    @functools.wraps(code.function)
+    def call(*operands: Any) -> Any:
+        if len(operands) != len(code.operands):
+            raise GraphError(
+                f"{code.name}: takes {len(code.operands)} operands, got {len(operands)}",
+                user_location(),
+            )
+        tensors = tuple(operand(code.name, x) for x in operands)
+        out = build(made, tensors)
+        made.body(out.type, *(t.type for t in tensors))  # refuses now what no kernel can be
+        return out
+
+    return call
+
+
+class Written(Opaque, abstract=True):
+    """An op made of a hand-written loop; see `kernel`."""
+
+    code: ClassVar[Code]
+    rule: ClassVar[Callable[..., Any] | None]
+    pairs: ClassVar[Callable[..., Any] | None]
+    backward: ClassVar[Callable[..., Any] | None]
+    oracle: ClassVar[Callable[..., Any] | None]
+
+    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+        pairs = type(self).pairs
+        return () if pairs is None else tuple((a, b) for a, b in pairs(*types))
+
+    def infer(self, *types: TensorType) -> TensorType:
+        rule = type(self).rule
+        made = types[0] if rule is None else rule(*types)
+        if not isinstance(made, TensorType):
+            raise GraphError(f"{self.name}: `result` gave {short(made)}; expected a tensor type")
+        if self.code.rows and not made.shape:
+            raise GraphError(f"{self.name}: a parallel kernel needs a result with an axis")
+        return made
+
+    def body(self, out: TensorType, *types: TensorType) -> Body:
+        """The body of the kernel.  Raises `GraphError` at the guilty line."""
+        return translate(self.code, out, types)
+
+    def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
+        return self.body(out, *types).sizes
+
+    def extent(self, out: TensorType) -> Size:
+        return out.shape[0] if self.code.rows else 1
+
+    def source(self, out: TensorType, *types: TensorType) -> str:
+        return self.body(out, *types).text
+
+    def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
+        lines = self.body(out, *types).lines
+        known = 0 <= line < len(lines)
+        return Location(self.code.file, self.code.first + lines[line] - 1) if known else None
+
+    def reference(self, *arrays: Any) -> Any:
+        oracle = type(self).oracle
+        if oracle is not None:
+            return oracle(*arrays)
+        t = self.infer(*(TensorType(as_dtype(a.dtype), a.shape) for a in arrays))
+        out = np.zeros(ints(t.shape), _wide(t.dtype.numpy))
+        rows = (range(out.shape[0]),) if self.code.rows else ()
+        operands = [np.array(a, _wide(a.dtype)) for a in arrays]
+        with np.errstate(all="ignore"):
+            self.code.function(*rows, out, *operands)
+            return out.astype(t.dtype.numpy)
+
+    def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
+        backward = type(self).backward
+        assert backward is not None  # otherwise it is not differentiable
+        made = backward(ct, out, *args)
+        return tuple(made) if isinstance(made, tuple | list) else (made,)
+
+
+def _wide(dtype: Any) -> Any:
+    """What kernels compute in: f32 for f16 and bf16."""
+    return np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind not in "iu" else dtype
+
+
+def _op(code: Code, rules: dict[str, Callable[..., Any] | None]) -> Written:
+    """An instance of a new op class."""
+
+    def held(what: str) -> Any:
+        given = rules[what]
+        return None if given is None else staticmethod(given)
+
+    members = {
+        "__doc__": code.function.__doc__,
+        "__module__": code.function.__module__,
+        "code": code,
+        "rule": held("result"),
+        "pairs": held("requires"),
+        "backward": held("gradient"),
+        "oracle": held("reference"),
+        "differentiable": rules["gradient"] is not None,
+    }
+    cls: Any = type("".join(p.capitalize() for p in code.name.split("_")), (Written,), members)
+    OPS.pop(cls.name, None)
+    cls.name = code.name
+    OPS[code.name] = cls
+    return cls()  # type: ignore[no-any-return]
