@@ -11,7 +11,7 @@ f32[n,10]
 
 Layers, from the ground up: `graphc.ir` (types, ops, graphs, their text and their meaning),
 `graphc.passes` (graph to graph, graph to program), `graphc.codegen`, `graphc.runtime` (program
-to machine code), `graphc.tensor` and `graphc.functions` (what users hold and call), `graphc.nn`,
+to machine code), `graphc.frontend.tensor` and `graphc.functions` (what users hold and call), `graphc.nn`,
 `graphc.init` and `graphc.optim` (training: ordinary graph code).
 """
 
@@ -27,17 +27,30 @@ from graphc import (
     optim as optim,
     random as random,
 )
-from graphc.customize import function as function, op as op
-from graphc.declare import placeholder as placeholder, variable as variable
-from graphc.differentiate import (
+from graphc.errors import DeviceError as DeviceError
+from graphc.extend.kernel.decorator import kernel as kernel
+from graphc.extend.op import function as function, op as op
+from graphc.extend.py_func import py_func as py_func
+from graphc.frontend import trace as trace
+from graphc.frontend.boundary import guard as _guard
+from graphc.frontend.declare import placeholder as placeholder, variable as variable
+from graphc.frontend.gradients import (
     custom_gradient as custom_gradient,
     explain_gradient as explain_gradient,
     gradients as gradients,
 )
-from graphc.door import guard as _guard
-from graphc.effects import with_update as with_update
-from graphc.errors import DeviceError as DeviceError
-from graphc.extend.kernel.decorator import kernel as kernel
+from graphc.frontend.group import Group as Group, group as group
+from graphc.frontend.scope import (
+    GraphScope as _GraphScope,
+    device as device,
+    name_scope as name_scope,
+    reset_default_graph as reset_default_graph,
+)
+from graphc.frontend.tensor import (
+    Tensor as Tensor,
+    Variable as Variable,
+)
+from graphc.frontend.with_update import with_update as with_update
 from graphc.functions import (
     abs as abs,
     acos as acos,
@@ -226,7 +239,6 @@ from graphc.functions import (
     tensordot as tensordot,
     tile as tile,
     top_k as top_k,
-    trace as trace,
     transpose as transpose,
     trapezoid as trapezoid,
     tril as tril,
@@ -243,21 +255,9 @@ from graphc.functions import (
     zeros as zeros,
     zeros_like as zeros_like,
 )
-from graphc.group import Group as Group, group as group
 from graphc.ir import types as _types
 from graphc.ir.machine import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
-from graphc.python_function import py_func as py_func
-from graphc.scope import (
-    GraphScope as _GraphScope,
-    device as device,
-    name_scope as name_scope,
-    reset_default_graph as reset_default_graph,
-)
-from graphc.session import Session as Session, Stats as Stats
-from graphc.tensor import (
-    Tensor as Tensor,
-    Variable as Variable,
-)
+from graphc.session.session import Session as Session, Stats as Stats
 
 Graph = _GraphScope
 DType = _types.DType
@@ -270,16 +270,16 @@ float32, float64 = _types.f32, _types.f64
 _guard(globals(), "graphc.")
 
 if _TYPE_CHECKING:
-    from graphc.planning import Plan as Plan, plan as plan
+    from graphc.explain.what_if import Plan as Plan, plan as plan
 
 
 def __getattr__(name: str) -> _Any:
     """`plan` and `Plan`, which need all that devices need: imported when first asked for."""
     if name not in ("Plan", "plan"):
         raise AttributeError(f"module 'graphc' has no attribute {name!r}")
-    from graphc import planning
+    from graphc.explain import what_if
 
-    found = {"Plan": planning.Plan, "plan": planning.plan}
+    found = {"Plan": what_if.Plan, "plan": what_if.plan}
     _guard(found, "graphc.")
     globals().update(found)
     return found[name]

@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.door import guard, short
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import (
+from graphc.frontend.arguments import (
     Axis,
     axes_of,
     axis_of,
@@ -27,6 +25,9 @@ from graphc.functions.common import (
     size_of,
     tensor,
 )
+from graphc.frontend.boundary import guard, short
+from graphc.frontend.tensor import Tensor, as_tensor, build
+from graphc.functions import elementary as el, pointwise as pw
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.joining import concat, stack
 from graphc.functions.shaping import flip, moveaxis, part, reshape
@@ -35,7 +36,6 @@ from graphc.ir.dim import Size
 from graphc.ir.ops.fourier import Fft, roots
 from graphc.ir.ops.shape import Pad
 from graphc.ir.types import DType, f32, f64, i64
-from graphc.tensor import Tensor, as_tensor, build
 
 LARGEST_FACTOR = 61  # prime factors above it go to Bluestein's convolution
 STORED_ROOTS = 1 << 16  # the roots of longer transforms are computed in each run

@@ -11,14 +11,14 @@ import math
 from typing import Any
 
 from graphc import random
-from graphc.door import guard
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import converted, element_type, integer
+from graphc.frontend.boundary import guard
+from graphc.frontend.tensor import Tensor
 from graphc.functions import creation, elementary as el, pointwise as pw, reductions
-from graphc.functions.common import converted, element_type, integer
 from graphc.functions.shaping import matrix_transpose, reshape
 from graphc.ir.types import f32, f64, i64
 from graphc.linalg import qr
-from graphc.tensor import Tensor
 
 GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
          "conv_transpose2d": 1.0, "conv_transpose3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3,

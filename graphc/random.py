@@ -10,17 +10,17 @@ import hashlib
 import math
 from typing import Any
 
-from graphc.door import guard
 from graphc.errors import DTypeError, user_location
+from graphc.frontend.arguments import converted, element_type, shape_of, size_of, tensor
+from graphc.frontend.boundary import guard
+from graphc.frontend.scope import current, frames
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import converted, element_type, shape_of, size_of, tensor
 from graphc.functions.indexing import take
 from graphc.ir.dim import Dim, Shape
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.state import RunCounter
 from graphc.ir.types import DType, bf16, bool_, f16, f32, f64, u64
-from graphc.scope import current, frames
-from graphc.tensor import Tensor, build
 
 COUNTER = "//run_counter"  # no name of a user's tensor holds an empty part
 STRIDE = 0x9E3779B97F4A7C15  # odd, far from small multiples of itself modulo 2**64

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from random_graphs import MOST_ELEMENTS, Builder, N, count
 
-from graphc.differentiate import WithGradient
 from graphc.errors import GradientError, GraphcError
+from graphc.frontend.gradients import WithGradient
 from graphc.ir import dim
 from graphc.ir.control import COUNTER, Loop, Switch
 from graphc.ir.dim import Size

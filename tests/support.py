@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 import graphc.ir.ops as _every_op_module  # noqa: F401  (fills the table)
-from graphc.declare import placeholder
+from graphc.frontend.declare import placeholder
+from graphc.frontend.tensor import Tensor, as_tensor
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, make, topological
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 from graphc.ir.ops.state import Assign, Placeholder, RunCounter, Variable
 from graphc.ir.types import DType, TensorType, f32, f64
-from graphc.tensor import Tensor, as_tensor
 
 NO_SAMPLES = {
     "constant": "its value is data, tested with the text round trip",

@@ -11,15 +11,15 @@ import numpy as np
 from support_run import options
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
+from graphc.frontend.stage import stage
+from graphc.frontend.tensor import Tensor
 from graphc.ir.interpret import interpret
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
 from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import optimise
-from graphc.stage import stage
-from graphc.tensor import Tensor
 
 RNG = np.random.default_rng(5)
 DATA = {

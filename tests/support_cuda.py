@@ -83,7 +83,7 @@ class FakeCuda:
 
     def toolkit(self) -> Any:
         """What `CudaDevice` takes."""
-        from graphc.runtime.cuda_driver import Toolkit
+        from graphc.runtime.cuda.driver import Toolkit
 
         core = SimpleNamespace(
             Device=self.device, LaunchConfig=self.real.LaunchConfig, launch=self.launch,

@@ -18,9 +18,9 @@ from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import Trace, optimise, schedule
 from graphc.passes.placement.per_device import LATE, tailored
 from graphc.passes.placement.place import cannot
-from graphc.runtime.device_code import DeviceProgram
-from graphc.runtime.device_plan import DeviceArena, DevicePlan
-from graphc.runtime.simulated import SimulatedDevice
+from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.code import DeviceProgram
+from graphc.runtime.device.plan import DeviceArena, DevicePlan
 
 MACHINE = Machine(())
 

@@ -12,8 +12,8 @@ import numpy as np
 from graphc.codegen.cache import Cache
 from graphc.codegen.cuda.simulator.simulate import simulate
 from graphc.codegen.cuda.source import DeviceSource
-from graphc.runtime.cuda import CudaDevice, Preparer
-from graphc.runtime.simulated import TYPES
+from graphc.runtime.cuda.device import CudaDevice, Preparer
+from graphc.runtime.cuda.simulated import TYPES
 from tests.support_cuda import FakeCuda
 
 

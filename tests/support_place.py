@@ -9,6 +9,7 @@ from typing import Any
 import graphc as gc
 from graphc.config import Options
 from graphc.errors import Location
+from graphc.frontend.stage import stage
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.ops.state import Variable
@@ -18,7 +19,6 @@ from graphc.passes.pipeline import optimise
 from graphc.passes.placement.place import place
 from graphc.passes.placement.placed import Placed, PlaceOptions
 from graphc.passes.placement.segments import Segments
-from graphc.stage import stage
 
 TWO = gc.Machine([gc.DeviceSpec("cuda:0", like="H100")])
 THREE = gc.Machine([gc.DeviceSpec("cuda:0", like="H100"), gc.DeviceSpec("cuda:1", like="A100")])

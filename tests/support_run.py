@@ -18,12 +18,12 @@ from unittest import mock
 
 import numpy as np
 
-from graphc import runner as runner_module
 from graphc.codegen.cache import Built
 from graphc.codegen.lower import contraction
-from graphc.compile import compile_graph
+from graphc.compiler.compile import compile_graph
 from graphc.config import Options
 from graphc.errors import GraphError
+from graphc.frontend.stage import Staged
 from graphc.ir import control, dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import bind_sizes
@@ -34,11 +34,11 @@ from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.ir.substitute import substitute_fields
 from graphc.ir.types import DType, TensorType
-from graphc.runner import Runner
-from graphc.runtime import launches as launches_module, threads as threads_module
-from graphc.runtime.executable import Arena
-from graphc.runtime.results import Results
-from graphc.stage import Staged
+from graphc.runtime.cpu import launches as launches_module, threads as threads_module
+from graphc.runtime.cpu.executable import Arena
+from graphc.runtime.cpu.result_pool import Results
+from graphc.session import runner as runner_module
+from graphc.session.runner import Runner
 
 POISON = 0xA5
 CACHE: list[Path] = []  # the session's kernel cache, set by conftest.py

@@ -17,7 +17,7 @@ from graphc.cli import main
 from graphc.codegen.cache import PACKAGE, files_of, hash_of
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cuda.toolchain import cubin
-from graphc.tensor import as_tensor
+from graphc.frontend.tensor import as_tensor
 
 ROOT = Path(__file__).parents[1]
 MODEL = """\

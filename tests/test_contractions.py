@@ -15,7 +15,7 @@ from graphc.codegen.cpu import emulate
 from graphc.codegen.cpu.kernels import source_of
 from graphc.codegen.cpu.schedules.conv_direct import fits_tiles
 from graphc.codegen.cpu.schedules.conv_winograd import fits_winograd
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.config import Options
 from graphc.ir.interpret import interpret
 from graphc.ir.ops.matmul import Matmul

@@ -10,12 +10,12 @@ from support_control import DATA, RNG, STEPS, check_gradients, inputs, run
 from support_run import options
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.errors import GradientError, GraphError
+from graphc.frontend.stage import stage
+from graphc.frontend.tensor import Tensor
 from graphc.ir.control import Loop
 from graphc.ir.program import Kind
-from graphc.stage import stage
-from graphc.tensor import Tensor
 
 # ---- scan
 

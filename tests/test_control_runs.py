@@ -11,14 +11,14 @@ from support_control import DATA, RNG, inputs, run
 from support_run import options
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.frontend.stage import stage
+from graphc.frontend.tensor import Tensor
 from graphc.ir.control import Loop, Switch
 from graphc.ir.graph import Graph
 from graphc.ir.program import Kind
 from graphc.ir.text.graph import parse_graph
-from graphc.stage import stage
-from graphc.tensor import Tensor
 
 # ---- state, draws, failures
 

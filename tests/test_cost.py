@@ -11,7 +11,7 @@ from support_run import options
 
 import graphc as gc
 from graphc.cli.model import staged
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.ir import dim
 from graphc.ir.arena import layout
 from graphc.ir.dim import parse, symbol

@@ -12,8 +12,8 @@ import pytest
 
 from graphc.errors import DeviceError
 from graphc.ir.types import DType, bf16, f16, f32, f64
-from graphc.runtime.cublas import NOT_SUPPORTED, PACKAGES, Library, Plan, Product, library
-from graphc.runtime.device import Memory, Span
+from graphc.runtime.cuda.cublas import NOT_SUPPORTED, PACKAGES, Library, Plan, Product, library
+from graphc.runtime.device.protocol import Memory, Span
 from tests.support_cublas import FakeLt, Refusal, real
 
 WORKSPACE = Span(Memory(0x700, 1 << 20), 0, 1 << 20)

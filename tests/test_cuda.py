@@ -22,11 +22,11 @@ from graphc.codegen.cuda.source import DeviceSource
 from graphc.errors import DeviceError
 from graphc.ir.dim import symbol
 from graphc.ir.types import f32
-from graphc.runtime import staging
-from graphc.runtime.cuda import CudaDevice
-from graphc.runtime.cuda_driver import toolkit
-from graphc.runtime.device import Call, Copy, Device, Launch, Memory, Span
-from graphc.runtime.device_array import SharedArray, device_array
+from graphc.runtime.cuda import staging
+from graphc.runtime.cuda.device import CudaDevice
+from graphc.runtime.cuda.driver import toolkit
+from graphc.runtime.device.array import SharedArray, device_array
+from graphc.runtime.device.protocol import Call, Copy, Device, Launch, Memory, Span
 from tests.support_cuda import TOTAL, FakeCuda
 
 F32 = np.dtype(np.float32)
@@ -299,7 +299,7 @@ def test_the_toolkit_is_there() -> None:
 
 
 def test_importing_graphc_imports_nothing_of_cuda() -> None:
-    code = ("import sys, graphc, graphc.runtime.cuda, graphc.runtime.cublas; "
+    code = ("import sys, graphc, graphc.runtime.cuda.device, graphc.runtime.cuda.cublas; "
             "print([m for m in sys.modules if m.startswith(('cuda', 'numba', 'nvmath'))])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graphc.errors import DeviceError
-from graphc.runtime.cuda_driver import Driver, find_driver, number_of, require_number
+from graphc.runtime.cuda.driver import Driver, find_driver, number_of, require_number
 from tests.support_gpu import has_driver
 
 
@@ -84,7 +84,7 @@ def test_names_that_are_no_gpu(name: str) -> None:
 def test_this_machine_has_no_driver() -> None:
     from graphc.codegen.cache import Cache
     from graphc.config import Options
-    from graphc.runtime.cuda import open_device
+    from graphc.runtime.cuda.device import open_device
 
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
         open_device("cuda:0", Cache(Options().cache_dir))

@@ -14,12 +14,12 @@ from support_device import SimulatedGraph
 from support_run import disagreements
 
 import graphc as gc
+from graphc.frontend.stage import stage
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.text.graph import parse_graph
 from graphc.passes.placement import per_device
-from graphc.runtime import device_scope
-from graphc.stage import stage
+from graphc.runtime.device import launches
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 
@@ -50,7 +50,7 @@ def check(
         wanted = list(interpret(made.graph, *arrays))
         assert not disagreements(made.graph, arrays, wanted, made(arrays)), f"n={n}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device_scope, "WIDE", 0)
+        patch.setattr(launches, "WIDE", 0)
         assert not disagreements(made.graph, arrays, wanted, made(arrays)), f"n={n}, 64 bits"
     assert any("u64" in text for text in made.texts)
 

@@ -21,7 +21,7 @@ from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.toolchain.cubin import cubin, prepare, symbol_of
 from graphc.ir.types import as_dtype
 from graphc.runtime import devices
-from graphc.runtime.cuda import CudaDevice
+from graphc.runtime.cuda.device import CudaDevice
 from tests.support_cuda import FakeCuda
 from tests.support_gpu import fake_gpu
 

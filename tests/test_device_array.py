@@ -10,9 +10,9 @@ import pytest
 import graphc as gc
 from graphc.errors import FeedError
 from graphc.ir.types import bf16, f32
-from graphc.runtime.device import Memory, Span
-from graphc.runtime.device_array import DeviceArray, SharedArray, device_array
-from graphc.runtime.simulated import SimulatedDevice
+from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.array import DeviceArray, SharedArray, device_array
+from graphc.runtime.device.protocol import Memory, Span
 
 
 def filled(device: Any) -> tuple[Span, np.ndarray[Any, Any]]:

@@ -15,8 +15,8 @@ pytest.importorskip("greenlet", reason="the simulator needs it: pip install 'gra
 
 import graphc as gc
 from graphc.runtime import devices
-from graphc.runtime.device import Launch, Node
-from graphc.runtime.simulated import Sequential, SimulatedDevice
+from graphc.runtime.cuda.simulated import Sequential, SimulatedDevice
+from graphc.runtime.device.protocol import Launch, Node
 
 
 class SlowDevice(SimulatedDevice):

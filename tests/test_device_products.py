@@ -17,11 +17,12 @@ import graphc as gc
 from graphc.config import Method, Options
 from graphc.errors import DeviceError, GraphcError
 from graphc.ir.types import DType, bf16, f16, f32, f64
-from graphc.runtime import cuda as driver, device_products, devices
-from graphc.runtime.cublas import WORKSPACE, Library
-from graphc.runtime.device import Call, Device, Span, allocated
-from graphc.runtime.device_products import remembered
-from graphc.runtime.simulated import SimulatedDevice
+from graphc.runtime import devices
+from graphc.runtime.cuda import device as driver, products
+from graphc.runtime.cuda.cublas import WORKSPACE, Library
+from graphc.runtime.cuda.products import remembered
+from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.protocol import Call, Device, Span, allocated
 from tests.support_cublas import FakeLt
 from tests.support_cuda import FakeCuda
 from tests.support_gpu import fake_gpu
@@ -49,7 +50,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     found = Gpu()
     monkeypatch.setattr(devices, "open_device", fake_gpu(found.cuda))
     monkeypatch.setattr(driver, "library", found.library)
-    monkeypatch.setattr(device_products, "remembered", dict)  # nothing is
+    monkeypatch.setattr(products, "remembered", dict)  # nothing is
     return found
 
 
@@ -216,8 +217,8 @@ def test_the_faster_is_kept_and_remembered(
         timed.append(any(isinstance(x, Call) for x in nodes))
         return 1.0 if timed[-1] == fast else 2.0
 
-    monkeypatch.setattr(device_products.Products, "_seconds", seconds)
-    monkeypatch.setattr(device_products, "remembered", lambda: known)
+    monkeypatch.setattr(products.Products, "_seconds", seconds)
+    monkeypatch.setattr(products, "remembered", lambda: known)
     arrays = [random(f64, 2, 3), random(f64, 3, 2)]
     for _ in range(2):
         got = ran(lambda x, y: [gc.exp(x @ y)], arrays, tmp_path, device="cuda:0", autotune=1.0)
@@ -237,13 +238,13 @@ def test_both_are_run_on_memory_of_their_own(gpu: Gpu, tmp_path: Path) -> None:
         data = random(f64, 2, 2)
         sess.run(change, {x: data})
         np.testing.assert_allclose(sess.value(w), data @ data)
-    assert gpu.lt.products >= device_products.REPEATS * device_products.TRIES
+    assert gpu.lt.products >= products.REPEATS * products.TRIES
 
 
 def test_without_time_nothing_is_tried(gpu: Gpu, tmp_path: Path) -> None:
     arrays = [random(f64, 2, 3), random(f64, 3, 2)]
     ran(lambda x, y: [x @ y], arrays, tmp_path, device="cuda:0", autotune=1e-9)
-    assert gpu.lt.products <= device_products.REPEATS * 2 + 1  # two graphs, and the run
+    assert gpu.lt.products <= products.REPEATS * 2 + 1  # two graphs, and the run
 
 
 # -- devices without

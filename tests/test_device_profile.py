@@ -13,11 +13,11 @@ from support_run import options
 pytest.importorskip("greenlet", reason="the simulator needs it: pip install 'graphc[sim]'")
 
 import graphc as gc
-from graphc import recorder as recorder_module
 from graphc.errors import SessionError
 from graphc.ir.machine import PRESETS
-from graphc.profile import Profile
-from graphc.runtime.limits import Limits
+from graphc.profile.machine_limits import Limits
+from graphc.profile.report import Profile
+from graphc.session import recorder as recorder_module
 
 H100 = PRESETS["H100"]
 SETS = (1 << 14, 1 << 20, 1 << 26)

@@ -20,14 +20,14 @@ from support import (
 )
 
 import graphc as gc
-from graphc.declare import placeholder
+from graphc.frontend.declare import placeholder
+from graphc.frontend.tensor import Tensor, build
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.types import FLOATS, bf16, f16, f32, f64
 from graphc.ir.verify import verify
-from graphc.tensor import Tensor, build
 
 CASES = cases()
 SPECIAL = [c for c in CASES if c[1].special]

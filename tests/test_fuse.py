@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import graphc as gc
-from graphc.compile import Compiled, lower
+from graphc.compiler.compile import Compiled, lower
 from graphc.config import Options
+from graphc.frontend.stage import stage
 from graphc.ir.program import Kind
 from graphc.ir.text.graph import parse_graph
 from graphc.nn import functional
-from graphc.stage import stage
 
 
 def compiled(fetches: list[Any]) -> Compiled:

@@ -17,10 +17,10 @@ import pytest
 import graphc as gc
 from graphc.cli import main
 from graphc.codegen.cpu.kernels import source_of
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.config import Options
+from graphc.frontend.stage import stage
 from graphc.ir.text.graph import parse_graph, print_graph
-from graphc.stage import stage
 
 GOLDEN = Path(__file__).parent / "golden"
 MARK = "// ----\n"

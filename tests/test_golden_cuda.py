@@ -16,10 +16,10 @@ import graphc as gc
 from graphc.cli.dump_device import launch
 from graphc.codegen.cuda.kernels import device_sources
 from graphc.codegen.cuda.source import DeviceSource
+from graphc.compiler.compile_placed import lower_placed, planned_machine
 from graphc.config import Options
+from graphc.frontend.stage import stage
 from graphc.ir.program import launched, overwritten
-from graphc.placed import lower_placed, planned_machine
-from graphc.stage import stage
 from tests.conftest import kernel_cache
 from tests.sass import instructions, registers
 from tests.test_golden import GOLDEN, differing

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from graphc.codegen.cuda.source import DeviceSource
-from graphc.runtime.device import Copy, Function, Launch, Memory, Span
-from graphc.runtime.hazards import touched, with_edges
+from graphc.runtime.device.hazards import touched, with_edges
+from graphc.runtime.device.protocol import Copy, Function, Launch, Memory, Span
 
 CELLS = 24
 FUNCTION = Function(DeviceSource("def kernel(): pass", ()), None)

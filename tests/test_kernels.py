@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compile import Compiled, lower
+from graphc.compiler.compile import Compiled, lower
 from graphc.config import Options
+from graphc.frontend.stage import stage
 from graphc.ir.arena import layout
 from graphc.ir.program import Kind, Place
-from graphc.stage import stage
 
 F = gc.nn.functional
 

@@ -12,9 +12,9 @@ from support_run import options
 from support_torch import tensor, torch_case
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.errors import DTypeError, FeedError, GraphError, ShapeError
-from graphc.stage import stage
+from graphc.frontend.stage import stage
 
 L = gc.linalg
 F32, F64 = np.float32, np.float64

@@ -15,9 +15,10 @@ from support_cli import graphc
 from support_run import CompiledGraph, options, same_bits
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.config import parse_bytes
 from graphc.errors import GraphcError, MemoryLimitError
+from graphc.frontend.stage import stage
 from graphc.ir.arena import layout
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import bind_sizes
@@ -27,7 +28,6 @@ from graphc.ir.text.program_parser import parse_program
 from graphc.passes.memory.order import ordered, orders
 from graphc.passes.memory.recompute import fitted, least
 from graphc.passes.memory.verify import verify_layout, verify_program
-from graphc.stage import stage
 
 Model = Callable[[Any], Any]
 

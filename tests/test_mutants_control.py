@@ -34,17 +34,17 @@ IN_GRADIENTS = (
     m("passes.autodiff.control:LoopGradient._sum", "not p.op.ta, p.op.tb", "p.op.ta, p.op.tb"),
 )
 IN_COMPILATION = (
-    m("runtime.nested:Step._updates", "if base in carries:", "if False:"),
-    m("runtime.nested:Step._updates", "before + after", "after[::-1]"),
-    m("runtime.nested:_loop", "Where(HEAD + 1 + i, sizes[i])", "Where(HEAD + 1 + i)"),
-    m("runtime.nested:_loop", "Where(items + 1 + i, rows[i])", "Where(items + 1 + i, rows[0])"),
-    m("runtime.nested:_loop", "length, op.reverse, flag", "length, 0, flag"),
-    m("runtime.nested:_loop", "address(cleared), len(outputs)", "address(cleared), 0"),
-    m("runtime.nested:_loop", "items + 1 if op.whilst else 0", "0"),
-    m("runtime.nested:_loop", "address(copies), carries", "address(copies), max(carries - 1, 0)"),
-    m("runtime.nested:_switch", "HEAD + len(v.args) + i", "HEAD + len(v.args)"),
-    m("runtime.nested:Step._results", "early.append", "late.append"),
-    m("runtime.nested:Step._results", "elif base in x.external", "elif False"),
+    m("runtime.cpu.control:Step._updates", "if base in carries:", "if False:"),
+    m("runtime.cpu.control:Step._updates", "before + after", "after[::-1]"),
+    m("runtime.cpu.control:_loop", "Where(HEAD + 1 + i, sizes[i])", "Where(HEAD + 1 + i)"),
+    m("runtime.cpu.control:_loop", "Where(items + 1 + i, rows[i])", "Where(items + 1 + i, rows[0])"),
+    m("runtime.cpu.control:_loop", "length, op.reverse, flag", "length, 0, flag"),
+    m("runtime.cpu.control:_loop", "address(cleared), len(outputs)", "address(cleared), 0"),
+    m("runtime.cpu.control:_loop", "items + 1 if op.whilst else 0", "0"),
+    m("runtime.cpu.control:_loop", "address(copies), carries", "address(copies), max(carries - 1, 0)"),
+    m("runtime.cpu.control:_switch", "HEAD + len(v.args) + i", "HEAD + len(v.args)"),
+    m("runtime.cpu.control:Step._results", "early.append", "late.append"),
+    m("runtime.cpu.control:Step._results", "elif base in x.external", "elif False"),
 )
 
 

@@ -18,7 +18,7 @@ from support_run import options, small_chunks
 from test_twins import PurePython
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.errors import CodegenError, FeedError, GradientError, GraphError, ShapeError
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS

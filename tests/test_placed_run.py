@@ -17,8 +17,8 @@ import graphc as gc
 from graphc.config import Options
 from graphc.errors import DeviceError, FeedError, GraphcError, SessionError
 from graphc.runtime import devices as devices_module
-from graphc.runtime.device import Span
-from graphc.runtime.simulated import SimulatedDevice
+from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.protocol import Span
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 

@@ -12,8 +12,9 @@ from support import stage as staged
 from support_run import CompiledGraph, same_bits
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.config import Options
+from graphc.frontend.stage import stage
 from graphc.ir import arena as layout_module
 from graphc.ir.arena import ALIGN, Block, Layout, layout, lifetimes, loads, pack
 from graphc.ir.graph import Value
@@ -23,7 +24,6 @@ from graphc.ir.text.graph import parse_graph
 from graphc.passes.fusion.fuse import fuse
 from graphc.passes.memory.order import ordered
 from graphc.passes.memory.plan import plan
-from graphc.stage import stage
 
 
 def planned(text: str) -> Program:

@@ -12,7 +12,7 @@ from support_torch import torch_case
 from support_windows import data, our_values, same, torch_values
 
 import graphc as gc
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.config import Options
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
 from graphc.nn import functional as F  # noqa: N812

@@ -14,13 +14,12 @@ from support_cli import DECLARED, GRAPH, RUNNING, Capture, graphc, written
 from support_run import options
 
 import graphc as gc
-from graphc import recorder as recorder_module
 from graphc.codegen.cpu.gemm_library import host_shape
 from graphc.errors import FeedError, GraphcError, SessionError
-from graphc.profile import Profile, Row, scaled, trace
-from graphc.recorder import Recorder
-from graphc.runtime import limits as limits_module
-from graphc.runtime.limits import Limits, limits, measure
+from graphc.profile.machine_limits import Limits, limits, measure
+from graphc.profile.report import Profile, Row, machine_limits as limits_module, scaled, trace
+from graphc.session import recorder as recorder_module
+from graphc.session.recorder import Recorder
 
 SETS = (1 << 14, 1 << 20, 1 << 26)
 MACHINE = Limits("a machine", 1, SETS, {
@@ -305,7 +304,7 @@ def test_a_loop_encloses_its_kernels_in_a_trace(session: gc.Session) -> None:
 def test_a_full_log_drops_events_but_no_time(
     session: gc.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graphc.runtime.timer.EVENTS", 10)
+    monkeypatch.setattr("graphc.runtime.cpu.timer.EVENTS", 10)
     x = gc.placeholder(gc.float32, ["n", 3])
     last, rows = gc.scan(lambda c, r: (c + r * gc.sum(c), gc.sum(c)), gc.zeros((3,)), x)
     p = session.profile([last, rows], {x: np.ones((50, 3), np.float32)}, steps=1)

@@ -11,10 +11,12 @@ from random_graphs import random_graph
 
 import graphc as gc
 from graphc.codegen.cpu.kernels import source_of
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.config import Options
 from graphc.errors import ParseError, VerifyError
-from graphc.group import Group
+from graphc.frontend.group import Group
+from graphc.frontend.stage import stage
+from graphc.frontend.tensor import as_tensor
 from graphc.ir import dim
 from graphc.ir.arena import layout
 from graphc.ir.graph import Value
@@ -28,8 +30,6 @@ from graphc.passes.memory.order import ordered
 from graphc.passes.memory.plan import plan
 from graphc.passes.memory.verify import verify_layout, verify_program
 from graphc.passes.pipeline import schedule
-from graphc.stage import stage
-from graphc.tensor import as_tensor
 
 Fetches = list[gc.Tensor | Group]
 

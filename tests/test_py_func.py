@@ -20,7 +20,7 @@ from test_threads import in_threads
 
 import graphc as gc
 from graphc.codegen.cpu import emulate
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.errors import (
     DTypeError,
     GradientError,
@@ -34,8 +34,8 @@ from graphc.ir.interpret import interpret
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
-from graphc.recorder import Recorder
-from graphc.runtime.thunk import Thunk
+from graphc.runtime.cpu.python_calls import Thunk
+from graphc.session.recorder import Recorder
 
 F32 = np.float32
 ALL = (gc.bool_, gc.int8, gc.int32, gc.uint64, gc.float16, gc.bfloat16, gc.float32, gc.float64)

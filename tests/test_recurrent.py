@@ -13,10 +13,10 @@ from support_torch import torch_case
 
 import graphc as gc
 from graphc import nn
-from graphc.compile import lower
+from graphc.compiler.compile import lower
 from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.frontend.stage import stage
 from graphc.ir.program import Kind
-from graphc.stage import stage
 
 RNG = np.random.default_rng(8)
 

@@ -17,13 +17,13 @@ import pytest
 import graphc as gc
 from graphc.codegen.cpu.intrinsics.scalars import UNTRACKED
 from graphc.codegen.cpu.toolchain import build
-from graphc.compile import Compiled, lower
+from graphc.compiler.compile import Compiled, lower
 from graphc.config import Options
 from graphc.errors import CodegenError
+from graphc.frontend.stage import stage
 from graphc.nn import functional
 from graphc.passes.fusion.acyclic import Dag
 from graphc.passes.fusion.groups import MAX_ARRAYS
-from graphc.stage import stage
 
 Model = Callable[[int], list[Any]]
 WIDTH = 32

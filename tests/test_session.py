@@ -12,7 +12,7 @@ import pytest
 import graphc as gc
 from graphc.errors import FeedError, FetchError, GraphError, SessionError
 from graphc.ir.graph import Graph
-from graphc.runtime.results import KEPT_ALIKE, KEPT_SHAPES
+from graphc.runtime.cpu.result_pool import KEPT_ALIKE, KEPT_SHAPES
 
 
 @pytest.fixture(autouse=True)

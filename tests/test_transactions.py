@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.errors import FeedError, FetchError, GraphcError, GraphError, SessionError, ShapeError
-from graphc.session import Session
+from graphc.session.session import Session
 
 F32 = np.float32
 

@@ -13,12 +13,12 @@ from support import stage
 
 import graphc as gc
 from graphc.codegen.cpu.kernels import methods
-from graphc.compile import lower
+from graphc.compiler.autotune import Tuner
+from graphc.compiler.compile import lower
 from graphc.config import Method, Options
-from graphc.explain import explain
+from graphc.explain.value import explain
 from graphc.ir.interpret import interpret
 from graphc.nn import functional as F  # noqa: N812
-from graphc.tune import Tuner
 
 RNG = np.random.default_rng(5)
 

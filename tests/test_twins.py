@@ -14,7 +14,7 @@ import graphc as gc
 from graphc.codegen.cpu import emulate
 from graphc.codegen.cpu.intrinsics import namespace
 from graphc.codegen.cpu.kernels import buffers_of
-from graphc.compile import Compiled, lower
+from graphc.compiler.compile import Compiled, lower
 from graphc.errors import GraphcError
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
@@ -23,7 +23,7 @@ from graphc.ir.ops.lapack_solve import Lu, LuSolve
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
 from graphc.passes.fusion.fuse import storage
-from graphc.runtime.blas import outside_address
+from graphc.runtime.cpu.openblas import outside_address
 
 F32 = np.float32
 

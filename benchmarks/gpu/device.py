@@ -12,9 +12,9 @@ from benchmarks.gpu.report import Figures
 from graphc.codegen.cache import Cache
 from graphc.config import Options
 from graphc.ir.types import DType
-from graphc.runtime.cublas import Plan, Product
-from graphc.runtime.cuda import CudaDevice, open_device
-from graphc.runtime.device import Copy, Span
+from graphc.runtime.cuda.cublas import Plan, Product
+from graphc.runtime.cuda.device import CudaDevice, open_device
+from graphc.runtime.device.protocol import Copy, Span
 
 LARGE = 2 << 30  # bytes: far more than a cache holds
 

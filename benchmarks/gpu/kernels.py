@@ -12,9 +12,9 @@ import numpy as np
 import graphc as gc
 from benchmarks.gpu.cases import Case, Inputs
 from benchmarks.gpu.report import Failed, Figures
+from graphc.frontend.stage import stage
 from graphc.ir.interpret import interpret
 from graphc.ir.types import DType, as_dtype
-from graphc.stage import stage
 
 ROUNDING = {"f64": 2.0**-52, "f32": 2.0**-23, "f16": 2.0**-10, "bf16": 2.0**-7}
 NARROW = 4  # roundings: sums are in f32, so a result is rounded once

@@ -12,9 +12,9 @@ from graphc.config import Options, cpus
 from graphc.errors import DeviceError
 from graphc.ir.machine import HOST, PRESETS, DeviceSpec
 from graphc.passes.placement.placed import show_bytes
-from graphc.runtime.cuda import open_device
-from graphc.runtime.cuda_driver import find_driver
-from graphc.runtime.limits import cpu_name
+from graphc.profile.machine_limits import cpu_name
+from graphc.runtime.cuda.device import open_device
+from graphc.runtime.cuda.driver import find_driver
 
 SIMULATED = "cuda:sim"
 

@@ -12,12 +12,12 @@ from graphc.cli.model import Stages, UsageError, add_model_options, opened
 from graphc.codegen.cpu.kernels import loops_of, source_of
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.loops.text import print_loops
+from graphc.compiler.compile_placed import LoweredPlaced
 from graphc.ir.program import Kernel, Program
 from graphc.ir.text.graph import print_graph
 from graphc.ir.text.program import print_program
 from graphc.passes.cost.kernel import cost_of
 from graphc.passes.placement.text import placement_table
-from graphc.placed import LoweredPlaced
 
 SUFFIX = {
     "graph": "gir",

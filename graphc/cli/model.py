@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphc.compile import Compiled, lower
+from graphc.compiler.compile import Compiled, lower
+from graphc.compiler.compile_placed import LoweredPlaced, lower_placed, planned_machine, spec
 from graphc.config import Method, Options, defaults, parse_bytes
 from graphc.errors import GraphcError, render
-from graphc.group import Group
+from graphc.frontend.group import Group
+from graphc.frontend.scope import GraphScope, current, reset_default_graph
+from graphc.frontend.stage import is_placed, stage
+from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.op import State
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.text.graph import parse_graph
-from graphc.placed import LoweredPlaced, lower_placed, planned_machine, spec
-from graphc.scope import GraphScope, current, reset_default_graph
-from graphc.stage import is_placed, stage
-from graphc.tensor import Tensor
 
 Fetch = Tensor | Group
 Stages = Compiled | LoweredPlaced

@@ -12,9 +12,9 @@ from typing import Any
 from graphc.cli.model import Model, UsageError, add_model_options, opened, positive
 from graphc.cli.run import add_feed_options, fetching, needs_fetches, tables
 from graphc.config import Options, defaults
-from graphc.profile import SORTS, Profile, trace
-from graphc.recorder import Recorder
-from graphc.runtime.limits import limits
+from graphc.profile.machine_limits import limits
+from graphc.profile.report import SORTS, Profile, trace
+from graphc.session.recorder import Recorder
 
 STEPS, WARMUP = 20, 3  # of what --fetch names
 

@@ -16,17 +16,17 @@ from graphc.cli.dump import write_all
 from graphc.cli.model import Fetch, Model, UsageError, add_model_options, opened
 from graphc.config import Options
 from graphc.errors import FeedError
+from graphc.frontend.scope import GraphScope
+from graphc.frontend.stage import reachable
+from graphc.frontend.tensor import Tensor
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.passes.oracle.check_passes import draw
-from graphc.profile import Profile
-from graphc.recorder import Recorder
-from graphc.scope import GraphScope
-from graphc.session import Session
-from graphc.stage import reachable
-from graphc.tensor import Tensor
+from graphc.profile.report import Profile
+from graphc.session.recorder import Recorder
+from graphc.session.session import Session
 
 SIZE = 8  # of a symbolic axis of a random feed
 LEAST = 0.01  # of the time of all signatures: others get no table

@@ -7,15 +7,15 @@ from typing import Any
 
 from graphc.cli.model import Model, add_model_options, find_value, opened, staged
 from graphc.cli.run import parse_sizes
+from graphc.compiler.compile_placed import planned_machine
 from graphc.config import Options
 from graphc.errors import GraphcError, GraphError
-from graphc.explain import explain, find
-from graphc.explain_placed import explain_placed
+from graphc.explain.placed_value import explain_placed
+from graphc.explain.value import explain, find
+from graphc.frontend.stage import is_placed
+from graphc.frontend.tensor import Tensor
 from graphc.ir.graph import Graph, Value
 from graphc.passes.autodiff.reverse import explain_gradient
-from graphc.placed import planned_machine
-from graphc.stage import is_placed
-from graphc.tensor import Tensor
 
 
 def register(commands: Any) -> None:

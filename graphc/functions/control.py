@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.functions.common import converted, integer, size_of, tensor
-from graphc.functions.creation import full, size_tensor
-from graphc.functions.trace import (
+from graphc.frontend.arguments import converted, integer, size_of, tensor
+from graphc.frontend.scope import Frame, tracing
+from graphc.frontend.tensor import Tensor, broadcast_to, build
+from graphc.frontend.trace import (
     Closer,
     Traced,
     depending,
@@ -21,6 +22,8 @@ from graphc.functions.trace import (
     made_within,
     same_nest,
 )
+from graphc.frontend.trees import flatten, shape_of
+from graphc.functions.creation import full, size_tensor
 from graphc.ir import dim
 from graphc.ir.control import Loop, Switch
 from graphc.ir.dim import Size
@@ -28,9 +31,6 @@ from graphc.ir.graph import short_name
 from graphc.ir.op import Item
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import TensorType, bool_, i64
-from graphc.nest import flatten, shape_of
-from graphc.scope import Frame, tracing
-from graphc.tensor import Tensor, broadcast_to, build
 
 UNLIMITED = (1 << 63) - 1
 

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
-from graphc.functions import pointwise as pw
-from graphc.functions.common import (
+from graphc.frontend.arguments import (
     axis_of,
     converted,
     element_type,
@@ -16,13 +15,14 @@ from graphc.functions.common import (
     size_of,
     tensor,
 )
+from graphc.frontend.tensor import Tensor, broadcast_to, build
+from graphc.functions import pointwise as pw
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.op import Number
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.ops.shape import Full, Iota, SizeOf
 from graphc.ir.types import DType, bool_, f32, i64
-from graphc.tensor import Tensor, broadcast_to, build
 
 
 def asarray(obj: Any, dtype: Any = None) -> Tensor:

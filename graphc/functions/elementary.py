@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.functions.common import apply
+from graphc.frontend.arguments import apply
+from graphc.frontend.tensor import Tensor
 from graphc.ir.ops import elementary, rounding, trigonometry
-from graphc.tensor import Tensor
 
 
 def exp(x: Any) -> Tensor:

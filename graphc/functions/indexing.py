@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
-from graphc.functions import pointwise as pw
-from graphc.functions.common import (
+from graphc.frontend.arguments import (
     axis_of,
     choice,
     converted,
@@ -15,6 +14,10 @@ from graphc.functions.common import (
     require_equal,
     tensor,
 )
+from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.indexing import merged_place
+from graphc.frontend.tensor import Tensor, broadcast_to, build
+from graphc.functions import pointwise as pw
 from graphc.functions.creation import iota, zeros
 from graphc.functions.joining import concat
 from graphc.functions.shaping import flatten, reshape
@@ -22,9 +25,6 @@ from graphc.ir import dim
 from graphc.ir.ops.gather import ScatterAdd, ScatterSlices, Take, TakeAlongAxis
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin, ScatterMul, ScatterSet
 from graphc.ir.types import i64
-from graphc.shapes import broadcast_shapes
-from graphc.subscript import merged_place
-from graphc.tensor import Tensor, broadcast_to, build
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:

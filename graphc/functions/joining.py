@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
-from graphc.functions.common import (
+from graphc.frontend.arguments import (
     axis_of,
     integer,
     known_size,
@@ -17,12 +17,12 @@ from graphc.functions.common import (
     size_of,
     tensor,
 )
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions.shaping import expand_dims, flatten, part, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Concat, Pad
-from graphc.tensor import Tensor, build
 
 
 def concat(arrays: Any, axis: int | None = 0) -> Tensor:

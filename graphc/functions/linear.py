@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import GraphcError, GraphError, ShapeError, user_location
+from graphc.frontend.arguments import axis_of, integer, require_equal, same_type, tensor
+from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.tensor import Tensor, broadcast_to, build, matmul as _matmul
 from graphc.functions import pointwise as pw
-from graphc.functions.common import axis_of, integer, require_equal, same_type, tensor
 from graphc.functions.reductions import sum
 from graphc.functions.shaping import flatten, permute_dims, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.ops.diagonal import Diagonal
-from graphc.shapes import broadcast_shapes
-from graphc.tensor import Tensor, broadcast_to, build, matmul as _matmul
 
 
 def matmul(x1: Any, x2: Any) -> Tensor:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ShapeError, user_location
+from graphc.frontend.arguments import axis_of, choice, integer, same_type, tensor
+from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw
-from graphc.functions.common import axis_of, choice, integer, same_type, tensor
 from graphc.functions.joining import stack
 from graphc.functions.linear import tensordot
 from graphc.functions.reductions import sum
 from graphc.functions.shaping import broadcast_to, flatten, moveaxis, reshape
 from graphc.ir.ops.diagonal import Diagonal, OnDiagonal
-from graphc.shapes import broadcast_shapes
-from graphc.tensor import Tensor, build
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:

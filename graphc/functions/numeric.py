@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.functions import pointwise as pw, reductions as folds
-from graphc.functions.common import (
+from graphc.frontend.arguments import (
     Axis,
     axes_of,
     axis_of,
@@ -22,6 +21,8 @@ from graphc.functions.common import (
     sequence,
     tensor,
 )
+from graphc.frontend.tensor import Tensor
+from graphc.functions import pointwise as pw, reductions as folds
 from graphc.functions.creation import full_like, number
 from graphc.functions.elementary import isnan
 from graphc.functions.indexing import take
@@ -40,7 +41,6 @@ from graphc.functions.sorting import searchsorted, sort
 from graphc.ir import dim
 from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.types import bool_, f32
-from graphc.tensor import Tensor
 
 MOST = 64  # differences of differences that one call builds
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.functions.common import apply, converted, element_type, tensor
+from graphc.frontend.arguments import apply, converted, element_type, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.ir.ops import elementary, logic, pointwise as arithmetic, rounding, trigonometry
 from graphc.ir.types import bool_
-from graphc.tensor import Tensor
 
 
 def add(x1: Any, x2: Any) -> Tensor:

@@ -8,12 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
+from graphc.frontend.arguments import (
+    axis_of,
+    converted,
+    element_type,
+    integer,
+    require_equal,
+    tensor,
+)
+from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw
-from graphc.functions.common import axis_of, converted, element_type, integer, require_equal, tensor
 from graphc.functions.creation import zeros
 from graphc.functions.shaping import reshape
 from graphc.ir.types import f32, u8
-from graphc.tensor import Tensor
 
 
 def quantize_linear(

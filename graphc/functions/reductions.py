@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, user_location
+from graphc.frontend.arguments import Axis, axes_of, axis_of, converted, element_type, tensor
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw
-from graphc.functions.common import Axis, axes_of, axis_of, converted, element_type, tensor
 from graphc.functions.creation import number, size_tensor
 from graphc.functions.elementary import exp, isfinite, log, sqrt
 from graphc.functions.shaping import flatten, reshape
 from graphc.ir import dim
 from graphc.ir.ops import reduction as folds
 from graphc.ir.types import DType, bool_, f32, i64, u8, u64
-from graphc.tensor import Tensor, build
 
 
 def _fold(kind: Any, t: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:

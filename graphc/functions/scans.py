@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
+from graphc.frontend.arguments import axis_of, converted, element_type, flag, same_type, tensor
+from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
-from graphc.functions.common import axis_of, converted, element_type, flag, same_type, tensor
 from graphc.functions.elementary import exp, isfinite, log
 from graphc.functions.reductions import total_type
 from graphc.functions.shaping import flatten
 from graphc.ir.ops import scan
 from graphc.ir.ops.shape import Pad
 from graphc.ir.types import DType, bool_, f32, u8
-from graphc.shapes import broadcast_shapes
-from graphc.tensor import Tensor, broadcast_to, build
 
 
 def cumulative_sum(

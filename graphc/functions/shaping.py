@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import ShapeError, user_location
-from graphc.functions.common import Axis, axes_of, axis_of, integer, shape_of, tensor
+from graphc.frontend.arguments import Axis, axes_of, axis_of, integer, shape_of, tensor
+from graphc.frontend.tensor import Tensor, broadcast_to as _broadcast_to, build
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Shape, Size
 from graphc.ir.ops import shape as views
-from graphc.tensor import Tensor, broadcast_to as _broadcast_to, build
 
 
 def reshape(x: Any, shape: Any) -> Tensor:

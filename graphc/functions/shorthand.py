@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.functions import pointwise as pw, reductions as folds
-from graphc.functions.common import (
+from graphc.frontend.arguments import (
     Axis,
     axis_of,
     converted,
@@ -18,6 +17,10 @@ from graphc.functions.common import (
     shape_of,
     tensor,
 )
+from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.indexing import merged_place
+from graphc.frontend.tensor import Tensor, broadcast_to, build
+from graphc.functions import pointwise as pw, reductions as folds
 from graphc.functions.creation import size_tensor
 from graphc.functions.elementary import isnan, sin
 from graphc.functions.indexing import indices_of
@@ -27,9 +30,6 @@ from graphc.functions.shaping import part, transpose
 from graphc.ir import dim
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import bool_, f32, i64
-from graphc.shapes import broadcast_shapes
-from graphc.subscript import merged_place
-from graphc.tensor import Tensor, broadcast_to, build
 
 
 def percentile(

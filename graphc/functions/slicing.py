@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.frontend.arguments import converted, require_equal, shape_of, size_of, tensor
+from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
-from graphc.functions.common import converted, require_equal, shape_of, size_of, tensor
 from graphc.functions.creation import full, iota, size_tensor
 from graphc.functions.indexing import indices_of, scatter_add
 from graphc.ir.dim import Size
@@ -14,7 +15,6 @@ from graphc.ir.ops.gather import CheckIndex, ScatterSlices, Take
 from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin
 from graphc.ir.types import f32, i64
-from graphc.tensor import Tensor, broadcast_to, build
 
 
 def dynamic_slice(x: Any, starts: Any, sizes: Any) -> Tensor:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import axis_of, choice, converted, flag, same_type, size_of, tensor
+from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
-from graphc.functions.common import axis_of, choice, converted, flag, same_type, size_of, tensor
 from graphc.functions.creation import zeros
 from graphc.functions.indexing import indices_of, take_along_axis, uncounted
 from graphc.functions.shaping import flatten, moveaxis
@@ -22,7 +23,6 @@ from graphc.ir import dim
 from graphc.ir.ops import sort as orders
 from graphc.ir.ops.gather import ScatterAdd
 from graphc.ir.types import DType, bool_, f32, i64, u8
-from graphc.tensor import Tensor, broadcast_to, build
 
 
 def sort(x: Any, axis: int | None = -1, descending: bool = False, stable: bool = True) -> Tensor:

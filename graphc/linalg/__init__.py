@@ -4,7 +4,7 @@ Matrices lie in the last two axes; all axes before them are a batch.  What canno
 singular system, a matrix that is not positive definite) is NaN: semantics 14.
 """
 
-from graphc.door import guard as _guard
+from graphc.frontend.boundary import guard as _guard
 from graphc.functions.linear import (
     matmul as matmul,
     outer as outer,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
-from graphc.functions.common import require_equal, same_type, tensor
+from graphc.frontend.arguments import require_equal, same_type, tensor
+from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.tensor import Tensor, broadcast_to
 from graphc.functions.shaping import moveaxis, reshape
 from graphc.ir import dim
 from graphc.ir.types import f32, f64
-from graphc.shapes import broadcast_shapes
-from graphc.tensor import Tensor, broadcast_to
 
 
 def matrix(what: str, argument: str, x: Any) -> Tensor:

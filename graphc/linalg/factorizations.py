@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from graphc.errors import GraphError, user_location
+from graphc.frontend.tensor import Tensor
 from graphc.functions.shaping import matrix_transpose
 from graphc.ir.ops.lapack_orthogonal import Eigh, Qr, Svd
 from graphc.ir.ops.lapack_solve import Cholesky
 from graphc.linalg.arguments import matrix, square
-from graphc.tensor import Tensor
 
 
 class QRResult(NamedTuple):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.door import short
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.frontend.arguments import Axis, axes_of, axis_of, tensor
+from graphc.frontend.boundary import short
+from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import Axis, axes_of, axis_of, tensor
 from graphc.functions.creation import number
 from graphc.functions.reductions import max, min, sum
 from graphc.functions.shaping import expand_dims, moveaxis
 from graphc.linalg.arguments import matrix
 from graphc.linalg.factorizations import svdvals
-from graphc.tensor import Tensor
 
 
 def vector_norm(

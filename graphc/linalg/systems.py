@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from graphc.differentiate import custom_gradient
 from graphc.errors import GraphError, user_location
+from graphc.frontend.arguments import integer
+from graphc.frontend.gradients import custom_gradient
+from graphc.frontend.tensor import Tensor, broadcast_to
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import integer
 from graphc.functions.creation import eye, iota, ones_like, size_tensor
 from graphc.functions.linear import matmul
 from graphc.functions.reductions import count_nonzero, max, prod, sum
@@ -18,7 +19,6 @@ from graphc.ir.ops.lapack_solve import Lu, LuSolve, TriangularSolve
 from graphc.ir.types import i64
 from graphc.linalg.arguments import matrix, square, system
 from graphc.linalg.factorizations import svdvals
-from graphc.tensor import Tensor, broadcast_to
 
 TRANS = {0: False, 1: True, 2: True, "N": False, "T": True, "C": True}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.frontend.tensor import Tensor
 from graphc.init import constant
 from graphc.ir.types import f32
 from graphc.nn import functional
 from graphc.nn.layers import positive
 from graphc.nn.module import Module, Parameter
 from graphc.nn.options import REQUIRED, Options
-from graphc.tensor import Tensor
 
 INPLACE = {"inplace": False}
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from graphc import random
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.frontend.arguments import apply, axis_of, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import apply, axis_of, tensor
 from graphc.functions.creation import one_hot
 from graphc.functions.joining import split
 from graphc.functions.reductions import argmax
@@ -21,7 +22,6 @@ from graphc.functions.shaping import moveaxis, reshape
 from graphc.ir.dim import Dim
 from graphc.ir.ops import elementary
 from graphc.nn.softmax import softmax
-from graphc.tensor import Tensor
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ShapeError, user_location
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw, reductions
 from graphc.functions.creation import number
 from graphc.functions.shaping import permute_dims, reshape
@@ -15,7 +16,6 @@ from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Adaptive, along
 from graphc.nn.pooling import Windows, largest, no_indices, sums, tiles, trailing
 from graphc.nn.sliding import images, sizes_per_axis, unbatched
-from graphc.tensor import Tensor, build
 
 
 def _counts(what: str, x: Tensor, output_size: Any, axes: int) -> Shape:

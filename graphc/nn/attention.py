@@ -10,8 +10,10 @@ import math
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.frontend.arguments import require_equal, tensor
+from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw, reductions
-from graphc.functions.common import require_equal, tensor
 from graphc.functions.control import scan
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.elementary import exp, sqrt
@@ -24,8 +26,6 @@ from graphc.ir.types import bool_, i64
 from graphc.nn.activations import floats, real
 from graphc.nn.dropouts import dropout
 from graphc.nn.softmax import softmax
-from graphc.shapes import broadcast_shapes
-from graphc.tensor import Tensor
 
 SCORES = 1 << 18  # of one head, held at once
 LEAST_ROWS = 16  # queries in a block

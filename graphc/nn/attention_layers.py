@@ -8,8 +8,9 @@ from typing import Any
 
 from graphc import init
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import require_equal, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw, reductions
-from graphc.functions.common import require_equal, tensor
 from graphc.functions.creation import iota, zeros
 from graphc.functions.joining import concat, pad, split
 from graphc.functions.linear import matmul
@@ -21,7 +22,6 @@ from graphc.nn.attention import attention_weights
 from graphc.nn.dropouts import probability
 from graphc.nn.layers import Linear, positive
 from graphc.nn.module import Module, Parameter
-from graphc.tensor import Tensor
 
 WHAT = "MultiheadAttention"
 

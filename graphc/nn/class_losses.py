@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.frontend.arguments import converted, require_equal, tensor
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import elementary as el, pointwise as pw, reductions
-from graphc.functions.common import converted, require_equal, tensor
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.shaping import reshape
 from graphc.ir import dim as dims
@@ -15,7 +16,6 @@ from graphc.ir.types import i64
 from graphc.nn.activations import floats, real
 from graphc.nn.losses import above_zero, reduced
 from graphc.nn.softmax import shifted
-from graphc.tensor import Tensor, build
 
 
 def cross_entropy(

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from graphc.errors import GraphError, user_location
+from graphc.frontend.tensor import Variable
 from graphc.nn.module import Module, Parameter
-from graphc.tensor import Variable
 
 T = TypeVar("T")
 

@@ -6,13 +6,13 @@ import math
 from typing import Any, ClassVar
 
 from graphc.errors import GraphError, ShapeError, user_location
-from graphc.functions.common import integer
+from graphc.frontend.arguments import integer
+from graphc.frontend.tensor import Tensor
 from graphc.ir.types import f32
 from graphc.nn import functional
 from graphc.nn.activations import floats
 from graphc.nn.layers import near_zero, positive
 from graphc.nn.module import Module
-from graphc.tensor import Tensor
 
 MODES = ("zeros", "reflect", "replicate", "circular")
 FORWARD = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}

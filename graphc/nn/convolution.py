@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import integer, require_equal, same_type, tensor
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw
-from graphc.functions.common import integer, require_equal, same_type, tensor
 from graphc.functions.shaping import reshape
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.nn.sliding import images, per_axis, unbatched
-from graphc.tensor import Tensor, build
 
 
 def conv1d(

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.frontend.arguments import converted, flag, integer, require_equal, tensor
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import converted, flag, integer, require_equal, tensor
 from graphc.functions.control import scan
 from graphc.functions.creation import full, iota
 from graphc.functions.indexing import take_along_axis
@@ -25,7 +26,6 @@ from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import i64
 from graphc.nn.activations import floats
 from graphc.nn.losses import reduced
-from graphc.tensor import Tensor, build
 
 WHAT = "ctc_loss"
 

@@ -3,7 +3,7 @@
 This is the map; the code is in the files of this directory that the imports name.
 """
 
-from graphc.door import guard
+from graphc.frontend.boundary import guard
 from graphc.nn.activations import (
     celu as celu,
     elu as elu,

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.door import guard
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.boundary import guard
 from graphc.init import (
     calculate_gain as calculate_gain,
     constant as constant,

@@ -10,7 +10,8 @@ from typing import Any
 
 from graphc import init
 from graphc.errors import GraphError, ShapeError, user_location
-from graphc.functions.common import axis_of, integer, tensor
+from graphc.frontend.arguments import axis_of, integer, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions.creation import iota
 from graphc.functions.pointwise import equal, where
 from graphc.functions.shaping import reshape
@@ -19,7 +20,6 @@ from graphc.nn import functional
 from graphc.nn.dropouts import probability
 from graphc.nn.linears import flattened, padding_row
 from graphc.nn.module import Module, Parameter
-from graphc.tensor import Tensor
 
 
 def positive(what: str, argument: str, value: Any, least: int = 1) -> int:

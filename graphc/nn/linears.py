@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import axis_of, integer, require_equal, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import creation, pointwise as pw, reductions
-from graphc.functions.common import axis_of, integer, require_equal, tensor
 from graphc.functions.indexing import take
 from graphc.functions.linear import einsum, matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, reshape
 from graphc.ir.types import i64
 from graphc.nn.activations import floats, real
 from graphc.nn.norms import at_least, p_norm
-from graphc.tensor import Tensor
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.frontend.tensor import Variable, as_tensor
 from graphc.nn import functional
 from graphc.nn.options import Options
-from graphc.tensor import Variable, as_tensor
 
 REDUCTION = {"reduction": "mean"}
 

@@ -9,14 +9,14 @@ import math
 from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import apply, converted, require_equal, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw, reductions
-from graphc.functions.common import apply, converted, require_equal, tensor
 from graphc.functions.creation import size_tensor
 from graphc.functions.shaping import expand_dims
 from graphc.ir.ops import elementary
 from graphc.nn.activations import floats, logsigmoid, real
 from graphc.nn.norms import at_least
-from graphc.tensor import Tensor
 
 
 def reduced(what: str, loss: Tensor, reduction: str) -> Tensor:

@@ -28,12 +28,12 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from graphc.declare import declared, register
-from graphc.door import door
 from graphc.errors import GraphError, ShapeError, user_location
-from graphc.functions.common import converted
+from graphc.frontend.arguments import converted
+from graphc.frontend.boundary import door
+from graphc.frontend.declare import declared, register
+from graphc.frontend.tensor import Variable, as_tensor
 from graphc.nn import state
-from graphc.tensor import Variable, as_tensor
 
 M = TypeVar("M", bound="Module")
 

@@ -1,7 +1,7 @@
 """Normalisations as modules, with PyTorch's names and arguments.
 
 Running statistics are buffers.  Their updates ride along with the output of a module in training:
-whatever run computes it, or a gradient through it, moves them (`graphc.effects`).
+whatever run computes it, or a gradient through it, moves them (`graphc.frontend.with_update`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 from graphc import init
 from graphc.errors import ShapeError, user_location
+from graphc.frontend.arguments import require_equal, shape_of, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import creation
-from graphc.functions.common import require_equal, shape_of, tensor
 from graphc.ir.types import f32, i64
 from graphc.nn import functional, norms
 from graphc.nn.activations import floats
 from graphc.nn.layers import positive
 from graphc.nn.module import Buffer, Module, Parameter
-from graphc.tensor import Tensor
 
 
 class Channelled(Module):

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from graphc.effects import with_update
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import axis_of, converted, integer, require_equal
+from graphc.frontend.tensor import Tensor, Variable
+from graphc.frontend.with_update import with_update
 from graphc.functions import elementary as el, pointwise as pw, reductions
-from graphc.functions.common import axis_of, converted, integer, require_equal
 from graphc.functions.creation import size_tensor
 from graphc.functions.shaping import reshape
 from graphc.ir import dim as dims
 from graphc.ir.dim import Size
 from graphc.ir.types import f32
 from graphc.nn.activations import floats, real
-from graphc.tensor import Tensor, Variable
 
 Axes = tuple[int, ...]
 

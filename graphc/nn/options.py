@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from graphc.errors import GraphError, user_location
+from graphc.frontend.tensor import Tensor
 from graphc.nn.module import Module
-from graphc.tensor import Tensor
 
 REQUIRED = object()
 

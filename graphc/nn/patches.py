@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
-from graphc.functions.common import integer, known_size, tensor
+from graphc.frontend.arguments import integer, known_size, tensor
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions.joining import concat
 from graphc.functions.shaping import flip, part, permute_dims, reshape
 from graphc.ir import dim
@@ -14,7 +15,6 @@ from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Pad
 from graphc.ir.ops.window import Unwindow, Window, along, positions
 from graphc.nn.sliding import images, per_axis, sizes_per_axis, unbatched
-from graphc.tensor import Tensor, build
 
 MODES = ("constant", "reflect", "replicate", "circular")
 

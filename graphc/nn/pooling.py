@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import integer
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw, reductions
-from graphc.functions.common import integer
 from graphc.functions.creation import number
 from graphc.functions.shaping import part, reshape
 from graphc.ir import dim
@@ -17,7 +18,6 @@ from graphc.ir.ops.pooling import ReduceFirstMax
 from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Window, along
 from graphc.nn.sliding import images, per_axis, unbatched
-from graphc.tensor import Tensor, build
 
 
 class Windows(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw
 from graphc.functions.control import scan
 from graphc.functions.elementary import tanh
@@ -20,7 +21,6 @@ from graphc.functions.shaping import matrix_transpose, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.nn.activations import relu, sigmoid
-from graphc.tensor import Tensor
 
 State = tuple[Tensor, ...]
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}

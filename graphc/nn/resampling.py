@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.shaping import reshape
@@ -15,7 +16,6 @@ from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.types import DType, f32, f64, i64
 from graphc.nn.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from graphc.nn.sliding import images, sizes_per_axis, unbatched
-from graphc.tensor import Tensor, build
 
 AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 MODES = ("nearest", "nearest-exact", *AXES, "area")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from graphc.errors import ShapeError, user_location
-from graphc.functions.common import choice, converted, flag, require_equal
+from graphc.frontend.arguments import choice, converted, flag, require_equal
+from graphc.frontend.tensor import Tensor
 from graphc.functions.creation import zeros
 from graphc.ir.types import f32
 from graphc.nn import recurrent
@@ -14,7 +15,6 @@ from graphc.nn.layers import positive
 from graphc.nn.module import Module
 from graphc.nn.recurrent import NONLINEARITIES, State, Step
 from graphc.nn.rnn_layers import pair, read, weights
-from graphc.tensor import Tensor
 
 
 class Cell(Module):

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from graphc import init
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import choice, converted, flag, require_equal, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw
-from graphc.functions.common import choice, converted, flag, require_equal, tensor
 from graphc.functions.creation import iota, zeros
 from graphc.functions.joining import stack
 from graphc.functions.shaping import expand_dims, swapaxes
@@ -20,7 +21,6 @@ from graphc.nn.dropouts import probability
 from graphc.nn.layers import positive
 from graphc.nn.module import Module, Parameter
 from graphc.nn.recurrent import GATES, NONLINEARITIES, State, Step, Weights
-from graphc.tensor import Tensor
 
 
 class Recurrent(Module):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError, user_location
-from graphc.functions.common import integer, tensor
+from graphc.frontend.arguments import integer, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions.shaping import reshape
 from graphc.ir.dim import Dim, Size
-from graphc.tensor import Tensor
 
 
 def images(what: str, x: Any, axes: int, numbers: bool = False) -> tuple[Tensor, bool]:

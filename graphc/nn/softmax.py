@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, user_location
+from graphc.frontend.arguments import axis_of, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw, reductions
-from graphc.functions.common import axis_of, tensor
-from graphc.tensor import Tensor
 
 
 def shifted(what: str, input: Any, dim: Any) -> tuple[Tensor, int]:

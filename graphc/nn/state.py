@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphcError, SessionError, StateDictError, user_location
-from graphc.session import Session
-from graphc.tensor import Variable
+from graphc.frontend.tensor import Variable
+from graphc.session.session import Session
 
 
 def values(session: Any, variables: Mapping[str, Variable], what: str) -> dict[str, Any]:

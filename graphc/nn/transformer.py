@@ -9,6 +9,7 @@ from typing import Any
 
 from graphc import init
 from graphc.errors import GraphError, user_location
+from graphc.frontend.tensor import Tensor
 from graphc.functions.creation import full, triu
 from graphc.ir.types import f32
 from graphc.nn import functional
@@ -17,7 +18,6 @@ from graphc.nn.containers import ModuleList, module_of
 from graphc.nn.layers import Dropout, Linear, positive
 from graphc.nn.module import Module, Parameter
 from graphc.nn.norm_layers import LayerNorm
-from graphc.tensor import Tensor
 
 
 class Block(Module):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ShapeError, user_location
+from graphc.frontend.arguments import require_equal, tensor
+from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw, reductions
-from graphc.functions.common import require_equal, tensor
 from graphc.nn.activations import floats, real
 from graphc.nn.linears import pairwise_distance
 from graphc.nn.losses import above_zero, pair, reduced
-from graphc.tensor import Tensor
 
 
 def margin_ranking_loss(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.declare import variable
-from graphc.door import guard_methods, short
 from graphc.errors import GraphError, user_location
+from graphc.frontend.boundary import guard_methods, short
+from graphc.frontend.declare import variable
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import zeros
 from graphc.ir.types import i64
 from graphc.optim.checks import number, whole
 from graphc.optim.optimizer import Minimizer
 from graphc.optim.steps import made_since, new_values
-from graphc.tensor import Tensor, Variable
 
 Pairs = Sequence[tuple[Tensor, Variable]]
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.declare import variable
-from graphc.door import guard_methods
+from graphc.frontend.arguments import converted
+from graphc.frontend.boundary import guard_methods
+from graphc.frontend.declare import variable
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import converted
 from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, decayed, moving, shrunk
-from graphc.tensor import Tensor, Variable
 
 
 @dataclass(eq=False, repr=False, match_args=False)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.declare import variable
-from graphc.door import guard_methods, short
 from graphc.errors import GraphError, user_location
+from graphc.frontend.arguments import converted
+from graphc.frontend.boundary import guard_methods, short
+from graphc.frontend.declare import variable
+from graphc.frontend.group import Group
+from graphc.frontend.scope import name_scope
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
-from graphc.functions.common import converted
-from graphc.group import Group
 from graphc.ir.ops.state import Assign
 from graphc.optim.checks import number
 from graphc.optim.optimizer import variables_of
 from graphc.optim.steps import Steps
-from graphc.scope import name_scope
-from graphc.tensor import Tensor, Variable
 
 
 class _Averages:

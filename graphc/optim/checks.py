@@ -6,8 +6,8 @@ import math
 from numbers import Real
 from typing import Any
 
-from graphc.door import short
 from graphc.errors import GraphError, user_location
+from graphc.frontend.boundary import short
 
 
 def number(what: str, argument: str, value: Any, low: float = 0.0, high: float = math.inf,

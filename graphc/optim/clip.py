@@ -12,13 +12,13 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from graphc.door import guard, short
 from graphc.errors import DTypeError, GraphError, user_location
+from graphc.frontend.arguments import converted, sequence, tensor
+from graphc.frontend.boundary import guard, short
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import elementary as el, pointwise as pw, reductions as rd
-from graphc.functions.common import converted, sequence, tensor
 from graphc.ir.types import f32, f64
 from graphc.optim.checks import number
-from graphc.tensor import Tensor, Variable
 
 Pair = tuple[Tensor | None, Variable]
 SMALL = 1e-6  # what torch adds to the norm it divides by

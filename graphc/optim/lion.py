@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.door import guard_methods
+from graphc.frontend.boundary import guard_methods
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
 from graphc.optim.optimizer import Optimizer, Rate, moving, shrunk
-from graphc.tensor import Tensor, Variable
 
 
 @dataclass(eq=False, repr=False, match_args=False)

@@ -20,13 +20,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.door import guard_methods, short
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import converted, tensor
+from graphc.frontend.boundary import guard_methods, short
+from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import converted, tensor
 from graphc.ir.types import f64
 from graphc.optim.checks import finite, flag, number, whole
-from graphc.tensor import Tensor
 
 
 class LRScheduler:

@@ -7,22 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.declare import variable
-from graphc.differentiate import gradients
-from graphc.door import guard_methods, short
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.arguments import converted
+from graphc.frontend.boundary import guard_methods, short
+from graphc.frontend.declare import variable
+from graphc.frontend.gradients import gradients
+from graphc.frontend.group import Group
+from graphc.frontend.scope import name_scope
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
-from graphc.functions.common import converted
 from graphc.functions.creation import full
-from graphc.group import Group
 from graphc.ir.dim import differ
 from graphc.ir.types import DType
 from graphc.optim.checks import flag, number, pair
 from graphc.optim.clip import Pair, checked_pairs, clip_grad_norm, clip_grad_value
 from graphc.optim.lr_scheduler import LRScheduler
 from graphc.optim.steps import Steps
-from graphc.scope import name_scope
-from graphc.tensor import Tensor, Variable
 
 Rate = float | Tensor | LRScheduler
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.door import guard_methods, short
 from graphc.errors import GraphError, user_location
+from graphc.frontend.boundary import guard_methods, short
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
 from graphc.optim.checks import number
 from graphc.optim.optimizer import Optimizer
-from graphc.tensor import Tensor, Variable
 
 
 @dataclass(eq=False, repr=False, match_args=False)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.door import guard_methods
 from graphc.errors import GraphError, user_location
+from graphc.frontend.arguments import converted, tensor
+from graphc.frontend.boundary import guard_methods
+from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
-from graphc.functions.common import converted, tensor
 from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, decayed
 from graphc.optim.sparse import rows_of, with_rows_added
-from graphc.tensor import Tensor, Variable
 
 
 @dataclass(eq=False, repr=False, match_args=False)

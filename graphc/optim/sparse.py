@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.door import guard_methods
 from graphc.errors import GraphError, user_location
+from graphc.frontend.arguments import converted
+from graphc.frontend.boundary import guard_methods
+from graphc.frontend.tensor import Tensor, Variable, as_tensor, broadcast_to, build
 from graphc.functions import elementary as el, pointwise as pw
-from graphc.functions.common import converted
 from graphc.functions.creation import zeros
 from graphc.functions.joining import concat
 from graphc.functions.shaping import flatten, reshape
@@ -23,7 +24,6 @@ from graphc.ir.ops.pointwise import Add, Negative
 from graphc.ir.ops.shape import Full
 from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, moving
-from graphc.tensor import Tensor, Variable, as_tensor, broadcast_to, build
 
 Rows = list[tuple[Tensor, Tensor]]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from graphc.declare import variable
+from graphc.frontend.arguments import converted
+from graphc.frontend.declare import variable
+from graphc.frontend.tensor import Tensor, Variable, build
 from graphc.functions import pointwise as pw
-from graphc.functions.common import converted
 from graphc.ir.graph import Value, topological
 from graphc.ir.ops.state import Assign
 from graphc.ir.types import f64, i64
-from graphc.tensor import Tensor, Variable, build
 
 
 class Steps:

@@ -15,10 +15,10 @@ from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.machine import HOST, PRESETS, DeviceSpec
 from graphc.ir.op import Array
-from graphc.runtime.cuda import open_device
-from graphc.runtime.device import Device, Span, allocated
-from graphc.runtime.device_plan import DeviceArena
-from graphc.runtime.simulated import SimulatedDevice
+from graphc.runtime.cuda.device import open_device
+from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.plan import DeviceArena
+from graphc.runtime.device.protocol import Device, Span, allocated
 
 
 @dataclass

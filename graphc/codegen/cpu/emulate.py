@@ -268,7 +268,7 @@ def free_scratch(buffer: Buffer) -> None:
 
 
 def call_python(function: int, args: Arguments, status: int) -> None:
-    """Calls a Python function by the address of its native door (`runtime/thunk.py`)."""
+    """Calls a Python function by the address of its native door (`runtime/cpu/python_calls.py`)."""
     words = (ctypes.c_int64 * len(args.words))(*args.words)
     state = (ctypes.c_int64 * 3).from_address(status)
     state[1] = 0

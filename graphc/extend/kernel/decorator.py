@@ -14,15 +14,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc.door import short
 from graphc.errors import GraphError, Location, user_location
 from graphc.extend.kernel.source import Code, read
 from graphc.extend.kernel.translate import Body, translate
+from graphc.frontend.boundary import short
+from graphc.frontend.tensor import build, operand
 from graphc.ir.dim import Size
 from graphc.ir.op import OPS, Opaque
 from graphc.ir.ops.index_math import ints
 from graphc.ir.types import TensorType, as_dtype
-from graphc.tensor import build, operand
 
 
 def kernel(

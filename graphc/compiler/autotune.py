@@ -1,0 +1,115 @@
+"""The autotuner: which of several methods computes a contraction fastest, found by trying.
+
+What was found is kept in the cache directory (`tuned.json`, keyed by the contraction with its types
+and the kernels' fingerprint), so a contraction is timed once on a machine.  Without a budget
+(`Options.autotune`, seconds) the cost model of `codegen/cpu/kernels.py` decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.cpu.kernels import methods
+from graphc.codegen.cpu.toolchain import jit
+from graphc.config import Method, Options
+from graphc.ir import dim
+from graphc.ir.graph import Graph, Value, make, placeholder
+from graphc.ir.program import Kernel, contraction_of
+from graphc.ir.text.graph import print_graph
+from graphc.runtime.cpu.driver import driver
+from graphc.runtime.cpu.executable import Executable
+
+ASSUMED = 32  # of a size that only a run knows
+ROUNDS = 5
+Build = Callable[[Graph, Options], Executable]
+
+
+class Tuner:
+    """Chooses methods within the budget of one compilation; `build` compiles a graph."""
+
+    def __init__(self, options: Options, build: Build) -> None:
+        self.options, self.build = options, build
+        self.until = time.perf_counter() + options.autotune
+        self.path = options.cache_dir / "tuned.json"
+        self.known = _read(self.path)
+
+    def choose(self, kernel: Kernel) -> Method | None:
+        """The method for a kernel; None if there is no choice."""
+        allowed = methods(kernel)
+        if len(allowed) < 2:
+            return next(iter(allowed), None)
+        graph = _alone(contraction_of(kernel))
+        name = jit.symbol_of(print_graph(graph))
+        found = next((m for m in allowed if m.name == self.known.get(name)), None)
+        if found is not None:
+            return found
+        times: dict[Method, float] = {}
+        for method in allowed:
+            if time.perf_counter() >= self.until:
+                return allowed[0]  # not all could be compared
+            times[method] = self._seconds(graph, method)
+        best = min(times, key=times.__getitem__)
+        self.known[name] = best.name
+        _write(self.path, self.known)
+        return best
+
+    def _seconds(self, graph: Graph, method: Method) -> float:
+        """The least time of a few runs."""
+        executable = self.build(graph, replace(self.options, autotune=0.0, method=method))
+        inputs = executable.program.graph.inputs
+        sizes = {s: ASSUMED for v in inputs for d in v.type.shape for s in dim.symbols(d)}
+        bound = executable.bind(sizes)
+        arrays: list[Any] = []
+        for v in (*inputs, *bound.outputs):
+            shape = dim.numbers(v.type.shape, sizes)
+            arrays.append(np.ones(shape, v.type.dtype.numpy))
+        for i, array in enumerate(arrays):
+            bound.view[bound.externals_at + i] = id(array)
+        taken = []
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            driver().run(bound.address)
+            taken.append(time.perf_counter() - start)
+        return min(taken)
+
+
+def _alone(v: Value) -> Graph:
+    """The graph of one contraction, over inputs of its operands' types."""
+    inputs = tuple(placeholder(a.type, f"x{i}") for i, a in enumerate(v.args))
+    return Graph("contraction", inputs, (make(v.op, inputs),))
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text())
+        if isinstance(found, dict) and all(isinstance(x, str) for kv in found.items() for x in kv):
+            return found
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        warnings.warn(f"graphc: cannot read {path}: {error}; tuning again", stacklevel=2)
+        return {}
+    warnings.warn(f"graphc: {path} is damaged; tuning again", stacklevel=2)
+    return {}
+
+
+def _write(path: Path, known: dict[str, str]) -> None:
+    """Keeps what was found, whole or not at all; beside what other processes found meanwhile."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "w") as file:
+            json.dump({**_read(path), **known}, file, indent=1)
+        os.replace(name, path)
+    except OSError as error:
+        warnings.warn(f"graphc: cannot write {path}: {error}", stacklevel=2)

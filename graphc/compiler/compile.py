@@ -1,0 +1,112 @@
+"""Graph -> Executable: the forty lines to read first.
+
+tensors   --stage-->     Graph      what a run computes                (stage.py)
+          --unify-->     Graph      equal sizes have one symbol        (passes/graph/unify_sizes.py)
+          --optimise-->  Graph      rules, folding, split reductions   (passes/pipeline.py)
+          --fuse-->      Program    kernels                            (passes/fusion/fuse.py)
+          --order-->     Program    what frees memory first            (passes/memory/order.py)
+          --plan-->      Program    buffers, in place                  (passes/memory/plan.py)
+          --lower-->     Loops      index arithmetic                   (codegen/lower/emitter.py,
+          fused.py) --print-->     source     numba code a person can read
+          (codegen/cpu/printer.py) --build-->     addresses  machine code, cached on disk
+          (codegen/cpu/toolchain/build.py)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from graphc.codegen.cache import Built, Cache
+from graphc.codegen.cpu.kernels import blamed, source_of
+from graphc.codegen.cpu.printer import Source
+from graphc.codegen.cpu.toolchain.build import build
+from graphc.compiler.autotune import Tuner
+from graphc.config import Method, Options
+from graphc.errors import CodegenError
+from graphc.ir.graph import Graph
+from graphc.ir.program import Kernel, Program, launched, overwritten
+from graphc.passes.graph.unify_sizes import Unified, unify_sizes
+from graphc.passes.oracle.check_passes import Checker
+from graphc.passes.pipeline import Span, Trace, optimise, schedule
+from graphc.runtime.cpu import driver
+from graphc.runtime.cpu.executable import Code, Executable
+from graphc.runtime.cpu.openblas import routine_address
+
+
+@dataclass
+class Compiled:
+    """Every stage of one compilation, for those who want to look."""
+
+    staged: Graph
+    unified: Unified
+    optimised: Graph
+    program: Program
+    sources: dict[Kernel, Source]
+    trace: Trace
+
+
+def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compiled:
+    """All that needs no machine code."""
+    trace = trace or Trace()
+    with trace.span("unify sizes"):
+        unified = unify_sizes(graph)
+    if options.check == "passes" and trace.watch is None:
+        trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
+    optimised = optimise(unified.graph, options, trace)
+    with trace.span("fuse and plan"):
+        program = schedule(optimised)
+    choose = Tuner(options, _built).choose if options.autotune > 0 else lambda _: options.method
+    with trace.span("write source"):
+        sources = sources_of(program, choose)
+    return Compiled(graph, unified, optimised, program, sources, trace)
+
+
+def _built(graph: Graph, options: Options) -> Executable:
+    return compile_graph(graph, options, Built())
+
+
+def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
+    """The executable of a graph; `built` counts compilations and cache hits."""
+    made = lower(graph, options)
+    if options.observe:
+        options.observe(made)
+    driver.load(Cache(options.cache_dir))
+    return assemble(made.program, made.unified, options, built, made.sources, made.trace)
+
+
+def assemble(
+    program: Program, unified: Unified, options: Options, built: Built,
+    sources: Mapping[Kernel, Source], trace: Trace, known: Mapping[Kernel, Code] | None = None,
+) -> Executable:
+    """The executable of a program; `known` is code of kernels that have no source here."""
+    start, before = time.perf_counter_ns(), built.seconds
+    try:
+        addresses = build([s.text for s in sources.values()], options, built)
+    except CodegenError as error:
+        raise blamed(error, sources) from error.__cause__
+    end = time.perf_counter_ns()
+    loaded = end - int((built.seconds - before) * 1e9)
+    trace.spans += [Span("load", start, loaded), Span("compile", loaded, end)]
+    cache = Cache(options.cache_dir)
+    code = {
+        k: Code(s, addresses[s.text],
+                tuple(routine_address(r, s.method, cache) for r in s.routines))
+        for k, s in sources.items()
+    }
+    return Executable(program, unified, {**(known or {}), **code}, trace.spans)
+
+
+def sources_of(
+    program: Program, choose: Callable[[Kernel], Method | None],
+    known: Mapping[Kernel, Code] = MappingProxyType({}),
+) -> dict[Kernel, Source]:
+    """The source of every kernel that is not known.  It depends on what results overwrite."""
+    made = {}
+    for home, k in launched(program):
+        over = overwritten(home, k)
+        if k not in known or known[k].source.over != tuple(over.items()):
+            made[k] = source_of(k, over=over, method=choose(k))
+    return made

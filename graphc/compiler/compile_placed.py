@@ -1,0 +1,201 @@
+"""Graph -> PlacedExecutable: `compile.py` for more than one device.
+
+tensors   --stage-->     Graph       what a run computes
+          --optimise-->  Graph       what is best everywhere             (passes/pipeline.py)
+          --place-->     Placed      a device for every value            (passes/placement/place.py)
+          --segments-->  Segments    a graph for one device each         (passes/placement/segments.py)
+          --tailor-->    Graph       what is best on this device         (passes/placement/per_device.py)
+          --fuse, order, plan-->     Program
+          --print, build-->          numba for CPUs, CUDA for GPUs       (codegen/)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from graphc.codegen.cache import Built, Cache
+from graphc.compiler.compile import assemble, sources_of
+from graphc.config import Options
+from graphc.errors import DeviceError
+from graphc.ir.graph import Graph, Value
+from graphc.ir.machine import DeviceSpec, Machine, device_name
+from graphc.ir.program import Program, moved
+from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
+from graphc.passes.graph.unify_sizes import Unified, unify_sizes
+from graphc.passes.pipeline import Span, Trace, optimise, schedule
+from graphc.passes.placement.per_device import LATE, tailored
+from graphc.passes.placement.place import place
+from graphc.passes.placement.placed import Placed, PlaceOptions
+from graphc.passes.placement.segments import Segment, Segments, segments
+from graphc.runtime.cpu import driver
+from graphc.runtime.cpu.executable import Executable
+from graphc.runtime.device.code import DeviceProgram
+from graphc.runtime.devices import Devices, spec_of
+
+NONE: Mapping[int, str] = MappingProxyType({})
+UNKNOWN: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A segment, and what becomes of it before it is code: its graph for the kind of device it is
+    on, and the program of that."""
+
+    segment: Segment
+    kind: str
+    graph: Graph
+    program: Program
+
+
+@dataclass
+class LoweredPlaced:
+    """Every stage of one compilation over devices, for those who want to look."""
+
+    staged: Graph
+    unified: Unified
+    optimised: Graph
+    placed: Placed
+    segments: Segments
+    parts: tuple[Lowered, ...]
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment and its code."""
+
+    segment: Segment
+    code: Executable | DeviceProgram
+
+
+@dataclass
+class PlacedExecutable:
+    """Code on several devices for every batch size."""
+
+    unified: Unified
+    placed: Placed
+    segments: Segments
+    parts: tuple[Part, ...]
+    spans: Sequence[Span]
+
+
+def prepared(graph: Graph, options: Options, trace: Trace) -> tuple[Unified, Graph]:
+    """The graph as placement takes it: what is best on every device."""
+    with trace.span("unify sizes"):
+        unified = unify_sizes(graph)
+    early = replace(options, disable=options.disable | LATE)
+    return unified, optimise(unified.graph, early, trace)
+
+
+def cut_up(
+    optimised: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NONE,
+    sizes: Mapping[str, int] = UNKNOWN, trace: Trace | None = None,
+) -> tuple[Placed, Segments, tuple[Lowered, ...]]:
+    """A prepared graph, placed, and its segments.  `homes` are the inputs, by number, that live on
+    a device; `sizes` are those known, so that what is predicted is of them."""
+    trace = trace or Trace()
+    at = {optimised.inputs[i]: name for i, name in homes.items()}
+    wanted = PlaceOptions(strict=options.strict, default=options.device, sizes=sizes)
+    with trace.span("place"):
+        placed = place(optimised, machine, at, wanted)
+    cut = segments(placed)
+    kinds = [machine.device(s.device).kind for s in cut.parts]
+    return placed, cut, tuple(
+        _lowered(s, kind, options, trace) for s, kind in zip(cut.parts, kinds, strict=True))
+
+
+def lower_placed(
+    graph: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NONE
+) -> LoweredPlaced:
+    """All that needs no device."""
+    trace = Trace()
+    unified, optimised = prepared(graph, options, trace)
+    return LoweredPlaced(
+        graph, unified, optimised, *cut_up(optimised, options, machine, homes, trace=trace), trace)
+
+
+def _lowered(segment: Segment, kind: str, options: Options, trace: Trace) -> Lowered:
+    graph = tailored(segment.graph, kind, options, trace)
+    with trace.span("fuse and plan"):
+        program = schedule(graph) if kind == "cpu" else schedule(graph, takes_epilogue_on_gpu)
+    return Lowered(segment, kind, graph, moved(program, segment.device))
+
+
+def compile_placed(
+    graph: Graph, options: Options, built: Built, devices: Devices, homes: Mapping[int, str]
+) -> PlacedExecutable:
+    """The executable of a graph on the devices of a session."""
+    machine = machine_of(graph, options, devices, homes)
+    made = lower_placed(graph, options, machine, homes)
+    if options.observe:
+        options.observe(made)
+    driver.load(Cache(options.cache_dir))
+    parts = tuple(Part(p.segment, _code(p, options, built, devices, made.trace))
+                  for p in made.parts)
+    return PlacedExecutable(made.unified, made.placed, made.segments, parts, made.trace.spans)
+
+
+def _code(
+    part: Lowered, options: Options, built: Built, devices: Devices, trace: Trace
+) -> Executable | DeviceProgram:
+    """The code of one segment."""
+    if part.kind == "cpu":
+        unified = Unified(part.graph, tuple(v.type for v in part.graph.inputs), ())
+        sources = sources_of(part.program, lambda _: options.method)
+        return assemble(part.program, unified, options, built, sources, Trace())
+    made = DeviceProgram(devices.open(part.segment.device).device, part.program, options,
+                         built=built)
+    with trace.span("compile"):
+        made.load()
+    return made
+
+
+def planned_machine(graph: Graph, options: Options) -> Machine:
+    """The devices that a session would choose from, as if all that are named were there."""
+    specs = {s.name: s for s in options.devices}
+    pinned = sorted({v.device for v in (*graph.inputs, *graph.nodes())})
+    for name in [n for n in (options.device, *pinned) if n]:
+        specs.setdefault(name, spec_of(name))
+    return Machine(specs.values())
+
+
+def machine_of(
+    graph: Graph, options: Options, devices: Devices, homes: Mapping[int, str]
+) -> Machine:
+    """The devices to choose from: the session's, and those that lines are pinned to and that are
+    there."""
+    specs = {s.name: s for s in options.devices}
+    for name in [n for n in (options.device, *homes.values()) if n]:
+        specs.setdefault(name, devices.spec(name))  # if it is not there, an error says why
+    for name in sorted({v.device for v in (*graph.inputs, *graph.nodes())} - {"", *specs}):
+        if _is_there(name, options, devices):
+            specs[name] = devices.spec(name)
+    for name, known in specs.items():
+        if known.kind != "cpu":
+            devices.open(name)
+    return Machine(specs.values())
+
+
+def _is_there(name: str, options: Options, devices: Devices) -> bool:
+    """Whether a device that a line is pinned to exists; without it, soft placement tells."""
+    if name.startswith("cpu:"):
+        return True
+    try:
+        devices.open(name)
+    except DeviceError:
+        if options.strict:
+            raise
+        return False
+    return True
+
+
+def places_of(values: Sequence[Value], found: Mapping[Value, str]) -> dict[int, str]:
+    """The numbers of those values that have a home, and its name."""
+    return {i: found[v] for i, v in enumerate(values) if v in found}
+
+
+def spec(given: DeviceSpec | str) -> DeviceSpec:
+    """What is known of a device that a session was given."""
+    return given if isinstance(given, DeviceSpec) else spec_of(device_name(given))

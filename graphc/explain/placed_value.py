@@ -1,0 +1,78 @@
+"""What became of a value of a graph that is placed: on which device, why, at what cost, and which
+kernel computes it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from graphc.codegen.cuda.kernels import device_sources
+from graphc.compiler.compile_placed import Lowered, cut_up, prepared
+from graphc.config import Options
+from graphc.errors import CodegenError
+from graphc.explain.value import declared, story
+from graphc.ir.graph import Graph, Value
+from graphc.ir.machine import Machine
+from graphc.ir.op import State
+from graphc.ir.program import Kernel
+from graphc.passes.cost.roofline import portable
+from graphc.passes.pipeline import Trace
+from graphc.passes.placement.placed import Placed
+from graphc.passes.placement.text import explain_placement
+
+
+def explain_placed(
+    graph: Graph, value: Value, options: Options, machine: Machine,
+    sizes: Mapping[str, int] | None = None,
+) -> str:
+    """The story of a value of a staged graph on the devices of a machine.  With `sizes`, costs and
+    bytes are of them."""
+    probed = Graph(graph.name, graph.inputs, (*graph.outputs, value), graph.updates)
+    _, done = prepared(probed, options, Trace())
+    final, v = Graph(done.name, done.inputs, done.outputs[:-1], done.updates), done.outputs[-1]
+    head = declared(probed, value)
+    if v not in {*final.inputs, *final.nodes()}:
+        return "\n".join([*head, *story(final, v, sizes or {})])
+    placed, _, parts = cut_up(final, options, machine, sizes=sizes or {})
+    lines = [*head, *explain_placement(placed, v)]
+    if not isinstance(v.op, State) and not portable(v):
+        lines += _segment(placed, parts, v, sizes or {}, options)
+    return "\n".join(lines)
+
+
+def _segment(
+    placed: Placed, parts: Sequence[Lowered], v: Value, sizes: Mapping[str, int], options: Options
+) -> list[str]:
+    """The part of the graph that computes v, and what v is there."""
+    number, part, found = next(
+        (n, p, _counterpart(p, m)) for n, p in enumerate(parts) for m in p.segment.members
+        if placed.origin[m] is v)
+    lines = [f"  segment     {number} of {len(parts)}, on {part.segment.device}"]
+    if found is None:
+        return [*lines, "  became      other values: see `graphc dump --stage program`"]
+    lines += story(part.graph, found, sizes, options.method)
+    kernel = next((k for k in part.program.kernels if found in k.body), None)
+    if part.kind == "cuda" and kernel is not None:
+        lines = [s for s in lines if not s.startswith("  method ")] + [_schedule(kernel)]
+    return lines
+
+
+def _counterpart(part: Lowered, member: Value) -> Value | None:
+    """What a member of a segment is in its program: the last passes keep op, type and line of what
+    they do not rewrite, and the order of values that are alike in these."""
+
+    def alike(values: Sequence[Value]) -> list[Value]:
+        return [w for w in values if (w.op, w.type, w.loc) == (member.op, member.type, member.loc)]
+
+    place, there = alike(part.segment.members).index(member), alike(part.graph.nodes())
+    return there[place] if place < len(there) else None
+
+
+def _schedule(kernel: Kernel) -> str:
+    """How threads of a GPU share a kernel."""
+    try:
+        sources = device_sources(kernel)
+    except CodegenError as error:
+        return f"  schedule    none: {error}"
+    shown = (f"{s.schedule}, {'x'.join(str(n) for n in s.threads if n > 1) or 1} threads a block"
+             for s in sources)
+    return f"  schedule    {'; then '.join(shown)}"

@@ -1,0 +1,125 @@
+"""What users call to differentiate: `gradients`, `custom_gradient`, `explain_gradient`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphc.errors import DTypeError, GraphError, user_location
+from graphc.frontend.tensor import Tensor, as_tensor, broadcast_to, build
+from graphc.ir.graph import Graph
+from graphc.ir.op import Op
+from graphc.ir.types import TensorType
+from graphc.passes.autodiff import reverse
+from graphc.passes.rewrite.engine import Rewriter
+from graphc.passes.rewrite.rules import STABLE
+
+
+def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False) -> list[Any]:
+    """The derivative of the sum of `ys` by each of `xs`, as new graph.
+
+    `grad_ys` weighs the ys (default: ones).  Raises `GradientError`, with the op that cut the path,
+    for an x that no y depends on; with `allow_unused` that x gets None.
+
+    >>> import graphc as gc
+    >>> x = gc.placeholder(gc.float32, [3], name="gx")
+    >>> (dx,) = gc.gradients(gc.sum(x * x), [x])
+    >>> with gc.Session() as sess:
+    ...     sess.run(dx, {x: [1, 2, 3]})
+    array([2., 4., 6.], dtype=float32)
+    """
+    loc = user_location()
+    y_list = [as_tensor(y) for y in (ys if isinstance(ys, list | tuple) else [ys])]
+    x_list = [as_tensor(x) for x in (xs if isinstance(xs, list | tuple) else [xs])]
+    for t in (*y_list, *x_list):
+        if not t.dtype.is_float:
+            raise DTypeError(f"gradients: {t!r} is not of a float type; use gc.astype", loc)
+    seeds = _seeds(y_list, grad_ys)
+    found = reverse.gradients(stabilised(y_list, x_list), x_list, seeds)
+    if not allow_unused:
+        for x, g in zip(x_list, found, strict=True):
+            if g is None:
+                raise reverse.missing(y_list[0], x, loc)
+    return [_named(g, x) for g, x in zip(found, x_list, strict=True)]
+
+
+def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
+    """The ys after the stabilising rules (log-softmax, softplus, ...), not looking behind xs: their
+    gradients stay finite where those of the naive formulas are 0 / 0."""
+    rewriter = Rewriter(STABLE, ())
+    graph = rewriter.run(Graph("gradients", tuple(dict.fromkeys(xs)), tuple(ys)))
+    return graph.outputs if rewriter.fired else ys
+
+
+def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:
+    if grad_ys is None:
+        return [None] * len(ys)
+    given = grad_ys if isinstance(grad_ys, list | tuple) else [grad_ys]
+    if len(given) != len(ys):
+        raise GraphError(f"gradients: {len(ys)} ys but {len(given)} grad_ys", user_location())
+    return [
+        None if g is None else broadcast_to(as_tensor(g, y.dtype), y.shape)
+        for g, y in zip(given, ys, strict=True)
+    ]
+
+
+def _named(g: Any, x: Tensor) -> Any:
+    """The gradient of `w` prints as `d.w`."""
+    if g is None or not x.name or g.name:
+        return g
+    return Tensor(g.op, g.args, g.type, f"d.{x.name}", g.loc, x.graph)
+
+
+def explain_gradient(y: Tensor, x: Tensor) -> str:
+    """The path a gradient takes from y to x, or the ops and source lines that cut every path."""
+    return reverse.explain_gradient(y, x)
+
+
+class WithGradient(Op):
+    """Its first operand; the rest are the operands of a function whose gradient is `backward`.
+
+    It exists only until a graph is staged: then gradients are built and it stands for its first
+    operand.
+    """
+
+    backward: Callable[..., Any]
+
+    def infer(self, *types: TensorType) -> TensorType:
+        return types[0]
+
+    def reference(self, *arrays: Any) -> Any:
+        return arrays[0]
+
+    def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
+        made = self.backward(ct, out, *args[1:])
+        parts = tuple(made) if isinstance(made, tuple | list) else (made,)
+        if len(parts) != len(args) - 1:
+            raise GraphError(
+                f"custom_gradient: the function has {len(args) - 1} operands, its gradient gave "
+                f"{len(parts)} cotangents"
+            )
+        return (None, *parts)
+
+
+def custom_gradient(
+    backward: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates a function of tensors: its gradient becomes `backward(ct, out, *operands)`.
+
+    >>> import graphc as gc
+    >>> @gc.custom_gradient(lambda ct, out, x: gc.clip(ct, -1.0, 1.0))
+    ... def clipped(x):
+    ...     return x * 1.0
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any) -> Tensor:
+            operands = tuple(as_tensor(a) for a in args)
+            out = as_tensor(function(*operands))
+            return build(WithGradient(backward), (out, *operands))
+
+        return call
+
+    return decorate

@@ -1,0 +1,166 @@
+"""Control kernels: the instruction lists of inner programs, and the block that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.ir.control import Loop
+from graphc.ir.graph import Value
+from graphc.ir.ops.shape import Constant
+from graphc.ir.program import Kernel, Kind, Program, copied_updates, storage
+from graphc.runtime.cpu.driver import Instruction, driver
+from graphc.runtime.cpu.launches import (
+    CANCEL,
+    STATUS,
+    Launch,
+    Launches,
+    Table,
+    address,
+    copy,
+    table,
+)
+
+HEAD = 3  # arguments before the buffers: block, status, cancel
+STATUS_PLACE, CANCEL_PLACE = 1, 2
+
+
+@dataclass(frozen=True)
+class Where:
+    """An argument of the control kernel, and how far it moves with each step."""
+
+    place: int
+    stride: int = 0
+
+
+def control_launch(outer: Launches, kernel: Kernel) -> Launch:
+    """The launch of a control kernel."""
+    v = kernel.body[0]
+    values = [*(storage(a) for a in v.args), *kernel.writes]
+    block = _loop(outer, kernel, v) if isinstance(v.op, Loop) else _switch(outer, kernel, v)
+    outer.held.append(block)
+    arguments = [(address(block), None), STATUS, CANCEL, *map(outer.place, values)]
+    return Launch(driver().control, arguments, 1, 1, kernel)
+
+
+def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    op = v.op
+    assert isinstance(op, Loop)
+    items = HEAD + len(v.args)
+    (program,) = kernel.programs
+    carries, end = op.carries, op.carries + op.slices
+    sizes = [outer.number(x.type.nbytes) for x in op.body.inputs]
+    rows = [outer.number(y.type.nbytes) for y in op.body.outputs]
+    inputs = [Where(items + 1 + i) for i in range(carries)]
+    inputs += [Where(HEAD + 1 + i, sizes[i]) for i in range(carries, end)]
+    inputs += [Where(HEAD + 1 + i) for i in range(end, len(op.body.inputs))]
+    outputs = [Where(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
+    step = Step(outer, kernel, program, inputs, outputs, _arena(outer))
+    copies = table([(items + 1 + i, HEAD + 1 + i, sizes[i]) for i in range(carries)])
+    cleared = table([(w.place, w.stride) for w in outputs])
+    outer.held += [copies, cleared]
+    length = outer.number(op.length) if op.bounded else -1
+    flag = items + 1 if op.whilst else 0
+    return table([(0, HEAD, length, op.reverse, flag, items, address(copies), carries, *step.words,
+                   address(cleared), len(outputs))])
+
+
+def _switch(
+    outer: Launches, kernel: Kernel, v: Value
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    inputs = [Where(HEAD + 1 + i) for i in range(len(v.args) - 1)]
+    outputs = [Where(HEAD + len(v.args) + i) for i in range(len(kernel.writes))]
+    arena = _arena(outer)
+    rows = [Step(outer, kernel, p, inputs, outputs, arena).words for p in kernel.programs]
+    branches = table(rows)
+    outer.held.append(branches)
+    return table([(1, HEAD, len(rows), address(branches))])
+
+
+def _arena(outer: Launches) -> int:
+    """Where the arena of a kernel's programs lies; one of them runs at a time."""
+    return outer.arena_start + outer.layout.workspaces[outer.now]
+
+
+class Step:
+    """One run of an inner program: `words` are its patches and instructions, for the block."""
+
+    def __init__(
+        self, outer: Launches, within: Kernel, program: Program, inputs: Sequence[Where],
+        outputs: Sequence[Where], arena: int,
+    ) -> None:
+        self.within, self.slots = within, list(inputs)
+        external = {v: i for i, v in enumerate(program.graph.inputs)}
+        places = outer.layout.inner[program]
+        self.launches = Launches(program, outer.code, outer.sizes, external, places, arena,
+                                 outer.thunks, outer.tables)
+        outer.held.append(self.launches)
+        early, late = self._results(outputs)
+        kernels = [self._launch(i, k) for i, k in enumerate(program.kernels)]
+        self.launches.now = len(kernels)
+        self.words = self._lay_out([*early, *kernels, *late, *self._updates()])
+
+    def _launch(self, number: int, kernel: Kernel) -> Launch:
+        self.launches.now = number
+        if kernel.kind is Kind.CONTROL:
+            return control_launch(self.launches, kernel)
+        return self.launches.launch(kernel)
+
+    def _results(self, outputs: Sequence[Where]) -> tuple[list[Launch], list[Launch]]:
+        """Copies of results that no kernel writes where they belong: inputs and constants, before
+        all kernels; second copies of one value, after them."""
+        early, late = [], []
+        x = self.launches
+        for v, where in zip(x.program.graph.outputs, outputs, strict=True):
+            slot, base = len(self.slots), storage(v)
+            self.slots.append(where)
+            nbytes = x.number(v.type.nbytes)
+            if base in set(x.program.graph.inputs) or isinstance(base.op, Constant):
+                early.append(copy((0, slot), x.place(base), nbytes))
+            elif base in x.external:
+                late.append(copy((0, slot), (0, x.external[base]), nbytes))
+            else:
+                x.external[base] = slot
+        return early, late
+
+    def _updates(self) -> list[Launch]:
+        """Copies to carries of new values that no kernel writes in place.  What is itself a carry
+        goes by way of a temporary: all are read before any is written."""
+        x, before, after = self.launches, [], []
+        carries = {old for old, _ in x.program.graph.updates}
+        for old, new, base in copied_updates(x.program):
+            nbytes, source = x.number(new.type.nbytes), x.place(base)
+            if base in carries:
+                x.held.append(np.empty(nbytes, np.uint8))
+                temporary = address(x.held[-1]), None
+                before.append(copy(temporary, source, nbytes))
+                source = temporary
+            after.append(copy((0, x.external[old]), source, nbytes))
+        return before + after
+
+    def _lay_out(self, launches: Sequence[Launch]) -> tuple[int, int, int, int]:
+        """(patches, their count, instructions, their count)."""
+        count = len(launches)
+        total = sum(len(x.arguments) for x in launches)
+        words = np.zeros(count * Instruction.SIZE + total + 1, np.int64)
+        start, here, rows = address(words), count * Instruction.SIZE, []
+        for i, x in enumerate(launches):
+            words[i * Instruction.SIZE :][: Instruction.SIZE] = (
+                x.function, start + 8 * here, x.extent, 1, 0, 0)
+            for argument in x.arguments:
+                value, external = argument
+                words[here] = value
+                if argument in (STATUS, CANCEL):
+                    place = STATUS_PLACE if argument == STATUS else CANCEL_PLACE
+                    rows.append((place, start + 8 * here, 0))
+                elif external is not None:
+                    where = self.slots[external]
+                    rows.append((where.place, start + 8 * here, where.stride))
+                here += 1
+        patches = table(rows)
+        self.launches.held += [words, patches]
+        instructions = words[: count * Instruction.SIZE].reshape(count, Instruction.SIZE)
+        self.launches.tables.append(Table([x.kernel for x in launches], instructions, self.within))
+        return address(patches), len(rows), start, count

@@ -1,0 +1,201 @@
+"""An executable: a planned program with machine code, bound to sizes and run.
+
+`Executable` is shared between sessions.  `Bound` belongs to one session and one set of sizes: its
+words hold the driver's plan, the kernels' arguments and the arena, so that a run fills in a few
+addresses and makes one native call.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.ir import dim
+from graphc.ir.arena import ALIGN, layout
+from graphc.ir.graph import Value
+from graphc.ir.op import Array
+from graphc.ir.ops.shape import Constant
+from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
+from graphc.passes.cost.work import work
+from graphc.passes.graph.unify_sizes import Unified
+from graphc.passes.pipeline import Span
+from graphc.runtime.cpu.control import control_launch
+from graphc.runtime.cpu.driver import Instruction, Word
+from graphc.runtime.cpu.launches import (
+    CANCEL,
+    STATUS,
+    Argument,
+    Code as Code,
+    Launch,
+    Launches,
+    Table,
+    address,
+    copy,
+)
+
+
+@dataclass
+class Executable:
+    """Machine code for every batch size; `spans` are the stages of its compilation."""
+
+    program: Program
+    unified: Unified
+    code: dict[Kernel, Code]
+    spans: Sequence[Span] = ()
+    variants: list[Executable] = field(default_factory=list)  # that keep to a memory limit
+
+    def bind(self, sizes: dict[str, int], arena: Arena | None = None) -> Bound:
+        """A plan for these sizes, in a session's arena or in one of its own."""
+        return Bound(self, sizes, arena or Arena())
+
+
+class Arena:
+    """The memory that the plans of a session share: its runs happen one after another.
+
+    It grows to what the largest plan needs.  `holders` have bound plans, which hold addresses: they
+    forget them when it moves.
+    """
+
+    def __init__(self) -> None:
+        self.holders: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._allocate(0)
+
+    def _allocate(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self.array = np.empty(nbytes + ALIGN, np.uint8)
+        self.start = -(-address(self.array) // ALIGN) * ALIGN
+
+    def reserve(self, nbytes: int) -> None:
+        """Makes room for a plan."""
+        if nbytes > self.nbytes:
+            for holder in self.holders:
+                holder.bounds.clear()
+            del self.array  # before the new one is there: both need not fit
+            self._allocate(nbytes)
+
+
+class Bound:
+    """A plan ready to run.  `externals` are the words that hold array objects' addresses: inputs
+    first, in the graph's order, then outputs."""
+
+    def __init__(self, executable: Executable, sizes: dict[str, int], arena: Arena) -> None:
+        self.executable, self.sizes = executable, sizes
+        program = executable.program
+        graph = program.graph
+        self.layout = layout(program, sizes)
+        arena.reserve(self.layout.arena)
+        self.arena, self.arena_start = arena.array, arena.start
+        self.outputs = list(dict.fromkeys(
+            v for k in program.kernels for v in k.writes
+            if program.buffers[v].place is Place.OUTPUT
+        ))
+        self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
+        self.launches = Launches(
+            program, executable.code, sizes, self.external, self.layout, self.arena_start, [], []
+        )
+        self.end = len(program.kernels)
+        self.constants: list[Array] = []
+        self.patches: list[tuple[int, int]] = []
+        self.thunks = self.launches.thunks
+        self.results = [_Result(self, v) for v in graph.outputs]
+        launches = [self._launch(i, k) for i, k in enumerate(program.kernels)]
+        self._lay_out(launches + self._copies())
+        self.work = sum(work(k, self.launches.number) for k in program.kernels)
+        self.owner: Any = None
+
+    def _launch(self, number: int, kernel: Kernel) -> Launch:
+        self.launches.now = number
+        if kernel.kind is Kind.CONTROL:
+            return control_launch(self.launches, kernel)
+        return self.launches.launch(kernel)
+
+    def _lay_out(self, launches: list[Launch]) -> None:
+        """All words in one array: head, instructions, externals, status, arguments, patches."""
+        kernels = self.executable.program.kernels
+        count, arguments = len(launches), [x.arguments for x in launches]
+        instructions_at = int(Word.SIZE)
+        externals_at = instructions_at + count * Instruction.SIZE
+        status_at = externals_at + len(self.external)
+        arguments_at = status_at + 4
+        total = sum(map(len, arguments))
+        patches = [
+            (e, a)
+            for a, (_, e) in enumerate(w for words in arguments for w in words)
+            if e is not None
+        ]
+        patches_at = arguments_at + total
+        self.words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
+        base = address(self.words)
+        self.address, self.externals_at, self.status_at = base, externals_at, status_at
+        
+        def at(i: int) -> int:
+            return base + 8 * i
+
+        self.words[: Word.SIZE] = (
+            at(instructions_at), count, at(patches_at), len(patches), at(status_at), 0,
+            next((i for i, k in enumerate(kernels) if k.commits), len(kernels)), 0,
+        )
+        named = {STATUS: at(status_at), CANCEL: at(Word.CANCEL)}
+        rows = self.words[instructions_at:externals_at].reshape(count, Instruction.SIZE)
+        self.launches.tables.append(Table([x.kernel for x in launches], rows))
+        here = arguments_at
+        for i, x in enumerate(launches):
+            self.words[instructions_at + i * Instruction.SIZE :][: Instruction.SIZE] = (
+                x.function, at(here), x.extent, x.chunks, 0, 0)
+            for word in x.arguments:
+                self.words[here] = named.get(word, word[0])
+                here += 1
+        for i, (external, argument) in enumerate(patches):
+            self.words[patches_at + 2 * i] = at(externals_at + external)
+            self.words[patches_at + 2 * i + 1] = at(arguments_at + argument)
+        self.view = memoryview(self.words)  # type: ignore[arg-type]
+
+    def _copies(self) -> list[Launch]:
+        """Copies to variables of new values that no kernel writes in place; they end the plan.
+        What is itself a variable goes by way of a temporary: all are read before any is written."""
+        program, before, after = self.executable.program, [], []
+        for old, new, _ in copied_updates(program):
+            nbytes, result = dim.evaluate(new.type.nbytes, self.sizes), _Result(self, new)
+            source = result.argument()
+            if result.is_input:
+                self.constants.append(np.empty(nbytes, np.uint8))
+                temporary = address(self.constants[-1]), None
+                before.append(copy(temporary, source, nbytes))
+                source = temporary
+            after.append(copy((0, self.external[old]), source, nbytes))
+        return before + after
+
+
+@dataclass
+class _Result:
+    """Where a graph output is found after a run: an external array, the arena or a constant."""
+
+    bound: Bound
+    value: Value
+    external: int | None = None
+    array: Array | None = field(default=None)
+    shape: tuple[int, ...] = ()
+    is_input: bool = False
+
+    def __post_init__(self) -> None:
+        bound, base = self.bound, storage(self.value)
+        self.shape = dim.numbers(self.value.type.shape, bound.sizes)
+        if isinstance(base.op, Constant):
+            self.array = base.op.value.array.reshape(self.shape)
+        elif base in bound.external:
+            self.external = bound.external[base]
+            self.is_input = base in set(bound.executable.program.graph.inputs)
+        else:
+            start = bound.arena_start - address(bound.arena) + bound.layout.at(base, bound.end)
+            dtype = self.value.type.dtype.numpy
+            count = int(np.prod(self.shape, dtype=np.int64)) * dtype.itemsize
+            self.array = bound.arena[start : start + count].view(dtype).reshape(self.shape)
+
+    def argument(self) -> Argument:
+        """Where a kernel finds it."""
+        return (address(self.array), None) if self.array is not None else (0, self.external)
+

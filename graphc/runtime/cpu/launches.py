@@ -1,0 +1,147 @@
+"""Kernels as the driver launches them: function, arguments, extent, chunks.
+
+An argument is a word, or an external to patch in: the address of an array that is known when a run
+starts (in a control kernel: when its step starts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.cpu.kernels import buffers_of
+from graphc.codegen.cpu.printer import Source
+from graphc.ir import dim
+from graphc.ir.arena import Layout
+from graphc.ir.graph import Value
+from graphc.ir.op import Array
+from graphc.ir.ops.shape import Constant
+from graphc.ir.program import Kernel, Kind, Place, Program
+from graphc.passes.cost.work import work
+from graphc.runtime.cpu.driver import driver
+from graphc.runtime.cpu.python_calls import Thunk
+
+PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
+CHUNK_WORK = 30_000
+CHUNK_BYTES = 1 << 18
+MOST_CHUNKS = 64
+
+Argument = tuple[int, int | None]  # a word, or the external to patch in
+STATUS: Argument = (-(1 << 63), None)  # stands for the address of the status words
+CANCEL: Argument = (1 - (1 << 63), None)  # of the word that asks for an end
+
+
+@dataclass(frozen=True)
+class Code:
+    """A kernel's source, the address of its machine code and those of the routines it calls."""
+
+    source: Source
+    address: int
+    routines: tuple[int, ...] = ()
+
+
+@dataclass
+class Launch:
+    """An instruction of the plan: a kernel, or a copy."""
+
+    function: int
+    arguments: list[Argument]
+    extent: int
+    chunks: int
+    kernel: Kernel | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Instructions as they lie in memory, a row for each; `kernels` has None for a copy, `within`
+    is the control kernel that runs them."""
+
+    kernels: Sequence[Kernel | None]
+    rows: Array
+    within: Kernel | None = None
+
+
+def copy(to: Argument, source: Argument, nbytes: int) -> Launch:
+    """Copies bytes."""
+    chunks = max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES))
+    return Launch(driver().copy, [to, source], nbytes, chunks)
+
+
+def address(array: Array) -> int:
+    """Where an array lies."""
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
+class Launches:
+    """The launches of one program for given sizes, laid out in an arena at `arena_start`.
+
+    `held` are arrays that must live as long as the launches; `thunks` are the doors to Python that
+    kernels go through, and `tables` the instructions, those of inner programs too.
+    """
+
+    def __init__(
+        self, program: Program, code: Mapping[Kernel, Code], sizes: dict[str, int],
+        external: dict[Value, int], layout: Layout, arena_start: int, thunks: list[Thunk],
+        tables: list[Table],
+    ) -> None:
+        self.program, self.code, self.sizes = program, code, sizes
+        self.external, self.layout, self.arena_start = external, layout, arena_start
+        self.now = 0  # the number of the kernel that is being launched
+        self.held: list[Any] = []
+        self.thunks, self.tables = thunks, tables
+
+    def number(self, size: dim.Size) -> int:
+        """A size as a number."""
+        return dim.evaluate(size, self.sizes)
+
+    def launch(self, kernel: Kernel) -> Launch:
+        """A kernel that has code of its own."""
+        code = self.code[kernel]
+        extent = self.number(code.source.extent)
+        words: list[Argument] = [self.place(v) for v in buffers_of(kernel)]
+        words += [(self.number(s), None) for s in code.source.sizes]
+        if code.source.uses_status:
+            words.append(STATUS)
+        words += [(routine, None) for routine in code.routines]
+        if code.source.calls:
+            self.thunks.append(Thunk(kernel.body[0], self.sizes))
+            words.append((self.thunks[-1].address, None))
+        most = max(1, extent // max(1, self.number(code.source.least)))
+        chunks = min(self._chunks(kernel, extent), most)
+        return Launch(code.address, words, extent, chunks, kernel)
+
+    def place(self, v: Value) -> Argument:
+        """The address of a stored value."""
+        if isinstance(v.op, Constant):
+            array = v.op.value.array
+            self.held.append(array)
+            return address(array), None
+        if v not in self.program.buffers:
+            return 0, self.external[v]
+        buffer = self.program.buffers[v]
+        if buffer.place is Place.ARENA:
+            return self.arena_start + self.layout.at(v, self.now), None
+        if buffer.place is Place.VARIABLE:
+            assert buffer.over is not None
+            return 0, self.external[buffer.over]
+        return 0, self.external[v]
+
+    def _chunks(self, kernel: Kernel, extent: int) -> int:
+        """How many pieces a kernel is cut into: by its size alone."""
+        if extent <= 1:
+            return 1
+        if kernel.kind is Kind.MATMUL:
+            return min(extent, MOST_CHUNKS)
+        amount = work(kernel, self.number)
+        if amount < PARALLEL_WORK:
+            return 1
+        return max(1, min(extent, MOST_CHUNKS, amount // CHUNK_WORK))
+
+
+def table(rows: Sequence[Sequence[int]]) -> Array:
+    """Words, row after row."""
+    return np.array([x for row in rows for x in row] or [0], np.int64)

@@ -1,0 +1,194 @@
+"""Timed kernels: a plan whose every launch, those inside loops too, notes when it began and ended.
+
+A launch calls a function with the address of its arguments.  A timed one calls `gc_timed` with the
+address of a `Timer`, which knows both, looks at the clock before and after, adds to the timer's
+totals and writes an event into a log until that is full.  So a run is timed where it happens: in
+native code, on as many threads as it has.  The clock is that of `time.perf_counter_ns`.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.codegen.cpu.toolchain import jit
+from graphc.ir.op import Array
+from graphc.ir.program import Kernel
+from graphc.runtime.cpu.driver import Instruction
+from graphc.runtime.cpu.executable import Bound
+from graphc.runtime.cpu.launches import address
+from graphc.runtime.cpu.threads import HELPER
+
+EVENTS = 1 << 14  # that the log of one run holds
+
+
+class Timer(enum.IntEnum):
+    """What stands between an instruction and its kernel.  Times are nanoseconds."""
+
+    FUNCTION = 0
+    ARGS = 1
+    LOG = 2
+    NUMBER = 3
+    CALLS = 4
+    TOTAL = 5
+    FIRST = 6  # when the first call began
+    LAST = 7  # when the last one ended
+    SIZE = 8
+
+
+class Event(enum.IntEnum):
+    """One call in a log, which starts with two words: how many calls there were, and room for how
+    many there is."""
+
+    NUMBER = 0
+    START = 1
+    END = 2
+    THREAD = 3
+    SIZE = 4
+
+
+LOG_HEAD = 2
+NEVER = np.iinfo(np.int64).max
+IR = """
+declare i32 @clock_gettime(i32, ptr)
+declare i64 @pthread_self()
+
+define i64 @gc_now() alwaysinline {
+  %t = alloca [2 x i64]
+  %r = call i32 @clock_gettime(i32 CLOCK, ptr %t)
+  %s = load i64, ptr %t
+  %pn = getelementptr i64, ptr %t, i64 1
+  %n = load i64, ptr %pn
+  %big = mul i64 %s, 1000000000
+  %ns = add i64 %big, %n
+  ret i64 %ns
+}
+
+define i32 @gc_timed(ptr %ret, ptr %exc, ptr %timer, i64 %lo, i64 %hi) {
+  %fw = load i64, ptr %timer
+  %fn = inttoptr i64 %fw to ptr
+  %pa = getelementptr i64, ptr %timer, i64 1
+  %aw = load i64, ptr %pa
+  %args = inttoptr i64 %aw to ptr
+  %start = call i64 @gc_now()
+  %code = call i32 %fn(ptr %ret, ptr %exc, ptr %args, i64 %lo, i64 %hi)
+  %end = call i64 @gc_now()
+  %took = sub i64 %end, %start
+  %pc = getelementptr i64, ptr %timer, i64 4
+  %oc = atomicrmw add ptr %pc, i64 1 monotonic
+  %pt = getelementptr i64, ptr %timer, i64 5
+  %ot = atomicrmw add ptr %pt, i64 %took monotonic
+  %pf = getelementptr i64, ptr %timer, i64 6
+  %of = atomicrmw min ptr %pf, i64 %start monotonic
+  %pl = getelementptr i64, ptr %timer, i64 7
+  %ol = atomicrmw max ptr %pl, i64 %end monotonic
+  %pg = getelementptr i64, ptr %timer, i64 2
+  %gw = load i64, ptr %pg
+  %log = inttoptr i64 %gw to ptr
+  %at = atomicrmw add ptr %log, i64 1 monotonic
+  %pr = getelementptr i64, ptr %log, i64 1
+  %room = load i64, ptr %pr
+  %fits = icmp slt i64 %at, %room
+  br i1 %fits, label %note, label %out
+note:
+  %e0 = shl i64 %at, 2
+  %e = add i64 %e0, 2
+  %p = getelementptr i64, ptr %log, i64 %e
+  %pm = getelementptr i64, ptr %timer, i64 3
+  %number = load i64, ptr %pm
+  store i64 %number, ptr %p
+  %p1 = getelementptr i64, ptr %p, i64 1
+  store i64 %start, ptr %p1
+  %p2 = getelementptr i64, ptr %p, i64 2
+  store i64 %end, ptr %p2
+  %p3 = getelementptr i64, ptr %p, i64 3
+  %self = call i64 @pthread_self()
+  store i64 %self, ptr %p3
+  br label %out
+out:
+  ret i32 %code
+}
+"""
+
+
+@functools.cache
+def timed() -> int:
+    """The address of `gc_timed`."""
+    text = IR.replace("CLOCK", str(time.CLOCK_MONOTONIC))
+    data = bytes(jit.target_machine().emit_object(jit.optimise(text)))
+    return jit.loader().load("gc_timed", data)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An instruction with a timer: a kernel, or a copy of `nbytes`, at the top of the run or inside
+    the control kernel `within`.  `name` says where a copy goes to."""
+
+    kernel: Kernel | None
+    within: Kernel | None
+    nbytes: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Times:
+    """One run: for each instruction how often it was called and how long it took in all (the time
+    that passed from its first chunk to its last, or inside a loop the sum of its calls), and the
+    log: rows of `Event`, threads numbered from 0, which leads."""
+
+    calls: Array
+    nanoseconds: Array
+    events: Array
+    dropped: int
+
+
+class Timing:
+    """The timers of a plan; it changes the plan's instructions for good."""
+
+    def __init__(self, bound: Bound) -> None:
+        self.places: list[Timed] = []
+        tables = bound.launches.tables
+        self.timers = np.zeros((sum(len(t.kernels) for t in tables), Timer.SIZE), np.int64)
+        self.log = np.zeros(LOG_HEAD + EVENTS * Event.SIZE, np.int64)
+        self.log[1] = EVENTS
+        for table in tables:
+            for kernel, row in zip(table.kernels, table.rows, strict=True):
+                self._wrap(row, self.timers[len(self.places)])
+                nbytes = int(row[Instruction.EXTENT]) if kernel is None else 0
+                name = "to variables" if table.within is None else "to carries"
+                self.places.append(Timed(kernel, table.within, nbytes, name))
+
+    def _wrap(self, row: Array, timer: Array) -> None:
+        timer[Timer.FUNCTION], timer[Timer.ARGS] = row[Instruction.FUNCTION], row[Instruction.ARGS]
+        timer[Timer.LOG], timer[Timer.NUMBER] = address(self.log), len(self.places)
+        row[Instruction.FUNCTION], row[Instruction.ARGS] = timed(), address(timer)
+
+    def reset(self) -> None:
+        """Forgets the last run."""
+        self.timers[:, Timer.CALLS : Timer.SIZE] = 0, 0, NEVER, 0
+        self.log[0] = 0
+
+    def taken(self) -> Times:
+        """The last run."""
+        calls, total = self.timers[:, Timer.CALLS].copy(), self.timers[:, Timer.TOTAL].copy()
+        passed = self.timers[:, Timer.LAST] - self.timers[:, Timer.FIRST]
+        outside = np.array([p.within is None for p in self.places], bool)
+        spent = np.where(outside & (calls > 0), passed, total)
+        count = min(int(self.log[0]), EVENTS)
+        events = self.log[LOG_HEAD : LOG_HEAD + count * Event.SIZE].reshape(count, Event.SIZE)
+        events = events[np.argsort(events[:, Event.START], kind="stable")]
+        events[:, Event.THREAD] = _lanes(events[:, Event.THREAD])
+        return Times(calls, spent, events, int(self.log[0]) - count)
+
+
+def _lanes(threads: Array) -> Array:
+    """Threads by number: 0 leads the run (another thread each time, if it is long), the helpers
+    follow."""
+    helpers = [t.ident for t in threading.enumerate() if t.name == HELPER]
+    lane = {ident: n for n, ident in enumerate(sorted(filter(None, helpers)), 1)}
+    return np.array([lane.get(t, 0) for t in threads.tolist()], np.int64)

@@ -1,0 +1,125 @@
+"""Launches and copies as one CUDA graph: its edges are the nodes' real dependencies, so that what
+does not depend on each other may overlap.  A run is one launch.
+
+Not yet run on a GPU: tested against the signatures of cuda-core 1.2.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.cuda.source import POINTER
+from graphc.runtime.cuda.driver import Toolkit, failure, reported
+from graphc.runtime.device.protocol import Call, Copy, Launch, Node, Pinned, Span
+
+WHOLE = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
+
+
+def arguments(launch: Launch) -> tuple[Any, ...]:
+    """What cuda-core takes: an address is an int (8 bytes), any other number a NumPy scalar of its
+    parameter's type, since a plain int would be taken for an address."""
+    return tuple(
+        value.address if isinstance(value, Span) else
+        value if parameter.endswith(POINTER) else WHOLE[parameter](value)
+        for value, parameter in
+        zip(launch.arguments, launch.function.source.parameters, strict=True)
+    )
+
+
+def configuration(toolkit: Toolkit, launch: Launch) -> Any:
+    """Its `LaunchConfig`."""
+    return toolkit.core.LaunchConfig(
+        grid=launch.grid, block=launch.function.source.threads, shmem_size=launch.shared
+    )
+
+
+def nothing(node: Node) -> bool:
+    """Whether a node does nothing: CUDA takes no grid of no blocks."""
+    match node:
+        case Launch():
+            return 0 in node.grid
+        case Copy():
+            return _nbytes(node.target) == 0
+    return False
+
+
+@dataclass(frozen=True)
+class CudaReplay:
+    """A graph, instantiated on its device.  It holds its nodes: their memory and code must live as
+    long as it does."""
+
+    name: str
+    toolkit: Toolkit
+    device: Any
+    stream: Any
+    executable: Any
+    nodes: tuple[Node, ...]
+
+    def run(self) -> None:
+        """Runs it after all work so far; returns at once."""
+        try:
+            self.device.set_current()
+            self.executable.launch(self.stream)
+        except self.toolkit.error as error:
+            raise failure(self.name, "running a program", error) from error
+
+
+def build(
+    name: str, toolkit: Toolkit, device: Any, stream: Any, nodes: Sequence[Node]
+) -> CudaReplay:
+    """The nodes as a graph, ready to run.  The device must be current."""
+    with reported(name, "making a graph of a program", toolkit.error):
+        definition = toolkit.graph.GraphDefinition()
+        made: list[Any] = []
+        for node in nodes:
+            made.append(_add(toolkit, device, definition, node, [made[k] for k in node.after]))
+        executable = definition.instantiate()
+        executable.upload(stream)
+    return CudaReplay(name, toolkit, device, stream, executable, tuple(nodes))
+
+
+def _add(
+    toolkit: Toolkit, device: Any, definition: Any, node: Node, before: Sequence[Any]
+) -> Any:
+    """A node of the graph, after those `before` it."""
+    maker = before[0] if before else definition
+    if nothing(node):
+        return definition.join(*before) if before else definition.empty()
+    match node:
+        case Launch():
+            added = maker.launch(
+                configuration(toolkit, node), node.function.handle, *arguments(node)
+            )
+        case Copy():
+            added = maker.memcpy(_address(node.target), _address(node.source),
+                                 _nbytes(node.target))
+        case Call():
+            added = maker.embed(_captured(device, node))
+    for other in before[1:]:
+        added.pred.add(other)
+    return added
+
+
+def _address(place: Span | Pinned) -> int:
+    if isinstance(place, Span):
+        return place.address
+    return int(place.array.__array_interface__["data"][0])
+
+
+def _nbytes(place: Span | Pinned) -> int:
+    return place.nbytes if isinstance(place, Span) else place.array.nbytes
+
+
+def _captured(device: Any, call: Call) -> Any:
+    """What a library does on a stream, as a graph of its own."""
+    builder = device.create_graph_builder()
+    builder.begin_building("relaxed")
+    try:
+        call.enqueue(int(builder.stream.handle))
+    finally:
+        builder.end_building()
+    return builder.graph_definition

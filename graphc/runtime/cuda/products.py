@@ -1,0 +1,144 @@
+"""Who makes a matrix product on a device: graphc's kernels, or a library and then a kernel of what
+follows the product.
+
+graphc's own are used unless the session's method is `Method.BLAS`, or it may try (`autotune`): then
+both are timed on memory of their own, and the faster one is remembered.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from graphc.codegen.cpu.kernels import buffers_of
+from graphc.codegen.lower.contraction import operands, slots_of
+from graphc.config import Method, Options
+from graphc.errors import DeviceError
+from graphc.ir.dim import Size, product
+from graphc.ir.program import Kernel, Kind, contraction_of, storage
+from graphc.runtime.cuda.cublas import ALIGNED, TYPES, Library, Product
+from graphc.runtime.device.hazards import with_edges
+from graphc.runtime.device.protocol import Device, Launch, Node, Span, uploaded
+
+TRIES, REPEATS = 5, 8  # runs of a graph, and how often a product is in it
+Made = Callable[[Sequence[Span]], list[Node]]  # the nodes of a kernel whose buffers lie there
+
+
+@runtime_checkable
+class Multiplies(Protocol):
+    """A device that a library makes products for."""
+
+    def library(self) -> Library | None:
+        """It, if it is installed."""
+
+
+@functools.cache
+def remembered() -> dict[object, bool]:
+    """Whether the library was the faster, by device, text and sizes."""
+    return {}
+
+
+class Products:
+    """The choice for one program on one device.  `forced` says that the library makes what it
+    can; `seconds` are left for trying."""
+
+    def __init__(self, device: Device, options: Options) -> None:
+        self.device, self.seconds = device, options.autotune
+        self.library: Library | None = None
+        self.forced = options.method is Method.BLAS and isinstance(device, Multiplies)
+        if isinstance(device, Multiplies) and (self.forced or self.seconds > 0):
+            self.library = device.library()
+        if self.forced and self.library is None:
+            raise DeviceError(
+                f"{device.name}: the method BLAS is cublasLt there, which is not installed: pip "
+                "install 'graphc[cuda13-blas]', or leave out the method, and graphc uses kernels "
+                "of its own")
+
+    def may_make(self, kernel: Kernel) -> bool:
+        """Whether the library may make a kernel's contraction."""
+        return (self.library is not None and kernel.kind is Kind.MATMUL
+                and contraction_of(kernel).type.dtype.name in TYPES)
+
+    def nodes(
+        self, kernel: Kernel, number: Callable[[Size], int], places: Sequence[Span], own: Made,
+        after: Made,
+    ) -> list[Node]:
+        """The nodes of a product's kernel: `own`, or the library's and then those that follow."""
+        found = product_of(kernel, number)
+        slots, (_, a, b, c) = slots_of(kernel), operands(kernel)
+        ends = [slots[storage(a)], slots[storage(b)], slots[c]]
+        assert self.library is not None
+        plan = None
+        if found is not None and all(places[i].address % ALIGNED == 0 for i in ends):
+            plan = self.library.plan(found)
+        if found is None or plan is None:
+            return own(places)
+
+        def library(at: Sequence[Span]) -> list[Node]:
+            left, right, result = (at[i] for i in ends)
+            return [replace(plan.call(left, right, result), kernel=kernel), *after(at)]
+
+        fast = self.forced or self._faster(found, kernel, places, own, library)
+        return (library if fast else own)(places)
+
+    def _faster(
+        self, found: Product, kernel: Kernel, places: Sequence[Span], own: Made, library: Made
+    ) -> bool:
+        """Whether the library is the faster; no, where there is no time to try."""
+        nodes = [x for x in own(places) if isinstance(x, Launch)]
+        key = self.device.name, found, *(
+            (x.function.source.text, x.grid, *(a for a in x.arguments if isinstance(a, int)))
+            for x in nodes)
+        known = remembered()
+        if key not in known:
+            if self.seconds <= 0:
+                return False
+            start = time.perf_counter()
+            at = trial_places(self.device, kernel, places)
+            known[key] = self._seconds(library(at)) < self._seconds(own(at))
+            self.seconds -= time.perf_counter() - start
+        return known[key]
+
+    def _seconds(self, nodes: Sequence[Node]) -> float:
+        """The time of the best of several runs, while there is time."""
+        replay = self.device.graph(with_edges([*nodes] * REPEATS))
+        best, end = float("inf"), time.perf_counter() + self.seconds / 2
+        for n in range(TRIES + 1):  # the first warms up
+            start = time.perf_counter()
+            replay.run()
+            self.device.synchronize()
+            now = time.perf_counter()
+            best = min(best, now - start) if n else best
+            if now > end and n:
+                break
+        return best
+
+
+def product_of(kernel: Kernel, number: Callable[[Size], int]) -> Product | None:
+    """The product of a kernel, with sizes as numbers; None if it is empty or of a type that the
+    library does not multiply."""
+    op, a, b, out = operands(kernel)
+    m, k, _, n = map(number, op.sizes(a.type, b.type))
+    batch = number(product(out.type.shape[:-2]))
+    if out.type.dtype.name not in TYPES or 0 in (m, n, k, batch):
+        return None
+    return Product(m, n, k, out.type.dtype, op.ta, op.tb, batch)
+
+
+def trial_places(device: Device, kernel: Kernel, places: Sequence[Span]) -> list[Span]:
+    """Memory like a kernel's own, for trying it: the operands of its product are random numbers,
+    since how fast a GPU multiplies depends on them, all else is zeros."""
+    _, a, b, _ = operands(kernel)
+    made, rng = [], np.random.default_rng(0)
+    for v, place in zip(buffers_of(kernel), places, strict=True):
+        array = np.zeros(place.nbytes, np.uint8)
+        if v in (storage(a), storage(b)):
+            count = place.nbytes // v.type.dtype.size
+            array = rng.standard_normal(count, np.float32).astype(v.type.dtype.numpy)
+        made.append(uploaded(device, array))
+    return made

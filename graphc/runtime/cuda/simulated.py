@@ -1,0 +1,145 @@
+"""A simulated GPU: NumPy memory, and kernels in the warp simulator (`codegen/cuda/simulator/simulate.py`).
+
+It runs everything that a GPU's device runs, text for text, slowly, and finds what a GPU would pass
+over in silence: accesses outside of a buffer, races, reads of memory that nothing has written
+(fresh memory is full of NaN).
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.codegen.cache import Built
+from graphc.codegen.cuda.simulator.simulate import simulate
+from graphc.codegen.cuda.source import DeviceSource
+from graphc.config import Options
+from graphc.errors import DeviceError
+from graphc.ir.op import Array
+from graphc.runtime.device.protocol import Call, Copy, Function, Launch, Memory, Node, Pinned, Span
+
+ALIGN = 256
+TYPES = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "i8": np.int8,
+         "i16": np.int16, "i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
+ALIGNED, VECTORS = 16, re.compile(r"\b(load|read|store)[248]\(|cp_async")
+POISON = 0xFF  # of fresh memory: NaN as any float
+
+
+class SimulatedDevice:
+    """A device without a GPU.  `memory` bytes are all that it has."""
+
+    def __init__(self, name: str = "cuda:sim", memory: int = 1 << 33) -> None:
+        self.name, self.memory = name, memory
+        self.next = ALIGN
+        self.launches = 0
+        self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()
+
+    def allocate(self, nbytes: int) -> Memory:
+        """Memory, at an address that means nothing to the host."""
+        free = self.memory - sum(m.nbytes for m in self.memories)
+        if nbytes > free:
+            raise DeviceError(
+                f"{self.name}: out of memory: {nbytes} bytes asked for, {free} of {self.memory} "
+                "are free; feed smaller batches, or place less on it")
+        address = self.next
+        self.next += -(-max(nbytes, 1) // ALIGN) * ALIGN + ALIGN
+        made = Memory(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
+        self.memories.add(made)
+        return made
+
+    def pinned(self, nbytes: int) -> Pinned:
+        """Host memory."""
+        return Pinned(np.full(nbytes, POISON, np.uint8))
+
+    def copy(self, target: Span | Array | Pinned, source: Span | Array | Pinned) -> None:
+        """Copies bytes."""
+        to, taken = self._bytes(target), self._bytes(source)
+        if to.nbytes != taken.nbytes:
+            raise DeviceError(f"{self.name}: a copy of {taken.nbytes} bytes to {to.nbytes}")
+        to[...] = taken
+
+    def _bytes(self, place: Span | Array | Pinned) -> Array:
+        """A place as bytes."""
+        if isinstance(place, Pinned):
+            return place.array
+        if not isinstance(place, Span):
+            return place.reshape(-1).view(np.uint8)
+        if place.memory not in self.memories:
+            raise DeviceError(f"{self.name}: address {place.address} is of another device")
+        memory: Array = place.memory.handle
+        return memory[place.offset : place.offset + place.nbytes]
+
+    def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
+        """Nothing is compiled."""
+
+    def load(self, source: DeviceSource) -> Function:
+        """The text is all that there is to load."""
+        return Function(source, None)
+
+    def launch(self, launch: Launch) -> None:
+        """Runs one kernel."""
+        self.launches += 1
+        source = launch.function.source
+        arguments: list[Array | int] = []
+        for kind, given in zip(source.parameters, launch.arguments, strict=True):
+            if isinstance(given, Span):
+                if given.address % ALIGNED and VECTORS.search(source.text):
+                    raise DeviceError(f"{self.name}: vectors begin at {given.address}, which is no "
+                                      f"multiple of {ALIGNED}:\n{source.text}")
+                arguments.append(self._bytes(given).view(TYPES[kind.removesuffix("*")]))
+            else:
+                arguments.append(given)
+        simulate(source, launch.grid, launch.shared, arguments)
+
+    def graph(self, nodes: Sequence[Node]) -> Sequential:
+        """The nodes, to be run in order."""
+        known: list[Launch | Copy] = []
+        for n, node in enumerate(nodes):
+            if isinstance(node, Call):
+                raise DeviceError(f"{self.name}: a library's work cannot be simulated; leave out "
+                                  "the method, and graphc uses kernels of its own")
+            if any(a >= n for a in node.after):
+                raise DeviceError(f"{self.name}: node {n} of a graph waits for a later one")
+            known.append(node)
+        return Sequential(self, tuple(known))
+
+    def mark(self) -> Done:
+        """Now."""
+        return Done()
+
+    def synchronize(self) -> None:
+        """All work is done when its call returns."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A moment that has passed."""
+
+    def wait(self) -> None:
+        """Returns at once."""
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """A graph of a simulated device: an order that its edges allow, and not the given one where
+    they leave a choice, so that a missing edge shows."""
+
+    device: SimulatedDevice
+    nodes: tuple[Launch | Copy, ...]
+
+    def run(self) -> None:
+        """Runs every node after those that it waits for; of those that could run, the last."""
+        waiting = dict(enumerate(self.nodes))
+        done: set[int] = set()
+        while waiting:
+            n = max(k for k, node in waiting.items() if done.issuperset(node.after))
+            node = waiting.pop(n)
+            done.add(n)
+            if isinstance(node, Copy):
+                self.device.copy(node.target, node.source)
+            else:
+                self.device.launch(node)

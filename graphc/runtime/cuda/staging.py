@@ -1,0 +1,96 @@
+"""Copies between NumPy arrays and a GPU, by way of pinned memory, which is kept.
+
+The GPU reads and writes pinned memory by itself, at the link's speed.  There are several pieces,
+used in turn: while some are on their way, the next is filled or emptied; and the feeds of a run
+need not wait for the run before.  Not yet run on a GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.op import Array
+from graphc.runtime.cuda.driver import Toolkit
+from graphc.runtime.device.protocol import Span
+
+PIECES = 8
+LEAST, MOST = 1 << 16, 8 << 20  # bytes of a piece: it grows from the one to the other
+
+
+class Piece:
+    """Pinned memory, and the event after which it is free."""
+
+    def __init__(self, resource: Any, nbytes: int, device: Any) -> None:
+        self.buffer = resource.allocate(nbytes)
+        self.address, self.nbytes = int(self.buffer.handle), nbytes
+        self.free = device.create_event()
+        self.bytes: Array = np.ctypeslib.as_array(
+            (ctypes.c_uint8 * nbytes).from_address(self.address)
+        )
+
+
+class Staging:
+    """The pinned pieces of one device and stream."""
+
+    def __init__(self, toolkit: Toolkit, device: Any, stream: Any) -> None:
+        self.toolkit, self.device, self.stream = toolkit, device, stream
+        # not the stream-ordered PinnedMemoryResource: its host pools are not on every system
+        self.resource = toolkit.core.LegacyPinnedMemoryResource()
+        self.pieces: deque[Piece] = deque()
+
+    def upload(self, target: Span, source: Array) -> None:
+        """Copies an array's bytes; the array may change when it returns."""
+        data = np.ascontiguousarray(source).reshape(-1).view(np.uint8)
+        for start, stop in self._parts(target.nbytes):
+            piece = self._next()
+            piece.bytes[: stop - start] = data[start:stop]
+            self._move(target.address + start, piece.address, stop - start)
+            self.stream.record(piece.free)
+
+    def download(self, target: Array, source: Span) -> None:
+        """Copies bytes into a contiguous array; they are there when it returns."""
+        data = target.reshape(-1).view(np.uint8)
+        coming: deque[tuple[Piece, Array]] = deque()
+        for start, stop in self._parts(source.nbytes):
+            if len(coming) == PIECES:
+                _arrive(*coming.popleft())
+            piece = self._next()
+            self._move(piece.address, source.address + start, stop - start)
+            self.stream.record(piece.free)
+            coming.append((piece, data[start:stop]))
+        while coming:
+            _arrive(*coming.popleft())
+
+    def _parts(self, nbytes: int) -> list[tuple[int, int]]:
+        """The bytes cut to pieces, which are made large enough."""
+        if not nbytes:
+            return []
+        wanted = min(MOST, max(LEAST, 1 << (nbytes - 1).bit_length()))
+        if not self.pieces or self.pieces[0].nbytes < wanted:
+            for piece in self.pieces:
+                piece.free.sync()
+            made = [Piece(self.resource, wanted, self.device) for _ in range(PIECES)]
+            self.pieces = deque(made)
+        size = self.pieces[0].nbytes
+        return [(k, min(k + size, nbytes)) for k in range(0, nbytes, size)]
+
+    def _next(self) -> Piece:
+        """The piece that was used the longest ago, when it is free."""
+        piece = self.pieces[0]
+        self.pieces.rotate(-1)
+        piece.free.sync()
+        return piece
+
+    def _move(self, target: int, source: int, nbytes: int) -> None:
+        views = [self.toolkit.core.Buffer.from_handle(at, nbytes) for at in (target, source)]
+        views[0].copy_from(views[1], stream=self.stream)
+
+
+def _arrive(piece: Piece, into: Array) -> None:
+    """Takes bytes out of a piece when they have come."""
+    piece.free.sync()
+    into[...] = piece.bytes[: len(into)]

@@ -1,0 +1,141 @@
+"""A program's code on one device, and what lies there for all its plans."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from graphc.codegen.cache import Built
+from graphc.codegen.cuda.kernels import device_sources, epilogue_sources, tiling_of
+from graphc.codegen.cuda.source import DeviceSource, copying, guarded
+from graphc.codegen.cuda.tensorcores.tiling import Tiling
+from graphc.config import Options
+from graphc.ir import dim
+from graphc.ir.graph import Value
+from graphc.ir.ops.shape import Constant
+from graphc.ir.program import Kernel, Kind, Program, launched, overwritten
+from graphc.runtime.cuda.products import Products
+from graphc.runtime.device.protocol import Device, Function, Span, uploaded
+
+Key = tuple[Kernel, bool, Tiling | None]  # of code: 64-bit indices, how a contraction is tiled
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
+
+
+def _is_tiled_by_sizes(kernel: Kernel) -> bool:
+    """Whether only a run's sizes tell how a kernel is tiled."""
+    contracts = kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION)
+    return contracts and any(
+        dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape)
+
+
+@dataclass
+class DeviceProgram:
+    """A program's code on one device.  `constants` lie there since they were first needed."""
+
+    device: Device
+    program: Program
+    options: Options = field(default_factory=Options)
+    functions: dict[Key, tuple[Function, ...]] = field(default_factory=dict)
+    epilogues: dict[tuple[Kernel, bool], tuple[Function, ...]] = field(default_factory=dict)
+    texts: dict[Key, tuple[DeviceSource, ...]] = field(default_factory=dict)
+    constants: dict[Value, Span] = field(default_factory=dict)
+    numbers: dict[int, Span] = field(default_factory=dict)
+    built: Built = field(default_factory=Built)
+
+    def __post_init__(self) -> None:
+        self.products = Products(self.device, self.options)
+
+    def code(
+        self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
+    ) -> tuple[Function, ...]:
+        """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
+        fail, those that change variables look first whether it has."""
+        key = kernel, wide, self.tiling(kernel, sizes)
+        if key not in self.functions:
+            self.functions[key] = tuple(
+                map(self.device.load, self._guarded(kernel, home, wide, sizes)))
+        return self.functions[key]
+
+    def epilogue(self, kernel: Kernel, wide: bool) -> tuple[Function, ...]:
+        """The functions of what follows a product that a library has made."""
+        if (kernel, wide) not in self.epilogues:
+            self.epilogues[kernel, wide] = tuple(
+                map(self.device.load, epilogue_sources(kernel, wide)))
+        return self.epilogues[kernel, wide]
+
+    def tiling(self, kernel: Kernel, sizes: Mapping[str, int]) -> Tiling | None:
+        """How tensor cores share a kernel's contraction."""
+        return tiling_of(kernel, sizes, self.options.fast_math)
+
+    def guards(self, kernel: Kernel) -> bool:
+        """Whether a kernel must look whether the run has failed."""
+        return kernel.commits and self.fails
+
+    def _guarded(
+        self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
+    ) -> list[DeviceSource]:
+        guard = self.guards(kernel)
+        return [guarded(s) if guard else s for s in self._sources(kernel, home, wide, sizes)]
+
+    def _sources(
+        self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int] = NO_SIZES
+    ) -> tuple[DeviceSource, ...]:
+        tiling = self.tiling(kernel, sizes)
+        if (kernel, wide, tiling) not in self.texts:
+            self.texts[kernel, wide, tiling] = device_sources(
+                kernel, overwritten(home, kernel), wide, tiling=tiling)
+        return self.texts[kernel, wide, tiling]
+
+    @functools.cached_property
+    def fails(self) -> bool:
+        """Whether a kernel can end the run with an error."""
+        return any(s.uses_status for home, kernel in launched(self.program)
+                   for s in self._sources(kernel, home, False))
+
+    def scratch(self, sizes: Mapping[str, int]) -> int:
+        """Bytes that the most demanding kernel wants for itself."""
+        wanted = (s.scratch for home, kernel in launched(self.program)
+                  for s in self._sources(kernel, home, False, sizes))
+        return max((dim.evaluate(n, sizes) for n in wanted), default=0)
+
+    def load(self, sizes: Mapping[str, int] = NO_SIZES) -> None:
+        """Compiles every kernel that plans for these sizes need, or finds it in the cache; without
+        sizes, all but contractions of symbolic sizes, which a run's decide how to tile."""
+        own, after, first = [], [], not self.functions
+        for home, kernel in launched(self.program):
+            library = not self.guards(kernel) and self.products.may_make(kernel)
+            after += [kernel] * (library and (kernel, False) not in self.epilogues)
+            known = (kernel, False, self.tiling(kernel, sizes)) in self.functions
+            waits = not sizes and _is_tiled_by_sizes(kernel)
+            if not (known or waits or (library and self.products.forced)):
+                own.append((kernel, home))
+        texts = [s for kernel, home in own for s in self._guarded(kernel, home, False, sizes)]
+        texts += [s for kernel in after for s in epilogue_sources(kernel)]
+        texts += [guarded(copying(1))] * (self.fails and first)
+        if texts:
+            self.device.prepare(texts, self.options, self.built)
+        for kernel, home in own:
+            self.code(kernel, home, False, sizes)
+        for kernel in after:
+            self.epilogue(kernel, False)
+
+    def copier(self, nbytes: int) -> Function:
+        """What copies bytes unless the run has failed."""
+        return self.device.load(guarded(copying(nbytes)))
+
+    def constant(self, v: Value) -> Span:
+        """Where a constant lies."""
+        if v not in self.constants:
+            assert isinstance(v.op, Constant)
+            self.constants[v] = uploaded(self.device, v.op.value.array)
+        return self.constants[v]
+
+    def number(self, value: int) -> Span:
+        """Where a whole number lies, as an i64."""
+        if value not in self.numbers:
+            self.numbers[value] = uploaded(self.device, np.array(value, np.int64))
+        return self.numbers[value]

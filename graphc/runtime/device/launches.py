@@ -1,0 +1,184 @@
+"""What the kernels of one program launch on a device, at given sizes.
+
+A `Scope` knows where the values of a program lie.  A loop is a scope inside another: its steps, of
+which the number is known, are written out one after the other, each with the slices and rows that
+are its own, so that a whole run stays one graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.codegen.cpu.kernels import buffers_of
+from graphc.ir import dim
+from graphc.ir.arena import Layout
+from graphc.ir.control import Loop
+from graphc.ir.graph import Value
+from graphc.ir.ops.shape import Constant
+from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
+from graphc.runtime.device.code import DeviceProgram
+from graphc.runtime.device.protocol import Copy, Function, Launch, Node, Span, allocated
+
+WIDE = 1 << 31  # elements from which indices need 64 bits
+ALIGNED = 16  # bytes: what is read and written at once
+
+
+@dataclass
+class Scope:
+    """A program, the places of its inputs and of results that do not lie in its arena."""
+
+    code: DeviceProgram
+    program: Program
+    sizes: Mapping[str, int]
+    layout: Layout
+    arena: Span
+    inputs: dict[Value, Span]
+    outputs: dict[Value, Span]
+    status: Span
+    scratch: Span
+
+    def number(self, size: dim.Size) -> int:
+        """A size as a number."""
+        return dim.evaluate(size, self.sizes)
+
+    def nbytes(self, v: Value) -> int:
+        """Bytes of a value."""
+        return self.number(v.type.nbytes)
+
+    def place(self, v: Value, number: int) -> Span:
+        """Where a stored value lies while kernel `number` runs."""
+        if isinstance(v.op, Constant):
+            return self.code.constant(v)
+        if v not in self.program.buffers:
+            return self.inputs[v]
+        buffer = self.program.buffers[v]
+        if buffer.place is Place.ARENA:
+            return self.arena.part(self.layout.at(v, number), self.nbytes(v))
+        if buffer.place is Place.VARIABLE:
+            assert buffer.over is not None
+            return self.inputs[buffer.over]
+        return self.outputs[v] if v in self.outputs else self.inputs[v]
+
+    def launches(self, number: int, kernel: Kernel) -> list[Node]:
+        """The launches of a kernel: none where there is nothing to do."""
+        if kernel.kind is Kind.CONTROL:
+            return self._loop(number, kernel)
+        places = [self.place(v, number) for v in buffers_of(kernel)]
+        wide = max((self.number(v.type.count) for v in buffers_of(kernel)), default=0) >= WIDE
+
+        def own(at: Sequence[Span]) -> list[Node]:
+            functions = self.code.code(kernel, self.program, wide, self.sizes)
+            return self._launched(kernel, functions, at)
+
+        def after(at: Sequence[Span]) -> list[Node]:
+            return self._launched(kernel, self.code.epilogue(kernel, wide), at)
+
+        if self.code.guards(kernel) or not self.code.products.may_make(kernel):
+            return own(places)
+        return self.code.products.nodes(kernel, self.number, places, own, after)
+
+    def _launched(
+        self, kernel: Kernel, functions: Sequence[Function], places: Sequence[Span]
+    ) -> list[Node]:
+        """The launches of functions over a kernel's buffers."""
+        found: list[Node] = []
+        for function in functions:
+            source = function.source
+            x, y, z = map(self.number, source.grid)
+            words: list[Span | int] = [*places]
+            written = {*range(len(kernel.reads), len(places))}
+            if source.scratch != 0:
+                written.add(len(words))
+                words.append(self.scratch.part(0, self.number(source.scratch)))
+            words += map(self.number, source.sizes)
+            if source.uses_status:
+                written.add(len(words))
+                words.append(self.status)
+            if min(x, y, z) > 0:
+                found.append(Launch(function, (x, y, z), self.number(source.shared), tuple(words),
+                                    frozenset(written), kernel=kernel))
+        return found
+
+    def commits(self) -> tuple[list[Node], list[Node]]:
+        """Copies to variables of new values that no kernel writes in place; what is itself an input
+        goes by way of a temporary, because all are read before any is written."""
+        before: list[Node] = []
+        after: list[Node] = []
+        end = len(self.program.kernels)
+        for old, _, base in copied_updates(self.program):
+            source = self.place(base, end)
+            if base in self.inputs:
+                temporary = allocated(self.code.device, self.nbytes(base))
+                before.append(Copy(temporary, source))
+                source = temporary
+            after.append(Copy(self.inputs[old], source))
+        return before, after
+
+    # -- loops
+
+    def _loop(self, number: int, kernel: Kernel) -> list[Node]:
+        """All steps of a loop, after the copies that start it."""
+        v = kernel.body[0]
+        op = v.op
+        assert isinstance(op, Loop)
+        operands = [self.place(storage(a), number) for a in v.args[1:]]
+        count, *items = [self.place(w, number) for w in kernel.writes]
+        length = self.number(op.length)
+        first: list[Node] = [Copy(count, self.code.number(length))]
+        carries, slices, constants = op.parts(operands)
+        kept = items[: op.carries]
+        first += [Copy(to, at) for to, at in zip(kept, carries, strict=True) if at.nbytes]
+        steps = reversed(range(length)) if op.reverse else range(length)
+        (program,) = kernel.programs
+        arena = self.arena.part(self.layout.workspaces[number], self.layout.inner[program].arena)
+        for t in steps:
+            step = _Step(self, program, arena, [*kept, *(_row(x, t, length) for x in slices),
+                                               *constants])
+            first += step.nodes([_row(x, t, length) for x in items[op.carries :]])
+        return [x if x.kernel is not None else replace(x, kernel=kernel) for x in first]
+
+
+def _row(span: Span, t: int, length: int) -> Span:
+    """Row t of an array of `length` rows."""
+    size = span.nbytes // length
+    return span.part(t * size, size)
+
+
+class _Step:
+    """One step of a loop."""
+
+    def __init__(
+        self, outer: Scope, program: Program, arena: Span, inputs: Sequence[Span]
+    ) -> None:
+        self.device, self.before = outer.code.device, list[Node]()
+        given = {v: self._aligned(x) for v, x in zip(program.graph.inputs, inputs, strict=True)}
+        self.scope = Scope(outer.code, program, outer.sizes, outer.layout.inner[program], arena,
+                           given, {}, outer.status, outer.scratch)
+
+    def _aligned(self, span: Span) -> Span:
+        """An input where vectors may begin: a row that does not is copied."""
+        if span.address % ALIGNED == 0 or not span.nbytes:
+            return span
+        copy = allocated(self.device, span.nbytes)
+        self.before.append(Copy(copy, span))
+        return copy
+
+    def nodes(self, rows: Sequence[Span]) -> list[Node]:
+        """The launches of a step, which leaves its rows there."""
+        scope, after = self.scope, list[Node]()
+        program = scope.program
+        for v, row in zip(program.graph.outputs, rows, strict=True):
+            base = storage(v)
+            if base in scope.inputs or isinstance(base.op, Constant):
+                self.before.append(Copy(row, scope.place(base, 0)))
+            elif base in scope.outputs:
+                after.append(Copy(row, scope.outputs[base]))
+            elif row.address % ALIGNED:
+                scope.outputs[base] = allocated(self.device, row.nbytes)
+                after.append(Copy(row, scope.outputs[base]))
+            else:
+                scope.outputs[base] = row
+        made = [x for n, k in enumerate(program.kernels) for x in scope.launches(n, k)]
+        early, late = scope.commits()
+        return [*self.before, *made, *after, *early, *late]

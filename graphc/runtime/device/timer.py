@@ -1,0 +1,120 @@
+"""Timed plans of devices: every node of a run by itself, with a wait after it.
+
+What overlaps in a plain run does not here, and each node's time has that of its launch in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from graphc.ir.program import Kernel, Kind, Program
+from graphc.runtime.cpu.timer import Event, Timed, Times
+from graphc.runtime.device.hazards import touched
+from graphc.runtime.device.plan import DevicePlan
+from graphc.runtime.device.protocol import Copy, Device, Node, Pinned, Replay
+
+FROM_HOST, TO_HOST, WITHIN = "from the host", "to the host", "on the device"  # copies
+Note = Callable[[Node, int, int], None]
+
+
+class DeviceTiming:
+    """The times of a plan's nodes; it changes how the plan runs for good.  `places` are what its
+    kernels are, those of loops too, and the three kinds of copies."""
+
+    def __init__(self, plan: DevicePlan) -> None:
+        self.plan = plan
+        self.places = _places(plan.code.program, None)
+        self.places += [Timed(None, None, 0, name) for name in (FROM_HOST, TO_HOST, WITHIN)]
+        self.number: dict[object, int] = {
+            p.kernel or p.name: n for n, p in enumerate(self.places)}
+        self.around = {n: self.number[p.within] for n, p in enumerate(self.places)
+                       if p.within is not None}
+        self.log: list[tuple[int, int, int]] = []
+        self.moved = dict.fromkeys((FROM_HOST, TO_HOST, WITHIN), 0)
+        plan.replayed_by(lambda nodes: NodeByNode.of(plan.device, nodes, self._note))
+
+    def _note(self, node: Node, start: int, end: int) -> None:
+        kind = kind_of(node)
+        self.log.append((self.number[node.kernel or kind], start, end))
+        if node.kernel is None:
+            self.moved[kind] += _moved(node)
+
+    def reset(self) -> None:
+        """Forgets the last run."""
+        self.log.clear()
+        self.moved = dict.fromkeys(self.moved, 0)
+
+    def taken(self) -> Times:
+        """The last run.  A loop takes what its steps take."""
+        calls, spent = np.zeros((2, len(self.places)), np.int64)
+        rows = np.zeros((len(self.log), Event.SIZE), np.int64)
+        for row, (number, start, end) in zip(rows, self.log, strict=True):
+            row[[Event.NUMBER, Event.START, Event.END]] = number, start, end
+            if self.places[number].within is not None or not calls[number]:
+                calls[number] += 1  # the launches of a kernel outside of loops are one
+            place: int | None = number
+            while place is not None:
+                spent[place] += end - start
+                calls[place] = max(calls[place], 1)
+                place = self.around.get(place)
+        for kind, nbytes in self.moved.items():
+            number = self.number[kind]
+            self.places[number] = replace(self.places[number], nbytes=nbytes)
+        return Times(calls, spent, rows, 0)
+
+
+@dataclass(frozen=True)
+class NodeByNode:
+    """A graph's nodes, each by itself; `note` is told when each began and ended."""
+
+    device: Device
+    nodes: tuple[Node, ...]
+    replays: tuple[Replay, ...]
+    note: Note
+
+    @staticmethod
+    def of(device: Device, nodes: Sequence[Node], note: Note) -> NodeByNode:
+        """The nodes, in an order that their edges allow."""
+        alone = tuple(device.graph([replace(node, after=())]) for node in nodes)
+        return NodeByNode(device, tuple(nodes), alone, note)
+
+    def run(self) -> None:
+        """Runs every node and waits for it."""
+        self.device.synchronize()
+        for node, alone in zip(self.nodes, self.replays, strict=True):
+            start = time.perf_counter_ns()
+            alone.run()
+            self.device.synchronize()
+            self.note(node, start, time.perf_counter_ns())
+
+
+def kind_of(node: Node) -> str:
+    """What a node is that belongs to no kernel: a copy, perhaps by a kernel that can leave it
+    out."""
+    match node:
+        case Copy(source=Pinned()):
+            return FROM_HOST
+        case Copy(target=Pinned()):
+            return TO_HOST
+    return WITHIN
+
+
+def _moved(node: Node) -> int:
+    """The bytes that a copy moves."""
+    read, written = touched(node)
+    return max(span.nbytes for span in (*read, *written))
+
+
+def _places(program: Program, within: Kernel | None) -> list[Timed]:
+    """The kernels of a program, each once."""
+    found = []
+    for kernel in dict.fromkeys(program.kernels):
+        found.append(Timed(kernel, within, 0))
+        if kernel.kind is Kind.CONTROL:
+            for inner in kernel.programs:
+                found += _places(inner, kernel)
+    return found

@@ -1,0 +1,394 @@
+"""Session: runs graphs and keeps variables.
+
+    with gc.Session() as sess:
+        value = sess.run(loss, feed_dict={x: images, y: labels})
+
+A run is a transaction: every read of a variable sees its value at the run's start, all assignments
+take effect together at its end, and a run that fails changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.codegen.cache import Built
+from graphc.compiler.compile import compile_graph
+from graphc.config import Options, parse_bytes
+from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
+from graphc.frontend.fetches import flatten, key_of
+from graphc.frontend.scope import GraphScope, current
+from graphc.frontend.stage import Staged, is_placed, stage
+from graphc.frontend.tensor import Tensor, Variable
+from graphc.ir.graph import Graph, Value
+from graphc.ir.interpret import interpret
+from graphc.ir.machine import DeviceSpec, device_name
+from graphc.ir.op import Array
+from graphc.ir.ops.shape import Constant
+from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.profile.report import Profile
+from graphc.runtime.cpu.executable import Arena
+from graphc.runtime.cpu.result_pool import Results
+from graphc.session import lazy
+from graphc.session.runner import Runner, convert, require_outside
+
+
+@dataclasses.dataclass
+class Stats:
+    """What a session has done.  Of its plans, the largest needs `arena_planned` bytes."""
+
+    compilations: int = 0
+    cache_hits: int = 0
+    launches: int = 0
+    runs: int = 0
+    arena_planned: int = 0
+    arena_allocated: int = 0
+
+
+class Session:
+    """Runs tensors of one graph; holds the values of its variables.
+
+    `threads`: at most so many work on a run (default: GRAPHC_THREADS, else all CPUs).
+    `memory_limit`: the most bytes for what is stored between the kernels of a run, as a number or
+    text ("1.5 GiB", "200MB"); what does not fit is computed again, and results keep their bits
+    (docs/memory.md says what counts).  `seed`: chooses the random numbers.  `cache_dir`: where
+    compiled kernels are kept.  `passes`: your own, each a function from `graphc.ir.graph.Graph` to
+    `Graph`, verified like graphc's.  `device`: where all runs that can, such as "cuda:0"; or
+    `devices`: names or `gc.DeviceSpec`s to choose from by cost; `strict` refuses what they cannot
+    do, instead of moving it (docs/gpu.md).  Safe to use from many threads: runs of one session
+    happen one after another.
+
+    >>> import graphc as gc
+    >>> x = gc.placeholder(gc.float32, ["sn"], name="sx")
+    >>> with gc.Session() as sess:
+    ...     sess.run({"twice": x * 2, "sum": gc.sum(x)}, {x: [1, 2, 3]})
+    {'twice': array([2., 4., 6.], dtype=float32), 'sum': array(6., dtype=float32)}
+    """
+
+    def __init__(
+        self,
+        graph: GraphScope | None = None,
+        *,
+        threads: int | None = None,
+        memory_limit: int | str | None = None,
+        seed: int | None = None,
+        cache_dir: str | Path | None = None,
+        passes: Sequence[Callable[[Graph], Graph]] = (),
+        device: str | None = None,
+        devices: Sequence[DeviceSpec | str] = (),
+        strict: bool = False,
+        options: Options | None = None,
+    ) -> None:
+        if graph is not None and not isinstance(graph, GraphScope):
+            raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
+        self.graph = graph or current()
+        given = {"threads": _whole("threads", threads, 1), "seed": _whole("seed", seed, None),
+                 "memory_limit": None if memory_limit is None else parse_bytes(memory_limit),
+                 "cache_dir": Path(cache_dir) if cache_dir is not None else None,
+                 "passes": tuple(passes) or None,
+                 "device": None if device is None else device_name(device),
+                 "devices": tuple(map(lazy.placed().spec, devices)) if devices else None,
+                 "strict": strict or None}
+        chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        self.options = dataclasses.replace(options or Options(), **chosen)
+        self.stats = Stats()
+        self.values: dict[Value, Array] = {}
+        self.first_count = np.array((self.options.seed & 0xFFFFFFFF) << 32, np.uint64)
+        self.counter = self.first_count.copy()
+        self.lock = threading.RLock()
+        self.closed = False
+        self.running: Any = None
+        self.arena, self.results = Arena(), Results()
+        self._devices: Any = None  # nothing of them is imported before they are needed
+        self._runners: dict[Any, Runner] = {}
+        self._executables: dict[Any, Any] = {}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forgets variables and plans; a later run is an error."""
+        require_outside(self)
+        with self.lock:
+            self.closed = True
+            self.values.clear()
+            self._runners.clear()
+            self._executables.clear()
+            self.arena, self.results = Arena(), Results()
+            if self._devices is not None:
+                self._devices.close()
+
+    def run(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, on_device: bool = False
+    ) -> Any:
+        """The values of `fetches` (a tensor, its name, a group, or nested lists, tuples and dicts
+        of them).
+
+        `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Arrays on a
+        device of the session (with `__dlpack__` or `__cuda_array_interface__`) are fed without
+        going by way of the host; with `on_device`, results made on a device stay there.  Raises
+        `FeedError`, `FetchError`, `SessionError`, `MemoryLimitError`, or `GraphcError` for an index
+        out of range; then no variable changes.
+        """
+        if (
+            feed_dict is not None
+            and type(feed_dict) is not dict
+            and not isinstance(feed_dict, Mapping)
+        ):
+            raise FeedError(
+                f"feed_dict: expected a dict from tensors to arrays, got {feed_dict!r}",
+                user_location(),
+            )
+        feeds = tuple(feed_dict) if feed_dict else ()
+        key = (key_of(fetches), feeds, on_device) if on_device else (key_of(fetches), feeds)
+        runner = self._runners.get(key)
+        if runner is None:
+            runner = self._runner(key, fetches, feeds)
+        return runner(*feed_dict.values()) if feed_dict else runner()
+
+    def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
+        """A function of the arrays for `feed_list`, in order, that returns the fetches: `run` with
+        all look-ups done once."""
+        key = (key_of(fetches), tuple(feed_list))
+        return self._runner(key, fetches, tuple(feed_list)).callable()
+
+    def profile(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, steps: int = 20,
+        warmup: int = 3, fastest: bool = False,
+    ) -> Profile:
+        """Where the time goes of `run(fetches, feed_dict)`: runs it `warmup` times, then times
+        every kernel in `steps` runs, of which the median counts, or the `fastest`.
+
+        These are real runs: variables change.  The machine's limits are measured first, once for
+        each cache directory.  Raises what `run` raises, and `SessionError` unless there is a step.
+
+        >>> import graphc as gc
+        >>> x = gc.placeholder(gc.float32, ["pn"], name="px")
+        >>> with gc.Session() as sess:
+        ...     p = sess.profile(gc.exp(x), {x: [1.0, 2.0]}, steps=5)
+        >>> [(row.kind, row.name, row.moved, row.flops) for row in p.rows]
+        [('kernel', 'exp', 16.0, 16.0)]
+        """
+        feeds = feed_dict or {}
+        key = (key_of(fetches), tuple(feeds))
+        runner = self._runner(key, fetches, tuple(feeds))
+        return lazy.recorder().record(  # type: ignore[no-any-return]
+            runner, feeds.values(), steps, warmup, fastest)
+
+    def value(self, variable: Variable | str) -> Array:
+        """A copy of a variable's value."""
+        require_outside(self)
+        with self.lock:
+            v = self._variable(variable, "value")
+            home = self._home(v)
+            return self.values[v].copy() if home is None else home.value(v)
+
+    def load(self, variable: Variable | str, value: Any) -> None:
+        """Gives a variable a value.  Raises `FeedError` unless its shape and element type fit."""
+        require_outside(self)
+        with self.lock:
+            v = self._variable(variable, "load")
+            array = convert("load", v, value)
+            if array.shape != v.shape:
+                raise FeedError(
+                    f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
+                    user_location(),
+                )
+            home = self._home(v)
+            if home is not None:
+                home.keep(v, array)
+            else:
+                self._own([v])
+                np.copyto(self.values[v], array)
+
+    # -- inside
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise SessionError("Session: the session is closed; open a new one", user_location())
+
+    def _variable(self, variable: Variable | str, what: str) -> Variable:
+        """A variable that has a value."""
+        self._require_open()
+        v = self.tensor(variable, FetchError, what)
+        if not isinstance(v, Variable):
+            raise FetchError(f"{what}: {v!r} is no variable", user_location())
+        self.initialise([v])
+        return v
+
+    def _runner(self, key: Any, fetches: Any, feeds: tuple[Any, ...]) -> Runner:
+        require_outside(self)
+        with self.lock:
+            self._require_open()
+            if key in self._runners:
+                return self._runners[key]
+            flat: list[Tensor] = []
+            effects: list[Tensor] = []
+            pack = flatten(fetches, flat, effects, lambda f: self.tensor(f, FetchError, "fetch"))
+            fed = [self.tensor(f, FeedError, "feed") for f in feeds]
+            if len(set(fed)) != len(fed):
+                raise FeedError("feed_dict: one tensor is fed twice", user_location())
+            staged = stage(flat, fed, effects)
+            self._check_feeds(staged, fed, fetches)
+            self.initialise(
+                [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
+            )
+            tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
+            self._own([tensors[old] for old, _ in staged.graph.updates])
+            if is_placed(staged.graph, self.options) or self._devices is not None:
+                placed = lazy.placed_runner()(self, staged, self._placed(staged), fed, pack)
+                placed.on_device = len(key) > 2  # asked for on a device
+                runner: Runner = placed
+            else:
+                runner = Runner(self, staged, self._executable(staged), fed, pack)
+            self._runners[key] = runner
+            return runner
+
+    def renew(self, runner: Runner) -> None:
+        """Compiles what a runner runs for where its variables live now."""
+        runner.executable, runner.stale = self._placed(runner.staged), False
+        runner.__class__ = lazy.placed_runner()
+
+    def _executable(self, staged: Staged) -> Any:
+        key = staged.key
+        if key not in self._executables:
+            built = Built()
+            self._executables[key] = compile_graph(staged.graph, self.options, built)
+            self.stats.compilations += built.compilations
+            self.stats.cache_hits += built.cache_hits
+        return self._executables[key]
+
+    @property
+    def devices(self) -> Any:
+        """The devices of this session."""
+        if self._devices is None:
+            self._devices = lazy.devices(self.options.cache_dir)
+        return self._devices
+
+    def _home(self, v: Value) -> Any:
+        """The device where a variable lives; None: the host."""
+        return None if self._devices is None else self._devices.home(v)
+
+    def _placed(self, staged: Staged) -> Any:
+        """The executable over several devices; variables stay where they live."""
+        homes = lazy.placed().places_of(staged.inputs, self.devices.names())
+        key = staged.key, tuple(homes.items())
+        if key not in self._executables:
+            built = Built()
+            self._executables[key] = lazy.placed().compile_placed(
+                staged.graph, self.options, built, self.devices, homes)
+            self.stats.compilations += built.compilations
+            self.stats.cache_hits += built.cache_hits
+        return self._executables[key]
+
+    def _check_feeds(self, staged: Staged, fed: Sequence[Tensor], fetches: Any) -> None:
+        fed_set, used = set(fed), set(staged.inputs)
+        for t in staged.inputs:
+            if isinstance(t.op, Placeholder) and t not in fed_set:
+                inside = t.graph.by_name.get(t.name) is not t  # nothing a user can feed
+                raise FeedError(
+                    f"feed_dict: {t.name!r} ({t.type}) exists only inside a function that a loop "
+                    "or branch was made of: give what you want of it back, as a carry or a row"
+                    if inside else
+                    f"feed_dict: placeholder {t.name!r} ({t.type}) is needed but not fed",
+                    user_location(),
+                )
+        for t in fed:
+            if t not in used and not isinstance(t.op, Placeholder):
+                raise FeedError(
+                    f"feed_dict: {t!r} is fed but nothing fetched depends on it", user_location()
+                )
+
+    def initialise(self, variables: Sequence[Tensor]) -> None:
+        """Computes the initial values of variables that have none yet."""
+        stack = list(variables)
+        while stack:
+            v = stack[-1]
+            if v in self.values:
+                stack.pop()
+                continue
+            assert isinstance(v, Variable) and v.initial_value is not None
+            if isinstance(v.initial_value.op, Constant):
+                self.values[v] = v.initial_value.op.value.array
+                continue
+            staged = stage([v.initial_value])
+            first = [t for t in staged.inputs if isinstance(t, Variable) and t not in self.values]
+            stack += first
+            if not first:
+                self.values[v] = self._initial(v, staged)
+
+    def _own(self, variables: Sequence[Value]) -> None:
+        """Gives variables that something will write to arrays of their own: so far those that start
+        from a constant may share its array."""
+        shared = [v for v in variables if not self.values[v].flags.writeable]
+        for v in shared:
+            self.values[v] = self.values[v].copy()
+        if shared:  # plans hold the old arrays
+            for runner in self._runners.values():
+                runner.bounds.clear()
+
+    def _initial(self, v: Variable, staged: Staged) -> Array:
+        """A variable's first value.  It depends on the seed, not on when it is asked for."""
+        arrays = [
+            self.first_count if isinstance(t.op, RunCounter) else self._current(t)
+            for t in staged.inputs
+        ]
+        for t, a in zip(staged.inputs, arrays, strict=True):
+            if a is None:
+                raise GraphError(
+                    f"the initial value of {v.name!r} depends on placeholder {t.name!r}", v.loc
+                )
+        try:
+            (value,) = interpret(staged.graph, *arrays)  # type: ignore[arg-type]
+        except GraphError as error:
+            raise GraphError(
+                f"the initial value of {v.name!r}: {error.message}", error.location or v.loc
+            ) from None
+        return np.array(value, order="C")
+
+    def _current(self, t: Tensor) -> Array | None:
+        """The value of a variable, wherever it lives."""
+        home = self._home(t)
+        return self.values.get(t) if home is None else home.value(t)
+
+    def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
+        """The tensor of this session's graph that is meant."""
+        if isinstance(x, str):
+            if x not in self.graph.by_name:
+                known = ", ".join(sorted(self.graph.by_name)) or "none"
+                raise error(
+                    f"{what}: no tensor is called {x!r}; named ones: {known}", user_location()
+                )
+            return self.graph.by_name[x]  # type: ignore[no-any-return]
+        if not isinstance(x, Tensor):
+            raise error(
+                f"{what}: {x!r} is no tensor; expected a tensor, its name, or a nest of them",
+                user_location(),
+            )
+        if x.graph is not self.graph:
+            raise error(
+                f"{what}: {x!r} belongs to another graph than the session's", user_location()
+            )
+        return x
+
+
+def _whole(name: str, given: Any, least: int | None) -> int | None:
+    """An option that is a whole number, or None."""
+    if given is None:
+        return None
+    if (
+        isinstance(given, bool)
+        or not hasattr(given, "__index__")
+        or (least is not None and given < least)
+    ):
+        wanted = "an int" if least is None else f"an int of at least {least}"
+        raise SessionError(f"Session: {name} is {given!r}; expected {wanted}", user_location())
+    return int(given)
