@@ -9,7 +9,8 @@ import pytest
 
 import graphc as gc
 from graphc.config import Options
-from graphc.nn import attention, functional as F  # noqa: N812
+from graphc.nn import functional as F
+from graphc.nn.functional import attention
 
 RNG = np.random.default_rng(7)
 L, S, E = 9, 7, 4  # 9 queries in blocks of 3

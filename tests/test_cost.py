@@ -10,7 +10,7 @@ import pytest
 from support_run import options
 
 import graphc as gc
-from graphc.cli.model import staged
+from graphc.cli.model_file import staged
 from graphc.compiler.compile import lower
 from graphc.ir import dim
 from graphc.ir.arena import layout

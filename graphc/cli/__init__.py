@@ -10,11 +10,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from graphc.cli import devices, dump, ops, opt, profile, run, story
-from graphc.cli.model import ModelFailure, UsageError, where
+from graphc.cli import devices, dump, explain, ops, opt, profile, run
+from graphc.cli.model_file import ModelFailure, UsageError, where
 from graphc.errors import GraphcError
 
-COMMANDS = (run, profile, dump, opt, story, devices, ops)
+COMMANDS = (run, profile, dump, opt, explain, devices, ops)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.cli.dump_device import device_text, each
-from graphc.cli.model import Stages, UsageError, add_model_options, opened
+from graphc.cli.model_file import Stages, UsageError, add_model_options, opened
 from graphc.codegen.cpu.kernels import loops_of, source_of
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.loops.text import print_loops

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from graphc.cli.model import UsageError
+from graphc.cli.model_file import UsageError
 from graphc.codegen.cuda.kernels import device_sources
 from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.toolchain import cubin

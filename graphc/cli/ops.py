@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import graphc  # noqa: F401  (fills the table of ops)
-from graphc.cli.model import UsageError
+from graphc.cli.model_file import UsageError
 from graphc.config import Options
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphc.cli.model import UsageError, read_text
+from graphc.cli.model_file import UsageError, read_text
 from graphc.ir.graph import Graph
 from graphc.ir.program import Program
 from graphc.ir.text.graph import parse_graph, print_graph

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphc.cli.model import Model, UsageError, add_model_options, opened, positive
+from graphc.cli.model_file import Model, UsageError, add_model_options, opened, positive
 from graphc.cli.run import add_feed_options, fetching, needs_fetches, tables
 from graphc.config import Options, defaults
 from graphc.profile.machine_limits import limits

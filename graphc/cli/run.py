@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.cli.dump import write_all
-from graphc.cli.model import Fetch, Model, UsageError, add_model_options, opened
+from graphc.cli.model_file import Fetch, Model, UsageError, add_model_options, opened
 from graphc.config import Options
 from graphc.errors import FeedError
 from graphc.frontend.scope import GraphScope

@@ -4,7 +4,13 @@
 """
 
 from graphc.nn import functional as functional, init as init
-from graphc.nn.activation_layers import (
+from graphc.nn.containers import (
+    ModuleDict as ModuleDict,
+    ModuleList as ModuleList,
+    ParameterList as ParameterList,
+    Sequential as Sequential,
+)
+from graphc.nn.layers.activation import (
     CELU as CELU,
     ELU as ELU,
     GELU as GELU,
@@ -32,14 +38,8 @@ from graphc.nn.activation_layers import (
     Tanhshrink as Tanhshrink,
     Threshold as Threshold,
 )
-from graphc.nn.attention_layers import MultiheadAttention as MultiheadAttention
-from graphc.nn.containers import (
-    ModuleDict as ModuleDict,
-    ModuleList as ModuleList,
-    ParameterList as ParameterList,
-    Sequential as Sequential,
-)
-from graphc.nn.conv_layers import (
+from graphc.nn.layers.attention import MultiheadAttention as MultiheadAttention
+from graphc.nn.layers.conv import (
     Conv1d as Conv1d,
     Conv2d as Conv2d,
     Conv3d as Conv3d,
@@ -47,7 +47,7 @@ from graphc.nn.conv_layers import (
     ConvTranspose2d as ConvTranspose2d,
     ConvTranspose3d as ConvTranspose3d,
 )
-from graphc.nn.layers import (
+from graphc.nn.layers.linear import (
     AlphaDropout as AlphaDropout,
     Bilinear as Bilinear,
     CosineSimilarity as CosineSimilarity,
@@ -64,7 +64,7 @@ from graphc.nn.layers import (
     PairwiseDistance as PairwiseDistance,
     Unflatten as Unflatten,
 )
-from graphc.nn.loss_layers import (
+from graphc.nn.layers.loss import (
     BCELoss as BCELoss,
     BCEWithLogitsLoss as BCEWithLogitsLoss,
     CosineEmbeddingLoss as CosineEmbeddingLoss,
@@ -85,8 +85,7 @@ from graphc.nn.loss_layers import (
     SoftMarginLoss as SoftMarginLoss,
     TripletMarginLoss as TripletMarginLoss,
 )
-from graphc.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
-from graphc.nn.norm_layers import (
+from graphc.nn.layers.norm import (
     BatchNorm1d as BatchNorm1d,
     BatchNorm2d as BatchNorm2d,
     BatchNorm3d as BatchNorm3d,
@@ -97,7 +96,7 @@ from graphc.nn.norm_layers import (
     LayerNorm as LayerNorm,
     RMSNorm as RMSNorm,
 )
-from graphc.nn.pool_layers import (
+from graphc.nn.layers.pool import (
     AdaptiveAvgPool1d as AdaptiveAvgPool1d,
     AdaptiveAvgPool2d as AdaptiveAvgPool2d,
     AdaptiveAvgPool3d as AdaptiveAvgPool3d,
@@ -135,12 +134,13 @@ from graphc.nn.pool_layers import (
     ZeroPad2d as ZeroPad2d,
     ZeroPad3d as ZeroPad3d,
 )
-from graphc.nn.rnn_cells import GRUCell as GRUCell, LSTMCell as LSTMCell, RNNCell as RNNCell
-from graphc.nn.rnn_layers import GRU as GRU, LSTM as LSTM, RNN as RNN
-from graphc.nn.transformer import (
+from graphc.nn.layers.rnn import GRU as GRU, LSTM as LSTM, RNN as RNN
+from graphc.nn.layers.rnn_cell import GRUCell as GRUCell, LSTMCell as LSTMCell, RNNCell as RNNCell
+from graphc.nn.layers.transformer import (
     Transformer as Transformer,
     TransformerDecoder as TransformerDecoder,
     TransformerDecoderLayer as TransformerDecoderLayer,
     TransformerEncoder as TransformerEncoder,
     TransformerEncoderLayer as TransformerEncoderLayer,
 )
+from graphc.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter

@@ -11,9 +11,9 @@ from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import zeros
 from graphc.ir.types import i64
-from graphc.optim.checks import number, whole
+from graphc.optim.arguments import number, whole
 from graphc.optim.optimizer import Minimizer
-from graphc.optim.steps import made_since, new_values
+from graphc.optim.step_count import made_since, new_values
 
 Pairs = Sequence[tuple[Tensor, Variable]]
 

@@ -13,9 +13,9 @@ from graphc.frontend.scope import name_scope
 from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
 from graphc.ir.ops.state import Assign
-from graphc.optim.checks import number
+from graphc.optim.arguments import number
 from graphc.optim.optimizer import variables_of
-from graphc.optim.steps import Steps
+from graphc.optim.step_count import Steps
 
 
 class _Averages:

@@ -18,7 +18,7 @@ from graphc.frontend.boundary import guard, short
 from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import elementary as el, pointwise as pw, reductions as rd
 from graphc.ir.types import f32, f64
-from graphc.optim.checks import number
+from graphc.optim.arguments import number
 
 Pair = tuple[Tensor | None, Variable]
 SMALL = 1e-6  # what torch adds to the norm it divides by

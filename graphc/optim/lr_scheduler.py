@@ -26,7 +26,7 @@ from graphc.frontend.boundary import guard_methods, short
 from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.ir.types import f64
-from graphc.optim.checks import finite, flag, number, whole
+from graphc.optim.arguments import finite, flag, number, whole
 
 
 class LRScheduler:

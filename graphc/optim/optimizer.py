@@ -19,10 +19,10 @@ from graphc.functions import pointwise as pw
 from graphc.functions.creation import full
 from graphc.ir.dim import differ
 from graphc.ir.types import DType
-from graphc.optim.checks import flag, number, pair
+from graphc.optim.arguments import flag, number, pair
 from graphc.optim.clip import Pair, checked_pairs, clip_grad_norm, clip_grad_value
 from graphc.optim.lr_scheduler import LRScheduler
-from graphc.optim.steps import Steps
+from graphc.optim.step_count import Steps
 
 Rate = float | Tensor | LRScheduler
 

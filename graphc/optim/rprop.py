@@ -10,7 +10,7 @@ from graphc.errors import GraphError, user_location
 from graphc.frontend.boundary import guard_methods, short
 from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
-from graphc.optim.checks import number
+from graphc.optim.arguments import number
 from graphc.optim.optimizer import Optimizer
 
 

@@ -21,7 +21,7 @@ from graphc.functions.reductions import argmax
 from graphc.functions.shaping import moveaxis, reshape
 from graphc.ir.dim import Dim
 from graphc.ir.ops import elementary
-from graphc.nn.softmax import softmax
+from graphc.nn.functional.softmax import softmax
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 

@@ -12,8 +12,8 @@ from graphc.functions.indexing import take
 from graphc.functions.linear import einsum, matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, reshape
 from graphc.ir.types import i64
-from graphc.nn.activations import floats, real
-from graphc.nn.norms import at_least, p_norm
+from graphc.nn.functional.activation import floats, real
+from graphc.nn.functional.norm import at_least, p_norm
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:

@@ -17,7 +17,7 @@ from graphc.functions.shaping import reshape
 from graphc.ir import dim as dims
 from graphc.ir.dim import Size
 from graphc.ir.types import f32
-from graphc.nn.activations import floats, real
+from graphc.nn.functional.activation import floats, real
 
 Axes = tuple[int, ...]
 

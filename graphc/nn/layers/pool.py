@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from graphc.errors import ShapeError, user_location
 from graphc.frontend.tensor import Tensor
 from graphc.nn import functional
+from graphc.nn.layers.function_layer import REQUIRED, Options
 from graphc.nn.module import Module
-from graphc.nn.options import REQUIRED, Options
 
 WINDOW = {"kernel_size": REQUIRED, "stride": None, "padding": 0}
 MAX = {**WINDOW, "dilation": 1, "return_indices": False, "ceil_mode": False}

@@ -8,9 +8,9 @@ from graphc.errors import ShapeError, user_location
 from graphc.frontend.arguments import require_equal, tensor
 from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw, reductions
-from graphc.nn.activations import floats, real
-from graphc.nn.linears import pairwise_distance
-from graphc.nn.losses import above_zero, pair, reduced
+from graphc.nn.functional.activation import floats, real
+from graphc.nn.functional.linear import pairwise_distance
+from graphc.nn.functional.loss import above_zero, pair, reduced
 
 
 def margin_ranking_loss(

@@ -14,9 +14,10 @@ from graphc.frontend.arguments import require_equal, shape_of, tensor
 from graphc.frontend.tensor import Tensor
 from graphc.functions import creation
 from graphc.ir.types import f32, i64
-from graphc.nn import functional, norms
-from graphc.nn.activations import floats
-from graphc.nn.layers import positive
+from graphc.nn import functional
+from graphc.nn.functional import norm
+from graphc.nn.functional.activation import floats
+from graphc.nn.layers.linear import positive
 from graphc.nn.module import Buffer, Module, Parameter
 
 
@@ -78,10 +79,10 @@ class BatchNorm(Channelled):
                 x, None if own else mean, None if own else var, self.weight, self.bias, own,
                 0.0, self.eps)
         axes = (0, *range(2, x.ndim))
-        out = norms.normalised(x, axes, self.eps)
-        out = norms.tracked(what, out, x, axes, (mean, var), self.momentum, count)
+        out = norm.normalised(x, axes, self.eps)
+        out = norm.tracked(what, out, x, axes, (mean, var), self.momentum, count)
         shape = (self.num_features, *[1] * (x.ndim - 2))
-        return norms.scaled(what, out, self.weight, self.bias, shape)
+        return norm.scaled(what, out, self.weight, self.bias, shape)
 
 
 class BatchNorm1d(BatchNorm):

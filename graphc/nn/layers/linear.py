@@ -17,8 +17,8 @@ from graphc.functions.pointwise import equal, where
 from graphc.functions.shaping import reshape
 from graphc.ir.types import f32
 from graphc.nn import functional
-from graphc.nn.dropouts import probability
-from graphc.nn.linears import flattened, padding_row
+from graphc.nn.functional.dropout import probability
+from graphc.nn.functional.linear import flattened, padding_row
 from graphc.nn.module import Module, Parameter
 
 

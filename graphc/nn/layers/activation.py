@@ -8,9 +8,9 @@ from graphc.frontend.tensor import Tensor
 from graphc.init import constant
 from graphc.ir.types import f32
 from graphc.nn import functional
-from graphc.nn.layers import positive
+from graphc.nn.layers.function_layer import REQUIRED, Options
+from graphc.nn.layers.linear import positive
 from graphc.nn.module import Module, Parameter
-from graphc.nn.options import REQUIRED, Options
 
 INPLACE = {"inplace": False}
 

@@ -14,8 +14,8 @@ from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number
 from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Adaptive, along
-from graphc.nn.pooling import Windows, largest, no_indices, sums, tiles, trailing
-from graphc.nn.sliding import images, sizes_per_axis, unbatched
+from graphc.nn.functional.pool import Windows, largest, no_indices, sums, tiles, trailing
+from graphc.nn.functional.sliding import images, sizes_per_axis, unbatched
 
 
 def _counts(what: str, x: Tensor, output_size: Any, axes: int) -> Shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from graphc.cli.model import Model, add_model_options, find_value, opened, staged
+from graphc.cli.model_file import Model, add_model_options, find_value, opened, staged
 from graphc.cli.run import parse_sizes
 from graphc.compiler.compile_placed import planned_machine
 from graphc.config import Options

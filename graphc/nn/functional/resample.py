@@ -14,8 +14,12 @@ from graphc.ir.dim import Shape, Size
 from graphc.ir.ops.gather import Take
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.types import DType, f32, f64, i64
-from graphc.nn.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from graphc.nn.sliding import images, sizes_per_axis, unbatched
+from graphc.nn.functional.adaptive_pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+)
+from graphc.nn.functional.sliding import images, sizes_per_axis, unbatched
 
 AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 MODES = ("nearest", "nearest-exact", *AXES, "area")

@@ -23,9 +23,9 @@ from graphc.functions.shaping import expand_dims, matrix_transpose, moveaxis, pa
 from graphc.ir import dim as dims
 from graphc.ir.dim import Size
 from graphc.ir.types import bool_, i64
-from graphc.nn.activations import floats, real
-from graphc.nn.dropouts import dropout
-from graphc.nn.softmax import softmax
+from graphc.nn.functional.activation import floats, real
+from graphc.nn.functional.dropout import dropout
+from graphc.nn.functional.softmax import softmax
 
 SCORES = 1 << 18  # of one head, held at once
 LEAST_ROWS = 16  # queries in a block

@@ -9,12 +9,12 @@ from graphc.frontend.arguments import choice, converted, flag, require_equal
 from graphc.frontend.tensor import Tensor
 from graphc.functions.creation import zeros
 from graphc.ir.types import f32
-from graphc.nn import recurrent
-from graphc.nn.activations import floats
-from graphc.nn.layers import positive
+from graphc.nn.functional import recurrent
+from graphc.nn.functional.activation import floats
+from graphc.nn.functional.recurrent import NONLINEARITIES, State, Step
+from graphc.nn.layers.linear import positive
+from graphc.nn.layers.rnn import pair, read, weights
 from graphc.nn.module import Module
-from graphc.nn.recurrent import NONLINEARITIES, State, Step
-from graphc.nn.rnn_layers import pair, read, weights
 
 
 class Cell(Module):

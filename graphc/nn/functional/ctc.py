@@ -24,8 +24,8 @@ from graphc.functions.shaping import broadcast_to, expand_dims, reshape
 from graphc.ir.dim import Size
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import i64
-from graphc.nn.activations import floats
-from graphc.nn.losses import reduced
+from graphc.nn.functional.activation import floats
+from graphc.nn.functional.loss import reduced
 
 WHAT = "ctc_loss"
 

@@ -10,8 +10,8 @@ from graphc.frontend.arguments import integer
 from graphc.frontend.tensor import Tensor
 from graphc.ir.types import f32
 from graphc.nn import functional
-from graphc.nn.activations import floats
-from graphc.nn.layers import near_zero, positive
+from graphc.nn.functional.activation import floats
+from graphc.nn.layers.linear import near_zero, positive
 from graphc.nn.module import Module
 
 MODES = ("zeros", "reflect", "replicate", "circular")

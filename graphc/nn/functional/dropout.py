@@ -8,7 +8,7 @@ from graphc import random
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw
-from graphc.nn.activations import SELU_ALPHA, SELU_SCALE, floats, real
+from graphc.nn.functional.activation import SELU_ALPHA, SELU_SCALE, floats, real
 
 
 def probability(what: str, p: Any) -> float:

@@ -14,7 +14,7 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Pad
 from graphc.ir.ops.window import Unwindow, Window, along, positions
-from graphc.nn.sliding import images, per_axis, sizes_per_axis, unbatched
+from graphc.nn.functional.sliding import images, per_axis, sizes_per_axis, unbatched
 
 MODES = ("constant", "reflect", "replicate", "circular")
 

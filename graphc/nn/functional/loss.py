@@ -15,8 +15,8 @@ from graphc.functions import elementary as el, pointwise as pw, reductions
 from graphc.functions.creation import size_tensor
 from graphc.functions.shaping import expand_dims
 from graphc.ir.ops import elementary
-from graphc.nn.activations import floats, logsigmoid, real
-from graphc.nn.norms import at_least
+from graphc.nn.functional.activation import floats, logsigmoid, real
+from graphc.nn.functional.norm import at_least
 
 
 def reduced(what: str, loss: Tensor, reduction: str) -> Tensor:

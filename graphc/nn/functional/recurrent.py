@@ -20,7 +20,7 @@ from graphc.functions.linear import matmul
 from graphc.functions.shaping import matrix_transpose, reshape
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.nn.activations import relu, sigmoid
+from graphc.nn.functional.activation import relu, sigmoid
 
 State = tuple[Tensor, ...]
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}

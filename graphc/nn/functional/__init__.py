@@ -4,7 +4,7 @@ This is the map; the code is in the files of this directory that the imports nam
 """
 
 from graphc.frontend.boundary import guard
-from graphc.nn.activations import (
+from graphc.nn.functional.activation import (
     celu as celu,
     elu as elu,
     floats as floats,
@@ -32,7 +32,7 @@ from graphc.nn.activations import (
     tanhshrink as tanhshrink,
     threshold as threshold,
 )
-from graphc.nn.adaptive import (
+from graphc.nn.functional.adaptive_pool import (
     adaptive_avg_pool1d as adaptive_avg_pool1d,
     adaptive_avg_pool2d as adaptive_avg_pool2d,
     adaptive_avg_pool3d as adaptive_avg_pool3d,
@@ -40,13 +40,15 @@ from graphc.nn.adaptive import (
     adaptive_max_pool2d as adaptive_max_pool2d,
     adaptive_max_pool3d as adaptive_max_pool3d,
 )
-from graphc.nn.attention import scaled_dot_product_attention as scaled_dot_product_attention
-from graphc.nn.class_losses import (
+from graphc.nn.functional.attention import (
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
+from graphc.nn.functional.class_loss import (
     cross_entropy as cross_entropy,
     multi_margin_loss as multi_margin_loss,
     nll_loss as nll_loss,
 )
-from graphc.nn.convolution import (
+from graphc.nn.functional.conv import (
     conv1d as conv1d,
     conv2d as conv2d,
     conv3d as conv3d,
@@ -54,8 +56,8 @@ from graphc.nn.convolution import (
     conv_transpose2d as conv_transpose2d,
     conv_transpose3d as conv_transpose3d,
 )
-from graphc.nn.ctc import ctc_loss as ctc_loss
-from graphc.nn.dropouts import (
+from graphc.nn.functional.ctc import ctc_loss as ctc_loss
+from graphc.nn.functional.dropout import (
     alpha_dropout as alpha_dropout,
     dropout as dropout,
     dropout1d as dropout1d,
@@ -63,7 +65,7 @@ from graphc.nn.dropouts import (
     dropout3d as dropout3d,
     feature_alpha_dropout as feature_alpha_dropout,
 )
-from graphc.nn.linears import (
+from graphc.nn.functional.linear import (
     bilinear as bilinear,
     cosine_similarity as cosine_similarity,
     embedding as embedding,
@@ -72,7 +74,7 @@ from graphc.nn.linears import (
     one_hot as one_hot,
     pairwise_distance as pairwise_distance,
 )
-from graphc.nn.losses import (
+from graphc.nn.functional.loss import (
     binary_cross_entropy as binary_cross_entropy,
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
     gaussian_nll_loss as gaussian_nll_loss,
@@ -86,7 +88,7 @@ from graphc.nn.losses import (
     smooth_l1_loss as smooth_l1_loss,
     soft_margin_loss as soft_margin_loss,
 )
-from graphc.nn.norms import (
+from graphc.nn.functional.norm import (
     batch_norm as batch_norm,
     group_norm as group_norm,
     instance_norm as instance_norm,
@@ -94,14 +96,14 @@ from graphc.nn.norms import (
     normalize as normalize,
     rms_norm as rms_norm,
 )
-from graphc.nn.patches import (
+from graphc.nn.functional.padding import (
     fold as fold,
     pad as pad,
     pixel_shuffle as pixel_shuffle,
     pixel_unshuffle as pixel_unshuffle,
     unfold as unfold,
 )
-from graphc.nn.pooling import (
+from graphc.nn.functional.pool import (
     avg_pool1d as avg_pool1d,
     avg_pool2d as avg_pool2d,
     avg_pool3d as avg_pool3d,
@@ -111,9 +113,9 @@ from graphc.nn.pooling import (
     max_pool2d as max_pool2d,
     max_pool3d as max_pool3d,
 )
-from graphc.nn.resampling import interpolate as interpolate
-from graphc.nn.softmax import log_softmax as log_softmax, softmax as softmax
-from graphc.nn.vector_losses import (
+from graphc.nn.functional.resample import interpolate as interpolate
+from graphc.nn.functional.softmax import log_softmax as log_softmax, softmax as softmax
+from graphc.nn.functional.vector_loss import (
     cosine_embedding_loss as cosine_embedding_loss,
     margin_ranking_loss as margin_ranking_loss,
     triplet_margin_loss as triplet_margin_loss,

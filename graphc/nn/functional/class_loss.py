@@ -13,9 +13,9 @@ from graphc.functions.shaping import reshape
 from graphc.ir import dim as dims
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import i64
-from graphc.nn.activations import floats, real
-from graphc.nn.losses import above_zero, reduced
-from graphc.nn.softmax import shifted
+from graphc.nn.functional.activation import floats, real
+from graphc.nn.functional.loss import above_zero, reduced
+from graphc.nn.functional.softmax import shifted
 
 
 def cross_entropy(

@@ -17,10 +17,10 @@ from graphc.functions.linear import matmul
 from graphc.functions.shaping import broadcast_to, permute_dims, reshape, swapaxes
 from graphc.ir.types import bool_, f32
 from graphc.nn import functional
-from graphc.nn.activations import floats
-from graphc.nn.attention import attention_weights
-from graphc.nn.dropouts import probability
-from graphc.nn.layers import Linear, positive
+from graphc.nn.functional.activation import floats
+from graphc.nn.functional.attention import attention_weights
+from graphc.nn.functional.dropout import probability
+from graphc.nn.layers.linear import Linear, positive
 from graphc.nn.module import Module, Parameter
 
 WHAT = "MultiheadAttention"

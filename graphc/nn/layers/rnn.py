@@ -15,12 +15,13 @@ from graphc.functions.creation import iota, zeros
 from graphc.functions.joining import stack
 from graphc.functions.shaping import expand_dims, swapaxes
 from graphc.ir.types import f32, i64
-from graphc.nn import functional, recurrent
-from graphc.nn.activations import floats
-from graphc.nn.dropouts import probability
-from graphc.nn.layers import positive
+from graphc.nn import functional
+from graphc.nn.functional import recurrent
+from graphc.nn.functional.activation import floats
+from graphc.nn.functional.dropout import probability
+from graphc.nn.functional.recurrent import GATES, NONLINEARITIES, State, Step, Weights
+from graphc.nn.layers.linear import positive
 from graphc.nn.module import Module, Parameter
-from graphc.nn.recurrent import GATES, NONLINEARITIES, State, Step, Weights
 
 
 class Recurrent(Module):

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.frontend.tensor import Variable, as_tensor
 from graphc.nn import functional
-from graphc.nn.options import Options
+from graphc.nn.layers.function_layer import Options
 
 REDUCTION = {"reduction": "mean"}
 

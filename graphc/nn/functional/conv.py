@@ -12,7 +12,7 @@ from graphc.functions.shaping import reshape
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
-from graphc.nn.sliding import images, per_axis, unbatched
+from graphc.nn.functional.sliding import images, per_axis, unbatched
 
 
 def conv1d(

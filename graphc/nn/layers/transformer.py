@@ -13,11 +13,11 @@ from graphc.frontend.tensor import Tensor
 from graphc.functions.creation import full, triu
 from graphc.ir.types import f32
 from graphc.nn import functional
-from graphc.nn.attention_layers import MultiheadAttention
 from graphc.nn.containers import ModuleList, module_of
-from graphc.nn.layers import Dropout, Linear, positive
+from graphc.nn.layers.attention import MultiheadAttention
+from graphc.nn.layers.linear import Dropout, Linear, positive
+from graphc.nn.layers.norm import LayerNorm
 from graphc.nn.module import Module, Parameter
-from graphc.nn.norm_layers import LayerNorm
 
 
 class Block(Module):

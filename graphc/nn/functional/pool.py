@@ -17,7 +17,7 @@ from graphc.ir.op import Number
 from graphc.ir.ops.pooling import ReduceFirstMax
 from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Window, along
-from graphc.nn.sliding import images, per_axis, unbatched
+from graphc.nn.functional.sliding import images, per_axis, unbatched
 
 
 class Windows(NamedTuple):
