@@ -51,7 +51,7 @@ golden: setup ## rewrite the expected texts in tests/golden; read the diff after
 	$(PY) -m pytest tests --update-golden
 
 fuzz: setup ## ten times as many random graphs, from another seed each time
-	$(PY) -m pytest tests/test_random_graphs.py -n $(JOBS) --fuzz 20000 --fuzz-seed $$(date +%s)
+	$(PY) -m pytest tests/fuzz/test_random_graphs.py -n $(JOBS) --fuzz 20000 --fuzz-seed $$(date +%s)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -10,7 +10,10 @@ import pytest
 import graphc as gc
 
 if importlib.util.find_spec("numba_cuda") is None:  # nothing can be said of these without it
-    collect_ignore_glob = ["graphc/codegen/gcuda_*.py"]
+    collect_ignore = [
+        f"graphc/codegen/cuda/toolchain/{name}.py"
+        for name in ("memory", "mma", "namespace", "scalars", "warp")
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import support_run
+from support.run import kernel_cache
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,14 +17,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--update-golden", action="store_true", help="rewrite tests/golden from what is printed"
     )
-
-
-def kernel_cache() -> Path:
-    """A directory that lasts: kernels are named by a hash of everything that makes them."""
-    return Path(tempfile.gettempdir()) / f"graphc-test-kernels-{os.getuid()}"
-
-
-support_run.CACHE[:] = [kernel_cache()]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,5 @@
 """The rule tables: equations from left to right, each tested on special values
-(tests/test_rules.py).
+(tests/passes/test_rules.py).
 
 Laws: a rule never makes a graph worse; literals stand on the right; commutative ops match either
 way. `exact` rules keep every bit, `stable` ones are at least as close to the real result, `fast`

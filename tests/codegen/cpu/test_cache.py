@@ -1,0 +1,172 @@
+"""The disk cache of kernels: hits, damage, directories that cannot be written, warm processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.cli import main
+from graphc.codegen.cache import PACKAGE, files_of, hash_of
+from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cuda.toolchain import cubin
+from graphc.frontend.tensor import as_tensor
+
+ROOT = Path(__file__).parents[3]
+MODEL = """\
+import json, sys
+import numpy as np
+import graphc as gc
+x = gc.placeholder(gc.float32, [None, 5], name="x")
+y = gc.sum(gc.exp(x) * 3.0, axis=1)
+with gc.Session(cache_dir=sys.argv[1]) as sess:
+    value = sess.run(y, {x: np.zeros((2, 5), np.float32)})
+stats = sess.stats
+print(json.dumps([value.tolist(), stats.compilations, stats.cache_hits, "numba" in sys.modules]))
+"""
+
+
+def in_new_process(cache: Path) -> tuple[list[object], str]:
+    """What the model prints in a process of its own, and its warnings."""
+    done = subprocess.run(
+        [sys.executable, "-c", MODEL, str(cache)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def test_a_second_process_compiles_nothing_and_imports_no_numba(tmp_path: Path) -> None:
+    (value, compilations, _, numba), _ = in_new_process(tmp_path)
+    assert value == [15.0, 15.0] and compilations == 1 and numba
+    (value, compilations, hits, numba), err = in_new_process(tmp_path)
+    assert (value, compilations, hits, numba) == ([15.0, 15.0], 0, 1, False) and err == ""
+
+
+def test_the_driver_is_compiled_once_for_a_cache(tmp_path: Path) -> None:
+    in_new_process(tmp_path)
+    (path,) = tmp_path.glob("driver_*.o")
+    made = path.stat().st_mtime_ns
+    assert in_new_process(tmp_path)[1] == "" and path.stat().st_mtime_ns == made
+    path.write_bytes(b"")
+    assert "damaged" in in_new_process(tmp_path)[1] and path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "flipped", "foreign"])
+def test_damage_is_found_and_mended(tmp_path: Path, damage: str) -> None:
+    in_new_process(tmp_path)
+    (path,) = tmp_path.glob("gc_*.o")
+    good = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "short": good[: len(good) // 2],
+            "flipped": good[:-1] + bytes([good[-1] ^ 1]),
+            "foreign": b"\x7fELF" * 99,
+        }[damage]
+    )
+    (value, compilations, *_), err = in_new_process(tmp_path)
+    assert value == [15.0, 15.0] and compilations == 1 and "damaged" in err
+    assert path.read_bytes() == good
+    assert in_new_process(tmp_path)[1] == ""
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    (value, compilations, *_), err = in_new_process(blocked)
+    assert value == [15.0, 15.0] and compilations == 1 and "cannot write the kernel cache" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_read_only_cache(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    (value, *_), err = in_new_process(tmp_path)
+    assert value == [15.0, 15.0] and "cannot write" in err
+
+
+def test_names_of_kernels_depend_on_the_source_alone() -> None:
+    assert jit.symbol_of("a") == jit.symbol_of("a") != jit.symbol_of("b")
+
+
+@pytest.mark.parametrize("sources", [jit.MACHINE_CODE, cubin.MACHINE_CODE], ids=["cpu", "cuda"])
+def test_each_file_that_makes_machine_code_changes_the_names(
+    sources: tuple[str, ...], tmp_path: Path
+) -> None:
+    files = {path.relative_to(PACKAGE) for path in files_of(sources)}
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes((PACKAGE / file).read_bytes())
+    before = hash_of(sources, root=tmp_path)
+    assert before == hash_of(sources) and before != hash_of(sources, "another compiler")
+    for file in files:
+        text = (PACKAGE / file).read_bytes()
+        (tmp_path / file).write_bytes(text + b"\n")
+        assert hash_of(sources, root=tmp_path) != before, file
+        (tmp_path / file).write_bytes(text)
+    assert hash_of(sources, root=tmp_path) == before
+    with pytest.raises(FileNotFoundError):
+        hash_of(("codegen/moved_away",), root=tmp_path)
+
+
+def test_a_cache_holds_no_addresses_or_data(tmp_path: Path) -> None:
+    """Two graphs with other constants and names, but the same arithmetic, share one kernel."""
+    counts = []
+    for fill in (1.0, 2.0):
+        with gc.Graph().as_default(), gc.Session(cache_dir=tmp_path) as sess:
+            x = gc.placeholder(gc.float32, [None, 41], name=f"x{fill}".replace(".", "_"))
+            sess.run(
+                gc.tanh(x) + as_tensor(np.full((41,), fill, np.float32)),
+                {x: np.zeros((3, 41), np.float32)},
+            )
+            counts.append(sess.stats.compilations)
+    assert counts[1] == 0
+
+
+# ---- graphc cache ----
+
+
+def test_cache_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_new_process(tmp_path)
+    assert main(["cache", "--dir", str(tmp_path)]) == 0
+    assert "2 objects" in capsys.readouterr().out
+    assert main(["cache", "--dir", str(tmp_path), "--list"]) == 0
+    assert "gc_" in capsys.readouterr().out
+    (path,) = tmp_path.glob("gc_*.o")
+    main(["cache", "--dir", str(tmp_path), "--prune-days", "1"])
+    assert path.exists()
+    os.utime(path, (time.time() - 5 * 86400,) * 2)
+    main(["cache", "--dir", str(tmp_path), "--prune-days", "1"])
+    assert not path.exists()
+    keep = tmp_path / "notes.txt"
+    keep.write_text("mine")
+    (tmp_path / "gc_1.o").write_bytes(b"x")
+    main(["cache", "--dir", str(tmp_path), "--clear"])
+    assert keep.exists() and not list(tmp_path.glob("*.o"))
+    assert main(["cache", "--dir", str(tmp_path / "absent")]) == 0
+
+
+def test_the_command_line_chooses_the_cache(tmp_path: Path) -> None:
+    model = tmp_path / "m.py"
+    model.write_text("import graphc as gc\ny = gc.random.normal((3,))\n")
+    command = [sys.executable, "-m", "graphc", "run", str(model), "--fetch", "y"]
+    for _ in range(2):
+        done = subprocess.run(
+            [*command, "--cache", str(tmp_path / "kernels")],
+            cwd=ROOT,
+            timeout=120,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0 and done.stdout.startswith("y: f32[3] = ")
+    assert len(list((tmp_path / "kernels").glob("gc_*.o"))) == 1

@@ -1,0 +1,347 @@
+"""Random graphs with control flow: loops and branches, two deep, and gradients of such graphs.
+
+What the body of a loop or a branch lacks, it takes from outside: `Inner` is a `Builder` whose
+inputs are captured values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fuzz.graphs import MOST_ELEMENTS, Builder, N, count
+
+from graphc.errors import GradientError, GraphcError
+from graphc.frontend.gradients import WithGradient
+from graphc.ir import dim
+from graphc.ir.control import COUNTER, Loop, Switch
+from graphc.ir.dim import Size
+from graphc.ir.graph import Graph, Value, full, make
+from graphc.ir.op import OPS, Control, Item
+from graphc.ir.ops.pointwise import Cast, StopGradient, add, less, logical_and, remainder
+from graphc.ir.ops.random import RandomBits
+from graphc.ir.ops.reduction import ReduceAny
+from graphc.ir.ops.shape import SizeOf
+from graphc.ir.ops.state import Placeholder
+from graphc.ir.types import TensorType, TupleType, bool_, f32, f64, i64, u64
+from graphc.passes.autodiff.reverse import gradients
+from graphc.passes.graph.shrink_loops import merge_loops
+from graphc.passes.rewrite.inner_graphs import without_markers
+
+UNLIMITED = (1 << 63) - 1
+FLAG = TensorType(bool_, ())
+SMALL = 300  # elements of a carry
+LONGEST = 40  # steps at the largest n
+
+
+class ControlBuilder(Builder):
+    """A builder that makes loops and branches too."""
+
+    depth = 0
+
+    def makers(self) -> list[tuple[Callable[[], Value], float]]:
+        found = super().makers()
+        if self.depth < 2:
+            weight = (6.0, 2.0)[self.depth]
+            found += [(lambda: loop(self), weight), (lambda: switch(self), weight)]
+        return found
+
+    def scalar(self, modulus: int) -> Value:
+        """An i64[] below `modulus` that depends on what is fed."""
+        return make(remainder, (self.like(COUNTER), full(modulus, COUNTER)))
+
+
+class Inner(ControlBuilder):
+    """The inside of a loop or of a branch."""
+
+    def __init__(self, outer: ControlBuilder) -> None:
+        self.outer, self.depth = outer, outer.depth + 1
+        for name in ("rng", "exact", "names", "symbolic", "shapes", "dtypes", "square"):
+            setattr(self, name, getattr(outer, name))
+        self.inputs: list[Value] = []
+        self.captured: list[Value] = []
+        self.pool: list[Value] = []
+        self.counter = None
+
+    def given(self, t: TensorType) -> Value:
+        """An input that is no captured value."""
+        return self.keep(make(Placeholder(t.dtype, t.shape), (), f"g{len(self.pool)}"))
+
+    def capture(self, v: Value) -> Value:
+        """A value from outside, inside."""
+        made = make(Placeholder(v.type.dtype, v.type.shape), (), f"o{len(self.inputs)}")
+        self.inputs.append(made)
+        self.captured.append(v)
+        return self.keep(made)
+
+    def capture_some(self, most: int) -> None:
+        """A few values from outside; some of them are needed here only."""
+        for _ in range(int(self.rng.integers(0, most + 1))):
+            maker = self.pick([self.outer.pointwise, self.outer.reduction, self.outer.layer])
+            self.capture(maker() if self.chance(0.4) else self.outer.any_value())
+
+    def input(self, t: TensorType, twin: bool = True) -> Value:
+        told = not any("m" in dim.symbols(s) for s in t.shape)  # by some input of the graph
+        return self.capture(self.outer.like(t) if told else self.outer.input(t))
+
+    def run_counter(self) -> Value:
+        if self.counter is None:
+            self.counter = self.capture(self.outer.run_counter())
+        return self.counter
+
+    def fill(self, most: int) -> None:
+        """A few more values."""
+        self.nodes = len(self.pool) + int(self.rng.integers(1, most + 1))
+        self.grow()
+
+    def same(self, t: TensorType) -> Value:
+        """A value of a type, made here if possible."""
+        found = self.value(lambda v: v.type == t)
+        return found if found is not None and self.chance(0.7) else self.like(t)
+
+
+# ---- loops
+
+
+def loop(b: ControlBuilder) -> Value:
+    """Some item of a new loop; the others are in the pool."""
+    length, arrays = _arrays(b)
+    whilst, reverse = b.chance(0.3), b.chance(0.35)
+    first = _first(b, whilst)
+    body = Inner(b)
+    states = [body.given(v.type) for v in first]
+    slices = [body.given(a.type.with_shape(a.type.shape[1:])) for a in arrays]
+    body.capture_some(3)
+    _draws(body, states)
+    body.fill(6)
+    made = [_next(body, states, i) for i in range(len(states))]
+    rows = _rows(body, states, made)
+    if not arrays and not rows and b.chance(0.6):
+        length = -1
+    if whilst:
+        made[:2] = _condition(body, states, length != -1)
+    steps = _steps(b, length, whilst)
+    inputs = (*states, *slices, *body.inputs)
+    op = Loop(Graph("body", inputs, (*made, *rows)), len(made), len(slices), length, reverse,
+              whilst, tape=b.pick([-1, -1, -1, 0, 100]))
+    operands = (steps, *first, *arrays, *body.captured)
+    if length != -1 and b.chance(0.3):  # another one of the same steps
+        others = [body.pick([*rows, *body.pool]) for _ in range(int(b.rng.integers(1, 4)))]
+        twin = Loop(Graph("twin", inputs, (*made, *others)), len(made), len(slices), length,
+                    reverse, whilst, op.tape)
+        _kept(b, make(twin, operands, b.name()))
+    return _kept(b, make(op, operands, b.name()))
+
+
+def _kept(b: ControlBuilder, made: Value) -> Value:
+    """Some item of a control op; more of them go to the pool."""
+    assert isinstance(made.type, TupleType)
+    found = [make(Item(i), (made,)) for i in range(len(made.type.items))]
+    for v in found:
+        if b.chance(0.7):
+            b.keep(v)
+    return b.pick(found)  # type: ignore[no-any-return]
+
+
+def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
+    """The length of a loop, and what it takes slices of."""
+    lengths: list[Size] = [0, 1, 2, 3, 3, 5, 8, *([N, N, N + 1] if b.symbolic else [])]
+    x = b.value(lambda v: v.type.rank > 0 and count(v.type.shape[:1]) <= LONGEST)
+    if x is None or b.chance(0.3):
+        return b.pick(lengths), []
+    length, arrays = x.type.shape[0], [x]
+    for _ in range(int(b.rng.integers(0, 3))):
+        if b.chance(0.5):
+            tail = b.pick([(), (2,), x.type.shape[1:], (3, 1)])
+            arrays.append(b.like(TensorType(b.pick(b.dtypes), (length, *tail))))
+        else:
+            arrays.append(b.value(lambda v: v.type.shape[:1] == (length,)) or x)
+    return length, arrays
+
+
+def _first(b: ControlBuilder, whilst: bool) -> list[Value]:
+    """The first carries."""
+    found = [b.like(FLAG), b.like(COUNTER)] if whilst else []
+    for _ in range(int(b.rng.integers(0, 4))):
+        roll = b.rng.random()
+        if roll < 0.35 and found:
+            found.append(b.like(b.pick(found).type))
+        elif roll < 0.5:
+            found.append(b.like(COUNTER))
+        else:
+            v = b.value(lambda v: count(v.type.shape) <= SMALL)
+            found.append(v or b.like(TensorType(b.pick(b.dtypes), (3,))))
+    return found
+
+
+def _draws(body: Inner, states: Sequence[Value]) -> None:
+    """Bits that differ from step to step, keyed by a carry."""
+    number = next((s for s in states if s.type == COUNTER), None)
+    if number is not None and body.chance(0.4):
+        now = make(add, (body.run_counter(), make(Cast(u64), (number,))))
+        shape = body.pick([(), (5,), *body.shapes])
+        body.keep(make(RandomBits(int(body.rng.integers(2**40)), shape), (now,), body.name()))
+
+
+def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
+    """What a step makes of a carry."""
+    t = states[i].type
+    twins = [s for s in states if s.type == t and s is not states[i]]
+    roll = body.rng.random()
+    if roll < 0.15:
+        return states[i]
+    if roll < 0.4 and twins:
+        return body.pick(twins)  # type: ignore[no-any-return]
+    if roll < 0.6:
+        op = OPS["logical_xor" if t.dtype == bool_ else body.pick(["add", "subtract", "maximum"])]
+        return make(op(), (states[i], body.same(t)), body.name())
+    return body.same(t)
+
+
+def _rows(body: Inner, states: Sequence[Value], made: Sequence[Value]) -> list[Value]:
+    """What a step gives."""
+    rows: list[Value] = []
+    for _ in range(int(body.rng.integers(0, 4))):
+        kinds: list[Sequence[Value]] = [states, made, rows, body.inputs, *[body.pool] * 5]
+        kind = body.pick([k for k in kinds if k] or [[body.any_value()]])
+        v = body.pick(kind)
+        if count(v.type.shape) <= MOST_ELEMENTS:
+            rows.append(v)
+    return rows
+
+
+def _condition(body: Inner, states: Sequence[Value], bounded: bool) -> list[Value]:
+    """The flag and the counter of a loop with a condition; without a bound it must end."""
+    if bounded and body.chance(0.2):
+        return [states[0], body.same(COUNTER)]
+    after = make(add, (states[1], full(1, COUNTER)))
+    flag = body.value(lambda v: v.type.dtype == bool_ and v is not states[0])
+    if flag is None:
+        flag = make(OPS["not_equal"](), (body.same(COUNTER), full(2, COUNTER)))
+    elif flag.type.rank:
+        flag = make(ReduceAny(tuple(range(flag.type.rank))), (flag,))
+    if bounded and body.chance(0.5):
+        return [flag, body.same(COUNTER)]
+    inside = make(less, (make(remainder, (after, full(16, COUNTER))), full(5, COUNTER)))
+    return [inside if body.chance(0.5) else make(logical_and, (inside, flag)), after]
+
+
+def _steps(b: ControlBuilder, length: Size, whilst: bool) -> Value:
+    """The number of steps of a loop."""
+    if length == -1:
+        few = b.pick([b.scalar(6), full(3, COUNTER), full(-1, COUNTER)])
+        return full(UNLIMITED, COUNTER) if whilst else few
+    if b.chance(0.6):
+        known = isinstance(length, int)
+        return full(length, COUNTER) if known else make(SizeOf(length, i64), ())
+    few = make(add, (b.scalar(7), full(-1, COUNTER)))
+    return b.pick([few, few, full(2, COUNTER), full(UNLIMITED, COUNTER)])  # type: ignore[no-any-return]
+
+
+# ---- branches
+
+
+def switch(b: ControlBuilder) -> Value:
+    """Some item of a new switch; the others are in the pool."""
+    branches, outputs = [], []
+    wanted: list[TensorType] = []
+    for number in range(int(b.rng.integers(2, 4))):
+        inside = Inner(b)
+        inside.capture_some(3)
+        inside.fill(5)
+        if number == 0:
+            made = [inside.any_value() for _ in range(int(b.rng.integers(1, 4)))]
+            wanted = [v.type for v in made]
+        else:
+            made = [inside.same(t) for t in wanted]
+        branches.append(inside)
+        outputs.append(made)
+    operands: dict[tuple[Value, int], Value] = {}
+    taken = [_numbered(inside) for inside in branches]
+    for found in taken:
+        operands |= {key: key[0] for key in found}
+    graphs = []
+    for number, (found, made) in enumerate(zip(taken, outputs, strict=True)):
+        inputs = tuple(
+            found[key] if key in found
+            else make(Placeholder(v.type.dtype, v.type.shape), (), f"u{i}")
+            for i, (key, v) in enumerate(operands.items())
+        )
+        graphs.append(Graph(f"branch.{number}", inputs, tuple(made)))
+    index = b.pick([b.scalar(len(graphs)), b.scalar(len(graphs)),
+                    full(int(b.rng.integers(len(graphs))), COUNTER)])
+    op = Switch(tuple(graphs))
+    return _kept(b, make(op, (index, *operands.values()), b.name()))
+
+
+def _numbered(inside: Inner) -> dict[tuple[Value, int], Value]:
+    """Inputs by captured value; a value that is captured twice has several."""
+    found: dict[tuple[Value, int], Value] = {}
+    for v, own in zip(inside.captured, inside.inputs, strict=True):
+        number = 0
+        while (v, number) in found:
+            number += 1
+        found[v, number] = own
+    return found
+
+
+# ---- graphs
+
+
+def control_graph(seed: int, nodes: int = 12) -> Graph:
+    """A graph with control flow: half are exact, half symbolic."""
+    for attempt in range(40):
+        builder = ControlBuilder(
+            seed + 1_000_003 * attempt + 17, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 3)
+        try:
+            found = builder.graph(f"control_{seed}")
+        except (GraphcError, OverflowError):
+            continue
+        if any(isinstance(v.op, Control) for v in found.nodes()):
+            return found
+    raise AssertionError(f"seed {seed} gives no graph")
+
+
+def gradient_graph(seed: int, nodes: int = 9) -> Graph:
+    """A graph of floats, and its gradients (of every fourth seed, second ones)."""
+    for attempt in range(60):
+        builder = ControlBuilder(
+            seed + 1_000_003 * attempt + 29, nodes, False, seed % 4 < 2, False)
+        builder.dtypes = [f64, f64, builder.pick([f32, i64, bool_])]
+        try:
+            found = with_gradients(builder.graph(f"gradient_{seed}"))
+            if found is not None and seed % 4 == 3:
+                found = with_gradients(found) or found
+        except (GraphcError, OverflowError):
+            continue
+        if found is not None:
+            return found
+    raise AssertionError(f"seed {seed} gives no graph")
+
+
+def with_gradients(graph: Graph) -> Graph | None:
+    """The graph with the gradients of its results; None if control flow has none."""
+    ys = [v for v in graph.outputs if v.type.dtype.is_float and v.args]
+    xs = [v for v in graph.inputs if v.type.dtype.is_float]
+    try:
+        found = [g for g in gradients(ys, xs, [None] * len(ys)) if g is not None]
+    except GradientError:
+        return None
+    before = sum(isinstance(v.op, Control) for v in graph.nodes())
+    made = Graph(graph.name, graph.inputs, (*graph.outputs, *found), graph.updates)
+    if sum(isinstance(v.op, Control) for v in made.nodes()) == before:
+        return None
+    return made
+
+
+def staged(graph: Graph) -> Graph:
+    """The graph as `stage` would give it."""
+    return without_markers(merge_loops(graph), (WithGradient, StopGradient))
+
+
+def deep_nodes(graph: Graph) -> list[Value]:
+    """The values of a graph and of those inside it."""
+    found = graph.nodes()
+    inner = [g for v in found if isinstance(v.op, Control) for g in v.op.graphs]
+    return [*found, *(v for g in inner for v in deep_nodes(g))]
+
+

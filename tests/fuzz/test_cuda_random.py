@@ -1,0 +1,89 @@
+"""Random graphs on a simulated device: what its CUDA text computes is what the oracle does.
+
+`--fuzz N` sets how many (3 of 100 graphs; `--fuzz-seed` the first seed).  A failure prints
+the seed and the graph, shrunk; `python tests/fuzz/test_cuda_random.py SEED` runs one seed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from fuzz.graphs import random_graph
+from fuzz.test_random_graphs import CHUNKS, Fault, feeds, guarded, report, run_seeds, share
+from support import run as support_run
+from support.device import SimulatedGraph, runs_on_a_gpu
+from support.run import disagreements
+
+from graphc.ir.graph import Graph, Value
+from graphc.ir.interpret import interpret
+from graphc.ir.op import Contraction
+from graphc.ir.ops.logic import is_float, widened
+from graphc.ir.ops.scan import CumulativeProd, CumulativeSum
+from graphc.ir.text.graph import print_graph
+from graphc.passes.placement import per_device
+
+FRACTION = 0.03
+TINY = 1e-30
+CHUNKS_OF_ROWS = 6  # few, for a simulator has few threads
+pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
+
+
+class Parallel(support_run.Disturbed):
+    """A device sums running totals in another order than the oracle."""
+
+    def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
+        total = isinstance(v.op, CumulativeSum | CumulativeProd)
+        if not (total and is_float(exact) and exact.size):
+            return super().disturb(v, args, exact)
+        with np.errstate(all="ignore"):
+            size = np.abs(widened(args[0]))
+            reach = np.asarray(v.op.reference(np.where(np.isfinite(size), size, 0)))
+        return self._move(exact, reach, 8 + 2 * exact.size, np.isinf(reach))
+
+
+def simulated_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
+    """How a graph on a simulated device differs from the oracle (of the optimised graph)."""
+    if not runs_on_a_gpu(graph):
+        return ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(per_device, "UNKNOWN", CHUNKS_OF_ROWS)
+        patch.setattr(support_run, "Disturbed", Parallel)
+        return _fault(SimulatedGraph(graph), graph, seed, count)
+
+
+def _fault(made: SimulatedGraph, graph: Graph, seed: int, count: int) -> Fault:
+    multiplies = any(isinstance(v.op, Contraction) for v in graph.nodes())
+    for arrays in feeds(graph, seed, count):
+        arrays = [normal(a) for a in arrays] if multiplies else arrays
+        wanted = list(interpret(made.graph, *arrays))
+        wrong = disagreements(made.graph, arrays, wanted, made(arrays))
+        if wrong:
+            return f"simulated, inputs {[a.shape for a in arrays]}: {wrong[0]}"
+    return ""
+
+
+def normal(array: Any) -> Any:
+    """The array with zeros for what is too small for a tensor core's sums of three products."""
+    if not is_float(array):
+        return array
+    with np.errstate(all="ignore"):
+        return np.where(np.abs(widened(array)) < TINY, np.zeros_like(array), array)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_simulated_is_interpreted(chunk: int, pytestconfig: pytest.Config) -> None:
+    found = run_seeds(share(pytestconfig, chunk, FRACTION), simulated_fault)
+    assert not found, "\n\n".join(found)
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1])
+    shown = random_graph(number)
+    print(print_graph(shown))
+    with np.errstate(all="ignore"):
+        failed = guarded(lambda g: simulated_fault(g, number))(shown)
+        print(report(shown, number, lambda g: simulated_fault(g, number)) if failed else "holds")

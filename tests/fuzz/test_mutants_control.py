@@ -1,0 +1,107 @@
+"""Planted miscompiles of loops and branches: the random graphs with control flow find each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fuzz.control import control_graph, gradient_graph
+from fuzz.test_mutants import Mutant, m, plant
+from fuzz.test_random_control import gradient_fault, machine_fault, staged_fault
+from fuzz.test_random_graphs import guarded
+
+from graphc.ir.graph import Graph
+from graphc.ir.text.graph import parse_graph
+
+STAGED_GRAPHS, COMPILED_GRAPHS, GRADIENTS = 600, 120, 600
+
+IN_PASSES = (
+    m("passes.graph.shrink_loops:_merged", ".index(row)", ".index(row) * 0"),
+    m("passes.graph.shrink_loops:_carries", "place[v] not in fixed", "False"),
+    m("passes.graph.shrink_loops:_carries", "({0} if op.whilst else set())", "set()"),
+    m("passes.graph.shrink_loops:_prune", "body.outputs[i] is body.inputs[i]",
+      "body.outputs[i] in body.inputs[:n]"),
+    m("passes.graph.shrink_loops:_prune", "if not (op.whilst and i == 0)", ""),
+    m("passes.graph.shrink_loops:_hoisted", "steady and not can_fail(v)", "not can_fail(v)"),
+    m("passes.graph.sink_into_branches:_Sinking._sink", "self._users(a) <= {branch}", "True"),
+    m("passes.graph.sink_into_branches:_Sinking._branch", "v in self.uses[number]", "True"),
+    m("ir.control:Loop.parts", "operands[b:]", "operands[b:][::-1]"),
+)
+IN_GRADIENTS = (
+    m("passes.autodiff.control:LoopGradient._backward", "not op.reverse", "op.reverse"),
+    m("passes.autodiff.control:LoopGradient._backward", "s + self.parts[i]", "self.parts[i]"),
+    m("passes.autodiff.control:LoopGradient._backward", "self.cts.get(i + 1,", "self.cts.get(i + 2,"),
+    m("passes.autodiff.control:LoopGradient._sum", "not p.op.ta, p.op.tb", "p.op.ta, p.op.tb"),
+)
+IN_COMPILATION = (
+    m("runtime.cpu.control:Step._updates", "if base in carries:", "if False:"),
+    m("runtime.cpu.control:Step._updates", "before + after", "after[::-1]"),
+    m("runtime.cpu.control:_loop", "Where(HEAD + 1 + i, sizes[i])", "Where(HEAD + 1 + i)"),
+    m("runtime.cpu.control:_loop", "Where(items + 1 + i, rows[i])", "Where(items + 1 + i, rows[0])"),
+    m("runtime.cpu.control:_loop", "length, op.reverse, flag", "length, 0, flag"),
+    m("runtime.cpu.control:_loop", "address(cleared), len(outputs)", "address(cleared), 0"),
+    m("runtime.cpu.control:_loop", "items + 1 if op.whilst else 0", "0"),
+    m("runtime.cpu.control:_loop", "address(copies), carries", "address(copies), max(carries - 1, 0)"),
+    m("runtime.cpu.control:_switch", "HEAD + len(v.args) + i", "HEAD + len(v.args)"),
+    m("runtime.cpu.control:Step._results", "early.append", "late.append"),
+    m("runtime.cpu.control:Step._results", "elif base in x.external", "elif False"),
+)
+
+
+def killer(fault: Callable[[Graph, int], str], most: int) -> int | None:
+    """The first seed that finds a fault; -1 and down: a crafted graph."""
+    for number, text in enumerate(CRAFTED):
+        if any(guarded(lambda g, s=s: fault(g, s))(parse_graph(text)) for s in range(4)):
+            return -1 - number
+    for seed in range(most):
+        for graphs in (control_graph, gradient_graph):
+            if guarded(lambda g, s=seed: fault(g, s))(graphs(seed)):
+                return seed
+    return None
+
+
+CRAFTED = (
+    """graph @swap(%a: f32[3], %b: f32[3], %n: i64[]) {
+  %loop = loop %n, %a, %b {carries=2, slices=0, length=9} : (i64[], f32[3], f32[3]) {
+    body graph @body(%a: f32[3], %b: f32[3]) {
+      return %b, %a
+    }
+  }
+  %x = item %loop {index=1} : f32[3]
+  %y = item %loop {index=2} : f32[3]
+  return %x, %y
+}""",
+)
+
+
+@pytest.mark.parametrize("mutant", IN_PASSES, ids=str)
+def test_a_wrong_pass_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, mutant)
+    assert killer(staged_fault, STAGED_GRAPHS) is not None
+
+
+@pytest.mark.parametrize("mutant", IN_GRADIENTS, ids=str)
+def test_a_wrong_gradient_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, mutant)
+    assert any(wrong_gradient(seed) for seed in range(GRADIENTS))
+
+
+def wrong_gradient(seed: int) -> bool:
+    """Whether a seed finds a fault of gradients; an exception is one too."""
+    try:
+        return bool(gradient_fault(seed))
+    except Exception:
+        return True
+
+
+@pytest.mark.parametrize("mutant", IN_COMPILATION, ids=str)
+def test_a_wrong_runtime_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, mutant)
+    found = killer(lambda g, s: machine_fault(g, s, count=2), COMPILED_GRAPHS)
+    assert found is not None
+
+
+def test_the_crafted_graphs_are_right() -> None:
+    for text in CRAFTED:
+        assert not guarded(lambda g: staged_fault(g, 1))(parse_graph(text))
+        assert not guarded(lambda g: machine_fault(g, 1))(parse_graph(text))

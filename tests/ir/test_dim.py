@@ -1,0 +1,182 @@
+"""Sizes: arithmetic agrees with integers, equal sizes compare equal, text round-trips."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from graphc.ir import dim
+from graphc.ir.dim import Dim, Size, symbol
+
+NAMES = ("n", "m", "k")
+values = st.fixed_dictionaries({name: st.integers(0, 12) for name in NAMES})
+
+
+def leaves() -> st.SearchStrategy[Size]:
+    return st.one_of(st.integers(-6, 6), st.sampled_from([symbol(n) for n in NAMES]))
+
+
+def combine(children: st.SearchStrategy[Size]) -> st.SearchStrategy[Size]:
+    pair = st.tuples(children, children)
+    positive = st.tuples(children, st.integers(1, 7))
+    return st.one_of(
+        pair.map(lambda p: p[0] + p[1]),
+        pair.map(lambda p: p[0] - p[1]),
+        pair.map(lambda p: p[0] * p[1]),
+        children.map(lambda a: -a),
+        positive.map(lambda p: dim.floordiv(*p)),
+        positive.map(lambda p: dim.modulo(*p)),
+        pair.map(lambda p: dim.maximum(*p)),
+        pair.map(lambda p: dim.minimum(*p)),
+    )
+
+
+sizes = st.recursive(leaves(), combine, max_leaves=8)
+
+
+@given(sizes, sizes, values)
+@settings(max_examples=300, deadline=None)
+def test_arithmetic_is_that_of_integers(a: Size, b: Size, at: dict[str, int]) -> None:
+    x, y = dim.evaluate(a, at), dim.evaluate(b, at)
+    assert dim.evaluate(a + b, at) == x + y
+    assert dim.evaluate(a - b, at) == x - y
+    assert dim.evaluate(a * b, at) == x * y
+    assert dim.evaluate(dim.maximum(a, b), at) == max(x, y)
+    assert dim.evaluate(dim.minimum(a, b), at) == min(x, y)
+    if y > 0:
+        assert dim.evaluate(dim.floordiv(a, b), at) == x // y
+        assert dim.evaluate(dim.modulo(a, b), at) == x % y
+
+
+@given(sizes)
+@settings(max_examples=300, deadline=None)
+def test_what_is_printed_parses_back(a: Size) -> None:
+    assert dim.parse(str(a)) == a
+    assert str(dim.parse(str(a))) == str(a)
+
+
+@given(sizes, values)
+@settings(max_examples=200, deadline=None)
+def test_text_means_what_python_reads(a: Size, at: dict[str, int]) -> None:
+    """Kernels are printed with sizes as text, so Python must read it so."""
+    assert eval(str(a), {"min": min, "max": max}, dict(at)) == dim.evaluate(a, at)
+
+
+@given(sizes, sizes, values)
+@settings(max_examples=200, deadline=None)
+def test_equal_sizes_are_equal_everywhere(a: Size, b: Size, at: dict[str, int]) -> None:
+    if a == b:
+        assert hash(a) == hash(b)
+        assert dim.evaluate(a, at) == dim.evaluate(b, at)
+    if dim.differ(a, b):
+        assert dim.evaluate(a, at) != dim.evaluate(b, at)
+
+
+@given(sizes, sizes, sizes)
+@settings(max_examples=200, deadline=None)
+def test_ring_laws_hold_by_comparison(a: Size, b: Size, c: Size) -> None:
+    assert a + b == b + a
+    assert a * b == b * a
+    assert (a + b) + c == a + (b + c)
+    assert a * (b + c) == a * b + a * c
+    assert a - a == 0
+    assert -(-a) == a
+
+
+@given(sizes, sizes, values)
+@settings(max_examples=200, deadline=None)
+def test_substitution_is_evaluation_in_steps(a: Size, b: Size, at: dict[str, int]) -> None:
+    inner = dim.evaluate(b, at)
+    put = dim.substitute(a, {"n": b})
+    assert dim.evaluate(put, at) == dim.evaluate(a, {**at, "n": inner})
+
+
+@given(sizes, sizes, values)
+@settings(max_examples=200, deadline=None)
+def test_division_with_rest(a: Size, b: Size, at: dict[str, int]) -> None:
+    if b != 0:
+        quotient, rest = dim.divide(a, b)
+        assert dim.evaluate(quotient * b + rest, at) == dim.evaluate(a, at)
+
+
+@given(sizes, values)
+@settings(max_examples=200, deadline=None)
+def test_coefficients_of_linear_sizes(a: Size, at: dict[str, int]) -> None:
+    if dim.is_linear(a, {"n"}):
+        step = dim.evaluate(dim.coefficient(a, "n"), at)
+        moved = {**at, "n": at["n"] + 1}
+        assert dim.evaluate(a, moved) - dim.evaluate(a, at) == step
+
+
+def test_examples() -> None:
+    n, m = symbol("n"), symbol("m")
+    assert (n + 1) * 2 - 2 == 2 * n
+    assert (4 * n) // 2 == 2 * n
+    assert (n * m) // n == m
+    assert str(2 * n + 1) == "2*n+1"
+    assert n - n == 0 and isinstance(n - n, int)
+    assert (6 * n + 3) // 3 == 2 * n + 1
+    assert (n + 1) % 1 == 0
+    assert dim.product((2, n, 3)) == 6 * n
+    assert dim.symbols(n // 2 + m) == {"n", "m"}
+
+
+def test_a_negated_quotient_keeps_its_meaning() -> None:
+    """-n//2 is (-n)//2 to Python: kernels read beyond their arrays (found by the fuzzer)."""
+    n = symbol("n")
+    for size in (-(n // 2), -(n % 3), 3 * n - (n // 2), -(n // 2) + 5):
+        assert eval(str(size), {"n": 5}) == dim.evaluate(size, {"n": 5})
+        assert dim.parse(str(size)) == size
+
+
+def test_unknown_symbols_are_named() -> None:
+    with pytest.raises(KeyError, match="m"):
+        dim.evaluate(symbol("n") + symbol("m"), {"n": 1})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "n +", "n.x", "f(n)", "n / 2", "n ** 2", "'n'", "1.5", "True", "n // 0"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, SyntaxError)):
+        dim.parse(text)
+
+
+def test_a_size_is_immutable_enough_to_be_a_key() -> None:
+    n = symbol("n")
+    assert {n + 1: "a"}[symbol("n") + 1] == "a"
+    assert isinstance(n + 1, Dim)
+
+
+# ---- what is computed, printed (kernels evaluate the text) and parsed is one
+
+GIVEN = ({"n": 1, "m": 4}, {"n": 5, "m": 3}, {"n": 8, "m": 0}, {"n": 33, "m": 7})
+
+
+def random_size(rng: random.Random, depth: int) -> Size:
+    if depth == 0:
+        return rng.choice([symbol("n"), symbol("m"), rng.randint(-5, 5), 1, 2])
+    a, b = random_size(rng, depth - 1), random_size(rng, depth - 1)
+    divisor: Size = rng.choice([1, 2, 3, 7, symbol("n")])
+    return rng.choice(
+        [a + b, a - b, a * b, a // divisor, a % divisor, dim.minimum(a, b), dim.maximum(a, b)]
+    )
+
+
+def test_text_means_what_the_size_means() -> None:
+    rng = random.Random(1)
+    for _ in range(3000):
+        size = random_size(rng, rng.randint(1, 4))
+        for values in GIVEN:
+            wanted = dim.evaluate(size, values)
+            assert eval(str(size), {}, dict(values)) == wanted, size
+            assert dim.evaluate(dim.parse(str(size)), values) == wanted, size
+
+
+def test_a_negative_quotient_is_not_the_quotient_of_a_negative() -> None:
+    n = symbol("n")
+    assert str(n - 1 - n // 2) != "-n//2+n-1"
+    assert eval(str(0 - n // 2), {"n": 5}) == -2 == dim.evaluate(0 - n // 2, {"n": 5})
+    assert eval(str(0 - n % 3), {"n": 5}) == -2

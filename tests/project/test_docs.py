@@ -1,0 +1,65 @@
+"""What README.md and docs/ show is what graphc does.  `make golden` prints their texts anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.docs import PYTHON, ROOT, SHOWN, in_new_process, printed
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)(#[^)]*)?\)")
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("extending.md", 8), ("memory.md", 3), ("gpu.md", 3)])
+def test_blocks_run(name: str, blocks: int) -> None:
+    document = ROOT / "docs" / name
+    assert len(PYTHON.findall(document.read_text())) >= blocks
+    done = in_new_process("run", document)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name, shown", [
+    ("README.md", 3), ("docs/architecture.md", 6), ("docs/extending.md", 3),
+    ("docs/gpu.md", 1),
+])
+def test_shown_texts_are_what_is_printed(
+    name: str, shown: int, request: pytest.FixtureRequest
+) -> None:
+    document = ROOT / name
+    done = in_new_process("print", document)
+    assert done.returncode == 0, done.stderr
+    if request.config.getoption("--update-golden"):
+        document.write_text(done.stdout, encoding="utf-8")
+    text = document.read_text(encoding="utf-8")
+    assert done.stdout.splitlines() == text.splitlines(), f"{name} is out of date: make golden"
+    assert len(SHOWN.findall(text)) == shown
+    assert all(len(m["text"].splitlines()) >= 1 and m["text"].strip() for m in SHOWN.finditer(text))
+
+
+def test_a_document_that_lies_is_found(tmp_path: Path) -> None:
+    document = tmp_path / "x.md"
+    document.write_text("```python\nprint(1 + 1)\n```\n\n<!-- output -->\n```text\n3\n```\n")
+    assert printed(document) == document.read_text().replace("3", "2")
+    document.write_text("```python\n\nassert 1 == 2\n```\n")
+    done = in_new_process("run", document)
+    assert done.returncode == 1 and "line 3" in done.stderr
+
+
+def test_readme_example_is_short() -> None:
+    (example,) = PYTHON.findall((ROOT / "README.md").read_text())
+    assert example.count("\n") <= 22
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target, _ in LINK.findall(document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_readme_names_every_layer_that_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    for part in (ROOT / "graphc").iterdir():
+        if part.is_dir() and (part / "__init__.py").exists():
+            assert f"{part.name}/" in text, f"README's layers lack graphc/{part.name}/"

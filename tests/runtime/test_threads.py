@@ -1,0 +1,262 @@
+"""Threads, forks and signals: the same bits however a run is cut up, an end when asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+
+F32 = np.float32
+
+
+@pytest.fixture(autouse=True)
+def fresh_graph() -> Any:
+    with gc.Graph().as_default() as graph:
+        yield graph
+
+
+def in_threads(jobs: list[Callable[[], None]]) -> None:
+    """All jobs at once; their first error."""
+    errors: list[BaseException] = []
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(120)
+        assert not t.is_alive(), "a thread hangs"
+    if errors:
+        raise errors[0]
+
+
+def workload() -> tuple[gc.Tensor, list[gc.Tensor]]:
+    """Elementwise, row kernels, partial sums and products of a fed matrix."""
+    x = gc.placeholder(gc.float32, [None, 64], name="x")
+    w = gc.variable(np.linspace(-1, 1, 64 * 32, dtype=F32).reshape(64, 32))
+    rows = gc.nn.functional.softmax(x * 3.0)
+    return x, [
+        gc.exp(x) * gc.tanh(x),
+        rows,
+        gc.sum(x, axis=0),
+        gc.mean(x * x),
+        gc.sum(rows @ w, axis=0),
+        x @ w,
+        gc.argmax(x, axis=0),
+        gc.prod(1.0 + 0.001 * x),
+    ]
+
+
+def batches(sizes: tuple[int, ...]) -> list[Any]:
+    return [np.random.default_rng(n).standard_normal((n, 64)).astype(F32) for n in sizes]
+
+
+def test_bits_do_not_depend_on_threads() -> None:
+    x, fetches = workload()
+    for given in batches((7, 1000, 12_345)):
+        found = []
+        for threads in (1, 2, 4):
+            with gc.Session(threads=threads) as sess:
+                found.append([sess.run(fetches, {x: given}) for _ in range(3)])
+        for runs in found:
+            for run in runs:
+                for a, b in zip(run, found[0][0], strict=True):
+                    assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_session_from_many_threads(threads: int) -> None:
+    x, fetches = workload()
+    count = gc.variable(0, name="count")
+    fetches = [*fetches, gc.group(count.assign_add(1))]
+    given = batches((1, 3, 50, 3000))
+    with gc.Session(threads=threads) as sess:
+        wanted = [sess.run(fetches, {x: g})[:-1] for g in given]
+
+        def work(start: int) -> None:
+            for i in range(200):
+                k = (start + i) % (4 if i % 20 == 0 else 3)
+                for a, b in zip(sess.run(fetches, {x: given[k]}), wanted[k], strict=False):
+                    assert a is None or a.tobytes() == b.tobytes()
+
+        in_threads([lambda n=n: work(n) for n in range(8)])
+        assert sess.value(count) == 4 + 8 * 200
+
+
+def test_many_sessions_at_once_compile_and_run() -> None:
+    x, fetches = workload()
+    given = batches((4000,))[0]
+    with gc.Session(threads=1) as sess:
+        wanted = sess.run(fetches, {x: given})
+    scale = gc.placeholder(gc.float32, [], name="scale")
+    extra = gc.cos(x) * scale + gc.sin(x * 0.37)  # compiled by whoever is first
+
+    def work() -> None:
+        with gc.Session(x.graph, threads=2) as sess:
+            for _ in range(10):
+                for a, b in zip(sess.run(fetches, {x: given}), wanted, strict=True):
+                    assert a.tobytes() == b.tobytes()
+                sess.run(extra, {x: given, scale: 2.0})
+
+    in_threads([work] * 4)
+
+
+def test_failures_in_threads_stay_where_they_are() -> None:
+    table = gc.variable(np.arange(300_000, dtype=F32), name="table")
+    i = gc.placeholder(gc.int64, [None], name="i")
+    out = gc.take(table, i) * 2.0
+    good = np.arange(300_000)
+    bad = good.copy()
+    bad[-1] = 300_000
+    with gc.Session(threads=2) as sess:
+
+        def work(fails: bool) -> None:
+            for _ in range(20):
+                if fails:
+                    with pytest.raises(gc.errors.GraphcError, match="index 300000"):
+                        sess.run(out, {i: bad})
+                else:
+                    np.testing.assert_array_equal(sess.run(out, {i: good}), good * F32(2))
+
+        in_threads([lambda: work(True), lambda: work(False)] * 2)
+
+
+def test_graphs_are_built_in_threads() -> None:
+    graph = gc.Graph()
+
+    def work() -> None:
+        with graph.as_default():
+            for _ in range(50):
+                gc.placeholder(gc.float32, [None], name="x")
+
+    in_threads([work] * 4)
+    assert len(graph.by_name) == 200
+
+
+# ---- processes of their own ----
+
+START = """
+import os, signal, sys, threading, time
+import numpy as np
+import graphc as gc
+"""
+
+
+def script(body: str, timeout: float = 60) -> str:
+    """The output of a Python process, which must end well and in time."""
+    done = subprocess.run(
+        [sys.executable, "-c", START + textwrap.dedent(body)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_fork_after_use() -> None:
+    assert "parent fine" in script("""
+        x = gc.placeholder(gc.float32, [None])
+        v = gc.variable(np.ones(200_000, np.float32))
+        step = v.assign(v + gc.sum(gc.exp(x)))
+        sess = gc.Session(threads=2)
+        feed = np.zeros(200_000, np.float32)
+        sess.run(step, {x: feed})
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            got = sess.run(step, {x: feed})
+            other = gc.Session(threads=2).run(gc.sum(gc.cos(x)), {x: feed})  # something new
+            os._exit(0 if got[0] == 400_001 and other == 200_000 else 3)
+        assert os.waitpid(child, 0)[1] == 0
+        assert sess.run(step, {x: feed})[0] == 400_001
+        print("parent fine")
+    """)
+
+
+INTERRUPTED = """
+    n = {n}
+    v = gc.variable(np.ones((n, n), np.float32), name="v")
+    y = v
+    for _ in range({steps}):
+        y = {step}
+    step = gc.group(v.assign(v + y), {more})
+    sess = gc.Session(threads={threads})
+    sess.run(v)
+    runner = sess.make_callable(step)
+    def interrupt():
+        time.sleep(0.6)
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt).start()
+    start = time.perf_counter()
+    try:
+        runner()
+        print("no interrupt")
+    except KeyboardInterrupt:
+        took = time.perf_counter() - start - 0.6
+        print(f"interrupted after {{took:.2f}} s")
+        assert took < 1.5, took
+    assert np.all(sess.value("v") == 1), "the variable changed"
+    assert sess.run(gc.sum(v)) == n * n
+    small = gc.variable(np.ones(8, np.float32))
+    assert sess.run(small.assign_add(1.0))[0] == 2
+    print("usable")
+"""
+
+
+@pytest.mark.parametrize(("threads", "n", "steps", "step", "more"), [
+    (1, 1500, 100, "y @ v * 1e-3", "[]"), (2, 1500, 100, "y @ v * 1e-3", "[]"),
+    (2, 2000, 50, "gc.tanh(gc.flip(gc.sin(y), axis=1) ** 1.5 + gc.sum(y))", "[gc.sum(y)]"),
+])
+def test_ctrl_c_ends_a_long_run(threads: int, n: int, steps: int, step: str, more: str) -> None:
+    out = script(INTERRUPTED.format(n=n, steps=steps, step=step, threads=threads, more=more), 120)
+    assert "interrupted after" in out and "usable" in out, out
+
+
+def test_ctrl_c_in_short_runs_leaves_the_session_whole() -> None:
+    """Interrupts at any moment: a run happens whole or not at all (semantics 10.2)."""
+    assert "whole" in script("""
+        a = gc.variable(np.zeros(300_000, np.float32), name="a")
+        b = gc.variable(np.zeros(300_000, np.float32), name="b")
+        step = gc.group(a.assign(a + 1.0), b.assign(gc.flip(b) + 1.0))
+        sess = gc.Session(threads=2)
+        run = sess.make_callable(step)
+        run()
+        hits = 0
+        stop = time.perf_counter() + 4
+        def interrupt():
+            while time.perf_counter() < stop - 0.5:
+                time.sleep(0.02)
+                os.kill(os.getpid(), signal.SIGINT)
+        signals = threading.Thread(target=interrupt)
+        try:
+            signals.start()
+        except KeyboardInterrupt:
+            pass
+        while time.perf_counter() < stop:
+            try:
+                while time.perf_counter() < stop:
+                    run()
+            except KeyboardInterrupt:
+                hits += 1
+        signals.join()
+        got = sess.value("a"), sess.value("b")
+        assert hits > 20, hits
+        assert np.all(got[0] == got[0][0]) and np.all(got[1] == got[0][0]), (got[0][0], got[1][0])
+        print("whole", hits, got[0][0])
+    """)

@@ -1,0 +1,75 @@
+"""Graphs on a simulated device, without a session: what `support_run.CompiledGraph` is for CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from support.run import options
+
+from graphc.errors import GraphError
+from graphc.ir.arena import layout
+from graphc.ir.graph import Graph
+from graphc.ir.interpret import bind_sizes
+from graphc.ir.machine import Machine
+from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
+from graphc.passes.graph.unify_sizes import unify_sizes
+from graphc.passes.pipeline import Trace, optimise, schedule
+from graphc.passes.placement.per_device import LATE, tailored
+from graphc.passes.placement.place import cannot
+from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.code import DeviceProgram
+from graphc.runtime.device.plan import DeviceArena, DevicePlan
+
+MACHINE = Machine(())
+
+
+def runs_on_a_gpu(graph: Graph) -> bool:
+    """Whether a GPU can run all of a graph."""
+    return all(cannot(v, "cuda") is None for v in graph.nodes())
+
+
+class SimulatedGraph:
+    """A graph compiled for a simulated device."""
+
+    def __init__(self, graph: Graph, **changes: Any) -> None:
+        chosen = options(**changes)
+        early = optimise(unify_sizes(graph).graph, options(**{
+            **changes, "disable": frozenset(changes.get("disable", ())) | LATE}))
+        self.graph = tailored(early, "cuda", chosen, Trace())
+        self.device = SimulatedDevice()
+        self.program = DeviceProgram(self.device, schedule(self.graph, takes_epilogue_on_gpu))
+        self.program.load()
+
+    @property
+    def schedules(self) -> list[str]:
+        """What makes each kernel."""
+        return [f.source.schedule for made in self.program.functions.values() for f in made]
+
+    @property
+    def texts(self) -> list[str]:
+        return [f.source.text for made in self.program.functions.values() for f in made]
+
+    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        """Outputs, then new values of variables, as `interpret` gives them."""
+        arrays = [np.asarray(a) for a in arrays]
+        sizes = bind_sizes(self.graph.inputs, arrays)
+        arena = DeviceArena(self.device)
+        arena.reserve(layout(self.program.program, sizes).arena)
+        plan = DevicePlan(self.program, sizes, arena, {})
+        fed = {v: np.ascontiguousarray(a).reshape(a.shape)
+               for v, a in zip(self.graph.inputs, arrays, strict=True)}
+        made = plan.run(
+            fed, frozenset(range(len(plan.results))),
+            lambda index, size: GraphError(f"index {index} is out of range for {size}"))
+        changed = []
+        for old, _ in self.graph.updates:
+            changed.append(np.empty(fed[old].shape, fed[old].dtype))
+            self.device.copy(changed[-1], plan.inputs[old])
+        return [made[i] for i in range(len(made))] + changed
+
+
+def run_simulated(graph: Graph, arrays: Sequence[Any], **changes: Any) -> list[Any]:
+    """Compiles and runs a graph once."""
+    return SimulatedGraph(graph, **changes)(arrays)

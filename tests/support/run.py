@@ -1,0 +1,439 @@
+"""Compiled graphs for tests: run through the real runner, with poisoned arenas and forced chunks.
+
+And the comparison that all of them use: bits where the meaning is exact, else a tolerance that
+comes from evaluating the graph again with every inexact op disturbed by a few units in the last
+place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from graphc.codegen.cache import Built
+from graphc.codegen.lower import contraction
+from graphc.compiler.compile import compile_graph
+from graphc.config import Options
+from graphc.errors import GraphError
+from graphc.frontend.stage import Staged
+from graphc.ir import control, dim
+from graphc.ir.graph import Graph, Value
+from graphc.ir.interpret import bind_sizes
+from graphc.ir.op import Contraction, Control, Item, Opaque, Pointwise, Reduction, Scatter
+from graphc.ir.ops.elementary import Elementary
+from graphc.ir.ops.lapack_solve import Lu
+from graphc.ir.ops.logic import is_float, widened
+from graphc.ir.ops.state import RunCounter, Variable
+from graphc.ir.substitute import substitute_fields
+from graphc.ir.types import DType, TensorType
+from graphc.runtime.cpu import launches as launches_module, threads as threads_module
+from graphc.runtime.cpu.executable import Arena
+from graphc.runtime.cpu.result_pool import Results
+from graphc.session import runner as runner_module
+from graphc.session.runner import Runner
+
+POISON = 0xA5
+
+
+def kernel_cache() -> Path:
+    """A directory that lasts: kernels are named by a hash of everything that makes them."""
+    return Path(tempfile.gettempdir()) / f"graphc-test-kernels-{os.getuid()}"
+
+
+def options(**changes: Any) -> Options:
+    """Options with the test session's kernel cache."""
+    base = Options(threads=1, progress=False, cache_dir=kernel_cache())
+    return dataclasses.replace(base, **changes)
+
+
+@dataclass(eq=False)
+class Input:
+    """What a runner asks of a fed tensor."""
+
+    value: Value
+    name: str
+    loc: None = None
+
+    @property
+    def op(self) -> Any:
+        return self.value.op
+
+    @property
+    def type(self) -> TensorType:
+        return self.value.type
+
+    @property
+    def dtype(self) -> DType:
+        return self.value.type.dtype
+
+    @property
+    def shape(self) -> Any:
+        return self.value.type.shape
+
+
+@dataclass
+class Owner:
+    """What a runner asks of its session."""
+
+    options: Options
+    values: dict[Any, Any] = field(default_factory=dict)
+    counter: Any = field(default_factory=lambda: np.zeros((), np.uint64))
+    lock: Any = field(default_factory=threading.RLock)
+    closed: bool = False
+    running: Any = None
+    stats: Any = field(default_factory=lambda: _Stats())
+    arena: Arena = field(default_factory=Arena)
+    results: Results = field(default_factory=Results)
+    devices: Any = None
+
+    def renew(self, runner: Runner) -> None:
+        raise AssertionError("there are no devices for variables to move to")
+
+
+@dataclass
+class _Stats:
+    compilations: int = 0
+    cache_hits: int = 0
+    runs: int = 0
+    launches: int = 0
+    arena_planned: int = 0
+    arena_allocated: int = 0
+
+
+class CompiledGraph:
+    """A graph compiled once, to be run on any arrays and sizes."""
+
+    def __init__(self, graph: Graph, **changes: Any) -> None:
+        self.graph = graph
+        self.options = options(**changes)
+        self.built = Built()
+        self.executable = compile_graph(graph, self.options, self.built)
+        self.inputs = [Input(v, v.name or f"in{i}") for i, v in enumerate(graph.inputs)]
+        self._runners: dict[int, tuple[Runner, Owner]] = {}
+
+    @property
+    def kernels(self) -> int:
+        return len(self.executable.program.kernels)
+
+    def __call__(self, arrays: Sequence[Any], threads: int = 1, poison: int = POISON) -> list[Any]:
+        """Outputs, then new values of variables, as `interpret` gives them."""
+        runner, owner = self._runner(threads)
+        feeds = []
+        for i, a in zip(self.inputs, arrays, strict=True):
+            if isinstance(i.op, Variable):
+                if i in owner.values:
+                    np.copyto(owner.values[i], a)
+                else:
+                    owner.values[i] = np.array(a, order="C")
+            elif isinstance(i.op, RunCounter):
+                owner.stats.runs = int(a)
+            else:
+                feeds.append(np.ascontiguousarray(a).reshape(np.shape(a)))
+        key = tuple(f.shape for f in feeds)
+        ready = runner.bounds.get(key) or runner._bind(key)
+        ready.bound.arena[:] = poison
+        results = list(runner(*feeds))
+        by_value = {i.value: i for i in self.inputs}
+        return results + [owner.values[by_value[old]].copy() for old, _ in self.graph.updates]
+
+    def _runner(self, threads: int) -> tuple[Runner, Owner]:
+        if threads not in self._runners:
+            owner = Owner(dataclasses.replace(self.options, threads=threads))
+            for i in self.inputs:
+                if isinstance(i.op, Variable):
+                    shape = tuple(dim.evaluate(s, {}) for s in i.shape)
+                    owner.values[i] = np.zeros(shape, i.dtype.numpy)
+            fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
+            staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
+            made = Runner(owner, staged, self.executable, fed, lambda values: values)  # type: ignore[arg-type]
+            self._runners[threads] = made, owner
+        return self._runners[threads]
+
+
+def run_compiled(
+    graph: Graph, arrays: Sequence[Any], threads: int = 1, **changes: Any
+) -> list[Any]:
+    """The results of a graph, compiled (see `CompiledGraph`)."""
+    return CompiledGraph(graph, **changes)(arrays, threads)
+
+
+@contextlib.contextmanager
+def small_chunks(work: int = 1) -> Iterator[None]:
+    """Every kernel is cut into as many chunks as it can be, and threads share every run."""
+    places = [
+        (launches_module, "PARALLEL_WORK", work),
+        (launches_module, "CHUNK_WORK", work),
+        (runner_module, "SHARED_WORK", 0),
+        (threads_module, "SHARED_WORK", 0),
+    ]
+    before = [(m, n, getattr(m, n)) for m, n, _ in places]
+    for module, name, value in places:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+
+
+@contextlib.contextmanager
+def small_products() -> Iterator[None]:
+    """Matrix products compiled here are cut into many chunks, each followed by its share of what
+    follows."""
+    names = ("CHUNK_PRODUCTS", "CHUNK_ROWS", "STRIP")
+    before = [getattr(contraction, name) for name in names]
+    for name, value in zip(names, (40, 1, 2), strict=True):
+        setattr(contraction, name, value)
+    try:
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            setattr(contraction, name, value)
+
+
+# ---- comparison ----
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Equal, with equal signs of zero; all NaNs alike."""
+    return a.shape == b.shape and a.dtype == b.dtype and bool(np.all(equal_bits(a, b)))
+
+
+def equal_bits(a: Any, b: Any) -> Any:
+    """Where two arrays have the same bits, all NaNs alike."""
+    if not is_float(a):
+        return a == b
+    a, b = widened(a), widened(b)
+    with np.errstate(invalid="ignore"):
+        nan = np.isnan(a) & np.isnan(b)
+        return nan | ((a == b) & (np.signbit(a) == np.signbit(b)))
+
+
+def spacing(x: Any) -> Any:
+    """One unit in the last place, as f64."""
+    info = {2: (2.0**-10, 6e-8), 4: (2.0**-23, 1.5e-45), 8: (2.0**-52, 5e-324)}
+    eps, least = info[x.dtype.itemsize]
+    if x.dtype.name == "bfloat16":
+        eps, least = 2.0**-7, 1e-40
+    with np.errstate(all="ignore"):
+        _, exponent = np.frexp(np.abs(x.astype(np.float64)))
+        return np.maximum(np.ldexp(eps / 2, exponent), least)
+
+
+class Lost(Exception):
+    """Nothing can be said about the results."""
+
+
+class Disturbed:
+    """Evaluates a graph with the results of inexact ops moved by a few units in the last place.
+
+    With `all_floats` (where rules promise only to be at least as close), every float op is inexact,
+    and an overflow may come out as anything.
+    """
+
+    def __init__(
+        self, graph: Graph, arrays: Sequence[Any], seed: int, all_floats: bool = False
+    ) -> None:
+        self.graph, self.arrays, self.all_floats = graph, arrays, all_floats
+        self.rng = np.random.default_rng(seed)
+        self.sizes = bind_sizes(graph.inputs, arrays)
+        self.scatters = any(isinstance(v.op, Scatter) for v in graph.nodes())
+
+    def run(self) -> list[Any]:
+        """The disturbed results."""
+        with mock.patch.object(control, "interpret", self._evaluate), np.errstate(all="ignore"):
+            try:
+                return self._evaluate(self.graph, *self.arrays)
+            except (Lost, GraphError, IndexError):  # an index that was moved out of range
+                return []
+
+    def _evaluate(self, graph: Graph, *arrays: Any) -> list[Any]:
+        """The disturbed results of a graph, or of one inside it."""
+        env = dict(zip(graph.inputs, map(np.asarray, arrays), strict=True))
+        for v in graph.nodes():
+            args = [env[a] for a in v.args]
+            exact = substitute_fields(v.op, self.sizes).reference(*args)
+            if isinstance(v.op, Control | Item):  # disturbed inside
+                env[v] = exact
+                continue
+            exact = np.asarray(exact)
+            env[v] = self.disturb(v, args, exact)
+            if self.all_floats and is_float(exact) and self.scatters:
+                with np.errstate(invalid="ignore"):
+                    if not np.all(np.isfinite(widened(exact))):
+                        raise Lost  # what overflowed may end up at any position
+        return [env[r] for r in graph.results]
+
+    def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
+        op = v.op
+        if not is_float(exact) or exact.size == 0:
+            return exact
+        if isinstance(op, Reduction) and op.name.endswith(("_sum", "_prod")):
+            return self._sum(op, args[0], exact)
+        if isinstance(op, Contraction):
+            with np.errstate(all="ignore"):
+                sizes = [np.abs(widened(a)) for a in args]
+                reach = np.asarray(
+                    op.reference(*(np.where(np.isfinite(a), a, 0).astype(a.dtype) for a in sizes))
+                )
+            moved = self._move(exact, reach, 8 + args[0].shape[-1] ** 0.5, np.isinf(reach))
+            signed = np.copysign(widened(moved), self.rng.choice([1.0, -1.0], moved.shape))
+            return np.where(widened(moved) == 0, signed.astype(moved.dtype), moved)
+        if isinstance(op, Opaque) and op.routines and not isinstance(op, Lu):  # which holds indices
+            largest = np.max(np.abs(exact), initial=0, where=np.isfinite(exact))
+            return self._move(exact, np.full_like(exact, largest), 64)
+        if isinstance(op, Scatter):
+            with np.errstate(all="ignore"):
+                reach = op.reference(np.abs(widened(args[0])), args[1], np.abs(widened(args[2])))
+            return self._move(exact, np.asarray(reach), 8)
+        if isinstance(op, Pointwise) and (not op.exact or isinstance(op, Elementary)):
+            return self._move(exact, exact, 16)
+        if self.all_floats and isinstance(op, Pointwise) and any(is_float(a) for a in args):
+            if op.name in ("where", "cast") and v.type.dtype == v.args[-1].type.dtype:
+                return exact
+            return self._move(exact, exact, 2)
+        return exact
+
+    def _sum(self, op: Any, x: Any, exact: Any) -> Any:
+        with np.errstate(all="ignore"):
+            if op.name.endswith("_prod"):
+                return self._product(op, x, exact)
+            size = np.abs(widened(x))
+            reach = np.asarray(
+                op.reference(np.where(np.isfinite(size), size, 0).astype(size.dtype))
+            )
+            count = x.size / max(exact.size, 1)
+        return self._move(exact, reach, 8 + count**0.5, np.isinf(reach))
+
+    def _product(self, op: Any, x: Any, exact: Any) -> Any:
+        """A product; where some order of the factors overflows or loses bits, anything."""
+        with np.errstate(all="ignore"):
+            size = np.log2(np.abs(widened(x).astype(np.float64)))
+            size = np.where(np.isfinite(size), size, 0)
+            axes = op.axes
+            most, least = np.maximum(size, 0).sum(axes), np.minimum(size, 0).sum(axes)
+            limit = -np.log2(float(np.finfo(widened(exact).dtype).tiny))
+            parts = (
+                (exact.shape[0],)
+                if exact.shape[:1] != most.shape[:1] and exact.ndim > most.ndim
+                else ()
+            )
+            wild = np.broadcast_to((most > limit - 1) | (least < -limit + 1), (*parts, *most.shape))
+        moved = self._move(exact, exact, 8 + 2 * (x.size / max(exact.size, 1)))
+        choice = self.rng.choice([np.nan, np.inf, -np.inf, 0.0, 1.0], exact.shape).astype(
+            exact.dtype
+        )
+        return np.where(wild, choice, moved).astype(exact.dtype)
+
+    def _move(self, exact: Any, reach: Any, units: float, wilder: Any = False) -> Any:
+        """`exact` moved by up to `units` of the last place of `reach`."""
+        wide = np.array(exact, np.float64)
+        with np.errstate(all="ignore"):
+            step = spacing(reach.astype(exact.dtype)) * units * self.rng.uniform(-1, 1, wide.shape)
+            step = np.where(np.isfinite(step) & (widened(reach) != 0), step, 0)
+            gone = (np.abs(wide) < np.abs(step)) & (self.rng.random(wide.shape) < 0.4)
+            moved = np.where(gone, 0, np.where(step == 0, wide, wide + step)).astype(exact.dtype)
+            overflow = np.isinf(widened(reach.astype(exact.dtype))) & np.isfinite(wide)
+            near = np.abs(wide) > 0.4 * float(np.finfo(widened(exact).dtype).max)
+            near |= overflow | wilder
+            if self.all_floats:
+                near |= ~np.isfinite(wide)
+            wild = self.rng.choice([np.nan, np.inf, -np.inf, 1.0], wide.shape)
+            signs = self.rng.choice([1.0, -1.0], wide.shape)
+            flush = (wide == 0) & self.all_floats
+            moved = np.where(flush, (signs * 0.0).astype(exact.dtype), moved)
+        return np.where(near, wild.astype(exact.dtype), moved).astype(exact.dtype)
+
+
+def disagreements(
+    graph: Graph,
+    arrays: Sequence[Any],
+    wanted: Sequence[Any],
+    got: Sequence[Any],
+    loose: bool = False,
+) -> list[str]:
+    """What is wrong with `got` as the results of `graph`, whose oracle says `wanted`; nothing: [].
+
+    `loose`: rules have fired that are only `stable`.
+    """
+    wrong = [i for i, (w, g) in enumerate(zip(wanted, got, strict=True)) if not same_bits(w, g)]
+    for runs in (4, 48):
+        if not wrong:
+            return []
+        bounds = _Bounds(graph, arrays, wanted, runs, loose)
+        wrong = [i for i in wrong if not bounds.admit(i, got[i])]
+    return [_describe(i, wanted[i], got[i], bounds) for i in wrong]
+
+
+class _Bounds:
+    """How far each element may lie from the oracle's."""
+
+    def __init__(
+        self, graph: Graph, arrays: Sequence[Any], wanted: Sequence[Any], runs: int, loose: bool
+    ) -> None:
+        self.wanted = wanted
+        found = [Disturbed(graph, arrays, seed, loose).run() for seed in range(runs)]
+        self.others = [o for o in found if o]
+
+    def admit(self, i: int, got: Any) -> bool:
+        """Whether result i may be `got`."""
+        want = self.wanted[i]
+        return (
+            want.shape == got.shape
+            and want.dtype == got.dtype
+            and bool(np.all(self.allowed(i, got)))
+        )
+
+    def allowed(self, i: int, got: Any) -> Any:
+        want = self.wanted[i]
+        same = equal_bits(want, got)
+        if not self.others:  # every disturbance fails: nothing can be said
+            return np.ones_like(same)
+        stable = np.ones(want.shape, bool)
+        moved = np.zeros(want.shape)
+        for other in self.others:
+            o = other[i]
+            if not is_float(want):
+                stable &= o == want
+                continue
+            w, x = widened(want).astype(np.float64), widened(o).astype(np.float64)
+            with np.errstate(all="ignore"):
+                kind = (np.isnan(w) == np.isnan(x)) & (np.isinf(w) == np.isinf(x))
+                kind &= ~np.isinf(w) | (w == x)
+                stable &= kind
+                moved = np.maximum(
+                    moved, np.where(np.isfinite(w) & np.isfinite(x), np.abs(w - x), 0)
+                )
+                moved = np.where(
+                    (w == 0) & (np.signbit(w) != np.signbit(x)), np.maximum(moved, 1e-300), moved
+                )
+        if not is_float(want):
+            return same | ~stable
+        w, g = widened(want).astype(np.float64), widened(got).astype(np.float64)
+        with np.errstate(all="ignore"):
+            stable &= np.isfinite(g) | (moved <= 0.5 * np.abs(w))  # beyond, no digit is certain
+            close = np.isfinite(g) & (moved > 0) & (np.abs(g - w) <= 4 * moved + 4 * spacing(want))
+        return same | ~stable | close
+
+
+def _describe(i: int, want: Any, got: Any, bounds: _Bounds) -> str:
+    if want.shape != got.shape or want.dtype != got.dtype:
+        return (
+            f"result {i}: wanted {want.dtype}{list(want.shape)}, got {got.dtype}{list(got.shape)}"
+        )
+    bad = np.argwhere(~bounds.allowed(i, got))
+    at = tuple(bad[0])
+    return (
+        f"result {i} at {list(map(int, at))} ({len(bad)} of {want.size} wrong): "
+        f"wanted {want[at]!r}, got {got[at]!r}"
+    )
