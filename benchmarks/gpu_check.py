@@ -25,13 +25,25 @@ from graphc.errors import DeviceError
 from graphc.ir.types import BY_NAME, bf16, f32, f64
 
 PACKAGES = (
-    "graphc", "numpy", "numba", "llvmlite", "numba-cuda", "cuda-core", "cuda-bindings",
-    "cuda-toolkit", "nvidia-nvjitlink", "nvidia-cublas", "nvmath-python", "torch", "jax",
+    "graphc",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "numba-cuda",
+    "cuda-core",
+    "cuda-bindings",
+    "cuda-toolkit",
+    "nvidia-nvjitlink",
+    "nvidia-cublas",
+    "nvmath-python",
+    "torch",
+    "jax",
 )
 ELEMENTS = 1 << 28  # of a timed case, at most; less where the card's memory is small
 PRODUCTS = [("f32", 4096), ("bf16", 4096), ("bf16", 8192), ("f16", 4096)]
 CONVOLUTIONS = [
-    ("f32", (32, 64, 56, 56), (64, 64, 3, 3)), ("bf16", (32, 64, 56, 56), (64, 64, 3, 3)),
+    ("f32", (32, 64, 56, 56), (64, 64, 3, 3)),
+    ("bf16", (32, 64, 56, 56), (64, 64, 3, 3)),
     ("bf16", (32, 256, 14, 14), (256, 256, 3, 3)),
 ]
 
@@ -63,17 +75,22 @@ class Check:
         attempt("device", "graph of two copies", partial(device.replay, self.device))
         for dtype in (f32, bf16, f64):
             for ta, tb in ((False, False), (True, True)):
-                attempt("cublasLt", f"{dtype} {'t' * ta}{'t' * tb}",
-                        partial(device.cublas_right, self.device, dtype, ta, tb))
+                attempt(
+                    "cublasLt",
+                    f"{dtype} {'t' * ta}{'t' * tb}",
+                    partial(device.cublas_right, self.device, dtype, ta, tb),
+                )
 
     def latency(self) -> None:
         """Small programs."""
         if self.small:
             return
-        self.report.attempt("latency", "replay of a small program",
-                            partial(programs.small, self.name, False))
-        self.report.attempt("latency", "the same with a feed and a fetch",
-                            partial(programs.small, self.name, True))
+        self.report.attempt(
+            "latency", "replay of a small program", partial(programs.small, self.name, False)
+        )
+        self.report.attempt(
+            "latency", "the same with a feed and a fetch", partial(programs.small, self.name, True)
+        )
 
     def families(self) -> None:
         """Every kernel family against f64: in its first type at all shapes and for any size of the
@@ -93,8 +110,10 @@ class Check:
     def _right(self, case: Case, dtype: str, inputs: Inputs, symbolic: bool = False) -> None:
         shapes = " ".join("x".join(map(str, i.shape)) for i in inputs)
         self.report.attempt(
-            case.family, f"{case.name} {dtype} {'any size' if symbolic else shapes}",
-            partial(kernels.check, case, inputs, BY_NAME[dtype], self.name, symbolic))
+            case.family,
+            f"{case.name} {dtype} {'any size' if symbolic else shapes}",
+            partial(kernels.check, case, inputs, BY_NAME[dtype], self.name, symbolic),
+        )
 
     def speed(self) -> None:
         """Families that move memory, as shares of the copy bandwidth."""
@@ -108,8 +127,10 @@ class Check:
                 continue
             for dtype in case.dtypes[: 2 if case.bar else 1]:
                 self.report.attempt(
-                    f"{case.family} GB/s", f"{case.name} {dtype}",
-                    partial(kernels.timed, case, elements, BY_NAME[dtype], self.name, self.copy))
+                    f"{case.family} GB/s",
+                    f"{case.name} {dtype}",
+                    partial(kernels.timed, case, elements, BY_NAME[dtype], self.name, self.copy),
+                )
 
     def products(self) -> None:
         """Products and convolutions, against cublasLt and torch."""
@@ -119,16 +140,34 @@ class Check:
         tasks += [("convolution", d, i, w) for d, i, w in CONVOLUTIONS]
         torch = peers.measure("torch", tasks, 120) or [{}] * len(tasks)
         for (dtype, n), other in zip(PRODUCTS, torch, strict=False):
-            self.report.attempt("product", f"{n} x {n} x {n} {dtype}", partial(
-                self._rate, 2.0 * n**3, other, dtype, n,
-                partial(programs.product, self.name, n, n, n, BY_NAME[dtype])))
+            self.report.attempt(
+                "product",
+                f"{n} x {n} x {n} {dtype}",
+                partial(
+                    self._rate,
+                    2.0 * n**3,
+                    other,
+                    dtype,
+                    n,
+                    partial(programs.product, self.name, n, n, n, BY_NAME[dtype]),
+                ),
+            )
         for (dtype, images, weights), other in zip(
-            CONVOLUTIONS, torch[len(PRODUCTS):], strict=True
+            CONVOLUTIONS, torch[len(PRODUCTS) :], strict=True
         ):
             flops = programs.flops_of_convolution(images, weights)
-            self.report.attempt("convolution", f"{images} {weights} {dtype}", partial(
-                self._rate, flops, other, dtype, 0,
-                partial(programs.convolution, self.name, images, weights, BY_NAME[dtype])))
+            self.report.attempt(
+                "convolution",
+                f"{images} {weights} {dtype}",
+                partial(
+                    self._rate,
+                    flops,
+                    other,
+                    dtype,
+                    0,
+                    partial(programs.convolution, self.name, images, weights, BY_NAME[dtype]),
+                ),
+            )
 
     def _rate(
         self, flops: float, torch: Figures, dtype: str, n: int, run: Callable[[], float]
@@ -152,8 +191,11 @@ class Check:
         """Training: as the CPU does it, to a good end, and faster than others."""
         nets = {"tiny": training.tiny} if self.small else NETS
         for name, net in nets.items():
-            self.report.attempt("training", f"{name}: losses like the CPU's", partial(
-                training.like_the_cpu, net, self.name, 8, 2 if self.small else 5))
+            self.report.attempt(
+                "training",
+                f"{name}: losses like the CPU's",
+                partial(training.like_the_cpu, net, self.name, 8, 2 if self.small else 5),
+            )
         if self.small:
             return
         self.report.attempt("training", "learns digits", partial(training.learns, self.name))
@@ -166,8 +208,10 @@ class Check:
         modes = ("default", "reduce-overhead")
         torch = peers.measure("torch", [("step", net, batch, mode) for mode in modes], 100)
         jax = peers.measure("jax", [("step", net, batch)], 60)
-        named = [*zip([f"torch.compile {m}" for m in modes], torch, strict=False),
-                 *zip(["JAX"], jax, strict=False)]
+        named = [
+            *zip([f"torch.compile {m}" for m in modes], torch, strict=False),
+            *zip(["JAX"], jax, strict=False),
+        ]
         others = {f"{who} us": found["seconds"] * 1e6 for who, found in named if "seconds" in found}
         figures: Figures = {"us": seconds * 1e6, "others": others, "peers": named}
         if others:  # the share of graphc's speed in the best other's: at least all of it
@@ -177,8 +221,9 @@ class Check:
     def interop(self) -> None:
         """Arrays of torch's, where torch is installed."""
         if self.device is not None and peers.installed("torch"):
-            self.report.attempt("interop", "a torch tensor is fed",
-                                partial(programs.foreign, self.name))
+            self.report.attempt(
+                "interop", "a torch tensor is fed", partial(programs.foreign, self.name)
+            )
 
     PARTS = ("machine", "latency", "families", "interop", "speed", "products", "learning")
 
@@ -191,8 +236,11 @@ def environment() -> Figures:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "not installed"
-    return {"packages": versions, "python": platform.python_version(),
-            "machine": platform.platform()}
+    return {
+        "packages": versions,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+    }
 
 
 def main(arguments: list[str]) -> int:

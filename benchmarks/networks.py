@@ -15,15 +15,30 @@ from benchmarks.timing import Contestants, torch
 
 def simple(nn: Any) -> Any:
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32 * 169, 128),
-        nn.ReLU(), nn.Linear(128, 10))
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 169, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
 
 
 def deep(nn: Any) -> Any:
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Dropout(0.25), nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5),
-        nn.Linear(128, 10))
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(9216, 128),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(128, 10),
+    )
 
 
 def lstm(nn: Any) -> Any:
@@ -45,7 +60,8 @@ def gpt(nn: Any) -> Any:
             super().__init__()
             self.token, self.place = nn.Embedding(65, 128), nn.Embedding(64, 128)
             block = nn.TransformerEncoderLayer(
-                128, 4, 512, 0.0, "gelu", batch_first=True, norm_first=True)
+                128, 4, 512, 0.0, "gelu", batch_first=True, norm_first=True
+            )
             self.blocks = nn.TransformerEncoder(block, 4, nn.LayerNorm(128))
             self.head, self.flat = nn.Linear(128, 65, bias=False), nn.Flatten(0, 1)
             self.mask = nn.Transformer.generate_square_subsequent_mask(64)

@@ -1,10 +1,10 @@
 """Options, and the only place that reads environment variables.
 
-    GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graphc)
-    GRAPHC_DATA        where examples look for data sets
-    GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
-    GRAPHC_BLAS_CORE   OpenBLAS core type                   (default: the best for this CPU)
-    GRAPHC_CHECK       "passes": the oracle checks every pass
+GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graphc)
+GRAPHC_DATA        where examples look for data sets
+GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
+GRAPHC_BLAS_CORE   OpenBLAS core type                   (default: the best for this CPU)
+GRAPHC_CHECK       "passes": the oracle checks every pass
 """
 
 from __future__ import annotations
@@ -106,10 +106,15 @@ def _option(name: str, otherwise: Callable[[], Any]) -> Callable[[], Any]:
     return lambda: _given[name] if name in _given else otherwise()
 
 
-UNITS = {"": 1, "b": 1, **{
-    prefix.lower() + unit: base**power
-    for power, prefix in enumerate("KMGT", 1) for unit, base in (("b", 1000), ("ib", 1024))
-}}
+UNITS = {
+    "": 1,
+    "b": 1,
+    **{
+        prefix.lower() + unit: base**power
+        for power, prefix in enumerate("KMGT", 1)
+        for unit, base in (("b", 1000), ("ib", 1024))
+    },
+}
 
 
 def parse_bytes(given: Any) -> int:
@@ -159,6 +164,4 @@ class Options:
     device: str = field(default_factory=_option("device", str))
     devices: tuple[Any, ...] = field(default_factory=_option("devices", tuple))
     strict: bool = field(default_factory=_option("strict", lambda: False))
-    profile: Callable[[Any], Any] | None = field(
-        default_factory=_option("profile", lambda: None)
-    )
+    profile: Callable[[Any], Any] | None = field(default_factory=_option("profile", lambda: None))

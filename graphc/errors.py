@@ -97,7 +97,8 @@ def _ours(frame: FrameType) -> bool:
     """Whether a frame runs graphc's code, or what `dataclass` generated for it."""
     file = frame.f_code.co_filename
     return (str(frame.f_globals.get("__file__")) if file == "<string>" else file).startswith(
-        PACKAGE)
+        PACKAGE
+    )
 
 
 def render(message: str, location: Location | None) -> str:

@@ -104,9 +104,7 @@ def irfft(x: Any, n: Any = None, axis: int = -1, norm: str = "backward") -> Tens
     return _whole("irfft", full, along, norm, True)[..., 0]
 
 
-def fft2(
-    x: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str = "backward"
-) -> Tensor:
+def fft2(x: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str = "backward") -> Tensor:
     """The transform of complex x [..., 2] along two axes, cropped or filled up to sizes `s`.
 
     >>> import graphc as gc
@@ -116,9 +114,7 @@ def fft2(
     return _several("fft2", x, s, axes, norm, False)
 
 
-def ifft2(
-    x: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str = "backward"
-) -> Tensor:
+def ifft2(x: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str = "backward") -> Tensor:
     """The inverse of `fft2`."""
     return _several("ifft2", x, s, axes, norm, True)
 
@@ -188,7 +184,9 @@ def _floats(what: str, x: Any) -> Tensor:
     if t.dtype not in (f32, f64):
         raise DTypeError(
             f"fft.{what}: x is {t.type}; expected element type f32 or f64. Use gc.astype to "
-            "convert it", user_location())
+            "convert it",
+            user_location(),
+        )
     return t
 
 
@@ -197,14 +195,17 @@ def _complex(what: str, x: Any) -> Tensor:
     if t.ndim < 2 or dim.differ(t.shape[-1], 2):
         raise ShapeError(
             f"fft.{what}: x is {t.type}; expected complex numbers: a last axis of size 2 (real and "
-            "imaginary part) behind the others. Use gc.stack([re, im], axis=-1)", user_location())
+            "imaginary part) behind the others. Use gc.stack([re, im], axis=-1)",
+            user_location(),
+        )
     return t
 
 
 def _not_empty(what: str, n: Size) -> None:
     if isinstance(n, int) and n < 1:
         raise ShapeError(
-            f"fft.{what}: a transform of {n} elements; expected 1 or more", user_location())
+            f"fft.{what}: a transform of {n} elements; expected 1 or more", user_location()
+        )
 
 
 def _resized(what: str, t: Tensor, axis: int, n: Any) -> Tensor:
@@ -235,13 +236,17 @@ def _several(what: str, x: Any, s: Any, axes: Any, norm: str, inverse: bool) -> 
     sizes = None if s is None else list(s if isinstance(s, list | tuple) else [s])
     if axes is None:
         axes = range(t.ndim - 1) if sizes is None else range(-len(sizes), 0)
-    places = [axis_of(f"fft.{what}", a, t.ndim - 1, "axes") for a in (
-        axes if isinstance(axes, list | tuple | range) else [axes])]
+    places = [
+        axis_of(f"fft.{what}", a, t.ndim - 1, "axes")
+        for a in (axes if isinstance(axes, list | tuple | range) else [axes])
+    ]
     wrong = what.endswith("2") and len(places) != 2
     if wrong or (sizes is not None and len(sizes) != len(places)):
         raise ShapeError(
             f"fft.{what}: axes {short(axes)} and s {short(s)}: expected as many sizes as axes"
-            + (", which are two" if wrong else ""), user_location())
+            + (", which are two" if wrong else ""),
+            user_location(),
+        )
     for a, n in zip(places, sizes or [None] * len(places), strict=True):
         t = _whole(what, _resized(what, t, a, n), a, norm, inverse)
     return t
@@ -252,7 +257,8 @@ def _whole(what: str, t: Tensor, axis: int, norm: str, inverse: bool) -> Tensor:
     if norm not in NORMS:
         raise GraphError(
             f"fft.{what}: norm must be 'backward', 'ortho' or 'forward', got {short(norm)}",
-            user_location())
+            user_location(),
+        )
     n, last = t.shape[axis], t.ndim - 2
     out = moveaxis(_unscaled(moveaxis(t, axis, last), inverse), last, axis)
     if norm == "ortho":

@@ -20,9 +20,19 @@ from graphc.functions.shaping import matrix_transpose, reshape
 from graphc.ir.types import f32, f64, i64
 from graphc.linalg import qr
 
-GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
-         "conv_transpose2d": 1.0, "conv_transpose3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3,
-         "relu": math.sqrt(2), "selu": 0.75}
+GAINS = {
+    "linear": 1.0,
+    "conv1d": 1.0,
+    "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2),
+    "selu": 0.75,
+}
 
 
 def zeros(shape: Any, dtype: Any = f32) -> Tensor:
@@ -40,21 +50,28 @@ def constant(shape: Any, value: float, dtype: Any = f32) -> Tensor:
     return creation.full(shape, value, dtype)
 
 
-def uniform(shape: Any, a: float = 0.0, b: float = 1.0, dtype: Any = f32,
-            seed: int | None = None) -> Tensor:
+def uniform(
+    shape: Any, a: float = 0.0, b: float = 1.0, dtype: Any = f32, seed: int | None = None
+) -> Tensor:
     """Uniform over [a, b)."""
     return random.uniform(shape, a, b, dtype, seed, "init")
 
 
-def normal(shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = f32,
-           seed: int | None = None) -> Tensor:
+def normal(
+    shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = f32, seed: int | None = None
+) -> Tensor:
     """Normally distributed."""
     return random.normal(shape, mean, std, dtype, seed, "init")
 
 
 def trunc_normal(
-    shape: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
-    dtype: Any = f32, seed: int | None = None,
+    shape: Any,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    dtype: Any = f32,
+    seed: int | None = None,
 ) -> Tensor:
     """Normally distributed within [a, b]: the inverse distribution function of uniform draws.
 
@@ -64,11 +81,13 @@ def trunc_normal(
     f32[4,3]
     """
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in (mean, std, a, b)):
-        raise GraphError(f"init: mean {mean!r}, std {std!r}, a {a!r}, b {b!r}: expected numbers",
-                         user_location())
+        raise GraphError(
+            f"init: mean {mean!r}, std {std!r}, a {a!r}, b {b!r}: expected numbers", user_location()
+        )
     if not a < b or not std > 0:
-        raise GraphError(f"init: a = {a}, b = {b}, std = {std}: expected a < b and std above 0",
-                         user_location())
+        raise GraphError(
+            f"init: a = {a}, b = {b}, std = {std}: expected a < b and std above 0", user_location()
+        )
     low, high = (0.5 * (1.0 + math.erf((x - mean) / std / math.sqrt(2.0))) for x in (a, b))
     unit = random.uniform(shape, low, high, f64, seed, "init")
     out = pw.add(pw.multiply(_inverse_normal(unit), float(std)), float(mean))
@@ -88,8 +107,9 @@ def _inverse_normal(p: Tensor) -> Tensor:
     tail = pw.where(less, tail, pw.negative(tail))
     x = pw.where(pw.less(pw.abs(q), 0.5 - 0.02425), middle, tail)
     error = pw.subtract(pw.multiply(el.erfc(pw.multiply(x, -math.sqrt(0.5))), 0.5), p)
-    u = pw.multiply(pw.multiply(error, math.sqrt(2 * math.pi)), el.exp(pw.multiply(pw.square(x),
-                                                                                   0.5)))
+    u = pw.multiply(
+        pw.multiply(error, math.sqrt(2 * math.pi)), el.exp(pw.multiply(pw.square(x), 0.5))
+    )
     return pw.subtract(x, pw.divide(u, pw.add(pw.multiply(pw.multiply(x, u), 0.5), 1.0)))
 
 
@@ -102,16 +122,33 @@ def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
 
 
 MIDDLE = (
-    (-3.969683028665376e+01, 2.209460984245205e+02, -2.759285104469687e+02,
-     1.383577518672690e+02, -3.066479806614716e+01, 2.506628277459239e+00),
-    (-5.447609879822406e+01, 1.615858368580409e+02, -1.556989798598866e+02,
-     6.680131188771972e+01, -1.328068155288572e+01, 1.0),
+    (
+        -3.969683028665376e01,
+        2.209460984245205e02,
+        -2.759285104469687e02,
+        1.383577518672690e02,
+        -3.066479806614716e01,
+        2.506628277459239e00,
+    ),
+    (
+        -5.447609879822406e01,
+        1.615858368580409e02,
+        -1.556989798598866e02,
+        6.680131188771972e01,
+        -1.328068155288572e01,
+        1.0,
+    ),
 )
 TAIL = (
-    (-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e+00,
-     -2.549732539343734e+00, 4.374664141464968e+00, 2.938163982698783e+00),
-    (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e+00,
-     3.754408661907416e+00, 1.0),
+    (
+        -7.784894002430293e-03,
+        -3.223964580411365e-01,
+        -2.400758277161838e00,
+        -2.549732539343734e00,
+        4.374664141464968e00,
+        2.938163982698783e00,
+    ),
+    (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e00, 3.754408661907416e00, 1.0),
 )
 
 
@@ -129,11 +166,14 @@ def dirac(shape: Any, groups: int = 1, dtype: Any = f32) -> Tensor:
     """
     sizes = _known(shape)
     if not 3 <= len(sizes) <= 5:
-        raise ShapeError(f"init: shape {shape}: expected [out, in, *kernel], one to three axes of "
-                         "a kernel", user_location())
+        raise ShapeError(
+            f"init: shape {shape}: expected [out, in, *kernel], one to three axes of a kernel",
+            user_location(),
+        )
     if groups < 1 or sizes[0] % groups:
-        raise ShapeError(f"init: {sizes[0]} out channels do not divide into groups = {groups}",
-                         user_location())
+        raise ShapeError(
+            f"init: {sizes[0]} out channels do not divide into groups = {groups}", user_location()
+        )
     row = pw.remainder(creation.iota(sizes, 0), sizes[0] // groups if sizes[0] else 1)
     hit = pw.equal(row, creation.iota(sizes, 1))
     for axis in range(2, len(sizes)):
@@ -148,18 +188,17 @@ def sparse(
     (Martens 2010)."""
     sizes = _known(shape)
     if len(sizes) != 2 or not 0.0 <= sparsity <= 1.0:
-        raise ShapeError(f"init: shape {shape}, sparsity {sparsity}: expected a matrix and a share "
-                         "in [0, 1]", user_location())
+        raise ShapeError(
+            f"init: shape {shape}, sparsity {sparsity}: expected a matrix and a share in [0, 1]",
+            user_location(),
+        )
     score = random.uniform(sizes, 0.0, 1.0, f64, seed, "init")
-    beaten = reductions.sum(
-        pw.astype(pw.less(score[None, :, :], score[:, None, :]), i64), axis=1)
+    beaten = reductions.sum(pw.astype(pw.less(score[None, :, :], score[:, None, :]), i64), axis=1)
     kept = pw.greater_equal(beaten, math.ceil(sparsity * sizes[0]))
     return pw.where(kept, normal(sizes, 0.0, std, dtype, seed), 0.0)
 
 
-def orthogonal(
-    shape: Any, gain: float = 1.0, dtype: Any = f32, seed: int | None = None
-) -> Tensor:
+def orthogonal(shape: Any, gain: float = 1.0, dtype: Any = f32, seed: int | None = None) -> Tensor:
     """`gain` times a random matrix whose rows (or columns, if those are fewer) are orthonormal;
     further axes count as columns (Saxe et al. 2013).
 
@@ -202,14 +241,16 @@ def fans(shape: Any) -> tuple[int, int]:
     """(fan-in, fan-out) of a weight's shape."""
     sizes = [integer("init", "shape", s) for s in shape] if hasattr(shape, "__iter__") else [shape]
     if len(sizes) < 2:
-        raise ShapeError(f"init: shape {shape} has no fans; expected two axes or more",
-                         user_location())
+        raise ShapeError(
+            f"init: shape {shape} has no fans; expected two axes or more", user_location()
+        )
     kernel = math.prod(sizes[2:])
     return sizes[1] * kernel, sizes[0] * kernel
 
 
-def xavier_uniform(shape: Any, gain: float = 1.0, dtype: Any = f32,
-                   seed: int | None = None) -> Tensor:
+def xavier_uniform(
+    shape: Any, gain: float = 1.0, dtype: Any = f32, seed: int | None = None
+) -> Tensor:
     """Uniform with standard deviation gain * sqrt(2 / (fan-in + fan-out)) (Glorot and Bengio 2010).
 
     >>> xavier_uniform((784, 10)).type
@@ -219,23 +260,34 @@ def xavier_uniform(shape: Any, gain: float = 1.0, dtype: Any = f32,
     return uniform(shape, -bound, bound, dtype, seed)
 
 
-def xavier_normal(shape: Any, gain: float = 1.0, dtype: Any = f32,
-                  seed: int | None = None) -> Tensor:
+def xavier_normal(
+    shape: Any, gain: float = 1.0, dtype: Any = f32, seed: int | None = None
+) -> Tensor:
     """Normal with standard deviation gain * sqrt(2 / (fan-in + fan-out))."""
     return normal(shape, 0.0, gain * math.sqrt(2 / sum(fans(shape))), dtype, seed)
 
 
-def kaiming_uniform(shape: Any, a: float = 0.0, mode: str = "fan_in",
-                    nonlinearity: str = "leaky_relu", dtype: Any = f32,
-                    seed: int | None = None) -> Tensor:
+def kaiming_uniform(
+    shape: Any,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    dtype: Any = f32,
+    seed: int | None = None,
+) -> Tensor:
     """Uniform with standard deviation gain / sqrt(fan) (He et al. 2015)."""
     bound = math.sqrt(3) * _deviation(shape, a, mode, nonlinearity)
     return uniform(shape, -bound, bound, dtype, seed)
 
 
-def kaiming_normal(shape: Any, a: float = 0.0, mode: str = "fan_in",
-                   nonlinearity: str = "leaky_relu", dtype: Any = f32,
-                   seed: int | None = None) -> Tensor:
+def kaiming_normal(
+    shape: Any,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    dtype: Any = f32,
+    seed: int | None = None,
+) -> Tensor:
     """Normal with standard deviation gain / sqrt(fan)."""
     return normal(shape, 0.0, _deviation(shape, a, mode, nonlinearity), dtype, seed)
 

@@ -58,7 +58,11 @@ def bits(shape: Shape, path: str, seed: int | None) -> Tensor:
 
 
 def uniform(
-    shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = f32, seed: int | None = None,
+    shape: Any = (),
+    low: Any = 0.0,
+    high: Any = 1.0,
+    dtype: Any = f32,
+    seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
     """Floats spread evenly over [low, high): multiples of 2**-24 of the range (f64: 2**-53).
@@ -75,9 +79,7 @@ def uniform(
     return pw.add(pw.multiply(unit, pw.subtract(high, low)), low)
 
 
-def _arguments(
-    what: str, shape: Any, dtype: Any, name: str | None
-) -> tuple[Shape, DType, str]:
+def _arguments(what: str, shape: Any, dtype: Any, name: str | None) -> tuple[Shape, DType, str]:
     """The shape, the float type and the unique name of a draw."""
     sizes, element = shape_of(f"random.{what}", shape), element_type(f"random.{what}", dtype)
     if not element.is_float:
@@ -101,7 +103,11 @@ def _scaled(whole: Tensor, precision: int) -> Tensor:
 
 
 def normal(
-    shape: Any = (), mean: Any = 0.0, std: Any = 1.0, dtype: Any = f32, seed: int | None = None,
+    shape: Any = (),
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    dtype: Any = f32,
+    seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
     """Normally distributed floats, by Box and Muller's transform of two uniform draws.
@@ -122,7 +128,10 @@ def normal(
 
 
 def bernoulli(
-    shape: Any = (), p: Any = 0.5, dtype: Any = bool_, seed: int | None = None,
+    shape: Any = (),
+    p: Any = 0.5,
+    dtype: Any = bool_,
+    seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
     """True (or 1) with probability `p`, to 2**-24.
@@ -137,8 +146,12 @@ def bernoulli(
 
 
 def integers(
-    low: int, high: int | None = None, shape: Any = (), dtype: Any = "i64",
-    seed: int | None = None, name: str | None = None,
+    low: int,
+    high: int | None = None,
+    shape: Any = (),
+    dtype: Any = "i64",
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Tensor:
     """Integers in [low, high); of one bound, in [0, low).  The range is at most 2**32 wide.
 

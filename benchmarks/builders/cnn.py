@@ -23,6 +23,9 @@ def logits(p: dict[str, Any], x: Any) -> Any:
 
 def build_graphc(spec: Any, ctx: Any) -> Built:
     if "optimizer" in spec.meta:
-        return train(spec, ctx, lambda p, batch: gc.nn.functional.cross_entropy(
-            logits(p, batch["x"]), batch["y"]))
+        return train(
+            spec,
+            ctx,
+            lambda p, batch: gc.nn.functional.cross_entropy(logits(p, batch["x"]), batch["y"]),
+        )
     return infer(spec, ctx, lambda p, inputs: {"logits": logits(p, inputs["x"])})

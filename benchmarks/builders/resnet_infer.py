@@ -26,7 +26,8 @@ def build_graphc(spec: Any, ctx: Any) -> Built:
         def head(x: Any) -> Any:
             return gc.mean(x, axis=(2, 3)) @ p["fc.w"] + p["fc.b"]
 
-        return {"logits": resnet(
-            inputs["x"], conv, f.relu, lambda x: f.max_pool2d(x, 3, 2, 1), head)}
+        return {
+            "logits": resnet(inputs["x"], conv, f.relu, lambda x: f.max_pool2d(x, 3, 2, 1), head)
+        }
 
     return infer(spec, ctx, model)

@@ -26,6 +26,5 @@ def block(p: dict[str, Any], x: Any) -> Any:
 
 def build_graphc(spec: Any, ctx: Any) -> Built:
     if "optimizer" in spec.meta:
-        return train(
-            spec, ctx, lambda p, batch: f.mse_loss(block(p, batch["x"]), batch["target"]))
+        return train(spec, ctx, lambda p, batch: f.mse_loss(block(p, batch["x"]), batch["target"]))
     return infer(spec, ctx, lambda p, inputs: {"out": block(p, inputs["x"])})

@@ -24,8 +24,10 @@ def step(net: str, batch: int) -> Callable[[], Any]:
     images, labels = (jax.device_put(a) for a in batch_of(batch))
     rng = np.random.default_rng(0)
     weights = [
-        (jax.device_put(rng.standard_normal(s, np.float32) * np.float32(0.05)),
-         jax.device_put(np.zeros(s[0] if len(s) == 4 else s[-1], np.float32)))
+        (
+            jax.device_put(rng.standard_normal(s, np.float32) * np.float32(0.05)),
+            jax.device_put(np.zeros(s[0] if len(s) == 4 else s[-1], np.float32)),
+        )
         for s in SHAPES[net]
     ]
     zeros = jax.tree.map(lambda w: w * 0, weights)
@@ -52,9 +54,13 @@ def _update(net: str, state: Any, images: Any, labels: Any) -> Any:
     first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, slope)
     second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, slope)
     weights = jax.tree.map(
-        lambda w, m, v: w - 1e-3 * (m / (1 - 0.9**count))
-        / (jnp.sqrt(v / (1 - 0.999**count)) + 1e-8),
-        weights, first, second)
+        lambda w, m, v: (
+            w - 1e-3 * (m / (1 - 0.9**count)) / (jnp.sqrt(v / (1 - 0.999**count)) + 1e-8)
+        ),
+        weights,
+        first,
+        second,
+    )
     return (weights, first, second, count), loss
 
 
@@ -67,10 +73,9 @@ def _loss(net: str, weights: Any, images: Any, labels: Any, key: Any) -> Any:
     for w, b in convolutions:
         x = jax.nn.relu(jax.lax.conv_general_dilated(x, w, (1, 1), "VALID") + b[:, None, None])
     if convolutions:
-        x = jax.lax.reduce_window(
-            x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
     x = _dropped(x, 0.25, key) if dropping else x
-    (w1, b1), (w2, b2) = weights[len(convolutions):]
+    (w1, b1), (w2, b2) = weights[len(convolutions) :]
     x = jax.nn.relu(x.reshape(len(x), -1) @ w1 + b1)
     x = _dropped(x, 0.5, jax.random.fold_in(key, 1)) if dropping else x
     scores = jax.nn.log_softmax(x @ w2 + b2)

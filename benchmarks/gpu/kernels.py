@@ -23,8 +23,11 @@ ROUNDS, ROUND_SECONDS = 5, 0.03
 
 def session(device: str, graph: gc.Graph) -> gc.Session:
     """A session that runs all of a graph on a device, or fails."""
-    return gc.Session(graph) if device.startswith("cpu") else gc.Session(
-        graph, device=device, strict=True)
+    return (
+        gc.Session(graph)
+        if device.startswith("cpu")
+        else gc.Session(graph, device=device, strict=True)
+    )
 
 
 def arrays(inputs: Inputs, dtype: DType) -> list[np.ndarray[Any, Any]]:
@@ -100,8 +103,13 @@ def timed(case: Case, elements: int, dtype: DType, device: str, copy: float) -> 
     with session(device, graph) as sess:
         seconds = per_call(sess.make_callable(step), wait_for(sess, graph))
     speed = moved / seconds
-    return {"ms": seconds * 1e3, "bytes": moved, "gbs": speed / 1e9, "share": speed / copy,
-            **({} if case.bar is None else {"bar": case.bar})}
+    return {
+        "ms": seconds * 1e3,
+        "bytes": moved,
+        "gbs": speed / 1e9,
+        "share": speed / copy,
+        **({} if case.bar is None else {"bar": case.bar}),
+    }
 
 
 def wait_for(sess: gc.Session, graph: gc.Graph) -> Callable[[], Any]:
@@ -128,5 +136,3 @@ def once(call: Callable[[], Any], wait: Callable[[], Any], calls: int) -> float:
         call()
     wait()
     return (time.perf_counter() - start) / calls
-
-

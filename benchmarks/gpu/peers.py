@@ -41,7 +41,11 @@ def measure(peer: str, tasks: Sequence[Task], timeout: float) -> list[dict[str, 
     try:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.gpu.peers", peer, json.dumps(tasks)],
-            capture_output=True, text=True, timeout=timeout, check=False)
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return [{"error": f"{peer} took more than {timeout:.0f} s"}] * len(tasks)
     if done.returncode:
@@ -98,7 +102,8 @@ def torch_step(net: str, batch: int, mode: str) -> Callable[[], Any]:
     model = NETS[net](torch.nn).cuda()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     loss_of = torch.compile(
-        lambda: torch.nn.functional.cross_entropy(model(images), labels), mode=mode)
+        lambda: torch.nn.functional.cross_entropy(model(images), labels), mode=mode
+    )
 
     def step() -> Any:
         optimizer.zero_grad(set_to_none=True)
@@ -113,8 +118,9 @@ def torch_step(net: str, batch: int, mode: str) -> Callable[[], Any]:
 def run_torch(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     import torch
 
-    return [attempt(partial(torch_task, *task), lambda _: torch.cuda.synchronize())
-            for task in tasks]
+    return [
+        attempt(partial(torch_task, *task), lambda _: torch.cuda.synchronize()) for task in tasks
+    ]
 
 
 # -- JAX

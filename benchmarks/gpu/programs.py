@@ -58,8 +58,11 @@ def convolution(
 ) -> float:
     """Seconds of a convolution that keeps the images' size."""
     return step_of(
-        device, lambda x, w: gc.nn.functional.conv2d(x, w, padding=weights[2] // 2),
-        [Input(images), Input(weights)], dtype)
+        device,
+        lambda x, w: gc.nn.functional.conv2d(x, w, padding=weights[2] // 2),
+        [Input(images), Input(weights)],
+        dtype,
+    )
 
 
 def flops_of_convolution(images: tuple[int, ...], weights: tuple[int, ...]) -> float:

@@ -58,8 +58,11 @@ class Report:
 
     def write(self, path: Path) -> None:
         """The report as JSON."""
-        summary = {"checks": len(self.checks), "failed": len(self.failures),
-                   "seconds": round(time.perf_counter() - self.start, 1)}
+        summary = {
+            "checks": len(self.checks),
+            "failed": len(self.failures),
+            "seconds": round(time.perf_counter() - self.start, 1),
+        }
         whole = {"summary": summary, "facts": self.facts, "checks": self.checks}
         path.write_text(json.dumps(whole, indent=1, default=str) + "\n", encoding="utf-8")
 
@@ -79,8 +82,12 @@ def line(entry: Figures) -> str:
     """A check on one line."""
     shown = [f"{entry['family']:<12} {entry['name']:<44}"]
     for key, text in (
-        ("worst", "error {:.1e}"), ("ms", "{:9.4f} ms"), ("us", "{:8.2f} us"),
-        ("gbs", "{:7.0f} GB/s"), ("tflops", "{:7.1f} TFLOP/s"), ("share", "{:6.1%}"),
+        ("worst", "error {:.1e}"),
+        ("ms", "{:9.4f} ms"),
+        ("us", "{:8.2f} us"),
+        ("gbs", "{:7.0f} GB/s"),
+        ("tflops", "{:7.1f} TFLOP/s"),
+        ("share", "{:6.1%}"),
     ):
         if key in entry:
             shown.append(text.format(entry[key]))

@@ -61,7 +61,8 @@ def learns(device: str) -> Figures:
         x = gc.placeholder(gc.float32, [None, digits.features])
         y = gc.placeholder(gc.int64, [None])
         net = gc.nn.Sequential(
-            gc.nn.Linear(digits.features, 500), gc.nn.ReLU(), gc.nn.Linear(500, 10))
+            gc.nn.Linear(digits.features, 500), gc.nn.ReLU(), gc.nn.Linear(500, 10)
+        )
         scores = net(x)
         loss = gc.nn.functional.cross_entropy(scores, y)
         train, guess = gc.optim.Adam(1e-3).minimize(loss), gc.argmax(scores, axis=1)

@@ -56,14 +56,17 @@ def _gpu(name: str, card: str, options: Options) -> str:
         spec = open_device(name, Cache(options.cache_dir)).spec
     except DeviceError as error:
         return f"{card}; {_line(error).removeprefix(f'{name}: ')}"
-    return (f"{card}, {show_bytes(spec.memory)}, {spec.multiprocessors} multiprocessors, "
-            f"compute capability {'.'.join(map(str, spec.capability))}")
+    return (
+        f"{card}, {show_bytes(spec.memory)}, {spec.multiprocessors} multiprocessors, "
+        f"compute capability {'.'.join(map(str, spec.capability))}"
+    )
 
 
 def _simulated() -> str:
     if importlib.util.find_spec("greenlet") is None:
         return "a simulated GPU, for tests; threads that meet need greenlet: " + (
-            "pip install 'graphc[sim]'")
+            "pip install 'graphc[sim]'"
+        )
     return "a simulated GPU, for tests"
 
 
@@ -82,5 +85,7 @@ def _line(error: DeviceError) -> str:
 
 def _preset(name: str, spec: DeviceSpec) -> str:
     rates = ", ".join(f"{dtype} {rate / 1e12:g}" for dtype, rate in spec.flops.items())
-    return (f"  {name:<7} {spec.kind:<5} {show_bytes(spec.memory):>7} "
-            f"{spec.bandwidth / 1e9:6.0f} GB/s  Tflop/s: {rates}")
+    return (
+        f"  {name:<7} {spec.kind:<5} {show_bytes(spec.memory):>7} "
+        f"{spec.bandwidth / 1e9:6.0f} GB/s  Tflop/s: {rates}"
+    )

@@ -93,9 +93,13 @@ def placed_text(made: LoweredPlaced, stage: str, elide: bool) -> str:
     wanted = [(n, p) for n, p in enumerate(made.parts) if p.kind == "cuda" or stage != "ptx"]
     return "\n".join(
         f"{comment} segment {n} of {len(made.parts)}, on {p.segment.device}\n"
-        + (program_text(p.program, stage, elide) if p.kind == "cpu" or stage == "program" else
-           device_text(p.program, stage, comment))
-        for n, p in wanted)
+        + (
+            program_text(p.program, stage, elide)
+            if p.kind == "cpu" or stage == "program"
+            else device_text(p.program, stage, comment)
+        )
+        for n, p in wanted
+    )
 
 
 def note(kernel: Kernel) -> str:

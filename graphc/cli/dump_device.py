@@ -47,7 +47,8 @@ def launch(source: DeviceSource) -> str:
     """How a kernel is launched, in a line: `rows by warp: (n+7)//8 blocks of 256 threads`."""
     blocks, threads = (
         " x ".join(str(n) for n in counts if n != 1) or "1"
-        for counts in (source.grid, source.threads))
+        for counts in (source.grid, source.threads)
+    )
     shared = f", {source.shared} bytes of shared memory" if source.shared else ""
     return f"{source.schedule}: blocks {blocks}, threads {threads}{shared}"
 

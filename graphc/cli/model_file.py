@@ -43,20 +43,30 @@ class ModelFailure(Exception):
 
 def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> None:
     """What all commands on models take."""
-    p.add_argument("model", help="a Python file, or a graph as text (.gir)",
-                   nargs="?" if optional else None)
+    p.add_argument(
+        "model", help="a Python file, or a graph as text (.gir)", nargs="?" if optional else None
+    )
     add_device_options(p)
     p.add_argument("--threads", type=positive, metavar="N", help="threads of a session")
     p.add_argument(
-        "--memory-limit", type=_bytes, metavar="BYTES",
+        "--memory-limit",
+        type=_bytes,
+        metavar="BYTES",
         help="of what is stored between kernels ('1.5 GiB', 200MB): the rest is computed again",
     )
     p.add_argument("--seed", type=int, metavar="N", help="chooses the random numbers")
     p.add_argument("--cache", metavar="DIR", help="the kernel cache (default: GRAPHC_CACHE_DIR)")
-    p.add_argument("--method", choices=[m.name.lower() for m in Method],
-                   help="how to compute products and convolutions, where it can")
-    p.add_argument("--autotune", type=float, metavar="SECONDS",
-                   help="so long a compilation may try which way is fastest; kept in the cache")
+    p.add_argument(
+        "--method",
+        choices=[m.name.lower() for m in Method],
+        help="how to compute products and convolutions, where it can",
+    )
+    p.add_argument(
+        "--autotune",
+        type=float,
+        metavar="SECONDS",
+        help="so long a compilation may try which way is fastest; kept in the cache",
+    )
     p.add_argument(
         "--check", choices=["passes"], help="the oracle checks every pass on random feeds"
     )
@@ -71,12 +81,25 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
 
 def add_device_options(p: argparse.ArgumentParser) -> None:
     """Where sessions run; `graphc devices` lists what there is."""
-    p.add_argument("--device", type=_device, metavar="NAME",
-                   help="where all runs that can: cpu:0, cuda:0, cuda:sim")
-    p.add_argument("--devices", type=_devices, metavar="A,B", default=(),
-                   help="devices to choose from by cost; cuda:0=A100 is one as a preset is")
-    p.add_argument("--strict", action="store_true", default=None,
-                   help="what a device cannot run is an error, and does not go elsewhere")
+    p.add_argument(
+        "--device",
+        type=_device,
+        metavar="NAME",
+        help="where all runs that can: cpu:0, cuda:0, cuda:sim",
+    )
+    p.add_argument(
+        "--devices",
+        type=_devices,
+        metavar="A,B",
+        default=(),
+        help="devices to choose from by cost; cuda:0=A100 is one as a preset is",
+    )
+    p.add_argument(
+        "--strict",
+        action="store_true",
+        default=None,
+        help="what a device cannot run is an error, and does not go elsewhere",
+    )
 
 
 def _device(text: str) -> str:
@@ -177,8 +200,9 @@ class Model:
         """The stages of what is fetched, or of all that the file ran, or of its sinks.  No device
         is asked: what is not there is planned for."""
         if self.graph is None and not args.fetch and self.seen:
-            return [_planned(made.staged) if args.device or args.devices else made
-                    for made in self.seen]
+            return [
+                _planned(made.staged) if args.device or args.devices else made for made in self.seen
+            ]
         return [_planned(self.graph or staged(list(self.chosen(args.fetch).values())))]
 
     def session_graph(self, fetches: Sequence[Fetch]) -> GraphScope:
@@ -203,9 +227,7 @@ def staged(fetches: Sequence[Fetch]) -> Graph:
 
 
 @contextlib.contextmanager
-def opened(
-    args: argparse.Namespace, *, planning: bool = False, **more: Any
-) -> Iterator[Model]:
+def opened(args: argparse.Namespace, *, planning: bool = False, **more: Any) -> Iterator[Model]:
     """The model file, run; sessions within the block have the options of the command line, and so
     have those of the file: except, when `planning`, for the devices, which need not be there."""
     path = Path(args.model)

@@ -31,21 +31,33 @@ def register(commands: Any) -> None:
     )
     add_model_options(p, optional=True)
     add_feed_options(p)
-    p.add_argument("--steps", type=positive, metavar="N",
-                   help=f"runs to time (default: {STEPS} of --fetch, all of a script); a script "
-                        "ends when one signature has had them")
-    p.add_argument("--warmup", type=int, metavar="N",
-                   help=f"runs before them (default: {WARMUP} of --fetch, none of a script)")
-    p.add_argument("--fastest", action="store_true",
-                   help="the fastest run of each kernel, not the median: for a busy machine")
+    p.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help=f"runs to time (default: {STEPS} of --fetch, all of a script); a script "
+        "ends when one signature has had them",
+    )
+    p.add_argument(
+        "--warmup",
+        type=int,
+        metavar="N",
+        help=f"runs before them (default: {WARMUP} of --fetch, none of a script)",
+    )
+    p.add_argument(
+        "--fastest",
+        action="store_true",
+        help="the fastest run of each kernel, not the median: for a busy machine",
+    )
     p.add_argument("--sort", choices=list(SORTS), default="time", help="(default: time)")
     p.add_argument("--group", action="store_true", help="kernels that are alike in one row")
     p.add_argument("--top", type=positive, metavar="N", help="show so many kernels")
     p.add_argument("--trace", metavar="FILE.json", help="write a trace for ui.perfetto.dev")
     p.add_argument("--json", metavar="FILE.json", help="write all figures")
     p.add_argument("--limits", action="store_true", help="print the machine's limits, no more")
-    p.add_argument("--remeasure", action="store_true",
-                   help="measure the limits again, and keep what is better")
+    p.add_argument(
+        "--remeasure", action="store_true", help="measure the limits again, and keep what is better"
+    )
     p.set_defaults(act=act)
 
 
@@ -99,7 +111,9 @@ def _title(fetches: Sequence[str], title: str) -> str:
 
 def _write(args: argparse.Namespace, profiles: Sequence[Profile]) -> None:
     made: list[tuple[str | None, Callable[[], Any]]] = [
-        (args.trace, lambda: trace(profiles)), (args.json, lambda: [p.data() for p in profiles])]
+        (args.trace, lambda: trace(profiles)),
+        (args.json, lambda: [p.data() for p in profiles]),
+    ]
     for path, content in made:
         if path is not None:
             try:

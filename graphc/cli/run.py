@@ -95,8 +95,7 @@ def needs_fetches(model: Model, args: argparse.Namespace) -> bool:
     if not model.seen and model.code == 0:
         known = ", ".join(sorted({*model.declared(), *model.scope.by_name})) or "nothing"
         raise UsageError(
-            f"{model.path} ran no session; name what to compute with --fetch "
-            f"(it declares {known})"
+            f"{model.path} ran no session; name what to compute with --fetch (it declares {known})"
         )
     return False
 
@@ -223,7 +222,8 @@ def _running_graph(
             return {
                 n if names.count(n) == 1 else f"{n}.{i}": (str(v.type), value)
                 for i, (n, v, value) in enumerate(
-                    zip(names, graph.results, session.run(results, fed), strict=True))
+                    zip(names, graph.results, session.run(results, fed), strict=True)
+                )
             }
 
         yield once

@@ -44,8 +44,10 @@ def compile_all(
     made: dict[str, bytes] = {}
     least = compiler.parallel_from
     count = min(options.threads, len(waiting) // (least // 2), MOST_PROCESSES) - 1
-    helpers = [_Helper(compiler.module, waiting, made)
-               for _ in range(count if len(waiting) >= least else 0)]
+    helpers = [
+        _Helper(compiler.module, waiting, made)
+        for _ in range(count if len(waiting) >= least else 0)
+    ]
     try:
         _compile_here(waiting, made, len(jobs), compiler, options)
     finally:
@@ -89,7 +91,9 @@ class _Helper:
         serve = f"import sys; sys.path.insert(0, sys.argv[1]); import {module}; {module}.serve()"
         self.process = subprocess.Popen(
             [sys.executable, "-c", serve, home],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.ready = False
         self.thread = threading.Thread(target=self._feed, args=(waiting, made), daemon=True)

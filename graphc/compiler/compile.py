@@ -78,8 +78,13 @@ def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
 
 
 def assemble(
-    program: Program, unified: Unified, options: Options, built: Built,
-    sources: Mapping[Kernel, Source], trace: Trace, known: Mapping[Kernel, Code] | None = None,
+    program: Program,
+    unified: Unified,
+    options: Options,
+    built: Built,
+    sources: Mapping[Kernel, Source],
+    trace: Trace,
+    known: Mapping[Kernel, Code] | None = None,
 ) -> Executable:
     """The executable of a program; `known` is code of kernels that have no source here."""
     start, before = time.perf_counter_ns(), built.seconds
@@ -92,15 +97,17 @@ def assemble(
     trace.spans += [Span("load", start, loaded), Span("compile", loaded, end)]
     cache = Cache(options.cache_dir)
     code = {
-        k: Code(s, addresses[s.text],
-                tuple(routine_address(r, s.method, cache) for r in s.routines))
+        k: Code(
+            s, addresses[s.text], tuple(routine_address(r, s.method, cache) for r in s.routines)
+        )
         for k, s in sources.items()
     }
     return Executable(program, unified, {**(known or {}), **code}, trace.spans)
 
 
 def sources_of(
-    program: Program, choose: Callable[[Kernel], Method | None],
+    program: Program,
+    choose: Callable[[Kernel], Method | None],
     known: Mapping[Kernel, Code] = MappingProxyType({}),
 ) -> dict[Kernel, Source]:
     """The source of every kernel that is not known.  It depends on what results overwrite."""

@@ -90,8 +90,12 @@ def prepared(graph: Graph, options: Options, trace: Trace) -> tuple[Unified, Gra
 
 
 def cut_up(
-    optimised: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NONE,
-    sizes: Mapping[str, int] = UNKNOWN, trace: Trace | None = None,
+    optimised: Graph,
+    options: Options,
+    machine: Machine,
+    homes: Mapping[int, str] = NONE,
+    sizes: Mapping[str, int] = UNKNOWN,
+    trace: Trace | None = None,
 ) -> tuple[Placed, Segments, tuple[Lowered, ...]]:
     """A prepared graph, placed, and its segments.  `homes` are the inputs, by number, that live on
     a device; `sizes` are those known, so that what is predicted is of them."""
@@ -102,8 +106,11 @@ def cut_up(
         placed = place(optimised, machine, at, wanted)
     cut = segments(placed)
     kinds = [machine.device(s.device).kind for s in cut.parts]
-    return placed, cut, tuple(
-        _lowered(s, kind, options, trace) for s, kind in zip(cut.parts, kinds, strict=True))
+    return (
+        placed,
+        cut,
+        tuple(_lowered(s, kind, options, trace) for s, kind in zip(cut.parts, kinds, strict=True)),
+    )
 
 
 def lower_placed(
@@ -113,7 +120,8 @@ def lower_placed(
     trace = Trace()
     unified, optimised = prepared(graph, options, trace)
     return LoweredPlaced(
-        graph, unified, optimised, *cut_up(optimised, options, machine, homes, trace=trace), trace)
+        graph, unified, optimised, *cut_up(optimised, options, machine, homes, trace=trace), trace
+    )
 
 
 def _lowered(segment: Segment, kind: str, options: Options, trace: Trace) -> Lowered:
@@ -132,8 +140,9 @@ def compile_placed(
     if options.observe:
         options.observe(made)
     driver.load(Cache(options.cache_dir))
-    parts = tuple(Part(p.segment, _code(p, options, built, devices, made.trace))
-                  for p in made.parts)
+    parts = tuple(
+        Part(p.segment, _code(p, options, built, devices, made.trace)) for p in made.parts
+    )
     return PlacedExecutable(made.unified, made.placed, made.segments, parts, made.trace.spans)
 
 
@@ -145,8 +154,9 @@ def _code(
         unified = Unified(part.graph, tuple(v.type for v in part.graph.inputs), ())
         sources = sources_of(part.program, lambda _: options.method)
         return assemble(part.program, unified, options, built, sources, Trace())
-    made = DeviceProgram(devices.open(part.segment.device).device, part.program, options,
-                         built=built)
+    made = DeviceProgram(
+        devices.open(part.segment.device).device, part.program, options, built=built
+    )
     with trace.span("compile"):
         made.load()
     return made

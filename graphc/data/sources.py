@@ -31,8 +31,10 @@ Array = np.ndarray[Any, Any]
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_RANK = 32
 MNIST_FILES = (
-    "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
 )
 
 
@@ -177,8 +179,11 @@ def _existing(folder: Path, name: str) -> Path:
 def _checked(path: Path, images: Array, labels: Array) -> tuple[Array, Array]:
     """Images as rows in [0, 1] and labels, if they belong together."""
     if images.ndim != 3 or labels.ndim != 1 or images.dtype != np.uint8 or labels.dtype != np.uint8:
-        raise _bad(path, f"and its labels have the types {_type(images)} and {_type(labels)}; "
-                         "expected u8[n,rows,columns] and u8[n]")
+        raise _bad(
+            path,
+            f"and its labels have the types {_type(images)} and {_type(labels)}; "
+            "expected u8[n,rows,columns] and u8[n]",
+        )
     if len(images) != len(labels):
         raise _bad(path, f"holds {len(images)} images, but there are {len(labels)} labels")
     if labels.size and labels.max() > 9:

@@ -21,7 +21,10 @@ from graphc.passes.placement.text import explain_placement
 
 
 def explain_placed(
-    graph: Graph, value: Value, options: Options, machine: Machine,
+    graph: Graph,
+    value: Value,
+    options: Options,
+    machine: Machine,
     sizes: Mapping[str, int] | None = None,
 ) -> str:
     """The story of a value of a staged graph on the devices of a machine.  With `sizes`, costs and
@@ -44,8 +47,11 @@ def _segment(
 ) -> list[str]:
     """The part of the graph that computes v, and what v is there."""
     number, part, found = next(
-        (n, p, _counterpart(p, m)) for n, p in enumerate(parts) for m in p.segment.members
-        if placed.origin[m] is v)
+        (n, p, _counterpart(p, m))
+        for n, p in enumerate(parts)
+        for m in p.segment.members
+        if placed.origin[m] is v
+    )
     lines = [f"  segment     {number} of {len(parts)}, on {part.segment.device}"]
     if found is None:
         return [*lines, "  became      other values: see `graphc dump --stage program`"]
@@ -73,6 +79,8 @@ def _schedule(kernel: Kernel) -> str:
         sources = device_sources(kernel)
     except CodegenError as error:
         return f"  schedule    none: {error}"
-    shown = (f"{s.schedule}, {'x'.join(str(n) for n in s.threads if n > 1) or 1} threads a block"
-             for s in sources)
+    shown = (
+        f"{s.schedule}, {'x'.join(str(n) for n in s.threads if n > 1) or 1} threads a block"
+        for s in sources
+    )
     return f"  schedule    {'; then '.join(shown)}"

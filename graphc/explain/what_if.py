@@ -61,8 +61,12 @@ class Plan:
 
 
 def plan(
-    fetches: Any, machine: Machine | Sequence[DeviceSpec | str],
-    sizes: Mapping[Any, Any] | None = None, *, device: str | None = None, strict: bool = False,
+    fetches: Any,
+    machine: Machine | Sequence[DeviceSpec | str],
+    sizes: Mapping[Any, Any] | None = None,
+    *,
+    device: str | None = None,
+    strict: bool = False,
 ) -> Plan:
     """Where a run of `fetches` would place everything on a machine, and what it would cost.
     Nothing is compiled or run, and no device need exist.
@@ -100,14 +104,16 @@ def _machine(given: Machine | Sequence[DeviceSpec | str]) -> Machine:
     if isinstance(given, str | DeviceSpec) or not isinstance(given, Sequence):
         raise DeviceError(
             f"plan: machine is {given!r}; expected a gc.Machine or a list of devices",
-            user_location())
+            user_location(),
+        )
     return Machine(map(spec, given))
 
 
 def _tensor(fetch: Any) -> Tensor:
     if not isinstance(fetch, Tensor):
-        raise FetchError(f"plan: {fetch!r} is no tensor; expected a tensor or a nest of them",
-                         user_location())
+        raise FetchError(
+            f"plan: {fetch!r} is no tensor; expected a tensor or a nest of them", user_location()
+        )
     return fetch
 
 
@@ -140,13 +146,17 @@ def _check(
             known = ", ".join(sorted(names)) or "none"
             raise DeviceError(
                 f"plan: size {name!r} is {size!r}; expected a whole number for one of the graph's "
-                f"sizes: {known}", user_location())
+                f"sizes: {known}",
+                user_location(),
+            )
     for tensor, shape in shapes.items():
         if tensor not in staged.inputs:
             raise DeviceError(f"plan: {tensor!r} is no input of what is planned", user_location())
         fits = len(shape) == len(tensor.shape) and all(
             isinstance(n, int) and n >= 0 and (not isinstance(own, int) or own == n)
-            for n, own in zip(shape, tensor.shape, strict=True))
+            for n, own in zip(shape, tensor.shape, strict=True)
+        )
         if not fits:
-            raise DeviceError(f"plan: {tensor.name!r} is {tensor.type}, got shape {list(shape)}",
-                              user_location())
+            raise DeviceError(
+                f"plan: {tensor.name!r} is {tensor.type}, got shape {list(shape)}", user_location()
+            )

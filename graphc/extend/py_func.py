@@ -62,10 +62,12 @@ def _label(function: Any, gradient: Any, name: Any) -> str:
     """What errors call the function.  Raises `GraphError` for what is none."""
     if not callable(function):
         raise GraphError(
-            f"py_func: function is {short(function)}; expected a function", user_location())
+            f"py_func: function is {short(function)}; expected a function", user_location()
+        )
     if gradient is not None and not callable(gradient):
         raise GraphError(
-            f"py_func: gradient is {short(gradient)}; expected a function", user_location())
+            f"py_func: gradient is {short(gradient)}; expected a function", user_location()
+        )
     if name is not None and not isinstance(name, str):
         raise GraphError(f"py_func: name is {short(name)}; expected a string", user_location())
     return name or str(getattr(function, "__name__", type(function).__name__))
@@ -104,12 +106,16 @@ def _calls(
     sizes = tuple(s for t in types for s in t.shape)
     op = PyFuncPacked(held, tuple(t.dtype for t in types), ranks, sizes)
     packed = build(op, operands, held.name)
-    return [build(Unpack(t.dtype, t.shape, at), (packed,))
-            for t, at in zip(types, op.places()[:-1], strict=True)]
+    return [
+        build(Unpack(t.dtype, t.shape, at), (packed,))
+        for t, at in zip(types, op.places()[:-1], strict=True)
+    ]
 
 
 def _with_gradient(
-    results: list[Tensor], operands: tuple[Tensor, ...], gradient: Callable[..., Any] | None,
+    results: list[Tensor],
+    operands: tuple[Tensor, ...],
+    gradient: Callable[..., Any] | None,
     label: str,
 ) -> list[Tensor]:
     """The results, each with its share of the gradient: that is linear in the cotangents."""
@@ -121,13 +127,15 @@ def _with_gradient(
             if len(results) == 1:
                 return _parts(gradient(ct, out, *args), args, label)
             cts = [zeros(r.shape, r.dtype) if r.dtype.is_float else None for r in results]
-            return _parts(gradient((*cts[:number], ct, *cts[number + 1 :]), tuple(made), *args),
-                          args, label)
+            return _parts(
+                gradient((*cts[:number], ct, *cts[number + 1 :]), tuple(made), *args), args, label
+            )
 
         return backward
 
-    made = [build(WithGradient(backward_of(i)), (r, *operands), label)
-            for i, r in enumerate(results)]
+    made = [
+        build(WithGradient(backward_of(i)), (r, *operands), label) for i, r in enumerate(results)
+    ]
     return made
 
 

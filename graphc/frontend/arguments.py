@@ -77,8 +77,9 @@ def choice(what: str, argument: str, value: Any, options: Mapping[str, C]) -> C:
     if isinstance(value, str) and value in options:
         return options[value]
     wanted = ", ".join(map(repr, options))
-    raise GraphError(f"{what}: {argument} must be one of {wanted}, got {short(value)}",
-                     user_location())
+    raise GraphError(
+        f"{what}: {argument} must be one of {wanted}, got {short(value)}", user_location()
+    )
 
 
 def axis_of(what: str, axis: Any, rank: int, argument: str = "axis") -> int:
@@ -142,11 +143,13 @@ def sequence(what: str, argument: str, xs: Any) -> list[Tensor]:
     """At least one tensor, from a sequence.  Raises `GraphError`."""
     if isinstance(xs, Tensor) or not hasattr(xs, "__iter__"):
         raise GraphError(
-            f"{what}: {argument} must be a sequence of tensors, got {short(xs)}", user_location())
+            f"{what}: {argument} must be a sequence of tensors, got {short(xs)}", user_location()
+        )
     made = [tensor(what, x) for x in xs]
     if not made:
-        raise GraphError(f"{what}: {argument} is empty; expected at least one tensor",
-                         user_location())
+        raise GraphError(
+            f"{what}: {argument} is empty; expected at least one tensor", user_location()
+        )
     return made
 
 

@@ -69,7 +69,9 @@ def _advanced(x: Any, k: Any) -> Any:
     if isinstance(k, bool | np.bool_) or (isinstance(k, Value) and k.type.dtype == bool_):
         raise GraphError(
             "index: the size of x[mask] would depend on data; use gc.where(mask, x, 0), "
-            "gc.sum(gc.where(...)), or gc.take with positions", user_location())
+            "gc.sum(gc.where(...)), or gc.take with positions",
+            user_location(),
+        )
     if isinstance(k, Value) and not k.type.dtype.is_integer:
         raise DTypeError(f"index: {k.type} holds no integers; use gc.astype", user_location())
     return k

@@ -43,8 +43,11 @@ class Staged:
         """What tells one graph from another: text does not say which Python its ops hold, nor where
         its lines are pinned."""
         nodes = self.graph.nodes()
-        return (print_graph(self.graph), tuple(v.op for v in nodes),
-                tuple(v.device for v in (*self.graph.inputs, *nodes)))
+        return (
+            print_graph(self.graph),
+            tuple(v.op for v in nodes),
+            tuple(v.device for v in (*self.graph.inputs, *nodes)),
+        )
 
 
 def reachable(
@@ -88,7 +91,9 @@ def chained(order: Sequence[Tensor]) -> tuple[dict[Value, Tensor], dict[Value, T
 
 
 def stage(
-    fetches: Sequence[Tensor], fed: Sequence[Tensor] = (), effects: Sequence[Tensor] = (),
+    fetches: Sequence[Tensor],
+    fed: Sequence[Tensor] = (),
+    effects: Sequence[Tensor] = (),
     name: str = "main",
 ) -> Staged:
     """The graph that computes `fetches` and makes the assignments that `fetches` and `effects`
@@ -120,8 +125,12 @@ def stage(
                 done[v] = over(v, args)
     for variable, new in last.items():
         _update(updates, (done[variable], done[new]), new)
-    graph = Graph(name, tuple(i for _, i in inputs), tuple(done[f] for f in fetches),
-                  tuple((old, new) for old, (new, _) in updates.items()))
+    graph = Graph(
+        name,
+        tuple(i for _, i in inputs),
+        tuple(done[f] for f in fetches),
+        tuple((old, new) for old, (new, _) in updates.items()),
+    )
     graph = without_markers(merge_loops(graph), (WithGradient, StopGradient))
     return Staged(graph, tuple(t for t, _ in inputs))
 
@@ -144,7 +153,9 @@ def _update(
     if old in updates:
         raise GraphError(
             f"variable {old.name!r} is assigned twice in one run, also at {updates[old][1]}; "
-            "chain the second assignment on the first one's value", v.loc)
+            "chain the second assignment on the first one's value",
+            v.loc,
+        )
     updates[old] = (new, v.loc)
 
 

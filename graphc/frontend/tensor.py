@@ -149,7 +149,10 @@ class Tensor(Value):
 
 
 def build(
-    op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None = None,
+    op: Op,
+    args: tuple[Value, ...],
+    name: str = "",
+    loc: Location | None = None,
     graph: GraphScope | None = None,
 ) -> Tensor:
     """A tensor of the graph its operands belong to; without operands, of `graph` or the current
@@ -293,7 +296,9 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     if dim.differ(a.shape[-1], b.shape[-2]):
         raise ShapeError(
             f"matmul: inner sizes differ: {a.shape[-1]} (axis {a.ndim - 1} of {a.type}) and "
-            f"{b.shape[-2]} (axis {b.ndim - 2} of {b.type})", loc)
+            f"{b.shape[-2]} (axis {b.ndim - 2} of {b.type})",
+            loc,
+        )
     out = _batched(a, b, loc)
     dropped = (len(out.shape) - 2,) * left + (len(out.shape) - 1,) * right
     shape = tuple(s for axis, s in enumerate(out.shape) if axis not in dropped)

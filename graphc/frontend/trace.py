@@ -51,7 +51,9 @@ class Closer:
                 if isinstance(v.op, Assign | WithUpdate):
                     raise GraphError(
                         f"{self.what}: a variable is assigned inside; give the value back and "
-                        "assign it outside", v.loc)
+                        "assign it outside",
+                        v.loc,
+                    )
                 for a in v.args:
                     self._note(a, inside, inputs)
         for v in outputs:
@@ -107,4 +109,3 @@ def same_nest(what: str, wanted: Any, got: Any, whose: str) -> None:
             f"{what}: {whose} gives {got}, expected the nest {wanted} (None stands for a tensor)",
             user_location(),
         )
-

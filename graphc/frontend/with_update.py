@@ -43,8 +43,9 @@ def with_update(x: Any, variables: Variable | Sequence[Variable], step: Callable
     made = step(*(build(BeforeUpdate(order), (v,)) for v in olds))
     news = tuple(made) if isinstance(made, list | tuple) else (made,)
     if len(news) != len(olds):
-        raise GraphError(f"with_update: step gave {len(news)} values for {len(olds)} variables",
-                         user_location())
+        raise GraphError(
+            f"with_update: step gave {len(news)} values for {len(olds)} variables", user_location()
+        )
     return build(WithUpdate(order), (out, *olds, *map(_fitting, olds, news)))
 
 

@@ -92,13 +92,16 @@ def _as_first(what: str, number: int, wanted: Tensor, got: Tensor) -> Tensor:
     if wanted.dtype != got.dtype:
         raise DTypeError(
             f"{what}: branch {number} gives {got.type}, branch 0 gives {wanted.type}; "
-            "use gc.astype", user_location())
+            "use gc.astype",
+            user_location(),
+        )
     if wanted.ndim != got.ndim or any(
         dim.differ(a, b) for a, b in zip(wanted.shape, got.shape, strict=True)
     ):
         raise ShapeError(
             f"{what}: branch {number} gives {got.type}, branch 0 gives {wanted.type}",
-            user_location())
+            user_location(),
+        )
     return got
 
 
@@ -112,16 +115,21 @@ def _truth(what: str, x: Any) -> Tensor:
     if isinstance(x, bool):
         raise GraphError(
             f"{what}: the condition is Python's {x}, the same in every run; `==` and `!=` compare "
-            "identity, gc.equal and gc.not_equal compare elements", user_location())
+            "identity, gc.equal and gc.not_equal compare elements",
+            user_location(),
+        )
     t = tensor(what, x)
     if t.type != TensorType(bool_, ()):
         raise ShapeError(
-            f"{what}: the condition is {t.type}; expected one truth value, bool[]", user_location())
+            f"{what}: the condition is {t.type}; expected one truth value, bool[]", user_location()
+        )
     return t
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any,
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Any,
     maximum_iterations: int | None = None,
 ) -> Any:
     """Makes `loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)` holds.
@@ -164,13 +172,19 @@ def _values_of_body(made: Any, loop_vars: Sequence[Any]) -> list[Tensor]:
     if not isinstance(made, list | tuple):
         raise GraphError(
             f"while_loop: body gave {made!r}; expected {len(loop_vars)} values, as many as "
-            "loop_vars", user_location())
+            "loop_vars",
+            user_location(),
+        )
     same_nest("while_loop", shape_of(tuple(loop_vars)), shape_of(tuple(made)), "body")
     return [tensor("while_loop", leaf) for leaf in flatten(tuple(made))[0]]
 
 
 def scan(
-    f: Callable[..., Any], init: Any, xs: Any = None, length: Any = None, reverse: bool = False,
+    f: Callable[..., Any],
+    init: Any,
+    xs: Any = None,
+    length: Any = None,
+    reverse: bool = False,
     tape_bytes: int | None = None,
 ) -> Any:
     """Makes `carry, y = f(carry, x)` for each slice x of `xs` along its first axis; gives the last
@@ -244,7 +258,8 @@ def _length(what: str, arrays: Sequence[Tensor], length: Any) -> Size:
         if dim.differ(s, sizes[0]):
             raise ShapeError(
                 f"{what}: lengths {sizes[0]} and {s} differ along the first axis of xs",
-                user_location())
+                user_location(),
+            )
     return _countable(what, next((s for s in sizes if isinstance(s, int)), sizes[0]))
 
 
@@ -259,14 +274,15 @@ def _like_carry(what: str, number: int, old: Tensor, new: Tensor) -> Tensor:
     """What a step makes of a carry, in the carry's type.  Raises `DTypeError`, `ShapeError`."""
     if new.dtype != old.dtype:
         raise DTypeError(
-            f"{what}: carry {number} is {old.type}, but a step makes it {new.type}; "
-            "use gc.astype", user_location())
+            f"{what}: carry {number} is {old.type}, but a step makes it {new.type}; use gc.astype",
+            user_location(),
+        )
     if new.ndim > old.ndim or any(
         dim.differ(a, b) and a != 1 for a, b in zip(reversed(new.shape), reversed(old.shape))
     ):
         raise ShapeError(
-            f"{what}: carry {number} is {old.type}, but a step makes it {new.type}",
-            user_location())
+            f"{what}: carry {number} is {old.type}, but a step makes it {new.type}", user_location()
+        )
     return broadcast_to(new, old.shape)
 
 
@@ -274,8 +290,14 @@ Step = Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]]
 
 
 def _loop(
-    what: str, step: Step, start: Sequence[Tensor], arrays: Sequence[Tensor], length: Size | None,
-    reverse: bool, whilst: bool, tape: int = -1,
+    what: str,
+    step: Step,
+    start: Sequence[Tensor],
+    arrays: Sequence[Tensor],
+    length: Size | None,
+    reverse: bool,
+    whilst: bool,
+    tape: int = -1,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The last carries and the rows of a loop."""
     states = [inner_input(t.type, short_name(t, f"c{i}")) for i, t in enumerate(start)]

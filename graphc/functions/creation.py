@@ -213,7 +213,8 @@ def one_hot(x: Any, num_classes: Any, dtype: Any = f32) -> Tensor:
     indices = tensor("one_hot", x)
     if not indices.dtype.is_integer:
         raise DTypeError(
-            f"one_hot: indices {indices.type} are no integers; use gc.astype", user_location())
+            f"one_hot: indices {indices.type} are no integers; use gc.astype", user_location()
+        )
     checked = build(CheckIndex(size), (indices,))
     shape = (*indices.shape, size)
     place = iota(shape, len(shape) - 1)

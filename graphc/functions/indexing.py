@@ -46,7 +46,8 @@ def indices_of(what: str, indices: Any) -> Tensor:
     found = tensor(what, indices)
     if not found.dtype.is_integer:
         raise DTypeError(
-            f"{what}: indices {found.type} are no integers; use gc.astype", user_location())
+            f"{what}: indices {found.type} are no integers; use gc.astype", user_location()
+        )
     return found
 
 
@@ -77,9 +78,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
 def _side_by_side(what: str, along: int, *tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors broadcast against each other along all axes but one."""
     rest = broadcast_shapes(what, [t.type.without((along,)).shape for t in tensors])
-    return tuple(
-        broadcast_to(t, (*rest[:along], t.shape[along], *rest[along:])) for t in tensors
-    )
+    return tuple(broadcast_to(t, (*rest[:along], t.shape[along], *rest[along:])) for t in tensors)
 
 
 def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
@@ -97,8 +96,9 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
     t, found = tensor(what, x), indices_of(what, indices)
     batch = integer(what, "batch_dims", batch_dims)
     if not 0 <= batch < max(found.ndim, 1):
-        raise ShapeError(f"{what}: batch_dims {batch} does not fit indices {found.type}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: batch_dims {batch} does not fit indices {found.type}", user_location()
+        )
     t, found = _with_batch(what, t, found, batch)
     flat, place = _flat_place(what, t, found)
     return build(Take(0), (flat, place))
@@ -119,8 +119,11 @@ def _flat_place(what: str, t: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
     """t with the axes that are indexed merged into its first, and positions along that."""
     depth = known_size(what, found, found.ndim - 1) if found.ndim else 0
     if not found.ndim or depth > t.ndim:
-        raise ShapeError(f"{what}: indices {found.type} do not fit x {t.type}: expected positions "
-                         f"of at most {t.ndim} numbers in the last axis", user_location())
+        raise ShapeError(
+            f"{what}: indices {found.type} do not fit x {t.type}: expected positions "
+            f"of at most {t.ndim} numbers in the last axis",
+            user_location(),
+        )
     flat = reshape(t, (dim.product(t.shape[:depth]), *t.shape[depth:]))
     shape = found.shape[:-1]
     if depth == 0:
@@ -155,7 +158,11 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
 
 
 MODES: dict[str, type[ScatterSlices]] = {
-    "set": ScatterSet, "add": ScatterAdd, "mul": ScatterMul, "min": ScatterMin, "max": ScatterMax,
+    "set": ScatterSet,
+    "add": ScatterAdd,
+    "mul": ScatterMul,
+    "min": ScatterMin,
+    "max": ScatterMax,
 }
 
 
@@ -196,8 +203,9 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int = -1, mode: str 
     t, found = tensor(what, x), indices_of(what, indices)
     along = axis_of(what, axis, t.ndim)
     if found.ndim != t.ndim:
-        raise ShapeError(f"{what}: indices {found.type} have another rank than {t.type}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: indices {found.type} have another rank than {t.type}", user_location()
+        )
     shape = (*t.shape[:along], found.shape[along], *t.shape[along + 1 :])
     found = broadcast_to(found, shape)
     places = [found if a == along else iota(shape, a) for a in range(t.ndim)]

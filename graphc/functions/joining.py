@@ -44,8 +44,12 @@ def concat(arrays: Any, axis: int | None = 0) -> Tensor:
             raise ShapeError(f"concat: ranks differ: {first.type} and {p.type}", user_location())
         for a in range(first.ndim):
             if a != along:
-                require_equal("concat", first.shape[a], p.shape[a],
-                              f"along axis {a} of {first.type} and {p.type}")
+                require_equal(
+                    "concat",
+                    first.shape[a],
+                    p.shape[a],
+                    f"along axis {a} of {first.type} and {p.type}",
+                )
     return build(Concat(along), same_type("concat", *parts)) if len(parts) > 1 else first
 
 
@@ -115,11 +119,13 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
     """
     t = tensor("pad", x)
     if mode != "constant":
-        raise GraphError(f"pad: mode {mode!r} is not supported; expected 'constant'",
-                         user_location())
+        raise GraphError(
+            f"pad: mode {mode!r} is not supported; expected 'constant'", user_location()
+        )
     if not isinstance(constant_values, bool | int | float):
-        raise GraphError(f"pad: constant_values must be a number, got {constant_values!r}",
-                         user_location())
+        raise GraphError(
+            f"pad: constant_values must be a number, got {constant_values!r}", user_location()
+        )
     pairs = _widths(t, pad_width)
     value = float(constant_values) if t.dtype.is_float else constant_values
     low, high = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
@@ -133,9 +139,7 @@ def _widths(t: Tensor, given: Any) -> list[tuple[Size, Size]]:
     items = list(given)
     if len(items) == 2 and not any(isinstance(i, list | tuple) for i in items):
         items = [items] * t.ndim
-    if len(items) != t.ndim or any(
-        not isinstance(i, list | tuple) or len(i) != 2 for i in items
-    ):
+    if len(items) != t.ndim or any(not isinstance(i, list | tuple) or len(i) != 2 for i in items):
         raise ShapeError(
             f"pad: pad_width {given} does not fit {t.type}; expected one (before, after) an axis",
             user_location(),

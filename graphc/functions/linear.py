@@ -75,8 +75,9 @@ def _paired(x: Tensor, y: Tensor, axes: Any) -> tuple[list[int], list[int]]:
     if not isinstance(axes, list | tuple):
         n = integer("tensordot", "axes", axes)
         if not 0 <= n <= min(x.ndim, y.ndim):
-            raise ShapeError(f"tensordot: axes {n} is more than {x.type} and {y.type} have",
-                             user_location())
+            raise ShapeError(
+                f"tensordot: axes {n} is more than {x.type} and {y.type} have", user_location()
+            )
         return list(range(x.ndim - n, x.ndim)), list(range(n))
     if len(axes) != 2:
         raise ShapeError(f"tensordot: axes {axes} must be an int or two lists", user_location())
@@ -84,8 +85,9 @@ def _paired(x: Tensor, y: Tensor, axes: Any) -> tuple[list[int], list[int]]:
     left = [axis_of("tensordot", v, x.ndim, "axes") for v in lists[0]]
     right = [axis_of("tensordot", v, y.ndim, "axes") for v in lists[1]]
     if len(left) != len(right) or len(set(left)) != len(left) or len(set(right)) != len(right):
-        raise ShapeError(f"tensordot: axes {axes} must be two lists of as many distinct axes",
-                         user_location())
+        raise ShapeError(
+            f"tensordot: axes {axes} must be two lists of as many distinct axes", user_location()
+        )
     return left, right
 
 
@@ -196,7 +198,8 @@ def _join(
     x, y = broadcast_to(x, shape + x.shape[shared:]), broadcast_to(y, shape + y.shape[shared:])
     rows, cols = x.shape[shared : shared + len(left)], y.shape[shared + len(inner) :]
     middle = broadcast_shapes(
-        "einsum", [x.shape[shared + len(left) :], y.shape[shared : shared + len(inner)]])
+        "einsum", [x.shape[shared + len(left) :], y.shape[shared : shared + len(inner)]]
+    )
     x = broadcast_to(x, shape + rows + middle)
     y = broadcast_to(y, shape + middle + cols)
     return _contract(x, y, shape, rows, middle, cols), batch + left + right

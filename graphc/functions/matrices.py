@@ -51,9 +51,7 @@ def diag(x: Any, k: int = 0) -> Tensor:
     return build(OnDiagonal(shift, (n, n)), (t,))
 
 
-def trace(
-    x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None
-) -> Tensor:
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Tensor:
     """The sums of the diagonals of the matrices in two axes; element types as for `sum`.
 
     >>> import graphc as gc
@@ -102,12 +100,15 @@ def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
     x, y = same_type(what, tensor(what, a), tensor(what, b))
     for t in (x, y):
         if t.ndim == 0 or t.shape[axis_of(what, axis, t.ndim)] != 3:
-            raise ShapeError(f"{what}: {t.type}: expected size 3 along axis {axis}",
-                             user_location())
+            raise ShapeError(
+                f"{what}: {t.type}: expected size 3 along axis {axis}", user_location()
+            )
     x, y = moveaxis(x, axis, -1), moveaxis(y, axis, -1)
     (x0, x1, x2), (y0, y1, y2) = ([t[..., i] for i in range(3)] for t in (x, y))
-    parts = [pw.subtract(pw.multiply(p, q), pw.multiply(r, s))
-             for p, q, r, s in ((x1, y2, x2, y1), (x2, y0, x0, y2), (x0, y1, x1, y0))]
+    parts = [
+        pw.subtract(pw.multiply(p, q), pw.multiply(r, s))
+        for p, q, r, s in ((x1, y2, x2, y1), (x2, y0, x0, y2), (x0, y1, x1, y0))
+    ]
     return moveaxis(stack(parts, -1), -1, axis)
 
 
@@ -125,7 +126,9 @@ def meshgrid(*xi: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     axes = list(range(count))
     if swap and count > 1:
         axes[0], axes[1] = 1, 0
-    placed = [reshape(t, tuple(t.shape[0] if a == axis else 1 for a in range(count)))
-              for axis, t in zip(axes, lines, strict=True)]
+    placed = [
+        reshape(t, tuple(t.shape[0] if a == axis else 1 for a in range(count)))
+        for axis, t in zip(axes, lines, strict=True)
+    ]
     shape = broadcast_shapes("meshgrid", [t.shape for t in placed])
     return tuple(broadcast_to(t, shape) for t in placed)

@@ -103,8 +103,9 @@ def quantile(
     t = t if t.dtype.is_float else converted(t, f32)
     shares = np.asarray(q, np.float64) if _numbers(q) else None
     if shares is None or shares.ndim > 1 or not np.all((shares >= 0) & (shares <= 1)):
-        raise GraphError(f"{what}: q must be a number in [0, 1] or a sequence of such numbers",
-                         user_location())
+        raise GraphError(
+            f"{what}: q must be a number in [0, 1] or a sequence of such numbers", user_location()
+        )
     rule = choice(what, "method", method, METHODS)
     axes = axes_of(what, axis, t.ndim)
     kept = [a for a in range(t.ndim) if a not in axes]
@@ -116,8 +117,9 @@ def quantile(
     if count == 0:
         return full_like(number(0, t.dtype, shares.shape + shape), math.nan)
     rows = sort(rows)
-    found = [reshape(_between(rows, float(share) * (count - 1), rule), shape)
-             for share in shares.ravel()]
+    found = [
+        reshape(_between(rows, float(share) * (count - 1), rule), shape) for share in shares.ravel()
+    ]
     broken = reshape(isnan(rows[..., -1]), shape)
     done = [pw.where(broken, math.nan, v) for v in found]
     return done[0] if shares.ndim == 0 else concat([expand_dims(v, 0) for v in done])
@@ -128,12 +130,15 @@ def _numbers(q: Any) -> bool:
     if isinstance(q, np.ndarray):
         return q.dtype.kind in "fiu"
     return len(given) > 0 and all(
-        isinstance(v, int | float) and not isinstance(v, bool) for v in given)
+        isinstance(v, int | float) and not isinstance(v, bool) for v in given
+    )
 
 
 METHODS = {
-    "linear": lambda part: part, "lower": lambda part: 0.0,
-    "higher": lambda part: float(part > 0), "midpoint": lambda part: 0.5 * (part > 0),
+    "linear": lambda part: part,
+    "lower": lambda part: 0.0,
+    "higher": lambda part: float(part > 0),
+    "midpoint": lambda part: 0.5 * (part > 0),
     "nearest": lambda part: float(part > 0.5),
 }
 
@@ -161,8 +166,9 @@ def average(x: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
     if w.ndim == 1 and len(axes) == 1:
         w = reshape(w, tuple(w.shape[0] if a == axes[0] else 1 for a in range(t.ndim)))
     w = broadcast_to(w, t.shape)
-    return pw.divide(folds.sum(pw.multiply(t, w), axes, None, keepdims),
-                     folds.sum(w, axes, None, keepdims))
+    return pw.divide(
+        folds.sum(pw.multiply(t, w), axes, None, keepdims), folds.sum(w, axes, None, keepdims)
+    )
 
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -282,14 +288,19 @@ def interp(x: Any, xp: Any, fp: Any) -> Tensor:
     t, a, b = (v if v.dtype.is_float else converted(v, f32) for v in (t, a, b))
     count = known_size(what, a, 0) if a.ndim == 1 else 0
     if count < 1 or b.ndim != 1 or b.shape[0] != count:
-        raise ShapeError(f"{what}: points {a.type} and {b.type}: expected two vectors of one known "
-                         "size, at least 1", user_location())
+        raise ShapeError(
+            f"{what}: points {a.type} and {b.type}: expected two vectors of one known "
+            "size, at least 1",
+            user_location(),
+        )
     if count == 1:
         return pw.where(isnan(t), t, broadcast_to(b[0], t.shape))
     place = pw.clip(pw.subtract(searchsorted(a, t, "right"), 1), 0, count - 2)
     left, low = take(a, place, 0), take(b, place, 0)
-    slope = pw.divide(pw.subtract(take(b, pw.add(place, 1), 0), low),
-                      pw.subtract(take(a, pw.add(place, 1), 0), left))
+    slope = pw.divide(
+        pw.subtract(take(b, pw.add(place, 1), 0), low),
+        pw.subtract(take(a, pw.add(place, 1), 0), left),
+    )
     inside = pw.add(pw.multiply(slope, pw.subtract(t, left)), low)
     inside = pw.where(pw.less(t, a[0]), broadcast_to(b[0], t.shape), inside)
     return pw.where(pw.greater_equal(t, a[-1]), broadcast_to(b[-1], t.shape), inside)

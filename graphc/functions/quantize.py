@@ -48,8 +48,9 @@ def quantize_linear(
         wanted = point.dtype if dtype is None else wanted
         point = converted(point, wanted)
     if not wanted.is_integer or wanted.bits > 16:
-        raise DTypeError(f"{what}: element type {wanted}: expected an integer of 8 or 16 bits",
-                         user_location())
+        raise DTypeError(
+            f"{what}: element type {wanted}: expected an integer of 8 or 16 bits", user_location()
+        )
     t = t if t.dtype.bits > 16 else converted(t, f32)
     step = _along(what, "scale", converted(tensor(what, scale), t.dtype), t, axis)
     whole = pw.round(pw.divide(t, step))
@@ -82,7 +83,11 @@ def dequantize_linear(x: Any, scale: Any, zero_point: Any = None, axis: int = 1)
 
 
 def fake_quantize(
-    x: Any, scale: Any, zero_point: Any = 0, quant_min: int = 0, quant_max: int = 255,
+    x: Any,
+    scale: Any,
+    zero_point: Any = 0,
+    quant_min: int = 0,
+    quant_max: int = 255,
     axis: int = 1,
 ) -> Tensor:
     """x as it would come back from integers in [quant_min, quant_max], in floats (PyTorch's
@@ -99,11 +104,13 @@ def fake_quantize(
     t = tensor(what, x)
     if not t.dtype.is_float:
         raise DTypeError(f"{what}: x {t.type} holds no floats; use gc.astype", user_location())
-    low, high = (float(integer(what, n, v)) for n, v in
-                 (("quant_min", quant_min), ("quant_max", quant_max)))
+    low, high = (
+        float(integer(what, n, v)) for n, v in (("quant_min", quant_min), ("quant_max", quant_max))
+    )
     if low >= high:
-        raise ShapeError(f"{what}: quant_min {quant_min} is not below quant_max {quant_max}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: quant_min {quant_min} is not below quant_max {quant_max}", user_location()
+        )
     step = _along(what, "scale", converted(tensor(what, scale), t.dtype), t, axis)
     shift = _along(what, "zero_point", converted(tensor(what, zero_point), t.dtype), t, axis)
     step, shift = pw.stop_gradient(step), pw.stop_gradient(shift)
@@ -119,8 +126,9 @@ def _along(what: str, argument: str, v: Tensor, t: Tensor, axis: Any) -> Tensor:
     if v.ndim == 0:
         return v
     if v.ndim != 1:
-        raise ShapeError(f"{what}: {argument} {v.type}: expected a number or a vector",
-                         user_location())
+        raise ShapeError(
+            f"{what}: {argument} {v.type}: expected a number or a vector", user_location()
+        )
     along = axis_of(what, axis, t.ndim)
     require_equal(what, v.shape[0], t.shape[along], f"of {argument} and axis {along} of {t.type}")
     return reshape(v, tuple(v.shape[0] if a == along else 1 for a in range(t.ndim)))

@@ -22,8 +22,12 @@ from graphc.ir.types import DType, bool_, f32, u8
 
 
 def cumulative_sum(
-    x: Any, axis: int | None = None, dtype: Any = None, include_initial: bool = False,
-    reverse: bool = False, exclusive: bool = False,
+    x: Any,
+    axis: int | None = None,
+    dtype: Any = None,
+    include_initial: bool = False,
+    reverse: bool = False,
+    exclusive: bool = False,
 ) -> Tensor:
     """The sums of the elements up to each one.  Element types as for `sum`; f16 and bf16 are summed
     in f32 and rounded once each.
@@ -36,13 +40,18 @@ def cumulative_sum(
     >>> cumulative_sum(gc.zeros((2, 3), gc.int8), axis=1, include_initial=True).type
     i64[2,4]
     """
-    return _running("cumulative_sum", scan.CumulativeSum, 0, x, axis, dtype, include_initial,
-                    reverse, exclusive)
+    return _running(
+        "cumulative_sum", scan.CumulativeSum, 0, x, axis, dtype, include_initial, reverse, exclusive
+    )
 
 
 def cumulative_prod(
-    x: Any, axis: int | None = None, dtype: Any = None, include_initial: bool = False,
-    reverse: bool = False, exclusive: bool = False,
+    x: Any,
+    axis: int | None = None,
+    dtype: Any = None,
+    include_initial: bool = False,
+    reverse: bool = False,
+    exclusive: bool = False,
 ) -> Tensor:
     """The products of the elements up to each one; arguments as for `cumulative_sum`.  Gradients
     are exact where factors are 0.
@@ -51,8 +60,17 @@ def cumulative_prod(
     >>> cumulative_prod(gc.ones((3,)), exclusive=True).type
     f32[3]
     """
-    return _running("cumulative_prod", scan.CumulativeProd, 1, x, axis, dtype, include_initial,
-                    reverse, exclusive)
+    return _running(
+        "cumulative_prod",
+        scan.CumulativeProd,
+        1,
+        x,
+        axis,
+        dtype,
+        include_initial,
+        reverse,
+        exclusive,
+    )
 
 
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
@@ -154,8 +172,15 @@ def _flat(what: str, x: Any, axis: Any) -> tuple[Tensor, int]:
 
 
 def _running(
-    what: str, kind: Any, start: int, x: Any, axis: Any, dtype: Any, include_initial: Any,
-    reverse: Any, exclusive: Any,
+    what: str,
+    kind: Any,
+    start: int,
+    x: Any,
+    axis: Any,
+    dtype: Any,
+    include_initial: Any,
+    reverse: Any,
+    exclusive: Any,
 ) -> Tensor:
     t = tensor(what, x)
     if axis is None and t.ndim != 1:

@@ -44,12 +44,15 @@ def _rest(t: Tensor, kept: Shape, given: list[Any]) -> Size:
     """What -1 stands for."""
     total, known = t.type.count, dim.product(kept)
     if known == 0:
-        raise ShapeError(f"reshape: -1 in shape {given} beside a size of 0 could be anything",
-                         user_location())
+        raise ShapeError(
+            f"reshape: -1 in shape {given} beside a size of 0 could be anything", user_location()
+        )
     rest = dim.floordiv(total, known)
     if dim.differ(rest * known, total):
-        raise ShapeError(f"reshape: {total} elements of {t.type} do not divide into shape {given}",
-                         user_location())
+        raise ShapeError(
+            f"reshape: {total} elements of {t.type} do not divide into shape {given}",
+            user_location(),
+        )
     return rest
 
 
@@ -87,8 +90,9 @@ def matrix_transpose(x: Any) -> Tensor:
     """The matrices in the last two axes transposed."""
     t = tensor("matrix_transpose", x)
     if t.ndim < 2:
-        raise ShapeError(f"matrix_transpose: {t.type} is no matrix; expected rank 2 or more",
-                         user_location())
+        raise ShapeError(
+            f"matrix_transpose: {t.type} is no matrix; expected rank 2 or more", user_location()
+        )
     return swapaxes(t, -1, -2)
 
 
@@ -151,8 +155,9 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
         gone = axes_of("squeeze", axis, t.ndim)
     for a in gone:
         if t.shape[a] != 1:
-            raise ShapeError(f"squeeze: axis {a} of {t.type} has size {t.shape[a]}; expected 1",
-                             user_location())
+            raise ShapeError(
+                f"squeeze: axis {a} of {t.type} has size {t.shape[a]}; expected 1", user_location()
+            )
     return reshape(t, tuple(s for a, s in enumerate(t.shape) if a not in gone))
 
 

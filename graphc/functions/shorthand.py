@@ -39,8 +39,9 @@ def percentile(
     try:
         shares = np.asarray(q, np.float64) / 100
     except (TypeError, ValueError):
-        raise GraphError(f"percentile: q must hold numbers in [0, 100], got {q!r}",
-                         user_location()) from None
+        raise GraphError(
+            f"percentile: q must hold numbers in [0, 100], got {q!r}", user_location()
+        ) from None
     return quantile(tensor("percentile", x), shares, axis, method, keepdims)
 
 
@@ -150,8 +151,9 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Tensor:
     conditions = sequence(what, "condlist", condlist)
     choices = same_type(what, *sequence(what, "choicelist", choicelist))
     if len(conditions) != len(choices):
-        raise GraphError(f"{what}: {len(conditions)} conditions for {len(choices)} choices",
-                         user_location())
+        raise GraphError(
+            f"{what}: {len(conditions)} conditions for {len(choices)} choices", user_location()
+        )
     if any(c.dtype != bool_ for c in conditions):
         raise DTypeError(f"{what}: condlist must hold truth values", user_location())
     out: Any = default

@@ -55,8 +55,9 @@ def dynamic_update_slice(x: Any, update: Any, starts: Any) -> Tensor:
     t = tensor(what, x)
     new = converted(tensor(what, update), t.dtype)
     if new.ndim != t.ndim:
-        raise ShapeError(f"{what}: update {new.type} has another rank than x {t.type}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: update {new.type} has another rank than x {t.type}", user_location()
+        )
     inside = None
     for axis, at in enumerate(_starts(what, t, starts, new.shape, "update's shape")):
         if at is None:
@@ -77,8 +78,11 @@ def _grown(new: Tensor, axis: int) -> Tensor:
     """The update, which has something to read even where its axis is fed with size 0."""
     if isinstance(new.shape[axis], int):
         return new
-    raise ShapeError(f"dynamic_update_slice: axis {axis} of the update {new.type} has a symbolic "
-                     "size; expected a known one", user_location())
+    raise ShapeError(
+        f"dynamic_update_slice: axis {axis} of the update {new.type} has a symbolic "
+        "size; expected a known one",
+        user_location(),
+    )
 
 
 def _starts(what: str, t: Tensor, starts: Any, shape: Any, other: str) -> list[Tensor | None]:
@@ -89,13 +93,16 @@ def _starts(what: str, t: Tensor, starts: Any, shape: Any, other: str) -> list[T
         vector = indices_of(what, starts)
         count = vector.shape[0] if vector.ndim == 1 else None
         if not isinstance(count, int):
-            raise ShapeError(f"{what}: starts {vector.type}: expected one start for each axis",
-                             user_location())
+            raise ShapeError(
+                f"{what}: starts {vector.type}: expected one start for each axis", user_location()
+            )
         given = [vector[i] for i in range(count)]
     if len(given) != t.ndim or len(shape) != t.ndim:
         raise ShapeError(
             f"{what}: {len(given)} starts and {len(shape)} in {other} for x {t.type}: expected one "
-            f"for each of its {t.ndim} axes", user_location())
+            f"for each of its {t.ndim} axes",
+            user_location(),
+        )
     found: list[Tensor | None] = []
     for axis, (start, size) in enumerate(zip(given, shape, strict=True)):
         n = t.shape[axis]
@@ -107,12 +114,14 @@ def _starts(what: str, t: Tensor, starts: Any, shape: Any, other: str) -> list[T
 def _start(what: str, start: Any, size: Size, n: Size, axis: int) -> Tensor:
     """A start made non-negative; the run fails where a slice of `size` does not fit into n."""
     if isinstance(n - size, int) and n - size < 0:  # type: ignore[operator]
-        raise ShapeError(f"{what}: {size} elements do not fit into axis {axis}, which has {n}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: {size} elements do not fit into axis {axis}, which has {n}", user_location()
+        )
     at = indices_of(what, start)
     if at.ndim != 0:
-        raise ShapeError(f"{what}: start {at.type} of axis {axis}: expected a 0-d integer",
-                         user_location())
+        raise ShapeError(
+            f"{what}: start {at.type} of axis {axis}: expected a 0-d integer", user_location()
+        )
     if at.dtype.kind == "int":
         wide = converted(at, i64)
         wide = pw.where(pw.less(wide, 0), pw.add(wide, size_tensor(n, i64)), wide)
@@ -171,12 +180,16 @@ def _extreme(op: ScatterSlices, start: Tensor, ids: Tensor, t: Tensor) -> Tensor
 def _segments(what: str, x: Any, segment_ids: Any, num_segments: Any) -> tuple[Any, Any, Any]:
     t, ids = tensor(what, x), indices_of(what, segment_ids)
     if num_segments is None:
-        raise GraphError(f"{what}: num_segments is missing: it cannot depend on data",
-                         user_location())
+        raise GraphError(
+            f"{what}: num_segments is missing: it cannot depend on data", user_location()
+        )
     if t.dtype.kind == "bool":
         raise DTypeError(f"{what}: x {t.type} holds no numbers; use gc.astype", user_location())
     if ids.ndim != 1 or t.ndim == 0:
-        raise ShapeError(f"{what}: segment_ids {ids.type} for x {t.type}: expected a vector, one "
-                         "id for each slice of x", user_location())
+        raise ShapeError(
+            f"{what}: segment_ids {ids.type} for x {t.type}: expected a vector, one "
+            "id for each slice of x",
+            user_location(),
+        )
     require_equal(what, ids.shape[0], t.shape[0], f"of segment_ids {ids.type} and x {t.type}")
     return t, ids, (size_of(what, "num_segments", num_segments), *t.shape[1:])

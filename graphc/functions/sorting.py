@@ -75,8 +75,9 @@ def top_k(x: Any, k: Any, axis: int = -1, largest: bool = True) -> tuple[Tensor,
     along = axis_of("top_k", axis, t.ndim)
     count, n = size_of("top_k", "k", k), t.shape[along]
     if isinstance(count, int) and isinstance(n, int) and count > n:
-        raise ShapeError(f"top_k: k is {count}, but axis {along} of {t.type} has {n} elements",
-                         user_location())
+        raise ShapeError(
+            f"top_k: k is {count}, but axis {along} of {t.type} has {n} elements", user_location()
+        )
     op = orders.TopK(descending=flag("top_k", "largest", largest), k=count)
     places = moveaxis(build(op, (moveaxis(_number(t), along, -1),)), -1, along)
     return take_along_axis(t, places, along), places
@@ -94,8 +95,9 @@ def searchsorted(x1: Any, x2: Any, side: str = "left") -> Tensor:
     right = choice(what, "side", side, {"left": False, "right": True})
     a, v = same_type(what, tensor(what, x1), tensor(what, x2))
     if a.ndim != 1:
-        raise ShapeError(f"{what}: x1 is {a.type}; expected a vector in rising order",
-                         user_location())
+        raise ShapeError(
+            f"{what}: x1 is {a.type}; expected a vector in rising order", user_location()
+        )
     return build(orders.SearchSorted(right), (_number(a), _number(v)))
 
 
@@ -119,8 +121,11 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Tensor:
     what = "bincount"
     found = flatten(indices_of(what, x))
     if minlength is None:
-        raise GraphError(f"{what}: minlength is missing: the size of the result cannot depend on "
-                         "data, so say how many values there are", user_location())
+        raise GraphError(
+            f"{what}: minlength is missing: the size of the result cannot depend on "
+            "data, so say how many values there are",
+            user_location(),
+        )
     size = size_of(what, "minlength", minlength)
     w = None if weights is None else flatten(tensor(what, weights))
     if w is not None and dim.differ(w.shape[0], found.shape[0]):
@@ -166,29 +171,42 @@ def _edges(what: str, bins: Any, limits: Any, dtype: DType) -> Tensor:
     if isinstance(bins, bool) or not hasattr(bins, "__index__") or isinstance(bins, np.ndarray):
         edges = tensor(what, bins)
         if edges.ndim != 1 or not isinstance(edges.shape[0], int):
-            raise ShapeError(f"{what}: bins {edges.type}: expected a number, or edges of known "
-                             "number in a vector", user_location())
+            raise ShapeError(
+                f"{what}: bins {edges.type}: expected a number, or edges of known "
+                "number in a vector",
+                user_location(),
+            )
         return converted(edges, dtype)
     ends = list(limits) if isinstance(limits, list | tuple) else []
     if len(ends) != 2 or not all(isinstance(e, int | float) for e in ends):
-        raise GraphError(f"{what}: range must be (low, high), two numbers, when bins is a number; "
-                         "it cannot depend on data", user_location())
+        raise GraphError(
+            f"{what}: range must be (low, high), two numbers, when bins is a number; "
+            "it cannot depend on data",
+            user_location(),
+        )
     low, high = map(float, ends)
     if not 1 <= int(bins) <= MOST_BINS or not low < high < math.inf or low == -math.inf:
-        raise ShapeError(f"{what}: {bins} bins in range {limits}: expected 1 to {MOST_BINS}, of "
-                         "positive finite width", user_location())
+        raise ShapeError(
+            f"{what}: {bins} bins in range {limits}: expected 1 to {MOST_BINS}, of "
+            "positive finite width",
+            user_location(),
+        )
     return tensor(what, np.linspace(low, high, int(bins) + 1), dtype)
 
 
 def unique(x: Any, *args: Any, **kwargs: Any) -> Any:
     """Not in graphc: raises `GraphError`, for the size of the result would depend on data."""
-    raise GraphError("unique: the size of the result would depend on data; use gc.sort, or "
-                     "gc.bincount with minlength, or np.unique on the fetched array",
-                     user_location())
+    raise GraphError(
+        "unique: the size of the result would depend on data; use gc.sort, or "
+        "gc.bincount with minlength, or np.unique on the fetched array",
+        user_location(),
+    )
 
 
 def nonzero(x: Any, *args: Any, **kwargs: Any) -> Any:
     """Not in graphc: raises `GraphError`, for the size of the result would depend on data."""
-    raise GraphError("nonzero: the size of the result would depend on data; use gc.where with "
-                     "three arguments, gc.top_k of the mask, or np.nonzero on the fetched array",
-                     user_location())
+    raise GraphError(
+        "nonzero: the size of the result would depend on data; use gc.where with "
+        "three arguments, gc.top_k of the mask, or np.nonzero on the fetched array",
+        user_location(),
+    )

@@ -68,9 +68,7 @@ class Loop(Control):
     def requires(self, *types: TensorType) -> Pairs:
         given, taken = self._pairs(types)
         pairs = [
-            (a, b)
-            for x, y in zip(given, taken, strict=True)
-            for a, b in zip(x, y, strict=True)
+            (a, b) for x, y in zip(given, taken, strict=True) for a, b in zip(x, y, strict=True)
         ]
         inside, made = self.body.inputs, self.body.outputs[: self.carries]
         for v, new in zip(inside, made, strict=False):

@@ -36,7 +36,9 @@ def device_name(given: Any) -> str:
         known = ", ".join(["cpu:N", "cuda:N", "cuda:sim", "cuda:sim:N", *_declared])
         raise DeviceError(
             f"device: there is no device {given!r}; known are {known}. "
-            "Declare others with gc.DeviceSpec", user_location())
+            "Declare others with gc.DeviceSpec",
+            user_location(),
+        )
     return f"{name}:0" if name in KINDS else name
 
 
@@ -65,9 +67,14 @@ class DeviceSpec:
     launch: float
 
     def __init__(
-        self, name: str, memory: int | str | None = None, bandwidth: float | str | None = None,
-        flops: Mapping[str, float] | None = None, launch: float | str | None = None,
-        kind: str | None = None, like: DeviceSpec | str | None = None,
+        self,
+        name: str,
+        memory: int | str | None = None,
+        bandwidth: float | str | None = None,
+        flops: Mapping[str, float] | None = None,
+        launch: float | str | None = None,
+        kind: str | None = None,
+        like: DeviceSpec | str | None = None,
     ) -> None:
         base = _base(like)
         if not isinstance(name, str) or NAME.fullmatch(name) is None:
@@ -79,13 +86,18 @@ class DeviceSpec:
         if not isinstance(kind, str) or kind not in KINDS:
             raise _wrong("DeviceSpec: kind", kind, f"one of {', '.join(KINDS)}")
         for field, value in (
-            ("name", name), ("kind", kind),
+            ("name", name),
+            ("kind", kind),
             ("memory", int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), UNITS))),
-            ("bandwidth",
-             _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), UNITS)),
+            (
+                "bandwidth",
+                _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), UNITS),
+            ),
             ("flops", MappingProxyType(_rates(base, flops))),
-            ("launch",
-             _amount("DeviceSpec: launch", _or(launch, base, "launch"), SECONDS, zero=True)),
+            (
+                "launch",
+                _amount("DeviceSpec: launch", _or(launch, base, "launch"), SECONDS, zero=True),
+            ),
         ):
             object.__setattr__(self, field, value)
         if USUAL.fullmatch(name) is None:
@@ -117,8 +129,9 @@ class Link:
         object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, UNITS))
         object.__setattr__(self, "latency", _amount("Link: latency", latency, SECONDS, zero=True))
         if self.a == self.b:
-            raise DeviceError(f"Link: {self.a} is linked to itself; expected two devices",
-                              user_location())
+            raise DeviceError(
+                f"Link: {self.a} is linked to itself; expected two devices", user_location()
+            )
 
 
 @dataclass(frozen=True, init=False)
@@ -137,8 +150,9 @@ class Machine:
         names = [d.name for d in (*host, *rest)]
         twice = [n for n in names if names.count(n) > 1]
         if twice:
-            raise DeviceError(f"Machine: {twice[0]} is declared twice; give one another name",
-                              user_location())
+            raise DeviceError(
+                f"Machine: {twice[0]} is declared twice; give one another name", user_location()
+            )
         object.__setattr__(self, "devices", (*host, *rest))
         object.__setattr__(self, "links", ways)
         for link in self.links:
@@ -156,7 +170,8 @@ class Machine:
         if found is None:
             raise DeviceError(
                 f"no device {name!r} in this machine; it has {', '.join(self.names)}",
-                user_location())
+                user_location(),
+            )
         return found
 
     def link(self, a: str, b: str) -> Link:
@@ -196,9 +211,7 @@ def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
     return getattr(base, field, None) if given is None else given
 
 
-def _amount(
-    field: str, given: Any, units: Mapping[str, float], zero: bool = False
-) -> float:
+def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = False) -> float:
     """A quantity: a number, or text with a unit; `zero`: it may be 0."""
     example = "'80 GB', '3.3 TB/s'" if units is UNITS else "'5 us', '2 ms'"
     text = given.strip().lower().removesuffix("/s") if isinstance(given, str) else ""
@@ -240,14 +253,38 @@ def _table() -> dict[str, DeviceSpec]:
     call of a kernel and its fork and join on a CPU."""
     rows: tuple[tuple[str, str, str, str, str, dict[str, float]], ...] = (
         ("CPU", "cpu", "16 GB", "77 GB/s", "1 us", {"f32": 768e9, "f64": 384e9}),
-        ("H100", "cuda", "80 GB", "3.35 TB/s", "2.5 us",
-         {"f32": 67e12, "f64": 34e12, "f16": 989e12, "bf16": 989e12}),
-        ("H200", "cuda", "141 GB", "4.8 TB/s", "2.5 us",
-         {"f32": 67e12, "f64": 34e12, "f16": 989e12, "bf16": 989e12}),
-        ("A100", "cuda", "80 GB", "2039 GB/s", "2.5 us",
-         {"f32": 19.5e12, "f64": 9.7e12, "f16": 312e12, "bf16": 312e12}),
-        ("LAPTOP", "cuda", "8 GB", "256 GB/s", "2.5 us",
-         {"f32": 15.6e12, "f64": 0.24e12, "f16": 62e12, "bf16": 62e12}),
+        (
+            "H100",
+            "cuda",
+            "80 GB",
+            "3.35 TB/s",
+            "2.5 us",
+            {"f32": 67e12, "f64": 34e12, "f16": 989e12, "bf16": 989e12},
+        ),
+        (
+            "H200",
+            "cuda",
+            "141 GB",
+            "4.8 TB/s",
+            "2.5 us",
+            {"f32": 67e12, "f64": 34e12, "f16": 989e12, "bf16": 989e12},
+        ),
+        (
+            "A100",
+            "cuda",
+            "80 GB",
+            "2039 GB/s",
+            "2.5 us",
+            {"f32": 19.5e12, "f64": 9.7e12, "f16": 312e12, "bf16": 312e12},
+        ),
+        (
+            "LAPTOP",
+            "cuda",
+            "8 GB",
+            "256 GB/s",
+            "2.5 us",
+            {"f32": 15.6e12, "f64": 0.24e12, "f16": 62e12, "bf16": 62e12},
+        ),
     )
     return {
         name: DeviceSpec(kind, memory, bandwidth, flops, launch)

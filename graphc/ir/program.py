@@ -93,8 +93,10 @@ class Program:
 
 def moved(program: Program, device: str) -> Program:
     """The program, and those inside it, for another device."""
-    kernels = {k: replace(k, programs=tuple(moved(p, device) for p in k.programs))
-               if k.programs else k for k in program.kernels}
+    kernels = {
+        k: replace(k, programs=tuple(moved(p, device) for p in k.programs)) if k.programs else k
+        for k in program.kernels
+    }
     return replace(program, kernels=tuple(kernels[k] for k in program.kernels), device=device)
 
 
@@ -153,9 +155,7 @@ def can_fail(v: Value) -> bool:
     if isinstance(v.op, Scatter):
         index = storage(v.args[1]).op
         return not (isinstance(index, CheckIndex) and index.size == v.op.extent(v.args[0].type))
-    return isinstance(v.op, Gather) or (
-        isinstance(v.op, Pointwise | Opaque) and v.op.can_fail
-    )
+    return isinstance(v.op, Gather) or (isinstance(v.op, Pointwise | Opaque) and v.op.can_fail)
 
 
 def may_repeat(kernel: Kernel) -> bool:

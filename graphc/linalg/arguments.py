@@ -40,7 +40,9 @@ def square(what: str, argument: str, x: Any) -> Tensor:
     """Square matrices."""
     t = matrix(what, argument, x)
     require_equal(
-        f"linalg.{what}", t.shape[-2], t.shape[-1],
+        f"linalg.{what}",
+        t.shape[-2],
+        t.shape[-1],
         f"of {argument}, which is {t.type} and must be square",
     )
     return t
@@ -58,11 +60,14 @@ def system(what: str, a: Any, b: Any) -> tuple[Tensor, Tensor, Restore]:
     left, right = same_type(f"linalg.{what}", left, right)
     if right.ndim == 0:
         raise ShapeError(
-            f"linalg.{what}: b is {right.type}; expected a vector or matrices", user_location())
+            f"linalg.{what}: b is {right.type}; expected a vector or matrices", user_location()
+        )
     vector = right.ndim == 1
     right = reshape(right, (*right.shape, 1)) if vector else right
     require_equal(
-        f"linalg.{what}", left.shape[-1], right.shape[-2],
+        f"linalg.{what}",
+        left.shape[-1],
+        right.shape[-2],
         f"of a, which is {left.type}, and b, which is {right.type}, along its axis of rows",
     )
     if vector:

@@ -63,7 +63,8 @@ def qr(x: Any, mode: str = "reduced") -> QRResult:
     """
     if mode != "reduced":
         raise GraphError(
-            f"linalg.qr: mode must be 'reduced', got {mode!r}; Q is not completed", user_location())
+            f"linalg.qr: mode must be 'reduced', got {mode!r}; Q is not completed", user_location()
+        )
     packed = Qr.on(matrix("qr", "x", x))
     return QRResult(*packed.op.parts(packed))
 
@@ -113,7 +114,8 @@ def svd(x: Any, full_matrices: bool = False) -> SVDResult:
     """
     if full_matrices:
         raise GraphError(
-            "linalg.svd: full_matrices is not supported; expected False", user_location())
+            "linalg.svd: full_matrices is not supported; expected False", user_location()
+        )
     packed = Svd.on(matrix("svd", "x", x))
     return SVDResult(*packed.op.parts(packed))
 

@@ -17,9 +17,7 @@ from graphc.linalg.arguments import matrix
 from graphc.linalg.factorizations import svdvals
 
 
-def vector_norm(
-    x: Any, *, axis: Axis = None, keepdims: bool = False, ord: float = 2
-) -> Tensor:
+def vector_norm(x: Any, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
     """The norm of all elements of x along axes (None: all): `ord` is a number other than 0 for
     sum(|x|**ord)**(1/ord), inf or -inf for the largest or least |x|, or 0 for the number of
     elements that are not 0.
@@ -36,8 +34,9 @@ def vector_norm(
 def _floats(what: str, x: Any) -> Tensor:
     t = tensor(f"linalg.{what}", x)
     if not t.dtype.is_float:
-        raise DTypeError(f"linalg.{what}: x is {t.type}, which holds no floats; use gc.astype",
-                         user_location())
+        raise DTypeError(
+            f"linalg.{what}: x is {t.type}, which holds no floats; use gc.astype", user_location()
+        )
     return t
 
 
@@ -97,21 +96,29 @@ def _matrix(what: str, x: Any, ord: Any, keepdims: bool) -> Tensor:
     if ord in (1, -1, math.inf, -math.inf):
         inner, outer = (-2, -1) if abs(float(ord)) == 1 else (-1, -2)
         sums = sum(pw.abs(t), inner, keepdims=True)
-        found = _not_negative(max(sums, outer, keepdims=True)) if float(ord) > 0 else min(
-            sums, outer, keepdims=True)
+        found = (
+            _not_negative(max(sums, outer, keepdims=True))
+            if float(ord) > 0
+            else min(sums, outer, keepdims=True)
+        )
         return found if keepdims else found[..., 0, 0]
     if ord not in ("nuc", 2, -2):
         raise _unknown(what, ord)
     values = svdvals(t)
-    found = sum(values, -1) if ord == "nuc" else (
-        _not_negative(max(values, -1)) if ord == 2 else min(values, -1))
+    found = (
+        sum(values, -1)
+        if ord == "nuc"
+        else (_not_negative(max(values, -1)) if ord == 2 else min(values, -1))
+    )
     return expand_dims(found, (found.ndim, found.ndim + 1)) if keepdims else found
 
 
 def _unknown(what: str, ord: Any) -> GraphError:
     return GraphError(
         f"linalg.{what}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, "
-        f"got {short(ord)}", user_location())
+        f"got {short(ord)}",
+        user_location(),
+    )
 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -128,12 +135,17 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     if axis is None and (ord is None or t.ndim == 1):
         return _vector("norm", t, 2 if ord is None else ord, None, keepdims)
     given = axis if isinstance(axis, list | tuple) else (axis,)
-    places = (0, 1)[: t.ndim] if axis is None else tuple(
-        axis_of("linalg.norm", a, t.ndim) for a in given)
+    places = (
+        (0, 1)[: t.ndim]
+        if axis is None
+        else tuple(axis_of("linalg.norm", a, t.ndim) for a in given)
+    )
     if (axis is None and t.ndim != 2) or len(places) not in (1, 2):
         raise ShapeError(
             f"linalg.norm: ord {short(ord)} of {t.type} along axis {short(axis)}: expected one or "
-            "two axes", user_location())
+            "two axes",
+            user_location(),
+        )
     if len(places) == 1:
         return _vector("norm", t, 2 if ord is None else ord, places, keepdims)
     axes_of("linalg.norm", places, t.ndim)  # raises for one named twice

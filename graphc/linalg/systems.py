@@ -81,10 +81,16 @@ def solve_triangular(
             user_location(),
         )
     left, right, restore = system("solve_triangular", a, b)
-    return restore(TriangularSolve.on(
-        left, right, rhs=right.shape[-1], lower=bool(lower), transposed=TRANS[trans],
-        unit=bool(unit_diagonal),
-    ))
+    return restore(
+        TriangularSolve.on(
+            left,
+            right,
+            rhs=right.shape[-1],
+            lower=bool(lower),
+            transposed=TRANS[trans],
+            unit=bool(unit_diagonal),
+        )
+    )
 
 
 def _identity(t: Tensor) -> Tensor:

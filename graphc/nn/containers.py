@@ -30,8 +30,9 @@ class Numbered(Module, Generic[T]):
     def _at(self, index: Any) -> str:
         names = self._names()
         if not isinstance(index, int) or not -len(names) <= index < len(names):
-            raise GraphError(f"{type(self).__name__}: no member at {index!r} of {len(names)}",
-                             user_location())
+            raise GraphError(
+                f"{type(self).__name__}: no member at {index!r} of {len(names)}", user_location()
+            )
         return names[index]
 
     def __getitem__(self, index: Any) -> Any:
@@ -165,8 +166,9 @@ class ModuleDict(Module):
 
     def _known(self, name: str) -> str:
         if name not in self:
-            raise GraphError(f"ModuleDict: no module {name!r}; it has {', '.join(self.keys())}",
-                             user_location())
+            raise GraphError(
+                f"ModuleDict: no module {name!r}; it has {', '.join(self.keys())}", user_location()
+            )
         return name
 
     def __getitem__(self, name: str) -> Module:

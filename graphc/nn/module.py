@@ -60,7 +60,8 @@ class Owned(Variable):
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
             cls.__init__ = _constructor(  # type: ignore[method-assign]
-                cls.__dict__["__init__"], cls.__name__)
+                cls.__dict__["__init__"], cls.__name__
+            )
 
     def __init__(self, data: Any, trainable: bool, dtype: Any = None) -> None:
         Variable.__init__(self, *declared(data, self.kind, dtype), trainable)
@@ -75,8 +76,10 @@ class Owned(Variable):
         """
         start = converted(as_tensor(data), self.dtype)
         if start.shape != self.shape:
-            raise ShapeError(f"start_from: {self.name!r} is {self.type}, the initial value "
-                             f"{start.type}", user_location())
+            raise ShapeError(
+                f"start_from: {self.name!r} is {self.type}, the initial value {start.type}",
+                user_location(),
+            )
         object.__setattr__(self, "initial_value", start)
 
     def found_at(self, path: str) -> None:
@@ -127,7 +130,8 @@ class Module:
         super().__init_subclass__(**kwargs)
         if cls.__module__.startswith("graphc.") and "__init__" in cls.__dict__:
             cls.__init__ = _constructor(  # type: ignore[method-assign]
-                cls.__dict__["__init__"], cls.__name__)
+                cls.__dict__["__init__"], cls.__name__
+            )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes, as graph."""
@@ -153,8 +157,10 @@ class Module:
                 memo[id(value)] = Parameter(value.initial_value, value.trainable)
             elif isinstance(value, Variable) and id(value) not in memo:
                 memo[id(value)] = (
-                    Parameter(value.initial_value) if value.trainable
-                    else Buffer(value.initial_value))
+                    Parameter(value.initial_value)
+                    if value.trainable
+                    else Buffer(value.initial_value)
+                )
             setattr(made, name, copy.deepcopy(value, memo))
         return made
 
@@ -187,7 +193,9 @@ class Module:
         if not isinstance(name, str) or not name or "." in name or hasattr(self, name):
             raise GraphError(
                 f"{type(self).__name__}: cannot register {name!r}: expected a name without '.' "
-                "that is no attribute yet", user_location())
+                "that is no attribute yet",
+                user_location(),
+            )
 
     def _members(
         self, chosen: Callable[[Any], bool], prefix: str, recurse: bool, remove_duplicate: bool
@@ -270,8 +278,9 @@ class Module:
         """What is called next builds its training graph (dropout drops, batch norm takes the
         batch's statistics); returns this module."""
         if not isinstance(mode, bool):
-            raise GraphError(f"{type(self).__name__}: train: mode is {mode!r}; expected a bool",
-                             user_location())
+            raise GraphError(
+                f"{type(self).__name__}: train: mode is {mode!r}; expected a bool", user_location()
+            )
         for module in self.modules():
             module.training = mode
         return self
@@ -304,7 +313,8 @@ class Module:
         wrong shapes; then nothing has changed.
         """
         return LoadResult(
-            *state.load(session, self._state(), state_dict, strict, type(self).__name__))
+            *state.load(session, self._state(), state_dict, strict, type(self).__name__)
+        )
 
     # -- text
 
@@ -336,5 +346,3 @@ def _is_parameter(value: Any) -> bool:
 
 def _is_buffer(value: Any) -> bool:
     return isinstance(value, Variable) and not _is_parameter(value)
-
-

@@ -24,8 +24,10 @@ def load(
     """Missing and unexpected keys; the others are loaded, all or none."""
     _check(session, what)
     if not isinstance(state, Mapping):
-        raise StateDictError(f"{what}: state_dict is {type(state).__name__}; expected a dict of "
-                             "arrays by path", user_location())
+        raise StateDictError(
+            f"{what}: state_dict is {type(state).__name__}; expected a dict of arrays by path",
+            user_location(),
+        )
     arrays = {path: np.asarray(a) for path, a in state.items()}
     missing = [path for path in variables if path not in arrays]
     unexpected = [path for path in arrays if path not in variables]
@@ -37,11 +39,13 @@ def load(
     parts = [("missing", missing), ("unexpected", unexpected)] if strict else []
     listed = [
         f"\n  {title}:" + "".join(f"\n    {line}" for line in lines)
-        for title, lines in [*parts, ("wrong shapes", wrong)] if lines
+        for title, lines in [*parts, ("wrong shapes", wrong)]
+        if lines
     ]
     if listed:
         raise StateDictError(
-            f"{what}: the state dict does not fit{''.join(listed)}", user_location())
+            f"{what}: the state dict does not fit{''.join(listed)}", user_location()
+        )
     _load_all(session, {v: arrays[path] for path, v in variables.items() if path in arrays})
     return missing, unexpected
 
@@ -59,5 +63,7 @@ def _load_all(session: Session, arrays: Mapping[Variable, Any]) -> None:
 
 def _check(session: Any, what: str) -> None:
     if not isinstance(session, Session):
-        raise SessionError(f"{what}: session is {session!r}; expected the gc.Session that holds "
-                           "the values", user_location())
+        raise SessionError(
+            f"{what}: session is {session!r}; expected the gc.Session that holds the values",
+            user_location(),
+        )

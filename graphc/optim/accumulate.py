@@ -24,8 +24,9 @@ class _Around(Minimizer):
     def __init__(self, optimizer: Minimizer, every: tuple[str, int]) -> None:
         what = type(self).__name__
         if not isinstance(optimizer, Minimizer):
-            raise GraphError(f"{what}: optimizer is {short(optimizer)}; expected an optimizer",
-                             user_location())
+            raise GraphError(
+                f"{what}: optimizer is {short(optimizer)}; expected an optimizer", user_location()
+            )
         self.optimizer, self.every = optimizer, whole(what, *every)
 
     def turn(self) -> tuple[Tensor, Tensor]:

@@ -52,8 +52,7 @@ class Moments(Optimizer):
         b1, b2 = self.betas
         mean, square = self.state(var, "mean"), self.state(var, "square")
         squared = pw.multiply(gradient, gradient)
-        return (mean.assign(moving(mean, gradient, b1)),
-                square.assign(moving(square, squared, b2)))
+        return (mean.assign(moving(mean, gradient, b1)), square.assign(moving(square, squared, b2)))
 
 
 @dataclass(eq=False, repr=False, match_args=False)

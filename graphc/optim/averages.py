@@ -39,17 +39,22 @@ class _Averages:
         """
         what = type(self).__name__
         if after is not None and not isinstance(after, Group):
-            raise GraphError(f"{what}: after is {short(after)}; expected what minimize gives",
-                             user_location())
-        new = {t.args[0]: t for t in (after.tensors if after else ())
-               if isinstance(t.op, Assign) and isinstance(t.args[0], Variable)}
+            raise GraphError(
+                f"{what}: after is {short(after)}; expected what minimize gives", user_location()
+            )
+        new = {
+            t.args[0]: t
+            for t in (after.tensors if after else ())
+            if isinstance(t.op, Assign) and isinstance(t.args[0], Variable)
+        }
         if var_list is None:
             chosen = [v for v in new if v.trainable]  # type: ignore[attr-defined]
         else:
             chosen = variables_of(what, "var_list", var_list)
         if not chosen:
-            raise GraphError(f"{what}: no variables to average; give var_list or after",
-                             user_location())
+            raise GraphError(
+                f"{what}: no variables to average; give var_list or after", user_location()
+            )
         steps = Steps()
         with chosen[0].graph.as_default(), name_scope(what):
             made = [self._moved(v, new.get(v, v), self.share(steps)) for v in chosen]
@@ -60,18 +65,24 @@ class _Averages:
         if not isinstance(var, Variable) or var not in self._averages:
             raise GraphError(
                 f"{type(self).__name__}: {short(var)} has no average; give it to `apply` first",
-                user_location())
+                user_location(),
+            )
         return self._averages[var]
 
     def swap(self) -> Group:
         """Every variable takes its average's value, and the average the variable's: before an
         evaluation, and again after it."""
         if not self._averages:
-            raise GraphError(f"{type(self).__name__}: no averages yet; use `apply` first",
-                             user_location())
-        return Group(tuple(
-            a for v, average in self._averages.items()
-            for a in (v.assign(average), average.assign(v))))
+            raise GraphError(
+                f"{type(self).__name__}: no averages yet; use `apply` first", user_location()
+            )
+        return Group(
+            tuple(
+                a
+                for v, average in self._averages.items()
+                for a in (v.assign(average), average.assign(v))
+            )
+        )
 
     def _moved(self, var: Variable, value: Tensor, share: float | Tensor) -> Tensor:
         average = self._averages.get(var)
@@ -79,8 +90,7 @@ class _Averages:
             average = variable(var, trainable=False, name=f"{var.name}.average")
             self._averages[var] = average
         part = converted(share, var.dtype) if isinstance(share, Tensor) else share
-        return average.assign(
-            pw.add(average, pw.multiply(pw.subtract(value, average), part)))
+        return average.assign(pw.add(average, pw.multiply(pw.subtract(value, average), part)))
 
 
 class EMA(_Averages):

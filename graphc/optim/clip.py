@@ -42,8 +42,9 @@ def _norm(what: str, tensors: Sequence[Tensor], norm_type: float) -> Tensor:
     p = number(what, "norm_type", norm_type)
     for t in tensors:
         if not t.dtype.is_float:
-            raise DTypeError(f"{what}: {t!r} is not of a float type; use gc.astype",
-                             user_location())
+            raise DTypeError(
+                f"{what}: {t!r} is not of a float type; use gc.astype", user_location()
+            )
     wide = f64 if any(t.dtype == f64 for t in tensors) else f32
     parts = [_powers(converted(t, wide), p) for t in tensors]
     total = parts[0]
@@ -106,8 +107,9 @@ def clip_grad_norm(
         return pairs
     norm = _norm(what, found, norm_type)
     factor = pw.minimum(pw.divide(limit, pw.add(norm, SMALL)), 1.0)
-    return [(None if g is None else pw.multiply(g, converted(factor, g.dtype)), v)
-            for g, v in pairs]
+    return [
+        (None if g is None else pw.multiply(g, converted(factor, g.dtype)), v) for g, v in pairs
+    ]
 
 
 def clip_grad_value(grads_and_vars: Iterable[Pair], clip_value: float) -> list[Pair]:
@@ -132,13 +134,16 @@ def checked_pairs(what: str, grads_and_vars: Any) -> list[Pair]:
     if isinstance(grads_and_vars, Tensor) or not hasattr(grads_and_vars, "__iter__"):
         raise GraphError(
             f"{what}: grads_and_vars is {short(grads_and_vars)}; expected a sequence of pairs "
-            "(gradient, variable)", user_location())
+            "(gradient, variable)",
+            user_location(),
+        )
     made: list[Pair] = []
     for item in grads_and_vars:
         if not isinstance(item, list | tuple) or len(item) != 2:
             raise GraphError(
                 f"{what}: grads_and_vars holds {short(item)}; expected pairs (gradient, variable)",
-                user_location())
+                user_location(),
+            )
         g, v = item
         if not isinstance(v, Variable):
             raise GraphError(f"{what}: {v!r} is no variable", user_location())

@@ -44,9 +44,10 @@ class Lion(Optimizer):
         lr = self.rate(var.dtype)
         mean = self.state(var, "mean")
         direction = pw.sign(moving(mean, gradient, b1))
-        return [mean.assign(moving(mean, gradient, b2)),
-                var.assign(pw.subtract(shrunk(var, lr, self.weight_decay),
-                                       pw.multiply(direction, lr)))]
+        return [
+            mean.assign(moving(mean, gradient, b2)),
+            var.assign(pw.subtract(shrunk(var, lr, self.weight_decay), pw.multiply(direction, lr))),
+        ]
 
 
 guard_methods(Lion, "__init__")

@@ -57,8 +57,7 @@ class LRScheduler:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
     def _number(self, option: str, low: float = 0.0, high: float = math.inf) -> None:
-        setattr(self, option,
-                number(type(self).__name__, option, getattr(self, option), low, high))
+        setattr(self, option, number(type(self).__name__, option, getattr(self, option), low, high))
 
     def _finite(self, option: str) -> None:
         setattr(self, option, finite(type(self).__name__, option, getattr(self, option)))
@@ -123,8 +122,10 @@ class LambdaLR(LRScheduler):
     def __post_init__(self) -> None:
         self._number("lr")
         if not callable(self.lr_lambda):
-            raise GraphError(f"LambdaLR: lr_lambda is {short(self.lr_lambda)}; expected a function",
-                             user_location())
+            raise GraphError(
+                f"LambdaLR: lr_lambda is {short(self.lr_lambda)}; expected a function",
+                user_location(),
+            )
 
     def at(self, step: Tensor) -> Tensor:
         return pw.multiply(tensor("LambdaLR", self.lr_lambda(step), f64), self.lr)
@@ -236,12 +237,12 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def at(self, step: Tensor) -> Tensor:
         if self.T_mult == 1:
-            return _cosine(self.lr, self.eta_min,
-                           pw.divide(pw.remainder(step, self.T_0), self.T_0))
+            return _cosine(self.lr, self.eta_min, pw.divide(pw.remainder(step, self.T_0), self.T_0))
         growth = pw.add(pw.multiply(step, (self.T_mult - 1) / self.T_0), 1.0)
         # A hair more than the step: at a restart, the logarithm may fall short of a whole number.
-        cycle = pw.floor(pw.multiply(el.log(pw.multiply(growth, 1 + 1e-12)),
-                                     1 / math.log(self.T_mult)))
+        cycle = pw.floor(
+            pw.multiply(el.log(pw.multiply(growth, 1 + 1e-12)), 1 / math.log(self.T_mult))
+        )
         size = pw.multiply(pw.pow(float(self.T_mult), cycle), self.T_0)
         start = pw.divide(pw.subtract(size, self.T_0), self.T_mult - 1)
         return _cosine(self.lr, self.eta_min, pw.divide(pw.subtract(step, start), size))
@@ -271,7 +272,9 @@ class OneCycleLR(LRScheduler):
         if self.anneal_strategy not in ("cos", "linear"):
             raise GraphError(
                 f"OneCycleLR: anneal_strategy is {short(self.anneal_strategy)}; expected 'cos' or "
-                "'linear'", user_location())
+                "'linear'",
+                user_location(),
+            )
         flag("OneCycleLR", "three_phase", self.three_phase)
         self._number("div_factor", low=1e-300)
         self._number("final_div_factor", low=1e-300)
@@ -312,17 +315,22 @@ class SequentialLR(LRScheduler):
 
     def __post_init__(self) -> None:
         given = self.schedulers
-        if not isinstance(given, list | tuple) or not given or not all(
-            isinstance(s, LRScheduler) for s in given
+        if (
+            not isinstance(given, list | tuple)
+            or not given
+            or not all(isinstance(s, LRScheduler) for s in given)
         ):
             raise GraphError(
                 f"SequentialLR: schedulers is {short(given)}; expected a list of schedules",
-                user_location())
+                user_location(),
+            )
         self.milestones = _milestones("SequentialLR", self.milestones)
         if len(self.milestones) != len(given) - 1:
             raise GraphError(
                 f"SequentialLR: {len(given)} schedulers and {len(self.milestones)} milestones; "
-                "expected one less than schedulers", user_location())
+                "expected one less than schedulers",
+                user_location(),
+            )
 
     def at(self, step: Tensor) -> Tensor:
         rate = self.schedulers[0](step)
@@ -350,8 +358,10 @@ class WarmupLR(LRScheduler):
 
     def __post_init__(self) -> None:
         if not isinstance(self.schedule, LRScheduler):
-            raise GraphError(f"WarmupLR: schedule is {short(self.schedule)}; expected a schedule",
-                             user_location())
+            raise GraphError(
+                f"WarmupLR: schedule is {short(self.schedule)}; expected a schedule",
+                user_location(),
+            )
         self._whole("warmup_steps")
         self._number("start_factor", high=1.0)
 
@@ -365,8 +375,9 @@ class WarmupLR(LRScheduler):
 def _milestones(what: str, given: Any) -> tuple[int, ...]:
     """Rising steps.  Raises `GraphError`."""
     if not isinstance(given, list | tuple):
-        raise GraphError(f"{what}: milestones is {short(given)}; expected a list of steps",
-                         user_location())
+        raise GraphError(
+            f"{what}: milestones is {short(given)}; expected a list of steps", user_location()
+        )
     found = tuple(whole(what, "milestones", m, 0) for m in given)
     if any(bisect.bisect(found[:i], m) != i for i, m in enumerate(found)):
         raise GraphError(f"{what}: milestones {short(given)} do not rise", user_location())
@@ -389,8 +400,18 @@ def _line(start: float, end: float, part: Tensor) -> Tensor:
 
 
 for _made in (
-    ConstantLR, LinearLR, LambdaLR, StepLR, MultiStepLR, ExponentialLR, PolynomialLR,
-    CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR, SequentialLR, WarmupLR,
+    ConstantLR,
+    LinearLR,
+    LambdaLR,
+    StepLR,
+    MultiStepLR,
+    ExponentialLR,
+    PolynomialLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    OneCycleLR,
+    SequentialLR,
+    WarmupLR,
 ):
     guard_methods(_made, "__init__")
 guard_methods(LRScheduler, "__call__")

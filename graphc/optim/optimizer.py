@@ -51,8 +51,9 @@ class Minimizer:
         """The gradient of `loss` by each variable, paired with it; None where there is none."""
         name = type(self).__name__
         if not isinstance(loss, Tensor):
-            raise GraphError(f"{name}: the loss is {short(loss)}; expected a tensor",
-                             user_location())
+            raise GraphError(
+                f"{name}: the loss is {short(loss)}; expected a tensor", user_location()
+            )
         if var_list is not None:
             chosen = variables_of(name, "var_list", var_list)
             return list(zip(gradients(loss, chosen), chosen, strict=True))
@@ -60,7 +61,8 @@ class Minimizer:
         found = gradients(loss, chosen, allow_unused=True)
         if all(g is None for g in found):
             raise GraphError(
-                f"{name}: the loss depends on no trainable variable of its graph", user_location())
+                f"{name}: the loss depends on no trainable variable of its graph", user_location()
+            )
         return list(zip(found, chosen, strict=True))
 
     def apply_gradients(self, grads_and_vars: Iterable[Pair]) -> Group:
@@ -70,20 +72,25 @@ class Minimizer:
         variable that comes twice.
         """
         name = type(self).__name__
-        pairs = [(converted(g, v.dtype), v) for g, v in checked_pairs(name, grads_and_vars)
-                 if g is not None]
+        pairs = [
+            (converted(g, v.dtype), v)
+            for g, v in checked_pairs(name, grads_and_vars)
+            if g is not None
+        ]
         if not pairs:
             raise GraphError(f"{name}: no variable has a gradient", user_location())
         seen: set[Variable] = set()
         for g, v in pairs:
             if v in seen:
-                raise GraphError(f"{name}: variable {v.name!r} has two gradients; add them up",
-                                 user_location())
+                raise GraphError(
+                    f"{name}: variable {v.name!r} has two gradients; add them up", user_location()
+                )
             seen.add(v)
             if g.ndim != v.ndim or any(map(differ, g.shape, v.shape)):
                 raise ShapeError(
                     f"{name}: the gradient of {v.name!r} is {g.type}; expected {v.type}",
-                    user_location())
+                    user_location(),
+                )
         with pairs[0][1].graph.as_default(), name_scope(name):
             return Group(tuple(self.assigns(pairs)))
 
@@ -128,14 +135,16 @@ class Optimizer(Minimizer):
         name = type(self).__name__
         if isinstance(self.lr, Tensor):
             if self.lr.ndim:
-                raise ShapeError(f"{name}: lr is {self.lr.type}; expected a 0-d tensor",
-                                 user_location())
+                raise ShapeError(
+                    f"{name}: lr is {self.lr.type}; expected a 0-d tensor", user_location()
+                )
         elif not isinstance(self.lr, LRScheduler):
             self.lr = number(name, "lr", self.lr)
         flag(name, "maximize", self.maximize)
         if self.clip_grad_norm is not None and self.clip_grad_value is not None:
-            raise GraphError(f"{name}: clip_grad_norm and clip_grad_value: expected one of them",
-                             user_location())
+            raise GraphError(
+                f"{name}: clip_grad_norm and clip_grad_value: expected one of them", user_location()
+            )
         for option in ("clip_grad_norm", "clip_grad_value"):
             if getattr(self, option) is not None:
                 self._number(option)
@@ -168,8 +177,10 @@ class Optimizer(Minimizer):
         """The number of this step, from 1 (f64, 0-d).  There is one in `update` and `prepare`
         only; elsewhere it raises `GraphError`."""
         if self._steps is None:
-            raise GraphError(f"{type(self).__name__}: time is known in `update` and `prepare` only",
-                             user_location())
+            raise GraphError(
+                f"{type(self).__name__}: time is known in `update` and `prepare` only",
+                user_location(),
+            )
         return self._steps.number
 
     def state(self, var: Variable, what: str, value: float = 0.0) -> Variable:
@@ -185,8 +196,8 @@ class Optimizer(Minimizer):
             if name not in vars(self) or name[0] == "_":
                 known = ", ".join(k for k in vars(self) if k[0] != "_" and k != "groups")
                 raise GraphError(
-                    f"{type(self).__name__}: no option {name!r}; there are {known}",
-                    user_location())
+                    f"{type(self).__name__}: no option {name!r}; there are {known}", user_location()
+                )
             setattr(made, name, value)
         made.__post_init__()
         return made
@@ -231,7 +242,8 @@ class Optimizer(Minimizer):
         if not isinstance(self.groups, list | tuple):
             raise GraphError(
                 f"{type(self).__name__}: groups is {short(self.groups)}; expected a list of dicts",
-                user_location())
+                user_location(),
+            )
         return self.groups
 
     def _group(self, number: int, group: Any) -> dict[str, Any]:
@@ -241,15 +253,19 @@ class Optimizer(Minimizer):
         if not isinstance(group, Mapping) or "params" not in group:
             raise GraphError(
                 f"{name}: groups holds {short(group)}; expected a dict with 'params', the "
-                "variables it is for, and options", user_location())
+                "variables it is for, and options",
+                user_location(),
+            )
         options = {str(k): value for k, value in group.items() if k != "params"}
         shared = {"groups", "clip_grad_norm", "clip_grad_value"} & set(options)
         if shared:
-            raise GraphError(f"{name}: {min(shared)} is no option of a group, but of them all",
-                             user_location())
+            raise GraphError(
+                f"{name}: {min(shared)} is no option of a group, but of them all", user_location()
+            )
         complete = "__dataclass_fields__" in vars(type(self))
-        self.with_options(**{k: o for k, o in options.items() if complete or k in vars(self)},
-                          groups=())
+        self.with_options(
+            **{k: o for k, o in options.items() if complete or k in vars(self)}, groups=()
+        )
         params = variables_of(name, "params", group["params"])
         for v in params:
             if v in self._of_group:
@@ -259,8 +275,9 @@ class Optimizer(Minimizer):
 
     # ---- checks of options ----
 
-    def _number(self, option: str, low: float = 0.0, high: float = float("inf"),
-                strict: bool = False) -> None:
+    def _number(
+        self, option: str, low: float = 0.0, high: float = float("inf"), strict: bool = False
+    ) -> None:
         name = type(self).__name__
         setattr(self, option, number(name, option, getattr(self, option), low, high, strict))
 
@@ -276,17 +293,21 @@ def variables_of(what: str, argument: str, given: Any) -> list[Variable]:
     if isinstance(given, Variable):
         return [given]
     if isinstance(given, Tensor) or not hasattr(given, "__iter__"):
-        raise GraphError(f"{what}: {argument} is {short(given)}; expected variables",
-                         user_location())
+        raise GraphError(
+            f"{what}: {argument} is {short(given)}; expected variables", user_location()
+        )
     found = list(given)
     for v in found:
         if isinstance(v, Mapping):
             raise GraphError(
                 f"{what}: {argument} holds a dict; groups of parameters are the argument `groups` "
-                "of the optimizer", user_location())
+                "of the optimizer",
+                user_location(),
+            )
         if not isinstance(v, Variable):
-            raise GraphError(f"{what}: {argument} holds {v!r}, which is no variable",
-                             user_location())
+            raise GraphError(
+                f"{what}: {argument} holds {v!r}, which is no variable", user_location()
+            )
     return found
 
 

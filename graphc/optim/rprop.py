@@ -32,14 +32,19 @@ class Rprop(Optimizer):
         for option in ("etas", "step_sizes"):
             given = getattr(self, option)
             if not isinstance(given, list | tuple) or len(given) != 2:
-                raise GraphError(f"Rprop: {option} is {short(given)}; expected two numbers",
-                                 user_location())
+                raise GraphError(
+                    f"Rprop: {option} is {short(given)}; expected two numbers", user_location()
+                )
         low, high = self.etas
-        self.etas = (number("Rprop", "etas[0]", low, 0.0, 1.0, strict=True),
-                     number("Rprop", "etas[1]", high, 1.0))
+        self.etas = (
+            number("Rprop", "etas[0]", low, 0.0, 1.0, strict=True),
+            number("Rprop", "etas[1]", high, 1.0),
+        )
         least, most = self.step_sizes
-        self.step_sizes = (number("Rprop", "step_sizes[0]", least),
-                           number("Rprop", "step_sizes[1]", most))
+        self.step_sizes = (
+            number("Rprop", "step_sizes[0]", least),
+            number("Rprop", "step_sizes[1]", most),
+        )
 
     def update(self, var: Variable, gradient: Tensor, shared: Any) -> Sequence[Tensor]:
         before, size = self.state(var, "gradient"), self.state(var, "size", self.lr)

@@ -51,8 +51,9 @@ class SGD(Optimizer):
         self._number("weight_decay")
         self._flag("nesterov")
         if self.nesterov and (self.momentum <= 0 or self.dampening != 0):
-            raise GraphError("SGD: nesterov needs a momentum above 0 and no dampening",
-                             user_location())
+            raise GraphError(
+                "SGD: nesterov needs a momentum above 0 and no dampening", user_location()
+            )
 
     def update(self, var: Variable, gradient: Tensor, shared: Any) -> Sequence[Tensor]:
         lr = self.rate(var.dtype)

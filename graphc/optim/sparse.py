@@ -105,13 +105,16 @@ class SparseAdam(Optimizer):
         if rows is None:
             raise GraphError(
                 f"SparseAdam: the gradient of {var.name!r} is dense; expected that of "
-                "gc.take(variable, ids, axis=0)", user_location())
+                "gc.take(variable, ids, axis=0)",
+                user_location(),
+            )
         touched = _touched(var, rows)
         mean, square = self.state(var, "mean"), self.state(var, "square")
         b1, b2 = self.betas
         m = mean.assign(pw.where(touched, moving(mean, gradient, b1), mean))
-        v = square.assign(pw.where(touched, moving(square, pw.multiply(gradient, gradient), b2),
-                                   square))
+        v = square.assign(
+            pw.where(touched, moving(square, pw.multiply(gradient, gradient), b2), square)
+        )
         step = pw.multiply(pw.divide(m, pw.add(el.sqrt(v), self.eps)), converted(shared, var.dtype))
         return [m, v, var.assign(pw.where(touched, pw.subtract(var, step), var))]
 

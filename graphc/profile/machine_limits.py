@@ -56,8 +56,13 @@ class Limits:
 
     def bandwidth(self, stream: str, nbytes: float) -> float:
         """The bandwidth of `read`, `copy`, `triad` or `update` at a working set of this size."""
-        return float(np.exp(np.interp(math.log(max(nbytes, 1)), np.log(self.working_sets),
-                                      np.log(self.rates[stream]))))
+        return float(
+            np.exp(
+                np.interp(
+                    math.log(max(nbytes, 1)), np.log(self.working_sets), np.log(self.rates[stream])
+                )
+            )
+        )
 
     def seconds(self, read: float, written: float, nbytes: float) -> float:
         """How long it takes at best to read and write parts of one buffer, in a working set of
@@ -69,8 +74,10 @@ class Limits:
         return both * updating + (read - both) * reading + (written - both) * writing
 
     def __str__(self) -> str:
-        lines = [f"{self.cpu}, {self.threads} thread{'s' * (self.threads > 1)}",
-                 f"{'working set':>12}" + "".join(f"{s + ' GB/s':>12}" for s in self.rates)]
+        lines = [
+            f"{self.cpu}, {self.threads} thread{'s' * (self.threads > 1)}",
+            f"{'working set':>12}" + "".join(f"{s + ' GB/s':>12}" for s in self.rates),
+        ]
         for size, *rates in zip(self.working_sets, *self.rates.values(), strict=True):
             shown = f"{size >> 20} MiB" if size >> 20 else f"{size >> 10} KiB"
             lines.append(f"{shown:>12}" + "".join(f"{r / 1e9:12.1f}" for r in rates))
@@ -125,8 +132,9 @@ def _read(path: Path) -> Limits | None:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         rates = {name: tuple(found) for name, found in kept["rates"].items()}
-        return Limits(kept["cpu"], kept["threads"], tuple(kept["working_sets"]), rates,
-                      kept["peaks"])
+        return Limits(
+            kept["cpu"], kept["threads"], tuple(kept["working_sets"]), rates, kept["peaks"]
+        )
     except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         warnings.warn(f"graphc: cannot read {path}: {error}; measuring again", stacklevel=2)
         return None
@@ -181,8 +189,10 @@ LOAD = """
   %pNAME{n} = getelementptr float, ptr %{source}, i64 %j{n}
   %NAME{n} = load <V x float>, ptr %pNAME{n}, align 4"""
 SAME = "\n  %t{n} = select i1 true, <V x float> %s{n}, <V x float> %s{n}"  # the sum stays
-FMA = ("\n  %x{n} = call <V x float> @llvm.fma.vVf32("
-       "<V x float> %c{n}, <V x float> SCALE, <V x float> %b{n})")
+FMA = (
+    "\n  %x{n} = call <V x float> @llvm.fma.vVf32("
+    "<V x float> %c{n}, <V x float> SCALE, <V x float> %b{n})"
+)
 PART = {
     "read": "{load_b}\n  %t{n} = fadd <V x float> %s{n}, %b{n}",
     "copy": "{load_b}{store_b}" + SAME,
@@ -199,15 +209,25 @@ def _stream_text(what: str) -> str:
         load_b = LOAD.replace("NAME", "b").format(n=n, source="bw")
         load_c = LOAD.replace("NAME", "c").format(n=n, source="cw")
         store = f"\n  %q{n} = getelementptr float, ptr %aw, i64 %j{n}"
-        parts.append(at + PART[what].format(
-            n=n, load_b=load_b, load_c=load_c,
-            store_b=f"{store}\n  store <V x float> %b{n}, ptr %q{n}, align 4",
-            store_x=f"{store}\n  store <V x float> %x{n}, ptr %q{n}, align 4"))
+        parts.append(
+            at
+            + PART[what].format(
+                n=n,
+                load_b=load_b,
+                load_c=load_c,
+                store_b=f"{store}\n  store <V x float> %b{n}, ptr %q{n}, align 4",
+                store_x=f"{store}\n  store <V x float> %x{n}, ptr %q{n}, align 4",
+            )
+        )
     scale = "<" + ", ".join(["float 3.0"] * lanes) + ">"
     text = STREAM.replace("LANES", "".join(parts)).replace("WHAT", what)
     text += "declare <V x float> @llvm.fma.vVf32(<V x float>, <V x float>, <V x float>)\n"
-    return (text.replace("SCALE", scale).replace("STEP", str(4 * lanes))
-            .replace("vVf32", f"v{lanes}f32").replace("<V x", f"<{lanes} x"))
+    return (
+        text.replace("SCALE", scale)
+        .replace("STEP", str(4 * lanes))
+        .replace("vVf32", f"v{lanes}f32")
+        .replace("<V x", f"<{lanes} x")
+    )
 
 
 def _fma_text(dtype: str) -> str:
@@ -216,8 +236,9 @@ def _fma_text(dtype: str) -> str:
     vector, name = f"<{lanes} x {LLVM[dtype]}>", f"@llvm.fma.v{lanes}{dtype}"
     chains = range(ACCUMULATORS)
     phis = "\n".join(f"  %a{n} = phi {vector} [%x, %entry], [%b{n}, %body]" for n in chains)
-    steps = "\n".join(f"  %b{n} = call {vector} {name}({vector} %a{n}, {vector} %x, {vector} %y)"
-                      for n in chains)
+    steps = "\n".join(
+        f"  %b{n} = call {vector} {name}({vector} %a{n}, {vector} %x, {vector} %y)" for n in chains
+    )
     sums = "\n".join(f"  %s{n + 1} = fadd {vector} %s{n}, %b{n}" for n in chains)
     return f"""
 declare {vector} {name}({vector}, {vector}, {vector})

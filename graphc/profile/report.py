@@ -26,7 +26,10 @@ from graphc.profile.machine_limits import Limits
 from graphc.runtime.cpu.timer import Event
 
 SORTS: dict[str, Callable[[Row], float]] = {
-    "time": lambda row: row.seconds, "bytes": lambda row: row.moved, "flops": lambda row: row.flops}
+    "time": lambda row: row.seconds,
+    "bytes": lambda row: row.moved,
+    "flops": lambda row: row.flops,
+}
 COMPILE, THREADS = 0, 1  # lanes of a trace: stages of the compilation, then threads
 
 
@@ -147,16 +150,22 @@ class Profile:
         left = len(self.rows) - len(shown)
         lines = _table(shown, sum(row.seconds for row in self.rows) or 1.0)
         lines += [f"... and {left} more"] if left else []
-        return "\n".join([f"{self.title}: {_runs(self)}, {_on(self)}",
-                          *lines, *_totals(self)])
+        return "\n".join([f"{self.title}: {_runs(self)}, {_on(self)}", *lines, *_totals(self)])
 
     def data(self) -> dict[str, Any]:
         """All figures, as JSON takes them: seconds, bytes, operations."""
-        kept = {k: getattr(self, k) for k in (
-            "title", "runs", "fastest", "run_seconds", "kernel_seconds", "threads")}
+        kept = {
+            k: getattr(self, k)
+            for k in ("title", "runs", "fastest", "run_seconds", "kernel_seconds", "threads")
+        }
         stages = [{"name": s.name, "seconds": (s.end - s.start) / 1e9} for s in self.spans]
-        return {**kept, "memory": asdict(self.memory), "limits": asdict(self.limits),
-                "compilation": stages, "kernels": [_data(row) for row in self.rows]}
+        return {
+            **kept,
+            "memory": asdict(self.memory),
+            "limits": asdict(self.limits),
+            "compilation": stages,
+            "kernels": [_data(row) for row in self.rows],
+        }
 
     def trace(self) -> dict[str, Any]:
         """The recorded runs and the compilation for chrome://tracing or ui.perfetto.dev: complete
@@ -178,28 +187,56 @@ def trace(profiles: Sequence[Profile]) -> dict[str, Any]:
     events += [_event(s.name, "compilation", s.start - zero, s.end - zero, COMPILE) for s in spans]
     for p in profiles:
         for number, run in enumerate(p.recorded):
-            events.append(_event(f"run {number}", "run", run.start - zero, run.end - zero, THREADS,
-                                 what=p.title, events_left_out=run.dropped))
+            events.append(
+                _event(
+                    f"run {number}",
+                    "run",
+                    run.start - zero,
+                    run.end - zero,
+                    THREADS,
+                    what=p.title,
+                    events_left_out=run.dropped,
+                )
+            )
             for e in run.events.tolist():
                 label, lane = p.labels[e[Event.NUMBER]], THREADS + e[Event.THREAD]
                 lanes.setdefault(lane, f"thread {e[Event.THREAD]}")
-                events.append(_event(
-                    label.name, label.kind, e[Event.START] - zero, e[Event.END] - zero, lane,
-                    line=label.line, bytes=label.bytes, flops=label.flops))
-    names = [{"name": "thread_name", "ph": "M", "pid": 1, "tid": lane, "args": {"name": name}}
-             for lane, name in lanes.items()]
-    return {"traceEvents": names + sorted(events, key=lambda e: float(e["ts"])),
-            "displayTimeUnit": "ms"}
+                events.append(
+                    _event(
+                        label.name,
+                        label.kind,
+                        e[Event.START] - zero,
+                        e[Event.END] - zero,
+                        lane,
+                        line=label.line,
+                        bytes=label.bytes,
+                        flops=label.flops,
+                    )
+                )
+    names = [
+        {"name": "thread_name", "ph": "M", "pid": 1, "tid": lane, "args": {"name": name}}
+        for lane, name in lanes.items()
+    ]
+    return {
+        "traceEvents": names + sorted(events, key=lambda e: float(e["ts"])),
+        "displayTimeUnit": "ms",
+    }
 
 
 def _event(name: str, category: str, start: int, end: int, lane: int, **args: Any) -> Any:
-    return {"name": name, "cat": category, "ph": "X", "ts": start / 1e3, "dur": (end - start) / 1e3,
-            "pid": 1, "tid": lane, "args": args}
+    return {
+        "name": name,
+        "cat": category,
+        "ph": "X",
+        "ts": start / 1e3,
+        "dur": (end - start) / 1e3,
+        "pid": 1,
+        "tid": lane,
+        "args": args,
+    }
 
 
-def _sorted(
-    rows: Sequence[Row], key: Callable[[Row], float], top: int | None
-) -> tuple[Row, ...]:
+def _sorted(rows: Sequence[Row], key: Callable[[Row], float], top: int | None) -> tuple[Row, ...]:
     found = sorted(rows, key=key, reverse=True)[:top]
     return tuple(replace(row, inner=_sorted(row.inner, key, None)) for row in found)
 
@@ -213,9 +250,21 @@ def _together(rows: Sequence[Row]) -> Row:
 
 def _data(row: Row) -> dict[str, Any]:
     """A row and those inside it."""
-    plain = {k: getattr(row, k) for k in (
-        "name", "kind", "launches", "seconds", "read", "written", "flops", "memory_share",
-        "compute_share", "bound")}
+    plain = {
+        k: getattr(row, k)
+        for k in (
+            "name",
+            "kind",
+            "launches",
+            "seconds",
+            "read",
+            "written",
+            "flops",
+            "memory_share",
+            "compute_share",
+            "bound",
+        )
+    }
     return {**plain, "lines": [str(x) for x in row.lines], "inner": [_data(r) for r in row.inner]}
 
 
@@ -230,8 +279,10 @@ def _table(rows: Sequence[Row], total: float) -> list[str]:
     names = [_cut("  " * depth + f"{row.kind} {row.name}", NAME) for depth, row in found]
     places = [_place(row.lines) for _, row in found]
     wide, far = (max(map(len, (*texts, "kernel"))) for texts in (names, places))
-    lines = [f"{'time us':>9} {'share':>6} {'launches':>8}  {'kernel':{wide}}  {'line':{far}} "
-             f"{'bytes':>8} {'GB/s':>6} {'%mem':>5} {'flops':>8} {'GF/s':>6} {'%peak':>5}  bound"]
+    lines = [
+        f"{'time us':>9} {'share':>6} {'launches':>8}  {'kernel':{wide}}  {'line':{far}} "
+        f"{'bytes':>8} {'GB/s':>6} {'%mem':>5} {'flops':>8} {'GF/s':>6} {'%peak':>5}  bound"
+    ]
     for (_, row), name, place in zip(found, names, places, strict=True):
         seconds = row.seconds or float("inf")
         lines.append(
@@ -239,7 +290,8 @@ def _table(rows: Sequence[Row], total: float) -> list[str]:
             f"{name:{wide}}  {place:{far}} "
             f"{scaled(row.moved):>8} {row.moved / seconds / 1e9:6.1f} {row.memory_share:5.0%} "
             f"{scaled(row.flops):>8} {row.flops / seconds / 1e9:6.1f} {row.compute_share:5.0%}  "
-            f"{row.bound}".rstrip())
+            f"{row.bound}".rstrip()
+        )
     return lines
 
 

@@ -27,8 +27,13 @@ class Table:
     each place.  Kinds of devices say what they can do."""
 
     def __init__(
-        self, program: Program, sizes: Mapping[str, int], places: Sequence[Timed], calls: Array,
-        spent: Array, typical: Typical,
+        self,
+        program: Program,
+        sizes: Mapping[str, int],
+        places: Sequence[Timed],
+        calls: Array,
+        spent: Array,
+        typical: Typical,
     ) -> None:
         self.sizes, self.places, self.typical = sizes, places, typical
         self.calls, self.spent = calls, spent
@@ -58,8 +63,9 @@ class Table:
     def rows(self, within: Kernel | None = None) -> tuple[Row, ...]:
         """The rows of a control kernel's steps, or of the run; copies that were made."""
         chosen = [(i, p) for i, p in enumerate(self.places) if p.within is within]
-        return tuple(self._row(i, p) for i, p in chosen
-                     if p.kernel is not None or self.calls[:, i].any())
+        return tuple(
+            self._row(i, p) for i, p in chosen if p.kernel is not None or self.calls[:, i].any()
+        )
 
     def _row(self, number: int, place: Timed) -> Row:
         calls, spent = self.calls[:, number], self.spent[:, number]
@@ -68,16 +74,35 @@ class Table:
         launches = float(calls.mean() if place.within else ran.mean())  # chunks make one launch
         if place.kernel is None:
             moved = launches * place.nbytes
-            return Row(place.name, "copy", (), launches, seconds, moved, moved, 0.0,
-                       self.copy_seconds(place, moved), 0.0)
+            return Row(
+                place.name,
+                "copy",
+                (),
+                launches,
+                seconds,
+                moved,
+                moved,
+                0.0,
+                self.copy_seconds(place, moved),
+                0.0,
+            )
         kernel = place.kernel
         if kernel.kind is Kind.CONTROL:
             return _around(kernel, launches, seconds, self.rows(kernel))
         cost = self.costs[kernel]
         flops = launches * self.number(cost.flops)
-        return Row(kernel.name, kernel.kind.value, lines_of(kernel), launches, seconds,
-                   launches * self.number(cost.read), launches * self.number(cost.written), flops,
-                   launches * self.memory_seconds(kernel), flops / self.peak(kernel))
+        return Row(
+            kernel.name,
+            kernel.kind.value,
+            lines_of(kernel),
+            launches,
+            seconds,
+            launches * self.number(cost.read),
+            launches * self.number(cost.written),
+            flops,
+            launches * self.memory_seconds(kernel),
+            flops / self.peak(kernel),
+        )
 
     def labels(self) -> tuple[Label, ...]:
         """What each instruction is, for a trace."""
@@ -88,8 +113,15 @@ class Table:
                 continue
             kernel, cost = place.kernel, self.costs[place.kernel]
             lines = lines_of(kernel)
-            made.append(Label(kernel.name, kernel.kind.value, str(lines[0]) if lines else "",
-                              self.number(cost.moved), self.number(cost.flops)))
+            made.append(
+                Label(
+                    kernel.name,
+                    kernel.kind.value,
+                    str(lines[0]) if lines else "",
+                    self.number(cost.moved),
+                    self.number(cost.flops),
+                )
+            )
         return tuple(made)
 
 
@@ -97,7 +129,12 @@ class HostTable(Table):
     """The rows of a plan on the host."""
 
     def __init__(
-        self, bound: Bound, places: Sequence[Timed], calls: Array, spent: Array, typical: Typical,
+        self,
+        bound: Bound,
+        places: Sequence[Timed],
+        calls: Array,
+        spent: Array,
+        typical: Typical,
         found: Limits,
     ) -> None:
         program = bound.executable.program
@@ -121,8 +158,14 @@ class DeviceTable(Table):
     """The rows of a plan on a device that is as its spec says."""
 
     def __init__(
-        self, program: Program, sizes: Mapping[str, int], places: Sequence[Timed], calls: Array,
-        spent: Array, typical: Typical, spec: DeviceSpec,
+        self,
+        program: Program,
+        sizes: Mapping[str, int],
+        places: Sequence[Timed],
+        calls: Array,
+        spent: Array,
+        typical: Typical,
+        spec: DeviceSpec,
     ) -> None:
         super().__init__(program, sizes, places, calls, spent, typical)
         self.spec = spec
@@ -131,8 +174,11 @@ class DeviceTable(Table):
         return self.number(self.costs[kernel].moved) / self.spec.bandwidth
 
     def peak(self, kernel: Kernel) -> float:
-        rates = [self.spec.rate(v.type.dtype) for v in (*kernel.reads, *kernel.writes)
-                 if v.type.dtype.is_float]
+        rates = [
+            self.spec.rate(v.type.dtype)
+            for v in (*kernel.reads, *kernel.writes)
+            if v.type.dtype.is_float
+        ]
         return min(rates, default=self.spec.flops["f32"])
 
     def copy_seconds(self, place: Timed, nbytes: float) -> float:
@@ -142,8 +188,13 @@ class DeviceTable(Table):
 def limits_of(spec: DeviceSpec) -> Limits:
     """What a device can do, as the host's limits are given: its memory is as fast at any size."""
     rates = (spec.bandwidth,) * len(WORKING_SETS)
-    return Limits(spec.name, 1, WORKING_SETS, dict.fromkeys(("read", "copy", "triad", "update"),
-                                                            rates), dict(spec.flops))
+    return Limits(
+        spec.name,
+        1,
+        WORKING_SETS,
+        dict.fromkeys(("read", "copy", "triad", "update"), rates),
+        dict(spec.flops),
+    )
 
 
 def has_f64(kernel: Kernel) -> bool:
@@ -153,12 +204,23 @@ def has_f64(kernel: Kernel) -> bool:
 
 def _around(kernel: Kernel, launches: float, seconds: float, inner: tuple[Row, ...]) -> Row:
     """The row of a loop or switch: what its kernels cost together."""
+
     def total(figure: Callable[[Row], float]) -> float:
         return sum(map(figure, inner))
 
-    return Row(kernel.name, kernel.kind.value, lines_of(kernel), launches, seconds,
-               total(lambda r: r.read), total(lambda r: r.written), total(lambda r: r.flops),
-               total(lambda r: r.best_memory), total(lambda r: r.best_compute), inner)
+    return Row(
+        kernel.name,
+        kernel.kind.value,
+        lines_of(kernel),
+        launches,
+        seconds,
+        total(lambda r: r.read),
+        total(lambda r: r.written),
+        total(lambda r: r.flops),
+        total(lambda r: r.best_memory),
+        total(lambda r: r.best_compute),
+        inner,
+    )
 
 
 def lines_of(kernel: Kernel) -> tuple[Location, ...]:

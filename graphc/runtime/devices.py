@@ -83,7 +83,9 @@ def _opened(name: str, cache: Cache) -> Device:
         return open_device(name, cache)
     raise DeviceError(
         f"no device {name!r} to run on: it exists for planning only, or is another name for the "
-        f"host; expected {HOST}, cuda:N or cuda:sim", user_location())
+        f"host; expected {HOST}, cuda:N or cuda:sim",
+        user_location(),
+    )
 
 
 def spec_of(name: str, device: Any = None) -> DeviceSpec:
@@ -93,5 +95,6 @@ def spec_of(name: str, device: Any = None) -> DeviceSpec:
     found = getattr(device, "spec", None)  # of a GPU
     if found is None:
         return DeviceSpec(name, like=PRESETS["H100"])
-    return DeviceSpec(name, memory=found.memory, bandwidth=found.bandwidth or None,
-                      like=PRESETS["H100"])
+    return DeviceSpec(
+        name, memory=found.memory, bandwidth=found.bandwidth or None, like=PRESETS["H100"]
+    )

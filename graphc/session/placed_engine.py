@@ -42,8 +42,7 @@ class HostPart:
         self.bound: Bound = code.bind(run.sizes, run.session.arena)
         self.first = len(self.segment.graph.inputs)
         self.shapes = [
-            (dim.numbers(v.type.shape, run.sizes), v.type.dtype.numpy)
-            for v in self.bound.outputs
+            (dim.numbers(v.type.shape, run.sizes), v.type.dtype.numpy) for v in self.bound.outputs
         ]
         self.launches = len(code.program.kernels)
 
@@ -78,23 +77,34 @@ class DevicePart:
     """A segment on a device."""
 
     def __init__(
-        self, run: PlacedReady, part: Part, code: DeviceProgram, home: Home,
+        self,
+        run: PlacedReady,
+        part: Part,
+        code: DeviceProgram,
+        home: Home,
         resident: Mapping[Value, Span],
     ) -> None:
         self.segment = part.segment
-        stays = {own: resident[v] for own, v in zip(
-            self.segment.graph.inputs, self.segment.sources, strict=True) if v in resident}
+        stays = {
+            own: resident[v]
+            for own, v in zip(self.segment.graph.inputs, self.segment.sources, strict=True)
+            if v in resident
+        }
         inputs = dict(zip(self.segment.graph.inputs, code.program.graph.inputs, strict=True))
         self.plan = DevicePlan(
-            code, run.sizes, home.arena, {inputs[v]: span for v, span in stays.items()})
-        self.fed = [(inputs[own], v) for own, v in zip(
-            self.segment.graph.inputs, self.segment.sources, strict=True)
-            if inputs[own] in self.plan.slots]
+            code, run.sizes, home.arena, {inputs[v]: span for v, span in stays.items()}
+        )
+        self.fed = [
+            (inputs[own], v)
+            for own, v in zip(self.segment.graph.inputs, self.segment.sources, strict=True)
+            if inputs[own] in self.plan.slots
+        ]
         self.results = dict(zip(self.segment.results, self.plan.results, strict=True))
         self.launches = self.plan.launches
         self.memories: set[Any] = set()
         self.wanted = frozenset(
-            i for i, v in enumerate(self.segment.results) if v in run.wanted(part.segment.device))
+            i for i, v in enumerate(self.segment.results) if v in run.wanted(part.segment.device)
+        )
 
     def time(self) -> DeviceTiming:
         """Times its kernels from now on: they run one by one."""
@@ -119,7 +129,10 @@ class PlacedReady:
     """A plan of a runner over several devices, for one set of shapes."""
 
     def __init__(
-        self, runner: Runner, executable: PlacedExecutable, sizes: dict[str, int],
+        self,
+        runner: Runner,
+        executable: PlacedExecutable,
+        sizes: dict[str, int],
         devices: Devices,
     ) -> None:
         self.runner, self.executable, self.sizes = runner, executable, sizes
@@ -143,7 +156,10 @@ class PlacedReady:
                 raise MemoryLimitError(
                     f"memory_limit: what {part.segment.device} runs needs {need} bytes, {limit} "
                     "are allowed; on several devices nothing is computed twice to save memory: "
-                    "raise the limit or feed smaller batches", user_location(), need)
+                    "raise the limit or feed smaller batches",
+                    user_location(),
+                    need,
+                )
             if isinstance(part.code, DeviceProgram):
                 self.devices.open(part.segment.device).arena.reserve(need)
             else:
@@ -158,8 +174,13 @@ class PlacedReady:
         for part in self.executable.parts:
             if isinstance(part.code, DeviceProgram):
                 home = self.devices.open(part.segment.device)
-                made = DevicePart(self, part, part.code, home, {
-                    v: s for v, s in resident.items() if self._at(v) == part.segment.device})
+                made = DevicePart(
+                    self,
+                    part,
+                    part.code,
+                    home,
+                    {v: s for v, s in resident.items() if self._at(v) == part.segment.device},
+                )
                 resident |= made.results
                 self.parts.append(made)
             else:
@@ -190,8 +211,11 @@ class PlacedReady:
         for i, (v, tensor) in enumerate(zip(self.inputs, tensors, strict=True)):
             if i not in self.place:
                 home = self.devices.home(tensor)
-                self.fixed[v] = self.session.counter if isinstance(tensor.op, RunCounter) else (
-                    home.variables[tensor] if home else self.session.values[tensor])
+                self.fixed[v] = (
+                    self.session.counter
+                    if isinstance(tensor.op, RunCounter)
+                    else (home.variables[tensor] if home else self.session.values[tensor])
+                )
         self.early = [v for v in self.executable.segments.outputs if v in set(self.inputs)]
         self.launches = sum(p.launches for p in self.parts)
         outputs = self.executable.placed.graph.outputs
@@ -230,8 +254,12 @@ class PlacedReady:
 
     def memories(self, segment: Any) -> set[Any]:
         """The allocations of the device of a segment that hold results."""
-        return {s.memory for p in self.parts if isinstance(p, DevicePart)
-                and p.segment.device == segment.device for s in p.results.values()}
+        return {
+            s.memory
+            for p in self.parts
+            if isinstance(p, DevicePart) and p.segment.device == segment.device
+            for s in p.results.values()
+        }
 
     # -- a run
 
@@ -249,15 +277,20 @@ class PlacedReady:
         early = {v: np.array(self.on_host(v, held)) for v in self.early}
         for part in self.parts:
             part.run(self, held)
-        fetched = [early[v] if v in early else self._fetched(v, held)
-                   for v in self.executable.segments.outputs]
+        fetched = [
+            early[v] if v in early else self._fetched(v, held)
+            for v in self.executable.segments.outputs
+        ]
         if self.executable.segments.deferred:
             self._commit(held)
         session.stats.runs += 1
         session.stats.launches += self.launches
         return self.runner.pack(
-            [a if isinstance(a, DeviceArray) else a.reshape(s)
-             for a, s in zip(_own(fetched), self.shapes, strict=True)])
+            [
+                a if isinstance(a, DeviceArray) else a.reshape(s)
+                for a, s in zip(_own(fetched), self.shapes, strict=True)
+            ]
+        )
 
     def _fetched(self, v: Value, held: dict[Value, Held]) -> Any:
         """A result as the caller wants it: on the host, or in memory of its own on its device."""
@@ -273,8 +306,11 @@ class PlacedReady:
     def kept(self) -> list[Array | Span]:
         """The variables that a run reads or writes, wherever they live."""
         values, home = self.session.values, self.devices.home
-        return [h.variables[t] if (h := home(t)) else values[t]
-                for t in self.runner.staged.inputs if t in values and t not in self.runner.fed]
+        return [
+            h.variables[t] if (h := home(t)) else values[t]
+            for t in self.runner.staged.inputs
+            if t in values and t not in self.runner.fed
+        ]
 
     def on_host(self, v: Value, held: dict[Value, Held]) -> Array:
         """A value as an array; one that lies on a device is fetched once."""
@@ -291,8 +327,7 @@ class PlacedReady:
 
     def _commit(self, held: dict[Value, Held]) -> None:
         """The new values of variables that no segment wrote: all are read before any is written."""
-        new = [(old, self.on_host(v, held).copy())
-               for old, v in self.executable.segments.deferred]
+        new = [(old, self.on_host(v, held).copy()) for old, v in self.executable.segments.deferred]
         tensors = dict(zip(self.inputs, self.runner.staged.inputs, strict=True))
         for old, array in new:
             home = self.devices.home(tensors[old])
@@ -324,7 +359,9 @@ class PlacedRunner(Runner):
         if value.dtype != tensor.dtype.numpy:
             raise FeedError(
                 f"feed_dict: {tensor.name!r} is {tensor.type}, got elements of type {value.dtype} "
-                f"on {value.device.name}; convert them there", user_location())
+                f"on {value.device.name}; convert them there",
+                user_location(),
+            )
         return value
 
     def _ready(self, sizes: dict[str, int]) -> Runs:

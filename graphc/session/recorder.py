@@ -32,7 +32,10 @@ class Recorder:
     the `fastest`.  `enough` is called when a plan has had its runs."""
 
     def __init__(
-        self, steps: int | None = None, warmup: int = 0, fastest: bool = False,
+        self,
+        steps: int | None = None,
+        warmup: int = 0,
+        fastest: bool = False,
         enough: Callable[[], None] = lambda: None,
     ) -> None:
         self.steps, self.warmup, self.enough = steps, warmup, enough
@@ -100,12 +103,19 @@ class Watched:
         typical = self.recorder.typical
         executable = ready.executable if isinstance(ready, PlacedReady) else ready.bound.executable
         return Profile(
-            _title(ready), tuple(row for t in tables for row in t.rows()), len(self.times),
+            _title(ready),
+            tuple(row for t in tables for row in t.rows()),
+            len(self.times),
             float(typical([r.end - r.start for r in self.runs])) / 1e9,
-            float(typical(spent[:, outside].sum(axis=1))), options.threads,
-            _memory(ready, self.fed), found, tuple(executable.spans),
+            float(typical(spent[:, outside].sum(axis=1))),
+            options.threads,
+            _memory(ready, self.fed),
+            found,
+            tuple(executable.spans),
             tuple(label for t in tables for label in t.labels()),
-            tuple(self.runs[:TRACED]), typical is np.min)
+            tuple(self.runs[:TRACED]),
+            typical is np.min,
+        )
 
     def _tables(self) -> tuple[list[Table], Limits]:
         """The table of each part, and the limits of what does the most."""
@@ -118,9 +128,12 @@ class Watched:
         for part, timing in zip(parts, self.timings, strict=True):
             here = slice(at, at + len(timing.places))
             at = here.stop
-            figures = (timing.places, np.array([t.calls[here] for t in self.times]),
-                       np.array([t.nanoseconds[here] for t in self.times]) / 1e9,
-                       self.recorder.typical)
+            figures = (
+                timing.places,
+                np.array([t.calls[here] for t in self.times]),
+                np.array([t.nanoseconds[here] for t in self.times]) / 1e9,
+                self.recorder.typical,
+            )
             if isinstance(part, DevicePart):
                 plan, spec = part.plan, session.devices.spec(part.segment.device)
                 tables.append(DeviceTable(plan.code.program, plan.sizes, *figures, spec))
@@ -136,15 +149,14 @@ class Watched:
 EMPTY = np.zeros((0, 4), np.int64)
 
 
-def record(
-    runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastest: bool
-) -> Profile:
+def record(runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastest: bool) -> Profile:
     """A profile of a runner's signature, with these feeds.  Raises `SessionError` unless there is a
     step, and what a run raises."""
     if steps < 1 or warmup < 0:
         raise SessionError(
             f"Session.profile: steps is {steps}, warmup {warmup}; expected at least 1 and 0",
-            user_location())
+            user_location(),
+        )
     recorder, arrays = Recorder(steps, warmup, fastest), list(feeds)
     again = type(runner)(runner.session, runner.staged, runner.executable, runner.fed, runner.pack)
     again.watch, again.stale = recorder.watch, runner.stale
@@ -160,9 +172,12 @@ def _together(times: Sequence[Times]) -> Times:
     for t in times:
         events.append(t.events + np.array([at, 0, 0, 0]))
         at += len(t.calls)
-    return Times(np.concatenate([EMPTY[:0, 0], *(t.calls for t in times)]),
-                 np.concatenate([EMPTY[:0, 0], *(t.nanoseconds for t in times)]),
-                 np.concatenate([EMPTY, *events]), sum(t.dropped for t in times))
+    return Times(
+        np.concatenate([EMPTY[:0, 0], *(t.calls for t in times)]),
+        np.concatenate([EMPTY[:0, 0], *(t.nanoseconds for t in times)]),
+        np.concatenate([EMPTY, *events]),
+        sum(t.dropped for t in times),
+    )
 
 
 def _title(ready: Ready | PlacedReady) -> str:
@@ -172,9 +187,11 @@ def _title(ready: Ready | PlacedReady) -> str:
     names += [f"{old.name} <-" for old, _ in graph.updates]
     shown = ", ".join(names[:4]) + (f", {len(names) - 4} more" if len(names) > 4 else "")
     places = [p.segment.device for p in ready.parts] if isinstance(ready, PlacedReady) else []
-    return (shown or "nothing") + (
-        " at " + ", ".join(f"{k}={v}" for k, v in sorted(sizes.items())) if sizes else "") + (
-        " on " + ", ".join(dict.fromkeys(places)) if places else "")
+    return (
+        (shown or "nothing")
+        + (" at " + ", ".join(f"{k}={v}" for k, v in sorted(sizes.items())) if sizes else "")
+        + (" on " + ", ".join(dict.fromkeys(places)) if places else "")
+    )
 
 
 def _graph(ready: Ready | PlacedReady) -> tuple[Graph, Mapping[str, int]]:
@@ -194,6 +211,10 @@ def _memory(ready: Ready | PlacedReady, fed: int) -> Memory:
         variables = sum(a.nbytes for a in ready.inputs if a is not None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Memory(
-        sum(x.arena for x in layouts), sum(x.naive for x in layouts), variables, fed,
+        sum(x.arena for x in layouts),
+        sum(x.naive for x in layouts),
+        variables,
+        fed,
         sum(dim.evaluate(v.type.nbytes, sizes) for v in graph.outputs),
-        peak * (1 if sys.platform == "darwin" else 1024))
+        peak * (1 if sys.platform == "darwin" else 1024),
+    )

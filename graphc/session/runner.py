@@ -72,7 +72,11 @@ class Runner:
     """Runs one signature."""
 
     def __init__(
-        self, session: Owner, staged: Staged, executable: Code, fed: Sequence[Tensor],
+        self,
+        session: Owner,
+        staged: Staged,
+        executable: Code,
+        fed: Sequence[Tensor],
         pack: Callable[[list[Any]], Any],
     ) -> None:
         self.session, self.staged, self.executable, self.pack = session, staged, executable, pack
@@ -190,8 +194,11 @@ class Runner:
             wanted = dim.evaluate(size, sizes)
             if wanted != got:
                 first = where.get(str(size), "other feeds")
-                raise FeedError(f"feed_dict: {label} is {got}, but {size} is {wanted} by {first}; "
-                                "the graph needs them equal", user_location())
+                raise FeedError(
+                    f"feed_dict: {label} is {got}, but {size} is {wanted} by {first}; "
+                    "the graph needs them equal",
+                    user_location(),
+                )
         for check in unified.checks:
             left, right = dim.evaluate(check.left, sizes), dim.evaluate(check.right, sizes)
             if left != right:
@@ -315,13 +322,17 @@ class Ready:
             self.outputs.append((bound.externals_at + first + n, shape, dtype, large))
         self.fresh = first
         self.small = bound.work < min(SHARED_WORK, LONG_WORK) or (
-            session.options.threads == 1 and bound.work < LONG_WORK)
+            session.options.threads == 1 and bound.work < LONG_WORK
+        )
         self.launch = runner.run
-        self.simple = [r.external - first if r.external is not None and not r.is_input else -1
-                       for r in bound.results]
+        self.simple = [
+            r.external - first if r.external is not None and not r.is_input else -1
+            for r in bound.results
+        ]
         direct = sorted(self.simple) == list(range(len(self.outputs)))
         self.direct = direct and all(
-            self.outputs[e][1] == r.shape for e, r in zip(self.simple, bound.results, strict=True))
+            self.outputs[e][1] == r.shape for e, r in zip(self.simple, bound.results, strict=True)
+        )
         self.draws = any(isinstance(t.op, RunCounter) for t in runner.staged.inputs)
         self.launches = len(bound.executable.program.kernels)
         planned = session.stats.arena_planned

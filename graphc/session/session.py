@@ -87,13 +87,16 @@ class Session:
         if graph is not None and not isinstance(graph, GraphScope):
             raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
         self.graph = graph or current()
-        given = {"threads": _whole("threads", threads, 1), "seed": _whole("seed", seed, None),
-                 "memory_limit": None if memory_limit is None else parse_bytes(memory_limit),
-                 "cache_dir": Path(cache_dir) if cache_dir is not None else None,
-                 "passes": tuple(passes) or None,
-                 "device": None if device is None else device_name(device),
-                 "devices": tuple(map(lazy.placed().spec, devices)) if devices else None,
-                 "strict": strict or None}
+        given = {
+            "threads": _whole("threads", threads, 1),
+            "seed": _whole("seed", seed, None),
+            "memory_limit": None if memory_limit is None else parse_bytes(memory_limit),
+            "cache_dir": Path(cache_dir) if cache_dir is not None else None,
+            "passes": tuple(passes) or None,
+            "device": None if device is None else device_name(device),
+            "devices": tuple(map(lazy.placed().spec, devices)) if devices else None,
+            "strict": strict or None,
+        }
         chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         self.options = dataclasses.replace(options or Options(), **chosen)
         self.stats = Stats()
@@ -161,8 +164,13 @@ class Session:
         return self._runner(key, fetches, tuple(feed_list)).callable()
 
     def profile(
-        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, steps: int = 20,
-        warmup: int = 3, fastest: bool = False,
+        self,
+        fetches: Any,
+        feed_dict: Mapping[Any, Any] | None = None,
+        *,
+        steps: int = 20,
+        warmup: int = 3,
+        fastest: bool = False,
     ) -> Profile:
         """Where the time goes of `run(fetches, feed_dict)`: runs it `warmup` times, then times
         every kernel in `steps` runs, of which the median counts, or the `fastest`.
@@ -181,7 +189,8 @@ class Session:
         key = (key_of(fetches), tuple(feeds))
         runner = self._runner(key, fetches, tuple(feeds))
         return lazy.recorder().record(  # type: ignore[no-any-return]
-            runner, feeds.values(), steps, warmup, fastest)
+            runner, feeds.values(), steps, warmup, fastest
+        )
 
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""
@@ -284,7 +293,8 @@ class Session:
         if key not in self._executables:
             built = Built()
             self._executables[key] = lazy.placed().compile_placed(
-                staged.graph, self.options, built, self.devices, homes)
+                staged.graph, self.options, built, self.devices, homes
+            )
             self.stats.compilations += built.compilations
             self.stats.cache_hits += built.cache_hits
         return self._executables[key]
@@ -297,8 +307,8 @@ class Session:
                 raise FeedError(
                     f"feed_dict: {t.name!r} ({t.type}) exists only inside a function that a loop "
                     "or branch was made of: give what you want of it back, as a carry or a row"
-                    if inside else
-                    f"feed_dict: placeholder {t.name!r} ({t.type}) is needed but not fed",
+                    if inside
+                    else f"feed_dict: placeholder {t.name!r} ({t.type}) is needed but not fed",
                     user_location(),
                 )
         for t in fed:

@@ -89,8 +89,11 @@ WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: gc.scan(lambda c, r: (c, ()), 0.0, None, length=10**30), ShapeError, "too many"),
     (lambda: gc.scan(lambda c, r: (c, ()), 0.0, x(), tape_bytes=-5), GraphError, "tape_bytes"),
     (lambda: gc.while_loop(lambda v: v < 1.0, lambda v: v, (0.0,), -3), ShapeError, "negative"),
-    (lambda: gc.while_loop(lambda v, u: v < 1.0, lambda v, u: None, (0.0, 1.0)), GraphError,
-     "body gave None; expected 2 values"),
+    (
+        lambda: gc.while_loop(lambda v, u: v < 1.0, lambda v, u: None, (0.0, 1.0)),
+        GraphError,
+        "body gave None; expected 2 values",
+    ),
     (lambda: gc.while_loop(lambda v: v < 1.0, lambda v: v, 0.0), GraphError, "list or tuple"),
     (lambda: gc.cond(1, lambda: 1.0, lambda: 2.0), ShapeError, "one truth value"),
     (lambda: gc.switch(0.5, [lambda: 1.0]), ShapeError, "one integer"),
@@ -100,9 +103,7 @@ WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
 
 
 @pytest.mark.parametrize(("call", "error", "message"), WRONG)
-def test_wrong_arguments(
-    call: Callable[[], Any], error: type[GraphcError], message: str
-) -> None:
+def test_wrong_arguments(call: Callable[[], Any], error: type[GraphcError], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
 
@@ -131,6 +132,7 @@ def test_threads_share_a_looping_session() -> None:
     start = gc.placeholder(gc.float32, (3,), name="start")
     (a, b), out = gc.scan(lambda c, r: ((c[1], c[0] + r), c[0]), (start, start * 2.0), rows)
     with gc.Session(options=options(threads=2)) as sess:
+
         def job(k: int) -> Callable[[], None]:
             def work() -> None:
                 for n in (1, 5, 40, 2):
@@ -142,6 +144,7 @@ def test_threads_share_a_looping_session() -> None:
                         u, v = v, u + 1
                     for g, w in zip(got, (u, v, np.stack(made)), strict=True):
                         np.testing.assert_array_equal(g, w)
+
             return work
 
         in_threads([job(k) for k in range(4)])

@@ -16,9 +16,15 @@ import graphc.nn.functional as functional
 from graphc.errors import GraphcError, VerifyError
 
 PLACES: dict[str, ModuleType] = {
-    "": gc, "nn": gc.nn, "nn.functional": functional, "nn.init": gc.nn.init, "init": gc.init,
-    "optim": gc.optim, "random": gc.random,
-    "linalg": gc.linalg, "fft": gc.fft,
+    "": gc,
+    "nn": gc.nn,
+    "nn.functional": functional,
+    "nn.init": gc.nn.init,
+    "init": gc.init,
+    "optim": gc.optim,
+    "random": gc.random,
+    "linalg": gc.linalg,
+    "fft": gc.fft,
 }
 SKIPPED = {
     "DType",
@@ -191,8 +197,12 @@ def base(name: str, parameter: inspect.Parameter) -> Any:
     ):
         return gc.zeros((2, 3), gc.int32)
     if (name, parameter.name) in (
-        ("bincount", "x"), ("dequantize_linear", "x"), ("put_along_axis", "indices"),
-        ("take_along_axis", "indices"), ("gather_nd", "indices"), ("scatter_nd", "indices"),
+        ("bincount", "x"),
+        ("dequantize_linear", "x"),
+        ("put_along_axis", "indices"),
+        ("take_along_axis", "indices"),
+        ("gather_nd", "indices"),
+        ("scatter_nd", "indices"),
     ):
         return gc.zeros((2, 1) if parameter.name == "indices" else (2, 3), gc.int32)
     if (name, parameter.name) in (("searchsorted", "x1"), ("diag", "x")):
@@ -226,6 +236,7 @@ def attempts(name: str, f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[
     ]
     for i, p in enumerate(parameters):
         for label, value in wrong_values().items():
+
             def call(i: int = i, value: Any = value) -> Any:
                 args = [value if i == j else base(name, q) for j, q in enumerate(parameters)]
                 plain = {
@@ -246,8 +257,12 @@ def attempts(name: str, f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[
     for label, value in wrong_values().items():
         named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         count = len(parameters) - len(named)
-        yield f"all {label}", lambda value=value, count=count, named=named: f(
-            *[value] * count, **dict.fromkeys(named, value))
+        yield (
+            f"all {label}",
+            lambda value=value, count=count, named=named: f(
+                *[value] * count, **dict.fromkeys(named, value)
+            ),
+        )
 
 
 @pytest.mark.parametrize(("name", "f"), list(public()), ids=[n for n, _ in public()])

@@ -18,7 +18,8 @@ from graphc.ir.text.graph import parse_graph, print_graph
 
 SIM = pytest.mark.skipif(
     importlib.util.find_spec("greenlet") is None,
-    reason="the simulator needs greenlet: pip install 'graphc[sim]'")
+    reason="the simulator needs greenlet: pip install 'graphc[sim]'",
+)
 NO_DRIVER = ("--device", "cuda:0")
 
 
@@ -37,10 +38,15 @@ def fresh_graph() -> Iterator[object]:
 
 
 @SIM
-@pytest.mark.parametrize("options", [
-    ("--device", "cuda:sim"), ("--devices", "cpu:0,cuda:sim"), ("--device", "cpu:0"),
-    ("--devices", "cuda:sim=A100", "--device", "cuda:sim", "--strict"),
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--device", "cuda:sim"),
+        ("--devices", "cpu:0,cuda:sim"),
+        ("--device", "cpu:0"),
+        ("--devices", "cuda:sim=A100", "--device", "cuda:sim", "--strict"),
+    ],
+)
 def test_runs_are_the_same_everywhere(
     options: tuple[str, ...], declared: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -52,11 +58,14 @@ def test_runs_are_the_same_everywhere(
 
 
 @pytest.mark.parametrize("command", ["run", "dump", "explain", "profile"])
-@pytest.mark.parametrize("options, says", [
-    (("--device", "nonsense"), "there is no device 'nonsense'"),
-    (("--devices", "cpu:0,cuda:0=H1"), "expected a DeviceSpec or one of"),
-    (("--devices", "cuda:0,cuda:0"), "declared twice"),
-])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (("--device", "nonsense"), "there is no device 'nonsense'"),
+        (("--devices", "cpu:0,cuda:0=H1"), "expected a DeviceSpec or one of"),
+        (("--devices", "cuda:0,cuda:0"), "declared twice"),
+    ],
+)
 def test_nonsense_is_wrong_usage(
     command: str, options: tuple[str, ...], says: str, declared: Path, capsys: Capture
 ) -> None:
@@ -68,8 +77,9 @@ def test_nonsense_is_wrong_usage(
 def test_a_device_that_is_not_there(declared: Path, capsys: Capture) -> None:
     if "no NVIDIA driver" not in graphc(capsys, "devices")[1]:
         pytest.skip("this machine has a driver")
-    code, _, err = graphc(capsys, "run", declared, "--fetch", "loss", "--feed", "random",
-                          *NO_DRIVER)
+    code, _, err = graphc(
+        capsys, "run", declared, "--fetch", "loss", "--feed", "random", *NO_DRIVER
+    )
     assert code == 1 and "no NVIDIA driver" in err and "cuda:sim" in err
 
 
@@ -94,14 +104,15 @@ def test_dump_placed(declared: Path, capsys: Capture) -> None:
     assert re.search(r"^// cuda:0 +[\d.]+ us +\S+ k?B of 80 GB$", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("stage, marks", [
-    ("graph", ["graph @main("]),
-    ("program", ["// segment 0 of 1, on cuda:0", "program @main_0("]),
-    ("kernels", ["# kernel 0 of", "# tensor cores: blocks", "def matmul(x, w, matmul, "]),
-])
-def test_dump_of_a_device(
-    stage: str, marks: list[str], declared: Path, capsys: Capture
-) -> None:
+@pytest.mark.parametrize(
+    "stage, marks",
+    [
+        ("graph", ["graph @main("]),
+        ("program", ["// segment 0 of 1, on cuda:0", "program @main_0("]),
+        ("kernels", ["# kernel 0 of", "# tensor cores: blocks", "def matmul(x, w, matmul, "]),
+    ],
+)
+def test_dump_of_a_device(stage: str, marks: list[str], declared: Path, capsys: Capture) -> None:
     code, out, _ = graphc(capsys, "dump", declared, "--fetch", "loss", "--stage", stage, *NO_DRIVER)
     assert code == 0
     for mark in marks:
@@ -117,10 +128,15 @@ def test_pinned_lines_need_no_option(tmp_path: Path, capsys: Capture) -> None:
     assert "cuda.threadIdx" in out and "(args, lo, hi)" in out
 
 
-@pytest.mark.parametrize("stage, options, says", [
-    ("placed", (), "name some with --device"), ("ptx", (), "name some with --device"),
-    ("asm", NO_DRIVER, "--stage asm is for CPUs"), ("loops", NO_DRIVER, "is for CPUs"),
-])
+@pytest.mark.parametrize(
+    "stage, options, says",
+    [
+        ("placed", (), "name some with --device"),
+        ("ptx", (), "name some with --device"),
+        ("asm", NO_DRIVER, "--stage asm is for CPUs"),
+        ("loops", NO_DRIVER, "is for CPUs"),
+    ],
+)
 def test_stages_that_there_are_not(
     stage: str, options: tuple[str, ...], says: str, declared: Path, capsys: Capture
 ) -> None:
@@ -131,8 +147,9 @@ def test_stages_that_there_are_not(
 @pytest.mark.cuda_compile
 def test_ptx(declared: Path, capsys: Capture) -> None:
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed: 'graphc[cuda13]'")
-    code, out, _ = graphc(capsys, "dump", declared, "--fetch", "logits", "--stage", "ptx",
-                          *NO_DRIVER)
+    code, out, _ = graphc(
+        capsys, "dump", declared, "--fetch", "logits", "--stage", "ptx", *NO_DRIVER
+    )
     assert code == 0 and ".target sm_90" in out and ".visible .entry gd_" in out
 
 
@@ -143,29 +160,43 @@ def test_ptx_without_the_compiler(
 
     monkeypatch.setitem(cubin.NEEDED, "no-such-package", ((1,), (2,)))
     cubin.fingerprint.cache_clear()
-    code, _, err = graphc(capsys, "dump", declared, "--fetch", "logits", "--stage", "ptx",
-                          *NO_DRIVER)
+    code, _, err = graphc(
+        capsys, "dump", declared, "--fetch", "logits", "--stage", "ptx", *NO_DRIVER
+    )
     cubin.fingerprint.cache_clear()
     assert code == 1 and "pip install 'graphc[cuda13]'" in err
 
 
 @SIM
 def test_what_a_script_ran_on_devices(tmp_path: Path, capsys: Capture) -> None:
-    model = written(tmp_path / "s.py", (
-        "import numpy as np, graphc as gc\nx = gc.placeholder(gc.float32, [None], name='x')\n"
-        "with gc.Session() as s:\n    s.run(gc.exp(x), {x: np.ones(3, np.float32)})\n"))
+    model = written(
+        tmp_path / "s.py",
+        (
+            "import numpy as np, graphc as gc\nx = gc.placeholder(gc.float32, [None], name='x')\n"
+            "with gc.Session() as s:\n    s.run(gc.exp(x), {x: np.ones(3, np.float32)})\n"
+        ),
+    )
     options = ("--device", "cuda:sim")
     assert graphc(capsys, "run", model, *options, "--dump-ir", tmp_path / "ir")[0] == 0
     assert sorted(p.name for p in (tmp_path / "ir").iterdir()) == [
-        "00.graph.gir", "00.kernels.py", "00.optimized.gir", "00.placed.txt", "00.program.gir"]
+        "00.graph.gir",
+        "00.kernels.py",
+        "00.optimized.gir",
+        "00.placed.txt",
+        "00.program.gir",
+    ]
 
 
 def test_a_script_is_planned_for_devices_that_are_not_there(
     tmp_path: Path, capsys: Capture
 ) -> None:
-    model = written(tmp_path / "s.py", (
-        "import numpy as np, graphc as gc\nx = gc.placeholder(gc.float32, [None], name='x')\n"
-        "y = gc.exp(x)\nwith gc.Session() as s:\n    s.run(y, {x: np.ones(3, np.float32)})\n"))
+    model = written(
+        tmp_path / "s.py",
+        (
+            "import numpy as np, graphc as gc\nx = gc.placeholder(gc.float32, [None], name='x')\n"
+            "y = gc.exp(x)\nwith gc.Session() as s:\n    s.run(y, {x: np.ones(3, np.float32)})\n"
+        ),
+    )
     options = ("--device", "cuda:7")
     out = graphc(capsys, "dump", model, "--stage", "placed", *options)[1]
     assert "exp %x.1" in out and "cuda:7" in out
@@ -176,11 +207,17 @@ def test_a_script_is_planned_for_devices_that_are_not_there(
 
 
 def test_explain_on_a_device(declared: Path, capsys: Capture) -> None:
-    code, out, _ = graphc(capsys, "explain", declared, "logits", "--fetch", "loss", *NO_DRIVER,
-                          "--size", "n=1000")
+    code, out, _ = graphc(
+        capsys, "explain", declared, "logits", "--fetch", "loss", *NO_DRIVER, "--size", "n=1000"
+    )
     assert code == 0
-    for mark in ("device      cuda:0: the session's device", "on cpu:0", "segment     0 of",
-                 "schedule    tensor cores", "kernel      0 of"):
+    for mark in (
+        "device      cuda:0: the session's device",
+        "on cpu:0",
+        "segment     0 of",
+        "schedule    tensor cores",
+        "kernel      0 of",
+    ):
         assert mark in out, out
     out = graphc(capsys, "explain", declared, "x", "--fetch", "loss", *NO_DRIVER)[1]
     assert "an input, which comes from the host" in out and "to cuda:0" in out
@@ -217,8 +254,10 @@ def test_sizes_by_name_reach_equal_ones() -> None:
     a = gc.placeholder(gc.float32, ["n", 8], name="a")
     b = gc.placeholder(gc.float32, ["m", 8], name="b")
     both = a + b  # n and m become one
-    memory = [gc.plan(both, ["cpu:0"], sizes).memory["cpu:0"].total
-              for sizes in ({"n": 1000}, {"m": 1000}, {a: (1000, 8)}, {b: [1000, 8]})]
+    memory = [
+        gc.plan(both, ["cpu:0"], sizes).memory["cpu:0"].total
+        for sizes in ({"n": 1000}, {"m": 1000}, {a: (1000, 8)}, {b: [1000, 8]})
+    ]
     assert len(set(memory)) == 1 and memory[0] >= 3 * 32_000
 
 
@@ -229,10 +268,14 @@ def test_too_little_memory_is_told_before_a_run() -> None:
     gc.plan(gc.exp(x), wide("1 MB"), device="cuda:0")  # n is not known
 
 
-@pytest.mark.parametrize("sizes, says", [
-    ({"k": 3}, "one of the graph's sizes: n"), ({"n": -1}, "whole number"),
-    ({"n": 1.5}, "whole number"),
-])
+@pytest.mark.parametrize(
+    "sizes, says",
+    [
+        ({"k": 3}, "one of the graph's sizes: n"),
+        ({"n": -1}, "whole number"),
+        ({"n": 1.5}, "whole number"),
+    ],
+)
 def test_nonsense_sizes(sizes: dict[str, object], says: str) -> None:
     x = gc.placeholder(gc.float32, ["n", 4], name="x")
     with pytest.raises(DeviceError, match=says):

@@ -42,9 +42,17 @@ def test_mnist_is_read_plain_or_compressed(tmp_path: Path, packed: bool) -> None
     np.testing.assert_array_equal(found.train_images, raw.reshape(6, 12) / np.float32(255))
 
 
-@pytest.mark.parametrize("code, dtype", [
-    (8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8"),
-])
+@pytest.mark.parametrize(
+    "code, dtype",
+    [
+        (8, "u1"),
+        (9, "i1"),
+        (11, ">i2"),
+        (12, ">i4"),
+        (13, ">f4"),
+        (14, ">f8"),
+    ],
+)
 def test_idx_types(tmp_path: Path, code: int, dtype: str) -> None:
     array = np.arange(-3, 3).reshape(2, 3).astype(dtype)
     path = tmp_path / "x"
@@ -57,17 +65,20 @@ def test_idx_types(tmp_path: Path, code: int, dtype: str) -> None:
 GOOD = idx(np.arange(6, dtype=np.uint8).reshape(2, 3))
 
 
-@pytest.mark.parametrize("content, problem", [
-    (b"", "no idx file: it starts with nothing"),
-    (b"\0\0", "no idx file: it starts with 00 00"),
-    (b"PK\3\4rest", "no idx file: it starts with 50 4b 03 04"),
-    (b"\0\0\x07\1\0\0\0\1a", "no idx file"),
-    (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"a", "has rank 255; expected at most 32"),
-    (GOOD[:9], "ends inside its header: 9 bytes, its rank 2 needs 12"),
-    (GOOD[:-1], r"holds 5 bytes of data; its shape \[2, 3\] needs 6"),
-    (GOOD + b"x", r"holds 7 bytes of data; its shape \[2, 3\] needs 6"),
-    (b"\0\0\x08\3" + b"\xff" * 12, "holds 0 bytes of data"),
-])
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (b"", "no idx file: it starts with nothing"),
+        (b"\0\0", "no idx file: it starts with 00 00"),
+        (b"PK\3\4rest", "no idx file: it starts with 50 4b 03 04"),
+        (b"\0\0\x07\1\0\0\0\1a", "no idx file"),
+        (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"a", "has rank 255; expected at most 32"),
+        (GOOD[:9], "ends inside its header: 9 bytes, its rank 2 needs 12"),
+        (GOOD[:-1], r"holds 5 bytes of data; its shape \[2, 3\] needs 6"),
+        (GOOD + b"x", r"holds 7 bytes of data; its shape \[2, 3\] needs 6"),
+        (b"\0\0\x08\3" + b"\xff" * 12, "holds 0 bytes of data"),
+    ],
+)
 def test_malformed_idx_names_file_and_problem(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "broken-idx3-ubyte"
     path.write_bytes(content)
@@ -75,10 +86,16 @@ def test_malformed_idx_names_file_and_problem(tmp_path: Path, content: bytes, pr
         data.read_idx(path)
 
 
-@pytest.mark.parametrize("content", [
-    b"not gzip", b"", gzip.compress(GOOD)[:-9], gzip.compress(GOOD)[:12],
-    gzip.compress(GOOD)[:14] + b"\xff" * 20,
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not gzip",
+        b"",
+        gzip.compress(GOOD)[:-9],
+        gzip.compress(GOOD)[:12],
+        gzip.compress(GOOD)[:14] + b"\xff" * 20,
+    ],
+)
 def test_malformed_gzip_names_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.gz"
     path.write_bytes(content)

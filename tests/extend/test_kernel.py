@@ -72,11 +72,16 @@ def all_ways(outputs: list[Any], *arrays: Any, tolerance: float = 1e-6) -> list[
     feeds = dict(zip(graph.inputs, arrays, strict=True))
     with gc.Session(threads=2) as sess:
         found = sess.run(outputs, feeds)  # type: ignore[arg-type]
-    for f, a, b in zip(found, interpret(graph, *arrays), PurePython(graph).run(arrays),
-                       strict=True):
+    for f, a, b in zip(
+        found, interpret(graph, *arrays), PurePython(graph).run(arrays), strict=True
+    ):
         for other in (a, b):
-            np.testing.assert_allclose(np.asarray(f, np.float64), np.asarray(other, np.float64),
-                                       rtol=tolerance, atol=tolerance)
+            np.testing.assert_allclose(
+                np.asarray(f, np.float64),
+                np.asarray(other, np.float64),
+                rtol=tolerance,
+                atol=tolerance,
+            )
             assert f.dtype == other.dtype
     return found  # type: ignore[no-any-return]
 
@@ -105,8 +110,10 @@ def test_element_types(dtype: gc.DType) -> None:
 
 
 def test_gradients_of_first_and_second_order() -> None:
-    @gc.kernel(gradient=lambda ct, out, x, w: (2.0 * ct * w * x, gc.sum(ct * x * x, axis=0)),
-               requires=lambda x, w: [(x.shape[1], w.shape[0])])
+    @gc.kernel(
+        gradient=lambda ct, out, x, w: (2.0 * ct * w * x, gc.sum(ct * x * x, axis=0)),
+        requires=lambda x, w: [(x.shape[1], w.shape[0])],
+    )
     def weighed(out, x, w):  # type: ignore[no-untyped-def]
         for i in range(x.shape[0]):
             for j in range(x.shape[1]):
@@ -122,17 +129,24 @@ def test_gradients_of_first_and_second_order() -> None:
 
     firsts = gc.gradients(y, [x, w])
     for i, first in enumerate(firsts):
-        np.testing.assert_allclose(value(first)(*arrays), numeric_gradient(
-            value(y), arrays, 1.0, i), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(
+            value(first)(*arrays), numeric_gradient(value(y), arrays, 1.0, i), rtol=1e-6, atol=1e-7
+        )
     for i, second in enumerate(gc.gradients(gc.sum(firsts[0] * firsts[0]), [x, w])):
-        np.testing.assert_allclose(value(second)(*arrays), numeric_gradient(
-            value(gc.sum(firsts[0] * firsts[0])), arrays, 1.0, i), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            value(second)(*arrays),
+            numeric_gradient(value(gc.sum(firsts[0] * firsts[0])), arrays, 1.0, i),
+            rtol=1e-5,
+            atol=1e-6,
+        )
     all_ways([y, *firsts], *arrays)
 
 
 def test_a_result_of_its_own_type() -> None:
-    @gc.kernel(result=lambda x: gc.int64[x.shape[1], 2], reference=lambda x: np.stack(
-        [x.argmin(0), x.argmax(0)], 1))
+    @gc.kernel(
+        result=lambda x: gc.int64[x.shape[1], 2],
+        reference=lambda x: np.stack([x.argmin(0), x.argmax(0)], 1),
+    )
     def extremes(out, x):  # type: ignore[no-untyped-def]
         for j in range(x.shape[1]):
             low = high = 0
@@ -189,7 +203,8 @@ def test_functions_and_numbers_from_outside() -> None:
     (found,) = all_ways([several(x)], given, tolerance=1e-12)
     y = np.exp(-given) + np.sqrt(np.abs(given)) + np.tanh(given * np.pi)
     np.testing.assert_allclose(
-        found, np.where(given > 0, y, 0.5) + 0.25 * np.maximum(given, 0) + 2, rtol=1e-12)
+        found, np.where(given > 0, y, 0.5) + 0.25 * np.maximum(given, 0) + 2, rtol=1e-12
+    )
 
 
 def test_f32_stays_f32() -> None:
@@ -317,11 +332,20 @@ def test_refused() -> None:
         out[0, 0] = np.sum(x[0, 0], axis=0)  # here
 
     wanted = {
-        rank: "takes 2 indices, got 1", piece: "no slices", whole: "x is an array",
-        table: "TABLE is no array", unknown: "nothing is not defined", calls: "a kernel can call",
-        writes: "only elements of out can be written", returns: "returns nothing",
-        listed: "no List", caught: "no Try", product: "no `@`", method: "x.sum",
-        axis: "expected one of 2 axes", named: "only plain arguments",
+        rank: "takes 2 indices, got 1",
+        piece: "no slices",
+        whole: "x is an array",
+        table: "TABLE is no array",
+        unknown: "nothing is not defined",
+        calls: "a kernel can call",
+        writes: "only elements of out can be written",
+        returns: "returns nothing",
+        listed: "no List",
+        caught: "no Try",
+        product: "no `@`",
+        method: "x.sum",
+        axis: "expected one of 2 axes",
+        named: "only plain arguments",
     }
     for function, message in wanted.items():
         assert message in str(refused(function)), function
@@ -398,7 +422,8 @@ def test_wrong_declarations() -> None:
 
 def test_a_warm_process_compiles_nothing(tmp_path: Path) -> None:
     path = tmp_path / "program.py"
-    path.write_text(textwrap.dedent("""
+    path.write_text(
+        textwrap.dedent("""
         import sys
         import graphc as gc
         @gc.kernel
@@ -408,12 +433,16 @@ def test_a_warm_process_compiles_nothing(tmp_path: Path) -> None:
         x = gc.placeholder(gc.float32, [None], name="x")
         with gc.Session(cache_dir=sys.argv[1]) as sess:
             print(sess.run(twice(x), {x: [1, 2]}).tolist(), sess.stats.compilations)
-    """))
+    """)
+    )
     shown = []
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, str(path), str(tmp_path / "cache")], capture_output=True, text=True,
-            env={"PYTHONPATH": str(Path(__file__).parents[2])}, timeout=120,
+            [sys.executable, str(path), str(tmp_path / "cache")],
+            capture_output=True,
+            text=True,
+            env={"PYTHONPATH": str(Path(__file__).parents[2])},
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         shown.append(done.stdout)

@@ -80,13 +80,20 @@ def test_several_results_of_symbolic_sizes() -> None:
     types = [gc.int64[n], gc.float64[()], gc.bool_[m, n], gc.float32[0], gc.float32[2 * n]]
     parts = gc.py_func(
         lambda a: (a.argmax(1), a.sum(dtype=np.float64), a.T > 0, a[0:0, 0], np.repeat(a[:, 0], 2)),
-        [x], types)
+        [x],
+        types,
+    )
     with gc.Session() as sess:
         for shape in ((3, 2), (1, 7), (40, 3)):
             a = np.random.default_rng(1).normal(size=shape).astype(F32)
             found = sess.run(parts, {x: a})
-            wanted = (a.argmax(1), a.sum(dtype=np.float64), a.T > 0, a[0:0, 0],
-                      np.repeat(a[:, 0], 2))
+            wanted = (
+                a.argmax(1),
+                a.sum(dtype=np.float64),
+                a.T > 0,
+                a[0:0, 0],
+                np.repeat(a[:, 0], 2),
+            )
             for f, w in zip(found, wanted, strict=True):
                 np.testing.assert_array_equal(f, w)
                 assert f.dtype == np.asarray(w).dtype
@@ -126,8 +133,9 @@ def test_a_gradient_that_is_a_py_func() -> None:
     (ddx,) = gc.gradients(dx, [x])
     given = np.linspace(-2, 2, 5)
     with gc.Session() as sess:
-        np.testing.assert_allclose(sess.run([dx, ddx], {x: given}),
-                                   [np.cos(given), -np.sin(given)], rtol=1e-12)
+        np.testing.assert_allclose(
+            sess.run([dx, ddx], {x: given}), [np.cos(given), -np.sin(given)], rtol=1e-12
+        )
 
 
 def test_gradients_of_several_results() -> None:
@@ -138,15 +146,19 @@ def test_gradients_of_several_results() -> None:
         return ct[0] * y + ct[1], ct[0] * x - ct[1]
 
     product, difference, signs = gc.py_func(
-        lambda a, b: (a * b, a - b, a > b), [x, y],
-        [x.type, x.type, gc.bool_[x.shape[0]]], gradient=both)
+        lambda a, b: (a * b, a - b, a > b),
+        [x, y],
+        [x.type, x.type, gc.bool_[x.shape[0]]],
+        gradient=both,
+    )
     a, b = np.array([1.0, 2.0]), np.array([3.0, -1.0])
     dx, dy = gc.gradients([product, difference], [x, y], [2.0, 5.0])
     (only,) = gc.gradients(product, [x])
     (second,) = gc.gradients(dx, [y])
     with gc.Session() as sess:
-        np.testing.assert_allclose(sess.run([dx, dy, only, second], {x: a, y: b}),
-                                   [2 * b + 5, 2 * a - 5, b, [2, 2]])
+        np.testing.assert_allclose(
+            sess.run([dx, dy, only, second], {x: a, y: b}), [2 * b + 5, 2 * a - 5, b, [2, 2]]
+        )
         np.testing.assert_array_equal(sess.run(signs, {x: a, y: b}), a > b)
 
 
@@ -189,17 +201,20 @@ def test_an_exception_ends_the_run_and_changes_nothing() -> None:
         assert sess.run(step, {x: [2]}) == 3
 
 
-@pytest.mark.parametrize(("made", "error", "message"), [
-    (np.zeros(2, F32), ShapeError, r"float32\[2\]; expected f32\[3\]"),
-    (np.zeros(3), DTypeError, r"float64\[3\]; expected f32\[3\]"),
-    (np.zeros((3, 1), F32), ShapeError, r"float32\[3,1\]; expected f32\[3\]"),
-    (np.array(["a"]), DTypeError, "expected"),
-    (None, DTypeError, "None; expected"),
-    ([1.0, [2.0]], DTypeError, "expected"),
-    ("text", DTypeError, "'text'"),
-    (1.0, ShapeError, "1.0; expected"),
-    ((np.zeros(3, F32),), ShapeError, "expected"),
-])
+@pytest.mark.parametrize(
+    ("made", "error", "message"),
+    [
+        (np.zeros(2, F32), ShapeError, r"float32\[2\]; expected f32\[3\]"),
+        (np.zeros(3), DTypeError, r"float64\[3\]; expected f32\[3\]"),
+        (np.zeros((3, 1), F32), ShapeError, r"float32\[3,1\]; expected f32\[3\]"),
+        (np.array(["a"]), DTypeError, "expected"),
+        (None, DTypeError, "None; expected"),
+        ([1.0, [2.0]], DTypeError, "expected"),
+        ("text", DTypeError, "'text'"),
+        (1.0, ShapeError, "1.0; expected"),
+        ((np.zeros(3, F32),), ShapeError, "expected"),
+    ],
+)
 def test_wrong_results(made: Any, error: type[GraphcError], message: str) -> None:
     """semantics 10.6"""
     x = gc.placeholder(gc.float32, [None])
@@ -241,8 +256,13 @@ def test_the_session_of_a_run_is_closed_to_the_function() -> None:
     x = gc.placeholder(gc.float32, [None])
     w = gc.variable(1.0)
     sess, other = gc.Session(), gc.Session()
-    for use in (lambda a: sess.run(w), lambda a: sess.value(w), lambda a: sess.load(w, 2.0),
-                lambda a: sess.run(x * 5.0, {x: a}), lambda a: sess.close()):
+    for use in (
+        lambda a: sess.run(w),
+        lambda a: sess.value(w),
+        lambda a: sess.load(w, 2.0),
+        lambda a: sess.run(x * 5.0, {x: a}),
+        lambda a: sess.close(),
+    ):
         with pytest.raises(GraphError, match="cannot use the session") as caught:
             sess.run(gc.py_func(use, [x], x.type), {x: [1.0]})
         assert isinstance(caught.value.__cause__, SessionError)
@@ -448,13 +468,17 @@ def test_a_warm_process_compiles_nothing(tmp_path: Path) -> None:
     for shift in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", program, str(tmp_path), shift],
-            capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         shown.append(done.stdout.split(" ", 1))
     assert int(shown[0][0]) > 0 and int(shown[1][0]) == 0
-    assert [s[1] for s in shown] == [f"[{a}] [1.0, 2.0, 3.0] 3\n" for a in (
-        "2.0, 3.0, 4.0", "3.0, 4.0, 5.0")]
+    assert [s[1] for s in shown] == [
+        f"[{a}] [1.0, 2.0, 3.0] 3\n" for a in ("2.0, 3.0, 4.0", "3.0, 4.0, 5.0")
+    ]
 
 
 def test_timed_kernels() -> None:

@@ -57,8 +57,11 @@ SHAPING: list[tuple[Any, Any, tuple[int, ...]]] = [
     (lambda x: gc.repeat(x, 3, 1), lambda x: np.repeat(x, 3, 1), (2, 3)),
     (lambda x: gc.repeat(x, 2), lambda x: np.repeat(x, 2), (2, 3)),
     (lambda x: gc.pad(x, 1), lambda x: np.pad(x, 1), (2, 3)),
-    (lambda x: gc.pad(x, ((0, 1), (2, 0)), constant_values=7),
-     lambda x: np.pad(x, ((0, 1), (2, 0)), constant_values=7), (2, 3)),
+    (
+        lambda x: gc.pad(x, ((0, 1), (2, 0)), constant_values=7),
+        lambda x: np.pad(x, ((0, 1), (2, 0)), constant_values=7),
+        (2, 3),
+    ),
     (lambda x: gc.pad(x, (1, 2)), lambda x: np.pad(x, (1, 2)), (2, 3)),
     (lambda x: gc.concat([x, x], 1), lambda x: np.concatenate([x, x], 1), (2, 3)),
     (lambda x: gc.concat([x, x], None), lambda x: np.concatenate([x, x], None), (2, 3)),
@@ -114,8 +117,15 @@ def test_strided_slice_of_symbolic_size_and_its_gradient_at_every_size() -> None
 # ---- reductions ----
 
 FOLDS = [
-    (gc.sum, np.sum), (gc.prod, np.prod), (gc.max, np.max), (gc.min, np.min), (gc.mean, np.mean),
-    (gc.var, np.var), (gc.std, np.std), (gc.any, np.any), (gc.all, np.all),
+    (gc.sum, np.sum),
+    (gc.prod, np.prod),
+    (gc.max, np.max),
+    (gc.min, np.min),
+    (gc.mean, np.mean),
+    (gc.var, np.var),
+    (gc.std, np.std),
+    (gc.any, np.any),
+    (gc.all, np.all),
     (gc.count_nonzero, np.count_nonzero),
 ]
 
@@ -194,10 +204,20 @@ def test_empty_folds() -> None:
 # ---- products and gathers ----
 
 
-@pytest.mark.parametrize(("a", "b"), [
-    ((3, 4), (4, 5)), ((4,), (4, 5)), ((3, 4), (4,)), ((4,), (4,)), ((2, 3, 4), (4, 5)),
-    ((2, 3, 4), (2, 4, 5)), ((5, 1, 3, 4), (2, 4, 2)), ((0, 4), (4, 2)), ((3, 0), (0, 2)),
-])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((3, 4), (4, 5)),
+        ((4,), (4, 5)),
+        ((3, 4), (4,)),
+        ((4,), (4,)),
+        ((2, 3, 4), (4, 5)),
+        ((2, 3, 4), (2, 4, 5)),
+        ((5, 1, 3, 4), (2, 4, 2)),
+        ((0, 4), (4, 2)),
+        ((3, 0), (0, 2)),
+    ],
+)
 def test_matmul(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     x, y = floats(*a), floats(*b)
     compare(run(gc.matmul(x, y)), np.matmul(x, y))
@@ -216,16 +236,32 @@ def test_products() -> None:
     compare(run(gc.tensordot(x, y, 0)), np.tensordot(x, y, 0))
 
 
-@pytest.mark.parametrize(("subscripts", "shapes"), [
-    ("ij,jk->ik", [(3, 4), (4, 5)]), ("ij,jk", [(3, 4), (4, 5)]), ("ij->ji", [(3, 4)]),
-    ("ij->", [(3, 4)]), ("ii->i", [(4, 4)]), ("ii", [(4, 4)]), ("iij->j", [(3, 3, 2)]),
-    ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("i,j->ij", [(3,), (4,)]), ("i,i->", [(3,), (3,)]),
-    ("i,i->i", [(3,), (3,)]), ("ij,kj->ki", [(3, 4), (5, 4)]), ("...ij->...ji", [(2, 3, 4)]),
-    ("...ij,...jk->...ik", [(5, 1, 3, 4), (2, 4, 5)]), ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
-    ("bqhd,bkhd->bhqk", [(2, 3, 4, 5), (2, 6, 4, 5)]), ("ij,k->i", [(2, 3), (4,)]),
-    ("i...,i->...", [(3, 4, 2), (3,)]), ("a,ab,abc->abc", [(2,), (2, 3), (2, 3, 4)]),
-    ("b i j , b j -> b i", [(2, 3, 4), (2, 4)]), ("...,...->...", [(3, 4), (4,)]),
-])
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("ij,jk->ik", [(3, 4), (4, 5)]),
+        ("ij,jk", [(3, 4), (4, 5)]),
+        ("ij->ji", [(3, 4)]),
+        ("ij->", [(3, 4)]),
+        ("ii->i", [(4, 4)]),
+        ("ii", [(4, 4)]),
+        ("iij->j", [(3, 3, 2)]),
+        ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]),
+        ("i,j->ij", [(3,), (4,)]),
+        ("i,i->", [(3,), (3,)]),
+        ("i,i->i", [(3,), (3,)]),
+        ("ij,kj->ki", [(3, 4), (5, 4)]),
+        ("...ij->...ji", [(2, 3, 4)]),
+        ("...ij,...jk->...ik", [(5, 1, 3, 4), (2, 4, 5)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
+        ("bqhd,bkhd->bhqk", [(2, 3, 4, 5), (2, 6, 4, 5)]),
+        ("ij,k->i", [(2, 3), (4,)]),
+        ("i...,i->...", [(3, 4, 2), (3,)]),
+        ("a,ab,abc->abc", [(2,), (2, 3), (2, 3, 4)]),
+        ("b i j , b j -> b i", [(2, 3, 4), (2, 4)]),
+        ("...,...->...", [(3, 4), (4,)]),
+    ],
+)
 def test_einsum(subscripts: str, shapes: list[tuple[int, ...]]) -> None:
     arrays = [floats(*s) for s in shapes]
     compare(run(gc.einsum(subscripts, *arrays)), np.einsum(subscripts, *arrays), 1e-4)

@@ -19,6 +19,7 @@ from graphc.ir.program import Kind
 
 # ---- scan
 
+
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_scan_and_its_gradients(name: str, reverse: bool) -> None:
@@ -115,7 +116,8 @@ def test_unused_rows_and_carries_go() -> None:
     with gc.Graph().as_default():
         t = inputs()
         (h, _), _ = gc.scan(
-            lambda c, x: ((c[0] + x, c[1] * gc.sum(x)), c[1]), (t["h"], t["p"]), t["x"])
+            lambda c, x: ((c[0] + x, c[1] * gc.sum(x)), c[1]), (t["h"], t["p"]), t["x"]
+        )
         graph = lower(stage([h]).graph, options()).optimised
         (op,) = [v.op for v in graph.nodes() if isinstance(v.op, Loop)]
         assert (op.carries, op.rows) == (1, 0)
@@ -131,8 +133,11 @@ def test_nested_loops() -> None:
         v = gc.placeholder(gc.float64, [None, 4], name="v")
         c = gc.placeholder(gc.float64, (), name="c")
         last, rows = gc.scan(outer, c, v)
-        check_gradients(last * last + gc.sum(rows * rows), [v, c],
-                        {"v": RNG.normal(size=(3, 4)), "c": np.array(0.3)})
+        check_gradients(
+            last * last + gc.sum(rows * rows),
+            [v, c],
+            {"v": RNG.normal(size=(3, 4)), "c": np.array(0.3)},
+        )
 
 
 def test_nests_of_carries_and_slices() -> None:
@@ -140,7 +145,9 @@ def test_nests_of_carries_and_slices() -> None:
         t = inputs()
         state, out = gc.scan(
             lambda s, x: ({"a": s["a"] + x["u"], "b": [s["b"][0] * 2.0]}, (s["a"], x["v"])),
-            {"a": t["h"], "b": [t["p"]]}, {"u": t["x"], "v": t["x"] * 2.0})
+            {"a": t["h"], "b": [t["p"]]},
+            {"u": t["x"], "v": t["x"] * 2.0},
+        )
         found = run([state["a"], state["b"][0], out[0], out[1]], DATA)
         np.testing.assert_allclose(found[0], DATA["h"] + DATA["x"].sum(0))
         np.testing.assert_allclose(found[1], DATA["p"] * 16)
@@ -156,12 +163,15 @@ def test_map_fn_is_numpy() -> None:
 
 # ---- while
 
+
 def test_while_loop_counts() -> None:
     with gc.Graph().as_default():
         n = gc.placeholder(gc.int64, (), name="n")
         steps, value = gc.while_loop(
             lambda s, v: gc.not_equal(v, 1),
-            lambda s, v: (s + 1, gc.where(gc.equal(v % 2, 0), v // 2, 3 * v + 1)), (0, n))
+            lambda s, v: (s + 1, gc.where(gc.equal(v % 2, 0), v // 2, 3 * v + 1)),
+            (0, n),
+        )
         with gc.Session(options=options()) as sess:
             assert [int(sess.run(steps, {n: k})) for k in (1, 6, 27)] == [0, 8, 111]
             assert sess.run(value, {n: 9}) == 1
@@ -197,6 +207,7 @@ def test_newton_steps_in_a_loop() -> None:
 
 # ---- branches
 
+
 def test_cond_is_lazy() -> None:
     """A loop without end in the branch that is not taken does no harm.  (semantics 13.2)"""
     with gc.Graph().as_default():
@@ -231,8 +242,11 @@ def test_gradients_of_cond(p: float) -> None:
     """semantics 13.7"""
     with gc.Graph().as_default():
         t = inputs()
-        y = gc.cond(t["p"] > 0.0, lambda: gc.log(t["p"]) * gc.sum(t["b"] * t["b"]),
-                    lambda: t["p"] * t["p"] * t["p"])
+        y = gc.cond(
+            t["p"] > 0.0,
+            lambda: gc.log(t["p"]) * gc.sum(t["b"] * t["b"]),
+            lambda: t["p"] * t["p"] * t["p"],
+        )
         check_gradients(y, [t["p"]], DATA | {"p": np.array(p)})
         assert np.isfinite(run(gc.gradients(y, [t["p"]]), DATA | {"p": np.array(-1.0)})[0])
 
@@ -257,6 +271,7 @@ def test_a_loop_in_a_branch_in_a_loop() -> None:
             def many() -> Tensor:
                 last, _ = gc.scan(lambda c, r: (c * 0.5 + r, ()), gc.zeros((3,), gc.float64), x)
                 return h + last
+
             return gc.cond(gc.sum(x) > 0.0, many, lambda: h * 0.9), ()
 
         h, _ = gc.scan(step, t["h"], t["x"])

@@ -58,8 +58,12 @@ def test_every_length(dtype: Any, n: int) -> None:
     x = draw(3, n, 2, dtype=dtype)
     z = joined(x.astype(F64))
     made = [gc.fft.fft(x), gc.fft.ifft(x), gc.fft.rfft(x[..., 0]), gc.fft.irfft(x, n=n)]
-    wanted = [pairs(np.fft.fft(z)), pairs(np.fft.ifft(z)), pairs(np.fft.rfft(z.real)),
-              np.fft.irfft(z, n=n)]
+    wanted = [
+        pairs(np.fft.fft(z)),
+        pairs(np.fft.ifft(z)),
+        pairs(np.fft.rfft(z.real)),
+        np.fft.irfft(z, n=n),
+    ]
     for values in (compiled(made), run(made)):
         for found, w in zip(values, wanted, strict=True):
             close(found, w, dtype)
@@ -67,15 +71,24 @@ def test_every_length(dtype: Any, n: int) -> None:
 
 def test_one_program_for_every_length() -> None:
     x = gc.placeholder(gc.float64, ["b", "n", 2])
-    made = [gc.fft.fft(x), gc.fft.ifft(x, norm="ortho"), gc.fft.rfft(x[..., 1]),
-            gc.fft.irfft(x), gc.fft.fftshift(x, axes=1)]
+    made = [
+        gc.fft.fft(x),
+        gc.fft.ifft(x, norm="ortho"),
+        gc.fft.rfft(x[..., 1]),
+        gc.fft.irfft(x),
+        gc.fft.fftshift(x, axes=1),
+    ]
     with gc.Session() as sess:
         for n in (2, 3, 4, 7, 12, 25, 67, 96):
             array = draw(2, n, 2)
             z = joined(array)
-            wanted = [pairs(np.fft.fft(z)), pairs(np.fft.ifft(z, norm="ortho")),
-                      pairs(np.fft.rfft(z.imag)), np.fft.irfft(z),
-                      pairs(np.fft.fftshift(z, axes=1))]
+            wanted = [
+                pairs(np.fft.fft(z)),
+                pairs(np.fft.ifft(z, norm="ortho")),
+                pairs(np.fft.rfft(z.imag)),
+                np.fft.irfft(z),
+                pairs(np.fft.fftshift(z, axes=1)),
+            ]
             for values in (sess.run(made, {x: array}), run(made, {x: array})):
                 for found, w in zip(values, wanted, strict=True):
                     close(found, w)
@@ -91,16 +104,21 @@ def test_axes_lengths_and_norms(norm: str, n: int | None, axis: int) -> None:
     z = joined(x)
     close(compiled(gc.fft.fft(x, n, axis, norm)), pairs(np.fft.fft(z, n, axis, norm)))
     close(compiled(gc.fft.ifft(x, n, axis, norm)), pairs(np.fft.ifft(z, n, axis, norm)))
-    close(compiled(gc.fft.rfft(x[..., 0], n, axis, norm)),
-          pairs(np.fft.rfft(z.real, n, axis, norm)))
+    close(
+        compiled(gc.fft.rfft(x[..., 0], n, axis, norm)), pairs(np.fft.rfft(z.real, n, axis, norm))
+    )
     close(compiled(gc.fft.irfft(x, n, axis, norm)), np.fft.irfft(z, n, axis, norm))
 
 
 def test_several_axes() -> None:
     x = draw(3, 4, 5, 2)
     z = joined(x)
-    for ours, numpy in ((gc.fft.fft2, np.fft.fft2), (gc.fft.ifft2, np.fft.ifft2),
-                        (gc.fft.fftn, np.fft.fftn), (gc.fft.ifftn, np.fft.ifftn)):
+    for ours, numpy in (
+        (gc.fft.fft2, np.fft.fft2),
+        (gc.fft.ifft2, np.fft.ifft2),
+        (gc.fft.fftn, np.fft.fftn),
+        (gc.fft.ifftn, np.fft.ifftn),
+    ):
         close(compiled(ours(x)), pairs(numpy(z)))
         some = (6, 2), (0, -1), "ortho"
         close(compiled(ours(x, *some)), pairs(numpy(z, *some)))
@@ -146,8 +164,11 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[Any, Any], Any], tuple[int,
     "rfft odd": (gc.fft.rfft, lambda f, x: f.rfft(x), (2, 7)),
     "irfft even": (gc.fft.irfft, lambda f, x: f.irfft(x), (2, 4, 2)),
     "irfft odd": (lambda x: gc.fft.irfft(x, 7), lambda f, x: f.irfft(x, 7), (2, 4, 2)),
-    "fft2": (lambda x: gc.fft.fft2(x, norm="ortho"), lambda f, x: f.fft2(x, norm="ortho"),
-             (2, 3, 4, 2)),
+    "fft2": (
+        lambda x: gc.fft.fft2(x, norm="ortho"),
+        lambda f, x: f.fft2(x, norm="ortho"),
+        (2, 3, 4, 2),
+    ),
     "padded": (lambda x: gc.fft.fft(x, 9), lambda f, x: f.fft(x, 9), (5, 2)),
     "cropped": (lambda x: gc.fft.rfft(x, 4, axis=0), lambda f, x: f.rfft(x, 4, dim=0), (6, 2)),
     "shift": (gc.fft.fftshift, lambda f, x: f.fftshift(x), (3, 4, 2)),

@@ -34,34 +34,75 @@ def ints(*shape: int, low: int = -7, high: int = 7) -> Any:
 # ---- elementwise ----
 
 BINARY = [
-    (gc.add, np.add), (gc.subtract, np.subtract), (gc.multiply, np.multiply),
-    (gc.divide, np.divide), (gc.floor_divide, np.floor_divide), (gc.remainder, np.remainder),
-    (gc.maximum, np.maximum), (gc.minimum, np.minimum), (gc.atan2, np.arctan2),
-    (gc.hypot, np.hypot), (gc.logaddexp, np.logaddexp), (gc.equal, np.equal),
-    (gc.not_equal, np.not_equal), (gc.less, np.less), (gc.less_equal, np.less_equal),
-    (gc.greater, np.greater), (gc.greater_equal, np.greater_equal), (gc.isclose, np.isclose),
+    (gc.add, np.add),
+    (gc.subtract, np.subtract),
+    (gc.multiply, np.multiply),
+    (gc.divide, np.divide),
+    (gc.floor_divide, np.floor_divide),
+    (gc.remainder, np.remainder),
+    (gc.maximum, np.maximum),
+    (gc.minimum, np.minimum),
+    (gc.atan2, np.arctan2),
+    (gc.hypot, np.hypot),
+    (gc.logaddexp, np.logaddexp),
+    (gc.equal, np.equal),
+    (gc.not_equal, np.not_equal),
+    (gc.less, np.less),
+    (gc.less_equal, np.less_equal),
+    (gc.greater, np.greater),
+    (gc.greater_equal, np.greater_equal),
+    (gc.isclose, np.isclose),
 ]
 UNARY = [
-    (gc.negative, np.negative, -3, 3), (gc.positive, np.positive, -3, 3), (gc.abs, np.abs, -3, 3),
-    (gc.sign, np.sign, -3, 3), (gc.square, np.square, -3, 3), (gc.reciprocal, np.reciprocal, 1, 3),
-    (gc.exp, np.exp, -3, 3), (gc.exp2, np.exp2, -3, 3), (gc.expm1, np.expm1, -3, 3),
-    (gc.log, np.log, 0.1, 3), (gc.log2, np.log2, 0.1, 3), (gc.log10, np.log10, 0.1, 3),
-    (gc.log1p, np.log1p, 0.1, 3), (gc.sqrt, np.sqrt, 0, 3), (gc.cbrt, np.cbrt, -3, 3),
-    (gc.rsqrt, lambda x: 1 / np.sqrt(x), 0.1, 3), (gc.sin, np.sin, -3, 3), (gc.cos, np.cos, -3, 3),
-    (gc.tan, np.tan, -1, 1), (gc.asin, np.arcsin, -1, 1), (gc.acos, np.arccos, -1, 1),
-    (gc.atan, np.arctan, -3, 3), (gc.sinh, np.sinh, -3, 3), (gc.cosh, np.cosh, -3, 3),
-    (gc.tanh, np.tanh, -3, 3), (gc.asinh, np.arcsinh, -3, 3), (gc.acosh, np.arccosh, 1, 3),
-    (gc.atanh, np.arctanh, -0.9, 0.9), (gc.floor, np.floor, -3, 3), (gc.ceil, np.ceil, -3, 3),
-    (gc.round, np.round, -3, 3), (gc.trunc, np.trunc, -3, 3), (gc.isnan, np.isnan, -3, 3),
-    (gc.isinf, np.isinf, -3, 3), (gc.isfinite, np.isfinite, -3, 3),
+    (gc.negative, np.negative, -3, 3),
+    (gc.positive, np.positive, -3, 3),
+    (gc.abs, np.abs, -3, 3),
+    (gc.sign, np.sign, -3, 3),
+    (gc.square, np.square, -3, 3),
+    (gc.reciprocal, np.reciprocal, 1, 3),
+    (gc.exp, np.exp, -3, 3),
+    (gc.exp2, np.exp2, -3, 3),
+    (gc.expm1, np.expm1, -3, 3),
+    (gc.log, np.log, 0.1, 3),
+    (gc.log2, np.log2, 0.1, 3),
+    (gc.log10, np.log10, 0.1, 3),
+    (gc.log1p, np.log1p, 0.1, 3),
+    (gc.sqrt, np.sqrt, 0, 3),
+    (gc.cbrt, np.cbrt, -3, 3),
+    (gc.rsqrt, lambda x: 1 / np.sqrt(x), 0.1, 3),
+    (gc.sin, np.sin, -3, 3),
+    (gc.cos, np.cos, -3, 3),
+    (gc.tan, np.tan, -1, 1),
+    (gc.asin, np.arcsin, -1, 1),
+    (gc.acos, np.arccos, -1, 1),
+    (gc.atan, np.arctan, -3, 3),
+    (gc.sinh, np.sinh, -3, 3),
+    (gc.cosh, np.cosh, -3, 3),
+    (gc.tanh, np.tanh, -3, 3),
+    (gc.asinh, np.arcsinh, -3, 3),
+    (gc.acosh, np.arccosh, 1, 3),
+    (gc.atanh, np.arctanh, -0.9, 0.9),
+    (gc.floor, np.floor, -3, 3),
+    (gc.ceil, np.ceil, -3, 3),
+    (gc.round, np.round, -3, 3),
+    (gc.trunc, np.trunc, -3, 3),
+    (gc.isnan, np.isnan, -3, 3),
+    (gc.isinf, np.isinf, -3, 3),
+    (gc.isfinite, np.isfinite, -3, 3),
     (gc.stop_gradient, lambda x: x, -3, 3),
 ]
 
 
 @pytest.mark.parametrize(("function", "numpy"), BINARY)
-@pytest.mark.parametrize(("a", "b"), [
-    ((3, 4), (3, 4)), ((3, 1), (4,)), ((), (2, 2)), ((0, 3), (3,)),
-])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((3, 4), (3, 4)),
+        ((3, 1), (4,)),
+        ((), (2, 2)),
+        ((0, 3), (3,)),
+    ],
+)
 def test_binary(function: Any, numpy: Any, a: tuple[int, ...], b: tuple[int, ...]) -> None:
     x, y = floats(*a), floats(*b)
     expected = numpy(x, y)
@@ -82,10 +123,14 @@ def test_erf_and_erfc() -> None:
     both(gc.erfc, np.array([math.erfc(v) for v in x], np.float32), x)
 
 
-@pytest.mark.parametrize(("function", "numpy"), [
-    (gc.bitwise_and, np.bitwise_and), (gc.bitwise_or, np.bitwise_or),
-    (gc.bitwise_xor, np.bitwise_xor),
-])
+@pytest.mark.parametrize(
+    ("function", "numpy"),
+    [
+        (gc.bitwise_and, np.bitwise_and),
+        (gc.bitwise_or, np.bitwise_or),
+        (gc.bitwise_xor, np.bitwise_xor),
+    ],
+)
 def test_bits_and_truth(function: Any, numpy: Any) -> None:
     for x, y in ((ints(9), ints(9)), (ints(9) > 0, ints(9) > 0)):
         compare(run(function(x, y)), numpy(x, y))
@@ -208,6 +253,10 @@ def test_an_array_on_the_left_of_an_operator() -> None:
     """NumPy leaves the operator to the tensor, and does not look for elements."""
     x = gc.placeholder(gc.float32, [3], name="right")
     a, values = np.arange(3, dtype=np.float32), np.ones(3, np.float32)
-    for made, expected in ((a + x, a + values), (a @ x, a @ values), (a < x, a < values),
-                           (np.float32(2) ** x, 2 ** values)):
+    for made, expected in (
+        (a + x, a + values),
+        (a @ x, a @ values),
+        (a < x, a < values),
+        (np.float32(2) ** x, 2**values),
+    ):
         compare(run(made, {x: values}), expected)

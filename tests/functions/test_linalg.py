@@ -105,10 +105,17 @@ def test_larger_systems(n: int) -> None:
     close(both(L.svdvals, a[0])[0], np.linalg.svd(a[0], compute_uv=False), tolerance=1e-7)
 
 
-@pytest.mark.parametrize(("a", "b"), [
-    ((3, 3), (3,)), ((3, 3), (5, 3, 2)), ((5, 3, 3), (3, 2)), ((5, 1, 3, 3), (4, 3, 1)),
-    ((3, 3), (3, 0)), ((5, 3, 3), (3,)),
-])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((3, 3), (3,)),
+        ((3, 3), (5, 3, 2)),
+        ((5, 3, 3), (3, 2)),
+        ((5, 1, 3, 3), (4, 3, 1)),
+        ((3, 3), (3, 0)),
+        ((5, 3, 3), (3,)),
+    ],
+)
 def test_solve_broadcasts(a: Any, b: Any) -> None:
     x, y = draw(*a) + 2 * np.eye(3), draw(*b)
     wanted = np.linalg.solve(x, y)
@@ -125,8 +132,7 @@ def test_solve_broadcasts(a: Any, b: Any) -> None:
 @pytest.mark.parametrize("unit", [False, True])
 def test_solve_triangular(dtype: Any, lead: Any, lower: bool, trans: int, unit: bool) -> None:
     a, b = draw(*lead, 4, 4) + 4 * np.eye(4), draw(*lead, 4, 3, seed=1)
-    (found,) = both(
-        lambda x, y: L.solve_triangular(x, y, trans, lower, unit), a, b, dtype=dtype)
+    (found,) = both(lambda x, y: L.solve_triangular(x, y, trans, lower, unit), a, b, dtype=dtype)
     full = np.tril(a) if lower else np.triu(a)
     if unit:
         full = full * (1 - np.eye(4)) + np.eye(4)
@@ -209,21 +215,26 @@ def test_matrix_norms(order: Any, keepdims: bool) -> None:
         close(both(lambda a, axis=axis: L.norm(a, order, axis, keepdims), x)[0], wanted)
     close(compiled(L.norm(x[0], order)), np.linalg.norm(x[0], order))
     given = "fro" if order is None else order
-    close(compiled(L.matrix_norm(x, ord=given, keepdims=keepdims)),
-          np.linalg.norm(x, given, (-2, -1), keepdims))
+    close(
+        compiled(L.matrix_norm(x, ord=given, keepdims=keepdims)),
+        np.linalg.norm(x, given, (-2, -1), keepdims),
+    )
 
 
 @pytest.mark.parametrize("order", [None, 0, 1, 2, 3, 2.5, -1, np.inf, -np.inf])
 def test_vector_norms(order: Any) -> None:
     x = draw(3, 4)
     for axis in (0, -1, (1,)):
-        close(both(lambda a, axis=axis: L.norm(a, order, axis), x)[0],
-              np.linalg.norm(x, order, axis))
+        close(
+            both(lambda a, axis=axis: L.norm(a, order, axis), x)[0], np.linalg.norm(x, order, axis)
+        )
     close(compiled(L.norm(x[0], order)), np.linalg.norm(x[0], order))
     given = 2 if order is None else order
     close(compiled(L.vector_norm(x, ord=given)), np.linalg.norm(x.ravel(), given))
-    close(compiled(L.vector_norm(x, ord=given, axis=(0, 1), keepdims=True)),
-          np.linalg.norm(x.ravel(), given).reshape(1, 1))
+    close(
+        compiled(L.vector_norm(x, ord=given, axis=(0, 1), keepdims=True)),
+        np.linalg.norm(x.ravel(), given).reshape(1, 1),
+    )
 
 
 def test_norms_of_little() -> None:
@@ -358,12 +369,16 @@ def test_gradients_against_differences(name: str) -> None:
     total = gc.stack([weighted(gc.sin(g)) for g in first])
     second = gc.gradients(total, xs)
     for out, found in ((function(*xs), first), (total, second)):
-        weights = np.ones(out.shape) if out is total else np.cos(
-            1.0 + np.arange(int(np.prod(out.shape)))).reshape(out.shape)
+        weights = (
+            np.ones(out.shape)
+            if out is total
+            else np.cos(1.0 + np.arange(int(np.prod(out.shape)))).reshape(out.shape)
+        )
         values = compiled(found, dict(zip(xs, arrays, strict=True)))
         for i, value in enumerate(values):
             wanted = numeric_gradient(
-                lambda *a, out=out: run(out, dict(zip(xs, a, strict=True))), arrays, weights, i)
+                lambda *a, out=out: run(out, dict(zip(xs, a, strict=True))), arrays, weights, i
+            )
             close(value, wanted, tolerance=2e-6)
 
 
@@ -392,7 +407,10 @@ OURS: dict[str, Callable[[Any], Any]] = {
     "eigh": lambda x: gc.square(L.eigh(x + gc.matrix_transpose(x)).eigenvectors),
     "svd": lambda x: gc.square(L.svd(x).U),
     "qr": lambda x: gc.square(L.qr(x).R),
-    "inv": L.inv, "det": L.det, "svdvals": L.svdvals, "pinv": L.pinv,
+    "inv": L.inv,
+    "det": L.det,
+    "svdvals": L.svdvals,
+    "pinv": L.pinv,
 }
 
 

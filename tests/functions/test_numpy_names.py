@@ -54,8 +54,16 @@ def test_products() -> None:
     u, v = X[..., :3], X[0, :, :3]
     np.testing.assert_allclose(compiled(gc.cross(u, v)), np.cross(u, v), rtol=1e-5, atol=1e-6)
     w = u.transpose(0, 2, 1)
-    both(lambda x, y: gc.cross(x, y, 1) if isinstance(x.shape[1], int) else gc.asarray(
-        np.cross(w, w[::-1], axis=1)), np.cross(w, w[::-1], axis=1), w, w[::-1].copy())
+    both(
+        lambda x, y: (
+            gc.cross(x, y, 1)
+            if isinstance(x.shape[1], int)
+            else gc.asarray(np.cross(w, w[::-1], axis=1))
+        ),
+        np.cross(w, w[::-1], axis=1),
+        w,
+        w[::-1].copy(),
+    )
 
 
 @pytest.mark.parametrize("indexing", ["xy", "ij"])
@@ -69,16 +77,29 @@ def test_meshgrid(indexing: str) -> None:
             compare(run(g), w)
 
 
-@pytest.mark.parametrize("subscripts", [
-    "bii->bi", "bii->b", "bii", "...ii->...i", "...ij,...jk", "bij,bjk,bkl->bil", "bij,bkj->bik",
-    "bij,ckj->bcik", "bij->", "...i,...i->...", "bij,bij->ij",
-])
+@pytest.mark.parametrize(
+    "subscripts",
+    [
+        "bii->bi",
+        "bii->b",
+        "bii",
+        "...ii->...i",
+        "...ij,...jk",
+        "bij,bjk,bkl->bil",
+        "bij,bkj->bik",
+        "bij,ckj->bcik",
+        "bij->",
+        "...i,...i->...",
+        "bij,bij->ij",
+    ],
+)
 def test_einsum(subscripts: str) -> None:
     x = RNG.normal(size=(3, 4, 4)).astype(np.float32)
     operands = [x] * (subscripts.count(",") + 1)
     want = np.einsum(subscripts, *operands)
-    np.testing.assert_allclose(compiled(gc.einsum(subscripts, *operands)), want, rtol=1e-4,
-                               atol=1e-4)
+    np.testing.assert_allclose(
+        compiled(gc.einsum(subscripts, *operands)), want, rtol=1e-4, atol=1e-4
+    )
     ps = [gc.placeholder(gc.float32, [None, 4, 4]) for _ in operands]
     found = gc.einsum(subscripts, *ps)
     np.testing.assert_allclose(run(found, dict.fromkeys(ps, x)), want, rtol=1e-4, atol=1e-4)
@@ -99,8 +120,11 @@ def test_diagonals_of_sizes_that_differ_are_refused() -> None:
 def test_diff(axis: int) -> None:
     for n in (0, 1, 2, 7):
         both(lambda x, n=n: gc.diff(x, n, axis), np.diff(X, n, axis), X)
-    both(lambda x: gc.diff(x, axis=axis, prepend=0.0, append=x),
-         np.diff(X, axis=axis, prepend=np.float32(0), append=X), X)
+    both(
+        lambda x: gc.diff(x, axis=axis, prepend=0.0, append=x),
+        np.diff(X, axis=axis, prepend=np.float32(0), append=X),
+        X,
+    )
     both(lambda x: gc.diff(x, axis=axis), np.diff(X > 0, axis=axis), X > 0)
 
 
@@ -110,7 +134,8 @@ def test_quantile(method: str) -> None:
         for axis in (None, 1, (0, 2)):
             want = np.quantile(X, q, axis, method=method).astype(np.float32)
             np.testing.assert_allclose(
-                run(gc.quantile(X, q, axis, method)), want, rtol=1e-5, atol=1e-6)
+                run(gc.quantile(X, q, axis, method)), want, rtol=1e-5, atol=1e-6
+            )
     compare(compiled(gc.median(X, (1, 2), True)), np.median(X, (1, 2), keepdims=True))
     bad = X.copy()
     bad[0, 0, 0] = np.nan
@@ -168,13 +193,17 @@ def test_shorthand() -> None:
     both(lambda y: gc.trapezoid(y, axis=1), np.trapezoid(X, axis=1), X)
     both(lambda y: gc.trapezoid(y, places, axis=1), np.trapezoid(X, places, axis=1), X)
     both(gc.cov, np.cov(X[0]).astype("f4"), X[0])
-    both(lambda x: gc.select([x > 1, x > 0], [x, x * 2], -1.0),
-         np.select([X > 1, X > 0], [X, X * 2], np.float32(-1)), X)
+    both(
+        lambda x: gc.select([x > 1, x > 0], [x, x * 2], -1.0),
+        np.select([X > 1, X > 0], [X, X * 2], np.float32(-1)),
+        X,
+    )
     at = ([0, 1, -1], [[2], [0]])
     flat = np.ravel_multi_index(([[0, 1, 2]] * 2, [[2] * 3, [0] * 3]), (3, 4))
     compare(run(gc.ravel_multi_index(at, (3, 4))), flat)
-    for want, got in zip(np.unravel_index(flat, (3, 4)), gc.unravel_index(flat, (3, 4)),
-                         strict=True):
+    for want, got in zip(
+        np.unravel_index(flat, (3, 4)), gc.unravel_index(flat, (3, 4)), strict=True
+    ):
         compare(run(got), want)
 
 
@@ -213,7 +242,8 @@ def test_quantisation_is_that_of_torch(kind: str) -> None:
             y = torch.fake_quantize_per_tensor_affine(t, 0.5, 3, -128, 127)
         else:
             y = torch.fake_quantize_per_channel_affine(
-                t, tensor(torch, scale), tensor(torch, point), 1, -128, 127)
+                t, tensor(torch, scale), tensor(torch, point), 1, -128, 127
+            )
         (slope,) = torch.autograd.grad(y.sum(), t)
         return [y, y, slope]
 
@@ -232,7 +262,16 @@ def test_quantisation_rounds_to_even_and_saturates() -> None:
     x = np.array([0.5, 1.5, 2.5, -0.5, 300, -300, np.inf, -np.inf, np.nan], np.float32)
     assert compiled(gc.quantize_linear(x, 1.0)).tolist() == [0, 2, 2, 0, 255, 0, 255, 0, 0]
     assert compiled(gc.quantize_linear(x, 1.0, 1, dtype=gc.int8)).tolist() == [
-        1, 3, 3, 1, 127, -128, 127, -128, 1]
+        1,
+        3,
+        3,
+        1,
+        127,
+        -128,
+        127,
+        -128,
+        1,
+    ]
     assert gc.quantize_linear(x, 1.0, dtype="u16").dtype == gc.uint16
     assert gc.dequantize_linear(np.zeros(3, np.int8), np.float16(1)).dtype == gc.float16
 

@@ -33,10 +33,15 @@ def backwards(function: Any, axis: int) -> Any:
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
-@pytest.mark.parametrize(("function", "numpy"), [
-    (gc.cumulative_sum, np.cumsum), (gc.cumulative_prod, np.cumprod),
-    (gc.cummax, np.maximum.accumulate), (gc.cummin, np.minimum.accumulate),
-])
+@pytest.mark.parametrize(
+    ("function", "numpy"),
+    [
+        (gc.cumulative_sum, np.cumsum),
+        (gc.cumulative_prod, np.cumprod),
+        (gc.cummax, np.maximum.accumulate),
+        (gc.cummin, np.minimum.accumulate),
+    ],
+)
 def test_scans(function: Any, numpy: Any, axis: int) -> None:
     both(lambda x: function(x, axis), numpy(X, axis=axis), X)
     both(lambda x: function(x, axis, reverse=True), backwards(numpy, axis)(X), X)
@@ -57,7 +62,8 @@ def test_numpy_names_flatten() -> None:
 def test_initial_and_exclusive(reverse: bool) -> None:
     x = X[0]
     for function, numpy, start in (
-        (gc.cumulative_sum, np.cumsum, 0), (gc.cumulative_prod, np.cumprod, 1),
+        (gc.cumulative_sum, np.cumsum, 0),
+        (gc.cumulative_prod, np.cumprod, 1),
     ):
         line = np.full((1, 2), start, np.float32)
         done = np.concatenate([line, numpy(x[::-1] if reverse else x, axis=0)])
@@ -70,9 +76,17 @@ def test_initial_and_exclusive(reverse: bool) -> None:
         both(lambda x, f=function: f(x, 0, include_initial=True, reverse=reverse), line, empty)
 
 
-@pytest.mark.parametrize(("given", "wanted"), [
-    ("i1", "i8"), ("u1", "u8"), ("?", "i8"), ("f2", "f2"), ("f8", "f8"), ("i8", "i8"),
-])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("i1", "i8"),
+        ("u1", "u8"),
+        ("?", "i8"),
+        ("f2", "f2"),
+        ("f8", "f8"),
+        ("i8", "i8"),
+    ],
+)
 def test_element_types(given: str, wanted: str) -> None:
     """semantics 1.5"""
     x = (np.arange(9) % 5).astype(given)

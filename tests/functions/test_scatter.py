@@ -48,8 +48,11 @@ def test_scatter(mode: str, axis: int) -> None:
         want = put(mode, x, (slice(None),) * (axis % 3) + (at,), new)
         both(lambda x, new, at=at: gc.scatter(x, at, new, axis, mode), want, x, new)
         compare(compiled(gc.scatter(x, at, new, axis, mode)), want)
-    both(lambda x: gc.scatter(x, [1], 2.0, axis, mode),
-         put(mode, x, (slice(None),) * (axis % 3) + ([1],), 2.0), x)
+    both(
+        lambda x: gc.scatter(x, [1], 2.0, axis, mode),
+        put(mode, x, (slice(None),) * (axis % 3) + ([1],), 2.0),
+        x,
+    )
 
 
 @pytest.mark.parametrize("mode", ["set", "add", "mul", "min", "max"])
@@ -61,10 +64,16 @@ def test_put_along_axis_and_scatter_nd(mode: str) -> None:
     both(lambda x, new: gc.put_along_axis(x, at, new, 1, mode), want, x, new)
     compare(compiled(gc.put_along_axis(x, at, new, 1, mode)), want)
     places = np.array([[0, 1], [3, -1], [0, 1]])
-    both(lambda x: gc.scatter_nd(x, places, [1.0, 2.0, 3.0], mode),
-         put(mode, x, tuple(places.T), np.array([1, 2, 3], np.float32)), x)
-    both(lambda x: gc.scatter_nd(x, places[:, :1], new[:3, :1], mode),
-         put(mode, x, places[:, 0], new[:3, :1]), x)
+    both(
+        lambda x: gc.scatter_nd(x, places, [1.0, 2.0, 3.0], mode),
+        put(mode, x, tuple(places.T), np.array([1, 2, 3], np.float32)),
+        x,
+    )
+    both(
+        lambda x: gc.scatter_nd(x, places[:, :1], new[:3, :1], mode),
+        put(mode, x, places[:, 0], new[:3, :1]),
+        x,
+    )
 
 
 @pytest.mark.parametrize("mode", ["add", "mul", "min", "max"])
@@ -90,8 +99,9 @@ def test_gradients_are_those_of_torch(mode: str, data: str) -> None:
 
     p, q = gc.placeholder(gc.float64, [None, 3]), gc.placeholder(gc.float64, [None, 3])
     y = gc.scatter(p, at, q, 0, mode)
-    for wanted, found in zip(torch_case(f"{mode}_{data}", compute),
-                             (y, *gc.gradients(y, [p, q], w)), strict=True):
+    for wanted, found in zip(
+        torch_case(f"{mode}_{data}", compute), (y, *gc.gradients(y, [p, q], w)), strict=True
+    ):
         feeds = {p: x, q: new}
         np.testing.assert_allclose(run(found, feeds), wanted, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(compiled(found, feeds), wanted, rtol=1e-10, atol=1e-12)
@@ -113,8 +123,7 @@ def test_products_have_exact_derivatives_where_factors_are_zero(zeros: int) -> N
         np.testing.assert_allclose(run(first, feeds), wanted, rtol=1e-6, atol=1e-6)
         total = gc.sum(first * np.arange(1.0, 1 + first.shape[0]))
         for j, second in enumerate(gc.gradients(total, [p, q])):
-            wanted = numeric_gradient(
-                lambda a, b, t=total: run(t, {p: a, q: b}), [x, new], 1.0, j)
+            wanted = numeric_gradient(lambda a, b, t=total: run(t, {p: a, q: b}), [x, new], 1.0, j)
             np.testing.assert_allclose(run(second, feeds), wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -128,11 +137,17 @@ def test_what_is_overwritten_gets_no_gradient() -> None:
     assert compiled(du, feeds).tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("call", [
-    lambda p: gc.scatter(p, [0, 3], 1.0), lambda p: gc.scatter_nd(p, [[-4]], 1.0, "mul"),
-    lambda p: gc.gather_nd(p, [[0], [3]]), lambda p: p[[0, 3]],
-    lambda p: gc.put_along_axis(p, [3], 1.0), lambda p: gc.segment_sum(p, [0, 1, 2], 2),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda p: gc.scatter(p, [0, 3], 1.0),
+        lambda p: gc.scatter_nd(p, [[-4]], 1.0, "mul"),
+        lambda p: gc.gather_nd(p, [[0], [3]]),
+        lambda p: p[[0, 3]],
+        lambda p: gc.put_along_axis(p, [3], 1.0),
+        lambda p: gc.segment_sum(p, [0, 1, 2], 2),
+    ],
+)
 def test_an_index_out_of_range_fails_the_run(call: Any) -> None:
     """semantics 7.1"""
     p = gc.placeholder(gc.float32, [3])
@@ -145,17 +160,31 @@ def test_gather_nd() -> None:
     at = np.array([[[0, 1], [1, -1]], [[1, 2], [0, 0]]])
     both(lambda x: gc.gather_nd(x, at), x[at[..., 0], at[..., 1]], x)
     both(lambda x: gc.gather_nd(x, at[..., :1]), x[at[..., 0]], x)
-    both(lambda x: gc.gather_nd(x, at, batch_dims=1),
-         np.stack([x[i][at[i, :, 0], at[i, :, 1]] for i in range(2)]), x)
+    both(
+        lambda x: gc.gather_nd(x, at, batch_dims=1),
+        np.stack([x[i][at[i, :, 0], at[i, :, 1]] for i in range(2)]),
+        x,
+    )
     both(lambda x: gc.gather_nd(x, np.zeros((2, 0), np.int32)), np.stack([x, x]), x)
 
 
 KEYS = [
-    np.s_[[0, 1], [0, 2]], np.s_[:, [0, 1], :, [0, 1]], np.s_[:, [[0], [2]], [1, 3]],
-    np.s_[0, :, [0, 1]], np.s_[[0, 1], None, [0, 1]], np.s_[..., [0, 1], [0, 1]],
-    np.s_[:, [0, 1], ..., [0, 1], :], np.s_[1, [0, 2]], np.s_[:, 0, [0, 1], 1:3],
-    np.s_[[0, -1], :, [0, -1], 0], np.s_[:, [0, 1, 2], [2]], np.s_[[1], [2], [3], [4]],
-    np.s_[::-1, 1:, [0, 1], [[0], [1]]], np.s_[[]], np.s_[[], []], np.s_[np.array(1), :, [0]],
+    np.s_[[0, 1], [0, 2]],
+    np.s_[:, [0, 1], :, [0, 1]],
+    np.s_[:, [[0], [2]], [1, 3]],
+    np.s_[0, :, [0, 1]],
+    np.s_[[0, 1], None, [0, 1]],
+    np.s_[..., [0, 1], [0, 1]],
+    np.s_[:, [0, 1], ..., [0, 1], :],
+    np.s_[1, [0, 2]],
+    np.s_[:, 0, [0, 1], 1:3],
+    np.s_[[0, -1], :, [0, -1], 0],
+    np.s_[:, [0, 1, 2], [2]],
+    np.s_[[1], [2], [3], [4]],
+    np.s_[::-1, 1:, [0, 1], [[0], [1]]],
+    np.s_[[]],
+    np.s_[[], []],
+    np.s_[np.array(1), :, [0]],
 ]
 
 
@@ -184,8 +213,11 @@ def test_segments() -> None:
     both(lambda x: gc.segment_sum(x, ids, 5), np.stack([g.sum(0) for g in groups]), x)
     both(lambda x: gc.segment_max(x, ids, 5), np.stack([g.max(0, initial=-inf) for g in groups]), x)
     both(lambda x: gc.segment_min(x, ids, 5), np.stack([g.min(0, initial=inf) for g in groups]), x)
-    both(lambda x: gc.segment_mean(x, ids, 5),
-         np.stack([g.mean(0) if len(g) else nan for g in groups]), x)
+    both(
+        lambda x: gc.segment_mean(x, ids, 5),
+        np.stack([g.mean(0) if len(g) else nan for g in groups]),
+        x,
+    )
     assert gc.segment_mean([1, 2], [0, 0], 1).dtype == gc.float32
     assert compiled(gc.segment_max([5, 7], [1, 1], 2)).tolist() == [-(2**63), 7]
     p = gc.placeholder(gc.float32, [None, 2])
@@ -198,15 +230,17 @@ def test_segments_of_halves_are_summed_in_f32() -> None:
     """semantics 9.1: 2048 + 1 is 2048 in f16."""
     x = np.concatenate([[2048], np.ones(8)]).astype(np.float16)
     compare(compiled(gc.segment_sum(x, np.zeros(9, np.int64), 1)), np.array([2056], np.float16))
-    compare(compiled(gc.segment_mean(x, np.zeros(9, np.int64), 1)),
-            np.array([2056 / 9], np.float16))
+    compare(
+        compiled(gc.segment_mean(x, np.zeros(9, np.int64), 1)), np.array([2056 / 9], np.float16)
+    )
 
 
 def test_dynamic_slices() -> None:
     """semantics 7.5"""
     x = RNG.normal(size=(5, 4)).astype(np.float32)
-    p, i, j = (gc.placeholder(t, s) for t, s in (
-        (gc.float32, [None, 4]), (gc.int32, []), (gc.int64, [])))
+    p, i, j = (
+        gc.placeholder(t, s) for t, s in ((gc.float32, [None, 4]), (gc.int32, []), (gc.int64, []))
+    )
     y = gc.dynamic_slice(p, (i, j), (2, 3))
     new = np.ones((2, 3), np.float32)
     z = gc.dynamic_update_slice(p, new, (i, j))
@@ -229,8 +263,9 @@ def test_dynamic_slices() -> None:
 
 
 def test_gradients_of_dynamic_slices() -> None:
-    p, q, i = (gc.placeholder(t, s) for t, s in (
-        (gc.float64, [5]), (gc.float64, [2]), (gc.int32, [])))
+    p, q, i = (
+        gc.placeholder(t, s) for t, s in ((gc.float64, [5]), (gc.float64, [2]), (gc.int32, []))
+    )
     feeds = {p: np.arange(5.0), q: np.arange(2.0) + 7, i: 2}
     (slope,) = gc.gradients(gc.sum(gc.dynamic_slice(p, (i,), (2,)) ** 2), [p])
     assert compiled(slope, feeds).tolist() == [0, 0, 4, 6, 0]

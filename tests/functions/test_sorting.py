@@ -33,15 +33,20 @@ def falling(x: Any, axis: int = -1) -> Any:
     return n - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
 
 
-@pytest.mark.parametrize("shape", [(1,), (0,), (7,), (8,), (9,), (100,), (3, 17), (4, 1, 33),
-                                   (2, 0, 3), (0, 5)])
+@pytest.mark.parametrize(
+    "shape", [(1,), (0,), (7,), (8,), (9,), (100,), (3, 17), (4, 1, 33), (2, 0, 3), (0, 5)]
+)
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1", "?", "f2"])
 def test_orders(shape: Any, dtype: str) -> None:
     x = RNG.integers(0, 9, shape).astype(dtype)
     p = gc.placeholder(x.dtype, [None] * x.ndim)
     for axis in range(-1, x.ndim - 1):
-        fetches = [gc.sort(p, axis), gc.argsort(p, axis), gc.sort(p, axis, descending=True),
-                   gc.argsort(p, axis, descending=True)]
+        fetches = [
+            gc.sort(p, axis),
+            gc.argsort(p, axis),
+            gc.sort(p, axis, descending=True),
+            gc.argsort(p, axis, descending=True),
+        ]
         places = np.argsort(x, axis, kind="stable"), falling(x, axis)
         wanted = [v for f in places for v in (np.take_along_axis(x, f, axis), f)]
         for want, got in zip(wanted, compiled(fetches, {p: x}), strict=True):
@@ -56,8 +61,10 @@ def test_nan_is_the_greatest() -> None:
     both(lambda x: gc.argsort(x, descending=True), falling(NAN), NAN)
     values, places = compiled(gc.top_k(NAN, 4))
     assert places.tolist() == [1, 7, 5, 0] and np.isnan(values[:2]).all()
-    assert compiled(gc.top_k(NAN, 9, largest=False)[1]).tolist() == np.argsort(
-        NAN, kind="stable").tolist()
+    assert (
+        compiled(gc.top_k(NAN, 9, largest=False)[1]).tolist()
+        == np.argsort(NAN, kind="stable").tolist()
+    )
 
 
 def test_sort_without_an_axis_flattens() -> None:
@@ -102,7 +109,8 @@ def test_torch(name: str, data: str) -> None:
         y, places = {
             "sort": lambda: t.sort(dim=-1, stable=True),
             "sort_descending": lambda: t.sort(dim=-1, descending=True, stable=True),
-            "topk": lambda: t.topk(4), "topk_smallest": lambda: t.topk(4, largest=False),
+            "topk": lambda: t.topk(4),
+            "topk_smallest": lambda: t.topk(4, largest=False),
         }[name]()
         (slope,) = torch.autograd.grad(y * y, t, tensor(torch, w[:, : y.shape[1]]))
         return [y, places, slope]
@@ -114,8 +122,9 @@ def test_torch(name: str, data: str) -> None:
         down = name == "sort_descending"
         y, places = gc.sort(p, descending=down), gc.argsort(p, descending=down)
     (slope,) = gc.gradients(y * y, [p], w[:, : int(y.shape[1])] if "topk" in name else w)
-    for wanted, found in zip(torch_case(f"{name}_{data}", compute), (y, places, slope),
-                             strict=True):
+    for wanted, found in zip(
+        torch_case(f"{name}_{data}", compute), (y, places, slope), strict=True
+    ):
         np.testing.assert_allclose(run(found, {p: x}), wanted, rtol=1e-12)
         np.testing.assert_allclose(compiled(found, {p: x}), wanted, rtol=1e-12)
 
@@ -131,8 +140,12 @@ def test_searchsorted(side: str, n: int) -> None:
     both(lambda a, v: gc.searchsorted(a, v, side), want, a, v)
     compare(compiled(gc.searchsorted(a, v, side)), want)
     edges = a if n < 3 else a[:-1]
-    both(lambda v, e: gc.digitize(v, e, side == "left"), np.digitize(v, edges, side == "left"), v,
-         edges)
+    both(
+        lambda v, e: gc.digitize(v, e, side == "left"),
+        np.digitize(v, edges, side == "left"),
+        v,
+        edges,
+    )
 
 
 def test_bincount() -> None:
@@ -161,7 +174,8 @@ def test_histogram() -> None:
     w = RNG.normal(size=x.shape).astype("f4")
     counts = compiled(gc.histogram(x, some, weights=w)[0])
     np.testing.assert_allclose(
-        counts, np.histogram(kept, some, weights=w[~np.isnan(x)])[0], rtol=1e-5, atol=1e-6)
+        counts, np.histogram(kept, some, weights=w[~np.isnan(x)])[0], rtol=1e-5, atol=1e-6
+    )
     p = gc.placeholder(gc.float32, [None])
     compare(compiled(gc.histogram(p, 3, (0, 1))[0], {p: np.zeros(0)}), np.zeros(3, np.int64))
 

@@ -121,13 +121,27 @@ def loop(b: ControlBuilder) -> Value:
         made[:2] = _condition(body, states, length != -1)
     steps = _steps(b, length, whilst)
     inputs = (*states, *slices, *body.inputs)
-    op = Loop(Graph("body", inputs, (*made, *rows)), len(made), len(slices), length, reverse,
-              whilst, tape=b.pick([-1, -1, -1, 0, 100]))
+    op = Loop(
+        Graph("body", inputs, (*made, *rows)),
+        len(made),
+        len(slices),
+        length,
+        reverse,
+        whilst,
+        tape=b.pick([-1, -1, -1, 0, 100]),
+    )
     operands = (steps, *first, *arrays, *body.captured)
     if length != -1 and b.chance(0.3):  # another one of the same steps
         others = [body.pick([*rows, *body.pool]) for _ in range(int(b.rng.integers(1, 4)))]
-        twin = Loop(Graph("twin", inputs, (*made, *others)), len(made), len(slices), length,
-                    reverse, whilst, op.tape)
+        twin = Loop(
+            Graph("twin", inputs, (*made, *others)),
+            len(made),
+            len(slices),
+            length,
+            reverse,
+            whilst,
+            op.tape,
+        )
         _kept(b, make(twin, operands, b.name()))
     return _kept(b, make(op, operands, b.name()))
 
@@ -262,13 +276,19 @@ def switch(b: ControlBuilder) -> Value:
     graphs = []
     for number, (found, made) in enumerate(zip(taken, outputs, strict=True)):
         inputs = tuple(
-            found[key] if key in found
+            found[key]
+            if key in found
             else make(Placeholder(v.type.dtype, v.type.shape), (), f"u{i}")
             for i, (key, v) in enumerate(operands.items())
         )
         graphs.append(Graph(f"branch.{number}", inputs, tuple(made)))
-    index = b.pick([b.scalar(len(graphs)), b.scalar(len(graphs)),
-                    full(int(b.rng.integers(len(graphs))), COUNTER)])
+    index = b.pick(
+        [
+            b.scalar(len(graphs)),
+            b.scalar(len(graphs)),
+            full(int(b.rng.integers(len(graphs))), COUNTER),
+        ]
+    )
     op = Switch(tuple(graphs))
     return _kept(b, make(op, (index, *operands.values()), b.name()))
 
@@ -291,7 +311,8 @@ def control_graph(seed: int, nodes: int = 12) -> Graph:
     """A graph with control flow: half are exact, half symbolic."""
     for attempt in range(40):
         builder = ControlBuilder(
-            seed + 1_000_003 * attempt + 17, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 3)
+            seed + 1_000_003 * attempt + 17, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 3
+        )
         try:
             found = builder.graph(f"control_{seed}")
         except (GraphcError, OverflowError):
@@ -304,8 +325,7 @@ def control_graph(seed: int, nodes: int = 12) -> Graph:
 def gradient_graph(seed: int, nodes: int = 9) -> Graph:
     """A graph of floats, and its gradients (of every fourth seed, second ones)."""
     for attempt in range(60):
-        builder = ControlBuilder(
-            seed + 1_000_003 * attempt + 29, nodes, False, seed % 4 < 2, False)
+        builder = ControlBuilder(seed + 1_000_003 * attempt + 29, nodes, False, seed % 4 < 2, False)
         builder.dtypes = [f64, f64, builder.pick([f32, i64, bool_])]
         try:
             found = with_gradients(builder.graph(f"gradient_{seed}"))
@@ -343,5 +363,3 @@ def deep_nodes(graph: Graph) -> list[Value]:
     found = graph.nodes()
     inner = [g for v in found if isinstance(v.op, Control) for g in v.op.graphs]
     return [*found, *(v for g in inner for v in deep_nodes(g))]
-
-

@@ -449,11 +449,13 @@ class Builder:
         x = TensorType(dtype, (images, 2 * groups, size))
         w = TensorType(dtype, (3 * groups, 2, kernel))
         y = Convolution(*fields).infer(x, w)
-        op, types = self.pick([
-            (Convolution(*fields), (x, w)),
-            (ConvolutionInput(*fields, spatial=x.shape[2:]), (y, w)),
-            (ConvolutionWeight(*fields, kernel=w.shape[2:]), (x, y)),
-        ])
+        op, types = self.pick(
+            [
+                (Convolution(*fields), (x, w)),
+                (ConvolutionInput(*fields, spatial=x.shape[2:]), (y, w)),
+                (ConvolutionWeight(*fields, kernel=w.shape[2:]), (x, y)),
+            ]
+        )
         return make(op, tuple(self.input(t) for t in types), self.name())
 
     def windows(self) -> Value:
@@ -497,10 +499,12 @@ class Builder:
     def ladder(self) -> Value:
         """Two maps, one of which reaches the other through a product: no single kernel."""
         x = self.value(
-            lambda v: v.type.rank == 2
-            and v.type.shape[0] == v.type.shape[1]
-            and v.type.dtype in NUMBERS
-            and not (self.exact and v.type.dtype.is_float)
+            lambda v: (
+                v.type.rank == 2
+                and v.type.shape[0] == v.type.shape[1]
+                and v.type.dtype in NUMBERS
+                and not (self.exact and v.type.dtype.is_float)
+            )
         )
         if x is None:
             return self.layer()
@@ -667,7 +671,8 @@ class Builder:
         ]
         if self.square:
             makers += [
-                (self.residual, 1), (self.ladder, 0.7),
+                (self.residual, 1),
+                (self.ladder, 0.7),
                 (self.matmul, 2),
                 (self.layer, 1),
                 (self.scatter, 1),
@@ -709,9 +714,7 @@ class Builder:
             self.inputs.append(make(Placeholder(f32, (N,)), (), "sizes"))
         return Graph(name, tuple(self.inputs), tuple(outputs), updates)
 
-    def _swapped(
-        self, updates: tuple[tuple[Value, Value], ...]
-    ) -> tuple[tuple[Value, Value], ...]:
+    def _swapped(self, updates: tuple[tuple[Value, Value], ...]) -> tuple[tuple[Value, Value], ...]:
         """Two variables of one type, if there are, take each other's value, or one value both."""
         pairs = itertools.combinations(updates, 2)
         found = next(((p, q) for p, q in pairs if p[0].type == q[0].type), None)

@@ -34,8 +34,7 @@ def _smaller(graph: Graph) -> Iterator[Graph]:
     read = {a for v in graph.nodes() for a in v.args}
     for i, v in enumerate(graph.outputs):
         if v.args and v not in read:  # the operands instead of the result
-            below = [b for a in v.args
-                     for b in (a.args if isinstance(a.type, TupleType) else (a,))]
+            below = [b for a in v.args for b in (a.args if isinstance(a.type, TupleType) else (a,))]
             outputs = (*graph.outputs[:i], *below, *graph.outputs[i + 1 :])
             yield without_unused(Graph(graph.name, graph.inputs, outputs, graph.updates))
     for v in reversed(graph.nodes()):

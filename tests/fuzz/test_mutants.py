@@ -80,7 +80,11 @@ IN_PASSES = (
         "bool(found.setdefault(p.hole, v))",
     ),
     m("passes.rewrite.engine:Interner.__call__", "isinstance(v.op, State)", "False"),
-    m("passes.rewrite.engine:Interner.__call__", "(v.op, v.args, v.type,", "(type(v.op), v.args, v.type,"),
+    m(
+        "passes.rewrite.engine:Interner.__call__",
+        "(v.op, v.args, v.type,",
+        "(type(v.op), v.args, v.type,",
+    ),
     m("passes.rewrite.engine:_applies", "r.dtypes is None or", "True or"),
     m("ir.ops.shape:Full._key", "repr(self.value)", "float(self.value)"),
     m("passes.graph.split_reductions:_split", "not leading or not op.axes", "not op.axes"),
@@ -108,7 +112,11 @@ IN_COMPILATION = (
     m("passes.memory.order:_Scheduler.run", "yield from self.commits", "pass"),
     m("passes.memory.plan:Planner._last_uses", "last[storage(new)] = end", "pass"),
     m("passes.memory.plan:Planner._overwrites", "last.get(old, -1) > number", "False"),
-    m("passes.memory.plan:Planner._overwrites", " or self.steps.together(kernel, old, new)", " or True"),
+    m(
+        "passes.memory.plan:Planner._overwrites",
+        " or self.steps.together(kernel, old, new)",
+        " or True",
+    ),
     m("passes.memory.plan:_Walk.together", "u not in self.elsewhere and", ""),
     m("passes.fusion.row_stages:stages", "at[u] + _folds(u)", "at[u]"),
     m(

@@ -19,8 +19,11 @@ IN_PASSES = (
     m("passes.graph.shrink_loops:_merged", ".index(row)", ".index(row) * 0"),
     m("passes.graph.shrink_loops:_carries", "place[v] not in fixed", "False"),
     m("passes.graph.shrink_loops:_carries", "({0} if op.whilst else set())", "set()"),
-    m("passes.graph.shrink_loops:_prune", "body.outputs[i] is body.inputs[i]",
-      "body.outputs[i] in body.inputs[:n]"),
+    m(
+        "passes.graph.shrink_loops:_prune",
+        "body.outputs[i] is body.inputs[i]",
+        "body.outputs[i] in body.inputs[:n]",
+    ),
     m("passes.graph.shrink_loops:_prune", "if not (op.whilst and i == 0)", ""),
     m("passes.graph.shrink_loops:_hoisted", "steady and not can_fail(v)", "not can_fail(v)"),
     m("passes.graph.sink_into_branches:_Sinking._sink", "self._users(a) <= {branch}", "True"),
@@ -30,18 +33,30 @@ IN_PASSES = (
 IN_GRADIENTS = (
     m("passes.autodiff.control:LoopGradient._backward", "not op.reverse", "op.reverse"),
     m("passes.autodiff.control:LoopGradient._backward", "s + self.parts[i]", "self.parts[i]"),
-    m("passes.autodiff.control:LoopGradient._backward", "self.cts.get(i + 1,", "self.cts.get(i + 2,"),
+    m(
+        "passes.autodiff.control:LoopGradient._backward",
+        "self.cts.get(i + 1,",
+        "self.cts.get(i + 2,",
+    ),
     m("passes.autodiff.control:LoopGradient._sum", "not p.op.ta, p.op.tb", "p.op.ta, p.op.tb"),
 )
 IN_COMPILATION = (
     m("runtime.cpu.control:Step._updates", "if base in carries:", "if False:"),
     m("runtime.cpu.control:Step._updates", "before + after", "after[::-1]"),
     m("runtime.cpu.control:_loop", "Where(HEAD + 1 + i, sizes[i])", "Where(HEAD + 1 + i)"),
-    m("runtime.cpu.control:_loop", "Where(items + 1 + i, rows[i])", "Where(items + 1 + i, rows[0])"),
+    m(
+        "runtime.cpu.control:_loop",
+        "Where(items + 1 + i, rows[i])",
+        "Where(items + 1 + i, rows[0])",
+    ),
     m("runtime.cpu.control:_loop", "length, op.reverse, flag", "length, 0, flag"),
     m("runtime.cpu.control:_loop", "address(cleared), len(outputs)", "address(cleared), 0"),
     m("runtime.cpu.control:_loop", "items + 1 if op.whilst else 0", "0"),
-    m("runtime.cpu.control:_loop", "address(copies), carries", "address(copies), max(carries - 1, 0)"),
+    m(
+        "runtime.cpu.control:_loop",
+        "address(copies), carries",
+        "address(copies), max(carries - 1, 0)",
+    ),
     m("runtime.cpu.control:_switch", "HEAD + len(v.args) + i", "HEAD + len(v.args)"),
     m("runtime.cpu.control:Step._results", "early.append", "late.append"),
     m("runtime.cpu.control:Step._results", "elif base in x.external", "elif False"),

@@ -119,8 +119,12 @@ def test_the_generator_covers_control_flow() -> None:
     assert any(not isinstance(op.length, int) for op in loops)
     assert any(isinstance(v.op, Control) for op in loops for v in op.body.nodes())
     assert {len(v.op.branches) for v in nodes if isinstance(v.op, Switch)} == {2, 3}
-    swaps = [op for op in loops for i, v in enumerate(op.body.outputs[: op.carries])
-             if v in op.body.inputs[: op.carries] and v is not op.body.inputs[i]]
+    swaps = [
+        op
+        for op in loops
+        for i, v in enumerate(op.body.outputs[: op.carries])
+        if v in op.body.inputs[: op.carries] and v is not op.body.inputs[i]
+    ]
     assert swaps
 
 
@@ -134,5 +138,8 @@ if __name__ == "__main__":
         for test in FAULTS:
             with np.errstate(all="ignore"):
                 failed = guarded(lambda g, t=test: t(g, number))(shown)
-                print(test.__name__, ":", report(shown, number, lambda g, t=test: t(g, number))
-                      if failed else "holds")
+                print(
+                    test.__name__,
+                    ":",
+                    report(shown, number, lambda g, t=test: t(g, number)) if failed else "holds",
+                )

@@ -193,7 +193,8 @@ def report(graph: Graph, seed: int, fault: Callable[[Graph], Fault]) -> str:
 
 
 def run_seeds(
-    seeds: Sequence[int], fault: Callable[[Graph, int], Fault],
+    seeds: Sequence[int],
+    fault: Callable[[Graph, int], Fault],
     graphs: Callable[[int], Graph] = random_graph,
 ) -> list[str]:
     """Reports of the seeds that fail (three are enough)."""
@@ -247,13 +248,29 @@ def test_one_compilation_serves_every_size() -> None:
 # Not in random graphs, and why.
 OUTSIDE = {
     "inputs, and markers that staging takes away": {
-        "placeholder", "variable", "run_counter", "assign", "with_gradient", "before_update",
-        "with_update"},
+        "placeholder",
+        "variable",
+        "run_counter",
+        "assign",
+        "with_gradient",
+        "before_update",
+        "with_update",
+    },
     "made by no function alone; gathers have it inside": {"check_index"},
     "hold Python code, which text cannot (tests/extend/test_py_func.py)": {
-        "py_func", "py_func_packed", "unpack"},
+        "py_func",
+        "py_func_packed",
+        "unpack",
+    },
     "need operands of a kind, through LAPACK (tests/functions/test_linalg.py)": {
-        "cholesky", "eigh", "lu", "lu_solve", "qr", "svd", "triangular_solve"},
+        "cholesky",
+        "eigh",
+        "lu",
+        "lu_solve",
+        "qr",
+        "svd",
+        "triangular_solve",
+    },
     "made by placement (tests/passes/test_segments.py)": {"transfer"},
     "takes roots of unity as an operand (tests/functions/test_fft.py)": {"fft"},
 }

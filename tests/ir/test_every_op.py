@@ -32,11 +32,16 @@ from graphc.ir.verify import verify
 CASES = cases()
 SPECIAL = [c for c in CASES if c[1].special]
 SMOOTH = [
-    c for c in CASES if c[0].differentiable and any(t.dtype.is_float for t in c[1].types)
+    c
+    for c in CASES
+    if c[0].differentiable
+    and any(t.dtype.is_float for t in c[1].types)
     and c[1].fields.get("dtype", f32).is_float
 ]
 NARROW = [
-    (c, with_dtype(s, f32, half)) for c, s in CASES for half in (f16, bf16)
+    (c, with_dtype(s, f32, half))
+    for c, s in CASES
+    for half in (f16, bf16)
     if issubclass(c, Pointwise) and c.name != "cast" and any(t.dtype == f32 for t in s.types)
 ]
 ids = {"ids": case_id}
@@ -87,7 +92,8 @@ def test_narrow_floats_compute_in_f32_and_round_once(op_cls: type[Op], sample: S
     """semantics 9.1"""
     wide_sample = with_dtype(with_dtype(sample, f16, f32), bf16, f32)
     for graph_and_inputs in (
-        (one_op_graph(op_cls, sample), sample_inputs(op_cls, sample)), special_case(op_cls, sample)
+        (one_op_graph(op_cls, sample), sample_inputs(op_cls, sample)),
+        special_case(op_cls, sample),
     ):
         graph, inputs = graph_and_inputs
         (out,) = interpret(graph, *inputs)
@@ -123,10 +129,10 @@ def check_gradient(inputs: list[Tensor], out: Any, arrays: list[Any], tolerance:
     floats = [i for i, t in enumerate(inputs) if t.dtype == f64]
     found = gc.gradients(out, [inputs[i] for i in floats], weights, allow_unused=True)
     for i, gradient in zip(floats, found, strict=True):
-        expected = numeric_gradient(
-            lambda *a: evaluated(inputs, out, list(a)), arrays, weights, i)
-        actual = np.zeros_like(expected) if gradient is None else evaluated(
-            inputs, gradient, arrays)
+        expected = numeric_gradient(lambda *a: evaluated(inputs, out, list(a)), arrays, weights, i)
+        actual = (
+            np.zeros_like(expected) if gradient is None else evaluated(inputs, gradient, arrays)
+        )
         np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 

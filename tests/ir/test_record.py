@@ -27,8 +27,12 @@ def test_shown_with_their_fields() -> None:
 
 def test_frozen() -> None:
     op = Transpose((1, 0))
-    for change in (lambda: setattr(op, "axes", (0, 1)), lambda: setattr(op, "other", 1),
-                   lambda: delattr(op, "axes"), lambda: setattr(Add(), "name", "x")):
+    for change in (
+        lambda: setattr(op, "axes", (0, 1)),
+        lambda: setattr(op, "other", 1),
+        lambda: delattr(op, "axes"),
+        lambda: setattr(Add(), "name", "x"),
+    ):
         with pytest.raises(dataclasses.FrozenInstanceError):
             change()
     assert op.axes == (1, 0) and dataclasses.replace(op, axes=(0, 1)) == Transpose((0, 1))

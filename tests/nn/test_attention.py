@@ -29,29 +29,43 @@ BLIND[2] = False  # sees nothing
 ADDED = np.where(SOME, draw(5, 6), -np.inf)
 
 MASKS: list[tuple[str, dict[str, Any]]] = [
-    ("plain", {}), ("causal", {"is_causal": True}), ("scaled", {"scale": 0.3}),
-    ("truth", {"attn_mask": SOME}), ("blind", {"attn_mask": BLIND}),
-    ("added", {"attn_mask": ADDED}), ("batched", {"attn_mask": np.stack([SOME, ~SOME])[:, None]}),
+    ("plain", {}),
+    ("causal", {"is_causal": True}),
+    ("scaled", {"scale": 0.3}),
+    ("truth", {"attn_mask": SOME}),
+    ("blind", {"attn_mask": BLIND}),
+    ("added", {"attn_mask": ADDED}),
+    ("batched", {"attn_mask": np.stack([SOME, ~SOME])[:, None]}),
 ]
 
 
 @pytest.mark.parametrize(("name", "options"), MASKS, ids=[m[0] for m in MASKS])
 def test_scaled_dot_product_attention(name: str, options: Any) -> None:
     def with_torch(torch: Any, *t: Any) -> Any:
-        given = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v
-                 for k, v in options.items()}
+        given = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
         return torch.nn.functional.scaled_dot_product_attention(*t, **given)
 
-    compare(name, (Q, K, V), with_torch,
-            lambda *t: F.scaled_dot_product_attention(*t, **options), 3)
+    compare(
+        name, (Q, K, V), with_torch, lambda *t: F.scaled_dot_product_attention(*t, **options), 3
+    )
 
 
 def test_grouped_queries_and_unbatched() -> None:
     arrays = (draw(2, 6, 5, 4), draw(2, 2, 5, 4), draw(2, 2, 5, 4))
-    compare("gqa", arrays, lambda torch, *t: torch.nn.functional.scaled_dot_product_attention(
-        *t, enable_gqa=True), lambda *t: F.scaled_dot_product_attention(*t, enable_gqa=True), 3)
-    compare("flat", (Q[0, 0], K[0, 0], V[0, 0]), lambda torch, *t:
-            torch.nn.functional.scaled_dot_product_attention(*t), F.scaled_dot_product_attention, 3)
+    compare(
+        "gqa",
+        arrays,
+        lambda torch, *t: torch.nn.functional.scaled_dot_product_attention(*t, enable_gqa=True),
+        lambda *t: F.scaled_dot_product_attention(*t, enable_gqa=True),
+        3,
+    )
+    compare(
+        "flat",
+        (Q[0, 0], K[0, 0], V[0, 0]),
+        lambda torch, *t: torch.nn.functional.scaled_dot_product_attention(*t),
+        F.scaled_dot_product_attention,
+        3,
+    )
 
 
 def test_attention_of_symbolic_lengths() -> None:
@@ -87,8 +101,12 @@ HEADS: list[tuple[str, dict[str, Any], tuple[Any, ...], dict[str, Any]]] = [
     ("mask", {}, (X, X, X), {"attn_mask": LEFT_OUT}),
     ("mask-float", {}, (X, X, X), {"attn_mask": draw(4, 4), "need_weights": False}),
     ("mask-heads", {}, (X, X, X), {"attn_mask": draw(4, 4, 4)}),
-    ("both", {}, (X, Y, Y), {"attn_mask": draw(4, 5), "key_padding_mask": np.where(
-        PADDING, -np.inf, 0.0)}),
+    (
+        "both",
+        {},
+        (X, Y, Y),
+        {"attn_mask": draw(4, 5), "key_padding_mask": np.where(PADDING, -np.inf, 0.0)},
+    ),
     ("extras", {"bias": False, "add_bias_kv": True, "add_zero_attn": True}, (X, Y, Y), {}),
     ("extras-masked", {"add_zero_attn": True}, (X, Y, Y), {"key_padding_mask": PADDING}),
     ("single", {}, (X[:, 0], Y[:, 0], Y[:, 0]), {}),
@@ -97,8 +115,14 @@ HEADS: list[tuple[str, dict[str, Any], tuple[Any, ...], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("name", "made", "inputs", "options"), HEADS, ids=[h[0] for h in HEADS])
 def test_multihead_attention(name: str, made: Any, inputs: Any, options: Any) -> None:
-    layer(f"heads-{name}", inputs, lambda nn: nn.MultiheadAttention(6, 2, **made),
-          lambda: in_f64(nn.MultiheadAttention(6, 2, **made)), 3, call=masked(options))
+    layer(
+        f"heads-{name}",
+        inputs,
+        lambda nn: nn.MultiheadAttention(6, 2, **made),
+        lambda: in_f64(nn.MultiheadAttention(6, 2, **made)),
+        3,
+        call=masked(options),
+    )
 
 
 def masked(options: dict[str, Any]) -> Callable[..., Any]:
@@ -109,8 +133,10 @@ def masked(options: dict[str, Any]) -> Callable[..., Any]:
             return module(*inputs, **options)
         import torch
 
-        return module(*inputs, **{
-            k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()})
+        return module(
+            *inputs,
+            **{k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()},
+        )
 
     return call
 
@@ -118,17 +144,41 @@ def masked(options: dict[str, Any]) -> Callable[..., Any]:
 SIZES = {"dim_feedforward": 7, "dropout": 0.0}
 BLOCKS: list[tuple[str, Callable[[Any], Any], tuple[Any, ...], dict[str, Any]]] = [
     ("encoder-layer", lambda nn: nn.TransformerEncoderLayer(6, 2, **SIZES), (X,), {}),
-    ("encoder-first", lambda nn: nn.TransformerEncoderLayer(
-        6, 3, norm_first=True, activation="gelu", batch_first=True, **SIZES), (X,), {}),
-    ("encoder-masked", lambda nn: nn.TransformerEncoderLayer(6, 2, bias=False, **SIZES), (X,),
-     {"src_mask": LEFT_OUT, "src_key_padding_mask": PADDING[:, 1:]}),
+    (
+        "encoder-first",
+        lambda nn: nn.TransformerEncoderLayer(
+            6, 3, norm_first=True, activation="gelu", batch_first=True, **SIZES
+        ),
+        (X,),
+        {},
+    ),
+    (
+        "encoder-masked",
+        lambda nn: nn.TransformerEncoderLayer(6, 2, bias=False, **SIZES),
+        (X,),
+        {"src_mask": LEFT_OUT, "src_key_padding_mask": PADDING[:, 1:]},
+    ),
     ("decoder-layer", lambda nn: nn.TransformerDecoderLayer(6, 2, **SIZES), (X, Y), {}),
-    ("decoder-masked", lambda nn: nn.TransformerDecoderLayer(6, 2, norm_first=True, **SIZES),
-     (X, Y), {"tgt_mask": LEFT_OUT, "memory_key_padding_mask": PADDING}),
-    ("encoder", lambda nn: nn.TransformerEncoder(
-        nn.TransformerEncoderLayer(6, 2, **SIZES), 2, nn.LayerNorm(6)), (X,), {"mask": LEFT_OUT}),
-    ("decoder", lambda nn: nn.TransformerDecoder(
-        nn.TransformerDecoderLayer(6, 2, **SIZES), 2), (X, Y), {"tgt_mask": LEFT_OUT}),
+    (
+        "decoder-masked",
+        lambda nn: nn.TransformerDecoderLayer(6, 2, norm_first=True, **SIZES),
+        (X, Y),
+        {"tgt_mask": LEFT_OUT, "memory_key_padding_mask": PADDING},
+    ),
+    (
+        "encoder",
+        lambda nn: nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(6, 2, **SIZES), 2, nn.LayerNorm(6)
+        ),
+        (X,),
+        {"mask": LEFT_OUT},
+    ),
+    (
+        "decoder",
+        lambda nn: nn.TransformerDecoder(nn.TransformerDecoderLayer(6, 2, **SIZES), 2),
+        (X, Y),
+        {"tgt_mask": LEFT_OUT},
+    ),
     ("whole", lambda nn: nn.Transformer(6, 2, 1, 1, **SIZES), (X, Y), {}),
 ]
 
@@ -149,7 +199,8 @@ def test_initial_values_of_attention() -> None:
         stack = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 2)
         state = stack.state_dict(sess)
         np.testing.assert_array_equal(  # copies start equal, as PyTorch's
-            state["layers.0.linear1.weight"], state["layers.1.linear1.weight"])
+            state["layers.0.linear1.weight"], state["layers.1.linear1.weight"]
+        )
         names = [v.name for v in stack.parameters()]
         assert "layers.1.self_attn.in_proj_weight" in names
 
@@ -160,8 +211,11 @@ WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: nn.MultiheadAttention(4, 2)(X, X, X), ShapeError, "of the last axis of query"),
     (lambda: nn.MultiheadAttention(6, 2)(X, X[0], X), ShapeError, "expected rank 3"),
     (lambda: nn.MultiheadAttention(6, 2)(X, Y, Y, attn_mask=LEFT_OUT), ShapeError, "attn_mask"),
-    (lambda: nn.MultiheadAttention(6, 2)(X, X, X, attn_mask=LEFT_OUT.astype(int)), GraphError,
-     "expected truth values or floats"),
+    (
+        lambda: nn.MultiheadAttention(6, 2)(X, X, X, attn_mask=LEFT_OUT.astype(int)),
+        GraphError,
+        "expected truth values or floats",
+    ),
     (lambda: nn.MultiheadAttention(6, 2)(X, X, X, PADDING), ShapeError, "key_padding_mask"),
     (lambda: F.scaled_dot_product_attention(Q, V, V), ShapeError, "of query .* and key"),
     (lambda: F.scaled_dot_product_attention(Q, K, Q), ShapeError, "of key .* and value"),
@@ -169,8 +223,13 @@ WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: F.scaled_dot_product_attention(Q, K, V, SOME.astype(int)), DTypeError, "attn_mask"),
     (lambda: F.scaled_dot_product_attention(Q, K, V, SOME, is_causal=True), GraphError, "exclude"),
     (lambda: F.scaled_dot_product_attention(Q[0, 0, 0], K, V), ShapeError, "length, size"),
-    (lambda: F.scaled_dot_product_attention(Q, draw(2, 2, 6, 4), draw(2, 2, 6, 4),
-                                            enable_gqa=True), ShapeError, "do not divide"),
+    (
+        lambda: F.scaled_dot_product_attention(
+            Q, draw(2, 2, 6, 4), draw(2, 2, 6, 4), enable_gqa=True
+        ),
+        ShapeError,
+        "do not divide",
+    ),
     (lambda: nn.TransformerEncoderLayer(6, 2, activation="swoosh"), GraphError, "'swoosh'"),
     (lambda: nn.TransformerEncoder(3, 2), GraphError, "3 is no Module"),
     (lambda: nn.TransformerEncoder(nn.ReLU(), 0), ShapeError, "num_layers is 0"),

@@ -17,8 +17,11 @@ L, S, E = 9, 7, 4  # 9 queries in blocks of 3
 SOME = RNG.integers(0, 2, (L, S)).astype(bool)
 SOME[4] = False  # sees nothing
 OPTIONS: dict[str, dict[str, Any]] = {
-    "plain": {}, "causal": {"is_causal": True}, "scaled": {"scale": 0.3},
-    "truth": {"attn_mask": SOME}, "added": {"attn_mask": RNG.normal(size=(2, 1, L, S))},
+    "plain": {},
+    "causal": {"is_causal": True},
+    "scaled": {"scale": 0.3},
+    "truth": {"attn_mask": SOME},
+    "added": {"attn_mask": RNG.normal(size=(2, 1, L, S))},
     "keys": {"attn_mask": RNG.normal(size=S)},
 }
 CASES = [(name, False, True) for name in OPTIONS]
@@ -36,8 +39,10 @@ def derived(options: dict[str, Any], arrays: list[Any], symbolic: bool) -> tuple
     """Value, gradients and gradients of gradients; and the tensor."""
     with gc.Graph().as_default(), gc.Session() as sess:
         sizes = [("l",), ("s",), ("s",)] if symbolic else [(L,), (S,), (S,)]
-        given = [gc.placeholder(gc.float64, (*a.shape[:-2], *size, a.shape[-1]))
-                 for a, size in zip(arrays, sizes, strict=True)]
+        given = [
+            gc.placeholder(gc.float64, (*a.shape[:-2], *size, a.shape[-1]))
+            for a, size in zip(arrays, sizes, strict=True)
+        ]
         out = F.scaled_dot_product_attention(*given, **options)
         first = gc.gradients(gc.sum(gc.sin(out)), given)
         second = gc.gradients(sum(gc.sum(gc.cos(g)) for g in first), given)
@@ -68,7 +73,8 @@ def test_symbolic_lengths(length: int) -> None:
         array = RNG.normal(size=(2, length, 2, 4)).astype(np.float32)
         fixed = gc.swapaxes(gc.asarray(array), 1, 2)
         same = F.scaled_dot_product_attention(
-            fixed, fixed, fixed, gc.asarray(np.tri(length, dtype=bool)))
+            fixed, fixed, fixed, gc.asarray(np.tri(length, dtype=bool))
+        )
         got, slope, wanted = sess.run([out, grad, same], {x: array})
         np.testing.assert_allclose(got, wanted, atol=1e-5)
         assert slope.shape == array.shape and np.isfinite(slope).all()

@@ -20,41 +20,74 @@ Call = Callable[..., Any]
 CASES: dict[str, tuple[Call, list[tuple[int, ...]]]] = {
     "plain": (lambda F, x, w: F.conv2d(x, w), [(2, 3, 6, 7), (4, 3, 3, 3)]),
     "bias": (lambda F, x, w, b: F.conv2d(x, w, b, padding=1), [(2, 3, 6, 5), (4, 3, 3, 3), (4,)]),
-    "strides": (lambda F, x, w: F.conv2d(x, w, stride=(2, 3), padding=(1, 2)),
-                [(2, 3, 9, 8), (4, 3, 3, 2)]),
-    "dilations": (lambda F, x, w: F.conv2d(x, w, dilation=(2, 1), padding=2, stride=(1, 2)),
-                  [(1, 2, 9, 8), (3, 2, 3, 3)]),
+    "strides": (
+        lambda F, x, w: F.conv2d(x, w, stride=(2, 3), padding=(1, 2)),
+        [(2, 3, 9, 8), (4, 3, 3, 2)],
+    ),
+    "dilations": (
+        lambda F, x, w: F.conv2d(x, w, dilation=(2, 1), padding=2, stride=(1, 2)),
+        [(1, 2, 9, 8), (3, 2, 3, 3)],
+    ),
     "groups": (lambda F, x, w: F.conv2d(x, w, groups=2, padding=1), [(2, 12, 5, 4), (8, 6, 3, 3)]),
-    "depthwise": (lambda F, x, w: F.conv2d(x, w, groups=4, stride=2, padding=1),
-                  [(2, 4, 7, 6), (8, 1, 3, 3)]),
+    "depthwise": (
+        lambda F, x, w: F.conv2d(x, w, groups=4, stride=2, padding=1),
+        [(2, 4, 7, 6), (8, 1, 3, 3)],
+    ),
     "points": (lambda F, x, w: F.conv2d(x, w), [(2, 5, 4, 3), (6, 5, 1, 1)]),
     "strided_points": (lambda F, x, w: F.conv2d(x, w, stride=2), [(2, 5, 5, 4), (6, 5, 1, 1)]),
-    "same": (lambda F, x, w: F.conv2d(x, w, padding="same", dilation=2),
-             [(1, 2, 6, 5), (3, 2, 2, 3)]),
+    "same": (
+        lambda F, x, w: F.conv2d(x, w, padding="same", dilation=2),
+        [(1, 2, 6, 5), (3, 2, 2, 3)],
+    ),
     "valid": (lambda F, x, w: F.conv2d(x, w, padding="valid"), [(1, 2, 4, 5), (3, 2, 4, 5)]),
     "no_images": (lambda F, x, w: F.conv2d(x, w), [(0, 2, 4, 4), (3, 2, 3, 3)]),
-    "line": (lambda F, x, w: F.conv1d(x, w, stride=3, padding=4, dilation=2),
-             [(2, 3, 17), (4, 3, 5)]),
-    "cube": (lambda F, x, w: F.conv3d(x, w, stride=(1, 2, 1), padding=(1, 0, 2)),
-             [(1, 2, 4, 5, 3), (3, 2, 2, 3, 2)]),
+    "line": (
+        lambda F, x, w: F.conv1d(x, w, stride=3, padding=4, dilation=2),
+        [(2, 3, 17), (4, 3, 5)],
+    ),
+    "cube": (
+        lambda F, x, w: F.conv3d(x, w, stride=(1, 2, 1), padding=(1, 0, 2)),
+        [(1, 2, 4, 5, 3), (3, 2, 2, 3, 2)],
+    ),
     "back": (lambda F, x, w: F.conv_transpose2d(x, w), [(2, 3, 4, 5), (3, 4, 3, 2)]),
     "back_strides": (
-        lambda F, x, w, b: F.conv_transpose2d(x, w, b, stride=(2, 3), padding=1,
-                                              output_padding=(1, 2)),
-        [(2, 3, 4, 3), (3, 4, 3, 4), (4,)]),
+        lambda F, x, w, b: F.conv_transpose2d(
+            x, w, b, stride=(2, 3), padding=1, output_padding=(1, 2)
+        ),
+        [(2, 3, 4, 3), (3, 4, 3, 4), (4,)],
+    ),
     "back_dilation": (
         lambda F, x, w: F.conv_transpose2d(x, w, dilation=2, output_padding=1, padding=1),
-        [(1, 2, 4, 3), (2, 3, 2, 3)]),
-    "back_groups": (lambda F, x, w: F.conv_transpose2d(x, w, groups=2, stride=2),
-                    [(2, 4, 3, 3), (4, 3, 2, 2)]),
-    "back_line": (lambda F, x, w: F.conv_transpose1d(x, w, stride=2, padding=1),
-                  [(2, 3, 6), (3, 2, 4)]),
-    "back_cube": (lambda F, x, w: F.conv_transpose3d(x, w, stride=2, padding=(1, 0, 1)),
-                  [(1, 2, 2, 3, 2), (2, 2, 3, 2, 3)]),
+        [(1, 2, 4, 3), (2, 3, 2, 3)],
+    ),
+    "back_groups": (
+        lambda F, x, w: F.conv_transpose2d(x, w, groups=2, stride=2),
+        [(2, 4, 3, 3), (4, 3, 2, 2)],
+    ),
+    "back_line": (
+        lambda F, x, w: F.conv_transpose1d(x, w, stride=2, padding=1),
+        [(2, 3, 6), (3, 2, 4)],
+    ),
+    "back_cube": (
+        lambda F, x, w: F.conv_transpose3d(x, w, stride=2, padding=(1, 0, 1)),
+        [(1, 2, 2, 3, 2), (2, 2, 3, 2, 3)],
+    ),
     "wide_rows": (lambda F, x, w: F.conv2d(x, w, padding=2), [(1, 2, 3, 70), (3, 2, 5, 5)]),
 }
-COMPILED = ("bias", "strides", "groups", "depthwise", "points", "same", "line", "cube", "no_images",
-            "back_strides", "back_groups", "wide_rows")
+COMPILED = (
+    "bias",
+    "strides",
+    "groups",
+    "depthwise",
+    "points",
+    "same",
+    "line",
+    "cube",
+    "no_images",
+    "back_strides",
+    "back_groups",
+    "wide_rows",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +109,8 @@ def expected(name: str) -> tuple[Call, list[Any], list[Any]]:
     call, shapes = CASES[name]
     arrays = data(*shapes)
     wanted = torch_case(
-        name, lambda torch: torch_values(torch, of(torch.nn.functional, call), arrays))
+        name, lambda torch: torch_values(torch, of(torch.nn.functional, call), arrays)
+    )
     return of(F, call), arrays, wanted
 
 
@@ -127,7 +161,8 @@ def test_an_image_without_batch() -> None:
     np.testing.assert_array_equal(run(F.conv2d(x, w)), run(F.conv2d(x[None], w))[0])
     y = data((4, 3, 3))[0]
     np.testing.assert_array_equal(
-        run(F.conv_transpose2d(y, w)), run(F.conv_transpose2d(y[None], w))[0])
+        run(F.conv_transpose2d(y, w)), run(F.conv_transpose2d(y[None], w))[0]
+    )
 
 
 def test_the_result_does_not_depend_on_the_threads() -> None:

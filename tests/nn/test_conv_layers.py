@@ -18,40 +18,82 @@ LINE, IMAGE, VOLUME = (RNG.uniform(-2, 2, (2, 4, *s)) for s in ((9,), (6, 7), (4
 
 CASES: list[tuple[str, Callable[[Any], Any], Any]] = [
     ("conv1d", lambda nn: nn.Conv1d(4, 6, 3, stride=2, padding=1), LINE),
-    ("conv1d-circular", lambda nn: nn.Conv1d(4, 2, 4, padding="same", padding_mode="circular"),
-     LINE),
+    (
+        "conv1d-circular",
+        lambda nn: nn.Conv1d(4, 2, 4, padding="same", padding_mode="circular"),
+        LINE,
+    ),
     ("conv2d", lambda nn: nn.Conv2d(4, 6, 3), IMAGE),
-    ("conv2d-groups", lambda nn: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2, bias=False),
-     IMAGE),
+    (
+        "conv2d-groups",
+        lambda nn: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2, bias=False),
+        IMAGE,
+    ),
     ("conv2d-same", lambda nn: nn.Conv2d(4, 3, (5, 3), padding="same", dilation=(1, 2)), IMAGE),
     ("conv2d-reflect", lambda nn: nn.Conv2d(4, 3, 3, 2, (2, 1), padding_mode="reflect"), IMAGE),
-    ("conv2d-replicate", lambda nn: nn.Conv2d(4, 3, 3, padding=1, padding_mode="replicate"),
-     IMAGE),
+    ("conv2d-replicate", lambda nn: nn.Conv2d(4, 3, 3, padding=1, padding_mode="replicate"), IMAGE),
     ("conv2d-single", lambda nn: nn.Conv2d(4, 3, 3, padding=1), IMAGE[0]),
     ("conv3d", lambda nn: nn.Conv3d(4, 2, 2, padding=1), VOLUME),
     ("back1d", lambda nn: nn.ConvTranspose1d(4, 6, 3, stride=2, output_padding=1), LINE),
     ("back2d", lambda nn: nn.ConvTranspose2d(4, 6, 3, 2, 1, groups=2), IMAGE),
     ("back3d", lambda nn: nn.ConvTranspose3d(4, 2, 2, bias=False), VOLUME),
-    ("max", lambda nn: nn.Sequential(nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2, ceil_mode=True)),
-     IMAGE),
-    ("line", lambda nn: nn.Sequential(nn.MaxPool1d(2, 1), nn.AvgPool1d(3, 2),
-                                      nn.ConstantPad1d((1, 2), 0.5)), LINE),
-    ("cube", lambda nn: nn.Sequential(nn.MaxPool3d(2, 1), nn.AvgPool3d(2), nn.ZeroPad3d(1)),
-     VOLUME),
-    ("adaptive", lambda nn: nn.Sequential(nn.AdaptiveAvgPool2d((4, 3)), nn.AdaptiveMaxPool2d(2)),
-     IMAGE),
+    (
+        "max",
+        lambda nn: nn.Sequential(nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2, ceil_mode=True)),
+        IMAGE,
+    ),
+    (
+        "line",
+        lambda nn: nn.Sequential(
+            nn.MaxPool1d(2, 1), nn.AvgPool1d(3, 2), nn.ConstantPad1d((1, 2), 0.5)
+        ),
+        LINE,
+    ),
+    (
+        "cube",
+        lambda nn: nn.Sequential(nn.MaxPool3d(2, 1), nn.AvgPool3d(2), nn.ZeroPad3d(1)),
+        VOLUME,
+    ),
+    (
+        "adaptive",
+        lambda nn: nn.Sequential(nn.AdaptiveAvgPool2d((4, 3)), nn.AdaptiveMaxPool2d(2)),
+        IMAGE,
+    ),
     ("lp", lambda nn: nn.LPPool2d(3, 2), np.abs(IMAGE) + 0.1),
-    ("upsample", lambda nn: nn.Sequential(
-        nn.Upsample(scale_factor=2), nn.UpsamplingBilinear2d(size=(5, 9)),
-        nn.UpsamplingNearest2d(scale_factor=2)), IMAGE),
+    (
+        "upsample",
+        lambda nn: nn.Sequential(
+            nn.Upsample(scale_factor=2),
+            nn.UpsamplingBilinear2d(size=(5, 9)),
+            nn.UpsamplingNearest2d(scale_factor=2),
+        ),
+        IMAGE,
+    ),
     ("shuffle", lambda nn: nn.Sequential(nn.PixelShuffle(2), nn.PixelUnshuffle(2)), IMAGE),
-    ("pads", lambda nn: nn.Sequential(
-        nn.ReflectionPad2d((1, 0, 2, 1)), nn.ReplicationPad2d(1), nn.CircularPad2d((0, 1, 2, 3)),
-        nn.ZeroPad2d(1), nn.ConstantPad2d(1, -2.0)), IMAGE),
+    (
+        "pads",
+        lambda nn: nn.Sequential(
+            nn.ReflectionPad2d((1, 0, 2, 1)),
+            nn.ReplicationPad2d(1),
+            nn.CircularPad2d((0, 1, 2, 3)),
+            nn.ZeroPad2d(1),
+            nn.ConstantPad2d(1, -2.0),
+        ),
+        IMAGE,
+    ),
     ("fold", lambda nn: nn.Sequential(nn.Unfold(2), nn.Fold((6, 7), 2)), IMAGE),
-    ("network", lambda nn: nn.Sequential(
-        nn.Conv2d(4, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(12, 2)), IMAGE),
+    (
+        "network",
+        lambda nn: nn.Sequential(
+            nn.Conv2d(4, 3, 3, bias=False),
+            nn.BatchNorm2d(3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(12, 2),
+        ),
+        IMAGE,
+    ),
 ]
 
 
@@ -66,9 +108,14 @@ def plus(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def test_the_size_of_a_transposed_convolution() -> None:
-    layer("sized", (IMAGE,), lambda nn: nn.ConvTranspose2d(4, 2, 3, (2, 3)),
-          lambda: in_f64(nn.ConvTranspose2d(4, 2, 3, (2, 3))), 1,
-          call=lambda m, x: m(x, output_size=(14, 22)))
+    layer(
+        "sized",
+        (IMAGE,),
+        lambda nn: nn.ConvTranspose2d(4, 2, 3, (2, 3)),
+        lambda: in_f64(nn.ConvTranspose2d(4, 2, 3, (2, 3))),
+        1,
+        call=lambda m, x: m(x, output_size=(14, 22)),
+    )
 
 
 def test_initial_values_and_text() -> None:
@@ -80,8 +127,10 @@ def test_initial_values_and_text() -> None:
             assert 0.98 * bound < np.abs(w).max() <= bound and np.abs(b).max() <= bound
         assert repr(conv) == "Conv2d(16, 32, kernel_size=(5, 5), stride=(1, 1), groups=2)"
         text = repr(nn.Conv1d(1, 2, 3, padding=1, bias=False, padding_mode="circular"))
-        assert text == ("Conv1d(1, 2, kernel_size=(3,), stride=(1,), padding=(1,), bias=False, "
-                        "padding_mode=circular)")
+        assert text == (
+            "Conv1d(1, 2, kernel_size=(3,), stride=(1,), padding=(1,), bias=False, "
+            "padding_mode=circular)"
+        )
 
 
 WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [

@@ -22,8 +22,10 @@ TIMES, SIZES = [7, 3, 6], [3, 1, 2]
 JOINED = np.array([1, 2, 2, 3, 4, 1])
 
 CASES: list[tuple[str, Any, dict[str, Any]]] = [
-    ("mean", LABELS, {}), ("sum", LABELS, {"reduction": "sum"}),
-    ("none", LABELS, {"reduction": "none"}), ("joined", JOINED, {}),
+    ("mean", LABELS, {}),
+    ("sum", LABELS, {"reduction": "sum"}),
+    ("none", LABELS, {"reduction": "none"}),
+    ("joined", JOINED, {}),
     ("blank", (LABELS + 4) % 5, {"blank": 4}),
 ]
 
@@ -32,22 +34,40 @@ CASES: list[tuple[str, Any, dict[str, Any]]] = [
 def test_losses_and_gradients(name: str, labels: Any, options: Any) -> None:
     def with_torch(torch: Any, x: Any) -> Any:
         return torch.nn.functional.ctc_loss(
-            torch.log_softmax(x, 2), torch.tensor(labels), TIMES, SIZES, **options)
+            torch.log_softmax(x, 2), torch.tensor(labels), TIMES, SIZES, **options
+        )
 
-    compare(name, (X,), with_torch,
-            lambda x: F.ctc_loss(F.log_softmax(x, 2), labels, TIMES, SIZES, **options), 1)
+    compare(
+        name,
+        (X,),
+        with_torch,
+        lambda x: F.ctc_loss(F.log_softmax(x, 2), labels, TIMES, SIZES, **options),
+        1,
+    )
 
 
 def test_empty_targets_too_long_targets_and_no_batch() -> None:
     """semantics 18.3"""
     sizes, times = [0, 3, 3], [7, 3, 4]  # "2 2" needs a blank between: 3 times are too few
     labels = np.array([[1, 1, 1], [1, 2, 2], [3, 4, 3]])
-    compare("infinite", (X,), lambda torch, x: torch.nn.functional.ctc_loss(
-        torch.log_softmax(x, 2), torch.tensor(labels), times, sizes, zero_infinity=True),
-        lambda x: nn.CTCLoss(zero_infinity=True)(F.log_softmax(x, 2), labels, times, sizes), 1)
-    compare("single", (X[:, 0],), lambda torch, x: torch.nn.functional.ctc_loss(
-        torch.log_softmax(x, 1), torch.tensor([1, 2]), torch.tensor(6), torch.tensor(2)),
-        lambda x: F.ctc_loss(F.log_softmax(x, 1), [1, 2], 6, 2), 1)
+    compare(
+        "infinite",
+        (X,),
+        lambda torch, x: torch.nn.functional.ctc_loss(
+            torch.log_softmax(x, 2), torch.tensor(labels), times, sizes, zero_infinity=True
+        ),
+        lambda x: nn.CTCLoss(zero_infinity=True)(F.log_softmax(x, 2), labels, times, sizes),
+        1,
+    )
+    compare(
+        "single",
+        (X[:, 0],),
+        lambda torch, x: torch.nn.functional.ctc_loss(
+            torch.log_softmax(x, 1), torch.tensor([1, 2]), torch.tensor(6), torch.tensor(2)
+        ),
+        lambda x: F.ctc_loss(F.log_softmax(x, 1), [1, 2], 6, 2),
+        1,
+    )
     with gc.Graph().as_default(), gc.Session() as sess:
         x = gc.asarray(X)
         loss = F.ctc_loss(F.log_softmax(x, 2), labels, times, sizes, reduction="none")
@@ -67,8 +87,11 @@ def test_the_loss_is_the_sum_over_paths() -> None:
         merged = [k for k, _ in itertools.groupby(path)]
         return [k for k in merged if k != 0]
 
-    total = sum(np.prod(p[np.arange(4), path])
-                for path in itertools.product(range(5), repeat=4) if spelled(path) == [2, 1])
+    total = sum(
+        np.prod(p[np.arange(4), path])
+        for path in itertools.product(range(5), repeat=4)
+        if spelled(path) == [2, 1]
+    )
     with gc.Graph().as_default(), gc.Session() as sess:
         loss = F.ctc_loss(gc.asarray(np.log(p)), [2, 1, 1], 4, 2)
         np.testing.assert_allclose(sess.run(loss) * 2, -np.log(total), rtol=1e-12)
@@ -92,8 +115,13 @@ def test_symbolic_sizes_and_indices_out_of_range() -> None:
         np.testing.assert_array_equal(sess.run(loss, feeds | {labels: padded}), whole)
         nothing = {x: X[:0, :1], labels: LABELS[:1, :0], times: [0], sizes: [0]}
         assert sess.run(loss, nothing) == [0.0]
-        for wrong in ({times: [8, 3, 6]}, {sizes: [3, 4, 2]}, {sizes: [3, -1, 2]},
-                      {labels: LABELS + 1}, {labels: LABELS - 2}):
+        for wrong in (
+            {times: [8, 3, 6]},
+            {sizes: [3, 4, 2]},
+            {sizes: [3, -1, 2]},
+            {labels: LABELS + 1},
+            {labels: LABELS - 2},
+        ):
             with pytest.raises(GraphError, match="index"):
                 sess.run(loss, feeds | wrong)
 

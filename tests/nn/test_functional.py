@@ -45,8 +45,10 @@ ACTIVATIONS = [
     (F.leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x)),
     (F.elu, lambda x: np.where(x > 0, x, np.expm1(x))),
     (F.gelu, lambda x: x * 0.5 * (1 + erf(x / math.sqrt(2)))),
-    (lambda x: F.gelu(x, approximate="tanh"),
-     lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
+    (
+        lambda x: F.gelu(x, approximate="tanh"),
+        lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    ),
     (F.silu, lambda x: x / (1 + np.exp(-x))),
     (F.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
     (F.logsigmoid, lambda x: -np.log1p(np.exp(-x))),
@@ -204,13 +206,21 @@ def test_wrong_arguments(call: Any, error: Any, message: str) -> None:
 # ---- initial values ----
 
 
-@pytest.mark.parametrize(("initial", "deviation"), [
-    (gc.init.xavier_uniform, math.sqrt(2 / 300)), (gc.init.xavier_normal, math.sqrt(2 / 300)),
-    (gc.init.he_uniform, math.sqrt(2 / 100)), (gc.init.he_normal, math.sqrt(2 / 100)),
-    (lambda s: gc.init.kaiming_normal(s, mode="fan_out", nonlinearity="relu"), math.sqrt(2 / 200)),
-    (lambda s: gc.init.normal(s, 0.0, 0.3), 0.3),
-    (lambda s: gc.init.uniform(s, -1.0, 1.0), math.sqrt(1 / 3)),
-])
+@pytest.mark.parametrize(
+    ("initial", "deviation"),
+    [
+        (gc.init.xavier_uniform, math.sqrt(2 / 300)),
+        (gc.init.xavier_normal, math.sqrt(2 / 300)),
+        (gc.init.he_uniform, math.sqrt(2 / 100)),
+        (gc.init.he_normal, math.sqrt(2 / 100)),
+        (
+            lambda s: gc.init.kaiming_normal(s, mode="fan_out", nonlinearity="relu"),
+            math.sqrt(2 / 200),
+        ),
+        (lambda s: gc.init.normal(s, 0.0, 0.3), 0.3),
+        (lambda s: gc.init.uniform(s, -1.0, 1.0), math.sqrt(1 / 3)),
+    ],
+)
 def test_spread_of_initial_values(initial: Any, deviation: float) -> None:
     w = gc.variable(initial((200, 100)))
     value = run(w)

@@ -35,7 +35,7 @@ def test_trunc_normal() -> None:
     assert x.min() >= -1 and x.max() <= 4 and x.min() < -0.99 and x.max() > 3.99
     # mean and deviation of the truncated distribution, by its densities
     grid = np.linspace(-1, 4, 100001)
-    density = np.exp(-((grid - 1) / 2) ** 2 / 2)
+    density = np.exp(-(((grid - 1) / 2) ** 2) / 2)
     mean = (grid * density).sum() / density.sum()
     deviation = math.sqrt(((grid - mean) ** 2 * density).sum() / density.sum())
     assert abs(x.mean() - mean) < 0.03 and abs(x.std() - deviation) < 0.02
@@ -48,13 +48,17 @@ def test_the_inverse_of_the_normal_distribution() -> None:
 
     p = np.concatenate([np.linspace(1e-4, 1 - 1e-4, 101), [1e-12, 1e-300]])
     expected = [NormalDist().inv_cdf(v) for v in p]
-    np.testing.assert_allclose(run(init._inverse_normal(gc.asarray(p))), expected, rtol=1e-9,
-                               atol=1e-12)
+    np.testing.assert_allclose(
+        run(init._inverse_normal(gc.asarray(p))), expected, rtol=1e-9, atol=1e-12
+    )
 
 
 def test_dirac_and_eye_are_torchs() -> None:
-    shapes: list[tuple[tuple[int, ...], int]] = [((4, 2, 3, 3), 2), ((3, 5, 4), 1),
-                                                 ((6, 2, 3, 2, 1), 3)]
+    shapes: list[tuple[tuple[int, ...], int]] = [
+        ((4, 2, 3, 3), 2),
+        ((3, 5, 4), 1),
+        ((6, 2, 3, 2, 1), 3),
+    ]
 
     def with_torch(torch: Any) -> Any:
         made = [torch.nn.init.dirac_(torch.empty(s), g) for s, g in shapes]
@@ -73,8 +77,11 @@ def test_sparse() -> None:
 
 
 def test_a_seed_gives_the_same_again() -> None:
-    made = [lambda: init.orthogonal((4, 4)), lambda: init.trunc_normal((9,)),
-            lambda: init.sparse((4, 4), 0.5)]
+    made = [
+        lambda: init.orthogonal((4, 4)),
+        lambda: init.trunc_normal((9,)),
+        lambda: init.sparse((4, 4), 0.5),
+    ]
     for make in made:
         values = []
         for seed in (1, 1, 2):
@@ -86,9 +93,21 @@ def test_a_seed_gives_the_same_again() -> None:
 
 def test_parameters_get_another_initial_value() -> None:
     I = gc.nn.init  # noqa: E741
-    calls = [I.uniform_, I.normal_, I.trunc_normal_, I.ones_, I.zeros_, I.xavier_uniform_,
-             I.xavier_normal_, I.kaiming_uniform_, I.kaiming_normal_, I.orthogonal_, I.eye_,
-             lambda p: I.constant_(p, 3.0), lambda p: I.sparse_(p, 0.5)]
+    calls = [
+        I.uniform_,
+        I.normal_,
+        I.trunc_normal_,
+        I.ones_,
+        I.zeros_,
+        I.xavier_uniform_,
+        I.xavier_normal_,
+        I.kaiming_uniform_,
+        I.kaiming_normal_,
+        I.orthogonal_,
+        I.eye_,
+        lambda p: I.constant_(p, 3.0),
+        lambda p: I.sparse_(p, 0.5),
+    ]
     with gc.Session() as sess:
         for call in calls:
             p = gc.nn.Parameter(gc.full((3, 4), 7.0), dtype=gc.float64)

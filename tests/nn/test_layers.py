@@ -25,21 +25,40 @@ KINKS = np.array([[-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0, 6.0, 30.0, -30.0]])
 CHANNELS, IMAGE, VOLUME = draw(3, 4, 5), draw(2, 4, 3, 2), draw(2, 4, 2, 3, 2)
 
 ACTIVATIONS: list[tuple[str, str, dict[str, Any]]] = [
-    ("relu", "ReLU", {}), ("relu6", "ReLU6", {}), ("leaky_relu", "LeakyReLU", {}),
-    ("leaky_relu", "LeakyReLU", {"negative_slope": 0.3}), ("elu", "ELU", {}),
-    ("elu", "ELU", {"alpha": 0.7}), ("selu", "SELU", {}), ("celu", "CELU", {}),
-    ("celu", "CELU", {"alpha": 0.4}), ("gelu", "GELU", {}),
-    ("gelu", "GELU", {"approximate": "tanh"}), ("sigmoid", "Sigmoid", {}),
-    ("logsigmoid", "LogSigmoid", {}), ("tanh", "Tanh", {}), ("tanhshrink", "Tanhshrink", {}),
-    ("silu", "SiLU", {}), ("mish", "Mish", {}), ("softplus", "Softplus", {}),
-    ("softplus", "Softplus", {"beta": 2.0, "threshold": 3.0}), ("softsign", "Softsign", {}),
-    ("hardtanh", "Hardtanh", {}), ("hardtanh", "Hardtanh", {"min_val": -2.0, "max_val": 0.5}),
-    ("hardsigmoid", "Hardsigmoid", {}), ("hardswish", "Hardswish", {}),
-    ("hardshrink", "Hardshrink", {}), ("hardshrink", "Hardshrink", {"lambd": 1.5}),
-    ("softshrink", "Softshrink", {}), ("softshrink", "Softshrink", {"lambd": 1.5}),
-    ("threshold", "Threshold", {"threshold": 0.5, "value": -2.0}), ("glu", "GLU", {}),
-    ("glu", "GLU", {"dim": -1}), ("softmax", "Softmax", {"dim": 1}),
-    ("log_softmax", "LogSoftmax", {"dim": 0}), ("softmin", "Softmin", {"dim": 1}),
+    ("relu", "ReLU", {}),
+    ("relu6", "ReLU6", {}),
+    ("leaky_relu", "LeakyReLU", {}),
+    ("leaky_relu", "LeakyReLU", {"negative_slope": 0.3}),
+    ("elu", "ELU", {}),
+    ("elu", "ELU", {"alpha": 0.7}),
+    ("selu", "SELU", {}),
+    ("celu", "CELU", {}),
+    ("celu", "CELU", {"alpha": 0.4}),
+    ("gelu", "GELU", {}),
+    ("gelu", "GELU", {"approximate": "tanh"}),
+    ("sigmoid", "Sigmoid", {}),
+    ("logsigmoid", "LogSigmoid", {}),
+    ("tanh", "Tanh", {}),
+    ("tanhshrink", "Tanhshrink", {}),
+    ("silu", "SiLU", {}),
+    ("mish", "Mish", {}),
+    ("softplus", "Softplus", {}),
+    ("softplus", "Softplus", {"beta": 2.0, "threshold": 3.0}),
+    ("softsign", "Softsign", {}),
+    ("hardtanh", "Hardtanh", {}),
+    ("hardtanh", "Hardtanh", {"min_val": -2.0, "max_val": 0.5}),
+    ("hardsigmoid", "Hardsigmoid", {}),
+    ("hardswish", "Hardswish", {}),
+    ("hardshrink", "Hardshrink", {}),
+    ("hardshrink", "Hardshrink", {"lambd": 1.5}),
+    ("softshrink", "Softshrink", {}),
+    ("softshrink", "Softshrink", {"lambd": 1.5}),
+    ("threshold", "Threshold", {"threshold": 0.5, "value": -2.0}),
+    ("glu", "GLU", {}),
+    ("glu", "GLU", {"dim": -1}),
+    ("softmax", "Softmax", {"dim": 1}),
+    ("log_softmax", "LogSoftmax", {"dim": 0}),
+    ("softmin", "Softmin", {"dim": 1}),
 ]
 IDS = [f"{i}-{a[0]}" for i, a in enumerate(ACTIVATIONS)]
 
@@ -53,10 +72,20 @@ def test_activations(
     if function == "glu":
         compare(key, (X,), lambda torch, x: torch.nn.functional.glu(x), lambda x: F.glu(x), 1)
     else:
-        compare(key, (KINKS,), lambda torch, x: getattr(torch.nn.functional, function)(
-            x, **options), lambda x: getattr(F, function)(x, **options), 1)
-    compare(f"{key}-module", (X,), lambda torch, x: getattr(torch.nn, module)(**options)(x),
-            lambda x: getattr(gc.nn, module)(**options)(x), 1)
+        compare(
+            key,
+            (KINKS,),
+            lambda torch, x: getattr(torch.nn.functional, function)(x, **options),
+            lambda x: getattr(F, function)(x, **options),
+            1,
+        )
+    compare(
+        f"{key}-module",
+        (X,),
+        lambda torch, x: getattr(torch.nn, module)(**options)(x),
+        lambda x: getattr(gc.nn, module)(**options)(x),
+        1,
+    )
 
 
 @pytest.mark.parametrize("function", [a[0] for a in ACTIVATIONS if a[0] != "glu"])
@@ -67,8 +96,7 @@ def test_activations_keep_nan(function: str) -> None:
 
 
 def test_prelu() -> None:
-    for i, (x, w) in enumerate([(X, draw(4)), (X, draw(1)), (draw(3), draw(1)),
-                                (IMAGE, draw(4))]):
+    for i, (x, w) in enumerate([(X, draw(4)), (X, draw(1)), (draw(3), draw(1)), (IMAGE, draw(4))]):
         compare(f"prelu{i}", (x, w), lambda torch, *t: torch.nn.functional.prelu(*t), F.prelu, 2)
     layer("prelu-layer", (IMAGE,), lambda nn: nn.PReLU(4), lambda: gc.nn.PReLU(4), 1)
 
@@ -90,18 +118,41 @@ LAYERS: list[tuple[str, tuple[Any, ...], Callable[[Any], Any], int, bool]] = [
     ("bn2d", (IMAGE,), lambda nn: nn.BatchNorm2d(4), 1, True),
     ("bn2d-eval", (IMAGE,), lambda nn: nn.BatchNorm2d(4), 1, False),
     ("bn2d-mean", (IMAGE,), lambda nn: nn.BatchNorm2d(4, momentum=None), 1, True),
-    ("bn2d-plain", (IMAGE,), lambda nn: nn.Sequential(
-        nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4, track_running_stats=False)), 1, True),
+    (
+        "bn2d-plain",
+        (IMAGE,),
+        lambda nn: nn.Sequential(
+            nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4, track_running_stats=False)
+        ),
+        1,
+        True,
+    ),
     ("bn2d-own", (IMAGE,), lambda nn: nn.BatchNorm2d(4, track_running_stats=False), 1, False),
     ("bn3d", (VOLUME,), lambda nn: nn.BatchNorm3d(4), 1, True),
-    ("bn-deep", (X,), lambda nn: nn.Sequential(
-        nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Tanh(), nn.Linear(3, 3), nn.BatchNorm1d(3)), 1,
-     True),
+    (
+        "bn-deep",
+        (X,),
+        lambda nn: nn.Sequential(
+            nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Tanh(), nn.Linear(3, 3), nn.BatchNorm1d(3)
+        ),
+        1,
+        True,
+    ),
     ("in1d", (CHANNELS,), lambda nn: nn.InstanceNorm1d(4, affine=True), 1, True),
-    ("in2d", (IMAGE,), lambda nn: nn.InstanceNorm2d(
-        4, affine=True, track_running_stats=True), 1, True),
-    ("in2d-eval", (IMAGE,), lambda nn: nn.InstanceNorm2d(
-        4, affine=True, track_running_stats=True), 1, False),
+    (
+        "in2d",
+        (IMAGE,),
+        lambda nn: nn.InstanceNorm2d(4, affine=True, track_running_stats=True),
+        1,
+        True,
+    ),
+    (
+        "in2d-eval",
+        (IMAGE,),
+        lambda nn: nn.InstanceNorm2d(4, affine=True, track_running_stats=True),
+        1,
+        False,
+    ),
     ("in2d-single", (IMAGE[0],), lambda nn: nn.InstanceNorm2d(4, affine=True), 1, True),
     ("in3d", (VOLUME,), lambda nn: nn.InstanceNorm3d(4, affine=True), 1, False),
     ("layernorm", (CHANNELS,), lambda nn: nn.LayerNorm((4, 5)), 1, True),
@@ -110,16 +161,32 @@ LAYERS: list[tuple[str, tuple[Any, ...], Callable[[Any], Any], int, bool]] = [
     ("rmsnorm-eps", (CHANNELS,), lambda nn: nn.RMSNorm((4, 5), eps=0.1), 1, True),
     ("groupnorm", (IMAGE,), lambda nn: nn.GroupNorm(2, 4), 1, True),
     ("groupnorm-2d", (X,), lambda nn: nn.GroupNorm(1, 4, eps=0.1), 1, True),
-    ("reshaping", (IMAGE,), lambda nn: nn.Sequential(
-        nn.Flatten(), nn.Unflatten(1, (2, 12)), nn.Identity(), nn.Flatten(0, 1),
-        nn.Linear(12, 2)), 1, True),
-    ("dropout-eval", (X,), lambda nn: nn.Sequential(
-        nn.Dropout(0.5), nn.AlphaDropout(0.5), nn.Linear(4, 2)), 1, False),
+    (
+        "reshaping",
+        (IMAGE,),
+        lambda nn: nn.Sequential(
+            nn.Flatten(),
+            nn.Unflatten(1, (2, 12)),
+            nn.Identity(),
+            nn.Flatten(0, 1),
+            nn.Linear(12, 2),
+        ),
+        1,
+        True,
+    ),
+    (
+        "dropout-eval",
+        (X,),
+        lambda nn: nn.Sequential(nn.Dropout(0.5), nn.AlphaDropout(0.5), nn.Linear(4, 2)),
+        1,
+        False,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "arrays", "make", "wanted", "training"), LAYERS,
-                         ids=[case[0] for case in LAYERS])
+@pytest.mark.parametrize(
+    ("name", "arrays", "make", "wanted", "training"), LAYERS, ids=[case[0] for case in LAYERS]
+)
 def test_layers(name: str, arrays: Any, make: Any, wanted: int, training: bool) -> None:
     layer(name, arrays, make, lambda: in_f64(make(gc.nn)), wanted, training)
 
@@ -128,28 +195,56 @@ def test_distances() -> None:
     a, b = draw(5, 4), draw(5, 4)
     zero = np.zeros((5, 4))
     for i, options in enumerate([{}, {"dim": 0}, {"dim": -1, "eps": 10.0}]):
-        compare(f"cosine{i}", (a, b), lambda torch, *t, o=options:
-                torch.nn.functional.cosine_similarity(*t, **o),
-                lambda *t, o=options: F.cosine_similarity(*t, **o), 2)
-    for i, options in enumerate([{}, {"p": 1.0}, {"p": 3.0, "keepdim": True},
-                                 {"p": float("inf")}]):
-        compare(f"distance{i}", (a, b), lambda torch, *t, o=options:
-                torch.nn.functional.pairwise_distance(*t, **o),
-                lambda *t, o=options: F.pairwise_distance(*t, **o), 2)
+        compare(
+            f"cosine{i}",
+            (a, b),
+            lambda torch, *t, o=options: torch.nn.functional.cosine_similarity(*t, **o),
+            lambda *t, o=options: F.cosine_similarity(*t, **o),
+            2,
+        )
+    for i, options in enumerate([{}, {"p": 1.0}, {"p": 3.0, "keepdim": True}, {"p": float("inf")}]):
+        compare(
+            f"distance{i}",
+            (a, b),
+            lambda torch, *t, o=options: torch.nn.functional.pairwise_distance(*t, **o),
+            lambda *t, o=options: F.pairwise_distance(*t, **o),
+            2,
+        )
         p = options.get("p", 2.0)
-        compare(f"normalize{i}", (a,), lambda torch, x, p=p:
-                torch.nn.functional.normalize(x, p), lambda x, p=p: F.normalize(x, p), 1)
-    compare("cosine-zero", (a, zero), lambda torch, *t:
-            torch.nn.functional.cosine_similarity(*t), F.cosine_similarity, 0)
-    compare("normalize-zero", (zero,), lambda torch, x: torch.nn.functional.normalize(x),
-            F.normalize, 1)
-    compare("modules", (a, b), lambda torch, *t: [torch.nn.CosineSimilarity()(*t),
-            torch.nn.PairwiseDistance()(*t)], lambda *t: [gc.nn.CosineSimilarity()(*t),
-            gc.nn.PairwiseDistance()(*t)], 2)
+        compare(
+            f"normalize{i}",
+            (a,),
+            lambda torch, x, p=p: torch.nn.functional.normalize(x, p),
+            lambda x, p=p: F.normalize(x, p),
+            1,
+        )
+    compare(
+        "cosine-zero",
+        (a, zero),
+        lambda torch, *t: torch.nn.functional.cosine_similarity(*t),
+        F.cosine_similarity,
+        0,
+    )
+    compare(
+        "normalize-zero", (zero,), lambda torch, x: torch.nn.functional.normalize(x), F.normalize, 1
+    )
+    compare(
+        "modules",
+        (a, b),
+        lambda torch, *t: [torch.nn.CosineSimilarity()(*t), torch.nn.PairwiseDistance()(*t)],
+        lambda *t: [gc.nn.CosineSimilarity()(*t), gc.nn.PairwiseDistance()(*t)],
+        2,
+    )
 
 
-DROPOUTS = [("Dropout", CHANNELS, 3), ("Dropout1d", CHANNELS, 2), ("Dropout2d", IMAGE, 2),
-            ("Dropout2d", CHANNELS, 2), ("Dropout3d", VOLUME, 2), ("Dropout3d", VOLUME[0], 1)]
+DROPOUTS = [
+    ("Dropout", CHANNELS, 3),
+    ("Dropout1d", CHANNELS, 2),
+    ("Dropout2d", IMAGE, 2),
+    ("Dropout2d", CHANNELS, 2),
+    ("Dropout3d", VOLUME, 2),
+    ("Dropout3d", VOLUME[0], 1),
+]
 
 
 @pytest.mark.parametrize(("name", "x", "axes"), DROPOUTS)
@@ -210,11 +305,19 @@ def test_initial_values_have_the_spread_of_torch() -> None:
 def test_symbolic_sizes_of_norms() -> None:
     with gc.Graph().as_default(), gc.Session() as sess:
         x = gc.placeholder(gc.float64, ["n", 4, "w"])
-        made = [gc.nn.GroupNorm(2, 4)(x), gc.nn.InstanceNorm1d(4)(x),
-                gc.nn.BatchNorm1d(4, track_running_stats=False)(x), F.layer_norm(x, x.shape[1:])]
+        made = [
+            gc.nn.GroupNorm(2, 4)(x),
+            gc.nn.InstanceNorm1d(4)(x),
+            gc.nn.BatchNorm1d(4, track_running_stats=False)(x),
+            F.layer_norm(x, x.shape[1:]),
+        ]
         t = gc.asarray(CHANNELS)
-        known = [gc.nn.GroupNorm(2, 4)(t), gc.nn.InstanceNorm1d(4)(t),
-                 gc.nn.BatchNorm1d(4, track_running_stats=False)(t), F.layer_norm(t, t.shape[1:])]
+        known = [
+            gc.nn.GroupNorm(2, 4)(t),
+            gc.nn.InstanceNorm1d(4)(t),
+            gc.nn.BatchNorm1d(4, track_running_stats=False)(t),
+            F.layer_norm(t, t.shape[1:]),
+        ]
         for a, b in zip(sess.run(made, {x: CHANNELS}), sess.run(known), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6)
 

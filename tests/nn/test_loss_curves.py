@@ -21,21 +21,42 @@ STEPS = 50
 
 def simple(nn: Any, channels: int = 6, hidden: int = 12) -> Any:
     return nn.Sequential(
-        nn.Conv2d(1, channels, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(channels * 169, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+        nn.Conv2d(1, channels, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(channels * 169, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, 10),
+    )
 
 
 def mnist(nn: Any, first: int = 4, second: int = 6, hidden: int = 12) -> Any:
     return nn.Sequential(
-        nn.Conv2d(1, first, 3), nn.ReLU(), nn.Conv2d(first, second, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(second * 144, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+        nn.Conv2d(1, first, 3),
+        nn.ReLU(),
+        nn.Conv2d(first, second, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(second * 144, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, 10),
+    )
 
 
 def normed(nn: Any, channels: int = 4) -> Any:
     return nn.Sequential(
-        nn.Conv2d(1, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
-        nn.Conv2d(channels, 6, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(),
-        nn.AvgPool2d(7), nn.Flatten(), nn.Linear(24, 10))
+        nn.Conv2d(1, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.Conv2d(channels, 6, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.AvgPool2d(7),
+        nn.Flatten(),
+        nn.Linear(24, 10),
+    )
 
 
 NETWORKS: dict[str, Callable[[Any], Any]] = {"simple": simple, "mnist": mnist, "normed": normed}
@@ -86,9 +107,12 @@ def losses_of_graphc(make: Any, size: int, dtype: Any) -> Any:
         values = start([p.shape for p in weights.values()])
         with gc.Session() as sess:
             model.load_state_dict(sess, dict(zip(weights, values, strict=True)), strict=False)
-            return np.array([
-                sess.run([loss, train], {x: images.astype(dtype), y: labels})[0]
-                for images, labels in batches(size)])
+            return np.array(
+                [
+                    sess.run([loss, train], {x: images.astype(dtype), y: labels})[0]
+                    for images, labels in batches(size)
+                ]
+            )
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -27,9 +27,11 @@ def built(nn: Any, tensor: Any) -> Any:
             super().__init__()
             self.token, self.place = nn.Embedding(SYMBOLS, WIDTH), nn.Embedding(CONTEXT, WIDTH)
             block = nn.TransformerEncoderLayer(
-                WIDTH, HEADS, 4 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True)
+                WIDTH, HEADS, 4 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True
+            )
             self.blocks = nn.TransformerEncoder(
-                block, LAYERS, nn.LayerNorm(WIDTH), enable_nested_tensor=False)
+                block, LAYERS, nn.LayerNorm(WIDTH), enable_nested_tensor=False
+            )
             self.head = nn.Linear(WIDTH, SYMBOLS, bias=False)
 
         def forward(self, ids: Any) -> Any:
@@ -50,7 +52,8 @@ def with_torch(torch: Any) -> list[Any]:
     for rows in torch.tensor(BATCHES):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(
-            model(rows[:, :-1]).reshape(-1, SYMBOLS), rows[:, 1:].reshape(-1))
+            model(rows[:, :-1]).reshape(-1, SYMBOLS), rows[:, 1:].reshape(-1)
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

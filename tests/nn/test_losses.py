@@ -93,8 +93,13 @@ def test_losses(
     name: str, arrays: Any, options: Any, wanted: int, request: pytest.FixtureRequest
 ) -> None:
     key = request.node.callspec.id
-    compare(key, arrays, lambda torch, *t: getattr(torch.nn.functional, name)(*t, **options),
-            lambda *t: getattr(F, name)(*t, **options), wanted)
+    compare(
+        key,
+        arrays,
+        lambda torch, *t: getattr(torch.nn.functional, name)(*t, **options),
+        lambda *t: getattr(F, name)(*t, **options),
+        wanted,
+    )
 
 
 MODULES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
@@ -122,8 +127,7 @@ MODULES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "arrays", "options"), MODULES, ids=[m[0] for m in MODULES])
 def test_modules_hold_the_options(name: str, arrays: Any, options: Any) -> None:
     def with_torch(torch: Any, *t: Any) -> Any:
-        given = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v
-                 for k, v in options.items()}
+        given = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
         return getattr(torch.nn, name)(**given)(*t)
 
     compare(name, arrays, with_torch, lambda *t: getattr(gc.nn, name)(**options)(*t), 1)
@@ -135,8 +139,10 @@ def test_symbolic_batches() -> None:
         loss = F.cross_entropy(x, y, WEIGHT, label_smoothing=0.1)
         ranked = F.multi_margin_loss(x, y)
         for n in (1, 3):
-            known = [F.cross_entropy(X[:n], y, WEIGHT, label_smoothing=0.1),
-                     F.multi_margin_loss(X[:n], y)]
+            known = [
+                F.cross_entropy(X[:n], y, WEIGHT, label_smoothing=0.1),
+                F.multi_margin_loss(X[:n], y),
+            ]
             got = sess.run([loss, ranked], {x: X[:n], y: LABELS[:n] % 4})
             np.testing.assert_allclose(got, sess.run(known, {y: LABELS[:n] % 4}), rtol=1e-12)
 

@@ -35,8 +35,18 @@ class Net(nn.Module):
         return self.head(self.body(x)) * self.scale
 
 
-KEYS = ["scale", "seen", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias",
-        "body.1.running_mean", "body.1.running_var", "body.1.num_batches_tracked", "head.weight"]
+KEYS = [
+    "scale",
+    "seen",
+    "body.0.weight",
+    "body.0.bias",
+    "body.1.weight",
+    "body.1.bias",
+    "body.1.running_mean",
+    "body.1.running_var",
+    "body.1.num_batches_tracked",
+    "head.weight",
+]
 
 
 def test_members_are_found_by_path() -> None:
@@ -45,8 +55,7 @@ def test_members_are_found_by_path() -> None:
     assert names == ["scale", *(k for k in KEYS[2:] if k.endswith(("weight", "bias")))]
     assert [n for n, _ in net.named_buffers()] == ["seen", "scratch", *KEYS[6:9]]
     assert [n for n, _ in net.named_children()] == ["body", "head"]
-    assert [n for n, _ in net.named_modules()] == [
-        "", "body", "body.0", "body.1", "body.2", "head"]
+    assert [n for n, _ in net.named_modules()] == ["", "body", "body.0", "body.1", "body.2", "head"]
     assert [n for n, _ in net.named_parameters(recurse=False)] == ["scale"]
     assert next(n for n, _ in net.named_parameters("net")) == "net.scale"
     assert len(list(net.parameters())) == 6 and len(list(net.modules())) == 6
@@ -143,9 +152,12 @@ def test_a_wrong_state_dict_shows_what_differs() -> None:
         with pytest.raises(StateDictError) as caught:
             net.load_state_dict(sess, state)
         message = caught.value.message
-        for part in ("Net: the state dict does not fit", "missing:\n    scale",
-                     "unexpected:\n    head.bias",
-                     "wrong shapes:\n    head.weight: expected [2, 3], got [3, 2]"):
+        for part in (
+            "Net: the state dict does not fit",
+            "missing:\n    scale",
+            "unexpected:\n    head.bias",
+            "wrong shapes:\n    head.weight: expected [2, 3], got [3, 2]",
+        ):
             assert part in message
         with pytest.raises(StateDictError, match="wrong shapes"):
             net.load_state_dict(sess, state, strict=False)
@@ -168,15 +180,24 @@ def test_a_net_trains_as_torchs_does() -> None:
     """The same weights, ten steps, a batch norm between: the same weights afterwards."""
     rng = np.random.default_rng(1)
     batches = [(rng.normal(size=(8, 4)), rng.integers(0, 2, 8)) for _ in range(10)]
-    shapes = {"0.weight": (3, 4), "0.bias": (3,), "1.weight": (3,), "1.bias": (3,),
-              "1.running_mean": (3,), "1.running_var": (3,), "1.num_batches_tracked": (),
-              "3.weight": (2, 3), "3.bias": (2,)}
+    shapes = {
+        "0.weight": (3, 4),
+        "0.bias": (3,),
+        "1.weight": (3,),
+        "1.bias": (3,),
+        "1.running_mean": (3,),
+        "1.running_var": (3,),
+        "1.num_batches_tracked": (),
+        "3.weight": (2, 3),
+        "3.bias": (2,),
+    }
     start = {k: np.abs(rng.normal(size=s)) for k, s in shapes.items()}
     start["1.num_batches_tracked"] = np.zeros((), np.int64)
 
     def with_torch(torch: Any) -> Any:
-        net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3),
-                                  torch.nn.Tanh(), torch.nn.Linear(3, 2)).double()
+        net = torch.nn.Sequential(
+            torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3), torch.nn.Tanh(), torch.nn.Linear(3, 2)
+        ).double()
         net.load_state_dict({k: torch.tensor(v) for k, v in start.items()})
         optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
         for x, y in batches:
@@ -261,16 +282,42 @@ def test_errors_of_a_users_module_pass_unchanged() -> None:
 def test_text_is_torchs() -> None:
     def with_torch(torch: Any) -> Any:
         t = torch.nn
-        return [np.array(str(t.Sequential(t.Sequential(
-            t.Linear(4, 3), t.BatchNorm1d(3), t.ReLU(), t.LeakyReLU(), t.Dropout(0.2)),
-            t.LayerNorm(3), t.GroupNorm(1, 3), t.Embedding(5, 3, padding_idx=1), t.Flatten(),
-            t.ReLU(inplace=True), t.Identity(), t.CrossEntropyLoss())))]
+        return [
+            np.array(
+                str(
+                    t.Sequential(
+                        t.Sequential(
+                            t.Linear(4, 3),
+                            t.BatchNorm1d(3),
+                            t.ReLU(),
+                            t.LeakyReLU(),
+                            t.Dropout(0.2),
+                        ),
+                        t.LayerNorm(3),
+                        t.GroupNorm(1, 3),
+                        t.Embedding(5, 3, padding_idx=1),
+                        t.Flatten(),
+                        t.ReLU(inplace=True),
+                        t.Identity(),
+                        t.CrossEntropyLoss(),
+                    )
+                )
+            )
+        ]
 
     (text,) = torch_case("text", with_torch)
-    net = nn.Sequential(nn.Sequential(
-        nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.LeakyReLU(), nn.Dropout(0.2)),
-        nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.Embedding(5, 3, padding_idx=1), nn.Flatten(),
-        nn.ReLU(inplace=True), nn.Identity(), nn.CrossEntropyLoss())
+    net = nn.Sequential(
+        nn.Sequential(
+            nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.LeakyReLU(), nn.Dropout(0.2)
+        ),
+        nn.LayerNorm(3),
+        nn.GroupNorm(1, 3),
+        nn.Embedding(5, 3, padding_idx=1),
+        nn.Flatten(),
+        nn.ReLU(inplace=True),
+        nn.Identity(),
+        nn.CrossEntropyLoss(),
+    )
     assert repr(net).splitlines() == str(text).splitlines()
 
 
@@ -298,8 +345,9 @@ def test_an_update_rides_along_with_value_and_gradient_only() -> None:
     total = gc.variable(0.0, trainable=False, name="total")
     y = gc.with_update(w * x, total, lambda t: t + x)
     (dw,) = gc.gradients(y * 3.0, [w])  # 3 x: does not need y itself
-    (ddx,) = gc.gradients(gc.gradients(gc.with_update(x * x * w, total, lambda t: t + 100.0),
-                                       [x])[0], [x])
+    (ddx,) = gc.gradients(
+        gc.gradients(gc.with_update(x * x * w, total, lambda t: t + 100.0), [x])[0], [x]
+    )
     with gc.Session() as sess:
         assert sess.run(w * x, {x: 3.0}) == 6.0 and sess.value(total) == 0.0
         assert sess.run(y, {x: 3.0}) == 6.0 and sess.value(total) == 3.0
@@ -356,5 +404,6 @@ def test_wrong_updates() -> None:
 def test_no_update_rides_along_inside_a_loop() -> None:
     total = gc.variable(0.0, name="total")
     with pytest.raises(GraphError, match="a variable is assigned inside"):
-        gc.scan(lambda c, x: (gc.with_update(c + x, total, lambda t: t + 1.0), x), 0.0,
-                gc.zeros((3,)))
+        gc.scan(
+            lambda c, x: (gc.with_update(c + x, total, lambda t: t + 1.0), x), 0.0, gc.zeros((3,))
+        )

@@ -33,7 +33,8 @@ CASES: dict[str, tuple[Call, tuple[int, ...]]] = {
     "mean_ceil": (lambda F, x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True), PLANE),
     "mean_ceil_inside": (
         lambda F, x: F.avg_pool2d(x, (2, 3), 3, (1, 0), ceil_mode=True, count_include_pad=False),
-        PLANE),
+        PLANE,
+    ),
     "mean_divisor": (lambda F, x: F.avg_pool2d(x, 2, divisor_override=3), PLANE),
     "mean_line": (lambda F, x: F.avg_pool1d(x, 4, 3, 1, ceil_mode=True), LINE),
     "mean_cube": (lambda F, x: F.avg_pool3d(x, 2, (1, 2, 3), 1), CUBE),
@@ -49,8 +50,18 @@ CASES: dict[str, tuple[Call, tuple[int, ...]]] = {
     "lp": (lambda F, x: F.lp_pool2d(x * x, 3.0, 2), PLANE),
     "lp_line": (lambda F, x: F.lp_pool1d(x * x, 2.0, 3, 2, True), LINE),
 }
-COMPILED = ("max", "max_overlap", "max_ceil_padded", "max_cube", "mean_inside", "mean_ceil",
-            "adaptive_mean", "adaptive_mean_more", "adaptive_max", "lp")
+COMPILED = (
+    "max",
+    "max_overlap",
+    "max_ceil_padded",
+    "max_cube",
+    "mean_inside",
+    "mean_ceil",
+    "adaptive_mean",
+    "adaptive_mean_more",
+    "adaptive_max",
+    "lp",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +82,8 @@ def expected(name: str) -> tuple[Call, list[Any], list[Any]]:
     call, shape = CASES[name]
     arrays = [np.round(a, 0 if name.startswith("max") else 2) for a in data(shape)]
     wanted = torch_case(
-        name, lambda torch: torch_values(torch, of(torch.nn.functional, call), arrays))
+        name, lambda torch: torch_values(torch, of(torch.nn.functional, call), arrays)
+    )
     return of(F, call), arrays, wanted
 
 
@@ -131,8 +143,12 @@ def test_small_batches(batch: int) -> None:
 
 def test_an_image_without_batch() -> None:
     (x,) = data((3, 6, 5))
-    for call in (lambda v: F.max_pool2d(v, 2), lambda v: F.avg_pool2d(v, 2),
-                 lambda v: F.adaptive_avg_pool2d(v, 2), lambda v: F.adaptive_max_pool2d(v, 2)):
+    for call in (
+        lambda v: F.max_pool2d(v, 2),
+        lambda v: F.avg_pool2d(v, 2),
+        lambda v: F.adaptive_avg_pool2d(v, 2),
+        lambda v: F.adaptive_max_pool2d(v, 2),
+    ):
         np.testing.assert_array_equal(run(call(x)), run(call(x[None]))[0])
 
 

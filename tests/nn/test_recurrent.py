@@ -77,23 +77,46 @@ def states(kind: str, made: dict[str, Any], size: int = H) -> list[Any]:
 def test_layers(kind: str, name: str, made: Any, given: bool, lengths: Any) -> None:
     x = np.swapaxes(X, 0, 1) if made.get("batch_first") else X
     inputs = [x, *(states(kind, made) if given else [])]
-    layer(f"{kind}-{name}", inputs, lambda nn: getattr(nn, kind)(IN, H, **made),
-          lambda: in_f64(getattr(nn, kind)(IN, H, **made)), len(inputs),
-          call=called(given, lengths))
+    layer(
+        f"{kind}-{name}",
+        inputs,
+        lambda nn: getattr(nn, kind)(IN, H, **made),
+        lambda: in_f64(getattr(nn, kind)(IN, H, **made)),
+        len(inputs),
+        call=called(given, lengths),
+    )
 
 
 def test_relu_projection_and_no_batch() -> None:
     made: dict[str, Any] = {"nonlinearity": "relu", "num_layers": 2}
-    layer("relu", [X], lambda nn: nn.RNN(IN, H, **made), lambda: in_f64(nn.RNN(IN, H, **made)), 1,
-          call=called(False, None))
+    layer(
+        "relu",
+        [X],
+        lambda nn: nn.RNN(IN, H, **made),
+        lambda: in_f64(nn.RNN(IN, H, **made)),
+        1,
+        call=called(False, None),
+    )
     made = {"proj_size": 2, "num_layers": 2, "bidirectional": True}
     inputs = [X, *states("LSTM", made, 2)]
-    layer("projected", inputs, lambda nn: nn.LSTM(IN, H, **made),
-          lambda: in_f64(nn.LSTM(IN, H, **made)), 3, call=called(True, None))
+    layer(
+        "projected",
+        inputs,
+        lambda nn: nn.LSTM(IN, H, **made),
+        lambda: in_f64(nn.LSTM(IN, H, **made)),
+        3,
+        call=called(True, None),
+    )
     for kind in KINDS:
         single = [X[:, 0], *(s[:, 0] for s in states(kind, {}))]
-        layer(f"{kind}-single", single, lambda nn, k=kind: getattr(nn, k)(IN, H),
-              lambda k=kind: in_f64(getattr(nn, k)(IN, H)), len(single), call=called(True, None))
+        layer(
+            f"{kind}-single",
+            single,
+            lambda nn, k=kind: getattr(nn, k)(IN, H),
+            lambda k=kind: in_f64(getattr(nn, k)(IN, H)),
+            len(single),
+            call=called(True, None),
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,11 +125,19 @@ def test_cells(kind: str, bias: bool) -> None:
     def call(m: Any, x: Any, *hx: Any) -> Any:
         return m(x, (hx if len(hx) > 1 else hx[0]) if hx else None)
 
-    for name, inputs in (("given", [X[0], *(s[0] for s in states(kind, {}))]), ("zero", [X[0]]),
-                         ("single", [X[0, 0]])):
-        layer(f"{kind}Cell-{bias}-{name}", inputs,
-              lambda nn: getattr(nn, f"{kind}Cell")(IN, H, bias),
-              lambda: in_f64(getattr(nn, f"{kind}Cell")(IN, H, bias)), len(inputs), call=call)
+    for name, inputs in (
+        ("given", [X[0], *(s[0] for s in states(kind, {}))]),
+        ("zero", [X[0]]),
+        ("single", [X[0, 0]]),
+    ):
+        layer(
+            f"{kind}Cell-{bias}-{name}",
+            inputs,
+            lambda nn: getattr(nn, f"{kind}Cell")(IN, H, bias),
+            lambda: in_f64(getattr(nn, f"{kind}Cell")(IN, H, bias)),
+            len(inputs),
+            call=call,
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -175,8 +206,9 @@ def inner_kernels(kind: str) -> list[list[Kind]]:
         x = gc.placeholder(gc.float32, ["t", "n", IN], name="x")
         m = getattr(nn, kind)(IN, H)
         loss = gc.sum(m(x)[0])
-        program = lower(stage([loss, *gc.gradients(loss, list(m.parameters()))]).graph,
-                        options()).program
+        program = lower(
+            stage([loss, *gc.gradients(loss, list(m.parameters()))]).graph, options()
+        ).program
         steps = [p for k in program.kernels for p in k.programs]
         return [[k.kind for k in p.kernels] for p in (*steps, program)]
 
@@ -212,8 +244,13 @@ def windows(step: int) -> tuple[Any, Any]:
 def trained_by_torch(torch: Any, optimizer: str, double: bool) -> list[Any]:
     """The first weights, and the losses of 50 steps."""
     letters, size, hidden = MODEL
-    parts = torch.nn.ModuleList([torch.nn.Embedding(letters, size), torch.nn.LSTM(size, hidden),
-                                 torch.nn.Linear(hidden, letters)])
+    parts = torch.nn.ModuleList(
+        [
+            torch.nn.Embedding(letters, size),
+            torch.nn.LSTM(size, hidden),
+            torch.nn.Linear(hidden, letters),
+        ]
+    )
     parts = parts.double() if double else parts
     before = [v.clone() for v in parts.state_dict().values()]
     rule = {"Adam": torch.optim.Adam, "SGD": torch.optim.SGD}[optimizer](parts.parameters(), 0.05)
@@ -232,21 +269,28 @@ def trained_by_torch(torch: Any, optimizer: str, double: bool) -> list[Any]:
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 @pytest.mark.parametrize("double", [False, True])
 def test_a_language_model_learns_as_torchs(optimizer: str, double: bool) -> None:
-    *before, wanted = torch_case(f"model-{optimizer}-{double}",
-                                 lambda torch: trained_by_torch(torch, optimizer, double))
+    *before, wanted = torch_case(
+        f"model-{optimizer}-{double}", lambda torch: trained_by_torch(torch, optimizer, double)
+    )
     letters, size, hidden = MODEL
     with gc.Graph().as_default(), gc.Session() as sess:
         made = gc.float64 if double else gc.float32
-        parts = nn.ModuleList([nn.Embedding(letters, size, dtype=made),
-                               nn.LSTM(size, hidden, dtype=made),
-                               nn.Linear(hidden, letters, dtype=made)])
+        parts = nn.ModuleList(
+            [
+                nn.Embedding(letters, size, dtype=made),
+                nn.LSTM(size, hidden, dtype=made),
+                nn.Linear(hidden, letters, dtype=made),
+            ]
+        )
         parts.load_state_dict(sess, dict(zip(parts.state_dict(sess), before, strict=True)))
         x, y = (gc.placeholder(gc.int64, [None, None], name=name) for name in "xy")
         scores = parts[2](parts[1](parts[0](x))[0])
         loss = nn.functional.cross_entropy(gc.reshape(scores, (-1, letters)), gc.flatten(y))
         train = getattr(gc.optim, optimizer)(0.05).minimize(loss)
-        found = [sess.run([loss, train], dict(zip((x, y), windows(step), strict=True)))[0]
-                 for step in range(50)]
+        found = [
+            sess.run([loss, train], dict(zip((x, y), windows(step), strict=True)))[0]
+            for step in range(50)
+        ]
     np.testing.assert_allclose(found, wanted, rtol=1e-9 if double else 1e-4)
     assert wanted[-1] < wanted[0] * (0.5 if optimizer == "Adam" else 0.99)
 

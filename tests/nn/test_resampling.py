@@ -51,7 +51,9 @@ CASES: dict[str, tuple[Call, tuple[int, ...]]] = {
     "bilinear": (resize(size=(9, 4), mode="bilinear"), PLANE),
     "bilinear_scale": (resize(scale_factor=1.7, mode="bilinear"), PLANE),
     "bilinear_recomputed": (
-        resize(scale_factor=1.7, mode="bilinear", recompute_scale_factor=True), PLANE),
+        resize(scale_factor=1.7, mode="bilinear", recompute_scale_factor=True),
+        PLANE,
+    ),
     "bilinear_corners": (resize(size=(9, 4), mode="bilinear", align_corners=True), PLANE),
     "bicubic": (resize(size=(9, 4), mode="bicubic"), PLANE),
     "bicubic_corners": (resize(scale_factor=2.5, mode="bicubic", align_corners=True), PLANE),
@@ -59,10 +61,24 @@ CASES: dict[str, tuple[Call, tuple[int, ...]]] = {
     "area": (resize(size=(3, 4), mode="area"), PLANE),
     "nearest_cube": (resize(scale_factor=(2, 1.5, 0.5)), CUBE),
 }
-COMPILED = ("constant_crop", "reflect", "replicate", "circular", "shuffle", "unfold", "fold",
-            "nearest_half", "bilinear", "bicubic_corners", "trilinear")
+COMPILED = (
+    "constant_crop",
+    "reflect",
+    "replicate",
+    "circular",
+    "shuffle",
+    "unfold",
+    "fold",
+    "nearest_half",
+    "bilinear",
+    "bicubic_corners",
+    "trilinear",
+)
 ODD_SCALES = (  # no simple fractions: they want known sizes
-    "nearest_half", "bilinear_scale", "bilinear_recomputed", "nearest_exact_line",
+    "nearest_half",
+    "bilinear_scale",
+    "bilinear_recomputed",
+    "nearest_exact_line",
 )
 
 
@@ -84,7 +100,8 @@ def expected(name: str) -> tuple[Call, list[Any], list[Any]]:
     call, shape = CASES[name]
     arrays = data(shape)
     wanted = torch_case(
-        name, lambda torch: torch_values(torch, of(torch.nn.functional, call), arrays))
+        name, lambda torch: torch_values(torch, of(torch.nn.functional, call), arrays)
+    )
     return of(F, call), arrays, wanted
 
 
@@ -102,7 +119,8 @@ def test_symbolic_sizes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "symbolic"),
-    [(n, s) for n in COMPILED for s in (False, True) if not (s and n in ODD_SCALES)])
+    [(n, s) for n in COMPILED for s in (False, True) if not (s and n in ODD_SCALES)],
+)
 def test_compiled(name: str, symbolic: bool) -> None:
     call, arrays, wanted = expected(name)
     same(our_values(call, arrays, symbolic, compiled=True), wanted)
@@ -111,9 +129,11 @@ def test_compiled(name: str, symbolic: bool) -> None:
 def test_padding_of_any_axes_and_types() -> None:
     x = np.arange(6).reshape(2, 3)
     np.testing.assert_array_equal(
-        run(F.pad(x, (1, 1, 1, 1), "circular")), np.pad(x, 1, mode="wrap"))
-    np.testing.assert_array_equal(run(F.pad(x, (2, 1), value=7)),
-                                  np.pad(x, ((0, 0), (2, 1)), constant_values=7))
+        run(F.pad(x, (1, 1, 1, 1), "circular")), np.pad(x, 1, mode="wrap")
+    )
+    np.testing.assert_array_equal(
+        run(F.pad(x, (2, 1), value=7)), np.pad(x, ((0, 0), (2, 1)), constant_values=7)
+    )
 
 
 def test_negative_widths_crop_first() -> None:

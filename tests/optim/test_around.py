@@ -41,11 +41,16 @@ def train(step: Any, w: Any, x: Any, y: Any, size: int = BATCH) -> list[Any]:
     return seen
 
 
-@pytest.mark.parametrize("make", [
-    lambda: gc.optim.SGD(0.1, 0.9), lambda: gc.optim.AdamW(0.1), lambda: gc.optim.NAdam(0.1),
-    lambda: gc.optim.Adam(gc.optim.ExponentialLR(0.1, 0.5), clip_grad_norm=0.5),
-    lambda: gc.optim.RMSprop(0.1, centered=True, momentum=0.5),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gc.optim.SGD(0.1, 0.9),
+        lambda: gc.optim.AdamW(0.1),
+        lambda: gc.optim.NAdam(0.1),
+        lambda: gc.optim.Adam(gc.optim.ExponentialLR(0.1, 0.5), clip_grad_norm=0.5),
+        lambda: gc.optim.RMSprop(0.1, centered=True, momentum=0.5),
+    ],
+)
 def test_accumulating_is_a_larger_batch(make: Any) -> None:
     """semantics 12.4"""
     loss, w, x, y = problem()
@@ -149,18 +154,27 @@ def test_an_average_by_itself_takes_the_values_at_the_start_of_the_run() -> None
             assert float(sess.value(ema.average(w))) == expected
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: gc.optim.Accumulate(gc.optim.SGD(), 0), "Accumulate: steps is 0"),
-    (lambda: gc.optim.Accumulate(gc.optim.SGD(), 1.5), "Accumulate: steps is 1.5; expected an int"),
-    (lambda: gc.optim.Accumulate(0.1, 2), "Accumulate: optimizer is 0.1; expected an optimizer"),
-    (lambda: gc.optim.Lookahead(gc.optim.SGD(), 5, 1.5), "Lookahead: alpha is 1.5"),
-    (lambda: gc.optim.EMA(1.5), "EMA: decay is 1.5"),
-    (lambda: gc.optim.EMA().apply(), "EMA: no variables to average"),
-    (lambda: gc.optim.EMA().apply(after=3), "EMA: after is 3; expected what minimize gives"),
-    (lambda: gc.optim.EMA().apply([gc.ones(())]), "EMA: var_list holds"),
-    (lambda: gc.optim.SWA().average(gc.variable(0.0)), "SWA: .* has no average"),
-    (lambda: gc.optim.SWA().swap(), "SWA: no averages yet"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gc.optim.Accumulate(gc.optim.SGD(), 0), "Accumulate: steps is 0"),
+        (
+            lambda: gc.optim.Accumulate(gc.optim.SGD(), 1.5),
+            "Accumulate: steps is 1.5; expected an int",
+        ),
+        (
+            lambda: gc.optim.Accumulate(0.1, 2),
+            "Accumulate: optimizer is 0.1; expected an optimizer",
+        ),
+        (lambda: gc.optim.Lookahead(gc.optim.SGD(), 5, 1.5), "Lookahead: alpha is 1.5"),
+        (lambda: gc.optim.EMA(1.5), "EMA: decay is 1.5"),
+        (lambda: gc.optim.EMA().apply(), "EMA: no variables to average"),
+        (lambda: gc.optim.EMA().apply(after=3), "EMA: after is 3; expected what minimize gives"),
+        (lambda: gc.optim.EMA().apply([gc.ones(())]), "EMA: var_list holds"),
+        (lambda: gc.optim.SWA().average(gc.variable(0.0)), "SWA: .* has no average"),
+        (lambda: gc.optim.SWA().swap(), "SWA: no averages yet"),
+    ],
+)
 def test_wrong_arguments(call: Any, message: str) -> None:
     with pytest.raises(GraphError, match=message) as caught:
         call()

@@ -38,8 +38,10 @@ def clipped(torch: Any, name: str, *arguments: Any) -> list[Any]:
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, math.inf, 0.5])
 @pytest.mark.parametrize("limit", [1.0, 100.0])
 def test_clip_grad_norm(norm_type: float, limit: float) -> None:
-    wanted = torch_case(f"norm_{norm_type}_{limit}", lambda torch: clipped(
-        torch, "clip_grad_norm", limit, norm_type))
+    wanted = torch_case(
+        f"norm_{norm_type}_{limit}",
+        lambda torch: clipped(torch, "clip_grad_norm", limit, norm_type),
+    )
     found = gc.optim.clip_grad_norm(pairs(), limit, norm_type)
     assert found[-1][0] is None
     for (g, _), expected in zip(found[:-1], wanted, strict=True):
@@ -79,23 +81,44 @@ def test_the_norm_of_nothing_and_of_zeros() -> None:
 
 def test_a_step_that_clips() -> None:
     w = gc.variable([3.0, 4.0], name="w")
-    for options, expected in (({"clip_grad_norm": 1.0}, [2.4, 3.2]),
-                              ({"clip_grad_value": 0.5}, [2.5, 3.5])):
+    for options, expected in (
+        ({"clip_grad_norm": 1.0}, [2.4, 3.2]),
+        ({"clip_grad_value": 0.5}, [2.5, 3.5]),
+    ):
         step = gc.optim.SGD(1.0, **options).minimize(gc.sum(w * w) / 2.0)
         with gc.Session() as sess:
             sess.run(step)
             np.testing.assert_allclose(sess.value(w), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: gc.optim.clip_grad_norm(pairs(), -1.0), GraphError, "clip_grad_norm: max_norm is -1"),
-    (lambda: gc.optim.clip_grad_norm(pairs(), 1.0, -2), GraphError, "norm_type is -2"),
-    (lambda: gc.optim.clip_grad_norm(gc.ones(2), 1.0), GraphError, "expected a sequence of pairs"),
-    (lambda: gc.optim.clip_grad_value(pairs(), "a"), GraphError, "clip_grad_value: clip_value is"),
-    (lambda: gc.optim.clip_grad_value([(1.0, 2.0)], 1.0), GraphError, "2.0 is no variable"),
-    (lambda: gc.optim.clip_by_global_norm([], 1.0), GraphError, "tensors is empty"),
-    (lambda: gc.optim.global_norm([gc.ones(2, "i32")]), DTypeError, "global_norm: .* float type"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: gc.optim.clip_grad_norm(pairs(), -1.0),
+            GraphError,
+            "clip_grad_norm: max_norm is -1",
+        ),
+        (lambda: gc.optim.clip_grad_norm(pairs(), 1.0, -2), GraphError, "norm_type is -2"),
+        (
+            lambda: gc.optim.clip_grad_norm(gc.ones(2), 1.0),
+            GraphError,
+            "expected a sequence of pairs",
+        ),
+        (
+            lambda: gc.optim.clip_grad_value(pairs(), "a"),
+            GraphError,
+            "clip_grad_value: clip_value is",
+        ),
+        (lambda: gc.optim.clip_grad_value([(1.0, 2.0)], 1.0), GraphError, "2.0 is no variable"),
+        (lambda: gc.optim.clip_by_global_norm([], 1.0), GraphError, "tensors is empty"),
+        (
+            lambda: gc.optim.global_norm([gc.ones(2, "i32")]),
+            DTypeError,
+            "global_norm: .* float type",
+        ),
+    ],
+)
 def test_wrong_arguments(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message) as caught:
         call()

@@ -31,9 +31,16 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "restarts_growing": ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
     "restarts_tripling": ("CosineAnnealingWarmRestarts", {"T_0": 1, "T_mult": 3}),
     "one_cycle": ("OneCycleLR", {"total_steps": STEPS}),
-    "one_cycle_linear": ("OneCycleLR", {"total_steps": STEPS, "pct_start": 0.4,
-                                        "anneal_strategy": "linear", "div_factor": 10.0,
-                                        "final_div_factor": 100.0}),
+    "one_cycle_linear": (
+        "OneCycleLR",
+        {
+            "total_steps": STEPS,
+            "pct_start": 0.4,
+            "anneal_strategy": "linear",
+            "div_factor": 10.0,
+            "final_div_factor": 100.0,
+        },
+    ),
     "one_cycle_three_phase": ("OneCycleLR", {"total_steps": STEPS, "three_phase": True}),
 }
 
@@ -65,24 +72,34 @@ def our_rates(schedule: Any) -> Any:
 @pytest.mark.parametrize("name", CASES)
 def test_every_rate(name: str) -> None:
     kind, options = CASES[name]
-    first = ("max_lr" if kind == "OneCycleLR" else "lr")
+    first = "max_lr" if kind == "OneCycleLR" else "lr"
     given = {"max_lr": 0.1, **options} if kind == "OneCycleLR" else options
-    (wanted,) = torch_case(name, lambda torch: torch_rates(
-        torch, lambda schedules, o: getattr(schedules, kind)(o, **given)))
+    (wanted,) = torch_case(
+        name,
+        lambda torch: torch_rates(torch, lambda schedules, o: getattr(schedules, kind)(o, **given)),
+    )
     ours = getattr(gc.optim.lr_scheduler, kind)(**{first: 0.1}, **options)
     np.testing.assert_allclose(our_rates(ours), wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_one_schedule_after_the_other() -> None:
     def torchs(schedules: Any, o: Any) -> Any:
-        parts = [schedules.LinearLR(o, 0.1, total_iters=10),
-                 schedules.CosineAnnealingLR(o, 30), schedules.ExponentialLR(o, 0.9)]
+        parts = [
+            schedules.LinearLR(o, 0.1, total_iters=10),
+            schedules.CosineAnnealingLR(o, 30),
+            schedules.ExponentialLR(o, 0.9),
+        ]
         return schedules.SequentialLR(o, parts, milestones=[10, 40])
 
     (wanted,) = torch_case("sequential", lambda torch: torch_rates(torch, torchs))
     ours = gc.optim.SequentialLR(
-        [gc.optim.LinearLR(0.1, 0.1, total_iters=10), gc.optim.CosineAnnealingLR(0.1, 30),
-         gc.optim.ExponentialLR(0.1, 0.9)], milestones=[10, 40])
+        [
+            gc.optim.LinearLR(0.1, 0.1, total_iters=10),
+            gc.optim.CosineAnnealingLR(0.1, 30),
+            gc.optim.ExponentialLR(0.1, 0.9),
+        ],
+        milestones=[10, 40],
+    )
     np.testing.assert_allclose(our_rates(ours), wanted, rtol=1e-9, atol=1e-12)
 
 
@@ -133,22 +150,37 @@ def test_a_schedule_of_ones_own_and_of_a_tensor() -> None:
             assert float(sess.value(w)) == -2.125
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda s: s.ConstantLR(-1.0), GraphError, "ConstantLR: lr is -1.0"),
-    (lambda s: s.ConstantLR(0.1, factor=1.5), GraphError, "factor is 1.5"),
-    (lambda s: s.StepLR(0.1, 0), GraphError, "StepLR: step_size is 0"),
-    (lambda s: s.StepLR(0.1, 1.5), GraphError, "step_size is 1.5; expected an int"),
-    (lambda s: s.MultiStepLR(0.1, [5, 3]), GraphError, "MultiStepLR: milestones .* do not rise"),
-    (lambda s: s.MultiStepLR(0.1, 5), GraphError, "milestones is 5"),
-    (lambda s: s.LambdaLR(0.1, 5), GraphError, "LambdaLR: lr_lambda is 5"),
-    (lambda s: s.OneCycleLR(0.1, 10, anneal_strategy="up"), GraphError, "anneal_strategy is 'up'"),
-    (lambda s: s.OneCycleLR(0.1, 10, pct_start=2), GraphError, "pct_start is 2"),
-    (lambda s: s.CosineAnnealingWarmRestarts(0.1, 5, 0), GraphError, "T_mult is 0"),
-    (lambda s: s.SequentialLR([], []), GraphError, "SequentialLR: schedulers"),
-    (lambda s: s.SequentialLR([s.StepLR(0.1, 2)], [1]), GraphError, "1 schedulers and 1 milest"),
-    (lambda s: s.WarmupLR(0.1, 5), GraphError, "WarmupLR: schedule is 0.1"),
-    (lambda s: s.StepLR(0.1, 2)([1, 2]), ShapeError, "StepLR: step is i64.2.; expected a 0-d"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda s: s.ConstantLR(-1.0), GraphError, "ConstantLR: lr is -1.0"),
+        (lambda s: s.ConstantLR(0.1, factor=1.5), GraphError, "factor is 1.5"),
+        (lambda s: s.StepLR(0.1, 0), GraphError, "StepLR: step_size is 0"),
+        (lambda s: s.StepLR(0.1, 1.5), GraphError, "step_size is 1.5; expected an int"),
+        (
+            lambda s: s.MultiStepLR(0.1, [5, 3]),
+            GraphError,
+            "MultiStepLR: milestones .* do not rise",
+        ),
+        (lambda s: s.MultiStepLR(0.1, 5), GraphError, "milestones is 5"),
+        (lambda s: s.LambdaLR(0.1, 5), GraphError, "LambdaLR: lr_lambda is 5"),
+        (
+            lambda s: s.OneCycleLR(0.1, 10, anneal_strategy="up"),
+            GraphError,
+            "anneal_strategy is 'up'",
+        ),
+        (lambda s: s.OneCycleLR(0.1, 10, pct_start=2), GraphError, "pct_start is 2"),
+        (lambda s: s.CosineAnnealingWarmRestarts(0.1, 5, 0), GraphError, "T_mult is 0"),
+        (lambda s: s.SequentialLR([], []), GraphError, "SequentialLR: schedulers"),
+        (
+            lambda s: s.SequentialLR([s.StepLR(0.1, 2)], [1]),
+            GraphError,
+            "1 schedulers and 1 milest",
+        ),
+        (lambda s: s.WarmupLR(0.1, 5), GraphError, "WarmupLR: schedule is 0.1"),
+        (lambda s: s.StepLR(0.1, 2)([1, 2]), ShapeError, "StepLR: step is i64.2.; expected a 0-d"),
+    ],
+)
 def test_wrong_arguments(call: Any, error: Any, message: str) -> None:
     with gc.Graph().as_default(), pytest.raises(error, match=message) as caught:
         call(gc.optim.lr_scheduler)

@@ -38,9 +38,7 @@ def sgd(lr: float, momentum: float, nesterov: bool, decay: float) -> Iterator[An
         yield w
 
 
-def adam(
-    lr: float, b1: float, b2: float, eps: float, decay: float, apart: bool
-) -> Iterator[Any]:
+def adam(lr: float, b1: float, b2: float, eps: float, decay: float, apart: bool) -> Iterator[Any]:
     w = START.copy()
     m, v = np.zeros(4), np.zeros(4)
     for t in range(1, STEPS + 1):
@@ -59,11 +57,12 @@ CASES: list[tuple[Callable[[], Any], Callable[[], Iterator[Any]]]] = [
     (lambda: gc.optim.SGD(0.01), lambda: sgd(0.01, 0, False, 0)),
     (lambda: gc.optim.SGD(0.01, weight_decay=0.1), lambda: sgd(0.01, 0, False, 0.1)),
     (lambda: gc.optim.SGD(0.01, momentum=0.9), lambda: sgd(0.01, 0.9, False, 0)),
-    (lambda: gc.optim.SGD(0.01, 0.9, 0.0, 0.1, nesterov=True),
-     lambda: sgd(0.01, 0.9, True, 0.1)),
+    (lambda: gc.optim.SGD(0.01, 0.9, 0.0, 0.1, nesterov=True), lambda: sgd(0.01, 0.9, True, 0.1)),
     (lambda: gc.optim.Adam(0.1), lambda: adam(0.1, 0.9, 0.999, 1e-8, 0, False)),
-    (lambda: gc.optim.Adam(0.1, (0.8, 0.99), 1e-3, 0.2),
-     lambda: adam(0.1, 0.8, 0.99, 1e-3, 0.2, False)),
+    (
+        lambda: gc.optim.Adam(0.1, (0.8, 0.99), 1e-3, 0.2),
+        lambda: adam(0.1, 0.8, 0.99, 1e-3, 0.2, False),
+    ),
     (lambda: gc.optim.AdamW(0.1), lambda: adam(0.1, 0.9, 0.999, 1e-8, 0.01, True)),
 ]
 
@@ -88,7 +87,10 @@ def test_reads_of_a_run_see_the_values_at_its_start() -> None:
     machine = Machine()
     for start in (1.0, 2.0, 3.0):
         assert machine.run([new, w * 10.0, new * 10.0], {}) == [
-            start + 1, start * 10, (start + 1) * 10]
+            start + 1,
+            start * 10,
+            (start + 1) * 10,
+        ]
 
 
 def test_a_run_that_fails_changes_nothing() -> None:
@@ -212,14 +214,24 @@ def test_lion() -> None:
         np.testing.assert_allclose(machine.values[w], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", [
-    gc.optim.SGD(0.1, 0.9), gc.optim.AdamW(amsgrad=True), gc.optim.NAdam(), gc.optim.Lion(),
-    gc.optim.RMSprop(centered=True)], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        gc.optim.SGD(0.1, 0.9),
+        gc.optim.AdamW(amsgrad=True),
+        gc.optim.NAdam(),
+        gc.optim.Lion(),
+        gc.optim.RMSprop(centered=True),
+    ],
+    ids=lambda o: type(o).__name__,
+)
 def test_a_step_is_few_kernels(optimizer: Any) -> None:
     """One launch updates a variable and all its state; at most two are for what variables share.
     Equal ranks share machine code."""
-    pairs = [(gc.placeholder(gc.float32, s), gc.variable(gc.zeros(s), name=f"w{i}"))
-             for i, s in enumerate([(40, 40), (40, 50), (60, 40), (70, 70), (40,), (80,), (90,)])]
+    pairs = [
+        (gc.placeholder(gc.float32, s), gc.variable(gc.zeros(s), name=f"w{i}"))
+        for i, s in enumerate([(40, 40), (40, 50), (60, 40), (70, 70), (40,), (80,), (90,)])
+    ]
     seen: list[Any] = []
     with gc.Session(options=gc.config.Options(observe=seen.append)) as sess:
         feeds = {g: np.ones(g.shape, np.float32) for g, _ in pairs}
@@ -232,46 +244,55 @@ def number_is(name: str, value: Any) -> str:
     return rf"^\w+: {name} is {value}; expected a number"
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: gc.optim.SGD(0.1, -0.9), number_is("momentum", -0.9)),
-    (lambda: gc.optim.SGD(0.1, weight_decay=-1), number_is("weight_decay", -1)),
-    (lambda: gc.optim.SGD(0.1, 0.9, 0.1, nesterov=True), "nesterov needs .* no dampening"),
-    (lambda: gc.optim.SGD("fast"), number_is("lr", "'fast'")),
-    (lambda: gc.optim.SGD(True), number_is("lr", True)),
-    (lambda: gc.optim.SGD(maximize=1), "SGD: maximize is 1; expected True or False"),
-    (lambda: gc.optim.SGD(clip_grad_norm=-1), number_is("clip_grad_norm", -1)),
-    (lambda: gc.optim.SGD(clip_grad_norm=1, clip_grad_value=1), "expected one of them"),
-    (lambda: gc.optim.Adam(betas=(0.9, -0.1)), r"Adam: betas\[1\] is -0.1; .* in \[0, 1\)"),
-    (lambda: gc.optim.Adam(betas=0.9), "Adam: betas is 0.9; expected two numbers"),
-    (lambda: gc.optim.Adam(eps=-1e-8), number_is("eps", "-1e-08")),
-    (lambda: gc.optim.AdamW(weight_decay=-1), "AdamW: weight_decay is -1"),
-    (lambda: gc.optim.RMSprop(alpha=-1), number_is("alpha", -1)),
-    (lambda: gc.optim.RMSprop(centered=None), "RMSprop: centered is None"),
-    (lambda: gc.optim.Adagrad(lr_decay=-1), number_is("lr_decay", -1)),
-    (lambda: gc.optim.Adadelta(rho=1.5), r"Adadelta: rho is 1.5; .* in \[0, 1\]"),
-    (lambda: gc.optim.NAdam(momentum_decay=-1), number_is("momentum_decay", -1)),
-    (lambda: gc.optim.Lion(betas=(0.9,)), "Lion: betas is"),
-    (lambda: gc.optim.Rprop(etas=(1.5, 2)), r"Rprop: etas\[0\] is 1.5; .* in \[0, 1\)"),
-    (lambda: gc.optim.Rprop(step_sizes=1), "Rprop: step_sizes is 1; expected two numbers"),
-    (lambda: gc.optim.ASGD(lambd=-1), number_is("lambd", -1)),
-    (lambda: gc.optim.SparseAdam(eps=-1), number_is("eps", -1)),
-    (lambda: gc.optim.SGD(groups={"params": []}), "groups is .*; expected a list of dicts"),
-    (lambda: gc.optim.SGD(groups=[{"lr": 1.0}]), "expected a dict with 'params'"),
-    (lambda: gc.optim.SGD(groups=[{"params": [], "beta": 1.0}]), "SGD: no option 'beta'; there"),
-    (lambda: gc.optim.SGD(groups=[{"params": [], "lr": -1.0}]), number_is("lr", -1.0)),
-    (lambda: gc.optim.SGD(groups=[{"params": [3]}]), "params holds 3, which is no variable"),
-    (lambda: gc.optim.SGD(groups=[{"params": [], "clip_grad_norm": 1.0}]), "no option of a group"),
-    (lambda: gc.optim.SGD().minimize(gc.ones(()), [{"params": []}]), "the argument `groups`"),
-    (lambda: gc.optim.SGD().minimize(3.0), "SGD: the loss is 3.0; expected a tensor"),
-    (lambda: gc.optim.SGD().apply_gradients(3), "grads_and_vars is 3"),
-    (lambda: gc.optim.SGD().apply_gradients([3]), "grads_and_vars holds 3"),
-    (lambda: gc.optim.SGD(-1.0), number_is("lr", -1.0)),
-    (lambda: gc.optim.SGD(float("nan")), number_is("lr", "nan")),
-    (lambda: gc.optim.SGD(0.1, nesterov=True), "nesterov needs a momentum"),
-    (lambda: gc.optim.Adam(betas=(1.0, 0.9)), "Adam: betas"),
-    (lambda: gc.optim.SGD(0.1).apply_gradients([]), "no variable has a gradient"),
-    (lambda: gc.optim.SGD(0.1).apply_gradients([(gc.ones(()), gc.ones(()))]), "is no variable"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gc.optim.SGD(0.1, -0.9), number_is("momentum", -0.9)),
+        (lambda: gc.optim.SGD(0.1, weight_decay=-1), number_is("weight_decay", -1)),
+        (lambda: gc.optim.SGD(0.1, 0.9, 0.1, nesterov=True), "nesterov needs .* no dampening"),
+        (lambda: gc.optim.SGD("fast"), number_is("lr", "'fast'")),
+        (lambda: gc.optim.SGD(True), number_is("lr", True)),
+        (lambda: gc.optim.SGD(maximize=1), "SGD: maximize is 1; expected True or False"),
+        (lambda: gc.optim.SGD(clip_grad_norm=-1), number_is("clip_grad_norm", -1)),
+        (lambda: gc.optim.SGD(clip_grad_norm=1, clip_grad_value=1), "expected one of them"),
+        (lambda: gc.optim.Adam(betas=(0.9, -0.1)), r"Adam: betas\[1\] is -0.1; .* in \[0, 1\)"),
+        (lambda: gc.optim.Adam(betas=0.9), "Adam: betas is 0.9; expected two numbers"),
+        (lambda: gc.optim.Adam(eps=-1e-8), number_is("eps", "-1e-08")),
+        (lambda: gc.optim.AdamW(weight_decay=-1), "AdamW: weight_decay is -1"),
+        (lambda: gc.optim.RMSprop(alpha=-1), number_is("alpha", -1)),
+        (lambda: gc.optim.RMSprop(centered=None), "RMSprop: centered is None"),
+        (lambda: gc.optim.Adagrad(lr_decay=-1), number_is("lr_decay", -1)),
+        (lambda: gc.optim.Adadelta(rho=1.5), r"Adadelta: rho is 1.5; .* in \[0, 1\]"),
+        (lambda: gc.optim.NAdam(momentum_decay=-1), number_is("momentum_decay", -1)),
+        (lambda: gc.optim.Lion(betas=(0.9,)), "Lion: betas is"),
+        (lambda: gc.optim.Rprop(etas=(1.5, 2)), r"Rprop: etas\[0\] is 1.5; .* in \[0, 1\)"),
+        (lambda: gc.optim.Rprop(step_sizes=1), "Rprop: step_sizes is 1; expected two numbers"),
+        (lambda: gc.optim.ASGD(lambd=-1), number_is("lambd", -1)),
+        (lambda: gc.optim.SparseAdam(eps=-1), number_is("eps", -1)),
+        (lambda: gc.optim.SGD(groups={"params": []}), "groups is .*; expected a list of dicts"),
+        (lambda: gc.optim.SGD(groups=[{"lr": 1.0}]), "expected a dict with 'params'"),
+        (
+            lambda: gc.optim.SGD(groups=[{"params": [], "beta": 1.0}]),
+            "SGD: no option 'beta'; there",
+        ),
+        (lambda: gc.optim.SGD(groups=[{"params": [], "lr": -1.0}]), number_is("lr", -1.0)),
+        (lambda: gc.optim.SGD(groups=[{"params": [3]}]), "params holds 3, which is no variable"),
+        (
+            lambda: gc.optim.SGD(groups=[{"params": [], "clip_grad_norm": 1.0}]),
+            "no option of a group",
+        ),
+        (lambda: gc.optim.SGD().minimize(gc.ones(()), [{"params": []}]), "the argument `groups`"),
+        (lambda: gc.optim.SGD().minimize(3.0), "SGD: the loss is 3.0; expected a tensor"),
+        (lambda: gc.optim.SGD().apply_gradients(3), "grads_and_vars is 3"),
+        (lambda: gc.optim.SGD().apply_gradients([3]), "grads_and_vars holds 3"),
+        (lambda: gc.optim.SGD(-1.0), number_is("lr", -1.0)),
+        (lambda: gc.optim.SGD(float("nan")), number_is("lr", "nan")),
+        (lambda: gc.optim.SGD(0.1, nesterov=True), "nesterov needs a momentum"),
+        (lambda: gc.optim.Adam(betas=(1.0, 0.9)), "Adam: betas"),
+        (lambda: gc.optim.SGD(0.1).apply_gradients([]), "no variable has a gradient"),
+        (lambda: gc.optim.SGD(0.1).apply_gradients([(gc.ones(()), gc.ones(()))]), "is no variable"),
+    ],
+)
 def test_wrong_arguments(call: Any, message: str) -> None:
     with pytest.raises(GraphError, match=message) as caught:
         call()

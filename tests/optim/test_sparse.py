@@ -58,16 +58,19 @@ def build(dtype: Any, twice: bool) -> tuple[Any, Any, Any, Any]:
 @pytest.mark.parametrize("twice", [False, True])
 def test_sgd_touches_the_rows_alone(twice: bool, dtype: Any) -> None:
     """semantics 7.7"""
-    (wanted,) = torch_case(f"sgd_{twice}", lambda torch: rows(
-        torch, lambda torch, table: torch.optim.SGD([table], 0.1), False, twice))
+    (wanted,) = torch_case(
+        f"sgd_{twice}",
+        lambda torch: rows(torch, lambda torch, table: torch.optim.SGD([table], 0.1), False, twice),
+    )
     loss, table, ids, other = build(dtype, twice)
     step = gc.optim.SGD(0.1).minimize(loss)
     seen, options = observed()
     with gc.Session(options=options) as sess:
         for i, o, expected in zip(IDS, OTHER, wanted, strict=True):
             sess.run(step, {ids: i, other: o} if twice else {ids: i})
-            np.testing.assert_allclose(sess.value(table), expected,
-                                       rtol=1e-12 if dtype is gc.float64 else 1e-5)
+            np.testing.assert_allclose(
+                sess.value(table), expected, rtol=1e-12 if dtype is gc.float64 else 1e-5
+            )
     (made,) = seen
     program, scatter = made.program, made.program.kernels[-1]
     assert isinstance(scatter.body[0].op, ScatterAdd) and scatter.commits
@@ -128,9 +131,15 @@ def test_fetching_the_new_value_gives_a_copy() -> None:
 
 
 def test_dense_where_rows_alone_would_be_wrong() -> None:
-    (wanted,) = torch_case("momentum", lambda torch: rows(
-        torch, lambda torch, table: torch.optim.SGD([table], 0.1, 0.9, weight_decay=0.1),
-        False, True))
+    (wanted,) = torch_case(
+        "momentum",
+        lambda torch: rows(
+            torch,
+            lambda torch, table: torch.optim.SGD([table], 0.1, 0.9, weight_decay=0.1),
+            False,
+            True,
+        ),
+    )
     loss, table, ids, other = build(gc.float64, True)
     step = gc.optim.SGD(0.1, 0.9, weight_decay=0.1).minimize(loss)
     with gc.Session() as sess:
@@ -141,8 +150,12 @@ def test_dense_where_rows_alone_would_be_wrong() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"lr": 0.1, "betas": (0.5, 0.8), "eps": 1e-3}])
 def test_sparse_adam(options: dict[str, Any]) -> None:
-    (wanted,) = torch_case(f"sparse_adam_{len(options)}", lambda torch: rows(
-        torch, lambda torch, table: torch.optim.SparseAdam([table], **options), True, False))
+    (wanted,) = torch_case(
+        f"sparse_adam_{len(options)}",
+        lambda torch: rows(
+            torch, lambda torch, table: torch.optim.SparseAdam([table], **options), True, False
+        ),
+    )
     loss, table, ids, _ = build(gc.float64, False)
     step = gc.optim.SparseAdam(**options).minimize(loss)
     with gc.Session() as sess:

@@ -35,22 +35,34 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rmsprop_momentum": ("RMSprop", {"momentum": 0.9}),
     "rmsprop_centered": ("RMSprop", {"centered": True, "momentum": 0.5, "maximize": True}),
     "adagrad": ("Adagrad", {}),
-    "adagrad_options": ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1,
-                                    "initial_accumulator_value": 0.5, "eps": 1e-6}),
+    "adagrad_options": (
+        "Adagrad",
+        {
+            "lr": 0.1,
+            "lr_decay": 0.1,
+            "weight_decay": 0.1,
+            "initial_accumulator_value": 0.5,
+            "eps": 1e-6,
+        },
+    ),
     "adagrad_maximize": ("Adagrad", {"lr": 0.1, "maximize": True}),
     "adadelta": ("Adadelta", {}),
     "adadelta_options": ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-4, "weight_decay": 0.1}),
     "nadam": ("NAdam", {}),
-    "nadam_options": ("NAdam", {"lr": 0.05, "betas": (0.8, 0.95), "weight_decay": 0.1,
-                                "momentum_decay": 0.1}),
+    "nadam_options": (
+        "NAdam",
+        {"lr": 0.05, "betas": (0.8, 0.95), "weight_decay": 0.1, "momentum_decay": 0.1},
+    ),
     "nadam_decoupled": ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
     "radam": ("RAdam", {"lr": 0.05}),
     "radam_decay": ("RAdam", {"lr": 0.05, "betas": (0.7, 0.9), "weight_decay": 0.1}),
     "radam_decoupled": ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
     "radam_never_known": ("RAdam", {"lr": 0.05, "betas": (0.5, 0.5)}),
     "asgd": ("ASGD", {}),
-    "asgd_options": ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 3,
-                              "weight_decay": 0.1, "maximize": True}),
+    "asgd_options": (
+        "ASGD",
+        {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 3, "weight_decay": 0.1, "maximize": True},
+    ),
     "rprop": ("Rprop", {}),
     "rprop_options": ("Rprop", {"lr": 0.05, "etas": (0.4, 1.5), "step_sizes": (1e-3, 0.1)}),
     "adamax": ("Adamax", {}),
@@ -76,7 +88,8 @@ def torch_steps(torch: Any, make: Any) -> list[Any]:
 def network(dtype: Any) -> tuple[Any, list[Any]]:
     """The loss and the weights."""
     w1, b1, w2, b2 = weights = [
-        gc.variable(w.astype(dtype.numpy), name=f"w{i}") for i, w in enumerate(START)]
+        gc.variable(w.astype(dtype.numpy), name=f"w{i}") for i, w in enumerate(START)
+    ]
     x, y = gc.asarray(X, dtype), gc.asarray(Y, dtype)
     return gc.mean((gc.tanh(x @ w1 + b1) @ w2 + b2 - y) ** 2), weights
 
@@ -98,8 +111,9 @@ def compare(name: str, torchs: Any, ours: Any, dtype: Any) -> None:
     if dtype is gc.float64 and name.startswith(("nadam", "asgd")):
         tolerance = 2e-7  # PyTorch keeps the product of all mu, and the rate, in f32
     for number, (row, wanted) in enumerate(zip(our_steps(ours, dtype), expected, strict=True), 1):
-        np.testing.assert_allclose(row, wanted, rtol=tolerance, atol=tolerance,
-                                   err_msg=f"step {number}")
+        np.testing.assert_allclose(
+            row, wanted, rtol=tolerance, atol=tolerance, err_msg=f"step {number}"
+        )
 
 
 @pytest.mark.parametrize("dtype", [gc.float64, gc.float32], ids=str)
@@ -116,14 +130,18 @@ def test_ten_steps(name: str, dtype: Any) -> None:
 
 def test_groups_of_parameters() -> None:
     def torchs(torch: Any, weights: Any) -> Any:
-        groups = [{"params": weights[:1]},
-                  {"params": weights[1:2], "lr": 0.01, "weight_decay": 0.0},
-                  {"params": weights[2:], "betas": (0.5, 0.6), "maximize": True}]
+        groups = [
+            {"params": weights[:1]},
+            {"params": weights[1:2], "lr": 0.01, "weight_decay": 0.0},
+            {"params": weights[2:], "betas": (0.5, 0.6), "maximize": True},
+        ]
         return torch.optim.AdamW(groups, lr=0.1, weight_decay=0.2), lambda o: o.step()
 
     def ours(weights: Any) -> Any:
-        groups = [{"params": weights[1], "lr": 0.01, "weight_decay": 0.0},
-                  {"params": weights[2:], "betas": (0.5, 0.6), "maximize": True}]
+        groups = [
+            {"params": weights[1], "lr": 0.01, "weight_decay": 0.0},
+            {"params": weights[2:], "betas": (0.5, 0.6), "maximize": True},
+        ]
         return gc.optim.AdamW(0.1, weight_decay=0.2, groups=groups)
 
     compare("groups", torchs, ours, gc.float64)

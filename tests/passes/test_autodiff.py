@@ -38,7 +38,8 @@ def check(function: Callable[..., Any], *arrays: Any, tolerance: float = 1e-6) -
     found = gc.gradients(out, xs, weights)
     for i, gradient in enumerate(found):
         expected = numeric_gradient(
-            lambda *a: run(out, dict(zip(xs, a, strict=True))), arrays, weights, i)
+            lambda *a: run(out, dict(zip(xs, a, strict=True))), arrays, weights, i
+        )
         np.testing.assert_allclose(run(gradient, feeds), expected, rtol=tolerance, atol=tolerance)
 
 
@@ -75,8 +76,10 @@ COMPOSITIONS: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
     (lambda x: F.gelu(x) + F.silu(x) + F.elu(x) + F.leaky_relu(x) + F.softplus(x, 2.0), [(7,)]),
     (lambda x: F.gelu(x, "tanh") + F.sigmoid(x) + F.logsigmoid(x), [(7,)]),
     (lambda x: F.cross_entropy(x, np.array([1, 0, 3])), [(3, 4)]),
-    (lambda x: F.cross_entropy(x, np.array([1, 9, 3]), ignore_index=9, label_smoothing=0.1),
-     [(3, 4)]),
+    (
+        lambda x: F.cross_entropy(x, np.array([1, 9, 3]), ignore_index=9, label_smoothing=0.1),
+        [(3, 4)],
+    ),
     (lambda x: F.binary_cross_entropy_with_logits(x, np.array([0.0, 1.0, 0.3])), [(3,)]),
     (lambda x: gc.prod(x, axis=1) + gc.max(x, axis=1) - gc.min(x, axis=1), [(3, 4)]),
     (lambda x, y: gc.hypot(x, y) + gc.atan2(x, y) + gc.logaddexp(x, y), [(5,), (5,)]),
@@ -115,46 +118,55 @@ def test_derivatives_of_high_order() -> None:
 # ---- ties, zeros and NaN ----
 
 
-@pytest.mark.parametrize(("function", "x", "expected"), [
-    (gc.abs, [0.0, -0.0, -2.0], [0, 0, -1]),
-    (F.relu, [0.0, -1.0, 2.0], [0, 0, 1]),
-    (lambda x: gc.maximum(x, 0.0), [0.0, -1.0, 2.0], [0.5, 0, 1]),
-    (lambda x: gc.minimum(x, 0.0), [0.0, -1.0, 2.0], [0.5, 1, 0]),
-    (gc.max, [3.0, 1.0, 3.0], [0.5, 0, 0.5]),
-    (gc.min, [1.0, 1.0, 3.0], [0.5, 0.5, 0]),
-    (lambda x: gc.clip(x, 0.0, 1.0), [0.0, 1.0, 0.5], [0.5, 0.5, 1]),
-    (lambda x: gc.logaddexp(x, 0.0), [0.0, -np.inf], [0.5, 0]),
-])
+@pytest.mark.parametrize(
+    ("function", "x", "expected"),
+    [
+        (gc.abs, [0.0, -0.0, -2.0], [0, 0, -1]),
+        (F.relu, [0.0, -1.0, 2.0], [0, 0, 1]),
+        (lambda x: gc.maximum(x, 0.0), [0.0, -1.0, 2.0], [0.5, 0, 1]),
+        (lambda x: gc.minimum(x, 0.0), [0.0, -1.0, 2.0], [0.5, 1, 0]),
+        (gc.max, [3.0, 1.0, 3.0], [0.5, 0, 0.5]),
+        (gc.min, [1.0, 1.0, 3.0], [0.5, 0.5, 0]),
+        (lambda x: gc.clip(x, 0.0, 1.0), [0.0, 1.0, 0.5], [0.5, 0.5, 1]),
+        (lambda x: gc.logaddexp(x, 0.0), [0.0, -np.inf], [0.5, 0]),
+    ],
+)
 def test_ties(function: Any, x: list[float], expected: list[float]) -> None:
     """semantics 6.2"""
     np.testing.assert_array_equal(gradient_at(function, x), expected)
 
 
-@pytest.mark.parametrize(("function", "x", "expected"), [
-    (lambda x: gc.where(x > 0.0, gc.sqrt(x), 0.0), [0.0, -1.0, 4.0], [0, 0, 0.25]),
-    (lambda x: gc.where(x > 0.0, gc.log(x), 0.0), [0.0, -1.0, 4.0], [0, 0, 0.25]),
-    (lambda x: gc.where(gc.equal(x, 0.0), 1.0, 1.0 / x), [0.0, 2.0], [0, -0.25]),
-    (lambda x: gc.where(x > 0.0, x**0.5, 0.0), [0.0, -1.0, 4.0], [0, 0, 0.25]),
-    (lambda x: gc.where(x > 1.0, gc.sqrt(gc.log(x * 2.0 - 2.0) + 9.0), x), [0.0, 1.0], [1, 1]),
-    (lambda x: gc.where(x < 1.0, x, gc.exp(x * 1e3)), [0.5, 0.1], [1, 1]),
-    (lambda x: gc.where(x < 1.0, gc.sum(gc.sqrt(x * 0.0)[:0]), x), [0.0, 2.0], [0, 1]),
-    (lambda x: gc.where(gc.sum(x) > 0.0, gc.sqrt(gc.sum(x * x)), 0.0), [0.0, 0.0], [0, 0]),
-])
+@pytest.mark.parametrize(
+    ("function", "x", "expected"),
+    [
+        (lambda x: gc.where(x > 0.0, gc.sqrt(x), 0.0), [0.0, -1.0, 4.0], [0, 0, 0.25]),
+        (lambda x: gc.where(x > 0.0, gc.log(x), 0.0), [0.0, -1.0, 4.0], [0, 0, 0.25]),
+        (lambda x: gc.where(gc.equal(x, 0.0), 1.0, 1.0 / x), [0.0, 2.0], [0, -0.25]),
+        (lambda x: gc.where(x > 0.0, x**0.5, 0.0), [0.0, -1.0, 4.0], [0, 0, 0.25]),
+        (lambda x: gc.where(x > 1.0, gc.sqrt(gc.log(x * 2.0 - 2.0) + 9.0), x), [0.0, 1.0], [1, 1]),
+        (lambda x: gc.where(x < 1.0, x, gc.exp(x * 1e3)), [0.5, 0.1], [1, 1]),
+        (lambda x: gc.where(x < 1.0, gc.sum(gc.sqrt(x * 0.0)[:0]), x), [0.0, 2.0], [0, 1]),
+        (lambda x: gc.where(gc.sum(x) > 0.0, gc.sqrt(gc.sum(x * x)), 0.0), [0.0, 0.0], [0, 0]),
+    ],
+)
 def test_an_unselected_branch_gives_exactly_zero(function: Any, x: Any, expected: Any) -> None:
     """semantics 6.1: where a branch is not taken its own infinite derivative does not matter."""
     np.testing.assert_array_equal(gradient_at(function, x), expected)
 
 
-@pytest.mark.parametrize(("function", "x", "expected"), [
-    (lambda x: x**2.0, [0.0, -3.0], [0, -6]),
-    (lambda x: x**1.0, [0.0], [1]),
-    (lambda x: x**0.0, [0.0, 2.0], [0, 0]),
-    (lambda x: 0.0**x, [2.0, 0.0], [0, 0]),
-    (lambda x: (-2.0) ** x, [2.0], [0]),
-    (lambda x: 2.0**x, [3.0], [8 * math.log(2)]),
-    (lambda x: gc.hypot(x, 0.0 * x), [0.0], [0]),
-    (lambda x: gc.atan2(x, 0.0 * x), [0.0], [0]),
-])
+@pytest.mark.parametrize(
+    ("function", "x", "expected"),
+    [
+        (lambda x: x**2.0, [0.0, -3.0], [0, -6]),
+        (lambda x: x**1.0, [0.0], [1]),
+        (lambda x: x**0.0, [0.0, 2.0], [0, 0]),
+        (lambda x: 0.0**x, [2.0, 0.0], [0, 0]),
+        (lambda x: (-2.0) ** x, [2.0], [0]),
+        (lambda x: 2.0**x, [3.0], [8 * math.log(2)]),
+        (lambda x: gc.hypot(x, 0.0 * x), [0.0], [0]),
+        (lambda x: gc.atan2(x, 0.0 * x), [0.0], [0]),
+    ],
+)
 def test_powers_and_distances_at_zero(function: Any, x: Any, expected: Any) -> None:
     """semantics 6.4"""
     np.testing.assert_allclose(gradient_at(function, x), expected)
@@ -179,7 +191,8 @@ def test_products_with_zeros(x: list[float]) -> None:
 
 def test_stop_gradient() -> None:
     np.testing.assert_array_equal(
-        gradient_at(lambda x: x * gc.stop_gradient(x), [2.0, 3.0]), [2, 3])
+        gradient_at(lambda x: x * gc.stop_gradient(x), [2.0, 3.0]), [2, 3]
+    )
 
 
 def test_shared_use_adds_up() -> None:
@@ -268,11 +281,20 @@ def test_a_cut_path_names_the_op_and_the_line() -> None:
         gc.gradients(gc.sum(cut), [x])
 
 
-@pytest.mark.parametrize("function", [
-    gc.floor, gc.ceil, gc.round, gc.trunc, gc.sign, lambda x: x // 2.0,
-    lambda x: gc.where(x > 0.0, 1.0, 2.0), lambda x: gc.astype(gc.argmax(x), gc.float64),
-    lambda x: gc.astype(gc.astype(x, gc.int64), gc.float64),
-])
+@pytest.mark.parametrize(
+    "function",
+    [
+        gc.floor,
+        gc.ceil,
+        gc.round,
+        gc.trunc,
+        gc.sign,
+        lambda x: x // 2.0,
+        lambda x: gc.where(x > 0.0, 1.0, 2.0),
+        lambda x: gc.astype(gc.argmax(x), gc.float64),
+        lambda x: gc.astype(gc.astype(x, gc.int64), gc.float64),
+    ],
+)
 def test_steps_have_no_derivative(function: Any) -> None:
     """semantics 6.3"""
     x = gc.placeholder(gc.float64, (2,), name="x")

@@ -33,8 +33,11 @@ def program_of(*fetches: Any) -> Program:
 
 def figures(cost: Cost, **sizes: int) -> Figures:
     """Bytes read, bytes written, operations."""
-    return (dim.evaluate(cost.read, sizes), dim.evaluate(cost.written, sizes),
-            dim.evaluate(cost.flops, sizes))
+    return (
+        dim.evaluate(cost.read, sizes),
+        dim.evaluate(cost.written, sizes),
+        dim.evaluate(cost.flops, sizes),
+    )
 
 
 def costs(*fetches: Any, **sizes: int) -> list[Figures]:
@@ -80,7 +83,8 @@ def test_convolution() -> None:
     n = 2
     outputs = n * 4 * 8 * 8
     assert costs(convolved, n=n) == [
-        (4 * (n * 3 * 64 + 4 * 27), 4 * outputs, 2 * outputs * 3 * 3 * 3)]
+        (4 * (n * 3 * 64 + 4 * 27), 4 * outputs, 2 * outputs * 3 * 3 * 3)
+    ]
     grouped = gc.nn.functional.conv2d(matrix(2, 4, 6, 6), matrix(8, 2, 3, 3), stride=2, groups=2)
     outputs = 2 * 8 * 2 * 2
     assert costs(grouped) == [(4 * (2 * 4 * 36 + 8 * 2 * 9), 4 * outputs, 2 * outputs * 2 * 9)]
@@ -92,7 +96,8 @@ def test_softmax() -> None:
     # maximum, subtraction, exp, sum; division
     flops = elements * (1 + 1 + 8 + 1 + 4)
     assert costs(gc.nn.functional.softmax(matrix("n", columns), dim=1), n=rows) == [
-        (4 * elements, 4 * elements, flops)]
+        (4 * elements, 4 * elements, flops)
+    ]
 
 
 def test_views_are_counted_as_far_as_they_are_read() -> None:
@@ -164,15 +169,23 @@ def test_a_training_step() -> None:
     """Formulas that the sizes evaluate, of a network with most families of ops."""
     x, y = matrix("n", 1, 8, 8), matrix("n", dtype=gc.int64)
     net = gc.nn.Sequential(
-        gc.nn.Conv2d(1, 4, 3), gc.nn.BatchNorm2d(4), gc.nn.ReLU(), gc.nn.MaxPool2d(2),
-        gc.nn.Flatten(), gc.nn.Dropout(0.5), gc.nn.Linear(36, 10))
+        gc.nn.Conv2d(1, 4, 3),
+        gc.nn.BatchNorm2d(4),
+        gc.nn.ReLU(),
+        gc.nn.MaxPool2d(2),
+        gc.nn.Flatten(),
+        gc.nn.Dropout(0.5),
+        gc.nn.Linear(36, 10),
+    )
     loss = gc.nn.functional.cross_entropy(net(x), y)
     program = program_of(gc.optim.Adam(0.01).minimize(loss), loss)
     total = figures(program_cost(program), n=3)
     assert all(f > 0 for f in total)
     moved = {k: sum(figures(cost_of(k), n=3)[:2]) for k in program.kernels}
-    stored = {k: sum(dim.evaluate(v.type.nbytes, {"n": 3}) for v in (*k.reads, *k.writes))
-              for k in program.kernels}
+    stored = {
+        k: sum(dim.evaluate(v.type.nbytes, {"n": 3}) for v in (*k.reads, *k.writes))
+        for k in program.kernels
+    }
     assert all(moved[k] <= stored[k] for k in program.kernels)
 
 

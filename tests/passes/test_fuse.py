@@ -125,45 +125,66 @@ def test_updates_of_an_optimizer_commit_last() -> None:
 
 
 GRAPHS = {
-    "a product's bias and activation": ("""graph @f(%x: f32[n,8], %w: f32[8,5], %b: f32[5]) {
+    "a product's bias and activation": (
+        """graph @f(%x: f32[n,8], %w: f32[8,5], %b: f32[5]) {
   %y = matmul %x, %w : f32[n,5]
   %c = broadcast %b {axes=[1]} : f32[n,5]
   %z = add %y, %c : f32[n,5]
   %r = maximum %z, 0.0f32 : f32[n,5]
   return %r
-}""", 1),
-    "a product read across itself": ("""graph @f(%x: f32[8,8]) {
+}""",
+        1,
+    ),
+    "a product read across itself": (
+        """graph @f(%x: f32[8,8]) {
   %y = matmul %x, %x : f32[8,8]
   %t = transpose %y {axes=[1, 0]} : f32[8,8]
   %z = add %y, %t : f32[8,8]
   return %z
-}""", 2),
-    "a row sum read along the wrong axis": ("""graph @f(%x: f32[n,n]) {
+}""",
+        2,
+    ),
+    "a row sum read along the wrong axis": (
+        """graph @f(%x: f32[n,n]) {
   %s = reduce_sum %x {axes=[1]} : f32[n]
   %b = broadcast %s {axes=[1]} : f32[n,n]
   %y = subtract %x, %b : f32[n,n]
   return %y
-}""", 2),
-    "a row sum read along its rows": ("""graph @f(%x: f32[n,n]) {
+}""",
+        2,
+    ),
+    "a row sum read along its rows": (
+        """graph @f(%x: f32[n,n]) {
   %s = reduce_sum %x {axes=[1]} : f32[n]
   %b = broadcast %s {axes=[0]} : f32[n,n]
   %y = subtract %x, %b : f32[n,n]
   return %y
-}""", 1),
-    "two maps with a product between": ("""graph @f(%x: f32[8,8], %w: f32[8,8]) {
+}""",
+        1,
+    ),
+    "two maps with a product between": (
+        """graph @f(%x: f32[8,8], %w: f32[8,8]) {
   %a = multiply %x, %w : f32[8,8]
   %b = matmul %a, %w : f32[8,8]
   %c = add %a, %b : f32[8,8]
   return %a, %c
-}""", 2),
-    "two results of one kind that share what they read": ("""graph @f(%x: f32[n,6]) {
+}""",
+        2,
+    ),
+    "two results of one kind that share what they read": (
+        """graph @f(%x: f32[n,6]) {
   %m = reduce_max %x {axes=[1]} : f32[n]
   %s = reduce_sum %x {axes=[1]} : f32[n]
   return %m, %s
-}""", 1),
-    "nothing but inputs": ("""graph @f(%x: f32[n,6], var %w: f32[2]) {
+}""",
+        1,
+    ),
+    "nothing but inputs": (
+        """graph @f(%x: f32[n,6], var %w: f32[2]) {
   return %x, %w
-}""", 0),
+}""",
+        0,
+    ),
 }
 
 

@@ -44,7 +44,8 @@ def block(x: Any) -> Any:
     x = gc.reshape(x, (-1, 8, 32))
     for _ in range(2):
         layer = gc.nn.TransformerEncoderLayer(
-            32, 4, 64, 0.1, "gelu", batch_first=True, norm_first=True)
+            32, 4, 64, 0.1, "gelu", batch_first=True, norm_first=True
+        )
         x = layer(x)
     return gc.reshape(x, (-1, 32))
 
@@ -157,6 +158,7 @@ CALLS = []
 
 def test_python_functions_are_called_once() -> None:
     """And never run again, however little memory there is."""
+
     def seen(a: Any) -> Any:
         CALLS.append(len(a))
         return a * 2
@@ -186,7 +188,9 @@ def deep_graph(seed: int) -> Graph:
 
 
 KINDS = {
-    "any": random_graph, "deep": deep_graph, "control": lambda seed: staged(control_graph(seed)),
+    "any": random_graph,
+    "deep": deep_graph,
+    "control": lambda seed: staged(control_graph(seed)),
     "gradient": lambda seed: staged(gradient_graph(seed)),
 }
 COUNTS = {"any": 20, "deep": 24, "control": 8, "gradient": 4}
@@ -237,10 +241,17 @@ def test_orders_are_permutations() -> None:
 # ---- what is given ----
 
 
-@pytest.mark.parametrize(("given", "wanted"), [
-    ("1.5 GiB", 3 << 29), ("200MB", 200_000_000), ("64 kib", 65536), (4096, 4096), ("7", 7),
-    (np.int64(5), 5),
-])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("1.5 GiB", 3 << 29),
+        ("200MB", 200_000_000),
+        ("64 kib", 65536),
+        (4096, 4096),
+        ("7", 7),
+        (np.int64(5), 5),
+    ],
+)
 def test_bytes(given: Any, wanted: int) -> None:
     assert parse_bytes(given) == wanted
 

@@ -24,18 +24,27 @@ def graph_of(dtype: str, shape: str, op: str, axes: str, out: str) -> Graph:
 
 def folds(graph: Graph) -> list[tuple[int, ...]]:
     """The shapes that a graph folds."""
-    return [v.args[0].type.shape for v in graph.nodes()  # type: ignore[misc]
-            if isinstance(v.op, Reduction)]
+    return [
+        v.args[0].type.shape
+        for v in graph.nodes()  # type: ignore[misc]
+        if isinstance(v.op, Reduction)
+    ]
 
 
 CASES = {
-    "a channel's sum": (graph_of("f32", "6,3,5,7", "reduce_sum", "0,2,3", "f32[3]"),
-                        [(6, 3, 5, 7), (6, 3)]),
+    "a channel's sum": (
+        graph_of("f32", "6,3,5,7", "reduce_sum", "0,2,3", "f32[3]"),
+        [(6, 3, 5, 7), (6, 3)],
+    ),
     "of f16": (graph_of("f16", "6,3,5", "reduce_sum", "0,2", "f16[3]"), [(6, 3, 5), (6, 3)]),
-    "few long rows": (graph_of("f32", "2,16384", "reduce_max", "1", "f32[2]"),
-                      [(2, 16, 1024), (2, 16)]),
-    "of images": (graph_of("f32", "2,3,16384", "reduce_sum", "1,2", "f32[2]"),
-                  [(2, 3, 16, 1024), (2, 16)]),
+    "few long rows": (
+        graph_of("f32", "2,16384", "reduce_max", "1", "f32[2]"),
+        [(2, 16, 1024), (2, 16)],
+    ),
+    "of images": (
+        graph_of("f32", "2,3,16384", "reduce_sum", "1,2", "f32[2]"),
+        [(2, 3, 16, 1024), (2, 16)],
+    ),
     "rows": (graph_of("f32", "9,33", "reduce_sum", "1", "f32[9]"), [(9, 33)]),
     "an odd length": (graph_of("f32", "2,16385", "reduce_sum", "1", "f32[2]"), [(2, 16385)]),
     "a position": (graph_of("f32", "2,16384", "reduce_argmax", "1", "i64[2]"), [(2, 16384)]),

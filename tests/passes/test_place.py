@@ -88,8 +88,10 @@ def test_a_declared_device_is_known() -> None:
 
 
 def test_import_graphc_imports_nothing_of_cuda() -> None:
-    code = "import graphc, sys; print([m for m in sys.modules if m.split('.')[0] in " \
-           "('cuda', 'networkx', 'greenlet') or m.startswith('numba.cuda')])"
+    code = (
+        "import graphc, sys; print([m for m in sys.modules if m.split('.')[0] in "
+        "('cuda', 'networkx', 'greenlet') or m.startswith('numba.cuda')])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -311,10 +313,12 @@ def random_ways(rng: random.Random, count: int) -> tuple[tuple[float, ...], ...]
     if count == 2:
         return tuple(tuple(rng.random() * 1e-6 for _ in range(2)) for _ in range(2))
     size = rng.random() * 1e-6
-    ways = {frozenset(p): size * rng.uniform(0.5, 1.0)
-            for p in itertools.combinations(range(count), 2)}
-    return tuple(tuple(ways.get(frozenset((a, b)), 0.0) for b in range(count))
-                 for a in range(count))
+    ways = {
+        frozenset(p): size * rng.uniform(0.5, 1.0) for p in itertools.combinations(range(count), 2)
+    }
+    return tuple(
+        tuple(ways.get(frozenset((a, b)), 0.0) for b in range(count)) for a in range(count)
+    )
 
 
 def random_problem(seed: int, count: int) -> Problem:
@@ -362,21 +366,40 @@ def test_placement_does_not_depend_on_hashes() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests'); from support.place import *; "
         "from fuzz.graphs import random_graph; from graphc.passes.placement.text import *; "
-        "print([placement_table(place(random_graph(s, 30), THREE)) for s in range(4)])")
-    seen = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                           env={"PYTHONHASHSEED": str(n), "PYTHONPATH": "."}, check=True).stdout
-            for n in range(2)}
+        "print([placement_table(place(random_graph(s, 30), THREE)) for s in range(4)])"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={"PYTHONHASHSEED": str(n), "PYTHONPATH": "."},
+            check=True,
+        ).stdout
+        for n in range(2)
+    }
     assert len(seen) == 1
 
 
 # ---- machines ----
 
 
-@pytest.mark.parametrize("given", [
-    {"memory": "80 XB"}, {"memory": -1}, {"memory": 0}, {"bandwidth": "fast"},
-    {"bandwidth": math.inf}, {"flops": {"f33": 1e12}}, {"flops": {"f32": 0.0}},
-    {"launch": "-1 us"}, {"like": "H9000"}, {"kind": "tpu"}, {"memory": True},
-])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"memory": "80 XB"},
+        {"memory": -1},
+        {"memory": 0},
+        {"bandwidth": "fast"},
+        {"bandwidth": math.inf},
+        {"flops": {"f33": 1e12}},
+        {"flops": {"f32": 0.0}},
+        {"launch": "-1 us"},
+        {"like": "H9000"},
+        {"kind": "tpu"},
+        {"memory": True},
+    ],
+)
 def test_nonsense_about_devices(given: dict[str, Any]) -> None:
     with pytest.raises(DeviceError, match="expected") as e:
         gc.DeviceSpec("cuda:0", **{"like": "H100", **given})
@@ -397,8 +420,13 @@ def test_a_device_needs_its_figures() -> None:
 
 
 def test_a_spec_takes_the_rest_from_another() -> None:
-    spec = gc.DeviceSpec("cuda:0", memory="12 GiB", flops={"f32": 60e12}, launch="3 us",
-                         like=gc.DeviceSpec("cuda:1", like="H200"))
+    spec = gc.DeviceSpec(
+        "cuda:0",
+        memory="12 GiB",
+        flops={"f32": 60e12},
+        launch="3 us",
+        like=gc.DeviceSpec("cuda:1", like="H200"),
+    )
     assert spec.memory == 12 * 2**30 and spec.bandwidth == 4.8e12 and spec.launch == 3e-6
     assert spec.flops["f32"] == 60e12 and spec.flops["bf16"] == 989e12
 

@@ -93,10 +93,12 @@ def test_what_is_read_elsewhere_is_not_overwritten() -> None:
 
 
 def test_a_commit_writes_the_variable() -> None:
-    program = planned("""graph @f(var %w: f32[n0], %x: f32[n0]) {
+    program = planned(
+        """graph @f(var %w: f32[n0], %x: f32[n0]) {
   %h = multiply %w, %x : f32[n0]
   return %x, %w <- %h
-}""".replace("n0", "8"))
+}""".replace("n0", "8")
+    )
     assert buffer(program, "h").place is Place.VARIABLE
     assert layout(program, {}).arena == 0
 
@@ -257,6 +259,7 @@ def test_python_functions_keep_their_order() -> None:
         def call(a: Any) -> Any:
             seen.append(name)
             return a[: len(a) // factor]
+
         return call
 
     with gc.Graph().as_default():

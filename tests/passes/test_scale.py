@@ -196,8 +196,10 @@ def test_dependence_is_what_a_search_finds(seed: int) -> None:
             dag.merge(a, b)
         assert len(set(dag.place.values())) == len(dag.place) == len(dag.needs)
         assert all(dag.place[n] < dag.place[u] for u in dag.needs for n in dag.needs[u])
-        assert all((n in dag.needs[u]) == (u in dag.users[n])
-                   for n, u in itertools.product(dag.needs, dag.needs))
+        assert all(
+            (n in dag.needs[u]) == (u in dag.users[n])
+            for n, u in itertools.product(dag.needs, dag.needs)
+        )
 
 
 # ---- several processes

@@ -84,7 +84,11 @@ def test_a_segment_for_each_level_and_device() -> None:
     with gc.device("cuda:0"):
         d = b * c
     assert shapes(cut([d], [])) == [
-        ("cuda:0", ["exp"]), ("cuda:1", ["tanh"]), ("cuda:1", ["sin"]), ("cuda:0", ["multiply"])]
+        ("cuda:0", ["exp"]),
+        ("cuda:1", ["tanh"]),
+        ("cuda:1", ["sin"]),
+        ("cuda:0", ["multiply"]),
+    ]
 
 
 def test_inputs_count_for_no_level() -> None:

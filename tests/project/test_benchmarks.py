@@ -45,8 +45,11 @@ def test_startup_reports_three_lines() -> None:
 
 
 CASES = [
-    product(5, 64, 9), product(5, 64, 9, Lying.LEFT), product(5, 64, 9, Lying.RIGHT),
-    product(5, 8, 9, batch=3), layer(5, 64, 9),
+    product(5, 64, 9),
+    product(5, 64, 9, Lying.LEFT),
+    product(5, 64, 9, Lying.RIGHT),
+    product(5, 8, 9, batch=3),
+    layer(5, 64, 9),
     *(convolution(2, 3, 9, 4, 3, 2, 1, part) for part in Part),
 ]
 
@@ -60,7 +63,8 @@ def test_contestants_of_a_table_agree(case: Case) -> None:
         y = np.asarray(y)
         last = name == "graphc nhwc" and "by weights" not in case.name
         np.testing.assert_allclose(
-            y.transpose(0, 3, 1, 2) if last else y, first, rtol=1e-4, atol=1e-4, err_msg=name)
+            y.transpose(0, 3, 1, 2) if last else y, first, rtol=1e-4, atol=1e-4, err_msg=name
+        )
 
 
 def test_tables_hold_the_networks_layers() -> None:

@@ -20,10 +20,15 @@ def test_blocks_run(name: str, blocks: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name, shown", [
-    ("README.md", 3), ("docs/architecture.md", 6), ("docs/extending.md", 3),
-    ("docs/gpu.md", 1),
-])
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        ("README.md", 3),
+        ("docs/architecture.md", 6),
+        ("docs/extending.md", 3),
+        ("docs/gpu.md", 1),
+    ],
+)
 def test_shown_texts_are_what_is_printed(
     name: str, shown: int, request: pytest.FixtureRequest
 ) -> None:

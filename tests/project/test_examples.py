@@ -39,9 +39,23 @@ LAST_LINE = {
     "softmax_regression.py": r"test accuracy 0\.9\d+",
 }
 NEEDS = dict.fromkeys(
-    ("autoencoder.py", "gan_digits.py", "linear_regression.py", "logistic_regression.py",
-     "mnist_cnn.py", "mnist_mlp.py", "own_gradient.py", "own_layer.py", "own_loss.py",
-     "own_optimizer.py", "resnet8.py", "simple_cnn.py", "softmax_regression.py"), "sklearn")
+    (
+        "autoencoder.py",
+        "gan_digits.py",
+        "linear_regression.py",
+        "logistic_regression.py",
+        "mnist_cnn.py",
+        "mnist_mlp.py",
+        "own_gradient.py",
+        "own_layer.py",
+        "own_loss.py",
+        "own_optimizer.py",
+        "resnet8.py",
+        "simple_cnn.py",
+        "softmax_regression.py",
+    ),
+    "sklearn",
+)
 CASES = [(name, ()) for name in LAST_LINE] + [("mnist_mlp.py", ("--optimizer", "sgd"))]
 
 
@@ -60,7 +74,11 @@ def test_example(name: str, arguments: tuple[str, ...]) -> None:
     environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(
         [sys.executable, "-W", "error", str(ROOT / "examples" / name), "--quick", *arguments],
-        capture_output=True, text=True, env=environment, cwd=ROOT, timeout=240,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     last = done.stdout.rstrip().rsplit("\n", 1)[-1]

@@ -82,7 +82,9 @@ def layer_norm() -> list[Any]:
 
 
 KERNELS: dict[str, Callable[[], list[Any]]] = {
-    "softmax": softmax, "bias_relu": bias_relu, "layer_norm": layer_norm,
+    "softmax": softmax,
+    "bias_relu": bias_relu,
+    "layer_norm": layer_norm,
 }
 
 

@@ -20,9 +20,7 @@ FEW = [case for case in CASES if case.name in ("add", "row of biases")]
 
 
 @pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
-def test_without_a_gpu_it_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_gpu_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu_check.main(["--out", str(tmp_path / "r.json")]) == 1
     assert "gpu-check: cuda:0: no NVIDIA driver" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -44,7 +42,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cases: list[Any], *more
     monkeypatch.setattr(gpu_check, "CASES", cases)
     out = tmp_path / "report.json"
     status = gpu_check.main(
-        ["--device", "cpu:0", "--small", "--only", "families", "--out", str(out), *more])
+        ["--device", "cpu:0", "--small", "--only", "families", "--out", str(out), *more]
+    )
     return status, json.loads(out.read_text())
 
 
@@ -74,11 +73,17 @@ def test_all_right_is_0_and_no_time_is_1(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert {c["error"] for c in report["checks"]} == {"TimeoutError: not run: 0 s are over"}
 
 
-@pytest.mark.parametrize("figures, ok", [
-    ({"share": 0.91, "bar": 0.9}, True), ({"share": 0.89, "bar": 0.9}, False),
-    ({"us": 9.0, "bar": 10.0}, True), ({"us": 11.0, "bar": 10.0}, False),
-    ({"us": 5.0, "share": 0.5, "bar": 1.0}, False), ({"us": 1e9}, True),
-])
+@pytest.mark.parametrize(
+    "figures, ok",
+    [
+        ({"share": 0.91, "bar": 0.9}, True),
+        ({"share": 0.89, "bar": 0.9}, False),
+        ({"us": 9.0, "bar": 10.0}, True),
+        ({"us": 11.0, "bar": 10.0}, False),
+        ({"us": 5.0, "share": 0.5, "bar": 1.0}, False),
+        ({"us": 1e9}, True),
+    ],
+)
 def test_bars(figures: dict[str, float], ok: bool) -> None:
     assert Report(60).attempt("family", "name", lambda: figures)["ok"] is ok
 

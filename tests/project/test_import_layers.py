@@ -145,7 +145,8 @@ def test_imports_go_down(path: str) -> None:
         folder = meeting(path, other)
         if folder in FLOORS:
             assert floor_of(other, folder) <= floor_of(path, folder), (
-                f"graphc/{path}:{line} imports {other}")
+                f"graphc/{path}:{line} imports {other}"
+            )
 
 
 LATE = {  # the only imports of graphc's own modules inside functions, and why
@@ -162,7 +163,8 @@ def test_imports_stand_at_the_top(path: str) -> None:
     tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
     late = [
         node.lineno
-        for function in ast.walk(tree) if isinstance(function, ast.FunctionDef)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
         if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("graphc"))
         or (isinstance(node, ast.Import) and any(n.name.startswith("graphc") for n in node.names))
@@ -191,8 +193,11 @@ def test_the_rooms_of_a_folder_have_no_circle(folder: str) -> None:
     for path in FILES:
         if path.startswith(f"{folder}/" if folder else ""):
             mine = edges.setdefault(room(path, folder), set())
-            mine |= {room(other, folder) for _, other in imports(path)
-                     if other.startswith(f"{folder}/" if folder else "")} - {room(path, folder)}
+            mine |= {
+                room(other, folder)
+                for _, other in imports(path)
+                if other.startswith(f"{folder}/" if folder else "")
+            } - {room(path, folder)}
     assert circle(edges) == set()
 
 
@@ -203,10 +208,24 @@ def test_every_folder_says_what_lives_there() -> None:
             assert len(said.splitlines()) >= 3, f"graphc/{path}"
 
 
-@pytest.mark.parametrize("roots, hashed", [
-    (("codegen/cpu/toolchain/numba_frontend.py", "codegen/cpu/gemm_library.py", "codegen/cpu/toolchain/jit.py"), jit.MACHINE_CODE),
-    (("codegen/cuda/toolchain/namespace.py", "codegen/cuda/toolchain/cubin.py"), cubin.MACHINE_CODE),
-], ids=["cpu", "cuda"])
+@pytest.mark.parametrize(
+    "roots, hashed",
+    [
+        (
+            (
+                "codegen/cpu/toolchain/numba_frontend.py",
+                "codegen/cpu/gemm_library.py",
+                "codegen/cpu/toolchain/jit.py",
+            ),
+            jit.MACHINE_CODE,
+        ),
+        (
+            ("codegen/cuda/toolchain/namespace.py", "codegen/cuda/toolchain/cubin.py"),
+            cubin.MACHINE_CODE,
+        ),
+    ],
+    ids=["cpu", "cuda"],
+)
 def test_names_of_machine_code_depend_on_all_that_makes_it(
     roots: tuple[str, ...], hashed: tuple[str, ...]
 ) -> None:
@@ -244,7 +263,8 @@ def test_files_and_functions_are_short(path: str) -> None:
     long = [
         f"graphc/{path}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None
+        if isinstance(node, ast.FunctionDef)
+        and node.end_lineno is not None
         and node.end_lineno - node.lineno >= LONGEST_FUNCTION
     ]
     assert long == []
@@ -252,7 +272,8 @@ def test_files_and_functions_are_short(path: str) -> None:
 
 def test_only_config_reads_the_environment() -> None:
     readers = {
-        path for path in FILES
+        path
+        for path in FILES
         if "os.environ" in (text := (PACKAGE / path).read_text(encoding="utf-8"))
         or "getenv" in text
     }

@@ -99,8 +99,11 @@ def test_installed_without_a_driver_it_says_so(monkeypatch: pytest.MonkeyPatch) 
         raise RuntimeError("CUDA driver is not found")
 
     monkeypatch.setattr(importlib.metadata, "version", lambda package: "1.0")
-    monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(
-        create=create, cuBLASLtError=real.cuBLASLtError))
+    monkeypatch.setattr(
+        importlib,
+        "import_module",
+        lambda name: SimpleNamespace(create=create, cuBLASLtError=real.cuBLASLtError),
+    )
     with pytest.raises(DeviceError, match=r"cublasLt does not work: CUDA driver is not found; pip"):
         library(DEVICE)
     assert PACKAGES == ("nvmath-python", "nvidia-cublas")

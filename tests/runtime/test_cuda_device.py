@@ -63,7 +63,10 @@ def test_a_device_is_a_device_and_knows_its_card(tmp_path: Path) -> None:
     _, device = opened(tmp_path)
     as_device: Device = device  # mypy says whether it is one
     assert (as_device.name, device.spec.name, device.spec.capability) == (
-        "cuda:0", "NVIDIA Fake", (9, 0))
+        "cuda:0",
+        "NVIDIA Fake",
+        (9, 0),
+    )
     assert device.spec.memory == TOTAL and device.spec.multiprocessors == 132
     assert device.spec.bandwidth == pytest.approx(4.917e12, rel=1e-3)
 
@@ -105,11 +108,18 @@ def test_an_empty_array_is_not_copied(tmp_path: Path) -> None:
 def test_a_launch_hands_over_words_of_the_right_width(tmp_path: Path) -> None:
     seen: list[tuple[Any, ...]] = []
     _, device = opened(
-        tmp_path, kernels={b"k": lambda config, *words: seen.append((config, *words))})
+        tmp_path, kernels={b"k": lambda config, *words: seen.append((config, *words))}
+    )
     source = DeviceSource("k", ("f32*", "u32", "u64", "i64", "i64*"), threads=(64, 2, 1))
     memory = device.allocate(256)
-    device.launch(Launch(device.load(source), (3, 2, 1), 128,
-                         (whole(memory), 7, 1 << 40, -1, whole(memory).part(8, 24))))
+    device.launch(
+        Launch(
+            device.load(source),
+            (3, 2, 1),
+            128,
+            (whole(memory), 7, 1 << 40, -1, whole(memory).part(8, 24)),
+        )
+    )
     config, *words = seen[0]
     assert (config.grid, config.block, config.shmem_size) == ((3, 2, 1), (64, 2, 1), 128)
     assert words == [memory.address, 7, 1 << 40, (1 << 64) - 1, memory.address + 8]
@@ -130,9 +140,15 @@ def test_equal_sources_are_loaded_once(tmp_path: Path) -> None:
     assert [entry[1] for entry in cuda.log].count("from_cubin") == 1
 
 
-@pytest.mark.parametrize("shared, expected", [
-    (0, []), (48 << 10, []), (64 << 10, [231_424]), (symbol("n") * 4, [231_424]),
-])
+@pytest.mark.parametrize(
+    "shared, expected",
+    [
+        (0, []),
+        (48 << 10, []),
+        (64 << 10, [231_424]),
+        (symbol("n") * 4, [231_424]),
+    ],
+)
 def test_much_shared_memory_is_asked_for(tmp_path: Path, shared: Any, expected: list[int]) -> None:
     cuda, device = opened(tmp_path)
     device.load(DeviceSource("k", (), shared=shared))
@@ -149,11 +165,13 @@ def test_a_graph_has_the_real_edges_and_runs_again(tmp_path: Path) -> None:
     cuda, device = opened(tmp_path, kernels={b"negate": negate})
     a, b, c, d = (whole(device.allocate(16)) for _ in range(4))
     function = device.load(NEGATE)
-    replay = device.graph([
-        Launch(function, (1, 1, 1), 0, (b, a, 4)),
-        Copy(c, a),
-        Launch(function, (1, 1, 1), 0, (d, c, 4), after=(0, 1)),
-    ])
+    replay = device.graph(
+        [
+            Launch(function, (1, 1, 1), 0, (b, a, 4)),
+            Copy(c, a),
+            Launch(function, (1, 1, 1), 0, (d, c, 4), after=(0, 1)),
+        ]
+    )
     for first in (1.0, 5.0):
         device.copy(a, np.arange(first, first + 4, dtype=np.float32))
         replay.run()
@@ -176,10 +194,12 @@ def test_a_librarys_work_is_captured_and_embedded(tmp_path: Path) -> None:
         assert address == stream
         graph._node(set(), lambda: negate(None, b.address, a.address, 4), "launch")
 
-    replay = device.graph([
-        Call(enqueue, (a,), (b,)),
-        Launch(device.load(NEGATE), (1, 1, 1), 0, (a, b, 4), after=(0,)),
-    ])
+    replay = device.graph(
+        [
+            Call(enqueue, (a,), (b,)),
+            Launch(device.load(NEGATE), (1, 1, 1), 0, (a, b, 4), after=(0,)),
+        ]
+    )
     assert cuda.capturing == []
     replay.run()
     assert at(b.address, 4).tolist() == [-1] * 4 and at(a.address, 4).tolist() == [1] * 4
@@ -197,8 +217,11 @@ def test_a_mark_is_an_event_on_the_stream(tmp_path: Path) -> None:
 
 def test_no_memory_left_says_how_much_there_is(tmp_path: Path) -> None:
     _, device = opened(tmp_path, free=1000)
-    with pytest.raises(DeviceError, match=r"cuda:0: out of memory: 4,096 bytes asked for, 1,000 of "
-                                          r"1,073,741,824 free; make the batch smaller"):
+    with pytest.raises(
+        DeviceError,
+        match=r"cuda:0: out of memory: 4,096 bytes asked for, 1,000 of "
+        r"1,073,741,824 free; make the batch smaller",
+    ):
         device.allocate(4096)
 
 
@@ -230,8 +253,15 @@ class Foreign:
 
     def __init__(self, array: Any, **changes: Any) -> None:
         strides = tuple(s // array.itemsize for s in array.strides)
-        self.view = {"ptr": array.ctypes.data, "shape": array.shape, "strides": strides,
-                     "dtype": array.dtype, "device_id": 0, "is_device_accessible": True, **changes}
+        self.view = {
+            "ptr": array.ctypes.data,
+            "shape": array.shape,
+            "strides": strides,
+            "dtype": array.dtype,
+            "device_id": 0,
+            "is_device_accessible": True,
+            **changes,
+        }
 
 
 def test_an_array_is_adopted_without_a_copy(tmp_path: Path) -> None:
@@ -300,7 +330,9 @@ def test_the_toolkit_is_there() -> None:
 
 
 def test_importing_graphc_imports_nothing_of_cuda() -> None:
-    code = ("import sys, graphc, graphc.runtime.cuda.device, graphc.runtime.cuda.cublas; "
-            "print([m for m in sys.modules if m.startswith(('cuda', 'numba', 'nvmath'))])")
+    code = (
+        "import sys, graphc, graphc.runtime.cuda.device, graphc.runtime.cuda.cublas; "
+        "print([m for m in sys.modules if m.startswith(('cuda', 'numba', 'nvmath'))])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout

@@ -44,8 +44,11 @@ def test_no_driver() -> None:
     def load(name: str) -> Any:
         raise OSError(f"{name}: cannot open shared object file")
 
-    with pytest.raises(DeviceError, match=r"cuda:0: no NVIDIA driver \(libcuda.so.1: cannot open.*"
-                                          r"install one of version 580 or newer, or use device="):
+    with pytest.raises(
+        DeviceError,
+        match=r"cuda:0: no NVIDIA driver \(libcuda.so.1: cannot open.*"
+        r"install one of version 580 or newer, or use device=",
+    ):
         find_driver("cuda:0", load)
 
 
@@ -58,8 +61,11 @@ def test_an_old_driver() -> None:
 
 @pytest.mark.parametrize("failing", ["cuInit", "cuDeviceGetCount"])
 def test_a_driver_that_does_not_work(failing: str) -> None:
-    with pytest.raises(DeviceError, match=rf"{failing} says 'no CUDA-capable device is detected' "
-                                          r"\(100\); see whether nvidia-smi lists"):
+    with pytest.raises(
+        DeviceError,
+        match=rf"{failing} says 'no CUDA-capable device is detected' "
+        r"\(100\); see whether nvidia-smi lists",
+    ):
         find_driver("cuda:0", lambda name: Library(13000, failing=failing))
 
 
@@ -67,8 +73,11 @@ def test_cards_are_found_and_named() -> None:
     driver = find_driver("cuda:0", lambda name: Library(13010, ("NVIDIA H200", "NVIDIA L4")))
     assert driver == Driver(13010, ("NVIDIA H200", "NVIDIA L4"))
     assert require_number("cuda:1", driver) == 1 and require_number("cuda", driver) == 0
-    with pytest.raises(DeviceError, match=r"cuda:2: there is no such device; this machine has "
-                                          r"cuda:0 \(NVIDIA H200\), cuda:1 \(NVIDIA L4\)$"):
+    with pytest.raises(
+        DeviceError,
+        match=r"cuda:2: there is no such device; this machine has "
+        r"cuda:0 \(NVIDIA H200\), cuda:1 \(NVIDIA L4\)$",
+    ):
         require_number("cuda:2", driver)
     with pytest.raises(DeviceError, match="this machine has no GPU"):
         require_number("cuda:0", Driver(13000, ()))

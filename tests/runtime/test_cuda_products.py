@@ -75,7 +75,8 @@ def near(got: list[Any], wanted: list[Any], dtype: DType) -> None:
     for g, w in zip(got, wanted, strict=True):
         assert g.dtype == w.dtype and g.shape == w.shape
         np.testing.assert_allclose(
-            g.astype(np.float64), w.astype(np.float64), rtol=bound, atol=bound)
+            g.astype(np.float64), w.astype(np.float64), rtol=bound, atol=bound
+        )
 
 
 BLAS = {"device": "cuda:0", "strict": True, "method": Method.BLAS}
@@ -234,8 +235,9 @@ def test_both_are_run_on_memory_of_their_own(gpu: Gpu, tmp_path: Path) -> None:
         x = gc.placeholder(gc.float64, [2, 2])
         w = gc.variable(np.ones((2, 2)), name="w")
         change = w.assign(x @ x)
-    with gc.Session(graph, options=Options(cache_dir=tmp_path, device="cuda:0",
-                                           autotune=60.0)) as sess:
+    with gc.Session(
+        graph, options=Options(cache_dir=tmp_path, device="cuda:0", autotune=60.0)
+    ) as sess:
         data = random(f64, 2, 2)
         sess.run(change, {x: data})
         np.testing.assert_allclose(sess.value(w), data @ data)

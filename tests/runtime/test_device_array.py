@@ -61,8 +61,12 @@ def test_on_a_gpu_it_is_shared() -> None:
     assert type(array) is SharedArray and array.__dlpack_device__() == (2, 3)
     assert "dltensor" in repr(array.__dlpack__(stream=None)) and device.asked == ["export"]
     assert array.__cuda_array_interface__ == {
-        "shape": (2, 3), "typestr": "<f4", "data": (span.address, False), "strides": None,
-        "version": 3}
+        "shape": (2, 3),
+        "typestr": "<f4",
+        "data": (span.address, False),
+        "strides": None,
+        "version": 3,
+    }
     assert device.asked == ["export", "synchronize"]
 
 

@@ -219,10 +219,14 @@ INTERRUPTED = """
 """
 
 
-@pytest.mark.parametrize(("threads", "n", "steps", "step", "more"), [
-    (1, 1500, 100, "y @ v * 1e-3", "[]"), (2, 1500, 100, "y @ v * 1e-3", "[]"),
-    (2, 2000, 50, "gc.tanh(gc.flip(gc.sin(y), axis=1) ** 1.5 + gc.sum(y))", "[gc.sum(y)]"),
-])
+@pytest.mark.parametrize(
+    ("threads", "n", "steps", "step", "more"),
+    [
+        (1, 1500, 100, "y @ v * 1e-3", "[]"),
+        (2, 1500, 100, "y @ v * 1e-3", "[]"),
+        (2, 2000, 50, "gc.tanh(gc.flip(gc.sin(y), axis=1) ** 1.5 + gc.sum(y))", "[gc.sum(y)]"),
+    ],
+)
 def test_ctrl_c_ends_a_long_run(threads: int, n: int, steps: int, step: str, more: str) -> None:
     out = script(INTERRUPTED.format(n=n, steps=steps, step=step, threads=threads, more=more), 120)
     assert "interrupted after" in out and "usable" in out, out

@@ -30,7 +30,8 @@ def same_bits(actual: Any, expected: Any) -> None:
     floats = actual.astype(np.float64)
     signs = ~np.isnan(floats)
     np.testing.assert_array_equal(
-        np.signbit(floats)[signs], np.signbit(expected.astype(np.float64))[signs])
+        np.signbit(floats)[signs], np.signbit(expected.astype(np.float64))[signs]
+    )
 
 
 def array(values: Any, dtype: Any = gc.float32) -> Any:
@@ -140,8 +141,9 @@ def test_division_rounds_down() -> None:
 def test_shifts() -> None:
     """semantics 3.4"""
     n = array([0, 1, 31, 32, 100, -1], gc.int32)
-    same_bits(run(gc.bitwise_left_shift(array(np.ones(6), gc.int32), n)),
-              [1, 2, -(1 << 31), 0, 0, 0])
+    same_bits(
+        run(gc.bitwise_left_shift(array(np.ones(6), gc.int32), n)), [1, 2, -(1 << 31), 0, 0, 0]
+    )
     same_bits(run(gc.bitwise_right_shift(array([-8] * 6, gc.int32), n)), [-8, -4, -1, -1, -1, -1])
     same_bits(run(gc.bitwise_right_shift(array([8] * 6, gc.int32), n)), [8, 4, 0, 0, 0, 0])
 
@@ -200,6 +202,9 @@ def test_every_decision_is_cited_by_a_test() -> None:
     page = (root / "docs" / "semantics.md").read_text(encoding="utf-8")
     decided = set(re.findall(r"^(\d+\.\d+) ", page, re.M))
     tests = "\n".join(p.read_text(encoding="utf-8") for p in root.glob("tests/test_*.py"))
-    cited = {n for line in re.findall(r"semantics ([\d., ]+)", tests)
-             for n in re.findall(r"\d+\.\d+", line)}
+    cited = {
+        n
+        for line in re.findall(r"semantics ([\d., ]+)", tests)
+        for n in re.findall(r"\d+\.\d+", line)
+    }
     assert cited == decided

@@ -1,6 +1,5 @@
 """Control flow in runs: draws, variables, failures, refusals, kernels, what a step may hold."""
 
-
 from __future__ import annotations
 
 from typing import Any
@@ -21,6 +20,7 @@ from graphc.ir.program import Kind
 from graphc.ir.text.graph import parse_graph
 
 # ---- state, draws, failures
+
 
 def test_every_step_draws_anew() -> None:
     """semantics 13.6"""
@@ -108,6 +108,7 @@ def test_an_inner_graph_with_wrong_types_is_refused() -> None:
 
 # ---- kernels
 
+
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3), (0,)])
 def test_a_loop_of_maps_is_one_kernel(shape: tuple[int, ...]) -> None:
     """Also its gradient: each element goes its own way through the steps."""
@@ -189,8 +190,7 @@ def test_python_that_fails_in_a_step_ends_the_run() -> None:
     with gc.Graph().as_default():
         x = gc.placeholder(gc.float32, [None, 2], name="x")
         w = gc.variable(np.zeros(2, np.float32), name="w")
-        total, _ = gc.scan(
-            lambda c, e: (c + gc.py_func(picky, [e], e.type), ()), gc.zeros((2,)), x)
+        total, _ = gc.scan(lambda c, e: (c + gc.py_func(picky, [e], e.type), ()), gc.zeros((2,)), x)
         write = w.assign_add(total)
         with gc.Session(options=options()) as sess:
             sess.run(write, {x: np.ones((3, 2))})

@@ -42,8 +42,9 @@ def test_the_kernels_of_gpu_check_compile(
         cuda.kernels[code] = lambda *words: None
         return symbol, code
 
-    monkeypatch.setattr(devices, "open_device",
-                        lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler))
+    monkeypatch.setattr(
+        devices, "open_device", lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler)
+    )
     with gc.Graph().as_default() as graph:
         data = arrays(case.shapes[0], dtype)
         given = [gc.placeholder(as_dtype(a.dtype), a.shape) for a in data]
@@ -110,8 +111,11 @@ def test_compilations_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         cuda.kernels[code] = lambda *words: None
         return symbol, code
 
-    monkeypatch.setattr(devices, "open_device", lambda name, cache: CudaDevice(
-        0, cache, cuda.toolkit(), compiler, prepare))
+    monkeypatch.setattr(
+        devices,
+        "open_device",
+        lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler, prepare),
+    )
     with gc.Graph().as_default() as graph:
         x = gc.placeholder(gc.float32, [4, 8])
         i, w = gc.placeholder(gc.int64, [2]), gc.variable(np.zeros((4, 8), np.float32))

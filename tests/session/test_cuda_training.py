@@ -59,8 +59,8 @@ def cnn() -> Model:
     x = gc.placeholder(gc.float32, [None, 1, 8, 8])
     y = gc.placeholder(gc.int64, [None])
     model = nn.Sequential(
-        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(48, 3))
+        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 3)
+    )
     return nn.functional.cross_entropy(model(x), y), {x: data(2, 1, 8, 8), y: labels(2, 3)}
 
 
@@ -73,8 +73,10 @@ def block() -> Model:
     mixed = attention(norm(h), norm(h), norm(h))
     h = h + (mixed[0] if isinstance(mixed, tuple) else mixed)
     target = gc.placeholder(gc.float32, [None, 4, 3])
-    return nn.functional.mse_loss(out(h), target), {x: labels(8, 7).reshape(2, 4),
-                                                    target: data(2, 4, 3)}
+    return nn.functional.mse_loss(out(h), target), {
+        x: labels(8, 7).reshape(2, 4),
+        target: data(2, 4, 3),
+    }
 
 
 OPTIMIZERS = {"SGD": lambda: gc.optim.SGD(0.02, momentum=0.9), "Adam": lambda: gc.optim.Adam(0.01)}

@@ -21,8 +21,13 @@ from graphc.session import recorder as recorder_module
 
 H100 = PRESETS["H100"]
 SETS = (1 << 14, 1 << 20, 1 << 26)
-HOST = Limits("a host", 1, SETS, dict.fromkeys(("read", "copy", "triad", "update"), (1e10,) * 3),
-              {"f32": 1e11, "f64": 5e10})
+HOST = Limits(
+    "a host",
+    1,
+    SETS,
+    dict.fromkeys(("read", "copy", "triad", "update"), (1e10,) * 3),
+    {"f32": 1e11, "f64": 5e10},
+)
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +75,9 @@ def test_a_trace_has_every_node() -> None:
     x = gc.placeholder(gc.float32, [8], name="x")
     with opened() as sess:
         p = sess.profile([gc.sum(gc.exp(x)), x * 2], {x: np.ones(8, np.float32)}, steps=2)
-    events = [e for e in p.trace()["traceEvents"] if e["ph"] == "X" and e["cat"] in (
-        "kernel", "copy")]
+    events = [
+        e for e in p.trace()["traceEvents"] if e["ph"] == "X" and e["cat"] in ("kernel", "copy")
+    ]
     assert {e["name"] for e in events} >= {"from the host", "to the host"}
     for run in p.recorded:
         assert run.start < run.events[:, 1].min() <= run.events[:, 2].max() < run.end
@@ -153,7 +159,23 @@ def test_no_steps_are_an_error() -> None:
 def test_the_command_line(tmp_path: Path, capsys: Capture) -> None:
     model = written(tmp_path / "model.py", MODEL)
     code, out, err = graphc(
-        capsys, "profile", model, "--fetch", "y", "--feed", "random", "--size", "n=4", "--device",
-        "cuda:sim", "--steps", 1, "--warmup", 0, "--json", tmp_path / "p.json")
+        capsys,
+        "profile",
+        model,
+        "--fetch",
+        "y",
+        "--feed",
+        "random",
+        "--size",
+        "n=4",
+        "--device",
+        "cuda:sim",
+        "--steps",
+        1,
+        "--warmup",
+        0,
+        "--json",
+        tmp_path / "p.json",
+    )
     assert code == 0, err
     assert "on cuda:sim" in out and "from the host" in out and (tmp_path / "p.json").exists()

@@ -88,8 +88,11 @@ def test_pins_mix_devices() -> None:
         d = c - b
     with gc.Session() as sess:
         e = np.exp(data(3, 4))
-        for got, wanted in zip(sess.run([a, b, c, d], {x: data(3, 4)}),
-                               [e, e + 1, (e + 1) * e, (e + 1) * e - e - 1], strict=True):
+        for got, wanted in zip(
+            sess.run([a, b, c, d], {x: data(3, 4)}),
+            [e, e + 1, (e + 1) * e, (e + 1) * e - e - 1],
+            strict=True,
+        ):
             close(got, wanted)
 
 
@@ -129,8 +132,19 @@ def test_fetching_inputs_constants_and_one_thing_twice() -> None:
     y = gc.exp(x)
     with gc.Session(device=SIM) as sess:
         got = sess.run([x, x, w, c, y, y, gc.reshape(w, [3, 1])], {x: data(3)})
-        for value, wanted in zip(got, [data(3), data(3), [0, 1, 2], [1, 2, 3], np.exp(data(3)),
-                                       np.exp(data(3)), [[0], [1], [2]]], strict=True):
+        for value, wanted in zip(
+            got,
+            [
+                data(3),
+                data(3),
+                [0, 1, 2],
+                [1, 2, 3],
+                np.exp(data(3)),
+                np.exp(data(3)),
+                [[0], [1], [2]],
+            ],
+            strict=True,
+        ):
             close(value, wanted)
         for i, a in enumerate(got):
             a[...] = -1
@@ -196,8 +210,8 @@ def in_the_middle() -> dict[str, Any]:
         "argsort": gc.argsort(a) + 1,
         "py_func": gc.py_func(twice, a, a.type) + 1.0,
         "cond": gc.cond(gc.sum(a) > 0.0, lambda: a + 5.0, lambda: a - 5.0) * 3.0,
-        "while": gc.while_loop(
-            lambda i: gc.sum(i) < 100.0, lambda i: i * 2.0, [gc.abs(a)])[0] + 1.0,
+        "while": gc.while_loop(lambda i: gc.sum(i) < 100.0, lambda i: i * 2.0, [gc.abs(a)])[0]
+        + 1.0,
     }
 
 
@@ -402,8 +416,9 @@ def test_threads_share_a_session() -> None:
 
 
 def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices_module, "SimulatedDevice",
-                        lambda name: SimulatedDevice(name, memory=4096))
+    monkeypatch.setattr(
+        devices_module, "SimulatedDevice", lambda name: SimulatedDevice(name, memory=4096)
+    )
     x = gc.placeholder(gc.float32, [None])
     w = gc.variable(np.ones((), F32), name="w")
     y, step = gc.exp(x) + 1.0, w.assign_add(gc.sum(x))
@@ -433,7 +448,8 @@ def test_the_host_needs_nothing_of_it() -> None:
         "with gc.Session() as sess: sess.run(x * 2.0, {x: np.ones(3, np.float32)})\n"
         "wrong = [m for m in sys.modules if m.startswith(('numba.cuda', 'numba_cuda', 'cuda.',\n"
         "         'greenlet', 'nvmath'))]\n"
-        "assert not wrong, wrong\n")
+        "assert not wrong, wrong\n"
+    )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
 
 

@@ -23,9 +23,18 @@ from graphc.session import recorder as recorder_module
 from graphc.session.recorder import Recorder
 
 SETS = (1 << 14, 1 << 20, 1 << 26)
-MACHINE = Limits("a machine", 1, SETS, {
-    "read": (4e11, 2e11, 2e10), "copy": (2e11, 1e11, 1e10), "triad": (2e11, 1e11, 1e10),
-    "update": (2e11, 1e11, 1e10)}, {"f32": 1e11, "f64": 5e10})
+MACHINE = Limits(
+    "a machine",
+    1,
+    SETS,
+    {
+        "read": (4e11, 2e11, 2e10),
+        "copy": (2e11, 1e11, 1e10),
+        "triad": (2e11, 1e11, 1e10),
+        "update": (2e11, 1e11, 1e10),
+    },
+    {"f32": 1e11, "f64": 5e10},
+)
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +80,7 @@ def test_all_kernels_are_there_and_their_times_are_within_the_run(session: gc.Se
     p = session.profile([train, loss], batch(x, y), steps=7, warmup=2)
     assert p.runs == 7 and len(p.recorded) == 7 and session.stats.runs == 9
     program = next(iter(session._executables.values())).program
-    assert [(r.kind, r.name) for r in p.rows] == [
-        (k.kind.value, k.name) for k in program.kernels]
+    assert [(r.kind, r.name) for r in p.rows] == [(k.kind.value, k.name) for k in program.kernels]
     assert 0 < p.kernel_seconds <= p.run_seconds
     for run in p.recorded:
         assert run.start < run.events[:, 1].min() <= run.events[:, 2].max() < run.end
@@ -144,7 +152,8 @@ def test_kernels_inside_a_loop(session: gc.Session) -> None:
 def test_loops_in_loops(session: gc.Session) -> None:
     def outer(total: Any) -> Any:
         (inner,) = gc.while_loop(
-            lambda i: gc.sum(i) < 5.0, lambda i: (i + 1.0,), (gc.zeros((2,)) + total * 0.0,))
+            lambda i: gc.sum(i) < 5.0, lambda i: (i + 1.0,), (gc.zeros((2,)) + total * 0.0,)
+        )
         return (total + gc.sum(inner),)
 
     (total,) = gc.while_loop(lambda t: t < 20.0, outer, (gc.zeros(()),))
@@ -190,7 +199,8 @@ def test_the_fastest_run_of_each_kernel(session: gc.Session) -> None:
     p = session.profile(gc.exp(x), {x: np.ones(1 << 14, np.float32)}, steps=9, fastest=True)
     (row,) = p.rows
     assert row.seconds == pytest.approx(
-        min(int(r.events[:, 2].max() - r.events[:, 1].min()) for r in p.recorded) / 1e9)
+        min(int(r.events[:, 2].max() - r.events[:, 1].min()) for r in p.recorded) / 1e9
+    )
     assert "the fastest of 9 runs" in str(p)
     assert p.run_seconds == pytest.approx(min(r.end - r.start for r in p.recorded) / 1e9)
     assert row.seconds <= p.kernel_seconds <= p.run_seconds
@@ -279,13 +289,16 @@ def test_trace(session: gc.Session, tmp_path: Path) -> None:
     runs = [e for e in events if e["cat"] == "run"]
     assert [e["name"] for e in runs] == ["run 0", "run 1", "run 2", "run 3"]
     for run in runs:
-        inside = [e for e in events if e["cat"] not in ("run", "compilation")
-                  and run["ts"] <= e["ts"] < run["ts"] + run["dur"]]
+        inside = [
+            e
+            for e in events
+            if e["cat"] not in ("run", "compilation")
+            and run["ts"] <= e["ts"] < run["ts"] + run["dur"]
+        ]
         assert [(e["cat"], e["name"]) for e in inside] == [(r.kind, r.name) for r in p.rows]
         assert sum(e["dur"] for e in inside) <= run["dur"]
         for e, row in zip(inside, p.rows, strict=True):
-            assert e["args"] == {
-                "line": str(row.lines[0]), "bytes": row.moved, "flops": row.flops}
+            assert e["args"] == {"line": str(row.lines[0]), "bytes": row.moved, "flops": row.flops}
     lanes = {e["tid"]: e["args"]["name"] for e in made["traceEvents"] if e["ph"] == "M"}
     assert lanes == {0: "compilation", 1: "thread 0 (leads)"}
 
@@ -296,8 +309,13 @@ def test_a_loop_encloses_its_kernels_in_a_trace(session: gc.Session) -> None:
     p = session.profile([last, rows], {x: np.ones((4, 3), np.float32)}, steps=1)
     events = complete(p.trace())
     (loop,) = [e for e in events if e["cat"] == "control"]
-    inner = [e for e in events if loop["ts"] <= e["ts"] and e is not loop
-             and e["ts"] + e["dur"] <= loop["ts"] + loop["dur"]]
+    inner = [
+        e
+        for e in events
+        if loop["ts"] <= e["ts"]
+        and e is not loop
+        and e["ts"] + e["dur"] <= loop["ts"] + loop["dur"]
+    ]
     (row,) = [r for r in p.rows if r.inner]
     assert len(inner) == sum(r.launches for r in row.inner)
 
@@ -313,7 +331,8 @@ def test_a_full_log_drops_events_but_no_time(
     assert len(run.events) == 10 and run.dropped > 0
     assert max(r.launches for r in every(p.rows)) == 50
     assert [e["args"]["events_left_out"] for e in complete(p.trace()) if e["cat"] == "run"] == [
-        run.dropped]
+        run.dropped
+    ]
 
 
 def test_no_profiles_make_an_empty_trace() -> None:
@@ -343,7 +362,8 @@ def test_limits_between_what_was_measured() -> None:
     assert 2e10 < MACHINE.bandwidth("read", 1 << 23) < 2e11
     assert MACHINE.seconds(1e9, 0, 1 << 20) == pytest.approx(1e9 / 2e11)
     assert MACHINE.seconds(1e9, 0, 1 << 20) + MACHINE.seconds(0, 1e9, 1 << 20) == pytest.approx(
-        2e9 / 1e11)  # a copy
+        2e9 / 1e11
+    )  # a copy
     assert MACHINE.seconds(1e9, 1e9, 1 << 20) == pytest.approx(2e9 / 1e11)  # an update
 
 
@@ -361,8 +381,12 @@ def test_measured_limits(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_streams_do_what_their_names_say() -> None:
     """Otherwise the compiler might have left their work out."""
-    for name, wanted in (("read", 64.0), ("copy", 2.0), ("triad", 2.0 + 3.0 * 5.0),
-                         ("update", 2.0 * 3.0 + 2.0)):
+    for name, wanted in (
+        ("read", 64.0),
+        ("copy", 2.0),
+        ("triad", 2.0 + 3.0 * 5.0),
+        ("update", 2.0 * 3.0 + 2.0),
+    ):
         words, (a, b, *rest) = limits_module._arguments(limits_module.ARRAYS[name], 1024)
         a.fill(7.0)
         b.fill(2.0)
@@ -407,9 +431,30 @@ def figures(path: Path) -> Any:
 def test_command_on_fetches(tmp_path: Path, capsys: Capture) -> None:
     model = written(tmp_path / "model.py", DECLARED)
     code, out, err = graphc(
-        capsys, "profile", model, "--fetch", "train", "--fetch", "loss", "--feed", "random",
-        "--size", "n=16", "--steps", 5, "--warmup", 1, "--threads", 1, "--seed", 4,
-        "--trace", tmp_path / "t.json", "--json", tmp_path / "p.json")
+        capsys,
+        "profile",
+        model,
+        "--fetch",
+        "train",
+        "--fetch",
+        "loss",
+        "--feed",
+        "random",
+        "--size",
+        "n=16",
+        "--steps",
+        5,
+        "--warmup",
+        1,
+        "--threads",
+        1,
+        "--seed",
+        4,
+        "--trace",
+        tmp_path / "t.json",
+        "--json",
+        tmp_path / "p.json",
+    )
     assert code == 0, err
     assert out.startswith("train, loss at n=16: 5 runs, 1 thread\n")
     assert re.search(r" 1  matmul matmul +model\.py:6 ", out)
@@ -430,10 +475,14 @@ def test_command_on_a_script(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_steps_of_a_script(tmp_path: Path, capsys: Capture) -> None:
-    script = written(tmp_path / "s.py", (
-        "import graphc as gc\nv = gc.variable(gc.zeros((3,)))\n"
-        "step = v.assign_add(v + 1.0)\n"
-        "with gc.Session() as s:\n    for _ in range(10):\n        s.run(step)\nprint('end')\n"))
+    script = written(
+        tmp_path / "s.py",
+        (
+            "import graphc as gc\nv = gc.variable(gc.zeros((3,)))\n"
+            "step = v.assign_add(v + 1.0)\n"
+            "with gc.Session() as s:\n    for _ in range(10):\n        s.run(step)\nprint('end')\n"
+        ),
+    )
     for options_, runs in (([], 10), (["--steps", 4], 4), (["--warmup", 3], 7)):
         code, out, _ = graphc(capsys, "profile", script, *options_)
         assert code == 0 and f": {runs} runs" in out
@@ -441,10 +490,14 @@ def test_steps_of_a_script(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_small_signatures_are_summed_up(tmp_path: Path, capsys: Capture) -> None:
-    script = written(tmp_path / "s.py", (
-        "import graphc as gc, numpy as np\nx = gc.placeholder(gc.float32, ['n'])\n"
-        "y = gc.sum(gc.sin(x))\nwith gc.Session() as s:\n    for n in (1 << 23, 2, 3):\n"
-        "        s.run(y, {x: np.ones(n, np.float32)})\n"))
+    script = written(
+        tmp_path / "s.py",
+        (
+            "import graphc as gc, numpy as np\nx = gc.placeholder(gc.float32, ['n'])\n"
+            "y = gc.sum(gc.sin(x))\nwith gc.Session() as s:\n    for n in (1 << 23, 2, 3):\n"
+            "        s.run(y, {x: np.ones(n, np.float32)})\n"
+        ),
+    )
     code, out, _ = graphc(capsys, "profile", script)
     assert code == 0 and "n=8388608: 1 run," in out
     assert re.search(r"\n2 other signatures: 0\.\d% of the time of all\n", out)
@@ -466,9 +519,13 @@ def test_command_refuses(tmp_path: Path, capsys: Capture) -> None:
     model = written(tmp_path / "model.py", DECLARED)
     usual = [model, "--fetch", "logits", "--feed", "random"]
     cases: tuple[tuple[list[Any], int, str], ...] = (
-        ([], 2, "which model?"), (["none.py"], 2, "no such file"), ([model], 2, "ran no session"),
-        ([*usual, "--sort", "name"], 2, "invalid choice"), ([*usual, "--top", 0], 2, "less than 1"),
-        ([*usual, "--steps", 0], 2, "less than 1"), ([*usual, "--steps", "x"], 2, "invalid"),
+        ([], 2, "which model?"),
+        (["none.py"], 2, "no such file"),
+        ([model], 2, "ran no session"),
+        ([*usual, "--sort", "name"], 2, "invalid choice"),
+        ([*usual, "--top", 0], 2, "less than 1"),
+        ([*usual, "--steps", 0], 2, "less than 1"),
+        ([*usual, "--steps", "x"], 2, "invalid"),
         ([*usual, "--warmup", -1], 2, "at least 0"),
         ([*usual, "--trace", tmp_path / "no" / "t.json"], 2, "cannot write"),
         ([*usual, "--json", tmp_path], 2, "cannot write"),
@@ -484,7 +541,8 @@ def test_command_refuses(tmp_path: Path, capsys: Capture) -> None:
 def test_command_on_examples(name: str, tmp_path: Path, capsys: Capture) -> None:
     example = Path(__file__).parents[2] / "examples" / name
     code, out, err = graphc(
-        capsys, "profile", example, "--top", 3, "--json", tmp_path / "p.json", "--steps", 20)
+        capsys, "profile", example, "--top", 3, "--json", tmp_path / "p.json", "--steps", 20
+    )
     assert code == 0, err
     assert "GB/s" in out and f"{name}:" in out[out.index("GB/s") :]
     for found in figures(tmp_path / "p.json"):

@@ -295,8 +295,12 @@ def test_closed_sessions() -> None:
     sess.run(v)
     sess.close()
     sess.close()
-    for use in (lambda: sess.run(v), lambda: sess.value(v), lambda: sess.load(v, ONES),
-                lambda: sess.make_callable(v)):
+    for use in (
+        lambda: sess.run(v),
+        lambda: sess.value(v),
+        lambda: sess.load(v, ONES),
+        lambda: sess.make_callable(v),
+    ):
         with pytest.raises(SessionError, match="session is closed"):
             use()
 

@@ -61,7 +61,8 @@ def graphc(capsys: Capture, *args: object) -> tuple[int, str, str]:
 
 
 ROW = re.compile(  # of a profile: what is between the times and rates that the machine decides
-    r" *\d+\.\d\d +\d+\.\d% +(?P<launches>\S+  .+? +\S+) +[\d.]+ +\d+% +(?P<flops>\S+) .*")
+    r" *\d+\.\d\d +\d+\.\d% +(?P<launches>\S+  .+? +\S+) +[\d.]+ +\d+% +(?P<flops>\S+) .*"
+)
 
 
 def steady(text: str) -> list[str]:

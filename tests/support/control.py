@@ -1,7 +1,6 @@
 """Loops and branches under test: data, runs judged by the oracle, gradients judged by
 differences."""
 
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -23,8 +22,11 @@ from graphc.passes.pipeline import optimise
 
 RNG = np.random.default_rng(5)
 DATA = {
-    "x": RNG.normal(size=(4, 2, 3)), "w": RNG.normal(size=(3, 3)) * 0.5,
-    "h": RNG.normal(size=(2, 3)), "b": RNG.normal(size=3), "p": np.array(1.3),
+    "x": RNG.normal(size=(4, 2, 3)),
+    "w": RNG.normal(size=(3, 3)) * 0.5,
+    "h": RNG.normal(size=(2, 3)),
+    "b": RNG.normal(size=3),
+    "p": np.array(1.3),
 }
 
 
@@ -71,8 +73,9 @@ def check_gradients(loss: Tensor, xs: Sequence[Tensor], feeds: dict[str, Any]) -
     first = gc.gradients(loss, xs)
     found = sum((g * ways[x.name]).sum() for g, x in zip(run(first, feeds), xs, strict=True))
     np.testing.assert_allclose(found, slope(loss, feeds, ways), rtol=1e-5, atol=1e-6)
-    weighed = [gc.sum(g * RNG.normal(size=np.shape(feeds[x.name])))
-               for g, x in zip(first, xs, strict=True)]
+    weighed = [
+        gc.sum(g * RNG.normal(size=np.shape(feeds[x.name]))) for g, x in zip(first, xs, strict=True)
+    ]
     total = sum(weighed[1:], weighed[0])
     second = gc.gradients(total, xs, allow_unused=True)
     known = [(g, x) for g, x in zip(second, xs, strict=True) if g is not None]

@@ -14,7 +14,8 @@ from graphc.ir.types import bf16, f16, f32, f64
 
 real = pytest.importorskip(
     "nvmath.bindings.cublasLt",
-    reason="nvmath-python is not installed: pip install 'graphc[cuda13-blas]'")
+    reason="nvmath-python is not installed: pip install 'graphc[cuda13-blas]'",
+)
 DTYPES = {0: f32, 1: f64, 2: f16, 14: bf16}
 
 
@@ -50,8 +51,11 @@ class FakeLt:
 
         def call(*arguments: Any) -> Any:
             inspect.signature(function).bind(*arguments)
-            kind = next(k for k in ("create", "destroy", "set_attribute", "heuristic", "matmul")
-                        if k in name.removeprefix("matmul_"))
+            kind = next(
+                k
+                for k in ("create", "destroy", "set_attribute", "heuristic", "matmul")
+                if k in name.removeprefix("matmul_")
+            )
             return getattr(self, kind)(*arguments)
 
         return call
@@ -83,9 +87,23 @@ class FakeLt:
         return matrices if turned else matrices.swapaxes(1, 2)
 
     def matmul(
-        self, handle: int, desc: int, alpha: int, a: int, adesc: int, b: int, bdesc: int,
-        beta: int, c: int, cdesc: int, d: int, ddesc: int, algo: int, workspace: int,
-        nbytes: int, stream: int,
+        self,
+        handle: int,
+        desc: int,
+        alpha: int,
+        a: int,
+        adesc: int,
+        b: int,
+        bdesc: int,
+        beta: int,
+        c: int,
+        cdesc: int,
+        d: int,
+        ddesc: int,
+        algo: int,
+        workspace: int,
+        nbytes: int,
+        stream: int,
     ) -> None:
         dtype = DTYPES[self.kept[adesc]["about"][0]].numpy
         kept, left, right = (dict(self.kept[x]) for x in (desc, adesc, bdesc))
@@ -93,8 +111,9 @@ class FakeLt:
 
         def multiply() -> None:
             self.products += 1
-            wide = (self.operand(a, left, dtype, kept["TRANSA"]).astype(np.float64)
-                    @ self.operand(b, right, dtype, kept["TRANSB"]).astype(np.float64))
+            wide = self.operand(a, left, dtype, kept["TRANSA"]).astype(np.float64) @ self.operand(
+                b, right, dtype, kept["TRANSB"]
+            ).astype(np.float64)
             by_columns = np.ascontiguousarray(wide.swapaxes(1, 2)).astype(dtype)
             ctypes.memmove(d, by_columns.tobytes(), by_columns.nbytes)
 

@@ -19,8 +19,11 @@ from typing import Any
 import numpy as np
 
 CARD = {
-    "multiprocessor_count": 132, "memory_clock_rate": 3_201_000, "global_memory_bus_width": 6144,
-    "clock_rate": 1_980_000, "max_shared_memory_per_block_optin": 232_448,
+    "multiprocessor_count": 132,
+    "memory_clock_rate": 3_201_000,
+    "global_memory_bus_width": 6144,
+    "clock_rate": 1_980_000,
+    "max_shared_memory_per_block_optin": 232_448,
 }
 TOTAL = 1 << 30
 
@@ -86,19 +89,29 @@ class FakeCuda:
         from graphc.runtime.cuda.driver import Toolkit
 
         core = SimpleNamespace(
-            Device=self.device, LaunchConfig=self.real.LaunchConfig, launch=self.launch,
+            Device=self.device,
+            LaunchConfig=self.real.LaunchConfig,
+            launch=self.launch,
             Buffer=Fake(self.real.Buffer, "Buffer", self.log, from_handle=self.view),
             ObjectCode=Fake(self.real.ObjectCode, "ObjectCode", self.log, from_cubin=self.module),
             LegacyPinnedMemoryResource=lambda: self.fake(
-                self.real.LegacyPinnedMemoryResource, allocate=self.buffer),
-            utils=SimpleNamespace(StridedMemoryView=Fake(
-                self.real.utils.StridedMemoryView, "StridedMemoryView", self.log,
-                from_any_interface=self.foreign, from_buffer=self.strided)),
+                self.real.LegacyPinnedMemoryResource, allocate=self.buffer
+            ),
+            utils=SimpleNamespace(
+                StridedMemoryView=Fake(
+                    self.real.utils.StridedMemoryView,
+                    "StridedMemoryView",
+                    self.log,
+                    from_any_interface=self.foreign,
+                    from_buffer=self.strided,
+                )
+            ),
         )
         graph = SimpleNamespace(GraphDefinition=self.definition)
         driver = SimpleNamespace(
             CUfunction_attribute=self.real_driver.CUfunction_attribute,
-            cuMemGetInfo=self.mem_get_info, cuKernelSetAttribute=self.set_attribute,
+            cuMemGetInfo=self.mem_get_info,
+            cuKernelSetAttribute=self.set_attribute,
         )
         return Toolkit(core, graph, driver, self.error)
 
@@ -110,15 +123,24 @@ class FakeCuda:
         fit(self.real.Device, number)
         properties = self.fake(DeviceProperties, **CARD)
         return self.fake(
-            self.real.Device, set_current=lambda: None, name="NVIDIA Fake", properties=properties,
-            compute_capability=self.capability, create_stream=self.stream, allocate=self.allocate,
+            self.real.Device,
+            set_current=lambda: None,
+            name="NVIDIA Fake",
+            properties=properties,
+            compute_capability=self.capability,
+            create_stream=self.stream,
+            allocate=self.allocate,
             create_event=lambda: self.fake(self.real.Event, sync=lambda: None),
             create_graph_builder=self.builder,
         )
 
     def stream(self) -> Fake:
-        return self.fake(self.real.Stream, sync=lambda: None, record=lambda event: event,
-                         handle=1000 + next(self.numbers))
+        return self.fake(
+            self.real.Stream,
+            sync=lambda: None,
+            record=lambda event: event,
+            handle=1000 + next(self.numbers),
+        )
 
     def allocate(self, size: int, *, stream: Any) -> Fake:
         if size > self.free:
@@ -172,7 +194,8 @@ class FakeCuda:
         at = (ctypes.c_void_p * len(arguments)).from_address(holder.ptr)
         words = [
             (ctypes.c_uint32 if isinstance(argument, np.uint32) else ctypes.c_uint64)
-            .from_address(place).value
+            .from_address(place)
+            .value
             for argument, place in zip(arguments, at, strict=True)
         ]
         self.kernels[kernel.handle](config, *words)
@@ -187,8 +210,12 @@ class FakeCuda:
         stream = self.stream()
         begin = lambda mode: self.capturing.append((stream.handle, graph))  # noqa: E731
         return self.fake(
-            self.real_graph.GraphBuilder, stream=stream, begin_building=begin,
-            end_building=lambda: self.capturing.pop(), graph_definition=graph.definition)
+            self.real_graph.GraphBuilder,
+            stream=stream,
+            begin_building=begin,
+            end_building=lambda: self.capturing.pop(),
+            graph_definition=graph.definition,
+        )
 
     def foreign(self, obj: Any, stream_ptr: int) -> Any:
         return self.fake(self.real.utils.StridedMemoryView, **obj.view)
@@ -205,22 +232,31 @@ class Graph:
         self.cuda = cuda
         self.work: list[tuple[set[int], Callable[[], None], str]] = []
         self.definition = cuda.fake(
-            cuda.real_graph.GraphDefinition, **self._makers(None), instantiate=self._instantiate,
-            run=self.run)
+            cuda.real_graph.GraphDefinition,
+            **self._makers(None),
+            instantiate=self._instantiate,
+            run=self.run,
+        )
 
     def _makers(self, before: int | None) -> dict[str, Any]:
         after = set() if before is None else {before}
         makers = {
             "launch": lambda config, kernel, *a: self._node(
-                after, lambda: self.cuda.run(config, kernel, a), "launch"),
+                after, lambda: self.cuda.run(config, kernel, a), "launch"
+            ),
             "memcpy": lambda dst, src, size: self._node(
-                after, lambda: ctypes.memmove(dst, src, size) and None, "memcpy"),
+                after, lambda: ctypes.memmove(dst, src, size) and None, "memcpy"
+            ),
             "embed": lambda child: self._node(after, child._answers["run"], "embed"),
             "join": lambda *nodes: self._node(
-                after | {n._answers["number"] for n in nodes}, lambda: None, "join"),
+                after | {n._answers["number"] for n in nodes}, lambda: None, "join"
+            ),
         }
-        return makers if before is not None else {
-            **makers, "empty": lambda: self._node(after, lambda: None, "empty")}
+        return (
+            makers
+            if before is not None
+            else {**makers, "empty": lambda: self._node(after, lambda: None, "empty")}
+        )
 
     def _node(self, after: set[int], run: Callable[[], None], kind: str) -> Fake:
         from cuda.core.graph._adjacency_set_proxy import AdjacencySetProxy
@@ -228,8 +264,11 @@ class Graph:
         number, kinds = len(self.work), self.cuda.real_graph
         edges = set(after)
         self.work.append((edges, run, kind))
-        real = {"launch": kinds.KernelNode, "memcpy": kinds.MemcpyNode,
-                "embed": kinds.ChildGraphNode}.get(kind, kinds.EmptyNode)
+        real = {
+            "launch": kinds.KernelNode,
+            "memcpy": kinds.MemcpyNode,
+            "embed": kinds.ChildGraphNode,
+        }.get(kind, kinds.EmptyNode)
         pred = self.cuda.fake(AdjacencySetProxy, add=lambda n: edges.add(n._answers["number"]))
         return self.cuda.fake(real, number=number, pred=pred, **self._makers(number))
 
@@ -242,5 +281,5 @@ class Graph:
 
     def _instantiate(self) -> Fake:
         return self.cuda.fake(
-            self.cuda.real_graph.Graph, upload=lambda stream: None,
-            launch=lambda stream: self.run())
+            self.cuda.real_graph.Graph, upload=lambda stream: None, launch=lambda stream: self.run()
+        )

@@ -35,8 +35,10 @@ class SimulatedGraph:
 
     def __init__(self, graph: Graph, **changes: Any) -> None:
         chosen = options(**changes)
-        early = optimise(unify_sizes(graph).graph, options(**{
-            **changes, "disable": frozenset(changes.get("disable", ())) | LATE}))
+        early = optimise(
+            unify_sizes(graph).graph,
+            options(**{**changes, "disable": frozenset(changes.get("disable", ())) | LATE}),
+        )
         self.graph = tailored(early, "cuda", chosen, Trace())
         self.device = SimulatedDevice()
         self.program = DeviceProgram(self.device, schedule(self.graph, takes_epilogue_on_gpu))
@@ -58,11 +60,15 @@ class SimulatedGraph:
         arena = DeviceArena(self.device)
         arena.reserve(layout(self.program.program, sizes).arena)
         plan = DevicePlan(self.program, sizes, arena, {})
-        fed = {v: np.ascontiguousarray(a).reshape(a.shape)
-               for v, a in zip(self.graph.inputs, arrays, strict=True)}
+        fed = {
+            v: np.ascontiguousarray(a).reshape(a.shape)
+            for v, a in zip(self.graph.inputs, arrays, strict=True)
+        }
         made = plan.run(
-            fed, frozenset(range(len(plan.results))),
-            lambda index, size: GraphError(f"index {index} is out of range for {size}"))
+            fed,
+            frozenset(range(len(plan.results))),
+            lambda index, size: GraphError(f"index {index} is out of range for {size}"),
+        )
         changed = []
         for old, _ in self.graph.updates:
             changed.append(np.empty(fed[old].shape, fed[old].dtype))

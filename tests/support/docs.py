@@ -85,7 +85,11 @@ def in_new_process(what: str, document: Path) -> subprocess.CompletedProcess[str
     """`run` or `print` elsewhere: the ops that a document declares stay there."""
     return subprocess.run(
         [sys.executable, "-W", "error", __file__, what, str(document)],
-        capture_output=True, text=True, encoding="utf-8", cwd=ROOT, timeout=240,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        timeout=240,
     )
 
 

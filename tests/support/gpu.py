@@ -28,6 +28,7 @@ def has_driver() -> bool:
 
 def fake_gpu(cuda: FakeCuda, preparer: Preparer | None = None) -> Callable[..., CudaDevice]:
     """What opens a device whose machine code is the simulator's."""
+
     def compiler(
         source: DeviceSource, capability: tuple[int, int], cache: Cache
     ) -> tuple[str, bytes]:
@@ -35,8 +36,12 @@ def fake_gpu(cuda: FakeCuda, preparer: Preparer | None = None) -> Callable[..., 
 
         def kernel(config: Any, *words: int) -> None:
             assert config.block == source.threads
-            simulate(source, config.grid, config.shmem_size,
-                     [seen(cuda, w, p) for w, p in zip(words, source.parameters, strict=True)])
+            simulate(
+                source,
+                config.grid,
+                config.shmem_size,
+                [seen(cuda, w, p) for w, p in zip(words, source.parameters, strict=True)],
+            )
 
         cuda.kernels[code] = kernel
         return f"k{code.decode()}", code

@@ -12,8 +12,12 @@ import graphc as gc
 
 
 def compare(
-    name: str, arrays: Sequence[Any], with_torch: Callable[..., Any],
-    with_graphc: Callable[..., Any], wanted: int, rtol: float = 1e-6,
+    name: str,
+    arrays: Sequence[Any],
+    with_torch: Callable[..., Any],
+    with_graphc: Callable[..., Any],
+    wanted: int,
+    rtol: float = 1e-6,
 ) -> None:
     """Holds a function's results, and its gradients by its first `wanted` arrays, against torch's.
 
@@ -78,8 +82,13 @@ def check(got: Sequence[Any], expected: Sequence[Any], rtol: float = 1e-6) -> No
 
 
 def layer(
-    name: str, arrays: Sequence[Any], make_torch: Callable[[Any], Any], make: Callable[[], Any],
-    wanted: int, training: bool = True, call: Callable[..., Any] = lambda m, *t: m(*t),
+    name: str,
+    arrays: Sequence[Any],
+    make_torch: Callable[[Any], Any],
+    make: Callable[[], Any],
+    wanted: int,
+    training: bool = True,
+    call: Callable[..., Any] = lambda m, *t: m(*t),
 ) -> None:
     """A module beside torch's with the same weights (f64): results, gradients of the first `wanted`
     arrays and of every parameter, and the state dict after the run."""
@@ -110,7 +119,7 @@ def layer(
         outs = listed(call(ours, *inputs))
         got = sess.run([*outs, *gradients(outs, [*inputs[:wanted], *ours.parameters()])])
         after = ours.state_dict(sess)
-    check([*got, *(after[k] for k in keys)], stored[1 + len(keys):])
+    check([*got, *(after[k] for k in keys)], stored[1 + len(keys) :])
 
 
 def in_f64(module: gc.nn.Module) -> gc.nn.Module:

@@ -69,9 +69,7 @@ def make_op(op_cls: type[Op], sample: Sample) -> Op:
 
 def graph_of_op(op: Op, types: Sequence[TensorType]) -> Graph:
     """The graph that applies `op` to its inputs %x0, %x1, ..."""
-    inputs = tuple(
-        make(Placeholder(t.dtype, t.shape), (), f"x{i}") for i, t in enumerate(types)
-    )
+    inputs = tuple(make(Placeholder(t.dtype, t.shape), (), f"x{i}") for i, t in enumerate(types))
     return Graph("one", inputs, (make(op, inputs),))
 
 
@@ -100,10 +98,14 @@ def sample_inputs(op_cls: type[Op], sample: Sample, seed: int = 0) -> list[Any]:
 
 def prepared(sample: Sample, arrays: list[Any]) -> list[Any]:
     """The arrays as a sample wants its operands."""
-    return arrays if sample.prepare is None else [
-        np.asarray(a).astype(t.dtype.numpy)
-        for a, t in zip(sample.prepare(*arrays), sample.types, strict=True)
-    ]
+    return (
+        arrays
+        if sample.prepare is None
+        else [
+            np.asarray(a).astype(t.dtype.numpy)
+            for a, t in zip(sample.prepare(*arrays), sample.types, strict=True)
+        ]
+    )
 
 
 # ---- special values ----

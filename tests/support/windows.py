@@ -44,8 +44,10 @@ def our_values(
         shapes: list[Any] = [list(a.shape) for a in arrays]
         if symbolic:
             shapes[0] = [s if i == 1 else None for i, s in enumerate(shapes[0])]
-        xs = [gc.placeholder(a.dtype, s, name=f"x{i}")
-              for i, (a, s) in enumerate(zip(arrays, shapes, strict=True))]
+        xs = [
+            gc.placeholder(a.dtype, s, name=f"x{i}")
+            for i, (a, s) in enumerate(zip(arrays, shapes, strict=True))
+        ]
         out = function(*xs)
         ct = gc.placeholder(gc.float32, [None if symbolic else s for s in out.shape], name="ct")
         grads = gc.gradients(gc.sum(out * ct), xs, allow_unused=True)

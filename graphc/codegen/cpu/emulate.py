@@ -111,8 +111,11 @@ def _cast(name: str) -> Callable[[Any], Any]:
         info = np.iinfo(dtype)
         if math.isnan(x):
             return dtype.type(0)
-        return dtype.type((info.min if x < 0 else info.max) if math.isinf(x) else min(
-            max(int(x), int(info.min)), int(info.max)))
+        return dtype.type(
+            (info.min if x < 0 else info.max)
+            if math.isinf(x)
+            else min(max(int(x), int(info.min)), int(info.max))
+        )
 
     return to
 

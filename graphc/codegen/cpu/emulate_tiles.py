@@ -11,8 +11,23 @@ from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES
 
 
 def tile(
-    function: int, rows: int, cols: int, k: int, a: Any, a_at: int, rs: int, cs: int, b: Any,
-    b_at: int, ldb: int, c: Any, c_at: int, ldc: int, adds: int, taps: int, table: Any,
+    function: int,
+    rows: int,
+    cols: int,
+    k: int,
+    a: Any,
+    a_at: int,
+    rs: int,
+    cs: int,
+    b: Any,
+    b_at: int,
+    ldb: int,
+    c: Any,
+    c_at: int,
+    ldc: int,
+    adds: int,
+    taps: int,
+    table: Any,
     table_at: int,
 ) -> None:
     """C = A B, or C += A B if `adds` is not 0; A and B are sums over the taps' places."""
@@ -57,8 +72,19 @@ def transform(name: str) -> Callable[..., None]:
     matrix = np.array(MATRICES[name])
 
     def run(
-        function: int, channels: int, squares: int, x: Any, x_at: int, xi: int, xj: int, xs: int,
-        y: Any, y_at: int, yi: int, yj: int, ys: int,
+        function: int,
+        channels: int,
+        squares: int,
+        x: Any,
+        x_at: int,
+        xi: int,
+        xj: int,
+        xs: int,
+        y: Any,
+        y_at: int,
+        yi: int,
+        yj: int,
+        ys: int,
     ) -> None:
         size, made = range(matrix.shape[1]), range(matrix.shape[0])
         for s in range(squares):

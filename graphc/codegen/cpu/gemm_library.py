@@ -177,19 +177,46 @@ def host_shape(dtype: str) -> Shape:
 def source(dtype: str, shape: Shape) -> str:
     """The loops of a product by tiles of a shape, as numba source."""
     return (HEAD + INNER + OUTER + TURNED + BODY).format(
-        t=dtype, rows=shape.rows, half=min(shape.rows, 6), columns=shape.columns, depth=DEPTH,
-        short=SHORT, thin=THIN, strip=DEPTH * shape.columns, square=shape.rows * shape.columns,
-        alias=ALIAS, direct=DIRECT, few=FEW * shape.rows,
+        t=dtype,
+        rows=shape.rows,
+        half=min(shape.rows, 6),
+        columns=shape.columns,
+        depth=DEPTH,
+        short=SHORT,
+        thin=THIN,
+        strip=DEPTH * shape.columns,
+        square=shape.rows * shape.columns,
+        alias=ALIAS,
+        direct=DIRECT,
+        few=FEW * shape.rows,
     )
 
 
 def _cblas(dtype: str, name: str) -> str:
     """The function with the arguments of CBLAS; alpha is 1, beta 0 or 1, order row-major."""
-    words = ("ia", "ib", "ic", "wm", "wn", "wk", "rs", "cs", "tbw", "lb", "lc", "adds",
-             "tile", "transpose")
+    words = (
+        "ia",
+        "ib",
+        "ic",
+        "wm",
+        "wn",
+        "wk",
+        "rs",
+        "cs",
+        "tbw",
+        "lb",
+        "lc",
+        "adds",
+        "tile",
+        "transpose",
+    )
     stores = [
-        line for i, word in enumerate(words) for line in (
-            f"  %p{i} = getelementptr i64, ptr %words, i64 {i}", f"  store i64 %{word}, ptr %p{i}")
+        line
+        for i, word in enumerate(words)
+        for line in (
+            f"  %p{i} = getelementptr i64, ptr %words, i64 {i}",
+            f"  store i64 %{word}, ptr %p{i}",
+        )
     ]
     return CBLAS.format(name=name, t=dtype, real=LLVM[dtype], stores="\n".join(stores))
 

@@ -59,9 +59,7 @@ CONVOLUTIONS = {
 }
 
 
-def loops_of(
-    kernel: Kernel, in_place: bool = False, method: Method | None = None
-) -> Loops | None:
+def loops_of(kernel: Kernel, in_place: bool = False, method: Method | None = None) -> Loops | None:
     """The loops of a kernel; None for one written by hand, and for one that runs programs.
     `in_place` says of a scatter that its result lies where its operand lay
     (`program.scatters_in_place`); `method` is how to compute a contraction."""
@@ -91,7 +89,9 @@ def buffers_of(kernel: Kernel) -> tuple[Value, ...]:
 
 
 def source_of(
-    kernel: Kernel, readable: bool = False, over: Mapping[int, int] = NOWHERE,
+    kernel: Kernel,
+    readable: bool = False,
+    over: Mapping[int, int] = NOWHERE,
     method: Method | None = None,
 ) -> Source:
     """The numba source of a kernel; `over` tells which results lie where operands lay
@@ -122,8 +122,9 @@ def _reason(message: str) -> str:
     """What a compiler complains about, without the places in text that the user never saw."""
     lines = [line.strip() for line in message.split("\n") if line.strip()]
     head = lines[0].partition(": Failed in")[0]
-    end = next((i for i, line in enumerate(lines) if line.startswith(("There are", "During:"))),
-               len(lines))
+    end = next(
+        (i for i, line in enumerate(lines) if line.startswith(("There are", "During:"))), len(lines)
+    )
     return f"{head}: {' '.join(lines[1:end])}" if end > 1 else lines[0]
 
 
@@ -134,22 +135,30 @@ def _opaque(kernel: Kernel, readable: bool) -> Source:
     types = [a.type for a in out.args]
     sizes = op.size_arguments(out.type, *types)
     values = [*((f"a{i}", a) for i, a in enumerate(out.args)), ("out", out)]
-    made = [(name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
-            for i, (name, v) in enumerate(values)]
+    made = [
+        (name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
+        for i, (name, v) in enumerate(values)
+    ]
     words = [(f"n{i}", str(size)) for i, size in enumerate(sizes)]
     routines = tuple(named(r, out.type.dtype) for r in op.routines)
     words += [("status", "")] * op.can_fail + [(f"f{i}", r) for i, r in enumerate(routines)]
     words += [("call", "")] * isinstance(op, Foreign)
     made += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
-    lines = [f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
-             for name, text, shown in made]
+    lines = [
+        f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
+        for name, text, shown in made
+    ]
     text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
-    return Source(text, sizes, op.extent(out.type), op.can_fail, calls=isinstance(op, Foreign),
-                  routines=routines)
+    return Source(
+        text,
+        sizes,
+        op.extent(out.type),
+        op.can_fail,
+        calls=isinstance(op, Foreign),
+        routines=routines,
+    )
 
 
 def named(routine: str, dtype: DType) -> str:
     """The routine for an element type: `?potrf` is `spotrf` for f32 and `dpotrf` for f64."""
     return routine.replace("?", {"f32": "s", "f64": "d"}.get(dtype.name, "?"))
-
-

@@ -55,9 +55,7 @@ class Source:
     routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
 
 
-def print_kernel(
-    loops: Loops, readable: bool = False, over: Mapping[int, int] = NOWHERE
-) -> Source:
+def print_kernel(loops: Loops, readable: bool = False, over: Mapping[int, int] = NOWHERE) -> Source:
     """Numba source of `kernel(args, lo, hi)`; `readable` keeps names and sizes as they are.
 
     A buffer of `over` lies where another does, and is that buffer: LLVM takes those of different
@@ -88,8 +86,15 @@ def print_kernel(
     if not readable:
         full = canonical(full)
     sizes_given = tuple(parameters.values)
-    return Source(full, sizes_given, loops.extent, uses_status, least=loops.least,
-                  over=tuple(over.items()), routines=routines)
+    return Source(
+        full,
+        sizes_given,
+        loops.extent,
+        uses_status,
+        least=loops.least,
+        over=tuple(over.items()),
+        routines=routines,
+    )
 
 
 def _words(
@@ -97,8 +102,9 @@ def _words(
 ) -> list[str]:
     """Lines that read the arguments that are not buffers, from number `at` on."""
     shown = [(CPU.size(name), value) for value, name in parameters.values.items()]
-    named = [(name, f"  # {value}" if readable and name != str(value) else "")
-             for name, value in shown]
+    named = [
+        (name, f"  # {value}" if readable and name != str(value) else "") for name, value in shown
+    ]
     named += [(STATUS, "")] * uses_status + [(r.split("_")[1], "") for r in routines]
     return [f"    {name} = args[{i}]{note}" for i, (name, note) in enumerate(named, at)]
 
@@ -210,8 +216,12 @@ def _turn(t: Turn) -> str:
 
 
 def _transform(t: Transform) -> str:
-    ends = [_place(t.source), *map(CPU.size, t.source_steps), _place(t.target),
-            *map(CPU.size, t.target_steps)]
+    ends = [
+        _place(t.source),
+        *map(CPU.size, t.source_steps),
+        _place(t.target),
+        *map(CPU.size, t.target_steps),
+    ]
     sizes = f"{t.name}, {CPU.size(t.channels)}, {CPU.size(t.squares)}"
     return f"{t.dtype}_{t.name}({sizes}, {', '.join(ends)})"
 

@@ -55,14 +55,19 @@ class Frame:
     64-bit indices."""
 
     def __init__(
-        self, buffers: Sequence[Buffer], name: Callable[[str], str], over: Mapping[int, int],
+        self,
+        buffers: Sequence[Buffer],
+        name: Callable[[str], str],
+        over: Mapping[int, int],
         wide: bool = False,
     ) -> None:
         self.buffers, self.name, self.over = tuple(buffers), name, over
         written = {i for i, b in enumerate(buffers) if b.written}
         self.printer = CudaPrinter(
-            "u64" if wide else "u32", [b.dtype for b in buffers],
-            frozenset(written | {over[i] for i in over}))
+            "u64" if wide else "u32",
+            [b.dtype for b in buffers],
+            frozenset(written | {over[i] for i in over}),
+        )
 
     @property
     def width(self) -> str:
@@ -72,8 +77,9 @@ class Frame:
         """What locals that hold elements of a buffer are called after."""
         return NUMBERED.sub("", self.buffers[buffer].name)
 
-    def source(self, schedule: str, lines: Sequence[str], grid: Grid,
-               readable: str = "") -> DeviceSource:
+    def source(
+        self, schedule: str, lines: Sequence[str], grid: Grid, readable: str = ""
+    ) -> DeviceSource:
         """The kernel as text; with a `readable` name its own names stay."""
         symbols = list(self.printer.symbols)
         names = [b.name for b in self.buffers]
@@ -86,15 +92,26 @@ class Frame:
         status = ["status"] * (re.search(r"\bstatus\b", text) is not None)
         own = {size_name(s): s for s in symbols}
         parameters = [*names, *own, *(f"key{i}" for i in range(len(keys))), *status]
-        kinds = [*(pointer(b.dtype) for b in self.buffers), *([self.width] * len(symbols)),
-                 *(["u64"] * len(keys)), *(["i64*"] * len(status))]
+        kinds = [
+            *(pointer(b.dtype) for b in self.buffers),
+            *([self.width] * len(symbols)),
+            *(["u64"] * len(keys)),
+            *(["i64*"] * len(status)),
+        ]
         head = f"def {readable or 'kernel'}({', '.join(parameters)}):"
         full = f"{head}\n{text}\n"
         sizes: list[Size] = [dim.symbol(s) for s in symbols]
         return DeviceSource(
-            plain(full, own, names) if readable else canonical(full, parameters), tuple(kinds),
-            (*sizes, *map(int, keys)), grid.blocks, grid.threads, grid.shared, grid.resident,
-            bool(status), schedule=schedule)
+            plain(full, own, names) if readable else canonical(full, parameters),
+            tuple(kinds),
+            (*sizes, *map(int, keys)),
+            grid.blocks,
+            grid.threads,
+            grid.shared,
+            grid.resident,
+            bool(status),
+            schedule=schedule,
+        )
 
 
 def once(frame: Frame, nest: Nest) -> list[str]:
@@ -149,8 +166,11 @@ def simplest(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
     used = {*keyword.kwlist, *taken}
     for name in names:
         base = NUMBERED.sub("", name.strip("_"))
-        found[name] = base if base not in used else next(
-            f"{base}_{n}" for n in itertools.count(1) if f"{base}_{n}" not in used)
+        found[name] = (
+            base
+            if base not in used
+            else next(f"{base}_{n}" for n in itertools.count(1) if f"{base}_{n}" not in used)
+        )
         used.add(found[name])
     return found
 
@@ -244,7 +264,12 @@ class Vector:
     that lie side by side are moved together; what does not depend on the variable is done once."""
 
     def __init__(
-        self, frame: Frame, variable: str, base: Size, count: int, saves: Saves = NOTHING,
+        self,
+        frame: Frame,
+        variable: str,
+        base: Size,
+        count: int,
+        saves: Saves = NOTHING,
         number: str = "0",
     ) -> None:
         self.frame, self.printer = frame, frame.printer
@@ -320,8 +345,14 @@ class Vector:
     def _store(self, s: Store, made: Sequence[Store], pad: str) -> list[str]:
         """Results: to registers, to memory, or both; to memory as vectors where they may be."""
         saved, to_memory = self.saves.get((s.buffer, s.offset), (None, True))
-        lines = [pad + saved.keep(self.place(lane), bare(self.printer.expression(x.value)))
-                 for lane, x in enumerate(made)] if saved else []
+        lines = (
+            [
+                pad + saved.keep(self.place(lane), bare(self.printer.expression(x.value)))
+                for lane, x in enumerate(made)
+            ]
+            if saved
+            else []
+        )
         if not to_memory:
             return lines
         if not self.aligned(s.offset):
@@ -329,8 +360,10 @@ class Vector:
         dtype = self.printer.dtypes[s.buffer]
         piece = min(self.count, max(1, LANES // dtype.size))
         for start in range(0, self.count, piece):
-            values = [storing(bare(self.printer.expression(x.value)), dtype)
-                      for x in made[start : start + piece]]
+            values = [
+                storing(bare(self.printer.expression(x.value)), dtype)
+                for x in made[start : start + piece]
+            ]
             at = bare_index(self.printer.size(made[start].offset))
             lines.append(f"{pad}store{piece}(@{s.buffer}, {at}, ({', '.join(values)}))")
         return lines
@@ -341,8 +374,10 @@ def _together(made: Sequence[Accumulate]) -> Accumulate:
     values = [s.value for s in made]
     first = made[0]
     while len(values) > 1:
-        values = [Apply(first.combine, (a, b), first.dtype)
-                  for a, b in zip(values[::2], values[1::2], strict=True)]
+        values = [
+            Apply(first.combine, (a, b), first.dtype)
+            for a, b in zip(values[::2], values[1::2], strict=True)
+        ]
     return replace(first, value=values[0])
 
 

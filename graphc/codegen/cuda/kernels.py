@@ -37,7 +37,10 @@ LONG = 1024  # of one that a block folds
 
 
 def device_sources(
-    kernel: Kernel, over: Mapping[int, int] = NOWHERE, wide: bool = False, readable: bool = False,
+    kernel: Kernel,
+    over: Mapping[int, int] = NOWHERE,
+    wide: bool = False,
+    readable: bool = False,
     tiling: Tiling | None = None,
 ) -> tuple[DeviceSource, ...]:
     """The CUDA source of a kernel: launches one after another, of the same buffers.  `tiling` is
@@ -89,9 +92,7 @@ def epilogue_sources(
     return (_scheduled(frame, made, after.inner, shown),)
 
 
-def tiling_of(
-    kernel: Kernel, known: Mapping[str, int], fast_math: bool = False
-) -> Tiling | None:
+def tiling_of(kernel: Kernel, known: Mapping[str, int], fast_math: bool = False) -> Tiling | None:
     """How tensor cores best share a contraction at a run's sizes; None for other kernels."""
     if kernel.kind not in (Kind.MATMUL, Kind.CONVOLUTION):
         return None
@@ -111,11 +112,15 @@ def _by_tensor_cores(
     shape, pieces = (tiling.shape, tiling.pieces) if tiling else (None, 0)
     fast = tiling is not None and tiling.fast_math
     split = (gemm_split if product else convolution_split)(
-        kernel, shape, fast, pieces=pieces, readable=shown)
+        kernel, shape, fast, pieces=pieces, readable=shown
+    )
     if split is not None and not wide:
         return tuple(replace(s, scratch=split.scratch) for s in (split.first, split.second))
-    whole = gemm_source(kernel, shape, fast, wide=wide, readable=shown) if product else (
-        convolution_source(kernel, shape, fast, readable=shown))
+    whole = (
+        gemm_source(kernel, shape, fast, wide=wide, readable=shown)
+        if product
+        else (convolution_source(kernel, shape, fast, readable=shown))
+    )
     return (whole,) if whole is not None else ()
 
 

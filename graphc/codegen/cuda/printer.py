@@ -50,8 +50,11 @@ class CudaPrinter(Printer):
         if (e.buffer, e.offset) in self.known:
             return self.known[e.buffer, e.offset]
         at = self.size(e.offset)
-        text = f"@{e.buffer}[{bare_index(at)}]" if e.buffer in self.written else (
-            f"load(@{e.buffer}, {bare_index(at)})")
+        text = (
+            f"@{e.buffer}[{bare_index(at)}]"
+            if e.buffer in self.written
+            else (f"load(@{e.buffer}, {bare_index(at)})")
+        )
         return loaded(text, e.dtype)
 
     def position(self, size: Size) -> str:
@@ -92,11 +95,22 @@ class CudaPrinter(Printer):
 
     def loop(self, s: For, depth: int) -> list[str]:
         """A loop that one thread runs through."""
-        return self.counted(s.var.rstrip("."), self.size(s.low), self.size(s.high), "1",
-                            lambda d: self.statements(s.body, d), depth)
+        return self.counted(
+            s.var.rstrip("."),
+            self.size(s.low),
+            self.size(s.high),
+            "1",
+            lambda d: self.statements(s.body, d),
+            depth,
+        )
 
     def counted(
-        self, name: str, low: str, high: str, step: str, body: Callable[[int], list[str]],
+        self,
+        name: str,
+        low: str,
+        high: str,
+        step: str,
+        body: Callable[[int], list[str]],
         depth: int,
     ) -> list[str]:
         """`for name in range(low, high, step)`, counting in `width`."""
@@ -126,8 +140,7 @@ def may_be_negative(size: Size) -> bool:
     if isinstance(size, int):
         return size < 0
     return any(
-        coefficient < 0
-        or any(may_be_negative(x) for atom in monomial for x in atom.operands)
+        coefficient < 0 or any(may_be_negative(x) for atom in monomial for x in atom.operands)
         for monomial, coefficient in size.terms
     )
 
@@ -142,8 +155,11 @@ def polynomial(size: Dim, printer: CudaPrinter) -> str:
         if abs(coefficient) != 1 or not factors:
             factors.append(str(abs(coefficient)))
         sign = " - " if coefficient < 0 else " + "
-        text = f"{text or '0'}{sign}{'*'.join(factors)}" if text or coefficient < 0 else (
-            "*".join(factors))
+        text = (
+            f"{text or '0'}{sign}{'*'.join(factors)}"
+            if text or coefficient < 0
+            else ("*".join(factors))
+        )
     return text
 
 
@@ -157,7 +173,8 @@ def _atom(atom: Any, printer: CudaPrinter) -> str:
     a, b = atom.operands
     negative = may_be_negative(a) or may_be_negative(b)
     name = {"//": "floor_divide", "%": "remainder", "min": "minimum", "max": "maximum"}[
-        atom.function]
+        atom.function
+    ]
     if negative:
         return f"{name}({printer.signed(a)}, {printer.signed(b)})"
     if name in ("minimum", "maximum"):

@@ -51,8 +51,11 @@ def guarded(source: DeviceSource) -> DeviceSource:
         name = head.rpartition(",")[2].strip()
         return replace(source, text=f"{head}):\n    if {name}[0] != 0:\n        return\n{body}")
     return replace(
-        source, text=f"{head}, {name}):\n    if {name}[0] != 0:\n        return\n{body}",
-        parameters=(*source.parameters, "i64*"), uses_status=True)
+        source,
+        text=f"{head}, {name}):\n    if {name}[0] != 0:\n        return\n{body}",
+        parameters=(*source.parameters, "i64*"),
+        uses_status=True,
+    )
 
 
 COPY = """\

@@ -41,8 +41,11 @@ class Scalar(Arithmetic):
         composite = op.scalar(*(self.carried(x) for x in operands))
         if composite is not None:  # f16 and bf16 are computed in f32 and rounded once
             rounded = dtype in (f16, bf16) and composite.dtype == f32
-            return Scalar(self.emit(Apply("{0}", (composite.expr,), dtype), hint), dtype,
-                          self.emit) if rounded else composite
+            return (
+                Scalar(self.emit(Apply("{0}", (composite.expr,), dtype), hint), dtype, self.emit)
+                if rounded
+                else composite
+            )
         if op.spelling == "{0}":
             return operands[0]
         sizes = tuple(IndexValue(s, i64) for s in op.sizes)
@@ -68,5 +71,3 @@ class Scalar(Arithmetic):
 def index_scalar(size: Size, emit: Emit) -> Scalar:
     """An index as a scalar of type i64."""
     return Scalar(IndexValue(size, i64), i64, emit)
-
-

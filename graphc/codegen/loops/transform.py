@@ -76,21 +76,45 @@ def _map_routine(node: Any, change: Change) -> Any:
             return replace(node, sizes=(m, n, k), offsets=(a, b, c), strides=(la, lb, lc))
         case Row(source=(x, x_at), target=(y, y_at), count=count, start=start, stop=stop):
             return replace(
-                node, source=(x, change(x_at)), target=(y, change(y_at)), count=change(count),
-                start=change(start), stop=change(stop),
+                node,
+                source=(x, change(x_at)),
+                target=(y, change(y_at)),
+                count=change(count),
+                start=change(start),
+                stop=change(stop),
             )
         case Tile(sizes=sizes):
             rows, cols, k = map(change, sizes)
             places = ((b, change(at)) for b, at in (node.a, node.b, node.c, node.table))
             first, second, result, table = places
             rs, cs, ldb, ldc = map(change, (node.rs, node.cs, node.ldb, node.ldc))
-            return Tile(node.dtype, (rows, cols, k), first, rs, cs, second, ldb, result, ldc,
-                        change(node.taps), table, node.adds)
+            return Tile(
+                node.dtype,
+                (rows, cols, k),
+                first,
+                rs,
+                cs,
+                second,
+                ldb,
+                result,
+                ldc,
+                change(node.taps),
+                table,
+                node.adds,
+            )
         case Transform(source=(x, x_at), target=(y, y_at)):
             a, b, c = map(change, node.source_steps)
             d, e, f = map(change, node.target_steps)
-            return Transform(node.dtype, node.name, change(node.channels), change(node.squares),
-                             (x, change(x_at)), (a, b, c), (y, change(y_at)), (d, e, f))
+            return Transform(
+                node.dtype,
+                node.name,
+                change(node.channels),
+                change(node.squares),
+                (x, change(x_at)),
+                (a, b, c),
+                (y, change(y_at)),
+                (d, e, f),
+            )
         case Turn(source=(x, x_at), target=(y, y_at)):
             rows, cols, lds, ldt = map(change, (node.rows, node.cols, node.lds, node.ldt))
             return Turn(node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt)

@@ -63,8 +63,10 @@ def lower_gemm(kernel: Kernel) -> Loops:
         whole = n if _columns(m, n) else m
         unit = STRIP if _columns(m, n) else 1
         extent = _chunks(m, n, k, whole)
-        low, high = (dim.floordiv(-dim.floordiv(-whole, unit) * x, variable("chunks")) * unit
-                     for x in (c, c + 1))
+        low, high = (
+            dim.floordiv(-dim.floordiv(-whole, unit) * x, variable("chunks")) * unit
+            for x in (c, c + 1)
+        )
         high = high if unit == 1 else dim.minimum(high, whole)
         lets = [Let("first", IndexValue(low, i64)), Let("count", IndexValue(high - first, i64))]
         if _columns(m, n):

@@ -74,12 +74,10 @@ class _Windows(Frame):
         work = For("i0.", 0, self.inputs, tuple(self.over_window(body)))
         to = (variable("image") * self.y.shape[1] + variable("channel")) * self.rows + row
         return self.by_rows(
-            [*lets, channel], extent, self.rows, self.row, work, (self.slot_y, to * self.row),
-            panel)
+            [*lets, channel], extent, self.rows, self.row, work, (self.slot_y, to * self.row), panel
+        )
 
-    def add_row(
-        self, bounds: Any, base: Size, at_w: Size, to: Size, element: Any
-    ) -> list[Any]:
+    def add_row(self, bounds: Any, base: Size, at_w: Size, to: Size, element: Any) -> list[Any]:
         """A weight times a row of elements, added to the scratch row."""
         panel = self.scratch_slot
         weighed = Apply(TIMES, (Ref("weight", self.sum), element), self.sum)
@@ -89,8 +87,14 @@ class _Windows(Frame):
         return [*self.span(bounds), let("base", base), weight, loop]
 
     def by_rows(
-        self, lets: list[Any], extent: Size, rows: Size, length: Size, work: Any,
-        to: tuple[int, Size], panel: int,
+        self,
+        lets: list[Any],
+        extent: Size,
+        rows: Size,
+        length: Size,
+        work: Any,
+        to: tuple[int, Size],
+        panel: int,
     ) -> Loops:
         """For each row: zeros in the scratch row, the work, and the row stored."""
         zero = Const(0.0 if self.dtype.is_float else 0, self.sum)
@@ -116,7 +120,8 @@ class _Windows(Frame):
         rows, length = product(self.spatial[:-1]), self.spatial[-1]
         at = (variable("image") * self.x.shape[1] + variable("channel")) * rows + row
         return self.by_rows(
-            [*lets, group], extent, rows, length, work, (self.slot_x, at * length), panel)
+            [*lets, group], extent, rows, length, work, (self.slot_x, at * length), panel
+        )
 
     def position_row(self, row: Size) -> tuple[tuple[Size, ...], tuple[Any, ...]]:
         """The row of positions that meets a row of the input at the current place of the window,

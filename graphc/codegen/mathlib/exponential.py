@@ -77,8 +77,9 @@ def scaled(y: Scalar, k: Scalar, downwards: Scalar) -> Scalar:
     The exponent is brought nearer to 0, exactly, by 2^64 or 2^512; the last product rounds.
     """
     offset = 64 if y.kind == "f32" else 512
-    up, down = (bias << y.format.mantissa for bias in (y.format.bias + offset,
-                                                       y.format.bias - offset))
+    up, down = (
+        bias << y.format.mantissa for bias in (y.format.bias + offset, y.format.bias - offset)
+    )
     partial = ((k << y.format.mantissa) + where(downwards, k.partner(up), down)).real()
     return y * partial * where(downwards, y.partner(2.0**-offset), 2.0**offset)
 
@@ -100,8 +101,9 @@ def exp_minus_one(r: Scalar) -> Scalar:
     return (r * r).fma(polynomial(r, tables.EXP[r.kind]), r)
 
 
-def exp_of(x: Scalar, *, low: Scalar | None = None, factor: Scalar | None = None,
-           halvings: int = 0) -> Scalar:
+def exp_of(
+    x: Scalar, *, low: Scalar | None = None, factor: Scalar | None = None, halvings: int = 0
+) -> Scalar:
     """e^(x + low) * factor / 2^halvings, for a tiny `low`; overflow comes as late as it may."""
     x = x.clamp(EXP_LOW[x.kind], EXP_HIGH[x.kind])
     r, k = reduced(x)

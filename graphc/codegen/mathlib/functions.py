@@ -30,45 +30,67 @@ from llvmlite import ir
 from graphc.codegen.mathlib import exponential, trigonometric
 from graphc.codegen.mathlib.scalar import LLVM_TYPES, LlvmScalar, NumpyScalar, Scalar
 
-KERNELS: Mapping[str, Callable[..., Scalar]] = MappingProxyType({
-    "exp": exponential.exp,
-    "exp2": exponential.exp2,
-    "expm1": exponential.expm1,
-    "log": exponential.log,
-    "log2": exponential.log2,
-    "log10": exponential.log10,
-    "log1p": exponential.log1p,
-    "sinh": exponential.sinh,
-    "cosh": exponential.cosh,
-    "tanh": exponential.tanh,
-    "asinh": exponential.asinh,
-    "acosh": exponential.acosh,
-    "atanh": exponential.atanh,
-    "sigmoid": exponential.sigmoid,
-    "erf": exponential.erf,
-    "erfc": exponential.erfc,
-    "cbrt": exponential.cbrt,
-    "rsqrt": exponential.rsqrt,
-    "pow": exponential.power,
-    "hypot": exponential.hypot,
-    "sin": trigonometric.sin,
-    "cos": trigonometric.cos,
-    "tan": trigonometric.tan,
-    "asin": trigonometric.asin,
-    "acos": trigonometric.acos,
-    "atan": trigonometric.atan,
-    "atan2": trigonometric.atan2,
-})
+KERNELS: Mapping[str, Callable[..., Scalar]] = MappingProxyType(
+    {
+        "exp": exponential.exp,
+        "exp2": exponential.exp2,
+        "expm1": exponential.expm1,
+        "log": exponential.log,
+        "log2": exponential.log2,
+        "log10": exponential.log10,
+        "log1p": exponential.log1p,
+        "sinh": exponential.sinh,
+        "cosh": exponential.cosh,
+        "tanh": exponential.tanh,
+        "asinh": exponential.asinh,
+        "acosh": exponential.acosh,
+        "atanh": exponential.atanh,
+        "sigmoid": exponential.sigmoid,
+        "erf": exponential.erf,
+        "erfc": exponential.erfc,
+        "cbrt": exponential.cbrt,
+        "rsqrt": exponential.rsqrt,
+        "pow": exponential.power,
+        "hypot": exponential.hypot,
+        "sin": trigonometric.sin,
+        "cos": trigonometric.cos,
+        "tan": trigonometric.tan,
+        "asin": trigonometric.asin,
+        "acos": trigonometric.acos,
+        "atan": trigonometric.atan,
+        "atan2": trigonometric.atan2,
+    }
+)
 BINARY = frozenset({"pow", "hypot", "atan2"})
 FUNCTIONS: Mapping[str, int] = MappingProxyType({n: 2 if n in BINARY else 1 for n in KERNELS})
 
-NUMPY: Mapping[str, Callable[..., Any]] = MappingProxyType({
-    "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2,
-    "log10": np.log10, "log1p": np.log1p, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "cbrt": np.cbrt,
-    "pow": np.power, "hypot": np.hypot, "sin": np.sin, "cos": np.cos, "tan": np.tan,
-    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2,
-})
+NUMPY: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "exp": np.exp,
+        "exp2": np.exp2,
+        "expm1": np.expm1,
+        "log": np.log,
+        "log2": np.log2,
+        "log10": np.log10,
+        "log1p": np.log1p,
+        "sinh": np.sinh,
+        "cosh": np.cosh,
+        "tanh": np.tanh,
+        "asinh": np.arcsinh,
+        "acosh": np.arccosh,
+        "atanh": np.arctanh,
+        "cbrt": np.cbrt,
+        "pow": np.power,
+        "hypot": np.hypot,
+        "sin": np.sin,
+        "cos": np.cos,
+        "tan": np.tan,
+        "asin": np.arcsin,
+        "acos": np.arccos,
+        "atan": np.arctan,
+        "atan2": np.arctan2,
+    }
+)
 
 
 def emit(module: ir.Module, name: str, dtype: str) -> ir.Function:

@@ -197,27 +197,61 @@ def where(condition: Scalar, yes: Operand, no: Operand) -> Scalar:
 
 # ---- LLVM ---------------------------------------------------------------------------------------
 
-LLVM_TYPES = MappingProxyType({
-    "f32": ir.FloatType(), "f64": ir.DoubleType(), "i32": ir.IntType(32), "i64": ir.IntType(64),
-    "bool": ir.IntType(1),
-})
+LLVM_TYPES = MappingProxyType(
+    {
+        "f32": ir.FloatType(),
+        "f64": ir.DoubleType(),
+        "i32": ir.IntType(32),
+        "i64": ir.IntType(64),
+        "bool": ir.IntType(1),
+    }
+)
 PREDICATES = MappingProxyType({"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=="})
-INTRINSICS = MappingProxyType({
-    "abs": "fabs", "sqrt": "sqrt", "rint": "rint", "floor": "floor", "copysign": "copysign",
-    "fma": "fma",
-})
-FLOAT_INSTRUCTIONS = MappingProxyType({
-    "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "neg": "fneg",
-    "select": "select", "bitcast": "bitcast",
-})
-INTEGER_INSTRUCTIONS = MappingProxyType({
-    "add": "add", "sub": "sub", "mul": "mul", "neg": "neg", "and": "and_", "or": "or_",
-    "xor": "xor", "shl": "shl", "shr": "ashr", "select": "select", "bitcast": "bitcast",
-})
-CONVERSIONS = MappingProxyType({
-    ("f32", "f64"): "fpext", ("f64", "f32"): "fptrunc", ("i32", "i64"): "sext",
-    ("i64", "i32"): "trunc", ("i32", "f32"): "sitofp",
-})
+INTRINSICS = MappingProxyType(
+    {
+        "abs": "fabs",
+        "sqrt": "sqrt",
+        "rint": "rint",
+        "floor": "floor",
+        "copysign": "copysign",
+        "fma": "fma",
+    }
+)
+FLOAT_INSTRUCTIONS = MappingProxyType(
+    {
+        "add": "fadd",
+        "sub": "fsub",
+        "mul": "fmul",
+        "div": "fdiv",
+        "neg": "fneg",
+        "select": "select",
+        "bitcast": "bitcast",
+    }
+)
+INTEGER_INSTRUCTIONS = MappingProxyType(
+    {
+        "add": "add",
+        "sub": "sub",
+        "mul": "mul",
+        "neg": "neg",
+        "and": "and_",
+        "or": "or_",
+        "xor": "xor",
+        "shl": "shl",
+        "shr": "ashr",
+        "select": "select",
+        "bitcast": "bitcast",
+    }
+)
+CONVERSIONS = MappingProxyType(
+    {
+        ("f32", "f64"): "fpext",
+        ("f64", "f32"): "fptrunc",
+        ("i32", "i64"): "sext",
+        ("i64", "i32"): "trunc",
+        ("i32", "f32"): "sitofp",
+    }
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,19 +347,43 @@ def fma_f32(a: Any, b: Any, c: Any) -> Any:
     return odd.view(np.float64).astype(np.float32)
 
 
-DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType({
-    "f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "i32": np.dtype(np.int32),
-    "i64": np.dtype(np.int64), "bool": np.dtype(np.bool_),
-})
+DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
+    {
+        "f32": np.dtype(np.float32),
+        "f64": np.dtype(np.float64),
+        "i32": np.dtype(np.int32),
+        "i64": np.dtype(np.int64),
+        "bool": np.dtype(np.bool_),
+    }
+)
 KINDS = MappingProxyType({dtype: kind for kind, dtype in DTYPES.items()})
-NUMPY_OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
-    "abs": np.abs, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-    "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and, "or": np.bitwise_or,
-    "xor": np.bitwise_xor, "shl": np.left_shift, "shr": np.right_shift, "sqrt": np.sqrt,
-    "rint": np.rint, "floor": np.floor, "copysign": np.copysign, "select": np.where,
-    "fma": lambda a, b, c: (fma_f32 if a.dtype == np.float32 else fma_f64)(a, b, c),
-})
+NUMPY_OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "add": np.add,
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "div": np.divide,
+        "neg": np.negative,
+        "abs": np.abs,
+        "lt": np.less,
+        "le": np.less_equal,
+        "gt": np.greater,
+        "ge": np.greater_equal,
+        "eq": np.equal,
+        "ne": np.not_equal,
+        "and": np.bitwise_and,
+        "or": np.bitwise_or,
+        "xor": np.bitwise_xor,
+        "shl": np.left_shift,
+        "shr": np.right_shift,
+        "sqrt": np.sqrt,
+        "rint": np.rint,
+        "floor": np.floor,
+        "copysign": np.copysign,
+        "select": np.where,
+        "fma": lambda a, b, c: (fma_f32 if a.dtype == np.float32 else fma_f64)(a, b, c),
+    }
+)
 
 
 @dataclass(frozen=True, eq=False)

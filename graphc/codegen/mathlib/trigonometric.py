@@ -146,7 +146,7 @@ def atan2(y: Scalar, x: Scalar) -> Scalar:
     u = where(middle, small - large, small) / where(below.equals(0.0), 1.0, below)
     u = where(small.equals(large), 0.0, u)
     c = where(middle, u.partner(1.0), 0.0)
-    left = (x.bits() < 0)
+    left = x.bits() < 0
     c = where(steep, 2.0 - c, c)
     c = where(left, 4.0 - c, c)
     v = u + atan_near(u)

@@ -56,8 +56,14 @@ def kernel(
     array([1., 3., 3.], dtype=float32)
     """
     if function is None:
-        return functools.partial(kernel, result=result, gradient=gradient, reference=reference,
-                                 requires=requires, parallel=parallel)
+        return functools.partial(
+            kernel,
+            result=result,
+            gradient=gradient,
+            reference=reference,
+            requires=requires,
+            parallel=parallel,
+        )
     rules = {"result": result, "gradient": gradient, "reference": reference, "requires": requires}
     return _caller(_op(_code(function, rules, bool(parallel)), rules))
 
@@ -68,15 +74,18 @@ def _code(
     """The function's code.  Raises `GraphError` for what can be no kernel."""
     for what, given in {"function": function, **rules}.items():
         if given is not None and not callable(given):
-            raise GraphError(f"gc.kernel: {what} is {short(given)}; expected a function",
-                             user_location())
+            raise GraphError(
+                f"gc.kernel: {what} is {short(given)}; expected a function", user_location()
+            )
     code = read(function, parallel)
     if not code.operands and rules["result"] is None:
-        raise GraphError(f"gc.kernel: {code.name} has no operands, so it needs `result`",
-                         user_location())
+        raise GraphError(
+            f"gc.kernel: {code.name} has no operands, so it needs `result`", user_location()
+        )
     if code.name in OPS and not issubclass(OPS[code.name], Written):
-        raise GraphError(f"gc.kernel: {code.name!r} is a built-in op; choose another name",
-                         user_location())
+        raise GraphError(
+            f"gc.kernel: {code.name!r} is a built-in op; choose another name", user_location()
+        )
     return code
 
 

@@ -110,17 +110,18 @@ class Kinds:
 
     def _call(self, node: ast.Call) -> Kind:
         match node.func:
-            case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name))) if (
-                name in self.arrays
-            ):
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name))) if name in self.arrays:
                 return of_dtype(self.arrays[name].dtype)  # x.dtype.type
         known = self.code.value(node.func)
         if known is None:
             return OTHER
         if isinstance(known[0], type):
             weak = issubclass(known[0], int | float)
-            return WEAK if weak else (
-                of_dtype(known[0]) if issubclass(known[0], np.generic) else OTHER)
+            return (
+                WEAK
+                if weak
+                else (of_dtype(known[0]) if issubclass(known[0], np.generic) else OTHER)
+            )
         if known[0] is len:
             return WEAK
         return join(*map(self.of, node.args))

@@ -52,22 +52,38 @@ def read(function: Callable[..., Any], parallel: bool) -> Code:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
     except (OSError, TypeError, SyntaxError) as error:
-        raise GraphError(f"gc.kernel: cannot read the source of {name}: {error}",
-                         user_location()) from None
+        raise GraphError(
+            f"gc.kernel: cannot read the source of {name}: {error}", user_location()
+        ) from None
     top = tree.body[0]
     if not isinstance(top, ast.FunctionDef):
         raise GraphError(f"gc.kernel: {name} is no function made by `def`", user_location())
     a = top.args
     least = 2 if parallel else 1
-    if a.vararg or a.kwarg or a.kwonlyargs or a.defaults or len(a.args) + len(a.posonlyargs) < (
-        least
+    if (
+        a.vararg
+        or a.kwarg
+        or a.kwonlyargs
+        or a.defaults
+        or len(a.args) + len(a.posonlyargs) < (least)
     ):
         wanted = "(rows, out, *operands)" if parallel else "(out, *operands)"
-        raise GraphError(f"gc.kernel: {name} must take {wanted}, each by a name of its own",
-                         user_location())
+        raise GraphError(
+            f"gc.kernel: {name} must take {wanted}, each by a name of its own", user_location()
+        )
     names = [p.arg for p in (*a.posonlyargs, *a.args)]
     rows = names.pop(0) if parallel else ""
-    stored = {n.id for n in ast.walk(top) if isinstance(n, ast.Name)
-              and isinstance(n.ctx, ast.Store)}
-    return Code(function, name, rows, names[0], tuple(names[1:]), tuple(top.body),
-                frozenset(stored), function.__code__.co_filename, first)
+    stored = {
+        n.id for n in ast.walk(top) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    return Code(
+        function,
+        name,
+        rows,
+        names[0],
+        tuple(names[1:]),
+        tuple(top.body),
+        frozenset(stored),
+        function.__code__.co_filename,
+        first,
+    )

@@ -32,28 +32,86 @@ from graphc.ir.dim import Size
 from graphc.ir.types import DType, TensorType, as_dtype, f32, f64
 
 ARITHMETIC = (
-    ast.Load, ast.Store, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop, ast.BoolOp, ast.boolop,
-    ast.Compare, ast.IfExp, ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Call,
+    ast.Load,
+    ast.Store,
+    ast.BinOp,
+    ast.operator,
+    ast.UnaryOp,
+    ast.unaryop,
+    ast.BoolOp,
+    ast.boolop,
+    ast.Compare,
+    ast.IfExp,
+    ast.Constant,
+    ast.Name,
+    ast.Attribute,
+    ast.Subscript,
+    ast.Call,
     ast.Tuple,
 )
 STATEMENTS = (
-    ast.For, ast.While, ast.If, ast.Assign, ast.AugAssign, ast.Expr, ast.Pass, ast.Break,
-    ast.Continue, ast.Return,
+    ast.For,
+    ast.While,
+    ast.If,
+    ast.Assign,
+    ast.AugAssign,
+    ast.Expr,
+    ast.Pass,
+    ast.Break,
+    ast.Continue,
+    ast.Return,
 )
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 SAME = (
-    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh",
-    "tanh", "hypot", "sqrt", "floor", "ceil", "trunc", "rint", "sign", "maximum", "minimum",
-    "where", "floor_divide", "remainder", "power", "left_shift", "right_shift", "absolute",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "hypot",
+    "sqrt",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "sign",
+    "maximum",
+    "minimum",
+    "where",
+    "floor_divide",
+    "remainder",
+    "power",
+    "left_shift",
+    "right_shift",
+    "absolute",
     "logical_not",
 )
 ALSO = {
-    "asin": (np.arcsin, math.asin), "acos": (np.arccos, math.acos), "atan": (np.arctan, math.atan),
-    "atan2": (np.arctan2, math.atan2), "asinh": (np.arcsinh, math.asinh),
-    "acosh": (np.arccosh, math.acosh), "atanh": (np.arctanh, math.atanh), "erf": (math.erf,),
-    "erfc": (math.erfc,), "absolute": (math.fabs, builtins.abs), "power": (math.pow,),
-    "cbrt": (np.cbrt,), "min": (builtins.min,), "max": (builtins.max,),
-    "range": (builtins.range,), "f64": (builtins.float,), "cast_i64": (builtins.int,),
+    "asin": (np.arcsin, math.asin),
+    "acos": (np.arccos, math.acos),
+    "atan": (np.arctan, math.atan),
+    "atan2": (np.arctan2, math.atan2),
+    "asinh": (np.arcsinh, math.asinh),
+    "acosh": (np.arccosh, math.acosh),
+    "atanh": (np.arctanh, math.atanh),
+    "erf": (math.erf,),
+    "erfc": (math.erfc,),
+    "absolute": (math.fabs, builtins.abs),
+    "power": (math.pow,),
+    "cbrt": (np.cbrt,),
+    "min": (builtins.min,),
+    "max": (builtins.max,),
+    "range": (builtins.range,),
+    "f64": (builtins.float,),
+    "cast_i64": (builtins.int,),
     "cast_bool": (builtins.bool,),
 }
 
@@ -155,8 +213,9 @@ class Translator(ast.NodeTransformer):
             if not isinstance(t, ast.Name | ast.Tuple) and not (
                 isinstance(t, ast.Subscript) and t.value is root and _name(root) == self.code.out
             ):
-                raise self.refused(t, f"only elements of {self.code.out} can be written, "
-                                      f"not {ast.unparse(t)}")
+                raise self.refused(
+                    t, f"only elements of {self.code.out} can be written, not {ast.unparse(t)}"
+                )
 
     # -- arrays
 
@@ -165,8 +224,10 @@ class Translator(ast.NodeTransformer):
         if name in self.arrays:
             return self._element(node, *self.arrays[name])
         base = node.value
-        if isinstance(base, ast.Attribute) and base.attr == "shape" and (
-            _name(base.value) in self.arrays
+        if (
+            isinstance(base, ast.Attribute)
+            and base.attr == "shape"
+            and (_name(base.value) in self.arrays)
         ):
             t = self.arrays[_name(base.value)][1]
             axis = _whole(node.slice)
@@ -184,14 +245,17 @@ class Translator(ast.NodeTransformer):
         at: ast.expr = ast.Constant(0)
         for i, (index, size) in enumerate(zip(given, t.shape, strict=True)):
             if isinstance(index, ast.Slice):
-                raise self.refused(node, f"{ast.unparse(node)}: kernels have no slices; write a "
-                                         "loop")
+                raise self.refused(
+                    node, f"{ast.unparse(node)}: kernels have no slices; write a loop"
+                )
             fixed = _whole(index)
             place: ast.expr = self.visit(index)
             if fixed is not None and fixed < 0:
                 place = ast.BinOp(self._size(size), ast.Sub(), ast.Constant(-fixed))
-            at = place if i == 0 else ast.BinOp(
-                ast.BinOp(at, ast.Mult(), self._size(size)), ast.Add(), place
+            at = (
+                place
+                if i == 0
+                else ast.BinOp(ast.BinOp(at, ast.Mult(), self._size(size)), ast.Add(), place)
             )
         return ast.Subscript(ast.Name(buffer, ast.Load()), at, node.ctx)
 
@@ -216,11 +280,15 @@ class Translator(ast.NodeTransformer):
                 return ast.Tuple(list(sizes), ast.Load())
             case "size":
                 return functools.reduce(
-                    lambda a, b: ast.BinOp(a, ast.Mult(), b), sizes or [ast.Constant(1)])
+                    lambda a, b: ast.BinOp(a, ast.Mult(), b), sizes or [ast.Constant(1)]
+                )
             case "ndim":
                 return ast.Constant(t.rank)
-        raise self.refused(node, f"{ast.unparse(node)}: of an array a kernel knows its elements, "
-                                 "shape, size, ndim, dtype.type and len()")
+        raise self.refused(
+            node,
+            f"{ast.unparse(node)}: of an array a kernel knows its elements, "
+            "shape, size, ndim, dtype.type and len()",
+        )
 
     # -- names, literals, calls
 
@@ -243,8 +311,9 @@ class Translator(ast.NodeTransformer):
         if isinstance(value, bool | int | float | np.generic):
             return self._literal(node, value)
         raise self.refused(
-            node, f"{ast.unparse(node)} is {_what(value)}; a kernel uses numbers, the functions "
-            "of math and numpy, and its own arrays"
+            node,
+            f"{ast.unparse(node)} is {_what(value)}; a kernel uses numbers, the functions "
+            "of math and numpy, and its own arrays",
         )
 
     def visit_Constant(self, node: ast.Constant) -> Any:
@@ -303,8 +372,9 @@ class Translator(ast.NodeTransformer):
         name = functions().get(id(value))
         if name is None:
             raise self.refused(
-                node, f"{ast.unparse(node)} is {_what(value)}; a kernel can call the element-wise "
-                "functions of math and numpy, range, len, abs, min, max, int, float"
+                node,
+                f"{ast.unparse(node)} is {_what(value)}; a kernel can call the element-wise "
+                "functions of math and numpy, range, len, abs, min, max, int, float",
             )
         return name
 
@@ -354,8 +424,10 @@ def _whole(node: ast.AST) -> int | None:
 
 
 def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and (
-        isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and (isinstance(node.value.value, str))
     )
 
 

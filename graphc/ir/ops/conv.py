@@ -27,8 +27,13 @@ from graphc.ir.types import NUMBERS, TensorType, f32, f64, i32
 
 
 def _fields(strides: Any, dilations: Any, before: Any, after: Any, groups: int) -> dict[str, Any]:
-    return {"strides": strides, "dilations": dilations, "before": before, "after": after,
-            "groups": groups}
+    return {
+        "strides": strides,
+        "dilations": dilations,
+        "before": before,
+        "after": after,
+        "groups": groups,
+    }
 
 
 PLAIN = _fields((1,), (1,), (0,), (0,), 1)
@@ -61,7 +66,8 @@ class Convolving(Contraction, abstract=True):
     def positions(self, spatial: Shape, kernel: Shape) -> Shape:
         """The sizes of Y's spatial axes."""
         zipped = zip(
-            spatial, kernel, self.strides, self.dilations, self.before, self.after, strict=True)
+            spatial, kernel, self.strides, self.dilations, self.before, self.after, strict=True
+        )
         return tuple(positions(n, k, s, d, a + b) for n, k, s, d, a, b in zipped)
 
     def check(self, *types: TensorType) -> None:
@@ -70,8 +76,10 @@ class Convolving(Contraction, abstract=True):
         check_geometry(self.name, self.strides, self.dilations, self.before, self.after)
         rank = len(self.strides) + 2
         if a.rank != rank or b.rank != rank or rank < 3:
-            raise ShapeError(f"{self.name}: {a} and {b}: expected tensors of rank {rank}, with "
-                             f"{rank - 2} spatial axes")
+            raise ShapeError(
+                f"{self.name}: {a} and {b}: expected tensors of rank {rank}, with "
+                f"{rank - 2} spatial axes"
+            )
         if a.dtype != b.dtype or a.dtype not in NUMBERS:
             raise DTypeError(f"{self.name}: element types {a.dtype} and {b.dtype}; use gc.astype")
         if self.groups < 1:
@@ -81,14 +89,17 @@ class Convolving(Contraction, abstract=True):
         """Raises `ShapeError` where channels do not divide or a window does not fit."""
         for what, count in (("input", x.shape[1]), ("output", y.shape[1])):
             if isinstance(count, int) and count % self.groups:
-                raise ShapeError(f"{self.name}: {count} {what} channels do not divide into "
-                                 f"{self.groups} groups")
+                raise ShapeError(
+                    f"{self.name}: {count} {what} channels do not divide into {self.groups} groups"
+                )
         if any(isinstance(k, int) and k < 1 for k in w.shape[2:]):
             raise ShapeError(f"{self.name}: the kernel of {w} has no elements")
         if any(isinstance(n, int) and n < 0 for n in y.shape[2:]):
-            raise ShapeError(f"{self.name}: a kernel of {list(w.shape[2:])} (dilations "
-                             f"{self.dilations}) does not fit into {x} (padding {self.before} and "
-                             f"{self.after})")
+            raise ShapeError(
+                f"{self.name}: a kernel of {list(w.shape[2:])} (dilations "
+                f"{self.dilations}) does not fit into {x} (padding {self.before} and "
+                f"{self.after})"
+            )
 
     def infer(self, *types: TensorType) -> TensorType:
         self.check(*types)
@@ -100,8 +111,10 @@ class Convolving(Contraction, abstract=True):
         x, w, y = self.parts(*types)
         counts = self.positions(x.shape[2:], w.shape[2:])
         return (
-            (x.shape[0], y.shape[0]), (x.shape[1], w.shape[1] * self.groups),
-            (w.shape[0], y.shape[1]), *zip(counts, y.shape[2:], strict=True),
+            (x.shape[0], y.shape[0]),
+            (x.shape[1], w.shape[1] * self.groups),
+            (w.shape[0], y.shape[1]),
+            *zip(counts, y.shape[2:], strict=True),
         )
 
     def products(self, *types: TensorType) -> Size:

@@ -25,8 +25,12 @@ class Diagonal(View):
 
     offset: int
     samples = (
-        sample(f32[3, 3], offset=0), sample(f64[2, 3, 5], offset=1), sample(f32[4, 2], offset=-2),
-        sample(i32[3, 3], offset=5), sample(f32[0, 3], offset=0), sample(f32[1, 1], offset=0),
+        sample(f32[3, 3], offset=0),
+        sample(f64[2, 3, 5], offset=1),
+        sample(f32[4, 2], offset=-2),
+        sample(i32[3, 3], offset=5),
+        sample(f32[0, 3], offset=0),
+        sample(f32[1, 1], offset=0),
     )
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -52,8 +56,10 @@ class OnDiagonal(View):
     offset: int
     matrix: Shape
     samples = (
-        sample(f32[3], offset=0, matrix=(3, 3)), sample(f64[2, 3], offset=1, matrix=(3, 5)),
-        sample(f32[2], offset=-2, matrix=(4, 2)), sample(i32[0], offset=5, matrix=(3, 3)),
+        sample(f32[3], offset=0, matrix=(3, 3)),
+        sample(f64[2, 3], offset=1, matrix=(3, 5)),
+        sample(f32[2], offset=-2, matrix=(4, 2)),
+        sample(i32[0], offset=5, matrix=(3, 3)),
         sample(f32[0], offset=0, matrix=(0, 3)),
     )
 

@@ -247,7 +247,8 @@ class Power(Pointwise):
 
     accepts, spelling, cost, exact = NUMBERS, "power({0}, {1})", 20, False
     samples = (
-        sample(f32[9], f32[9], low=0.2, high=3), sample(f64[5], f64[5], low=0.2, high=3),
+        sample(f32[9], f32[9], low=0.2, high=3),
+        sample(f64[5], f64[5], low=0.2, high=3),
         sample(i32[9], i32[9], low=-4, high=5),
     )
 

@@ -60,8 +60,12 @@ class Fft(Opaque):
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         x, w = types
         two = ((x.shape[-1], 2), (w.shape[-1], 2))
-        return (*two, (x.shape[-2], self.length), (w.shape[0], self.length),
-                (self.batch, product(x.shape[:-2])))
+        return (
+            *two,
+            (x.shape[-2], self.length),
+            (w.shape[0], self.length),
+            (self.batch, product(x.shape[:-2])),
+        )
 
     def infer(self, *types: TensorType) -> TensorType:
         x, w = types

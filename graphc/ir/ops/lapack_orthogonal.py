@@ -317,14 +317,20 @@ class Svd(Matrices):
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t, size = out.dtype, out.dtype.size
-        job, s, total = (83, "o + n0 * n2", "(n0 + n1 + 1) * n2") if self.vectors else (
-            78, "o", "n2")
+        job, s, total = (
+            (83, "o + n0 * n2", "(n0 + n1 + 1) * n2") if self.vectors else (78, "o", "n2")
+        )
         right = "at(out, v)" if self.vectors else "matrix"
         left = "at(out, o)" if self.vectors else "matrix"
-        turn = TURN.format(count="n2", size="n0", at="o + j * n2 + i").rstrip() + """
+        turn = (
+            TURN.format(count="n2", size="n0", at="o + j * n2 + i").rstrip()
+            + """
                 for j in range(n1):
                     out[v + i * n1 + j] = -out[v + i * n1 + j]
-""" if self.vectors else ""
+"""
+            if self.vectors
+            else ""
+        )
         return f"""\
     zero = {t}(0.0)
     memory = acquire(f1, {size} * n0 * n1 + 8)
@@ -352,8 +358,7 @@ class Svd(Matrices):
     def parts(self, out: Any) -> tuple[Any, Any, Any]:
         """(U, the values, V') of the packed result."""
         m, n, k = self.sizes
-        return segment(out, 0, (m, k)), segment(out, m * k, (k,)), segment(
-            out, m * k + k, (k, n))
+        return segment(out, 0, (m, k)), segment(out, m * k, (k,)), segment(out, m * k + k, (k, n))
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         """Townsend, "Differentiating the singular value decomposition" (2016)."""

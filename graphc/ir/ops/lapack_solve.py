@@ -87,8 +87,10 @@ class Matrices(Opaque, abstract=True):
             raise ShapeError(f"{self.name}: {x} is no matrix; expected rank 2 or more")
         for t in types:
             if t.dtype not in (f32, f64) or t.dtype != x.dtype:
-                raise DTypeError(f"{self.name}: {t} is not of type f32 or f64 as all operands "
-                                 "must be; use gc.astype")
+                raise DTypeError(
+                    f"{self.name}: {t} is not of type f32 or f64 as all operands "
+                    "must be; use gc.astype"
+                )
         return x.with_shape((*x.shape[:-2], *self.result(x)))
 
     def result(self, x: TensorType) -> Shape:
@@ -162,9 +164,21 @@ class TriangularSolve(Matrices):
     unit: bool = False
     samples = (
         *(
-            sample(f64[3, 3], f64[3, 2], batch=1, rows=3, columns=3, rhs=2, lower=lower,
-                   transposed=transposed, unit=unit, prepare=spread)
-            for lower in (False, True) for transposed in (False, True) for unit in (False, True)
+            sample(
+                f64[3, 3],
+                f64[3, 2],
+                batch=1,
+                rows=3,
+                columns=3,
+                rhs=2,
+                lower=lower,
+                transposed=transposed,
+                unit=unit,
+                prepare=spread,
+            )
+            for lower in (False, True)
+            for transposed in (False, True)
+            for unit in (False, True)
         ),
         sample(f32[2, 4, 4], f32[2, 4, 3], batch=2, rows=4, columns=4, rhs=3, prepare=spread),
         sample(f32[0, 0], f32[0, 3], batch=1, rows=0, columns=0, rhs=3, prepare=spread),
@@ -201,7 +215,8 @@ class TriangularSolve(Matrices):
     def source(self, out: TensorType, *types: TensorType) -> str:
         t = out.dtype
         flags = f"{122 if self.lower else 121}, {112 if self.transposed else 111}, " + (
-            "132" if self.unit else "131")
+            "132" if self.unit else "131"
+        )
         if self.lower:
             columns = "i" if self.unit else "i + 1"
         else:
@@ -242,8 +257,16 @@ class Lu(Matrices):
 
     differentiable = False
     samples = (
-        *(sample(f64[n, n], batch=1, rows=n, columns=n, prepare=lambda x: (x + np.sin(np.arange(
-            x.size)).reshape(x.shape),)) for n in (4, 1, 0)),
+        *(
+            sample(
+                f64[n, n],
+                batch=1,
+                rows=n,
+                columns=n,
+                prepare=lambda x: (x + np.sin(np.arange(x.size)).reshape(x.shape),),
+            )
+            for n in (4, 1, 0)
+        ),
         sample(f32[2, 3, 3], batch=2, rows=3, columns=3, prepare=spread),
     )
 
@@ -313,8 +336,17 @@ class LuSolve(Matrices):
     differentiable, square = False, False
     samples = (
         *(
-            sample(f64[2, 4, 3], f64[2, 3, 2], batch=2, rows=4, columns=3, rhs=2,
-                   transposed=transposed, prepare=factors) for transposed in (False, True)
+            sample(
+                f64[2, 4, 3],
+                f64[2, 3, 2],
+                batch=2,
+                rows=4,
+                columns=3,
+                rhs=2,
+                transposed=transposed,
+                prepare=factors,
+            )
+            for transposed in (False, True)
         ),
         sample(f32[1, 0], f32[0, 2], batch=1, rows=1, columns=0, rhs=2, prepare=factors),
     )

@@ -67,8 +67,13 @@ class Compare(Pointwise, abstract=True):
 
 
 BINARY = (
-    sample(f32[7], f32[7]), sample(f64[3, 1], f64[3, 1]), sample(i32[5], i32[5]),
-    sample(i8[64], i8[64]), sample(u8[4], u8[4]), sample(f32[()], f32[()]), sample(f32[0], f32[0]),
+    sample(f32[7], f32[7]),
+    sample(f64[3, 1], f64[3, 1]),
+    sample(i32[5], i32[5]),
+    sample(i8[64], i8[64]),
+    sample(u8[4], u8[4]),
+    sample(f32[()], f32[()]),
+    sample(f32[0], f32[0]),
 )
 UNARY = (sample(f32[33]), sample(f64[2, 3]), sample(f32[()]), sample(f32[0, 3]))
 INTEGER = (sample(i32[9], i32[9]), sample(u8[40], u8[40]), sample(i64[3], i64[3]))
@@ -237,7 +242,14 @@ class BitwiseRightShift(Pointwise):
 equal, not_equal, less, less_equal = Equal(), NotEqual(), Less(), LessEqual()
 greater, greater_equal = Greater(), GreaterEqual()
 logical_and, logical_or, logical_xor, logical_not = (
-    LogicalAnd(), LogicalOr(), LogicalXor(), LogicalNot())
+    LogicalAnd(),
+    LogicalOr(),
+    LogicalXor(),
+    LogicalNot(),
+)
 bitwise_and, bitwise_or, bitwise_xor = BitwiseAnd(), BitwiseOr(), BitwiseXor()
 bitwise_invert, bitwise_left_shift, bitwise_right_shift = (
-    BitwiseInvert(), BitwiseLeftShift(), BitwiseRightShift())
+    BitwiseInvert(),
+    BitwiseLeftShift(),
+    BitwiseRightShift(),
+)

@@ -23,11 +23,16 @@ class Matmul(Contraction):
     ta: bool = False
     tb: bool = False
     samples = (
-        sample(f32[3, 4], f32[4, 5]), sample(f64[4, 3], f64[4, 2], ta=True),
-        sample(f32[2, 3], f32[4, 3], tb=True), sample(f64[2, 3, 4], f64[2, 4, 1]),
+        sample(f32[3, 4], f32[4, 5]),
+        sample(f64[4, 3], f64[4, 2], ta=True),
+        sample(f32[2, 3], f32[4, 3], tb=True),
+        sample(f64[2, 3, 4], f64[2, 4, 1]),
         sample(f32[5, 2, 3], f32[5, 4, 2], ta=True, tb=True),
-        sample(f32[3, 0], f32[0, 2]), sample(f64[0, 3], f64[3, 2]), sample(i32[2, 3], i32[3, 4]),
-        sample(f32[1, 1], f32[1, 1]), sample(f32[17, 33], f32[33, 65]),
+        sample(f32[3, 0], f32[0, 2]),
+        sample(f64[0, 3], f64[3, 2]),
+        sample(i32[2, 3], i32[3, 4]),
+        sample(f32[1, 1], f32[1, 1]),
+        sample(f32[17, 33], f32[33, 65]),
     )
 
     def sizes(self, a: TensorType, b: TensorType) -> tuple[Size, Size, Size, Size]:

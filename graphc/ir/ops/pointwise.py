@@ -229,8 +229,10 @@ class Where(Pointwise):
         if dtypes[0] != bool_:
             raise DTypeError(f"where: the condition has element type {dtypes[0]}; expected bool")
         if dtypes[1] != dtypes[2]:
-            raise DTypeError(f"where: branches have element types {dtypes[1]} and {dtypes[2]}; "
-                             "expected the same. Use gc.astype to convert one")
+            raise DTypeError(
+                f"where: branches have element types {dtypes[1]} and {dtypes[2]}; "
+                "expected the same. Use gc.astype to convert one"
+            )
 
     def literal_dtype(self, dtypes: Sequence[DType | None]) -> DType:
         return dtypes[1] or dtypes[2] or f32
@@ -294,7 +296,12 @@ class StopGradient(Unary):
 
 add, subtract, multiply, divide = Add(), Subtract(), Multiply(), Divide()
 floor_divide, remainder, negative, absolute, sign = (
-    FloorDivide(), Remainder(), Negative(), Absolute(), Sign())
+    FloorDivide(),
+    Remainder(),
+    Negative(),
+    Absolute(),
+    Sign(),
+)
 maximum, minimum, where, stop_gradient = Maximum(), Minimum(), Where(), StopGradient()
 SIGNED_OR_FLOAT = SIGNED + FLOATS
 

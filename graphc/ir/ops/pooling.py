@@ -22,8 +22,11 @@ class ReduceFirstMax(Extremum):
     axes: tuple[int, ...]
     combine = "maximum({0}, {1})"
     samples = (
-        sample(f32[3, 4], axes=(1,)), sample(f64[5, 3], axes=(0,)), sample(i32[4, 5], axes=(1,)),
-        sample(f32[3, 1], axes=(1,)), sample(f32[2, 3, 2, 2, 3], axes=(2, 4)),
+        sample(f32[3, 4], axes=(1,)),
+        sample(f64[5, 3], axes=(0,)),
+        sample(i32[4, 5], axes=(1,)),
+        sample(f32[3, 1], axes=(1,)),
+        sample(f32[2, 3, 2, 2, 3], axes=(2, 4)),
     )
 
     def identity(self, dtype: DType) -> Number:

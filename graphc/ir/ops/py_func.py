@@ -60,8 +60,10 @@ class PythonFunction:
                 GraphError, f"returned {_shown(made)}; expected {len(wanted)} results"
             )
         results = made if several else [made]
-        return [self._checked(r, i if several else None, *w)
-                for i, (r, w) in enumerate(zip(results, wanted, strict=True))]
+        return [
+            self._checked(r, i if several else None, *w)
+            for i, (r, w) in enumerate(zip(results, wanted, strict=True))
+        ]
 
     def _checked(self, made: Any, number: int | None, dtype: DType, shape: Shape) -> Array:
         sizes = ints(shape)
@@ -72,8 +74,10 @@ class PythonFunction:
             array = np.asarray(made)
         except (TypeError, ValueError):
             array, found = np.asarray(None), DTypeError
-        if not isinstance(made, np.ndarray | np.generic) and array.dtype.kind in "biuf" and (
-            np.can_cast(array.dtype, dtype.numpy, "same_kind")
+        if (
+            not isinstance(made, np.ndarray | np.generic)
+            and array.dtype.kind in "biuf"
+            and (np.can_cast(array.dtype, dtype.numpy, "same_kind"))
         ):
             array = array.astype(dtype.numpy)  # Python's numbers have no narrow types
         if array.dtype != dtype.numpy:
@@ -134,8 +138,10 @@ class PyFuncPacked(Calling):
     def types(self) -> list[TensorType]:
         """The types of the results."""
         sizes = iter(self.shapes)
-        return [TensorType(t, tuple(next(sizes) for _ in range(r)))
-                for t, r in zip(self.dtypes, self.ranks, strict=True)]
+        return [
+            TensorType(t, tuple(next(sizes) for _ in range(r)))
+            for t, r in zip(self.dtypes, self.ranks, strict=True)
+        ]
 
     def places(self) -> list[Size]:
         """Where each result begins, and the number of all bytes."""

@@ -18,8 +18,12 @@ from graphc.ir.ops.pointwise import cast, where
 from graphc.ir.types import BOOLS, NUMBERS, DType, TensorType, bool_, f32, f64, i32, i64
 
 SHAPES = (
-    sample(f32[3, 4], axes=(1,)), sample(f32[5, 3], axes=(0,)), sample(f64[2, 3, 4], axes=(0, 2)),
-    sample(f32[2, 3, 4], axes=(1,)), sample(f32[70], axes=(0,)), sample(i32[4, 5], axes=(0, 1)),
+    sample(f32[3, 4], axes=(1,)),
+    sample(f32[5, 3], axes=(0,)),
+    sample(f64[2, 3, 4], axes=(0, 2)),
+    sample(f32[2, 3, 4], axes=(1,)),
+    sample(f32[70], axes=(0,)),
+    sample(i32[4, 5], axes=(0, 1)),
     sample(f32[1, 1], axes=(0, 1)),
 )
 EMPTY = (sample(f32[0, 4], axes=(0,)), sample(f64[3, 0], axes=(0, 1)), sample(f32[4, 0], axes=(0,)))
@@ -45,8 +49,10 @@ class Broadcast(View):
     axes: tuple[int, ...]
     shape: Shape
     samples = (
-        sample(f32[4], axes=(1,), shape=(3, 4)), sample(f64[()], axes=(), shape=(2, 0)),
-        sample(f32[3], axes=(0,), shape=(3, 5)), sample(i32[2, 3], axes=(0, 2), shape=(2, 4, 3)),
+        sample(f32[4], axes=(1,), shape=(3, 4)),
+        sample(f64[()], axes=(), shape=(2, 0)),
+        sample(f32[3], axes=(0,), shape=(3, 5)),
+        sample(i32[2, 3], axes=(0, 2), shape=(2, 4, 3)),
     )
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
@@ -195,7 +201,9 @@ class Truth(Reduction, abstract=True):
 
 
 LOGIC = (
-    sample(bool_[3, 4], axes=(1,)), sample(bool_[5], axes=(0,)), sample(bool_[0, 2], axes=(0,)),
+    sample(bool_[3, 4], axes=(1,)),
+    sample(bool_[5], axes=(0,)),
+    sample(bool_[0, 2], axes=(0,)),
 )
 
 

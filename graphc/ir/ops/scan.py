@@ -40,8 +40,10 @@ class Rows(Opaque, abstract=True):
         for t in types:
             if t.dtype not in self.accepts or t.dtype != types[0].dtype or t.rank != types[0].rank:
                 wanted = ", ".join(map(str, self.accepts))
-                raise DTypeError(f"{self.name}: operands {', '.join(map(str, types))}: expected "
-                                 f"equal types with elements {wanted}; use gc.astype")
+                raise DTypeError(
+                    f"{self.name}: operands {', '.join(map(str, types))}: expected "
+                    f"equal types with elements {wanted}; use gc.astype"
+                )
         if not 0 <= self.axis < types[0].rank:
             raise ShapeError(f"{self.name}: axis {self.axis} is not an axis of {types[0]}")
         return types[0]
@@ -73,12 +75,12 @@ class Rows(Opaque, abstract=True):
         return f"""\
     if n0 > 0:
         for row in range(lo, hi):
-            at = row * n0{' + n0 - 1' if self.reverse else ''}
-            total = {self.first('at')}
+            at = row * n0{" + n0 - 1" if self.reverse else ""}
+            total = {self.first("at")}
             out[at] = total
             for j in range(1, n0):
-                at = at {'-' if self.reverse else '+'} 1
-                total = {self.step('total', 'at', out.dtype)}
+                at = at {"-" if self.reverse else "+"} 1
+                total = {self.step("total", "at", out.dtype)}
                 out[at] = total
 """
 
@@ -87,7 +89,7 @@ class Rows(Opaque, abstract=True):
         start = "row * n0 * n1" + (" + (n0 - 1) * n1" if self.reverse else "")
         return f"""\
     blocks = (n1 + {BLOCK - 1}) // {BLOCK}
-    step = {'-n1' if self.reverse else 'n1'}
+    step = {"-n1" if self.reverse else "n1"}
     if n0 > 0:
         for b in range(lo, hi):
             row = b // blocks
@@ -95,11 +97,11 @@ class Rows(Opaque, abstract=True):
             last = min(first + {BLOCK}, n1)
             at = {start}
             for k in range(at + first, at + last):
-                out[k] = {self.first('k')}
+                out[k] = {self.first("k")}
             for j in range(1, n0):
                 at = at + step
                 for k in range(at + first, at + last):
-                    out[k] = {self.step('out[k - step]', 'k', out.dtype)}
+                    out[k] = {self.step("out[k - step]", "k", out.dtype)}
 """
 
 
@@ -127,13 +129,18 @@ class Scan(Rows, abstract=True):
 
 
 SHAPES = (
-    sample(f32[3, 4], axis=1, reverse=False), sample(f64[5, 3], axis=0, reverse=True),
-    sample(f32[2, 3, 70], axis=1, reverse=False), sample(i32[9], axis=0, reverse=True),
-    sample(f32[4], axis=0, reverse=True), sample(i8[2, 5, 3], axis=1, reverse=True),
+    sample(f32[3, 4], axis=1, reverse=False),
+    sample(f64[5, 3], axis=0, reverse=True),
+    sample(f32[2, 3, 70], axis=1, reverse=False),
+    sample(i32[9], axis=0, reverse=True),
+    sample(f32[4], axis=0, reverse=True),
+    sample(i8[2, 5, 3], axis=1, reverse=True),
 )
 EDGES = (
-    sample(f32[0], axis=0, reverse=False), sample(f32[3, 0], axis=0, reverse=True),
-    sample(f32[0, 3], axis=0, reverse=False), sample(f64[1, 1], axis=1, reverse=False),
+    sample(f32[0], axis=0, reverse=False),
+    sample(f32[3, 0], axis=0, reverse=True),
+    sample(f32[0, 3], axis=0, reverse=False),
+    sample(f64[1, 1], axis=1, reverse=False),
 )
 WIDE = (*INTS, f32, f64)  # f16 and bf16 accumulate in f32 (semantics 9.1): cast before and after
 
@@ -223,7 +230,8 @@ class LinearRecurrence(Rows):
         sample(f32[3, 4], f32[3, 4], axis=1, reverse=False),
         sample(f64[4, 3], f64[4, 3], axis=0, reverse=True),
         sample(f32[2, 3, 2], f32[2, 3, 2], axis=1, reverse=False),
-        sample(f32[5], f32[5], axis=0, reverse=True), sample(f32[1], f32[1], axis=0, reverse=False),
+        sample(f32[5], f32[5], axis=0, reverse=True),
+        sample(f32[1], f32[1], axis=0, reverse=False),
         sample(f32[0, 2], f32[0, 2], axis=0, reverse=False),
         sample(f32[2, 0], f32[2, 0], axis=0, reverse=True),
     )

@@ -64,8 +64,11 @@ class ScatterMul(ScatterSlices):
         zeros = add(cast(none_x, dtype), at, cast(none_u, dtype))
         none, one, two = (equal(zeros, float(n)) for n in (0, 1, 2))
         plain = where(none, rest, where(one, rest * zero, 0.0))
-        pair, single, double = where(two, rest * zero, 0.0), where(one, rest, 0.0), where(
-            two, rest, 0.0)
+        pair, single, double = (
+            where(two, rest * zero, 0.0),
+            where(one, rest, 0.0),
+            where(two, rest, 0.0),
+        )
 
         def slope(v: Any, is_zero: Any, read: Any) -> Any:
             safe = where(is_zero, 1.0, v)

@@ -155,9 +155,11 @@ class Reshape(View):
 
     shape: Shape
     samples = (
-        sample(f32[3, 4], shape=(12,)), sample(f32[12], shape=(3, 4)),
+        sample(f32[3, 4], shape=(12,)),
+        sample(f32[12], shape=(3, 4)),
         sample(f32[()], shape=(1, 1)),
-        sample(f64[6, 2], shape=(4, 3)), sample(f32[2, 0], shape=(0, 5)),
+        sample(f64[6, 2], shape=(4, 3)),
+        sample(f32[2, 0], shape=(0, 5)),
     )
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
@@ -234,7 +236,9 @@ class Dilate(View):
 
     steps: tuple[int, ...]
     samples = (
-        sample(f32[4], steps=(2,)), sample(f32[3, 2], steps=(1, 3)), sample(f32[0], steps=(2,)),
+        sample(f32[4], steps=(2,)),
+        sample(f32[3, 2], steps=(1, 3)),
+        sample(f32[0], steps=(2,)),
     )
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -316,8 +320,10 @@ class Concat(View):
 
     axis: int
     samples = (
-        sample(f32[2, 3], f32[1, 3], axis=0), sample(f64[2], f64[0], f64[3], axis=0),
-        sample(i32[2, 1], i32[2, 4], axis=1), sample(bool_[3], axis=0),
+        sample(f32[2, 3], f32[1, 3], axis=0),
+        sample(f64[2], f64[0], f64[3], axis=0),
+        sample(i32[2, 1], i32[2, 4], axis=1),
+        sample(bool_[3], axis=0),
     )
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:

@@ -187,11 +187,16 @@ def _with_scratch(x: Any) -> Any:
 
 
 SORTS = (
-    sample(f32[3, 5], descending=False), sample(f64[2, 9], descending=True),
-    sample(i32[40], descending=True), sample(i8[2, 17], descending=False),
-    sample(f32[70], descending=False), sample(f32[2, 33], descending=True),
-    sample(f32[0], descending=False), sample(f32[2, 0], descending=True),
-    sample(f32[0, 3], descending=False), sample(f64[2, 2, 1], descending=False),
+    sample(f32[3, 5], descending=False),
+    sample(f64[2, 9], descending=True),
+    sample(i32[40], descending=True),
+    sample(i8[2, 17], descending=False),
+    sample(f32[70], descending=False),
+    sample(f32[2, 33], descending=True),
+    sample(f32[0], descending=False),
+    sample(f32[2, 0], descending=True),
+    sample(f32[0, 3], descending=False),
+    sample(f64[2, 2, 1], descending=False),
 )
 
 
@@ -249,9 +254,12 @@ class TopK(Ordered):
     descending: bool
     differentiable = False
     samples = (
-        sample(f32[3, 5], k=2, descending=True), sample(f64[2, 9], k=9, descending=False),
-        sample(i32[40], k=7, descending=True), sample(f32[3], k=0, descending=True),
-        sample(f32[2, 33], k=32, descending=True), sample(f32[1], k=1, descending=False),
+        sample(f32[3, 5], k=2, descending=True),
+        sample(f64[2, 9], k=9, descending=False),
+        sample(i32[40], k=7, descending=True),
+        sample(f32[3], k=0, descending=True),
+        sample(f32[2, 33], k=32, descending=True),
+        sample(f32[1], k=1, descending=False),
         sample(f32[0, 4], k=3, descending=True),
     )
 
@@ -281,7 +289,8 @@ class TopK(Ordered):
 
         sink = SINKING.format(other=first("held", "other"), moved=first("moved", "held"))
         return HEAPING.format(
-            above=first("above", "i"), enters=first("i", "moved"),
+            above=first("above", "i"),
+            enters=first("i", "moved"),
             sink=textwrap.indent(sink.replace("SIZE", "n1"), "    " * 5),
             sink_again=textwrap.indent(sink.replace("SIZE", "size"), "    " * 3),
         )
@@ -293,16 +302,20 @@ class SearchSorted(Opaque):
     right: bool
     differentiable = False
     samples = (
-        sample(f32[5], f32[2, 3], right=False), sample(f64[4], f64[4], right=True),
-        sample(i32[1], i32[3], right=True), sample(f32[0], f32[2], right=False),
+        sample(f32[5], f32[2, 3], right=False),
+        sample(f64[4], f64[4], right=True),
+        sample(i32[1], i32[3], right=True),
+        sample(f32[0], f32[2], right=False),
         sample(f32[3], f32[0], right=False),
     )
 
     def infer(self, *types: TensorType) -> TensorType:
         a, v = types
         if a.rank != 1 or a.dtype not in NUMBERS or a.dtype != v.dtype:
-            raise ShapeError(f"searchsorted: expected a sorted vector of numbers and values of its "
-                             f"type, got {a} and {v}")
+            raise ShapeError(
+                f"searchsorted: expected a sorted vector of numbers and values of its "
+                f"type, got {a} and {v}"
+            )
         return TensorType(i64, v.shape)
 
     def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:

@@ -23,9 +23,7 @@ from graphc.ir.types import TensorType, f32, f64, i32
 Place = tuple[Any, Any, Any]  # for an axis: where, at which place of a window, whether that exists
 
 
-def positions(
-    size: Size, kernel: Size, stride: int, dilation: int, around: Size
-) -> Size:
+def positions(size: Size, kernel: Size, stride: int, dilation: int, around: Size) -> Size:
     """How many positions a window has along an axis of `size` with `around` elements of padding.
 
     Symbolic sizes that turn out to be too small give 0.
@@ -100,8 +98,9 @@ class Window(View):
     value: Number
     samples = (
         sample(f32[2, 7, 3], strides=(2,), dilations=(1,), before=(0,), after=(0,), value=0),
-        sample(f64[5, 4, 2, 3], strides=(1, 2), dilations=(2, 1), before=(1, 2), after=(1, 0),
-               value=0),
+        sample(
+            f64[5, 4, 2, 3], strides=(1, 2), dilations=(2, 1), before=(1, 2), after=(1, 0), value=0
+        ),
         sample(i32[6, 2], strides=(3,), dilations=(1,), before=(1,), after=(2,), value=-7),
         sample(f32[0, 3, 2], strides=(1,), dilations=(1,), before=(0,), after=(0,), value=0),
     )
@@ -120,7 +119,8 @@ class Window(View):
         counts = tuple(
             positions(size, k, s, d, a + b)
             for size, k, s, d, a, b in zip(
-                spatial, kernel, self.strides, self.dilations, self.before, self.after, strict=True)
+                spatial, kernel, self.strides, self.dilations, self.before, self.after, strict=True
+            )
         )
         if any(isinstance(c, int) and c < 0 for c in counts):
             raise ShapeError(f"window: of {list(kernel)} does not fit into {x}")
@@ -213,8 +213,8 @@ class Unwindow(View):
         high = tuple(
             (c - 1) * s + d * (k - 1) + 1 - size - a
             for c, k, s, d, size, a in zip(
-                counts, kernel, self.strides, self.dilations, self.spatial, self.before,
-                strict=True)
+                counts, kernel, self.strides, self.dilations, self.spatial, self.before, strict=True
+            )
         )
         return (Window(self.strides, self.dilations, self.before, high, 0)(ct),)
 

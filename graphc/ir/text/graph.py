@@ -116,9 +116,7 @@ def show_operands(
 ) -> str:
     """`op operands {fields}`, literals in place but those in `kept`; `elide` leaves out data."""
     op = value.op
-    shown = [
-        show_literal(a) if in_place(a, op) and a not in kept else names[a] for a in value.args
-    ]
+    shown = [show_literal(a) if in_place(a, op) and a not in kept else names[a] for a in value.args]
     large = isinstance(op, Constant) and op.value.array.size > LARGE
     fields = " {value=…}" if elide and large else show_fields(op)
     return f"{op.name} {', '.join(shown)}".rstrip() + fields
@@ -139,8 +137,11 @@ def graph_blocks(v: Value, elide: bool) -> list[str]:
 
 
 def print_lines(
-    values: Sequence[Value], names: dict[Value, str], indent: str = "  ",
-    kept: Collection[Value] = (), elide: bool = False,
+    values: Sequence[Value],
+    names: dict[Value, str],
+    indent: str = "  ",
+    kept: Collection[Value] = (),
+    elide: bool = False,
     blocks: Callable[[Value, bool], list[str]] = graph_blocks,
 ) -> list[str]:
     """One aligned line for each value; inner graphs follow on lines of their own."""
@@ -177,8 +178,17 @@ def show_return(graph: Graph, names: dict[Value, str]) -> str:
     return f"  return {', '.join(results)}".rstrip()
 
 
-FAULTS = (ValueError, KeyError, IndexError, TypeError, SyntaxError, ArithmeticError, RecursionError,
-          MemoryError, GraphcError)
+FAULTS = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    SyntaxError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    GraphcError,
+)
 
 
 def fault(error: BaseException, number: int, source: str) -> ParseError:
@@ -211,8 +221,10 @@ def parse_graph(text: str) -> Graph:
 
 def code_lines(text: str) -> list[tuple[int, str]]:
     """(number, text) of each line that is more than a comment."""
-    lines = [(i + 1, COMMENT.sub(lambda m: "" if m[0].startswith("//") else m[0], s).strip())
-             for i, s in enumerate(text.splitlines())]
+    lines = [
+        (i + 1, COMMENT.sub(lambda m: "" if m[0].startswith("//") else m[0], s).strip())
+        for i, s in enumerate(text.splitlines())
+    ]
     return [(i, s) for i, s in lines if s]
 
 
@@ -252,7 +264,7 @@ def parse_inputs(text: str) -> dict[str, Value]:
     position = 0
     for match in INPUT.finditer(text):
         if text[position : match.start()].strip(", "):
-            raise ValueError(f"cannot read the input {text[position:match.start()]!r}")
+            raise ValueError(f"cannot read the input {text[position : match.start()]!r}")
         position = match.end()
         kind, name, type = match[1], match[2], parse_type(match[3])
         if name in env:
@@ -335,9 +347,7 @@ def _parse_operand(text: str, env: dict[str, Value], op: Op, type: TensorType) -
     return full(number, TensorType(dtype, type.shape))
 
 
-def parse_return(
-    name: str, inputs: tuple[Value, ...], env: dict[str, Value], source: str
-) -> Graph:
+def parse_return(name: str, inputs: tuple[Value, ...], env: dict[str, Value], source: str) -> Graph:
     """The graph that a `return` line ends."""
     outputs: list[Value] = []
     updates: list[tuple[Value, Value]] = []

@@ -59,8 +59,11 @@ def arena_text(program: Program) -> str:
     sizes = sorted({s for b in program.buffers.values() for s in dim.symbols(b.nbytes)})
     places = layout(program, dict.fromkeys(sizes, EXAMPLE))
     given = ", ".join(f"{s}={EXAMPLE}" for s in sizes)
-    return (f"{places.arena} bytes" + (f" for {given}" if places.naive and sizes else "")
-            + f" ({places.naive} without reuse)")
+    return (
+        f"{places.arena} bytes"
+        + (f" for {given}" if places.naive and sizes else "")
+        + f" ({places.naive} without reuse)"
+    )
 
 
 class _Printer:

@@ -140,8 +140,18 @@ class _Parser:
         domain, inner = ((), ()) if control else _parse_space(fields, writes)
         name = next((v.name for v in reversed(body) if v.name), body[-1].op.name if body else kind)
         self.kernels.append(
-            Kernel(name, Kind(kind), tuple(map(self.value, split(reads or ""))), tuple(writes),
-                   tuple(body), domain, inner, bool(commit), tuple(self.programs)))
+            Kernel(
+                name,
+                Kind(kind),
+                tuple(map(self.value, split(reads or ""))),
+                tuple(writes),
+                tuple(body),
+                domain,
+                inner,
+                bool(commit),
+                tuple(self.programs),
+            )
+        )
         for value, place in zip(writes, places, strict=True):
             self._place(value, place)
 
@@ -173,8 +183,9 @@ class _Parser:
             over = self.value(text[len(self.device) + 1 : -1])
             self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes, over)
         else:
-            raise ValueError(f"place {text!r}: expected out, var(%name), {self.device} or "
-                             f"{self.device}(%name)")
+            raise ValueError(
+                f"place {text!r}: expected out, var(%name), {self.device} or {self.device}(%name)"
+            )
 
     def finish(self, source: str) -> Program:
         """The program that the `return` line ends."""

@@ -75,8 +75,9 @@ def relu6(input: Any, inplace: bool = False) -> Tensor:
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else `value`."""
     x = floats("threshold", input)
-    limit, other = (real("threshold", n, v) for n, v in (("threshold", threshold),
-                                                         ("value", value)))
+    limit, other = (
+        real("threshold", n, v) for n, v in (("threshold", threshold), ("value", value))
+    )
     return pw.where(pw.less_equal(x, limit), other, x)
 
 
@@ -91,8 +92,10 @@ def prelu(input: Any, weight: Any) -> Tensor:
     x, w = floats("prelu", input), floats("prelu", weight)
     channels = x.shape[1] if x.ndim > 1 else 1
     if w.ndim > 1 or (w.ndim == 1 and w.shape[0] not in (1, channels)):
-        raise ShapeError(f"prelu: weight {w.type} for input {x.type}: expected 1 or {channels} "
-                         "elements", user_location())
+        raise ShapeError(
+            f"prelu: weight {w.type} for input {x.type}: expected 1 or {channels} elements",
+            user_location(),
+        )
     if w.ndim == 1:
         w = reshape(w, (w.shape[0], *[1] * (x.ndim - 2)) if x.ndim > 1 else ())
     return pw.where(pw.greater(x, 0.0), x, pw.multiply(x, w))
@@ -129,8 +132,9 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
     if approximate == "none":
         return pw.multiply(pw.multiply(x, 0.5), pw.add(el.erf(pw.multiply(x, math.sqrt(0.5))), 1.0))
     if approximate != "tanh":
-        raise GraphError(f"gelu: approximate {approximate!r}: expected 'none' or 'tanh'",
-                         user_location())
+        raise GraphError(
+            f"gelu: approximate {approximate!r}: expected 'none' or 'tanh'", user_location()
+        )
     cube = pw.multiply(pw.multiply(x, x), x)
     inner = pw.multiply(pw.add(x, pw.multiply(cube, 0.044715)), math.sqrt(2 / math.pi))
     return pw.multiply(pw.multiply(x, 0.5), pw.add(el.tanh(inner), 1.0))
@@ -238,7 +242,11 @@ def softmin(input: Any, dim: int = -1) -> Tensor:
 
 
 def gumbel_softmax(
-    logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1, seed: int | None = None,
+    logits: Any,
+    tau: float = 1.0,
+    hard: bool = False,
+    dim: int = -1,
+    seed: int | None = None,
 ) -> Tensor:
     """A draw from the Gumbel-softmax distribution (Jang et al. 2017); with `hard`, one-hot, with
     the gradient of the soft one."""

@@ -31,9 +31,16 @@ SCORES = 1 << 18  # of one head, held at once
 LEAST_ROWS = 16  # queries in a block
 LEAST = {"f16": -65504.0, "f32": -3.3e38, "f64": -1.79e308}  # about the least number
 
+
 def scaled_dot_product_attention(
-    query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """softmax(query @ key.T * scale + mask) @ value (Vaswani et al. 2017), for a query [..., l, e],
     a key [..., s, e] and a value [..., s, v]; the result is [..., l, v].
@@ -68,8 +75,14 @@ def scaled_dot_product_attention(
 
 
 def _blockwise(
-    what: str, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool,
-    scale: float | None, dropout_p: float,
+    what: str,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    scale: float | None,
+    dropout_p: float,
 ) -> Tensor:
     """Attention of one block of queries after the other."""
     flat = q.ndim == k.ndim == 2
@@ -115,8 +128,10 @@ def _cut(t: Tensor, rows: Size, blocks: Size) -> Tensor:
 
 def _check(what: str, q: Tensor, k: Tensor, v: Tensor) -> None:
     if min(q.ndim, k.ndim, v.ndim) < 2:
-        raise ShapeError(f"{what}: query {q.type}, key {k.type}, value {v.type}: expected "
-                         "[..., length, size]", user_location())
+        raise ShapeError(
+            f"{what}: query {q.type}, key {k.type}, value {v.type}: expected [..., length, size]",
+            user_location(),
+        )
     require_equal(what, q.shape[-1], k.shape[-1], f"of query {q.type} and key {k.type}")
     require_equal(what, k.shape[-2], v.shape[-2], f"of key {k.type} and value {v.type}")
 
@@ -124,17 +139,26 @@ def _check(what: str, q: Tensor, k: Tensor, v: Tensor) -> None:
 def _grown(what: str, t: Tensor, query: Tensor) -> Tensor:
     """The heads of a key or value repeated to those of the query."""
     if min(t.ndim, query.ndim) < 3:
-        raise ShapeError(f"{what}: enable_gqa: expected [..., heads, length, size]",
-                         user_location())
+        raise ShapeError(
+            f"{what}: enable_gqa: expected [..., heads, length, size]", user_location()
+        )
     times = dims.floordiv(query.shape[-3], t.shape[-3])
     if dims.differ(times * t.shape[-3], query.shape[-3]):
-        raise ShapeError(f"{what}: enable_gqa: {t.shape[-3]} heads of {t.type} do not divide the "
-                         f"{query.shape[-3]} of query {query.type}", user_location())
+        raise ShapeError(
+            f"{what}: enable_gqa: {t.shape[-3]} heads of {t.type} do not divide the "
+            f"{query.shape[-3]} of query {query.type}",
+            user_location(),
+        )
     return repeat(t, times, axis=t.ndim - 3)
 
 
 def attention_weights(
-    what: str, q: Tensor, k: Tensor, mask: Tensor | None, is_causal: bool, scale: float | None,
+    what: str,
+    q: Tensor,
+    k: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    scale: float | None,
     first: Any = 0,
 ) -> Tensor:
     """softmax(q @ k.T * scale + mask); 0 in rows that see nothing.  `first` is the position of the
@@ -176,8 +200,10 @@ def _mask(what: str, q: Tensor, k: Tensor, mask: Any) -> Tensor:
     """A mask of truth values (what stays) or of floats (added)."""
     m = tensor(what, mask)
     if m.dtype != bool_ and not m.dtype.is_float:
-        raise DTypeError(f"{what}: attn_mask {m.type}: expected truth values or floats; use "
-                         "gc.astype", user_location())
+        raise DTypeError(
+            f"{what}: attn_mask {m.type}: expected truth values or floats; use gc.astype",
+            user_location(),
+        )
     batch = broadcast_shapes(what, [q.shape[:-2], k.shape[:-2]])
     broadcast_shapes(what, [(*batch, q.shape[-2], k.shape[-2]), m.shape])
     return m

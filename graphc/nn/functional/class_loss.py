@@ -19,8 +19,12 @@ from graphc.nn.functional.softmax import shifted
 
 
 def cross_entropy(
-    input: Any, target: Any, weight: Any = None, ignore_index: int | None = -100,
-    reduction: str = "mean", label_smoothing: float = 0.0,
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int | None = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Minus log(softmax(input)) [n, classes, ...] at the labels `target` [n, ...].
 
@@ -37,8 +41,9 @@ def cross_entropy(
     x, labels = floats(what, input), tensor(what, target)
     smoothing = real(what, "label_smoothing", label_smoothing)
     if not 0.0 <= smoothing <= 1.0:
-        raise GraphError(f"{what}: label_smoothing is {smoothing}; expected one in [0, 1]",
-                         user_location())
+        raise GraphError(
+            f"{what}: label_smoothing is {smoothing}; expected one in [0, 1]", user_location()
+        )
     if x.ndim and labels.dtype.is_float:
         return _soft(what, x, labels, weight, smoothing, reduction)
     labels = _labels(what, x, labels)
@@ -69,9 +74,11 @@ def _soft(
 ) -> Tensor:
     """Cross entropy with probabilities of classes."""
     if target.ndim != x.ndim:
-        raise DTypeError(f"{what}: target {target.type} holds no integer labels, and has not the "
-                         f"rank of input {x.type} for probabilities; use gc.astype",
-                         user_location())
+        raise DTypeError(
+            f"{what}: target {target.type} holds no integer labels, and has not the "
+            f"rank of input {x.type} for probabilities; use gc.astype",
+            user_location(),
+        )
     for a, b in zip(x.shape, target.shape, strict=True):
         require_equal(what, a, b, f"of input {x.type} and target {target.type}")
     axis = _class_axis(x)
@@ -87,7 +94,10 @@ def _soft(
 
 
 def nll_loss(
-    input: Any, target: Any, weight: Any = None, ignore_index: int | None = -100,
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int | None = -100,
     reduction: str = "mean",
 ) -> Tensor:
     """Minus `input` [n, classes, ...], log-probabilities, at the labels `target` [n, ...]; labels
@@ -112,8 +122,9 @@ def _class_axis(x: Tensor) -> int:
 def _labels(what: str, x: Tensor, labels: Tensor) -> Tensor:
     """Labels that fit the scores."""
     if not labels.dtype.is_integer:
-        raise DTypeError(f"{what}: target {labels.type} holds no integer labels; use gc.astype",
-                         user_location())
+        raise DTypeError(
+            f"{what}: target {labels.type} holds no integer labels; use gc.astype", user_location()
+        )
     if x.ndim == 0 or labels.ndim != x.ndim - 1:
         raise ShapeError(
             f"{what}: input {x.type} and target {labels.type}: expected a target of rank "
@@ -132,8 +143,11 @@ def _weights(what: str, weight: Any, x: Tensor, axis: int) -> Tensor | None:
         return None
     w = converted(floats(what, weight), x.dtype)
     if w.ndim != 1 or dims.differ(w.shape[0], x.shape[axis]):
-        raise ShapeError(f"{what}: weight {w.type}: expected one element for each of the "
-                         f"{x.shape[axis]} classes of {x.type}", user_location())
+        raise ShapeError(
+            f"{what}: weight {w.type}: expected one element for each of the "
+            f"{x.shape[axis]} classes of {x.type}",
+            user_location(),
+        )
     return reshape(w, (w.shape[0], *[1] * (x.ndim - axis - 1)))
 
 
@@ -171,7 +185,11 @@ def _over_kept(
 
 
 def multi_margin_loss(
-    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None,
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, margin - x[y] + x[j]) ** p summed over the classes j other than y, over their number.
@@ -184,8 +202,9 @@ def multi_margin_loss(
     x = floats(what, input)
     labels = _labels(what, x, tensor(what, target))
     if p not in (1, 2) or x.ndim > 2:
-        raise GraphError(f"{what}: p is {p}, input {x.type}: expected p 1 or 2 and [n, classes]",
-                         user_location())
+        raise GraphError(
+            f"{what}: p is {p}, input {x.type}: expected p 1 or 2 and [n, classes]", user_location()
+        )
     axis = _class_axis(x)
     _, hit = _hits(what, x, labels, axis, None)
     own = reductions.sum(pw.where(hit, x, 0.0), axis, keepdims=True)

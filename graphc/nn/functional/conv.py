@@ -16,8 +16,13 @@ from graphc.nn.functional.sliding import images, per_axis, unbatched
 
 
 def conv1d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Cross-correlation of `input` [n, c, l] with `weight` [o, c / groups, k]; see `conv2d`.
 
@@ -29,8 +34,13 @@ def conv1d(
 
 
 def conv2d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Cross-correlation of `input` [n, c, h, w] (or [c, h, w]) with `weight` [o, c / groups, kh,
     kw]: [n, o, h', w'], plus `bias` [o].
@@ -47,8 +57,13 @@ def conv2d(
 
 
 def conv3d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Cross-correlation of `input` [n, c, d, h, w] with `weight` [o, c / groups, kd, kh, kw]; see
     `conv2d`.
@@ -61,13 +76,24 @@ def conv3d(
 
 
 def _conv(
-    what: str, axes: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
-    dilation: Any, groups: Any,
+    what: str,
+    axes: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
 ) -> Tensor:
     x, w, missing = _operands(what, axes, input, weight)
     count = _groups(what, groups, w.shape[0], "output channels")
-    require_equal(what, x.shape[1], w.shape[1] * count,
-                  f"(input channels, weight channels times groups) of {x.type} and {w.type}")
+    require_equal(
+        what,
+        x.shape[1],
+        w.shape[1] * count,
+        f"(input channels, weight channels times groups) of {x.type} and {w.type}",
+    )
     strides = per_axis(what, "stride", stride, axes, least=1)
     dilations = per_axis(what, "dilation", dilation, axes, least=1)
     before, after = _padding(what, padding, w, strides, dilations)
@@ -81,8 +107,9 @@ def _operands(what: str, axes: int, input: Any, weight: Any) -> tuple[Tensor, Te
     x, missing = images(what, input, axes)
     w = tensor(what, weight)
     if w.ndim != axes + 2:
-        raise ShapeError(f"{what}: weight {w.type} has rank {w.ndim}; expected {axes + 2}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: weight {w.type} has rank {w.ndim}; expected {axes + 2}", user_location()
+        )
     x, w = same_type(what, x, w)
     return x, w, missing
 
@@ -90,8 +117,9 @@ def _operands(what: str, axes: int, input: Any, weight: Any) -> tuple[Tensor, Te
 def _groups(what: str, groups: Any, channels: Size, name: str) -> int:
     count = integer(what, "groups", groups)
     if count < 1 or (isinstance(channels, int) and channels % count):
-        raise ShapeError(f"{what}: groups is {count}; expected a divisor of {channels} {name}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: groups is {count}; expected a divisor of {channels} {name}", user_location()
+        )
     return count
 
 
@@ -106,8 +134,9 @@ def _padding(
     if padding == "valid":
         return (0,) * axes, (0,) * axes
     if padding != "same":
-        raise GraphError(f"{what}: padding {padding!r}: expected ints, 'valid' or 'same'",
-                         user_location())
+        raise GraphError(
+            f"{what}: padding {padding!r}: expected ints, 'valid' or 'same'", user_location()
+        )
     if any(s != 1 for s in strides):
         raise ShapeError(f"{what}: padding 'same' needs stride 1, got {strides}", user_location())
     total = [d * (k - 1) for d, k in zip(dilations, w.shape[2:], strict=True)]
@@ -116,19 +145,26 @@ def _padding(
 
 
 def _check_room(
-    what: str, x: Tensor, w: Tensor, dilations: tuple[int, ...], before: tuple[Size, ...],
+    what: str,
+    x: Tensor,
+    w: Tensor,
+    dilations: tuple[int, ...],
+    before: tuple[Size, ...],
     after: tuple[Size, ...],
 ) -> None:
     """Raises `ShapeError` where the kernel is empty, or larger than the padded input."""
     for n, k, d, a, b in zip(x.shape[2:], w.shape[2:], dilations, before, after, strict=True):
         if k == 0:
-            raise ShapeError(f"{what}: the kernel of weight {w.type} has no elements",
-                             user_location())
+            raise ShapeError(
+                f"{what}: the kernel of weight {w.type} has no elements", user_location()
+            )
         room = n + a + b - d * (k - 1)
         if isinstance(room, int) and room < 1:
             raise ShapeError(
                 f"{what}: the kernel of weight {w.type} (dilation {dilations}) does not fit into "
-                f"input {x.type} with padding {before}", user_location())
+                f"input {x.type} with padding {before}",
+                user_location(),
+            )
 
 
 def _biased(what: str, out: Tensor, bias: Any) -> Tensor:
@@ -143,8 +179,14 @@ def _biased(what: str, out: Tensor, bias: Any) -> Tensor:
 
 
 def conv_transpose1d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Tensor:
     """The gradient of `conv1d` by its input, as a function; see `conv_transpose2d`.
 
@@ -153,13 +195,28 @@ def conv_transpose1d(
     f32[2,3,11]
     """
     return _transposed(
-        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups,
-        dilation)
+        "conv_transpose1d",
+        1,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        output_padding,
+        groups,
+        dilation,
+    )
 
 
 def conv_transpose2d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Tensor:
     """The gradient of `conv2d` by its input, as a function: `input` [n, c, h, w], `weight` [c,
     o / groups, kh, kw], result [n, o, h', w'] with h' = (h - 1) * stride - 2 * padding + dilation *
@@ -173,13 +230,28 @@ def conv_transpose2d(
     f32[5,3,14,14]
     """
     return _transposed(
-        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups,
-        dilation)
+        "conv_transpose2d",
+        2,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        output_padding,
+        groups,
+        dilation,
+    )
 
 
 def conv_transpose3d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Tensor:
     """The gradient of `conv3d` by its input, as a function; see `conv_transpose2d`.
 
@@ -188,13 +260,30 @@ def conv_transpose3d(
     f32[1,4,4,4,4]
     """
     return _transposed(
-        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups,
-        dilation)
+        "conv_transpose3d",
+        3,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        output_padding,
+        groups,
+        dilation,
+    )
 
 
 def _transposed(
-    what: str, axes: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
-    output_padding: Any, groups: Any, dilation: Any,
+    what: str,
+    axes: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
 ) -> Tensor:
     y, w, missing = _operands(what, axes, input, weight)
     count = _groups(what, groups, y.shape[1], "input channels")
@@ -205,16 +294,21 @@ def _transposed(
     extra = per_axis(what, "output_padding", output_padding, axes)
     for e, s, d in zip(extra, strides, dilations, strict=True):
         if e >= max(s, d):
-            raise ShapeError(f"{what}: output_padding {e} is not below the stride {s} or the "
-                             f"dilation {d}", user_location())
+            raise ShapeError(
+                f"{what}: output_padding {e} is not below the stride {s} or the dilation {d}",
+                user_location(),
+            )
     spatial = tuple(
         (n - 1) * s - 2 * p + d * (k - 1) + e + 1
         for n, k, s, d, p, e in zip(
-            y.shape[2:], w.shape[2:], strides, dilations, pads, extra, strict=True)
+            y.shape[2:], w.shape[2:], strides, dilations, pads, extra, strict=True
+        )
     )
     if any(isinstance(n, int) and n < 1 for n in spatial):
-        raise ShapeError(f"{what}: the result of {y.type} and {w.type} would have the size "
-                         f"{list(spatial)}", user_location())
+        raise ShapeError(
+            f"{what}: the result of {y.type} and {w.type} would have the size {list(spatial)}",
+            user_location(),
+        )
     after = tuple(p - e for p, e in zip(pads, extra, strict=True))
     op = ConvolutionInput(strides, dilations, pads, after, count, spatial=spatial)
     return unbatched(_biased(what, build(op, (y, w)), bias), missing)

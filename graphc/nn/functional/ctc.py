@@ -31,8 +31,13 @@ WHAT = "ctc_loss"
 
 
 def ctc_loss(
-    log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0,
-    reduction: str = "mean", zero_infinity: bool = False,
+    log_probs: Any,
+    targets: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
 ) -> Tensor:
     """Minus the log-probability that `log_probs` [time, n, classes] spell `targets` [n, s] when
     repeated labels are merged and blanks left out (Graves et al. 2006).
@@ -49,14 +54,18 @@ def ctc_loss(
     """
     x, blank = floats(WHAT, log_probs), integer(WHAT, "blank", blank)
     if x.ndim not in (2, 3):
-        raise ShapeError(f"{WHAT}: log_probs {x.type}: expected [time, n, classes], or [time, "
-                         "classes] without a batch", user_location())
+        raise ShapeError(
+            f"{WHAT}: log_probs {x.type}: expected [time, n, classes], or [time, "
+            "classes] without a batch",
+            user_location(),
+        )
     single = x.ndim == 2
     x = expand_dims(x, 1) if single else x
     classes = x.shape[2]
     if blank < 0 or (isinstance(classes, int) and blank >= classes):
-        raise GraphError(f"{WHAT}: blank is {blank}; expected one of {classes} classes",
-                         user_location())
+        raise GraphError(
+            f"{WHAT}: blank is {blank}; expected one of {classes} classes", user_location()
+        )
     n = x.shape[1]
     times = _lengths("input_lengths", input_lengths, n, x.shape[0])
     labels = _targets(targets, target_lengths, n, single)
@@ -75,8 +84,11 @@ def _lengths(name: str, given: Any, n: Size, most: Size) -> Tensor:
     """Lengths [n]: a run fails where one is not in 0 .. most."""
     lengths = tensor(WHAT, given)
     if not lengths.dtype.is_integer or lengths.ndim > 1:
-        raise ShapeError(f"{WHAT}: {name} is {lengths.type}; expected integers, one for each "
-                         "sequence of the batch", user_location())
+        raise ShapeError(
+            f"{WHAT}: {name} is {lengths.type}; expected integers, one for each "
+            "sequence of the batch",
+            user_location(),
+        )
     lengths = reshape(lengths, (1,)) if lengths.ndim == 0 else lengths
     require_equal(WHAT, lengths.shape[0], n, f"of {name} {lengths.type} and the batch")
     return _checked(lengths, most + 1)
@@ -92,16 +104,20 @@ def _targets(targets: Any, lengths: Any, n: Size, single: bool) -> Tensor:
     """The labels as [n, s]."""
     labels = tensor(WHAT, targets)
     if not labels.dtype.is_integer:
-        raise DTypeError(f"{WHAT}: targets {labels.type} are no integer labels; use gc.astype",
-                         user_location())
+        raise DTypeError(
+            f"{WHAT}: targets {labels.type} are no integer labels; use gc.astype", user_location()
+        )
     if single and labels.ndim == 1:
         return expand_dims(labels, 0)
     if labels.ndim == 2:
         require_equal(WHAT, labels.shape[0], n, f"of targets {labels.type} and the batch")
         return labels
     if labels.ndim != 1 or isinstance(lengths, Tensor):
-        raise ShapeError(f"{WHAT}: targets {labels.type}: expected [n, s]; targets one after the "
-                         "other need target_lengths that are a list", user_location())
+        raise ShapeError(
+            f"{WHAT}: targets {labels.type}: expected [n, s]; targets one after the "
+            "other need target_lengths that are a list",
+            user_location(),
+        )
     return _spread(labels, np.asarray(lengths, np.int64).reshape(-1))
 
 
@@ -114,9 +130,7 @@ def _spread(labels: Tensor, sizes: Any) -> Tensor:
     return stack(padded) if padded else full((0, 0), 0, labels.dtype)
 
 
-def _log_likelihood(
-    x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, blank: int
-) -> Tensor:
+def _log_likelihood(x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, blank: int) -> Tensor:
     """log p(labels | x) [n]."""
     n, s = labels.shape
     gaps = full((n, s), blank, i64)

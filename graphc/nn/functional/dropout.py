@@ -20,8 +20,12 @@ def probability(what: str, p: Any) -> float:
 
 
 def dropout(
-    input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
-    seed: int | None = None, name: str | None = None,
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Tensor:
     """Each element 0 with probability `p`, else over 1 - p; the input itself if not training."""
     x = floats("dropout", input)
@@ -29,7 +33,12 @@ def dropout(
 
 
 def _dropped(
-    what: str, x: Tensor, p: float, training: bool, axes: int, seed: int | None = None,
+    what: str,
+    x: Tensor,
+    p: float,
+    training: bool,
+    axes: int,
+    seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
     """One draw for each index of the first axes."""
@@ -44,14 +53,20 @@ def _dropped(
 def _channels(what: str, x: Tensor, batched: int) -> int:
     """How many axes lead to a channel: two, or one without a batch."""
     if x.ndim not in (batched, batched - 1):
-        raise ShapeError(f"{what}: input {x.type}: expected rank {batched}, or {batched - 1} "
-                         "without a batch", user_location())
+        raise ShapeError(
+            f"{what}: input {x.type}: expected rank {batched}, or {batched - 1} without a batch",
+            user_location(),
+        )
     return 2 if x.ndim == batched else 1
 
 
 def dropout1d(
-    input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
-    seed: int | None = None, name: str | None = None,
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Tensor:
     """Whole channels of [n, channels, length] dropped."""
     x = floats("dropout1d", input)
@@ -59,8 +74,12 @@ def dropout1d(
 
 
 def dropout2d(
-    input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
-    seed: int | None = None, name: str | None = None,
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Tensor:
     """Whole channels of [n, channels, height, width] dropped (of [n, channels, length] too)."""
     x = floats("dropout2d", input)
@@ -69,8 +88,12 @@ def dropout2d(
 
 
 def dropout3d(
-    input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
-    seed: int | None = None, name: str | None = None,
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Tensor:
     """Whole channels of [n, channels, depth, height, width] dropped."""
     x = floats("dropout3d", input)
@@ -78,8 +101,12 @@ def dropout3d(
 
 
 def alpha_dropout(
-    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False,
-    seed: int | None = None, name: str | None = None,
+    input: Any,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Tensor:
     """Dropout that keeps mean and deviation of what a SELU gives (Klambauer et al. 2017)."""
     x = floats("alpha_dropout", input)
@@ -87,14 +114,19 @@ def alpha_dropout(
 
 
 def feature_alpha_dropout(
-    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False,
-    seed: int | None = None, name: str | None = None,
+    input: Any,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Tensor:
     """`alpha_dropout` of whole channels of [n, channels, ...]."""
     x = floats("feature_alpha_dropout", input)
     if x.ndim < 2:
-        raise ShapeError(f"feature_alpha_dropout: input {x.type}: expected [n, channels, ...]",
-                         user_location())
+        raise ShapeError(
+            f"feature_alpha_dropout: input {x.type}: expected [n, channels, ...]", user_location()
+        )
     return _alpha_dropped("feature_alpha_dropout", x, p, training, 2, seed, name)
 
 

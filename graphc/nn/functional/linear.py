@@ -25,8 +25,9 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """
     x, w = tensor("linear", input), tensor("linear", weight)
     if w.ndim != 2 or x.ndim < 1:
-        raise ShapeError(f"linear: input {x.type}, weight {w.type}: expected a weight [out, in]",
-                         user_location())
+        raise ShapeError(
+            f"linear: input {x.type}, weight {w.type}: expected a weight [out, in]", user_location()
+        )
     require_equal("linear", x.shape[-1], w.shape[1], f"of input {x.type} and weight {w.type}")
     out = matmul(x, matrix_transpose(w))
     return out if bias is None else pw.add(out, bias)
@@ -41,8 +42,11 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
     """
     a, b, w = (floats("bilinear", t) for t in (input1, input2, weight))
     if w.ndim != 3 or a.ndim != b.ndim or a.ndim < 1:
-        raise ShapeError(f"bilinear: inputs {a.type} and {b.type}, weight {w.type}: expected equal "
-                         "ranks and a weight [out, in1, in2]", user_location())
+        raise ShapeError(
+            f"bilinear: inputs {a.type} and {b.type}, weight {w.type}: expected equal "
+            "ranks and a weight [out, in1, in2]",
+            user_location(),
+        )
     for axis, size in ((1, a.shape[-1]), (2, b.shape[-1])):
         require_equal("bilinear", size, w.shape[axis], f"of inputs and weight {w.type}")
     out = einsum("...i,oij,...j->...o", a, w, b)
@@ -50,8 +54,13 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
 
 
 def embedding(
-    input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
-    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+    input: Any,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Tensor:
     """The rows of `weight` [rows, size] at the indices `input`; row `padding_idx` gets no gradient.
 
@@ -66,8 +75,11 @@ def embedding(
     if w.ndim != 2:
         raise ShapeError(f"embedding: weight {w.type}: expected [rows, size]", user_location())
     if max_norm is not None or scale_grad_by_freq:
-        raise GraphError("embedding: max_norm and scale_grad_by_freq are not supported; clip or "
-                         "scale in the graph", user_location())
+        raise GraphError(
+            "embedding: max_norm and scale_grad_by_freq are not supported; clip or "
+            "scale in the graph",
+            user_location(),
+        )
     found = take(w, rows, axis=0)
     if padding_idx is None:
         return found
@@ -79,8 +91,9 @@ def padding_row(what: str, padding_idx: Any, rows: Any) -> Any:
     """The row that is not trained, counted from the start."""
     row = integer(what, "padding_idx", padding_idx)
     if isinstance(rows, int) and not -rows <= row < rows:
-        raise ShapeError(f"{what}: padding_idx {row} is out of range for {rows} rows",
-                         user_location())
+        raise ShapeError(
+            f"{what}: padding_idx {row} is out of range for {rows} rows", user_location()
+        )
     return row + rows if row < 0 else row
 
 
@@ -97,8 +110,9 @@ def embedding_bag(input: Any, weight: Any, mode: str = "mean") -> Tensor:
         raise ShapeError(f"embedding_bag: input {bags.type}: expected [n, bag]", user_location())
     folds: dict[Any, Any] = {"sum": reductions.sum, "mean": reductions.mean, "max": reductions.max}
     if not isinstance(mode, str) or mode not in folds:
-        raise GraphError(f"embedding_bag: mode {mode!r}: expected 'sum', 'mean' or 'max'",
-                         user_location())
+        raise GraphError(
+            f"embedding_bag: mode {mode!r}: expected 'sum', 'mean' or 'max'", user_location()
+        )
     found: Tensor = folds[mode](embedding(bags, weight), axis=1)
     return found
 
@@ -140,8 +154,9 @@ def pairwise_distance(
     a, b = floats("pairwise_distance", x1), floats("pairwise_distance", x2)
     gap = pw.add(pw.subtract(a, b), real("pairwise_distance", "eps", eps))
     if gap.ndim < 1:
-        raise ShapeError(f"pairwise_distance: {a.type} and {b.type}: expected vectors",
-                         user_location())
+        raise ShapeError(
+            f"pairwise_distance: {a.type} and {b.type}: expected vectors", user_location()
+        )
     return p_norm(gap, real("pairwise_distance", "p", p), -1, bool(keepdim))
 
 
@@ -150,11 +165,13 @@ def flattened(what: str, x: Any, start_dim: int, end_dim: int) -> Tensor:
     t = tensor(what, x)
     if t.ndim == 0:
         return reshape(t, (1,))
-    first, last = (axis_of(what, d, t.ndim, n)
-                   for d, n in ((start_dim, "start_dim"), (end_dim, "end_dim")))
+    first, last = (
+        axis_of(what, d, t.ndim, n) for d, n in ((start_dim, "start_dim"), (end_dim, "end_dim"))
+    )
     if first > last:
-        raise ShapeError(f"{what}: start_dim {start_dim} comes after end_dim {end_dim}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: start_dim {start_dim} comes after end_dim {end_dim}", user_location()
+        )
     one = t.shape[first]
     for size in t.shape[first + 1 : last + 1]:
         one = one * size

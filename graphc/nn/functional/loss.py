@@ -27,8 +27,9 @@ def reduced(what: str, loss: Tensor, reduction: str) -> Tensor:
         return reductions.sum(loss)
     if reduction == "none":
         return loss
-    raise GraphError(f"{what}: reduction {reduction!r}: expected 'mean', 'sum' or 'none'",
-                     user_location())
+    raise GraphError(
+        f"{what}: reduction {reduction!r}: expected 'mean', 'sum' or 'none'", user_location()
+    )
 
 
 def above_zero(x: Tensor) -> Tensor:
@@ -147,9 +148,7 @@ def multilabel_soft_margin_loss(
     return reduced(what, reductions.mean(loss, -1), reduction)
 
 
-def kl_div(
-    input: Any, target: Any, reduction: str = "mean", log_target: bool = False
-) -> Tensor:
+def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target * (log(target) - input), for log-probabilities `input`; with `log_target`, the target
     holds logarithms too.  `reduction` may be "batchmean": the sum over the size of axis 0.
 
@@ -189,7 +188,11 @@ def hinge_embedding_loss(
 
 
 def poisson_nll_loss(
-    input: Any, target: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8,
+    input: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
     reduction: str = "mean",
 ) -> Tensor:
     """exp(input) - target * input, for the logarithm of a rate (else, input - target * log(input +
@@ -209,7 +212,11 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(
-    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
+    input: Any,
+    target: Any,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Tensor:
     """Half of log(var) + (input - target)**2 / var; `full` adds the constant log(2 pi) / 2.

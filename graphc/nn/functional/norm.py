@@ -39,8 +39,9 @@ def scaled(what: str, x: Tensor, weight: Any, bias: Any, shape: Sequence[Size]) 
         t = floats(what, given)
         wanted = tuple(s for s in shape if s != 1)
         if dims.differ(t.type.count, dims.product(wanted)):
-            raise ShapeError(f"{what}: {name} {t.type} has not {dims.product(wanted)} elements",
-                             user_location())
+            raise ShapeError(
+                f"{what}: {name} {t.type} has not {dims.product(wanted)} elements", user_location()
+            )
         out = function(out, reshape(t, tuple(shape)))
     return out
 
@@ -48,8 +49,9 @@ def scaled(what: str, x: Tensor, weight: Any, bias: Any, shape: Sequence[Size]) 
 def _last_axes(what: str, x: Tensor, normalized_shape: Any) -> tuple[Axes, tuple[Any, ...]]:
     shape = normalized_shape if isinstance(normalized_shape, list | tuple) else (normalized_shape,)
     if not 0 < len(shape) <= x.ndim:
-        raise ShapeError(f"{what}: normalized_shape {normalized_shape} does not fit {x.type}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: normalized_shape {normalized_shape} does not fit {x.type}", user_location()
+        )
     axes = tuple(range(x.ndim - len(shape), x.ndim))
     for axis, size in zip(axes, shape, strict=True):
         require_equal(what, x.shape[axis], size, f"along axis {axis} of {x.type}")
@@ -57,7 +59,10 @@ def _last_axes(what: str, x: Tensor, normalized_shape: Any) -> tuple[Axes, tuple
 
 
 def layer_norm(
-    input: Any, normalized_shape: int | Sequence[Size], weight: Any = None, bias: Any = None,
+    input: Any,
+    normalized_shape: int | Sequence[Size],
+    weight: Any = None,
+    bias: Any = None,
     eps: float = 1e-5,
 ) -> Tensor:
     """The input less its mean, over its deviation, taken over the last axes (`normalized_shape`).
@@ -74,7 +79,9 @@ def layer_norm(
 
 
 def rms_norm(
-    input: Any, normalized_shape: int | Sequence[Size], weight: Any = None,
+    input: Any,
+    normalized_shape: int | Sequence[Size],
+    weight: Any = None,
     eps: float | None = None,
 ) -> Tensor:
     """The input over its root mean square along the last axes; `eps` None: the type's epsilon
@@ -106,13 +113,16 @@ def group_norm(
     x = floats("group_norm", input)
     groups = integer("group_norm", "num_groups", num_groups)
     if x.ndim < 2:
-        raise ShapeError(f"group_norm: input {x.type}: expected [n, channels, ...]",
-                         user_location())
+        raise ShapeError(
+            f"group_norm: input {x.type}: expected [n, channels, ...]", user_location()
+        )
     channels = x.shape[1]
     each = dims.floordiv(channels, groups) if groups > 0 else 0
     if groups <= 0 or dims.differ(each * groups, channels):
-        raise ShapeError(f"group_norm: {channels} channels of {x.type} do not split into "
-                         f"num_groups = {groups}", user_location())
+        raise ShapeError(
+            f"group_norm: {channels} channels of {x.type} do not split into num_groups = {groups}",
+            user_location(),
+        )
     split = reshape(x, (x.shape[0], groups, each, *x.shape[2:]))
     axes = tuple(range(2, split.ndim))
     out = reshape(normalised(split, axes, real("group_norm", "eps", eps)), x.shape)
@@ -124,8 +134,14 @@ def _channels(x: Tensor, axis: int) -> tuple[Size, ...]:
 
 
 def batch_norm(
-    input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
-    bias: Any = None, training: bool = False, momentum: Any = 0.1, eps: float = 1e-5,
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: Any = 0.1,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Normalised over all axes but the channels' (axis 1) (Ioffe and Szegedy 2015).
 
@@ -146,11 +162,15 @@ def batch_norm(
         out = tracked("batch_norm", out, x, axes, (running_mean, running_var), momentum)
     else:
         if running_mean is None or running_var is None:
-            raise GraphError("batch_norm: running_mean and running_var are needed unless training",
-                             user_location())
+            raise GraphError(
+                "batch_norm: running_mean and running_var are needed unless training",
+                user_location(),
+            )
         shape = _channels(x, 1)
-        mean, var = (reshape(_per_channel("batch_norm", n, t, x), shape)
-                     for n, t in (("running_mean", running_mean), ("running_var", running_var)))
+        mean, var = (
+            reshape(_per_channel("batch_norm", n, t, x), shape)
+            for n, t in (("running_mean", running_mean), ("running_var", running_var))
+        )
         out = pw.multiply(pw.subtract(x, mean), el.rsqrt(pw.add(var, small)))
         out = converted(out, x.dtype)
     return scaled("batch_norm", out, weight, bias, _channels(x, 1))
@@ -164,13 +184,21 @@ def _require_channels(what: str, x: Tensor) -> None:
 def _per_channel(what: str, name: str, given: Any, x: Tensor) -> Tensor:
     t = floats(what, given)
     if t.ndim != 1 or dims.differ(t.shape[0], x.shape[1]):
-        raise ShapeError(f"{what}: {name} {t.type}: expected one element for each of the "
-                         f"{x.shape[1]} channels of {x.type}", user_location())
+        raise ShapeError(
+            f"{what}: {name} {t.type}: expected one element for each of the "
+            f"{x.shape[1]} channels of {x.type}",
+            user_location(),
+        )
     return t
 
 
 def tracked(
-    what: str, out: Tensor, x: Tensor, axes: Axes, running: tuple[Any, Any], momentum: Any,
+    what: str,
+    out: Tensor,
+    x: Tensor,
+    axes: Axes,
+    running: tuple[Any, Any],
+    momentum: Any,
     count: Variable | None = None,
 ) -> Tensor:
     """`out`, with the running statistics (variables, or None) moved towards those of x.
@@ -179,8 +207,10 @@ def tracked(
     """
     values = dims.product(tuple(x.shape[a] for a in axes))
     if isinstance(values, int) and values <= 1:
-        raise ShapeError(f"{what}: {x.type} has {values} value a channel; training needs more than "
-                         "one", user_location())
+        raise ShapeError(
+            f"{what}: {x.type} has {values} value a channel; training needs more than one",
+            user_location(),
+        )
     if not all(isinstance(r, Variable) for r in running):
         return out
     for name, r in zip(("running_mean", "running_var"), running, strict=True):
@@ -192,8 +222,10 @@ def tracked(
     def step(old_mean: Tensor, old_var: Tensor, *seen: Tensor) -> tuple[Tensor, ...]:
         ticks = tuple(pw.add(n, 1) for n in seen)
         rate = pw.divide(1.0, converted(ticks[0], f32)) if momentum is None else momentum
-        moved = (pw.add(old, pw.multiply(pw.subtract(converted(new, old.dtype), old), rate))
-                 for old, new in zip((old_mean, old_var), news, strict=True))
+        moved = (
+            pw.add(old, pw.multiply(pw.subtract(converted(new, old.dtype), old), rate))
+            for old, new in zip((old_mean, old_var), news, strict=True)
+        )
         return (*moved, *ticks)
 
     variables = (*running, *(() if count is None else (count,)))
@@ -218,8 +250,14 @@ def widened(x: Tensor) -> Tensor:
 
 
 def instance_norm(
-    input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
-    bias: Any = None, use_input_stats: bool = True, momentum: Any = 0.1, eps: float = 1e-5,
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: Any = 0.1,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Normalised over the axes after the channels' (axis 1), each example for itself (Ulyanov et
     al. 2016); without `use_input_stats`, by the running statistics.
@@ -230,8 +268,9 @@ def instance_norm(
     """
     x = floats("instance_norm", input)
     if x.ndim < 3:
-        raise ShapeError(f"instance_norm: input {x.type}: expected [n, channels, size, ...]",
-                         user_location())
+        raise ShapeError(
+            f"instance_norm: input {x.type}: expected [n, channels, size, ...]", user_location()
+        )
     if not use_input_stats:
         return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     axes = tuple(range(2, x.ndim))

@@ -49,15 +49,19 @@ def _pairs(x: Tensor, pad: Any) -> dict[int, tuple[Size, Size]]:
     """Axis -> (before, after), where either is not 0."""
     given = list(pad) if isinstance(pad, list | tuple) else [pad]
     if len(given) % 2 or len(given) > 2 * x.ndim:
-        raise ShapeError(f"pad: pad {pad} does not fit {x.type}; expected (before, after) of the "
-                         "last axis, then of the one before it", user_location())
+        raise ShapeError(
+            f"pad: pad {pad} does not fit {x.type}; expected (before, after) of the "
+            "last axis, then of the one before it",
+            user_location(),
+        )
     widths = [w if isinstance(w, Dim) else integer("pad", "pad", w) for w in given]
     found = {x.ndim - 1 - i // 2: (widths[i], widths[i + 1]) for i in range(0, len(widths), 2)}
     for axis, (before, after) in found.items():
         size = x.shape[axis] + before + after
         if isinstance(size, int) and not 0 <= size < 1 << 62:
-            raise ShapeError(f"pad: pad {pad} makes axis {axis} of {x.type} have size {size}",
-                             user_location())
+            raise ShapeError(
+                f"pad: pad {pad} makes axis {axis} of {x.type} have size {size}", user_location()
+            )
     return {axis: pair for axis, pair in found.items() if pair != (0, 0)}
 
 
@@ -107,8 +111,11 @@ def _check_width(x: Tensor, axis: int, width: Size, mode: str) -> None:
     room = {"reflect": size - 1, "circular": size, "replicate": width}[mode]
     short = isinstance(room, int) and isinstance(width, int) and width > room
     if short or size == 0:
-        raise ShapeError(f"pad: mode {mode!r} cannot add {width} elements to axis {axis} of "
-                         f"{x.type}; expected at most {room}", user_location())
+        raise ShapeError(
+            f"pad: mode {mode!r} cannot add {width} elements to axis {axis} of "
+            f"{x.type}; expected at most {room}",
+            user_location(),
+        )
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Tensor:
@@ -123,8 +130,9 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Tensor:
     x, r = _pixels("pixel_shuffle", input, "upscale_factor", upscale_factor)
     lead, (c, h, w) = x.shape[:-3], x.shape[-3:]
     if isinstance(c, int) and c % (r * r):
-        raise ShapeError(f"pixel_shuffle: {c} channels of {x.type} are no multiple of {r * r}",
-                         user_location())
+        raise ShapeError(
+            f"pixel_shuffle: {c} channels of {x.type} are no multiple of {r * r}", user_location()
+        )
     n = len(lead)
     split = reshape(x, (*lead, dim.floordiv(c, r * r), r, r, h, w))
     moved = permute_dims(split, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
@@ -142,8 +150,9 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Tensor:
     lead, (c, h, w) = x.shape[:-3], x.shape[-3:]
     for size in (h, w):
         if isinstance(size, int) and size % r:
-            raise ShapeError(f"pixel_unshuffle: size {size} of {x.type} is no multiple of {r}",
-                             user_location())
+            raise ShapeError(
+                f"pixel_unshuffle: size {size} of {x.type} is no multiple of {r}", user_location()
+            )
     n, down = len(lead), (dim.floordiv(h, r), dim.floordiv(w, r))
     split = reshape(x, (*lead, c, down[0], r, down[1], r))
     moved = permute_dims(split, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
@@ -153,8 +162,10 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Tensor:
 def _pixels(what: str, input: Any, argument: str, factor: Any) -> tuple[Tensor, int]:
     x = tensor(what, input)
     if x.ndim < 3:
-        raise ShapeError(f"{what}: input {x.type} has rank {x.ndim}; expected at least 3, [..., c, "
-                         "h, w]", user_location())
+        raise ShapeError(
+            f"{what}: input {x.type} has rank {x.ndim}; expected at least 3, [..., c, h, w]",
+            user_location(),
+        )
     return x, per_axis(what, argument, factor, 1, least=1)[0]
 
 
@@ -173,8 +184,11 @@ def unfold(
     kernel, dilations, pads, strides = _geometry("unfold", kernel_size, dilation, padding, stride)
     for n, k, d, p in zip(x.shape[2:], kernel, dilations, pads, strict=True):
         if isinstance(n, int) and n + 2 * p <= d * (k - 1):
-            raise ShapeError(f"unfold: kernel_size {kernel} (dilation {dilations}) does not fit "
-                             f"into {x.type} with padding {pads}", user_location())
+            raise ShapeError(
+                f"unfold: kernel_size {kernel} (dilation {dilations}) does not fit "
+                f"into {x.type} with padding {pads}",
+                user_location(),
+            )
     windows = build(Window(strides, dilations, pads, pads, 0), (along(x, kernel),))
     n, c, oh, ow, kh, kw = windows.shape
     moved = permute_dims(windows, (0, 1, 4, 5, 2, 3))
@@ -182,7 +196,11 @@ def unfold(
 
 
 def fold(
-    input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+    input: Any,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
     stride: Any = 1,
 ) -> Tensor:
     """The adjoint of `unfold`: columns [n, c * kh * kw, positions] added up where they came from,
@@ -199,12 +217,15 @@ def fold(
     rows = known_size("fold", x, 1)
     counts = tuple(
         positions(n, k, s, d, 2 * p)
-        for n, k, s, d, p in zip(spatial, kernel, strides, dilations, pads, strict=True))
+        for n, k, s, d, p in zip(spatial, kernel, strides, dilations, pads, strict=True)
+    )
     empty = any(isinstance(c, int) and c < 1 for c in counts)
     if rows % taps or empty or dim.differ(counts[0] * counts[1], x.shape[2]):
         raise ShapeError(
             f"fold: input {x.type} is not [n, c * {taps}, {counts[0] * counts[1]}], as output_size "
-            f"{spatial} and kernel_size {kernel} want", user_location())
+            f"{spatial} and kernel_size {kernel} want",
+            user_location(),
+        )
     split = reshape(x, (x.shape[0], rows // taps, *kernel, *counts))
     moved = permute_dims(split, (0, 1, 4, 5, 2, 3))
     spread = build(Unwindow(strides, dilations, pads, spatial), (moved,))
@@ -216,6 +237,7 @@ def _geometry(
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     return (
         per_axis(what, "kernel_size", kernel_size, 2, least=1),
-        per_axis(what, "dilation", dilation, 2, least=1), per_axis(what, "padding", padding, 2),
+        per_axis(what, "dilation", dilation, 2, least=1),
+        per_axis(what, "padding", padding, 2),
         per_axis(what, "stride", stride, 2, least=1),
     )

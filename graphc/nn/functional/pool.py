@@ -38,7 +38,13 @@ class Pool:
     """The windows of one call: what slides, by how much, and over how many positions."""
 
     def __init__(
-        self, what: str, axes: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+        self,
+        what: str,
+        axes: int,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
         ceil_mode: Any,
     ) -> None:
         self.what, self.axes, self.ceil = what, axes, bool(ceil_mode)
@@ -51,7 +57,9 @@ class Pool:
             if 2 * p > k:
                 raise ShapeError(
                     f"{what}: padding {self.padding} is more than half of kernel_size "
-                    f"{self.kernel}", user_location())
+                    f"{self.kernel}",
+                    user_location(),
+                )
 
     def after(self, axis: int, size: Size) -> Size:
         """Padding after an axis: with `ceil_mode`, up to the end of the last window, which must
@@ -82,7 +90,9 @@ class Pool:
             if isinstance(room, int) and room < self.dilations[a] * (self.kernel[a] - 1) + 1:
                 raise ShapeError(
                     f"{self.what}: kernel_size {self.kernel} (dilation {self.dilations}) does not "
-                    f"fit into input {x.type} with padding {self.padding}", user_location())
+                    f"fit into input {x.type} with padding {self.padding}",
+                    user_location(),
+                )
 
     def counts(self, x: Tensor, axis: int, padded: bool) -> Tensor:
         """How many elements each window along an axis has, those of the padding too if `padded`
@@ -120,8 +130,15 @@ def sums(windows: Windows) -> Tensor:
 
 
 def _max_pool(
-    what: str, axes: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
-    ceil_mode: Any, return_indices: Any,
+    what: str,
+    axes: int,
+    input: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    return_indices: Any,
 ) -> Tensor:
     no_indices(what, return_indices)
     x, missing = images(what, input, axes, numbers=True)
@@ -131,13 +148,19 @@ def _max_pool(
 
 def no_indices(what: str, return_indices: Any) -> None:
     if return_indices:
-        raise GraphError(f"{what}: return_indices is not supported; expected False",
-                         user_location())
+        raise GraphError(
+            f"{what}: return_indices is not supported; expected False", user_location()
+        )
 
 
 def max_pool1d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Tensor:
     """The largest element of each window over `input` [n, c, l]; see `max_pool2d`.
 
@@ -145,13 +168,19 @@ def max_pool1d(
     >>> max_pool1d(gc.zeros((2, 3, 8)), 3, stride=2).type
     f32[2,3,3]
     """
-    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode,
-                     return_indices)
+    return _max_pool(
+        "max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    )
 
 
 def max_pool2d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Tensor:
     """The largest element of each window over `input` [n, c, h, w] (or [c, h, w]).
 
@@ -163,13 +192,19 @@ def max_pool2d(
     >>> max_pool2d(gc.zeros((5, 8, 28, 28)), 2).type
     f32[5,8,14,14]
     """
-    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode,
-                     return_indices)
+    return _max_pool(
+        "max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    )
 
 
 def max_pool3d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Tensor:
     """The largest element of each window over `input` [n, c, d, h, w]; see `max_pool2d`.
 
@@ -177,13 +212,21 @@ def max_pool3d(
     >>> max_pool3d(gc.zeros((1, 2, 4, 4, 4)), 2).type
     f32[1,2,2,2,2]
     """
-    return _max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode,
-                     return_indices)
+    return _max_pool(
+        "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    )
 
 
 def _avg_pool(
-    what: str, axes: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any,
-    count_include_pad: Any, divisor_override: Any,
+    what: str,
+    axes: int,
+    input: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
 ) -> Tensor:
     x, missing = images(what, input, axes)
     pool = Pool(what, axes, kernel_size, stride, padding, 1, ceil_mode)
@@ -205,7 +248,11 @@ def _avg_pool(
 
 
 def avg_pool1d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of each window over `input` [n, c, l]; see `avg_pool2d`.
@@ -214,13 +261,19 @@ def avg_pool1d(
     >>> avg_pool1d(gc.zeros((2, 3, 8)), 2).type
     f32[2,3,4]
     """
-    return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode,
-                     count_include_pad, None)
+    return _avg_pool(
+        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None
+    )
 
 
 def avg_pool2d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window over `input` [n, c, h, w] (or [c, h, w]).
 
@@ -232,13 +285,27 @@ def avg_pool2d(
     >>> avg_pool2d(gc.zeros((5, 8, 7, 7)), 2, ceil_mode=True).type
     f32[5,8,4,4]
     """
-    return _avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode,
-                     count_include_pad, divisor_override)
+    return _avg_pool(
+        "avg_pool2d",
+        2,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
+    )
 
 
 def avg_pool3d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window over `input` [n, c, d, h, w]; see `avg_pool2d`.
 
@@ -246,8 +313,17 @@ def avg_pool3d(
     >>> avg_pool3d(gc.zeros((1, 2, 4, 4, 4)), 2).type
     f32[1,2,2,2,2]
     """
-    return _avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode,
-                     count_include_pad, divisor_override)
+    return _avg_pool(
+        "avg_pool3d",
+        3,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
+    )
 
 
 def _lp_pool(
@@ -255,8 +331,9 @@ def _lp_pool(
 ) -> Tensor:
     p = float(norm_type)
     if not p > 0.0:
-        raise GraphError(f"{what}: norm_type is {norm_type}; expected a number above 0",
-                         user_location())
+        raise GraphError(
+            f"{what}: norm_type is {norm_type}; expected a number above 0", user_location()
+        )
     x, missing = images(what, input, axes)
     pool = Pool(what, axes, kernel_size, stride, 0, 1, ceil_mode)
     total = sums(pool.windows(pw.pow(x, p), 0))

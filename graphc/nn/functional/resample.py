@@ -27,8 +27,12 @@ BEND = -0.75  # of the cubic convolution (Keys 1981), as in PyTorch
 
 
 def interpolate(
-    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-    align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
     """`input` [n, c, *spatial] at another spatial `size`, or at `scale_factor` times its size
@@ -50,8 +54,9 @@ def interpolate(
     sizes, scales = _targets(x, axes, size, scale_factor)
     if recompute_scale_factor:
         if size is not None:
-            raise GraphError("interpolate: recompute_scale_factor needs scale_factor, not size",
-                             user_location())
+            raise GraphError(
+                "interpolate: recompute_scale_factor needs scale_factor, not size", user_location()
+            )
         scales = (None,) * axes
     if mode == "area":
         pool = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[axes - 1]
@@ -70,16 +75,19 @@ def _check_mode(
     x: Tensor, axes: int, mode: Any, align_corners: bool | None, antialias: bool
 ) -> None:
     if mode not in MODES:
-        raise GraphError(f"interpolate: mode {mode!r}: expected one of {', '.join(MODES)}",
-                         user_location())
+        raise GraphError(
+            f"interpolate: mode {mode!r}: expected one of {', '.join(MODES)}", user_location()
+        )
     if AXES.get(mode, axes) != axes:
-        raise ShapeError(f"interpolate: mode {mode!r} wants {AXES[mode]} spatial axes, input "
-                         f"{x.type} has {axes}", user_location())
+        raise ShapeError(
+            f"interpolate: mode {mode!r} wants {AXES[mode]} spatial axes, input "
+            f"{x.type} has {axes}",
+            user_location(),
+        )
     if align_corners is not None and mode not in AXES:
         raise GraphError(f"interpolate: mode {mode!r} takes no align_corners", user_location())
     if antialias:
-        raise GraphError("interpolate: antialias is not supported; expected False",
-                         user_location())
+        raise GraphError("interpolate: antialias is not supported; expected False", user_location())
 
 
 def _targets(
@@ -95,12 +103,15 @@ def _targets(
         return sizes_per_axis("interpolate", "size", size, axes), (None,) * axes
     given = scale_factor if isinstance(scale_factor, list | tuple) else (scale_factor,) * axes
     if len(given) != axes:
-        raise ShapeError(f"interpolate: scale_factor {scale_factor} has {len(given)} values; "
-                         f"expected {axes}", user_location())
+        raise ShapeError(
+            f"interpolate: scale_factor {scale_factor} has {len(given)} values; expected {axes}",
+            user_location(),
+        )
     scales = [float(s) for s in given]
     if not all(0.0 < s < 1e9 for s in scales):
-        raise ShapeError(f"interpolate: scale_factor is {scale_factor}; expected above 0",
-                         user_location())
+        raise ShapeError(
+            f"interpolate: scale_factor is {scale_factor}; expected above 0", user_location()
+        )
     sizes = tuple(_scaled(x, n, s) for n, s in zip(x.shape[2:], scales, strict=True))
     return sizes, tuple(scales)
 
@@ -109,13 +120,17 @@ def _scaled(x: Tensor, size: Size, scale: float) -> Size:
     if isinstance(size, int):
         grown = math.floor(size * scale)
         if grown < 1:
-            raise ShapeError(f"interpolate: scale_factor {scale} leaves nothing of {x.type}",
-                             user_location())
+            raise ShapeError(
+                f"interpolate: scale_factor {scale} leaves nothing of {x.type}", user_location()
+            )
         return grown
     top, bottom = scale.as_integer_ratio()
     if bottom > 1 << 20:
-        raise ShapeError(f"interpolate: scale_factor {scale} of a symbolic size must be a simple "
-                         "fraction, such as 0.5; or give size", user_location())
+        raise ShapeError(
+            f"interpolate: scale_factor {scale} of a symbolic size must be a simple "
+            "fraction, such as 0.5; or give size",
+            user_location(),
+        )
     return size * top // bottom
 
 
@@ -204,8 +219,10 @@ class _Axis:
         share = pw.subtract(at, below)
         index = pw.astype(below, i64)
         first, second = self.take(self.clamped(index)), self.take(self.clamped(pw.add(index, 1)))
-        return pw.add(pw.multiply(first, self.column(pw.subtract(1.0, share))),
-                      pw.multiply(second, self.column(share)))
+        return pw.add(
+            pw.multiply(first, self.column(pw.subtract(1.0, share))),
+            pw.multiply(second, self.column(share)),
+        )
 
     def cubic(self) -> Tensor:
         """Cubic convolution over four neighbours, those outside clamped to the edge."""

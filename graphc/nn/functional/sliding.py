@@ -42,11 +42,15 @@ def per_axis(what: str, argument: str, value: Any, axes: int, least: int = 0) ->
     if len(numbers) == 1:
         numbers = numbers * axes
     if len(numbers) != axes:
-        raise ShapeError(f"{what}: {argument} {value} has {len(numbers)} values; expected one, or "
-                         f"one for each of {axes} axes", user_location())
+        raise ShapeError(
+            f"{what}: {argument} {value} has {len(numbers)} values; expected one, or "
+            f"one for each of {axes} axes",
+            user_location(),
+        )
     if min(numbers) < least:
-        raise ShapeError(f"{what}: {argument} is {value}; expected at least {least}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: {argument} is {value}; expected at least {least}", user_location()
+        )
     if max(numbers) >= 1 << 31:
         raise ShapeError(f"{what}: {argument} is {value}, too large", user_location())
     return tuple(numbers)
@@ -58,7 +62,9 @@ def sizes_per_axis(what: str, argument: str, value: Any, axes: int) -> tuple[Siz
     if len(given) == 1:
         given = given * axes
     if len(given) != axes:
-        raise ShapeError(f"{what}: {argument} {value} has {len(given)} sizes; expected {axes}",
-                         user_location())
+        raise ShapeError(
+            f"{what}: {argument} {value} has {len(given)} sizes; expected {axes}", user_location()
+        )
     return tuple(
-        v if isinstance(v, Dim) else per_axis(what, argument, v, 1, least=1)[0] for v in given)
+        v if isinstance(v, Dim) else per_axis(what, argument, v, 1, least=1)[0] for v in given
+    )

@@ -42,8 +42,9 @@ def cosine_embedding_loss(
     a, b = pair(what, input1, input2)
     b, y = floats(what, b), tensor(what, target)
     if a.ndim not in (1, 2) or y.ndim != a.ndim - 1:
-        raise ShapeError(f"{what}: inputs {a.type}, target {y.type}: expected [n, size] and [n]",
-                         user_location())
+        raise ShapeError(
+            f"{what}: inputs {a.type}, target {y.type}: expected [n, size] and [n]", user_location()
+        )
     if y.ndim:
         require_equal(what, a.shape[0], y.shape[0], f"of inputs {a.type} and target {y.type}")
     squares = (pw.add(reductions.sum(pw.square(t), -1), 1e-12) for t in (a, b))
@@ -55,8 +56,14 @@ def cosine_embedding_loss(
 
 
 def triplet_margin_loss(
-    anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
-    eps: float = 1e-6, swap: bool = False, reduction: str = "mean",
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
 ) -> Tensor:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin), for `pairwise_distance` d; with
     `swap`, d(positive, negative) counts if it is smaller (Balntas et al. 2016).

@@ -40,15 +40,25 @@ class MultiheadAttention(Module):
     """
 
     def __init__(
-        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
-        add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
-        vdim: int | None = None, batch_first: bool = False, dtype: Any = f32,
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        dtype: Any = f32,
     ) -> None:
         e = self.embed_dim = positive(WHAT, "embed_dim", embed_dim)
         self.num_heads = positive(WHAT, "num_heads", num_heads)
         if e % num_heads:
-            raise ShapeError(f"{WHAT}: embed_dim = {e} does not divide into num_heads = "
-                             f"{num_heads}", user_location())
+            raise ShapeError(
+                f"{WHAT}: embed_dim = {e} does not divide into num_heads = {num_heads}",
+                user_location(),
+            )
         self.head_dim, self.dropout = e // num_heads, probability(WHAT, dropout)
         self.kdim = e if kdim is None else positive(WHAT, "kdim", kdim)
         self.vdim = e if vdim is None else positive(WHAT, "vdim", vdim)
@@ -75,8 +85,14 @@ class MultiheadAttention(Module):
         return Parameter(init.normal((1, 1, e), 0.0, math.sqrt(1 / e), dtype))
 
     def forward(
-        self, query: Any, key: Any, value: Any, key_padding_mask: Any = None,
-        need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True,
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        key_padding_mask: Any = None,
+        need_weights: bool = True,
+        attn_mask: Any = None,
+        average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """(the result, the weights of each head or their mean; None unless `need_weights`).
@@ -87,8 +103,11 @@ class MultiheadAttention(Module):
         q, k, v = (floats(WHAT, t) for t in (query, key, value))
         batched = q.ndim == 3
         if q.ndim not in (2, 3) or not q.ndim == k.ndim == v.ndim:
-            raise ShapeError(f"{WHAT}: query {q.type}, key {k.type}, value {v.type}: expected rank "
-                             "3, or 2 without a batch", user_location())
+            raise ShapeError(
+                f"{WHAT}: query {q.type}, key {k.type}, value {v.type}: expected rank "
+                "3, or 2 without a batch",
+                user_location(),
+            )
         if not batched:
             q, k, v = _each(lambda t: t[None], q, k, v)
         elif not self.batch_first:
@@ -123,8 +142,11 @@ class MultiheadAttention(Module):
 
     def _projected(self, q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
         """The maps of [n, length, size] to embed_dim."""
-        for name, t, size in (("query", q, self.embed_dim), ("key", k, self.kdim),
-                              ("value", v, self.vdim)):
+        for name, t, size in (
+            ("query", q, self.embed_dim),
+            ("key", k, self.kdim),
+            ("value", v, self.vdim),
+        ):
             require_equal(WHAT, t.shape[-1], size, f"of the last axis of {name} {t.type}")
         biases = (None,) * 3 if self.in_proj_bias is None else split(self.in_proj_bias, 3)
         e = self.embed_dim
@@ -135,8 +157,9 @@ class MultiheadAttention(Module):
             return [whole[:, :, i * e : (i + 1) * e] for i in range(3)]
         else:
             weights = split(self.in_proj_weight, 3)
-        return [functional.linear(t, w, b)
-                for t, w, b in zip((q, k, v), weights, biases, strict=True)]
+        return [
+            functional.linear(t, w, b) for t, w, b in zip((q, k, v), weights, biases, strict=True)
+        ]
 
     def _heads(self, t: Tensor) -> Tensor:
         """[n, length, heads * size] as [n, heads, length, size]."""
@@ -157,17 +180,17 @@ class MultiheadAttention(Module):
             found.append(concat(parts, 2))
         return found[0], found[1]
 
-    def _mask(
-        self, q: Tensor, k: Tensor, padding: Any, mask: Any, extra: int
-    ) -> Tensor | None:
+    def _mask(self, q: Tensor, k: Tensor, padding: Any, mask: Any, extra: int) -> Tensor | None:
         """Both masks as one that broadcasts to [n, heads, l, s]: what stays, or what is added."""
         n, heads, rows, s = *q.shape[:3], k.shape[2] - extra
         found: Tensor | None = None
         if mask is not None:
             m = _masking("attn_mask", mask)
             if m.ndim not in (2, 3):
-                raise ShapeError(f"{WHAT}: attn_mask {m.type}: expected [l, s] or [n * heads, l, "
-                                 "s]", user_location())
+                raise ShapeError(
+                    f"{WHAT}: attn_mask {m.type}: expected [l, s] or [n * heads, l, s]",
+                    user_location(),
+                )
             for axis, size in ((-2, rows), (-1, s)):
                 require_equal(WHAT, m.shape[axis], size, f"along axis {axis} of attn_mask {m.type}")
             m = m if m.ndim == 2 else reshape(m, (n, heads, rows, s))
@@ -176,8 +199,9 @@ class MultiheadAttention(Module):
             p = _masking("key_padding_mask", padding)
             p = p[None] if p.ndim == 1 else p
             if p.ndim != 2:
-                raise ShapeError(f"{WHAT}: key_padding_mask {p.type}: expected [n, s]",
-                                 user_location())
+                raise ShapeError(
+                    f"{WHAT}: key_padding_mask {p.type}: expected [n, s]", user_location()
+                )
             for axis, size in ((0, n), (1, s)):
                 require_equal(WHAT, p.shape[axis], size, f"of key_padding_mask {p.type}")
             found = _both(found, _stays(_padded(p, extra))[:, None, None, :])
@@ -193,8 +217,10 @@ def _each(f: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
 def _masking(name: str, mask: Any) -> Tensor:
     m = tensor(WHAT, mask)
     if m.dtype != bool_ and not m.dtype.is_float:
-        raise GraphError(f"{WHAT}: {name} {m.type}: expected truth values or floats; use gc.astype",
-                         user_location())
+        raise GraphError(
+            f"{WHAT}: {name} {m.type}: expected truth values or floats; use gc.astype",
+            user_location(),
+        )
     return m
 
 

@@ -21,13 +21,17 @@ class Options(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names, what = list(self.defaults), type(self).__name__
         if len(args) > len(names):
-            raise GraphError(f"{what}: takes at most {len(names)} arguments, got {len(args)}",
-                             user_location())
+            raise GraphError(
+                f"{what}: takes at most {len(names)} arguments, got {len(args)}", user_location()
+            )
         given = dict(zip(names, args, strict=False))
         for name in kwargs:
             if name not in names or name in given:
-                raise GraphError(f"{what}: argument {name!r} is unknown or given twice; expected "
-                                 f"{', '.join(names) or 'none'}", user_location())
+                raise GraphError(
+                    f"{what}: argument {name!r} is unknown or given twice; expected "
+                    f"{', '.join(names) or 'none'}",
+                    user_location(),
+                )
         for name, value in {**self.defaults, **given, **kwargs}.items():
             if value is REQUIRED:
                 raise GraphError(f"{what}: argument {name!r} is missing", user_location())
@@ -38,5 +42,5 @@ class Options(Module):
 
     def extra_repr(self) -> str:
         return ", ".join(
-            f"{n}={getattr(self, n)!r}" for n in self.defaults
-            if n != "inplace" or getattr(self, n))
+            f"{n}={getattr(self, n)!r}" for n in self.defaults if n != "inplace" or getattr(self, n)
+        )

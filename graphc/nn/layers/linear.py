@@ -66,15 +66,21 @@ class Linear(Module):
         return functional.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return (f"in_features={self.in_features}, out_features={self.out_features}, "
-                f"bias={self.bias is not None}")
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class Bilinear(Module):
     """input1 @ weight[o] @ input2 + bias[o], for each o."""
 
     def __init__(
-        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
         dtype: Any = f32,
     ) -> None:
         self.in1_features = positive("Bilinear", "in1_features", in1_features)
@@ -88,8 +94,10 @@ class Bilinear(Module):
         return functional.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return (f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
-                f"out_features={self.out_features}, bias={self.bias is not None}")
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class Embedding(Module):
@@ -101,13 +109,20 @@ class Embedding(Module):
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
-        max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
-        sparse: bool = False, dtype: Any = f32,
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        dtype: Any = f32,
     ) -> None:
         if max_norm is not None or scale_grad_by_freq:
-            raise GraphError("Embedding: max_norm and scale_grad_by_freq are not supported",
-                             user_location())
+            raise GraphError(
+                "Embedding: max_norm and scale_grad_by_freq are not supported", user_location()
+            )
         self.num_embeddings = positive("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = positive("Embedding", "embedding_dim", embedding_dim)
         shape = (num_embeddings, embedding_dim)
@@ -168,8 +183,10 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: Any) -> None:
         self.dim, self.unflattened_size = integer("Unflatten", "dim", dim), unflattened_size
         if not isinstance(unflattened_size, list | tuple):
-            raise ShapeError(f"Unflatten: unflattened_size is {unflattened_size!r}; expected a "
-                             "tuple of sizes", user_location())
+            raise ShapeError(
+                f"Unflatten: unflattened_size is {unflattened_size!r}; expected a tuple of sizes",
+                user_location(),
+            )
 
     def forward(self, input: Any) -> Tensor:
         x = tensor("Unflatten", input)

@@ -27,8 +27,14 @@ class Channelled(Module):
     ranks: ClassVar[tuple[int, ...]] = ()
 
     def __init__(
-        self, num_features: int, eps: float, momentum: float | None, affine: bool,
-        track_running_stats: bool, dtype: Any, bias: bool,
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        dtype: Any,
+        bias: bool,
     ) -> None:
         what = type(self).__name__
         n = (positive(what, "num_features", num_features),)
@@ -45,26 +51,39 @@ class Channelled(Module):
         x = floats(type(self).__name__, input)
         if x.ndim not in self.ranks:
             wanted = " or ".join(map(str, self.ranks))
-            raise ShapeError(f"{type(self).__name__}: input {x.type}: expected rank {wanted}",
-                             user_location())
+            raise ShapeError(
+                f"{type(self).__name__}: input {x.type}: expected rank {wanted}", user_location()
+            )
         return x
 
     def _features(self, x: Tensor, axis: int) -> None:
-        require_equal(type(self).__name__, x.shape[axis], self.num_features,
-                      f"of axis {axis} of input {x.type} and num_features")
+        require_equal(
+            type(self).__name__,
+            x.shape[axis],
+            self.num_features,
+            f"of axis {axis} of input {x.type} and num_features",
+        )
 
     def extra_repr(self) -> str:
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-                f"affine={self.affine}, bias={self.bias is not None}, "
-                f"track_running_stats={self.track_running_stats}")
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
 
 
 class BatchNorm(Channelled):
     """Base of `BatchNorm1d`, `BatchNorm2d` and `BatchNorm3d`."""
 
     def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
-        affine: bool = True, track_running_stats: bool = True, dtype: Any = f32, *,
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        dtype: Any = f32,
+        *,
         bias: bool = True,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
@@ -76,8 +95,15 @@ class BatchNorm(Channelled):
         own = self.training or mean is None or var is None
         if not own or count is None or not self.training:
             return functional.batch_norm(
-                x, None if own else mean, None if own else var, self.weight, self.bias, own,
-                0.0, self.eps)
+                x,
+                None if own else mean,
+                None if own else var,
+                self.weight,
+                self.bias,
+                own,
+                0.0,
+                self.eps,
+            )
         axes = (0, *range(2, x.ndim))
         out = norm.normalised(x, axes, self.eps)
         out = norm.tracked(what, out, x, axes, (mean, var), self.momentum, count)
@@ -116,8 +142,15 @@ class InstanceNorm(Channelled):
     too."""
 
     def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-        track_running_stats: bool = False, dtype: Any = f32, *, bias: bool = True,
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        dtype: Any = f32,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
@@ -128,8 +161,15 @@ class InstanceNorm(Channelled):
         if self.affine:
             self._features(x, 1)
         out = functional.instance_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or not self.track_running_stats, self.momentum, self.eps)
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum,
+            self.eps,
+        )
         return out if batched else out[0]
 
 
@@ -160,8 +200,12 @@ class LayerNorm(Module):
     """
 
     def __init__(
-        self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True,
-        bias: bool = True, dtype: Any = f32,
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        dtype: Any = f32,
     ) -> None:
         self.normalized_shape = shape_of("LayerNorm", normalized_shape, "normalized_shape")
         self.eps, self.elementwise_affine = eps, elementwise_affine
@@ -170,19 +214,23 @@ class LayerNorm(Module):
         self.bias = Parameter(init.zeros(shape, dtype)) if elementwise_affine and bias else None
 
     def forward(self, input: Any) -> Tensor:
-        return functional.layer_norm(
-            input, self.normalized_shape, self.weight, self.bias, self.eps)
+        return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return (f"{self.normalized_shape}, eps={self.eps}, "
-                f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
 
 
 class RMSNorm(Module):
     """The input over its root mean square along the last axes."""
 
     def __init__(
-        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True,
+        self,
+        normalized_shape: Any,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
         dtype: Any = f32,
     ) -> None:
         self.normalized_shape = shape_of("RMSNorm", normalized_shape, "normalized_shape")
@@ -194,22 +242,32 @@ class RMSNorm(Module):
         return functional.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
-        return (f"{self.normalized_shape}, eps={self.eps}, "
-                f"elementwise_affine={self.elementwise_affine}")
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
 
 
 class GroupNorm(Module):
     """Normalised over groups of channels (axis 1) and all axes after them."""
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
-        dtype: Any = f32, *, bias: bool = True,
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: Any = f32,
+        *,
+        bias: bool = True,
     ) -> None:
         self.num_groups = positive("GroupNorm", "num_groups", num_groups)
         self.num_channels = positive("GroupNorm", "num_channels", num_channels)
         if num_channels % num_groups:
-            raise ShapeError(f"GroupNorm: num_channels = {num_channels} does not divide into "
-                             f"num_groups = {num_groups}", user_location())
+            raise ShapeError(
+                f"GroupNorm: num_channels = {num_channels} does not divide into "
+                f"num_groups = {num_groups}",
+                user_location(),
+            )
         self.eps, self.affine = eps, affine
         self.weight = Parameter(init.ones((num_channels,), dtype)) if affine else None
         self.bias = Parameter(init.zeros((num_channels,), dtype)) if affine and bias else None
@@ -217,10 +275,16 @@ class GroupNorm(Module):
     def forward(self, input: Any) -> Tensor:
         x = tensor("GroupNorm", input)
         if x.ndim > 1:
-            require_equal("GroupNorm", x.shape[1], self.num_channels,
-                          f"of axis 1 of input {x.type} and num_channels")
+            require_equal(
+                "GroupNorm",
+                x.shape[1],
+                self.num_channels,
+                f"of axis 1 of input {x.type} and num_channels",
+            )
         return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
-                f"bias={self.bias is not None}")
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )

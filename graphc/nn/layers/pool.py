@@ -111,8 +111,13 @@ class Upsample(Options):
     """
 
     function = staticmethod(functional.interpolate)
-    defaults = {"size": None, "scale_factor": None, "mode": "nearest", "align_corners": None,
-                "recompute_scale_factor": None}
+    defaults = {
+        "size": None,
+        "scale_factor": None,
+        "mode": "nearest",
+        "align_corners": None,
+        "recompute_scale_factor": None,
+    }
 
 
 class UpsamplingNearest2d(Options):
@@ -156,8 +161,13 @@ class Fold(Options):
     """Columns summed back into images."""
 
     function = staticmethod(functional.fold)
-    defaults = {"output_size": REQUIRED, "kernel_size": REQUIRED, "dilation": 1, "padding": 0,
-                "stride": 1}
+    defaults = {
+        "output_size": REQUIRED,
+        "kernel_size": REQUIRED,
+        "dilation": 1,
+        "padding": 0,
+        "stride": 1,
+    }
 
 
 class Padding(Module):
@@ -172,8 +182,10 @@ class Padding(Module):
         sides = 2 * self.axes
         self.padding = tuple(padding) if isinstance(padding, list | tuple) else (padding,) * sides
         if len(self.padding) != sides:
-            raise ShapeError(f"{type(self).__name__}: padding is {padding}; expected an int or "
-                             f"{sides} of them", user_location())
+            raise ShapeError(
+                f"{type(self).__name__}: padding is {padding}; expected an int or {sides} of them",
+                user_location(),
+            )
 
     def forward(self, input: Any) -> Tensor:
         value = self.value if self.mode == "constant" else None

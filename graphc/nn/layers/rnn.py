@@ -30,25 +30,38 @@ class Recurrent(Module):
     mode: ClassVar[str] = ""
 
     def _build(
-        self, input_size: int, hidden_size: int, num_layers: int, bias: bool, batch_first: bool,
-        dropout: float, bidirectional: bool, proj_size: int, dtype: Any,
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        proj_size: int,
+        dtype: Any,
     ) -> None:
         """Makes the weights of all layers."""
         what = self.mode
         self.input_size = positive(what, "input_size", input_size)
         self.hidden_size = positive(what, "hidden_size", hidden_size)
         self.num_layers = positive(what, "num_layers", num_layers)
-        self.bias, self.batch_first = flag(what, "bias", bias), flag(
-            what, "batch_first", batch_first)
+        self.bias, self.batch_first = (
+            flag(what, "bias", bias),
+            flag(what, "batch_first", batch_first),
+        )
         self.dropout = probability(what, dropout)
         self.bidirectional = flag(what, "bidirectional", bidirectional)
         self.proj_size = positive(what, "proj_size", proj_size, 0)
         if self.proj_size >= self.hidden_size:
-            raise ShapeError(f"{what}: proj_size is {proj_size}; expected less than hidden_size = "
-                             f"{hidden_size}", user_location())
+            raise ShapeError(
+                f"{what}: proj_size is {proj_size}; expected less than hidden_size = {hidden_size}",
+                user_location(),
+            )
         if self.dropout and num_layers == 1:
-            warnings.warn(f"{what}: dropout = {dropout} acts between layers, and there is one",
-                          stacklevel=4)
+            warnings.warn(
+                f"{what}: dropout = {dropout} acts between layers, and there is one", stacklevel=4
+            )
         out = self.proj_size or self.hidden_size
         for layer in range(self.num_layers):
             size = self.input_size if layer == 0 else out * len(self._suffixes(0))
@@ -67,8 +80,10 @@ class Recurrent(Module):
         """The outputs and the last states [layers * directions, n, size]."""
         x = floats(self.mode, input)
         if x.ndim not in (2, 3):
-            raise ShapeError(f"{self.mode}: input {x.type}: expected rank 3, or 2 without a batch",
-                             user_location())
+            raise ShapeError(
+                f"{self.mode}: input {x.type}: expected rank 3, or 2 without a batch",
+                user_location(),
+            )
         require_equal(self.mode, x.shape[-1], self.input_size, f"of input {x.type} and input_size")
         single = x.ndim == 2
         x = expand_dims(x, 1) if single else swapaxes(x, 0, 1) if self.batch_first else x
@@ -111,12 +126,18 @@ class Recurrent(Module):
         for name, given, shape in zip(self._names(), state, shapes, strict=True):
             t = floats(self.mode, given)
             if t.ndim != 3 - single:
-                raise ShapeError(f"{self.mode}: {name} is {t.type}; expected rank {3 - single}, as "
-                                 "the input", user_location())
+                raise ShapeError(
+                    f"{self.mode}: {name} is {t.type}; expected rank {3 - single}, as the input",
+                    user_location(),
+                )
             t = expand_dims(t, 1) if single else t
             for a, b in zip(t.shape, shape, strict=True):
-                require_equal(self.mode, a, b, f"of {name} {t.type} and [layers * directions, n, "
-                              f"size] = {list(shape)}")
+                require_equal(
+                    self.mode,
+                    a,
+                    b,
+                    f"of {name} {t.type} and [layers * directions, n, size] = {list(shape)}",
+                )
             made.append(converted(t, x.dtype))
         return tuple(made)
 
@@ -124,8 +145,14 @@ class Recurrent(Module):
         return ("h_0", "c_0") if self.mode == "LSTM" else ("h_0",)
 
     def extra_repr(self) -> str:
-        shown = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-                 "bidirectional": False, "proj_size": 0}
+        shown = {
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+            "proj_size": 0,
+        }
         parts = [f"{k}={getattr(self, k)}" for k, v in shown.items() if getattr(self, k) != v]
         return ", ".join([str(self.input_size), str(self.hidden_size), *parts])
 
@@ -153,8 +180,11 @@ def within(what: str, x: Tensor, lengths: Any, single: bool) -> Tensor:
     """Which times of x [time, n, size] lie within the lengths [n]: bool[time, n, 1]."""
     given = tensor(what, lengths)
     if not given.dtype.is_integer or given.ndim != 1 - single:
-        raise ShapeError(f"{what}: lengths is {given.type}; expected integers, one for each "
-                         "sequence of the batch", user_location())
+        raise ShapeError(
+            f"{what}: lengths is {given.type}; expected integers, one for each "
+            "sequence of the batch",
+            user_location(),
+        )
     if not single:
         require_equal(what, given.shape[0], x.shape[1], f"of lengths {given.type} and the batch")
     column = expand_dims(converted(given, i64), -1)
@@ -180,14 +210,22 @@ class RNN(Recurrent):
     mode = "RNN"
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
-        bias: bool = True, batch_first: bool = False, dropout: float = 0.0,
-        bidirectional: bool = False, dtype: Any = f32,
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        dtype: Any = f32,
     ) -> None:
         choice(self.mode, "nonlinearity", nonlinearity, NONLINEARITIES)
         self.nonlinearity = nonlinearity
-        self._build(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-                    0, dtype)
+        self._build(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype
+        )
 
     def _step(self) -> Step:
         return recurrent.rnn_step(self.nonlinearity)
@@ -213,12 +251,28 @@ class LSTM(Recurrent):
     mode = "LSTM"
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
-        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-        proj_size: int = 0, dtype: Any = f32,
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        dtype: Any = f32,
     ) -> None:
-        self._build(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-                    proj_size, dtype)
+        self._build(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            dtype,
+        )
 
     def _step(self) -> Step:
         return recurrent.lstm_step
@@ -238,12 +292,19 @@ class GRU(Recurrent):
     mode = "GRU"
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
-        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
         dtype: Any = f32,
     ) -> None:
-        self._build(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-                    0, dtype)
+        self._build(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype
+        )
 
     def _step(self) -> Step:
         return recurrent.gru_step

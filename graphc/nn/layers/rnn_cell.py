@@ -33,16 +33,21 @@ class Cell(Module):
         """The next state."""
         what, x = f"{self.mode}Cell", floats(f"{self.mode}Cell", input)
         if x.ndim not in (1, 2):
-            raise ShapeError(f"{what}: input {x.type}: expected [n, input_size] or [input_size]",
-                             user_location())
+            raise ShapeError(
+                f"{what}: input {x.type}: expected [n, input_size] or [input_size]", user_location()
+            )
         require_equal(what, x.shape[-1], self.input_size, f"of input {x.type} and input_size")
         shape = (*x.shape[:-1], self.hidden_size)
-        start = (zeros(shape, x.dtype),) * count if state is None else tuple(
-            converted(floats(what, t), x.dtype) for t in state)
+        start = (
+            (zeros(shape, x.dtype),) * count
+            if state is None
+            else tuple(converted(floats(what, t), x.dtype) for t in state)
+        )
         for t in start:
             if t.ndim != x.ndim:
-                raise ShapeError(f"{what}: state {t.type}, input {x.type}: ranks differ",
-                                 user_location())
+                raise ShapeError(
+                    f"{what}: state {t.type}, input {x.type}: ranks differ", user_location()
+                )
             for a, b in zip(t.shape, shape, strict=True):
                 require_equal(what, a, b, f"of state {t.type} and {list(shape)}")
         w = read(self, "")
@@ -63,7 +68,11 @@ class RNNCell(Cell):
     mode = "RNN"
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
         dtype: Any = f32,
     ) -> None:
         choice("RNNCell", "nonlinearity", nonlinearity, NONLINEARITIES)

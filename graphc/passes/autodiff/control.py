@@ -32,9 +32,7 @@ Cotangents = Mapping[int, Value]
 Parts = Sequence[Value | None]
 
 
-def control_vjp(
-    value: Value, cts: Cotangents, active: set[Value], gradients: Gradients
-) -> Parts:
+def control_vjp(value: Value, cts: Cotangents, active: set[Value], gradients: Gradients) -> Parts:
     """The cotangents of a control op's operands, for those of its items."""
     if isinstance(value.op, Loop):
         return LoopGradient(value, value.op, cts, active, gradients).run()
@@ -107,7 +105,9 @@ class LoopGradient:
         if tape.saved and not op.bounded:
             raise GradientError(
                 "while_loop: the gradient needs a tape, whose size must be known: give "
-                "maximum_iterations", value.loc)
+                "maximum_iterations",
+                value.loc,
+            )
         forward = value.apply(tape.loop(), value.args)
         made = 1 + len(op.body.outputs)
         for n, v in enumerate(tape.saved):
@@ -155,8 +155,11 @@ class LoopGradient:
         """The backward loop, and what is made after it."""
         op, value, end = self.op, self.value, self.op.carries + self.op.slices
         after = {i for i, p in self.parts.items() if i >= end and self._is_sum(p)}
-        sums = {i: self._input(p, f"sum.{i}") for i, p in self.parts.items()
-                if i >= end and i not in after}
+        sums = {
+            i: self._input(p, f"sum.{i}")
+            for i, p in self.parts.items()
+            if i >= end and i not in after
+        }
         rows = {p: None for i, p in self.parts.items() if op.carries <= i < end}
         rows |= {a: None for i in after for a in self.parts[i].args if a not in self.stacks}
         carried = [*(self.parts[i] for i in seeds), *(s + self.parts[i] for i, s in sums.items())]
@@ -173,7 +176,7 @@ class LoopGradient:
         back = Loop(body, len(carried), len(slices), op.length, not op.reverse, tape=op.tape)
         made = value.apply(back, (count, *first, *self.stacks.values(), *outside))
         results = [value.apply(Item(1 + n), (made,)) for n in range(len(body.outputs))]
-        self.stacks |= dict(zip(rows, results[len(carried):], strict=True))
+        self.stacks |= dict(zip(rows, results[len(carried) :], strict=True))
         found: list[Value | None] = [None] * len(value.args)
         for n, i in enumerate((*seeds, *sums)):
             found[1 + i] = results[n]

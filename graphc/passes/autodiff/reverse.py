@@ -105,10 +105,8 @@ def _backward(
             with located(value.loc):
                 part = where(equal(ct, 0.0), 0.0, part)
         _accumulate(cotangents, arg, part)
-        if (
-            isinstance(value.op, Where)
-            or (zeroing
-            and isinstance(value.op, Pointwise | View | Reduction))
+        if isinstance(value.op, Where) or (
+            zeroing and isinstance(value.op, Pointwise | View | Reduction)
         ):
             masked.add(cotangents[arg])
 

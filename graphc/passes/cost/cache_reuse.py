@@ -36,8 +36,10 @@ def touches(
 ) -> dict[Kernel, tuple[Touch, ...]]:
     """What each kernel touches, those of inner programs too; `number` evaluates sizes."""
     found: dict[Kernel, tuple[Touch, ...]] = {}
-    used = {k: _used(program, k, number, partial(_place, program, i, places))
-            for i, k in enumerate(program.kernels)}
+    used = {
+        k: _used(program, k, number, partial(_place, program, i, places))
+        for i, k in enumerate(program.kernels)
+    }
     extent: dict[Hashable, int] = {}
     for place, read, written in (u for buffers in used.values() for u in buffers):
         extent[place] = max(extent.get(place, 0), read, written)
@@ -49,7 +51,8 @@ def touches(
             own = sum(max(read, written) for _, read, written in used[k])
             found[k] = tuple(
                 Touch(read, written, max(own, min(everything, before - last[place] + own)))
-                for place, read, written in used[k])
+                for place, read, written in used[k]
+            )
             last.update((place, clock) for place, _, _ in used[k])
     for inner in (p for k in program.kernels for p in k.programs):
         found |= touches(inner, number, places.inner[inner])
@@ -57,7 +60,9 @@ def touches(
 
 
 def _used(
-    program: Program, kernel: Kernel, number: Callable[[Size], int],
+    program: Program,
+    kernel: Kernel,
+    number: Callable[[Size], int],
     place_of: Callable[[Value], Hashable],
 ) -> list[tuple[Hashable, int, int]]:
     """(place, bytes read, bytes written) of each buffer of a kernel."""

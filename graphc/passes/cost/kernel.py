@@ -66,8 +66,7 @@ class Cost:
         return self.read + self.written
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.read + other.read, self.written + other.written, self.flops + other.flops)
+        return Cost(self.read + other.read, self.written + other.written, self.flops + other.flops)
 
     def times(self, count: Size) -> Cost:
         """The cost of `count` of them."""
@@ -169,8 +168,11 @@ def _control(kernel: Kernel) -> Cost:
         return costs[0].times(loop_steps(kernel) or 1)
     worst = costs[0]
     for c in costs[1:]:
-        worst = Cost(dim.maximum(worst.read, c.read), dim.maximum(worst.written, c.written),
-                     dim.maximum(worst.flops, c.flops))
+        worst = Cost(
+            dim.maximum(worst.read, c.read),
+            dim.maximum(worst.written, c.written),
+            dim.maximum(worst.flops, c.flops),
+        )
     return worst
 
 

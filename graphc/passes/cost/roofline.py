@@ -67,8 +67,10 @@ class Work:
     def seconds(self, v: Value, device: DeviceSpec) -> float:
         """How long it takes."""
         rated = v.args[0] if v.args and v.type.dtype.kind == "bool" else v
-        return (max(self.flops / device.rate(rated.type.dtype), self.nbytes / device.bandwidth)
-                + self.launches * device.launch)
+        return (
+            max(self.flops / device.rate(rated.type.dtype), self.nbytes / device.bandwidth)
+            + self.launches * device.launch
+        )
 
 
 class Costs:
@@ -126,8 +128,11 @@ class Costs:
             return self._control(v)
         melts = self.melts(v)
         moved = sum(self._read(v, a) for a in dict.fromkeys(v.args) if not self.melts(a))
-        return Work(self.number(flops_of(v, v.type.count)),
-                    moved + (0 if melts else self.nbytes(v)), 0 if melts else 1)
+        return Work(
+            self.number(flops_of(v, v.type.count)),
+            moved + (0 if melts else self.nbytes(v)),
+            0 if melts else 1,
+        )
 
     def _read(self, v: Value, a: Value) -> int:
         """The bytes that v reads of an operand that lies in memory."""
@@ -145,7 +150,8 @@ class Costs:
             inner = Costs(g, self.sizes)
             for w in g.nodes():
                 x = inner.work(w)
-                total = Work(total.flops + x.flops, total.nbytes + x.nbytes,
-                             total.launches + x.launches)
+                total = Work(
+                    total.flops + x.flops, total.nbytes + x.nbytes, total.launches + x.launches
+                )
         steps = self.number(v.op.length) if isinstance(v.op, Loop) and v.op.bounded else 1
         return Work(total.flops * steps, total.nbytes * steps, total.launches * steps)

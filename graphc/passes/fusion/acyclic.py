@@ -96,8 +96,9 @@ class Dag:
 
     def between(self, a: int, b: int) -> bool:
         """Whether something that needs a is needed by b."""
-        return self._connected(self.users[a] - {b}, self.needs[b] - {a}, self.place[a],
-                               self.place[b])
+        return self._connected(
+            self.users[a] - {b}, self.needs[b] - {a}, self.place[a], self.place[b]
+        )
 
     def middle(self, a: int, b: int) -> set[int]:
         """All that needs a and is needed by b; takes as long as it takes."""

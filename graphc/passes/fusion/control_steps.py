@@ -31,8 +31,11 @@ def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
 def _without_twins(graph: Graph) -> Graph:
     """The graph in which no two values are the same result."""
     first: dict[tuple[Value, int], Value] = {}
-    twins = [v for v in graph.nodes() if isinstance(v.op, Item)
-             and first.setdefault((v.args[0], v.op.index), v) is not v]
+    twins = [
+        v
+        for v in graph.nodes()
+        if isinstance(v.op, Item) and first.setdefault((v.args[0], v.op.index), v) is not v
+    ]
     if not twins:
         return graph
     made: dict[tuple[Value, int], Value] = {}

@@ -211,7 +211,10 @@ class Fuser:
         return s.same or s.rows is not None
 
     def _joins(
-        self, group: Group, v: Value, own: tuple[Shape, tuple[int, ...] | None],
+        self,
+        group: Group,
+        v: Value,
+        own: tuple[Shape, tuple[int, ...] | None],
         sources: list[Source],
     ) -> bool:
         """Whether v can be a member: one index space, members read in step, no cycle."""
@@ -278,8 +281,16 @@ class Fuser:
             writes = (product, *writes)  # no result can hold it on the way
         name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
         commits = self._commits(group, self.updated)
-        return Kernel(name, group.kind, reads, writes, tuple(members), group.domain,
-                      group.inner or (), commits)
+        return Kernel(
+            name,
+            group.kind,
+            reads,
+            writes,
+            tuple(members),
+            group.domain,
+            group.inner or (),
+            commits,
+        )
 
     def _control(self, group: Group, reads: tuple[Value, ...]) -> Kernel:
         """A kernel that runs programs; all its results are stored, used or not."""
@@ -297,7 +308,8 @@ class Fuser:
         groups = self.groups.all
         first = {n: min(position[m] for m in g.members if m in position) for n, g in groups.items()}
         return self.groups.dag.order(
-            {n: (self._commits(g, updated), first[n], n) for n, g in groups.items()})
+            {n: (self._commits(g, updated), first[n], n) for n, g in groups.items()}
+        )
 
     def _merge_siblings(self) -> None:
         """Merges groups of one domain that read the same array at the same index, and groups of one

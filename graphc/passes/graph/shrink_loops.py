@@ -1,8 +1,8 @@
 """Loops made smaller: Graph -> Graph.
 
-    merge_loops   loops of the same steps, that keep other rows, are one (a loop and its taped twin)
-    prune_loops   carries, rows and operands that nothing needs go; a carry that no step changes is
-                  a constant; what only depends on constants is computed once, before the loop
+merge_loops   loops of the same steps, that keep other rows, are one (a loop and its taped twin)
+prune_loops   carries, rows and operands that nothing needs go; a carry that no step changes is
+              a constant; what only depends on constants is computed once, before the loop
 """
 
 from __future__ import annotations
@@ -116,12 +116,15 @@ def _prune(v: Value, op: Loop, args: tuple[Value, ...], used: set[int]) -> _Prun
     outputs = [body.outputs[i] for i in (*kept, *rows)]
     needed = {*topological(outputs)}
     slices = [i for i in range(n, n + op.slices) if body.inputs[i] in needed]
-    constants = [i for i in (*fixed, *range(n + op.slices, len(body.inputs)))
-                 if body.inputs[i] in needed]
+    constants = [
+        i for i in (*fixed, *range(n + op.slices, len(body.inputs))) if body.inputs[i] in needed
+    ]
     outside = {body.inputs[i]: args[1 + i] for i in constants}
     hoisted = _hoisted(outputs, outside)
-    inputs = {body.inputs[i]: placeholder(body.inputs[i].type, body.inputs[i].name)
-              for i in (*kept, *slices)}
+    inputs = {
+        body.inputs[i]: placeholder(body.inputs[i].type, body.inputs[i].name)
+        for i in (*kept, *slices)
+    }
     inputs |= {x: placeholder(x.type, x.name or x.op.name) for x in hoisted}
     new = closed(body.name, outputs, inputs)
     small = dataclasses.replace(op, body=new, carries=len(kept), slices=len(slices))

@@ -25,7 +25,9 @@ WINDOW = 8  # the longest side of a window of pooling that keeps an index space 
 
 
 def simplify(
-    graph: Graph, fired: Counter[str] | None = None, fast_math: bool = False,
+    graph: Graph,
+    fired: Counter[str] | None = None,
+    fast_math: bool = False,
     still: set[Value] | None = None,
 ) -> Graph:
     """The graph with every rule applied until none fires; counts go to `fired`.  `still` are
@@ -189,7 +191,8 @@ def _before_reshape(v: Value, moves: Callable[[Value], bool]) -> Value | None:
         return None
     shape = moved.args[0].type.shape
     args = tuple(
-        full(a.op.value, a.type.with_shape(shape)) if isinstance(a.op, Full)
+        full(a.op.value, a.type.with_shape(shape))
+        if isinstance(a.op, Full)
         else make(Reshape(shape), (a,), "", a.loc)
         for a in v.args
     )
@@ -254,7 +257,8 @@ def adds_units(v: Value) -> bool:
         return False
     base = v.args[0].type.shape
     return len(base) < v.type.rank and tuple(s for s in v.type.shape if s != 1) == tuple(
-        s for s in base if s != 1)
+        s for s in base if s != 1
+    )
 
 
 def divide_by_power_of_two(v: Value) -> Value | None:

@@ -36,7 +36,11 @@ class _Sinking:
     """One switch.  Operands are known by their value in the old graph."""
 
     def __init__(
-        self, v: Value, op: Switch, done: dict[Value, Value], readers: dict[Value, list[Value]],
+        self,
+        v: Value,
+        op: Switch,
+        done: dict[Value, Value],
+        readers: dict[Value, list[Value]],
         results: set[Value],
     ) -> None:
         self.v, self.op, self.done = v, op, done
@@ -64,8 +68,9 @@ class _Sinking:
     def _users(self, a: Value) -> set[int]:
         """The branches that use an operand."""
         places = [i for i, b in enumerate(self.v.args[1:]) if a is b]
-        return {n for n, g in enumerate(self.op.branches) for i in places
-                if g.inputs[i] in self.uses[n]}
+        return {
+            n for n, g in enumerate(self.op.branches) for i in places if g.inputs[i] in self.uses[n]
+        }
 
     def _sink(self, a: Value, branch: int, sunk: dict[Value, None]) -> None:
         """Notes a, and what only a needs, as work of one branch."""
@@ -85,5 +90,3 @@ class _Sinking:
         operands = zip(g.inputs, self.v.args[1:], strict=True)
         given = {v: done[a] for v, a in operands if v in self.uses[number]}
         return Graph(g.name, tuple(inputs.values()), tuple(rewired(g.outputs, given)))
-
-

@@ -117,9 +117,7 @@ PARTIAL: dict[type[Reduction], type[Partial]] = {
 }
 
 
-def split_reductions(
-    graph: Graph, chunks: Callable[[Size], int] = lambda rows: CHUNKS
-) -> Graph:
+def split_reductions(graph: Graph, chunks: Callable[[Size], int] = lambda rows: CHUNKS) -> Graph:
     """Splits the folds that gain from it, of so many rows into so many chunks (1: not at all)."""
     return rebuild(graph, lambda v: _split(v, chunks) if type(v.op) in PARTIAL else v)
 

@@ -63,8 +63,9 @@ class _Scheduler:
         self.kernels = [k for k in program.kernels if not k.commits]
         self.commits = [k for k in program.kernels if k.commits]
         apart = {storage(v) for v in program.graph.outputs}
-        self.nbytes = {w: 0 if w in apart else numbers.of(w)
-                       for k in self.kernels for w in k.writes}
+        self.nbytes = {
+            w: 0 if w in apart else numbers.of(w) for k in self.kernels for w in k.writes
+        }
         self.readers: dict[Value, set[int]] = {w: set() for w in self.nbytes}
         for i, k in enumerate(self.kernels):
             for r in k.reads:

@@ -54,7 +54,8 @@ class Planner:
         """The kernels with their programs planned; one that stands there twice stays one."""
         made = {
             k: replace(k, programs=tuple(plan(p, self.steps) for p in k.programs))
-            for k in self.program.kernels if any(p.kernels and not p.buffers for p in k.programs)
+            for k in self.program.kernels
+            if any(p.kernels and not p.buffers for p in k.programs)
         }
         return tuple(made.get(k, k) for k in self.program.kernels)
 

@@ -119,8 +119,7 @@ class _Squeeze:
         for v, born in self.lives:
             self.born.setdefault(v, []).append(born)
         self.reads: dict[Value, list[int]] = {}
-        self.commits = next((i for i, k in enumerate(self.kernels) if k.commits),
-                            len(self.kernels))
+        self.commits = next((i for i, k in enumerate(self.kernels) if k.commits), len(self.kernels))
         seen: set[Kernel] = set()
         self.originals: list[int] = []  # how many kernels before each run for the first time
         for i, k in enumerate(self.kernels):
@@ -181,8 +180,12 @@ class _Squeeze:
         kept = self._collect(self.kernels[born], at, later, chain, others)
         if kept is None:
             return None
-        freed = sum(self.needs.nbytes[w] for w in self.kernels[born].writes
-                    if self._waits(w, at, later)) - kept
+        freed = (
+            sum(
+                self.needs.nbytes[w] for w in self.kernels[born].writes if self._waits(w, at, later)
+            )
+            - kept
+        )
         if freed <= 0:
             return None
         order = sorted(chain, key=self.first.__getitem__)
@@ -221,4 +224,3 @@ class _Squeeze:
         if born is None or self.lives[v, born] < later:
             return False
         return not any(at <= i < later for i in self.reads.get(v, ()))
-

@@ -246,8 +246,10 @@ def _apart(stays: Sequence[_Stay], arena: int) -> None:
         for _, near in taken[max(0, at - 1) : at + 1]:
             y = stays[near]
             if y.start < x.end and x.start < y.end:
-                raise VerifyError(f"program: {x.name} at {x.start}:{x.end} overwrites {y.name} at "
-                                  f"{y.start}:{y.end}, which is still needed")
+                raise VerifyError(
+                    f"program: {x.name} at {x.start}:{x.end} overwrites {y.name} at "
+                    f"{y.start}:{y.end}, which is still needed"
+                )
         taken.insert(at, (x.start, number))
         heapq.heappush(leaving, (x.dies, number))
 

@@ -23,8 +23,13 @@ from graphc.passes.placement.placed import MemoryPredicted, Placed, show_bytes
 LARGEST = 5  # values that an error names
 
 
-def predict(graph: Graph, device: Mapping[Value, str], costs: Costs, origin: Mapping[Value, Value],
-            names: tuple[str, ...]) -> dict[str, MemoryPredicted]:
+def predict(
+    graph: Graph,
+    device: Mapping[Value, str],
+    costs: Costs,
+    origin: Mapping[Value, Value],
+    names: tuple[str, ...],
+) -> dict[str, MemoryPredicted]:
     """The memory that each device needs to run a placed graph."""
     return {n: _Footprint(graph, device, costs, origin, n).predicted() for n in names}
 
@@ -32,8 +37,14 @@ def predict(graph: Graph, device: Mapping[Value, str], costs: Costs, origin: Map
 class _Footprint:
     """The memory of one device."""
 
-    def __init__(self, graph: Graph, device: Mapping[Value, str], costs: Costs,
-                 origin: Mapping[Value, Value], name: str) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        device: Mapping[Value, str],
+        costs: Costs,
+        origin: Mapping[Value, Value],
+        name: str,
+    ) -> None:
         self.graph, self.device, self.costs, self.name = graph, device, costs, name
         self.origin = origin
         self.nodes = graph.nodes()
@@ -47,14 +58,23 @@ class _Footprint:
         fed = [v for v in inputs if not isinstance(v.op, Variable)]
         read = {a for v in self.nodes if self.device[v] == self.name for a in v.args}
         constants = [v for v in self.nodes if portable(v) and v in read]
-        results = [v for v in dict.fromkeys(self.graph.outputs)
-                   if self.device[v] == self.name and not isinstance(v.op, State)]
+        results = [
+            v
+            for v in dict.fromkeys(self.graph.outputs)
+            if self.device[v] == self.name and not isinstance(v.op, State)
+        ]
         stored = self._stored()
         every = {v: self.nbytes(v) for v in (*inputs, *constants, *results, *stored)}
         largest = sorted(every.items(), key=lambda item: -item[1])[:LARGEST]
-        return MemoryPredicted(self.name, self._sum(variables), self._sum(constants),
-                               self._sum(fed), self._sum(results), self._peak(stored),
-                               tuple(largest))
+        return MemoryPredicted(
+            self.name,
+            self._sum(variables),
+            self._sum(constants),
+            self._sum(fed),
+            self._sum(results),
+            self._peak(stored),
+            tuple(largest),
+        )
 
     def nbytes(self, v: Value) -> int:
         """The bytes of a value that lies in memory: a literal does not."""
@@ -69,9 +89,14 @@ class _Footprint:
         """The values that are computed here, or come here, and lie in the arena."""
         sent = {v.args[0] for v in self.nodes if isinstance(v.op, Transfer)}
         return [
-            v for v in self.nodes
-            if self.device[v] == self.name and not portable(v) and not isinstance(v.op, Item)
-            and storage(v) is v and v not in self.apart and v not in self.over
+            v
+            for v in self.nodes
+            if self.device[v] == self.name
+            and not portable(v)
+            and not isinstance(v.op, Item)
+            and storage(v) is v
+            and v not in self.apart
+            and v not in self.over
             and (v in sent or isinstance(v.op, Transfer) or not self.costs.melts(self.origin[v]))
         ]
 
@@ -119,8 +144,13 @@ def check_memory(placed: Placed, sizes: Mapping[str, int] | None = None) -> None
             f"{show_bytes(need.values)}; the largest are"
         ]
         names = names_of(placed.graph)
-        lines += [f"  {show_bytes(size)}  {names.get(v, v.op.name)}: {v.type}"
-                  + (f"  at {v.loc}" if v.loc else "") for v, size in need.largest]
-        lines.append("use a smaller batch, pin some of it to another device (gc.device), or take "
-                     "a device with more memory")
+        lines += [
+            f"  {show_bytes(size)}  {names.get(v, v.op.name)}: {v.type}"
+            + (f"  at {v.loc}" if v.loc else "")
+            for v, size in need.largest
+        ]
+        lines.append(
+            "use a smaller batch, pin some of it to another device (gc.device), or take "
+            "a device with more memory"
+        )
         raise DeviceError("\n".join(lines), need.largest[0][0].loc)

@@ -64,8 +64,9 @@ def solve(problem: Problem) -> list[int]:
 
 def _towards(problem: Problem, first: list[int], label: int) -> list[int]:
     """All units that can have the label have it."""
-    return [label if math.isfinite(c[label]) else f
-            for c, f in zip(problem.costs, first, strict=True)]
+    return [
+        label if math.isfinite(c[label]) else f for c, f in zip(problem.costs, first, strict=True)
+    ]
 
 
 def _descend(problem: Problem, labels: list[int], count: int) -> list[int]:
@@ -99,8 +100,10 @@ class _Expansion:
             for label in sorted({self.labels[r] for r in x.readers} - {self.new}):
                 self._into_old(x, nodes, label)
         kept = _kept(self.arcs)
-        return [old if n == SOURCE or n in kept else self.new
-                for n, old in zip(nodes, self.labels, strict=True)]
+        return [
+            old if n == SOURCE or n in kept else self.new
+            for n, old in zip(nodes, self.labels, strict=True)
+        ]
 
     def _node(self, unit: int) -> Node:
         """The unit, or the side that it is bound to."""

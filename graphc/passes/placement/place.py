@@ -52,7 +52,9 @@ def cannot(v: Value, kind: str) -> str | None:
 
 
 def place(
-    graph: Graph, machine: Machine, homes: Mapping[Value, str] | None = None,
+    graph: Graph,
+    machine: Machine,
+    homes: Mapping[Value, str] | None = None,
     options: PlaceOptions | None = None,
 ) -> Placed:
     """The graph with a device for each value.  `homes` are variables that live somewhere already.
@@ -84,8 +86,8 @@ class _Placer:
         for v in self.values:
             self._fix(v, homes)
         self.all_sizes_known = all(
-            isinstance(s, int) or not sizes.guesses(s)
-            for v in self.values for s in v.type.shape)
+            isinstance(s, int) or not sizes.guesses(s) for v in self.values for s in v.type.shape
+        )
 
     def run(self) -> dict[Value, str]:
         """The device of each value that is not portable."""
@@ -132,7 +134,9 @@ class _Placer:
         if why is not None and self.options.strict:
             raise DeviceError(
                 f"{v.op.name} is pinned to {pin}, which cannot run it: {why}; pin it elsewhere "
-                "(gc.device), or allow soft placement (strict=False)", v.loc)
+                "(gc.device), or allow soft placement (strict=False)",
+                v.loc,
+            )
         return why
 
     def _colocate(self) -> None:
@@ -206,8 +210,10 @@ class _Placer:
             return
         v, why = next(iter(self.moved.items()))
         more = f" (and {len(self.moved) - 1} more)" if len(self.moved) > 1 else ""
-        text = (f"{v.op.name}{more} is pinned to {v.device or self.options.default} but placed on "
-                f"{device[v]}: {why}; strict=True refuses this")
+        text = (
+            f"{v.op.name}{more} is pinned to {v.device or self.options.default} but placed on "
+            f"{device[v]}: {why}; strict=True refuses this"
+        )
         if v.loc is None:
             warnings.warn(text, UserWarning, stacklevel=2)
         else:
@@ -236,9 +242,9 @@ class _Units:
         """Makes one unit of two, if they may share a device."""
         first, second = self.of(a), self.of(b)
         x, y = self.anchors.get(first, first), self.anchors.get(second, second)
-        if first is second or (self.fixed.get(x, "") != self.fixed.get(y, "") and (
-            x in self.fixed and y in self.fixed
-        )):
+        if first is second or (
+            self.fixed.get(x, "") != self.fixed.get(y, "") and (x in self.fixed and y in self.fixed)
+        ):
             return
         self.parent[second] = first
         self.anchors[first] = y if y in self.fixed and x not in self.fixed else x
@@ -267,25 +273,32 @@ class _Ways:
 
     def __init__(self, machine: Machine, costs: Costs) -> None:
         self.machine, self.costs = machine, costs
-        self.links = {(a, b): machine.link(a, b)
-                      for a in machine.names for b in machine.names if a != b}
+        self.links = {
+            (a, b): machine.link(a, b) for a in machine.names for b in machine.names if a != b
+        }
 
     def of(self, v: Value) -> tuple[tuple[float, ...], ...]:
         """Seconds from each device to each."""
         nbytes, devices = self.costs.nbytes(v), self.machine.devices
         return tuple(
             tuple(
-                0.0 if a is b else self.links[a.name, b.name].latency
-                + nbytes / self.links[a.name, b.name].bandwidth + self.costs.spill(v, a, b)
-                for b in devices)
-            for a in devices)
+                0.0
+                if a is b
+                else self.links[a.name, b.name].latency
+                + nbytes / self.links[a.name, b.name].bandwidth
+                + self.costs.spill(v, a, b)
+                for b in devices
+            )
+            for a in devices
+        )
 
 
 class _Inserter:
     """Makes the placed graph: one transfer for each value and device that it goes to."""
 
-    def __init__(self, costs: Costs, machine: Machine, device: dict[Value, str],
-                 why: dict[Value, str]) -> None:
+    def __init__(
+        self, costs: Costs, machine: Machine, device: dict[Value, str], why: dict[Value, str]
+    ) -> None:
         self.costs, self.machine, self.given = costs, machine, device
         self.reasons = why
         self.done: dict[Value, Value] = {}
@@ -309,8 +322,11 @@ class _Inserter:
             same = all(a is b for a, b in zip(args, v.args, strict=True))
             self._note(v, v if same else over(v, args), self.given[v], self.reasons[v])
         made = Graph(
-            graph.name, graph.inputs, tuple(self._at(v, HOST) for v in graph.outputs),
-            tuple((old, self._at(new, self.given[old])) for old, new in graph.updates))
+            graph.name,
+            graph.inputs,
+            tuple(self._at(v, HOST) for v in graph.outputs),
+            tuple((old, self._at(new, self.given[old])) for old, new in graph.updates),
+        )
         return self._predicted(made)
 
     def _note(self, v: Value, made: Value, device: str, why: str) -> None:
@@ -341,5 +357,14 @@ class _Inserter:
             else:
                 seconds[at] += self.costs.seconds(origin, self.machine.device(at))
         memory = predict(graph, self.device, self.costs, self.origin, self.machine.names)
-        return Placed(graph, self.machine, self.device, self.why, self.origin, self.costs,
-                      seconds, ways, memory)
+        return Placed(
+            graph,
+            self.machine,
+            self.device,
+            self.why,
+            self.origin,
+            self.costs,
+            seconds,
+            ways,
+            memory,
+        )

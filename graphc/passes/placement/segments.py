@@ -66,8 +66,9 @@ class _Cutter:
     def __init__(self, placed: Placed) -> None:
         self.placed, self.graph = placed, placed.graph
         self.inputs = set(self.graph.inputs)
-        self.nodes = [v for v in self.graph.nodes()
-                      if not isinstance(v.op, Transfer) and not portable(v)]
+        self.nodes = [
+            v for v in self.graph.nodes() if not isinstance(v.op, Transfer) and not portable(v)
+        ]
         self.outputs = tuple(map(behind, self.graph.outputs))
         self.updates = tuple((old, behind(new)) for old, new in self.graph.updates)
         self.device = {v: placed.device[v] for v in self.nodes}
@@ -88,7 +89,8 @@ class _Cutter:
         wanted = self._crossing() | {*self.outputs, *(new for _, new in deferred)}
         parts = tuple(
             _Part(self, set(values)).segment(number, key, values, wanted, own[key])
-            for number, (key, values) in enumerate(members.items()))
+            for number, (key, values) in enumerate(members.items())
+        )
         return Segments(parts, self.outputs, deferred)
 
     def _key(self, v: Value) -> Key:
@@ -112,7 +114,8 @@ class _Cutter:
         for v in self.nodes:
             self.level[v] = max(
                 (self.level[a] + (self.device[a] != self.device[v]) for a in self.args[v]),
-                default=0)
+                default=0,
+            )
 
     def _melt(self, moved: set[Value]) -> bool:
         """Moves segments that only view other values to the device of their neighbours; whether
@@ -193,10 +196,13 @@ class _Part:
         results = tuple(v for v in values if v in wanted)
         updates = tuple((self._here(old), self._here(new)) for old, new in own)
         self._tell_sizes(values)
-        graph = Graph(f"{self.cutter.graph.name}_{number}", tuple(self.sources.values()),
-                      tuple(self.done[v] for v in results), updates)
-        return Segment(key[1], key[0], graph, tuple(self.sources), results,
-                       tuple(values))
+        graph = Graph(
+            f"{self.cutter.graph.name}_{number}",
+            tuple(self.sources.values()),
+            tuple(self.done[v] for v in results),
+            updates,
+        )
+        return Segment(key[1], key[0], graph, tuple(self.sources), results, tuple(values))
 
     def _made(self, v: Value) -> Value:
         args = tuple(self._here(behind(a)) for a in v.args)
@@ -241,5 +247,9 @@ def _symbols(v: Value) -> set[str]:
 
 def _told(values: Iterable[Value]) -> set[str]:
     """The sizes that the shapes of inputs tell."""
-    return {str(s) for v in values for s in v.type.shape
-            if isinstance(s, dim.Dim) and str(s).isidentifier()}
+    return {
+        str(s)
+        for v in values
+        for s in v.type.shape
+        if isinstance(s, dim.Dim) and str(s).isidentifier()
+    }

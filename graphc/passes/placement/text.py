@@ -22,8 +22,10 @@ def explain_placement(placed: Placed, value: Value) -> list[str]:
     names, origin = names_of(placed.graph), placed.origin[v]
     lines = [f"  device      {placed.device[v]}: {placed.why[v]}"]
     if not isinstance(v.op, State | Transfer) and not portable(v):
-        times = [f"{show_seconds(placed.costs.seconds(origin, d))} on {d.name}"
-                 for d in placed.machine.devices]
+        times = [
+            f"{show_seconds(placed.costs.seconds(origin, d))} on {d.name}"
+            for d in placed.machine.devices
+        ]
         fused = " (computed where it is read)" if placed.costs.melts(origin) else ""
         lines.append(f"  costs       {', '.join(times)}{fused}")
     for t in placed.graph.nodes():
@@ -31,8 +33,10 @@ def explain_placement(placed: Placed, value: Value) -> list[str]:
             (source,) = t.args
             what = f"reads {names[source]}, sent" if t in v.args else "sent"
             size = show_bytes(placed.costs.nbytes(placed.origin[source]))
-            lines.append(f"  transfer    {what} from {placed.device[source]} to {t.op.device}: "
-                         f"{size}, {show_seconds(_seconds(placed, t))}")
+            lines.append(
+                f"  transfer    {what} from {placed.device[source]} to {t.op.device}: "
+                f"{size}, {show_seconds(_seconds(placed, t))}"
+            )
     return lines
 
 
@@ -41,7 +45,8 @@ def _seconds(placed: Placed, v: Value) -> float:
     origin = placed.origin[v]
     if isinstance(v.op, Transfer):
         return placed.machine.seconds(
-            placed.costs.nbytes(origin), placed.device[v.args[0]], v.op.device)
+            placed.costs.nbytes(origin), placed.device[v.args[0]], v.op.device
+        )
     return placed.costs.seconds(origin, placed.machine.device(placed.device[v]))
 
 
@@ -53,8 +58,9 @@ def placement_table(placed: Placed) -> str:
             continue
         seconds = _seconds(placed, v)
         shown = f"{names[v]} = {show_operands(v, names, elide=True)} : {v.type}"
-        rows.append((shown, placed.device[v], show_seconds(seconds) if seconds else "",
-                     placed.why[v]))
+        rows.append(
+            (shown, placed.device[v], show_seconds(seconds) if seconds else "", placed.why[v])
+        )
     wide = [max(len(r[i]) for r in rows) for i in range(3)]
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d}" for a, b, c, d in rows]
     return "\n".join([*lines, "", placement_summary(placed)])
@@ -62,9 +68,14 @@ def placement_table(placed: Placed) -> str:
 
 def placement_summary(placed: Placed) -> str:
     """What is predicted of each device and each link."""
-    rows = [(name, show_seconds(placed.seconds[name]),
-             f"{show_bytes(need.total)} of {show_bytes(placed.machine.device(name).memory)}")
-            for name, need in placed.memory.items()]
+    rows = [
+        (
+            name,
+            show_seconds(placed.seconds[name]),
+            f"{show_bytes(need.total)} of {show_bytes(placed.machine.device(name).memory)}",
+        )
+        for name, need in placed.memory.items()
+    ]
     rows += [(f"{a} -> {b}", show_seconds(t), "") for (a, b), t in placed.link_seconds.items()]
     wide = max(len(r[0]) for r in rows)
     return "\n".join(f"{a:<{wide}}  {b:>7}  {c}".rstrip() for a, b, c in rows)

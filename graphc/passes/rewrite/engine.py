@@ -87,7 +87,10 @@ class Rule:
 
 
 def rule(
-    name: str, left: Pattern, right: Pattern | Number, kind: str = "exact",
+    name: str,
+    left: Pattern,
+    right: Pattern | Number,
+    kind: str = "exact",
     dtypes: tuple[DType, ...] | None = None,
 ) -> Rule:
     """An equation from left to right, for operands of the given element types (default: all)."""
@@ -140,7 +143,9 @@ class Rewriter:
     """
 
     def __init__(
-        self, rules: Sequence[Rule], functions: Sequence[Callable[[Value], Value | None]],
+        self,
+        rules: Sequence[Rule],
+        functions: Sequence[Callable[[Value], Value | None]],
         settled: set[Value] | None = None,
     ) -> None:
         self.by_op: dict[Op | None, list[Rule]] = {}

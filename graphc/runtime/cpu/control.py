@@ -63,8 +63,23 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
     outer.held += [copies, cleared]
     length = outer.number(op.length) if op.bounded else -1
     flag = items + 1 if op.whilst else 0
-    return table([(0, HEAD, length, op.reverse, flag, items, address(copies), carries, *step.words,
-                   address(cleared), len(outputs))])
+    return table(
+        [
+            (
+                0,
+                HEAD,
+                length,
+                op.reverse,
+                flag,
+                items,
+                address(copies),
+                carries,
+                *step.words,
+                address(cleared),
+                len(outputs),
+            )
+        ]
+    )
 
 
 def _switch(
@@ -88,14 +103,20 @@ class Step:
     """One run of an inner program: `words` are its patches and instructions, for the block."""
 
     def __init__(
-        self, outer: Launches, within: Kernel, program: Program, inputs: Sequence[Where],
-        outputs: Sequence[Where], arena: int,
+        self,
+        outer: Launches,
+        within: Kernel,
+        program: Program,
+        inputs: Sequence[Where],
+        outputs: Sequence[Where],
+        arena: int,
     ) -> None:
         self.within, self.slots = within, list(inputs)
         external = {v: i for i, v in enumerate(program.graph.inputs)}
         places = outer.layout.inner[program]
-        self.launches = Launches(program, outer.code, outer.sizes, external, places, arena,
-                                 outer.thunks, outer.tables)
+        self.launches = Launches(
+            program, outer.code, outer.sizes, external, places, arena, outer.thunks, outer.tables
+        )
         outer.held.append(self.launches)
         early, late = self._results(outputs)
         kernels = [self._launch(i, k) for i, k in enumerate(program.kernels)]
@@ -148,7 +169,13 @@ class Step:
         start, here, rows = address(words), count * Instruction.SIZE, []
         for i, x in enumerate(launches):
             words[i * Instruction.SIZE :][: Instruction.SIZE] = (
-                x.function, start + 8 * here, x.extent, 1, 0, 0)
+                x.function,
+                start + 8 * here,
+                x.extent,
+                1,
+                0,
+                0,
+            )
             for argument in x.arguments:
                 value, external = argument
                 words[here] = value

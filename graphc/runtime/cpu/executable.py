@@ -89,10 +89,14 @@ class Bound:
         self.layout = layout(program, sizes)
         arena.reserve(self.layout.arena)
         self.arena, self.arena_start = arena.array, arena.start
-        self.outputs = list(dict.fromkeys(
-            v for k in program.kernels for v in k.writes
-            if program.buffers[v].place is Place.OUTPUT
-        ))
+        self.outputs = list(
+            dict.fromkeys(
+                v
+                for k in program.kernels
+                for v in k.writes
+                if program.buffers[v].place is Place.OUTPUT
+            )
+        )
         self.external = {v: i for i, v in enumerate((*graph.inputs, *self.outputs))}
         self.launches = Launches(
             program, executable.code, sizes, self.external, self.layout, self.arena_start, [], []
@@ -131,13 +135,19 @@ class Bound:
         self.words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
         base = address(self.words)
         self.address, self.externals_at, self.status_at = base, externals_at, status_at
-        
+
         def at(i: int) -> int:
             return base + 8 * i
 
         self.words[: Word.SIZE] = (
-            at(instructions_at), count, at(patches_at), len(patches), at(status_at), 0,
-            next((i for i, k in enumerate(kernels) if k.commits), len(kernels)), 0,
+            at(instructions_at),
+            count,
+            at(patches_at),
+            len(patches),
+            at(status_at),
+            0,
+            next((i for i, k in enumerate(kernels) if k.commits), len(kernels)),
+            0,
         )
         named = {STATUS: at(status_at), CANCEL: at(Word.CANCEL)}
         rows = self.words[instructions_at:externals_at].reshape(count, Instruction.SIZE)
@@ -145,7 +155,13 @@ class Bound:
         here = arguments_at
         for i, x in enumerate(launches):
             self.words[instructions_at + i * Instruction.SIZE :][: Instruction.SIZE] = (
-                x.function, at(here), x.extent, x.chunks, 0, 0)
+                x.function,
+                at(here),
+                x.extent,
+                x.chunks,
+                0,
+                0,
+            )
             for word in x.arguments:
                 self.words[here] = named.get(word, word[0])
                 here += 1
@@ -198,4 +214,3 @@ class _Result:
     def argument(self) -> Argument:
         """Where a kernel finds it."""
         return (address(self.array), None) if self.array is not None else (0, self.external)
-

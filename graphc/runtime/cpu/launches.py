@@ -84,8 +84,14 @@ class Launches:
     """
 
     def __init__(
-        self, program: Program, code: Mapping[Kernel, Code], sizes: dict[str, int],
-        external: dict[Value, int], layout: Layout, arena_start: int, thunks: list[Thunk],
+        self,
+        program: Program,
+        code: Mapping[Kernel, Code],
+        sizes: dict[str, int],
+        external: dict[Value, int],
+        layout: Layout,
+        arena_start: int,
+        thunks: list[Thunk],
         tables: list[Table],
     ) -> None:
         self.program, self.code, self.sizes = program, code, sizes

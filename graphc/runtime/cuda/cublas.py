@@ -26,8 +26,10 @@ HALF, BRAIN, SINGLE, DOUBLE = 2, 14, 0, 1  # cudaDataType_t
 NOT_SUPPORTED = 15  # cublasStatus_t
 COMPUTE_SINGLE, COMPUTE_DOUBLE = 68, 70  # cublasComputeType_t: f32 is f32, not TF32
 TYPES = {  # by element type: of the elements, of the sum, of the scale
-    "f32": (SINGLE, COMPUTE_SINGLE, SINGLE), "f64": (DOUBLE, COMPUTE_DOUBLE, DOUBLE),
-    "f16": (HALF, COMPUTE_SINGLE, SINGLE), "bf16": (BRAIN, COMPUTE_SINGLE, SINGLE),
+    "f32": (SINGLE, COMPUTE_SINGLE, SINGLE),
+    "f64": (DOUBLE, COMPUTE_DOUBLE, DOUBLE),
+    "f16": (HALF, COMPUTE_SINGLE, SINGLE),
+    "bf16": (BRAIN, COMPUTE_SINGLE, SINGLE),
 }
 
 
@@ -99,9 +101,7 @@ class Library:
         """Sets an attribute of a `matmul_desc`, a `matrix_layout` or a `matmul_preference`."""
         element = getattr(self.lt, f"get_{what}_attribute_dtype")(kind)
         buffer = np.array([value], element)
-        getattr(self.lt, f"{what}_set_attribute")(
-            handle, kind, buffer.ctypes.data, buffer.itemsize
-        )
+        getattr(self.lt, f"{what}_set_attribute")(handle, kind, buffer.ctypes.data, buffer.itemsize)
 
 
 class Plan:
@@ -120,8 +120,12 @@ class Plan:
         library.attribute("matmul_desc", self.description, kinds.TRANSB, int(product.ta))
         p = product
         self.left, self.right, self.result = (
-            self._layout(element, stored(*shape)) for shape in
-            ((p.n, p.k) if p.tb else (p.k, p.n), (p.k, p.m) if p.ta else (p.m, p.k), (p.m, p.n))
+            self._layout(element, stored(*shape))
+            for shape in (
+                (p.n, p.k) if p.tb else (p.k, p.n),
+                (p.k, p.m) if p.ta else (p.m, p.k),
+                (p.m, p.n),
+            )
         )
         self.found = lt.MatmulHeuristicResult(1)
         self.known = self._choose()
@@ -141,13 +145,25 @@ class Plan:
         preference, count = lt.matmul_preference_create(), np.zeros(1, np.int32)
         kinds = lt.MatmulPreferenceAttribute
         library.attribute("matmul_preference", preference, kinds.MAX_WORKSPACE_BYTES, WORKSPACE)
-        for kind in (kinds.MIN_ALIGNMENT_A_BYTES, kinds.MIN_ALIGNMENT_B_BYTES,
-                     kinds.MIN_ALIGNMENT_C_BYTES, kinds.MIN_ALIGNMENT_D_BYTES):
+        for kind in (
+            kinds.MIN_ALIGNMENT_A_BYTES,
+            kinds.MIN_ALIGNMENT_B_BYTES,
+            kinds.MIN_ALIGNMENT_C_BYTES,
+            kinds.MIN_ALIGNMENT_D_BYTES,
+        ):
             library.attribute("matmul_preference", preference, kind, ALIGNED)
         try:
             lt.matmul_algo_get_heuristic(
-                library.handle, self.description, self.left, self.right, self.result, self.result,
-                preference, 1, self.found.ptr, count.ctypes.data,
+                library.handle,
+                self.description,
+                self.left,
+                self.right,
+                self.result,
+                self.result,
+                preference,
+                1,
+                self.found.ptr,
+                count.ctypes.data,
             )
         except lt.cuBLASLtError as error:
             if error.status != NOT_SUPPORTED:
@@ -157,8 +173,10 @@ class Plan:
         return bool(count[0])
 
     def _failure(self, error: Exception) -> DeviceError:
-        return DeviceError(f"{self.library.name}: cublasLt fails at {self.product}: {error}; leave "
-                           "out the method, and graphc uses its own products")
+        return DeviceError(
+            f"{self.library.name}: cublasLt fails at {self.product}: {error}; leave "
+            "out the method, and graphc uses its own products"
+        )
 
     @property
     def workspace(self) -> Span:
@@ -171,14 +189,31 @@ class Plan:
         lt, workspace = self.library.lt, self.workspace
         try:
             lt.matmul(
-                self.library.handle, self.description, self.alpha.ctypes.data,
-                b, self.left, a, self.right, self.beta.ctypes.data, c, self.result, c, self.result,
-                algorithm, workspace.address, workspace.nbytes, stream,
+                self.library.handle,
+                self.description,
+                self.alpha.ctypes.data,
+                b,
+                self.left,
+                a,
+                self.right,
+                self.beta.ctypes.data,
+                c,
+                self.result,
+                c,
+                self.result,
+                algorithm,
+                workspace.address,
+                workspace.nbytes,
+                stream,
             )
         except lt.cuBLASLtError as error:
             raise self._failure(error) from error
 
     def call(self, a: Span, b: Span, c: Span, after: tuple[int, ...] = ()) -> Call:
         """The product as a node of a graph."""
-        return Call(lambda stream: self.enqueue(stream, a.address, b.address, c.address),
-                    (a, b), (c, self.workspace), after)
+        return Call(
+            lambda stream: self.enqueue(stream, a.address, b.address, c.address),
+            (a, b),
+            (c, self.workspace),
+            after,
+        )

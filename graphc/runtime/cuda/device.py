@@ -62,7 +62,11 @@ class CudaDevice:
     """A GPU.  Its methods may be called from any thread, one at a time."""
 
     def __init__(
-        self, number: int, cache: Cache, toolkit: Toolkit, compiler: Compiler,
+        self,
+        number: int,
+        cache: Cache,
+        toolkit: Toolkit,
+        compiler: Compiler,
         preparer: Preparer | None = None,
     ) -> None:
         self.name, self.number = f"cuda:{number}", number
@@ -113,8 +117,10 @@ class CudaDevice:
         with self.lock, reported(self.name, "pinning host memory", self.toolkit.error):
             self._current()
             buffer = self.staging.resource.allocate(max(nbytes, 1))
-        return Pinned(np.ctypeslib.as_array(
-            (ctypes.c_uint8 * nbytes).from_address(int(buffer.handle))), buffer)
+        return Pinned(
+            np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(int(buffer.handle))),
+            buffer,
+        )
 
     def copy(self, target: Span | Array, source: Span | Array) -> None:
         """Copies bytes after all work so far.  A source array may change when it returns."""
@@ -170,8 +176,11 @@ class CudaDevice:
                 f"{self.name}: a kernel wants {source.shared:,} bytes of shared memory a block, "
                 f"{self.spec.name} has {allowed:,}"
             )
-        check(self.name, "asking for shared memory",
-              driver.cuKernelSetAttribute(most, allowed, kernel.handle, self.number))
+        check(
+            self.name,
+            "asking for shared memory",
+            driver.cuKernelSetAttribute(most, allowed, kernel.handle, self.number),
+        )
 
     def launch(self, launch: Launch) -> None:
         """Runs one kernel after all work so far; returns at once."""
@@ -180,12 +189,14 @@ class CudaDevice:
         with reported(self.name, "a launch", self.toolkit.error):
             self._current()
             self.toolkit.core.launch(
-                self.stream, configuration(self.toolkit, launch), launch.function.handle,
+                self.stream,
+                configuration(self.toolkit, launch),
+                launch.function.handle,
                 *arguments(launch),
             )
 
     def graph(self, nodes: Sequence[Node]) -> CudaReplay:
-        """The nodes, to be run by one launch. """
+        """The nodes, to be run by one launch."""
         return build(self.name, self.toolkit, self._current(), self.stream, nodes)
 
     def mark(self) -> Mark:

@@ -124,9 +124,10 @@ def require_number(name: str, driver: Driver) -> int:
 
 def toolkit() -> Toolkit:
     """CUDA's Python modules.  Only a machine with a driver may import them."""
-    core, graph, driver, errors = map(importlib.import_module, (
-        "cuda.core", "cuda.core.graph", "cuda.bindings.driver", "cuda.core._utils.cuda_utils"
-    ))
+    core, graph, driver, errors = map(
+        importlib.import_module,
+        ("cuda.core", "cuda.core.graph", "cuda.bindings.driver", "cuda.core._utils.cuda_utils"),
+    )
     return Toolkit(core, graph, driver, errors.CUDAError)
 
 
@@ -144,8 +145,10 @@ def reported(
 def failure(name: str, what: str, cause: Exception) -> DeviceError:
     """What to say of an error of cuda-core's."""
     lost = any(word in str(cause) for word in ("ILLEGAL", "LAUNCH", "MISALIGNED", "ASSERT"))
-    remedy = "; a kernel went wrong, and this process has lost the device: start a new one, and " \
+    remedy = (
+        "; a kernel went wrong, and this process has lost the device: start a new one, and "
         "see what device='cuda:sim' says"
+    )
     return DeviceError(f"{name}: {what} failed: {cause}{remedy if lost else ''}")
 
 

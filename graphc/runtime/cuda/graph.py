@@ -23,10 +23,14 @@ def arguments(launch: Launch) -> tuple[Any, ...]:
     """What cuda-core takes: an address is an int (8 bytes), any other number a NumPy scalar of its
     parameter's type, since a plain int would be taken for an address."""
     return tuple(
-        value.address if isinstance(value, Span) else
-        value if parameter.endswith(POINTER) else WHOLE[parameter](value)
-        for value, parameter in
-        zip(launch.arguments, launch.function.source.parameters, strict=True)
+        value.address
+        if isinstance(value, Span)
+        else value
+        if parameter.endswith(POINTER)
+        else WHOLE[parameter](value)
+        for value, parameter in zip(
+            launch.arguments, launch.function.source.parameters, strict=True
+        )
     )
 
 
@@ -82,9 +86,7 @@ def build(
     return CudaReplay(name, toolkit, device, stream, executable, tuple(nodes))
 
 
-def _add(
-    toolkit: Toolkit, device: Any, definition: Any, node: Node, before: Sequence[Any]
-) -> Any:
+def _add(toolkit: Toolkit, device: Any, definition: Any, node: Node, before: Sequence[Any]) -> Any:
     """A node of the graph, after those `before` it."""
     maker = before[0] if before else definition
     if nothing(node):
@@ -95,8 +97,7 @@ def _add(
                 configuration(toolkit, node), node.function.handle, *arguments(node)
             )
         case Copy():
-            added = maker.memcpy(_address(node.target), _address(node.source),
-                                 _nbytes(node.target))
+            added = maker.memcpy(_address(node.target), _address(node.source), _nbytes(node.target))
         case Call():
             added = maker.embed(_captured(device, node))
     for other in before[1:]:

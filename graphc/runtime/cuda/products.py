@@ -57,15 +57,23 @@ class Products:
             raise DeviceError(
                 f"{device.name}: the method BLAS is cublasLt there, which is not installed: pip "
                 "install 'graphc[cuda13-blas]', or leave out the method, and graphc uses kernels "
-                "of its own")
+                "of its own"
+            )
 
     def may_make(self, kernel: Kernel) -> bool:
         """Whether the library may make a kernel's contraction."""
-        return (self.library is not None and kernel.kind is Kind.MATMUL
-                and contraction_of(kernel).type.dtype.name in TYPES)
+        return (
+            self.library is not None
+            and kernel.kind is Kind.MATMUL
+            and contraction_of(kernel).type.dtype.name in TYPES
+        )
 
     def nodes(
-        self, kernel: Kernel, number: Callable[[Size], int], places: Sequence[Span], own: Made,
+        self,
+        kernel: Kernel,
+        number: Callable[[Size], int],
+        places: Sequence[Span],
+        own: Made,
         after: Made,
     ) -> list[Node]:
         """The nodes of a product's kernel: `own`, or the library's and then those that follow."""
@@ -91,9 +99,14 @@ class Products:
     ) -> bool:
         """Whether the library is the faster; no, where there is no time to try."""
         nodes = [x for x in own(places) if isinstance(x, Launch)]
-        key = self.device.name, found, *(
-            (x.function.source.text, x.grid, *(a for a in x.arguments if isinstance(a, int)))
-            for x in nodes)
+        key = (
+            self.device.name,
+            found,
+            *(
+                (x.function.source.text, x.grid, *(a for a in x.arguments if isinstance(a, int)))
+                for x in nodes
+            ),
+        )
         known = remembered()
         if key not in known:
             if self.seconds <= 0:

@@ -23,8 +23,18 @@ from graphc.ir.op import Array
 from graphc.runtime.device.protocol import Call, Copy, Function, Launch, Memory, Node, Pinned, Span
 
 ALIGN = 256
-TYPES = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64, "i8": np.int8,
-         "i16": np.int16, "i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
+TYPES = {
+    "u8": np.uint8,
+    "u16": np.uint16,
+    "u32": np.uint32,
+    "u64": np.uint64,
+    "i8": np.int8,
+    "i16": np.int16,
+    "i32": np.int32,
+    "i64": np.int64,
+    "f32": np.float32,
+    "f64": np.float64,
+}
 ALIGNED, VECTORS = 16, re.compile(r"\b(load|read|store)[248]\(|cp_async")
 POISON = 0xFF  # of fresh memory: NaN as any float
 
@@ -44,7 +54,8 @@ class SimulatedDevice:
         if nbytes > free:
             raise DeviceError(
                 f"{self.name}: out of memory: {nbytes} bytes asked for, {free} of {self.memory} "
-                "are free; feed smaller batches, or place less on it")
+                "are free; feed smaller batches, or place less on it"
+            )
         address = self.next
         self.next += -(-max(nbytes, 1) // ALIGN) * ALIGN + ALIGN
         made = Memory(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
@@ -88,8 +99,10 @@ class SimulatedDevice:
         for kind, given in zip(source.parameters, launch.arguments, strict=True):
             if isinstance(given, Span):
                 if given.address % ALIGNED and VECTORS.search(source.text):
-                    raise DeviceError(f"{self.name}: vectors begin at {given.address}, which is no "
-                                      f"multiple of {ALIGNED}:\n{source.text}")
+                    raise DeviceError(
+                        f"{self.name}: vectors begin at {given.address}, which is no "
+                        f"multiple of {ALIGNED}:\n{source.text}"
+                    )
                 arguments.append(self._bytes(given).view(TYPES[kind.removesuffix("*")]))
             else:
                 arguments.append(given)
@@ -100,8 +113,10 @@ class SimulatedDevice:
         known: list[Launch | Copy] = []
         for n, node in enumerate(nodes):
             if isinstance(node, Call):
-                raise DeviceError(f"{self.name}: a library's work cannot be simulated; leave out "
-                                  "the method, and graphc uses kernels of its own")
+                raise DeviceError(
+                    f"{self.name}: a library's work cannot be simulated; leave out "
+                    "the method, and graphc uses kernels of its own"
+                )
             if any(a >= n for a in node.after):
                 raise DeviceError(f"{self.name}: node {n} of a graph waits for a later one")
             known.append(node)

@@ -1,8 +1,8 @@
 """Results that stay on their device.
 
-    y = ...                    # a DeviceArray
-    torch.from_dlpack(y)       # the same memory (a GPU's only)
-    np.asarray(y)              # a copy on the host
+y = ...                    # a DeviceArray
+torch.from_dlpack(y)       # the same memory (a GPU's only)
+np.asarray(y)              # a copy on the host
 """
 
 from __future__ import annotations
@@ -102,6 +102,9 @@ class SharedArray(DeviceArray):
             raise AttributeError("__cuda_array_interface__ has no bf16; use __dlpack__")
         self.device.synchronize()
         return {
-            "shape": self.shape, "typestr": self.dtype.str, "data": (self.span.address, False),
-            "strides": None, "version": 3,
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.span.address, False),
+            "strides": None,
+            "version": 3,
         }

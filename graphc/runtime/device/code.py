@@ -29,7 +29,8 @@ def _is_tiled_by_sizes(kernel: Kernel) -> bool:
     """Whether only a run's sizes tell how a kernel is tiled."""
     contracts = kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION)
     return contracts and any(
-        dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape)
+        dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape
+    )
 
 
 @dataclass
@@ -57,14 +58,16 @@ class DeviceProgram:
         key = kernel, wide, self.tiling(kernel, sizes)
         if key not in self.functions:
             self.functions[key] = tuple(
-                map(self.device.load, self._guarded(kernel, home, wide, sizes)))
+                map(self.device.load, self._guarded(kernel, home, wide, sizes))
+            )
         return self.functions[key]
 
     def epilogue(self, kernel: Kernel, wide: bool) -> tuple[Function, ...]:
         """The functions of what follows a product that a library has made."""
         if (kernel, wide) not in self.epilogues:
             self.epilogues[kernel, wide] = tuple(
-                map(self.device.load, epilogue_sources(kernel, wide)))
+                map(self.device.load, epilogue_sources(kernel, wide))
+            )
         return self.epilogues[kernel, wide]
 
     def tiling(self, kernel: Kernel, sizes: Mapping[str, int]) -> Tiling | None:
@@ -87,19 +90,26 @@ class DeviceProgram:
         tiling = self.tiling(kernel, sizes)
         if (kernel, wide, tiling) not in self.texts:
             self.texts[kernel, wide, tiling] = device_sources(
-                kernel, overwritten(home, kernel), wide, tiling=tiling)
+                kernel, overwritten(home, kernel), wide, tiling=tiling
+            )
         return self.texts[kernel, wide, tiling]
 
     @functools.cached_property
     def fails(self) -> bool:
         """Whether a kernel can end the run with an error."""
-        return any(s.uses_status for home, kernel in launched(self.program)
-                   for s in self._sources(kernel, home, False))
+        return any(
+            s.uses_status
+            for home, kernel in launched(self.program)
+            for s in self._sources(kernel, home, False)
+        )
 
     def scratch(self, sizes: Mapping[str, int]) -> int:
         """Bytes that the most demanding kernel wants for itself."""
-        wanted = (s.scratch for home, kernel in launched(self.program)
-                  for s in self._sources(kernel, home, False, sizes))
+        wanted = (
+            s.scratch
+            for home, kernel in launched(self.program)
+            for s in self._sources(kernel, home, False, sizes)
+        )
         return max((dim.evaluate(n, sizes) for n in wanted), default=0)
 
     def load(self, sizes: Mapping[str, int] = NO_SIZES) -> None:

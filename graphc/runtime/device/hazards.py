@@ -46,8 +46,7 @@ class Hazards:
     def _note(self, number: int, read: Sequence[Span], written: Sequence[Span]) -> None:
         for span in read:
             uses = self._uses.setdefault(span.memory, [])
-            same = [u for u in uses if (u.start, u.end) == (
-                span.offset, span.offset + span.nbytes)]
+            same = [u for u in uses if (u.start, u.end) == (span.offset, span.offset + span.nbytes)]
             if not same:
                 same = [_Use(span.offset, span.offset + span.nbytes, None)]
                 uses += same
@@ -72,8 +71,10 @@ def touched(node: Node) -> tuple[Sequence[Span], Sequence[Span]]:
         case Call():
             return node.read, node.written
         case Copy():
-            return ([x for x in (node.source,) if isinstance(x, Span)],
-                    [x for x in (node.target,) if isinstance(x, Span)])
+            return (
+                [x for x in (node.source,) if isinstance(x, Span)],
+                [x for x in (node.target,) if isinstance(x, Span)],
+            )
         case Launch():
             spans = [(n, a) for n, a in enumerate(node.arguments) if isinstance(a, Span)]
             return [a for _, a in spans], [a for n, a in spans if n in node.written]

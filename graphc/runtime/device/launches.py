@@ -96,8 +96,16 @@ class Scope:
                 written.add(len(words))
                 words.append(self.status)
             if min(x, y, z) > 0:
-                found.append(Launch(function, (x, y, z), self.number(source.shared), tuple(words),
-                                    frozenset(written), kernel=kernel))
+                found.append(
+                    Launch(
+                        function,
+                        (x, y, z),
+                        self.number(source.shared),
+                        tuple(words),
+                        frozenset(written),
+                        kernel=kernel,
+                    )
+                )
         return found
 
     def commits(self) -> tuple[list[Node], list[Node]]:
@@ -133,8 +141,9 @@ class Scope:
         (program,) = kernel.programs
         arena = self.arena.part(self.layout.workspaces[number], self.layout.inner[program].arena)
         for t in steps:
-            step = _Step(self, program, arena, [*kept, *(_row(x, t, length) for x in slices),
-                                               *constants])
+            step = _Step(
+                self, program, arena, [*kept, *(_row(x, t, length) for x in slices), *constants]
+            )
             first += step.nodes([_row(x, t, length) for x in items[op.carries :]])
         return [x if x.kernel is not None else replace(x, kernel=kernel) for x in first]
 
@@ -148,13 +157,20 @@ def _row(span: Span, t: int, length: int) -> Span:
 class _Step:
     """One step of a loop."""
 
-    def __init__(
-        self, outer: Scope, program: Program, arena: Span, inputs: Sequence[Span]
-    ) -> None:
+    def __init__(self, outer: Scope, program: Program, arena: Span, inputs: Sequence[Span]) -> None:
         self.device, self.before = outer.code.device, list[Node]()
         given = {v: self._aligned(x) for v, x in zip(program.graph.inputs, inputs, strict=True)}
-        self.scope = Scope(outer.code, program, outer.sizes, outer.layout.inner[program], arena,
-                           given, {}, outer.status, outer.scratch)
+        self.scope = Scope(
+            outer.code,
+            program,
+            outer.sizes,
+            outer.layout.inner[program],
+            arena,
+            given,
+            {},
+            outer.status,
+            outer.scratch,
+        )
 
     def _aligned(self, span: Span) -> Span:
         """An input where vectors may begin: a row that does not is copied."""

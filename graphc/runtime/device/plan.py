@@ -73,7 +73,10 @@ class DevicePlan:
     inputs get slots, into which a run copies what it is fed."""
 
     def __init__(
-        self, code: DeviceProgram, sizes: dict[str, int], arena: DeviceArena,
+        self,
+        code: DeviceProgram,
+        sizes: dict[str, int],
+        arena: DeviceArena,
         homes: Mapping[Value, Span],
     ) -> None:
         self.code, self.sizes, self.device = code, sizes, code.device
@@ -83,15 +86,25 @@ class DevicePlan:
         self.inputs = {v: homes[v] if v in homes else self._slot(v) for v in program.graph.inputs}
         self.slots = {v: s for v, s in self.inputs.items() if v not in homes}
         outputs = {
-            w: self._slot(w) for k in program.kernels for w in k.writes
+            w: self._slot(w)
+            for k in program.kernels
+            for w in k.writes
             if program.buffers[w].place is Place.OUTPUT
         }
         self.status, self.zeros = allocated(self.device, STATUS), allocated(self.device, STATUS)
         self.device.copy(self.zeros, np.zeros(STATUS, np.uint8))
         self.device.copy(self.status, self.zeros)
-        self.scope = Scope(code, program, sizes, self.layout, arena.reserve(self.layout.arena),
-                           self.inputs, outputs, self.status,
-                           allocated(self.device, code.scratch(sizes)))
+        self.scope = Scope(
+            code,
+            program,
+            sizes,
+            self.layout,
+            arena.reserve(self.layout.arena),
+            self.inputs,
+            outputs,
+            self.status,
+            allocated(self.device, code.scratch(sizes)),
+        )
         self.turn, self.next = Turn(), Turn()
         self.make: Callable[[Sequence[Node]], Replay] = self.device.graph
         self._schedule()
@@ -145,10 +158,16 @@ class DevicePlan:
         copies are nodes too, so that they overlap with what does not need them."""
         replays = self.turn.replays
         if (fed, wanted) not in replays:
-            copies: list[Node] = [Copy(self.slots[v], self._pinned(v, s.nbytes))
-                                  for v, s in self.slots.items() if v in fed]
-            ends: list[Node] = [Copy(self._pinned(i, x.nbytes), x)
-                                for i, x in enumerate(self.results) if i in wanted]
+            copies: list[Node] = [
+                Copy(self.slots[v], self._pinned(v, s.nbytes))
+                for v, s in self.slots.items()
+                if v in fed
+            ]
+            ends: list[Node] = [
+                Copy(self._pinned(i, x.nbytes), x)
+                for i, x in enumerate(self.results)
+                if i in wanted
+            ]
             if self.code.fails:
                 copies.append(Copy(self.status, self.zeros))
                 ends.append(Copy(self._pinned(self.status, STATUS), self.status))
@@ -170,7 +189,9 @@ class DevicePlan:
     # -- a run
 
     def run(
-        self, fed: Mapping[Value, Array | Span], wanted: frozenset[int],
+        self,
+        fed: Mapping[Value, Array | Span],
+        wanted: frozenset[int],
         failed: Callable[[int, int], Exception],
     ) -> dict[int, Array]:
         """One run: inputs by value, and the numbers of the results that are wanted on the host.
@@ -207,7 +228,8 @@ class DevicePlan:
 def _is_empty(node: Node) -> bool:
     """Whether a node moves nothing."""
     return isinstance(node, Copy) and any(
-        isinstance(x, Span) and x.nbytes == 0 for x in (node.target, node.source))
+        isinstance(x, Span) and x.nbytes == 0 for x in (node.target, node.source)
+    )
 
 
 def _bytes(array: Array) -> Array:

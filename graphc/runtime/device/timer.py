@@ -29,10 +29,10 @@ class DeviceTiming:
         self.plan = plan
         self.places = _places(plan.code.program, None)
         self.places += [Timed(None, None, 0, name) for name in (FROM_HOST, TO_HOST, WITHIN)]
-        self.number: dict[object, int] = {
-            p.kernel or p.name: n for n, p in enumerate(self.places)}
-        self.around = {n: self.number[p.within] for n, p in enumerate(self.places)
-                       if p.within is not None}
+        self.number: dict[object, int] = {p.kernel or p.name: n for n, p in enumerate(self.places)}
+        self.around = {
+            n: self.number[p.within] for n, p in enumerate(self.places) if p.within is not None
+        }
         self.log: list[tuple[int, int, int]] = []
         self.moved = dict.fromkeys((FROM_HOST, TO_HOST, WITHIN), 0)
         plan.replayed_by(lambda nodes: NodeByNode.of(plan.device, nodes, self._note))

@@ -51,8 +51,9 @@ class PurePython:
                 dim.evaluate(s, self.sizes) for s in source.sizes
             ]
             words += [self.status.ctypes.data] * source.uses_status
-            words += [
-                0 if r.startswith("gc_") else outside_address(r) for r in source.routines] + [0]
+            words += [0 if r.startswith("gc_") else outside_address(r) for r in source.routines] + [
+                0
+            ]
             for w, u in source.over:  # one buffer in the source
                 values = buffers_of(kernel)
                 self.memory[values[w]] = self.memory[values[u]]
@@ -131,11 +132,15 @@ KERNELS: dict[str, Any] = {
         gc.linalg.cholesky(x[:4] + 19.0 * gc.eye(4)),
     ],
     "factorisations": lambda x: [
-        gc.linalg.qr(x).R, gc.linalg.svdvals(x), gc.linalg.svd(x).Vh,
+        gc.linalg.qr(x).R,
+        gc.linalg.svdvals(x),
+        gc.linalg.svd(x).Vh,
         gc.linalg.eigh(x[:4] + gc.eye(4) * x[1]).eigenvalues,
     ],
     "transforms": lambda x: [
-        gc.fft.rfft(x, axis=0), gc.fft.ifft(gc.reshape(x, (5, 2, 2)), n=12, axis=0)],
+        gc.fft.rfft(x, axis=0),
+        gc.fft.ifft(gc.reshape(x, (5, 2, 2)), n=12, axis=0),
+    ],
     "roll and tile": lambda x: [gc.roll(x, 1, axis=0) + x, gc.tile(x, (2, 1)) * 2.0],
     "triangles": lambda x: [gc.tril(x) + gc.triu(x, 1)],
     "take": lambda x: [gc.take(x, [0, 3, -1], axis=1) * 2.0],

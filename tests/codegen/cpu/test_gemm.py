@@ -18,9 +18,26 @@ from graphc.codegen.cpu.toolchain import jit
 ADDRESS, INT = ctypes.c_void_p, ctypes.c_int
 NUMPY = {"f32": np.float32, "f64": np.float64}
 SIZES = (
-    (1, 1, 1), (3, 5, 2), (14, 32, 7), (15, 33, 9), (29, 65, 800), (64, 17, 300), (7, 100, 0),
-    (50, 40, 1000), (100, 16, 16), (31, 48, 33), (0, 4, 5), (4, 0, 5), (45, 300, 60), (20, 8, 512),
-    (32, 100, 64), (33, 90, 100), (1, 60, 70), (5, 40, 1024), (2, 100, 7), (1, 33, 3),
+    (1, 1, 1),
+    (3, 5, 2),
+    (14, 32, 7),
+    (15, 33, 9),
+    (29, 65, 800),
+    (64, 17, 300),
+    (7, 100, 0),
+    (50, 40, 1000),
+    (100, 16, 16),
+    (31, 48, 33),
+    (0, 4, 5),
+    (4, 0, 5),
+    (45, 300, 60),
+    (20, 8, 512),
+    (32, 100, 64),
+    (33, 90, 100),
+    (1, 60, 70),
+    (5, 40, 1024),
+    (2, 100, 7),
+    (1, 33, 3),
 )
 KEPT: list[Any] = []  # an engine that goes takes the process's target machine with it
 FLAGS = tuple(itertools.product((False, True), repeat=3))
@@ -54,8 +71,22 @@ def check(run: Any, dtype: str, sizes: tuple[int, int, int]) -> None:
         want = expected(a, b, c, ta, tb, adds)
         guarded = np.full((m + 2, n), 7, NUMPY[dtype])  # rows before and behind must stay
         guarded[1 : m + 1] = c
-        run(101, 111 + ta, 111 + tb, m, n, k, 1.0, a.ctypes.data, max(1, a.shape[1]), b.ctypes.data,
-            max(1, b.shape[1]), float(adds), guarded[1:].ctypes.data, max(1, n))
+        run(
+            101,
+            111 + ta,
+            111 + tb,
+            m,
+            n,
+            k,
+            1.0,
+            a.ctypes.data,
+            max(1, a.shape[1]),
+            b.ctypes.data,
+            max(1, b.shape[1]),
+            float(adds),
+            guarded[1:].ctypes.data,
+            max(1, n),
+        )
         tolerance = (1e-5 if dtype == "f32" else 1e-14) * max(1, k)
         assert np.allclose(guarded[1 : m + 1], want, rtol=0, atol=tolerance), (ta, tb, adds)
         assert (guarded[[0, -1]] == 7).all()
@@ -84,8 +115,9 @@ def test_rows_and_columns_may_have_gaps() -> None:
     a, b, c = big[0, :20, :30], big[1, :30, :40], big[2, :20, :40]
     want = a.astype("f8") @ b.astype("f8")
     rest = big[2].copy()
-    product("f32")(101, 111, 111, 20, 40, 30, 1.0, a.ctypes.data, 90, b.ctypes.data, 90, 0.0,
-                   c.ctypes.data, 90)
+    product("f32")(
+        101, 111, 111, 20, 40, 30, 1.0, a.ctypes.data, 90, b.ctypes.data, 90, 0.0, c.ctypes.data, 90
+    )
     assert np.allclose(c, want, rtol=0, atol=1e-5)
     rest[:20, :40] = c
     assert (big[2] == rest).all()
@@ -94,8 +126,9 @@ def test_rows_and_columns_may_have_gaps() -> None:
 def test_special_values_stay_in_their_row_and_column() -> None:
     a, b, c = operands(17, 37, 5, False, False, "f32")
     a[3, 2], b[1, 36] = np.nan, np.inf
-    product("f32")(101, 111, 111, 17, 37, 5, 1.0, a.ctypes.data, 5, b.ctypes.data, 37, 0.0,
-                   c.ctypes.data, 37)
+    product("f32")(
+        101, 111, 111, 17, 37, 5, 1.0, a.ctypes.data, 5, b.ctypes.data, 37, 0.0, c.ctypes.data, 37
+    )
     wrong = ~np.isfinite(c)
     assert wrong[3].all()
     assert wrong[:, 36].all()
@@ -117,8 +150,12 @@ def test_loops_as_plain_python(flags: tuple[bool, bool, bool]) -> None:
 
 @pytest.mark.parametrize(
     ("features", "shape"),
-    [({"avx512f": True, "avx": True}, Shape(14, 16)), ({"avx": True}, Shape(6, 8)),
-     ({"neon": True}, Shape(12, 4)), ({}, Shape(6, 4))],
+    [
+        ({"avx512f": True, "avx": True}, Shape(14, 16)),
+        ({"avx": True}, Shape(6, 8)),
+        ({"neon": True}, Shape(12, 4)),
+        ({}, Shape(6, 4)),
+    ],
 )
 def test_tiles_of_other_machines(features: dict[str, bool], shape: Shape) -> None:
     """The text is valid LLVM IR for each vector width; sums fill the registers, not more."""

@@ -50,8 +50,11 @@ def layer_norm() -> list[Any]:
 
 def layer_norm_gradient() -> list[Any]:
     x, gain, bias = tensor("x", "n", 256), tensor("gain", 256), tensor("bias", 256)
-    return list(gc.gradients(F.layer_norm(x, (256,), gain, bias), [x, gain, bias],
-                             tensor("slope", "n", 256)))
+    return list(
+        gc.gradients(
+            F.layer_norm(x, (256,), gain, bias), [x, gain, bias], tensor("slope", "n", 256)
+        )
+    )
 
 
 def cross_entropy() -> list[Any]:
@@ -148,8 +151,12 @@ def sources(name: str, readable: bool) -> list[DeviceSource]:
     options = Options(device=DEVICE)
     made = lower_placed(graph, options, planned_machine(graph, options))
     assert {p.kind for p in made.parts} == {"cuda"}
-    return [source for part in made.parts for home, kernel in launched(part.program)
-            for source in device_sources(kernel, overwritten(home, kernel), readable=readable)]
+    return [
+        source
+        for part in made.parts
+        for home, kernel in launched(part.program)
+        for source in device_sources(kernel, overwritten(home, kernel), readable=readable)
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -184,7 +191,8 @@ def test_the_text_for_people_is_the_one_that_runs(name: str) -> None:
     shown, run = sources(name, readable=True), sources(name, readable=False)
     assert [shape_of(s.text) for s in shown] == [shape_of(s.text) for s in run]
     assert [(s.grid, s.threads, s.shared) for s in shown] == [
-        (s.grid, s.threads, s.shared) for s in run]
+        (s.grid, s.threads, s.shared) for s in run
+    ]
 
 
 def wide(source: DeviceSource, kind: str) -> int:

@@ -68,8 +68,9 @@ def test_odd_shapes(shape: tuple[int, ...]) -> None:
     outputs = [make(OPS[n](), inputs[:2]) for n in ("add", "divide", "maximum", "less", "power")]
     outputs += [make(OPS[n](), inputs[2:]) for n in ("add", "floor_divide", "bitwise_xor")]
     graph = Graph("shapes", inputs, tuple(outputs))
-    for v, w, g in zip(outputs, interpret(graph, *arrays), run_simulated(graph, arrays),
-                       strict=True):
+    for v, w, g in zip(
+        outputs, interpret(graph, *arrays), run_simulated(graph, arrays), strict=True
+    ):
         check_pointwise(v, w, g, arrays[:1])
 
 
@@ -102,7 +103,8 @@ def test_samples(op_cls: type[Op], samples: list[Sample]) -> None:
         arrays = [a for i, s in enumerate(samples) for a in arrays_for(s, i, special)]
         arrays = [
             np.asarray(np.uint64(5))
-            if v.type.dtype == u64 and op_cls.name.startswith("random") else a
+            if v.type.dtype == u64 and op_cls.name.startswith("random")
+            else a
             for v, a in zip(inputs, arrays, strict=True)
         ]
         got = compiled(arrays)
@@ -131,8 +133,6 @@ def test_an_index_out_of_range_fails_the_run() -> None:
         compiled([x, np.array([4, 5, 0, 1])])
 
 
-
-
 @pytest.mark.parametrize("dtype", [f32, f64], ids=str)
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 100])
 def test_cumulative_sums(length: int, dtype: DType) -> None:
@@ -145,7 +145,10 @@ def test_cumulative_sums(length: int, dtype: DType) -> None:
             graph = Graph("sums", inputs, (made,))
             (got,) = run_simulated(graph, [x])
             wide = x.astype(np.float64)
-            wide = np.flip(np.cumsum(np.flip(wide, axis), axis), axis) if reverse else (
-                np.cumsum(wide, axis))
+            wide = (
+                np.flip(np.cumsum(np.flip(wide, axis), axis), axis)
+                if reverse
+                else (np.cumsum(wide, axis))
+            )
             eps = float(np.finfo(dtype.numpy).eps)
             np.testing.assert_allclose(got.astype(np.float64), wide, rtol=8 * eps, atol=40 * eps)

@@ -29,8 +29,13 @@ def text(body: str, parameters: str = "x, y") -> str:
 
 
 def run(
-    body: str, *arguments: Any, types: tuple[str, ...] = F32, parameters: str = "x, y",
-    threads: int = 64, blocks: int = 1, shared: int = 0,
+    body: str,
+    *arguments: Any,
+    types: tuple[str, ...] = F32,
+    parameters: str = "x, y",
+    threads: int = 64,
+    blocks: int = 1,
+    shared: int = 0,
 ) -> None:
     """Runs these lines on a one-dimensional grid."""
     source = DeviceSource(text(body, parameters), types, threads=(threads, 1, 1))
@@ -54,53 +59,76 @@ FAULTS = {
     "vector above": (f"{AT}\nv = load4(x, u32(1022))", "out of bounds"),
     "misaligned store": (
         f"{AT}\nstore4(y, u32(u32(t * u32(4)) + u32(2)), (f32(0), f32(0), f32(0), f32(0)))",
-        "misaligned"),
+        "misaligned",
+    ),
     "misaligned load": (f"{AT}\nv = load2(x, u32(t + u32(1)))", "misaligned"),
     "shared read race": (
         f"s = cuda.shared.array(64, f32)\n{AT}\ns[t] = x[t]\nv = s[maximum(t, u32(1)) - u32(1)]",
-        "reads what thread 0 of block 0 wrote in shared memory"),
+        "reads what thread 0 of block 0 wrote in shared memory",
+    ),
     "shared race": (
         f"s = cuda.shared.array(64, f32)\n{AT}\ns[t] = x[t]\ny[t] = s[u32(63) - t]",
-        "writes what thread 31 of block 0 read in shared memory, byte 132"),
+        "writes what thread 31 of block 0 read in shared memory, byte 132",
+    ),
     "shared write race": (
         f"s = cuda.shared.array(64, f32)\n{AT}\ns[t // u32(2)] = x[t]",
-        "writes what thread 0 of block 0 wrote"),
+        "writes what thread 0 of block 0 wrote",
+    ),
     "shared anti-dependence": (
         f"s = cuda.shared.array(64, f32)\n{AT}\ns[t] = x[t]\ncuda.syncthreads()\n"
-        "v = s[(t + u32(1)) & u32(63)]\ns[t] = v", "writes what thread 0 of block 0 read"),
+        "v = s[(t + u32(1)) & u32(63)]\ns[t] = v",
+        "writes what thread 0 of block 0 read",
+    ),
     "no order by a shuffle": (
         f"s = cuda.shared.array(64, f32)\n{AT}\ns[t] = x[t]\nv = shuffle_xor(x[t], 1)\n"
-        "y[t] = s[t ^ u32(1)]", "a race"),
+        "y[t] = s[t ^ u32(1)]",
+        "a race",
+    ),
     "shared above": (
         f"s = cuda.shared.array((8, 9), f32)\n{AT}\ns[u32(0), t] = x[t]",
-        r"out of bounds at \(0, 9\) of a shared array of shape \(8, 9\)"),
+        r"out of bounds at \(0, 9\) of a shared array of shape \(8, 9\)",
+    ),
     "shared rank": ("s = cuda.shared.array((8, 9), f32)\nv = s[3]", "by 1 numbers"),
     "local above": ("r = cuda.local.array(4, f32)\nr[4] = f32(0)", "of a local array"),
     "divergent barrier": (
-        f"{AT}\nif t < u32(40):\n    cuda.syncthreads()\ny[t] = f32(1)", "divergent"),
+        f"{AT}\nif t < u32(40):\n    cuda.syncthreads()\ny[t] = f32(1)",
+        "divergent",
+    ),
     "two barriers": (
         f"{AT}\nif t < u32(32):\n    cuda.syncthreads()\nelse:\n    cuda.syncthreads()",
-        r"in lines \[4, 6\]: it is divergent"),
+        r"in lines \[4, 6\]: it is divergent",
+    ),
     "divergent shuffle": (
         f"{AT}\nv = x[t]\nif t < u32(16):\n    v = v + shuffle_down(v, 8)\ny[t] = v",
-        "shuffle_down in line 5, where not all 32 of its warp are: it is divergent"),
+        "shuffle_down in line 5, where not all 32 of its warp are: it is divergent",
+    ),
     "global write race": (f"{AT}\ny[t // u32(2)] = x[t]", "writes what thread 0 of block 0 wrote"),
     "global read race": (f"{AT}\ny[t] = x[t]\nv = y[t ^ u32(1)]", "at argument 1"),
     "global anti-dependence": (
-        f"{AT}\nv = y[(t + u32(1)) & u32(63)]\ny[t] = v", "writes what thread 0 of block 0 read"),
+        f"{AT}\nv = y[(t + u32(1)) & u32(63)]\ny[t] = v",
+        "writes what thread 0 of block 0 read",
+    ),
     "constant load of what is written": (
-        f"{AT}\ny[t] = x[t]\nv = load(y, t)", "as constant: use read"),
+        f"{AT}\ny[t] = x[t]\nv = load(y, t)",
+        "as constant: use read",
+    ),
     "copy misaligned": (
-        f"s = dynamic_shared(f32)\n{AT}\ncp_async16(shared_address(s), x, t)", "multiple of 16"),
+        f"s = dynamic_shared(f32)\n{AT}\ncp_async16(shared_address(s), x, t)",
+        "multiple of 16",
+    ),
     "copy to a misaligned place": (
         "s = cuda.shared.array(64, f32)\ncp_async16(shared_address(s), x, u32(0))",
-        "misaligned in shared memory"),
+        "misaligned in shared memory",
+    ),
     "copy out of shared memory": (
-        "cp_async16(u32(49152 + 4096), x, u32(0))", "out of bounds of shared memory"),
+        "cp_async16(u32(49152 + 4096), x, u32(0))",
+        "out of bounds of shared memory",
+    ),
     "copy over what is read": (
         f"s = dynamic_shared(f32)\n{AT}\nv = s[t]\n"
         "cp_async16(u32(shared_address(s) + u32(u32(t % u32(16)) * u32(16))), x, u32(0))",
-        "a race"),
+        "a race",
+    ),
     "too many values": (f"{AT}\nstore2(y, u32(0), (f32(0),))", "by store2"),
     "too much shared memory": ("s = cuda.shared.array(13000, f32)", "52004 bytes"),
 }
@@ -115,20 +143,28 @@ def test_faults_are_found(name: str) -> None:
 
 def test_an_error_names_thread_block_and_line() -> None:
     with pytest.raises(SimulatorError) as error:
-        run(f"{EVERYWHERE}\ny[t] = x[t]", np.ones(100, np.float32), np.ones(128, np.float32),
-            blocks=2)
+        run(
+            f"{EVERYWHERE}\ny[t] = x[t]",
+            np.ones(100, np.float32),
+            np.ones(128, np.float32),
+            blocks=2,
+        )
     assert str(error.value) == (
         "thread (36, 0, 0) of block (1, 0, 0) is out of bounds at argument 0[100] of 100\n"
-        "  line 3: y[t] = x[t]")
+        "  line 3: y[t] = x[t]"
+    )
 
 
-@pytest.mark.parametrize("body", [
-    "s = cuda.shared.array(64, f32)\ny[t] = s[t]",
-    "s = dynamic_shared(f32)\ny[t] = s[t]",
-    "s = dynamic_shared(u16)\ny[t] = from_f16(s[t])",
-    "s = dynamic_shared(u16)\ny[t] = from_bf16(s[t])",
-    "r = cuda.local.array(8, f32)\ny[t] = r[3]",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "s = cuda.shared.array(64, f32)\ny[t] = s[t]",
+        "s = dynamic_shared(f32)\ny[t] = s[t]",
+        "s = dynamic_shared(u16)\ny[t] = from_f16(s[t])",
+        "s = dynamic_shared(u16)\ny[t] = from_bf16(s[t])",
+        "r = cuda.local.array(8, f32)\ny[t] = r[3]",
+    ],
+)
 def test_memory_that_nothing_wrote_is_nan(body: str) -> None:
     assert np.isnan(result(f"{AT}\n{body}", normal(64), 64, shared=256)).all()
 
@@ -157,19 +193,27 @@ store4(y, k, (s[k], s[k + 256], s[k + 258], s[k + 3]))"""
 def test_a_barrier_orders_a_block_only() -> None:
     body = f"{EVERYWHERE}\ny[t] = x[t]\ncuda.syncthreads()\nv = y[t ^ u32(MASK)]\n"
     x = normal(128)
-    run(body.replace("MASK", "1") + "cuda.syncthreads()\ny[t] = v", x, y := np.zeros_like(x),
-        blocks=2)
+    run(
+        body.replace("MASK", "1") + "cuda.syncthreads()\ny[t] = v",
+        x,
+        y := np.zeros_like(x),
+        blocks=2,
+    )
     assert np.array_equal(y, x.reshape(64, 2)[:, ::-1].reshape(-1))
     with pytest.raises(SimulatorError, match="writes what thread 0 of block 0 read"):
         run(body.replace("MASK", "64"), x, np.zeros_like(x), blocks=2)
 
 
 def test_a_warp_barrier_orders_a_warp_only() -> None:
-    body = "s = cuda.shared.array(64, f32)\n" + AT + (
-        "\ns[t] = x[t]\ncuda.syncwarp()\ny[t] = s[t ^ u32(MASK)]")
+    body = (
+        "s = cuda.shared.array(64, f32)\n"
+        + AT
+        + ("\ns[t] = x[t]\ncuda.syncwarp()\ny[t] = s[t ^ u32(MASK)]")
+    )
     x = normal(64)
-    assert np.array_equal(result(body.replace("MASK", "1"), x, 64).reshape(32, 2)[:, ::-1],
-                          x.reshape(32, 2))
+    assert np.array_equal(
+        result(body.replace("MASK", "1"), x, 64).reshape(32, 2)[:, ::-1], x.reshape(32, 2)
+    )
     with pytest.raises(SimulatorError, match="a race"):
         result(body.replace("MASK", "32"), x, 64)
 
@@ -243,8 +287,9 @@ for j in range(0, 32, 8):
         y[u32(u32((r + u32(j)) * rows) + c)] = s[tx, ty + u32(j)]"""
     x = normal(70, 45)
     y = np.zeros(x.size, np.float32)
-    source = DeviceSource(text(body, "x, y, rows, columns"), (*F32, "u32", "u32"),
-                          threads=(32, 8, 1))
+    source = DeviceSource(
+        text(body, "x, y, rows, columns"), (*F32, "u32", "u32"), threads=(32, 8, 1)
+    )
     simulate(source, (2, 3, 1), 0, [x.reshape(-1), y, 70, 45])
     assert np.array_equal(y.reshape(45, 70), x.T)
 
@@ -312,8 +357,9 @@ def test_the_first_bad_index_is_noted() -> None:
     x, y, z = normal(8), np.zeros(4, np.float32), np.array([-8, 7, 8, -9], np.int32)
     status = np.zeros(3, np.int64)
     body = f"{AT}\ny[t] = x[check_index(z[t], i64(8), status)]"
-    run(body, x, y, z, status, types=(*F32, "i32*", "i64*"), parameters="x, y, z, status",
-        threads=4)
+    run(
+        body, x, y, z, status, types=(*F32, "i32*", "i64*"), parameters="x, y, z, status", threads=4
+    )
     assert status.tolist() == [1, 8, 8]
     assert np.array_equal(y, x[[0, 7, 0, 0]])
 
@@ -325,12 +371,15 @@ def test_unsigned_arithmetic_wraps() -> None:
     assert y.tolist() == [2**32 - 6, 2**32 - 1, 2**31]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ((np.zeros(4, np.float32),), "takes 2 arguments, got 1"),
-    ((np.zeros((2, 2), np.float32), np.zeros(4, np.float32)), "one of 2 dimensions"),
-    ((np.zeros(4), np.zeros(4, np.float32)), "of float32, got one of 1 dimensions of float64"),
-    ((3, np.zeros(4, np.float32)), "got int"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros(4, np.float32),), "takes 2 arguments, got 1"),
+        ((np.zeros((2, 2), np.float32), np.zeros(4, np.float32)), "one of 2 dimensions"),
+        ((np.zeros(4), np.zeros(4, np.float32)), "of float32, got one of 1 dimensions of float64"),
+        ((3, np.zeros(4, np.float32)), "got int"),
+    ],
+)
 def test_arguments_that_do_not_fit(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(SimulatorError, match=message):
         run("y[0] = x[0]", *arguments)
@@ -360,8 +409,14 @@ def test_without_greenlet_only_kernels_whose_threads_meet_fail(
 SPECIAL = [0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-40, 3e9, -3e9]
 
 
-@pytest.mark.parametrize("name", sorted(set(SCALARS) & set(emulate.NAMESPACE) & {
-    *functions.FUNCTIONS, *(n for n in SCALARS if n.startswith("cast_"))}))
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        set(SCALARS)
+        & set(emulate.NAMESPACE)
+        & {*functions.FUNCTIONS, *(n for n in SCALARS if n.startswith("cast_"))}
+    ),
+)
 def test_scalars_are_the_twins(name: str) -> None:
     count = functions.FUNCTIONS.get(name, 1)
     with np.errstate(all="ignore"):
@@ -394,8 +449,16 @@ HOST_ONLY = ("_buffer", "_scratch", "_stack", "_memory")
 def test_every_scalar_that_the_cpu_has_is_there() -> None:
     """Tiles, scratch memory and calls of routines are the CPU's own."""
     assert {n for n in emulate.NAMESPACE if not n.endswith(HOST_ONLY)} - simt.names() == {
-        "cblas_gemm", "cblas_gemm_add", "call_python", "routine", "procedure",
-        "acquire", "release", "at", *emulate.TILE_TWINS}
+        "cblas_gemm",
+        "cblas_gemm_add",
+        "call_python",
+        "routine",
+        "procedure",
+        "acquire",
+        "release",
+        "at",
+        *emulate.TILE_TWINS,
+    }
 
 
 def test_a_block_takes_milliseconds() -> None:

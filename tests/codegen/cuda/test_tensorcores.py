@@ -54,8 +54,12 @@ def stored(array: Any, name: str) -> Any:
     return flat.view(np.uint16) if name in ("f16", "bf16") else flat
 
 
-def simulated(kernel: Kernel, source: DeviceSource | Split | None, feeds: Sequence[Any],
-              sizes: Mapping[str, int] | None = None) -> list[Any]:
+def simulated(
+    kernel: Kernel,
+    source: DeviceSource | Split | None,
+    feeds: Sequence[Any],
+    sizes: Mapping[str, int] | None = None,
+) -> list[Any]:
     """The results of a kernel that the simulator ran."""
     known = sizes or {}
     results = [
@@ -63,16 +67,17 @@ def simulated(kernel: Kernel, source: DeviceSource | Split | None, feeds: Sequen
         for v in kernel.writes
     ]
     values = (*kernel.reads, *kernel.writes)
-    memory = [stored(a, v.type.dtype.name)
-              for a, v in zip((*feeds, *results), values, strict=True)]
+    memory = [stored(a, v.type.dtype.name) for a, v in zip((*feeds, *results), values, strict=True)]
     if isinstance(source, Split):
         scratch = np.full(dim.evaluate(source.scratch, known) // 4, np.nan, np.float32)
         run(source.first, [*memory, scratch], known)
         run(source.second, [*memory, scratch], known)
     else:
         run(source, memory, known)
-    return [m.view(r.dtype).reshape(r.shape)
-            for m, r in zip(memory[len(kernel.reads):], results, strict=True)]
+    return [
+        m.view(r.dtype).reshape(r.shape)
+        for m, r in zip(memory[len(kernel.reads) :], results, strict=True)
+    ]
 
 
 def run(source: DeviceSource | None, memory: list[Any], known: Mapping[str, int]) -> None:
@@ -87,8 +92,10 @@ def check(text: str, make: Any, sizes: Mapping[str, int] | None = None) -> Devic
     """The simulated kernel of a graph against the graph's meaning in f64."""
     graph, rng, known = parse_graph(text), np.random.default_rng(0), sizes or {}
     shapes = [tuple(dim.evaluate(n, known) for n in v.type.shape) for v in graph.inputs]
-    feeds = [rng.uniform(-1, 1, shape).astype(v.type.dtype.numpy)
-             for shape, v in zip(shapes, graph.inputs, strict=True)]
+    feeds = [
+        rng.uniform(-1, 1, shape).astype(v.type.dtype.numpy)
+        for shape, v in zip(shapes, graph.inputs, strict=True)
+    ]
     wide = parse_graph(re.sub(r"(bf16|f16|f32)\b", "f64", text))
     want = interpret(wide, *(x.astype("f8") for x in feeds))
     kernel = kernel_of(graph)
@@ -198,8 +205,10 @@ def test_a_missing_barrier_and_a_wait_too_short_are_seen() -> None:
     source = gemm_source(kernel, TileShape(32, 32, 2, 1, stages=3))
     assert source is not None
     feeds = [np.ones(v.type.shape, np.float32) for v in kernel.reads]
-    for right, wrong in (("        cuda.syncthreads()", "        pass"),
-                         ("cp_async_wait(1)", "cp_async_wait(2)")):
+    for right, wrong in (
+        ("        cuda.syncthreads()", "        pass"),
+        ("cp_async_wait(1)", "cp_async_wait(2)"),
+    ):
         assert right in source.text
         planted = dataclasses.replace(source, text=source.text.replace(right, wrong, 1))
         try:
@@ -213,7 +222,8 @@ def test_a_missing_barrier_and_a_wait_too_short_are_seen() -> None:
 def test_equal_products_of_other_sizes_are_one_text() -> None:
     first, second = (
         gemm_source(kernel_of(parse_graph(product(m, n, k, False, False, "f32"))))
-        for m, n, k in ((512, 1024, 2048), (4096, 384, 640)))
+        for m, n, k in ((512, 1024, 2048), (4096, 384, 640))
+    )
     assert first is not None and second is not None
     assert first.text == second.text and first.sizes != second.sizes
 
@@ -243,8 +253,11 @@ CONVOLUTIONS: dict[str, tuple[list[int], list[int], dict[str, Any]]] = {
     "dilations": ([1, 3, 9, 8], [4, 3, 3, 2], {"d": [2, 3], "b": [2, 1], "a": [2, 1]}),
     "groups": ([2, 8, 5, 4], [10, 4, 3, 3], {"g": 2, "b": [1, 1], "a": [1, 1]}),
     "line": ([2, 3, 11], [4, 3, 4], {"s": [2], "d": [1], "b": [1], "a": [2]}),
-    "cube": ([1, 2, 4, 3, 3], [3, 2, 2, 2, 2], {
-        "s": [1, 2, 1], "d": [2, 1, 1], "b": [1, 0, 1], "a": [1, 1, 0]}),
+    "cube": (
+        [1, 2, 4, 3, 3],
+        [3, 2, 2, 2, 2],
+        {"s": [1, 2, 1], "d": [2, 1, 1], "b": [1, 0, 1], "a": [1, 1, 0]},
+    ),
     "points": ([2, 5, 4, 3], [6, 5, 1, 1], {}),
     "depthwise": ([1, 6, 5, 5], [6, 1, 3, 3], {"g": 6}),
     "points at strides": ([2, 5, 4, 5], [6, 5, 1, 1], {"s": [2, 2]}),
@@ -283,13 +296,17 @@ def test_convolutions_and_gradients(name: str, dtype: str) -> None:
 def test_images_counted_at_run_time(batch: int) -> None:
     for name in ("strides", "points"):
         for text in convolutions(name, "f32").values():
-            check(text.replace("f32[2,", "f32[n,"),
-                  lambda kernel: convolution_source(kernel, SMALL), sizes={"n": batch})
+            check(
+                text.replace("f32[2,", "f32[n,"),
+                lambda kernel: convolution_source(kernel, SMALL),
+                sizes={"n": batch},
+            )
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_pieces_of_k(dtype: str) -> None:
     """Also more pieces than there are steps."""
+
     def split(kernel: Kernel) -> Split | None:
         return gemm_split(kernel, SMALL, pieces=3)
 
@@ -312,8 +329,11 @@ def test_only_small_results_of_long_sums_are_cut() -> None:
     assert pieces(128, 128, 4096) == 64 and pieces(64, 576, 100_352) == 29
 
 
-MMA = {"f32": ("HMMA.1688.F32.TF32", 96), "f16": ("HMMA.16816.F32", 32),
-       "bf16": ("HMMA.16816.F32.BF16", 32)}  # of a warp's 64 x 32 sums, in one turn
+MMA = {
+    "f32": ("HMMA.1688.F32.TF32", 96),
+    "f16": ("HMMA.16816.F32", 32),
+    "bf16": ("HMMA.16816.F32.BF16", 32),
+}  # of a warp's 64 x 32 sums, in one turn
 
 
 def machine_code(source: DeviceSource) -> list[str]:
@@ -368,8 +388,9 @@ def test_machine_code_for_other_cards_and_large_arrays() -> None:
 
 
 def test_large_arrays_have_wide_indices() -> None:
-    check(EPILOGUES["batch"].replace("T", "f32"),
-          lambda kernel: gemm_source(kernel, SMALL, wide=True))
+    check(
+        EPILOGUES["batch"].replace("T", "f32"), lambda kernel: gemm_source(kernel, SMALL, wide=True)
+    )
 
 
 def test_fast_math_multiplies_once() -> None:
@@ -377,8 +398,9 @@ def test_fast_math_multiplies_once() -> None:
     kernel = kernel_of(graph)
     source = gemm_source(kernel, SMALL, fast_math=True)
     assert source is not None and "multiply_tiles_tf32" in source.text
-    a, b = (np.random.default_rng(0).uniform(-1, 1, v.type.shape).astype("f4")
-            for v in graph.inputs)
+    a, b = (
+        np.random.default_rng(0).uniform(-1, 1, v.type.shape).astype("f4") for v in graph.inputs
+    )
     (got,) = simulated(kernel, source, [a, b])
     error = np.abs(got - a.astype("f8") @ b.T).max()
     assert 1e-6 < error < 5e-3

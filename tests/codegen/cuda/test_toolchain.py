@@ -60,20 +60,45 @@ LOCAL = r"LDL|STL"
 INTEGERS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 LARGE_ANGLES = ("sin", "cos", "tan")  # of huge angles libdevice computes in f64 and local memory
 FLOAT_UNARY = (
-    *(n for n, k in functions.FUNCTIONS.items() if k == 1), "sqrt", "floor", "ceil", "rint", "trunc",
-    "absolute", "sign",
+    *(n for n, k in functions.FUNCTIONS.items() if k == 1),
+    "sqrt",
+    "floor",
+    "ceil",
+    "rint",
+    "trunc",
+    "absolute",
+    "sign",
 )
-FLOAT_BINARY = ("atan2", "hypot", "power", "maximum", "minimum", "max", "min", "floor_divide",
-                "remainder", "fold_add", "fold_multiply")
-INTEGER_BINARY = ("maximum", "minimum", "floor_divide", "remainder", "power", "left_shift",
-                  "right_shift")
+FLOAT_BINARY = (
+    "atan2",
+    "hypot",
+    "power",
+    "maximum",
+    "minimum",
+    "max",
+    "min",
+    "floor_divide",
+    "remainder",
+    "fold_add",
+    "fold_multiply",
+)
+INTEGER_BINARY = (
+    "maximum",
+    "minimum",
+    "floor_divide",
+    "remainder",
+    "power",
+    "left_shift",
+    "right_shift",
+)
 TESTS = ("greater_or_nan", "less_or_nan")
 
 
 def every(calls: list[str]) -> str:
     """Lines that store each of these, where no other is stored."""
-    return "\n".join(f"y[u32(u32(i * u32(64)) + u32({k}))] = {call}"
-                     for k, call in enumerate(calls))
+    return "\n".join(
+        f"y[u32(u32(i * u32(64)) + u32({k}))] = {call}" for k, call in enumerate(calls)
+    )
 
 
 @compiles
@@ -121,8 +146,31 @@ def test_casts(kind: str) -> None:
     assert code(lines, types, f"x, {names}")
 
 
-SPECIAL = (0.0, -0.0, 0.9, -0.9, 126.5, 127.9, 128.0, -128.9, -129.0, 255.5, 65535.5, 3e9, -3e9,
-           4294967295.0, 4294967296.0, 9e18, 1e19, 2e19, -1e19, 1e38, np.inf, -np.inf, np.nan)
+SPECIAL = (
+    0.0,
+    -0.0,
+    0.9,
+    -0.9,
+    126.5,
+    127.9,
+    128.0,
+    -128.9,
+    -129.0,
+    255.5,
+    65535.5,
+    3e9,
+    -3e9,
+    4294967295.0,
+    4294967296.0,
+    9e18,
+    1e19,
+    2e19,
+    -1e19,
+    1e38,
+    np.inf,
+    -np.inf,
+    np.nan,
+)
 
 
 @compiles
@@ -284,8 +332,11 @@ for j in range(8):
 @compiles
 @pytest.mark.cuda_compile
 def test_indices_are_checked_and_bits_are_random() -> None:
-    found = code("y[i] = x[check_index(z[i], i64(n), status)]",
-                 ("f32*", "f32*", "i32*", "u32", "i64*"), "x, y, z, n, status")
+    found = code(
+        "y[i] = x[check_index(z[i], i64(n), status)]",
+        ("f32*", "f32*", "i32*", "u32", "i64*"),
+        "x, y, z, n, status",
+    )
     assert count(found, r"ATOMG.*CAS") == 1 and count(found, "CALL") == 0
     bits = code("y[i] = random_bits(u64(7), u64(n), i64(i))", ("f32*", "u32*", "u32"))
     assert count(bits, "CALL|LD[^CG]") == 0
@@ -310,18 +361,20 @@ def test_code_is_kept_under_its_symbol(tmp_path: Path) -> None:
     assert b"NumbaEnv" not in data
     assert Cache(tmp_path).read(symbol) == data
     assert cubin.symbol_of(given, (8, 0)) != symbol
-    warm = (f"import sys\nfrom pathlib import Path\n"
-            f"from graphc.codegen import gcuda\nfrom graphc.codegen.cache import Cache\n"
-            f"from graphc.codegen.cuda.source import DeviceSource\n"
-            f"s = DeviceSource({given.text!r}, {given.parameters!r})\n"
-            "from graphc.codegen.cache import Built\n"
-            "from graphc.config import Options\n"
-            f"cache, built = Cache(Path({str(tmp_path)!r})), Built()\n"
-            "gcuda.prepare([s], (9, 0), cache, Options(), built)\n"
-            "assert (built.compilations, built.cache_hits) == (0, 1)\n"
-            "name, data = gcuda.cubin(s, (9, 0), cache)\n"
-            "assert not [m for m in sys.modules if m.split('.')[0] in ('numba', 'cuda')]\n"
-            "print(name, len(data))")
+    warm = (
+        f"import sys\nfrom pathlib import Path\n"
+        f"from graphc.codegen import gcuda\nfrom graphc.codegen.cache import Cache\n"
+        f"from graphc.codegen.cuda.source import DeviceSource\n"
+        f"s = DeviceSource({given.text!r}, {given.parameters!r})\n"
+        "from graphc.codegen.cache import Built\n"
+        "from graphc.config import Options\n"
+        f"cache, built = Cache(Path({str(tmp_path)!r})), Built()\n"
+        "gcuda.prepare([s], (9, 0), cache, Options(), built)\n"
+        "assert (built.compilations, built.cache_hits) == (0, 1)\n"
+        "name, data = gcuda.cubin(s, (9, 0), cache)\n"
+        "assert not [m for m in sys.modules if m.split('.')[0] in ('numba', 'cuda')]\n"
+        "print(name, len(data))"
+    )
     done = subprocess.run([sys.executable, "-c", warm], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [symbol, str(len(data))]
 
@@ -358,7 +411,11 @@ def test_a_helper_answers_with_code() -> None:
     words = (given.text, given.parameters, given.threads, given.resident, HOPPER)
     done = subprocess.run(
         [sys.executable, "-c", "from graphc.codegen import gcuda; gcuda.serve()"],
-        input=json.dumps(words) + "\n", capture_output=True, text=True, check=True)
+        input=json.dumps(words) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     ready, code = done.stdout.split()
     assert ready == "ready" and bytes.fromhex(code) == cubin.compile_kernel(given, HOPPER)
 
@@ -394,10 +451,13 @@ def test_where_nothing_can_be_kept_it_is_compiled_once(
 
 @compiles
 @pytest.mark.cuda_compile
-@pytest.mark.parametrize(("body", "message"), [
-    ("y[i] = nothing(x[i])", "nothing"),
-    ("store4(y, i, (f32(0),))", "sm_90"),
-])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("y[i] = nothing(x[i])", "nothing"),
+        ("store4(y, i, (f32(0),))", "sm_90"),
+    ],
+)
 def test_what_does_not_compile_is_shown(body: str, message: str) -> None:
     with pytest.raises(CodegenError, match=message) as error:
         cubin.compile_kernel(source(body), HOPPER)
@@ -408,8 +468,10 @@ def test_what_does_not_compile_is_shown(body: str, message: str) -> None:
 @pytest.mark.cuda_compile
 @pytest.mark.parametrize("capability", [(8, 0), (8, 9), (10, 0), (12, 0)])
 def test_other_gpus(capability: tuple[int, int]) -> None:
-    for given in (source(TENSOR, ("u16*", "f32*", "u32")),
-                  source("y[i] = maximum(tanh(x[i]) + round_bf16(shuffle_xor(x[i], 1)), f32(0))")):
+    for given in (
+        source(TENSOR, ("u16*", "f32*", "u32")),
+        source("y[i] = maximum(tanh(x[i]) + round_bf16(shuffle_xor(x[i], 1)), f32(0))"),
+    ):
         assert cubin.compile_kernel(given, capability)
 
 
@@ -420,13 +482,18 @@ def test_old_gpus_are_refused() -> None:
         cubin.compile_kernel(source("y[i] = x[i]"), (7, 5))
 
 
-@pytest.mark.parametrize(("versions", "message"), [
-    ({}, "needs numba-cuda>=0.30.4,<0.31, which is not installed"),
-    ({"numba-cuda": "0.29.0"}, "but 0.29.0 is installed"),
-    ({"numba-cuda": "0.31.0"}, "but 0.31.0 is installed"),
-    ({"numba-cuda": "0.30.4", "cuda-core": "1.2.2", "nvidia-nvvm": "12.9.86"},
-     "needs nvidia-nvvm>=13,<14, but 12.9.86 is installed"),
-])
+@pytest.mark.parametrize(
+    ("versions", "message"),
+    [
+        ({}, "needs numba-cuda>=0.30.4,<0.31, which is not installed"),
+        ({"numba-cuda": "0.29.0"}, "but 0.29.0 is installed"),
+        ({"numba-cuda": "0.31.0"}, "but 0.31.0 is installed"),
+        (
+            {"numba-cuda": "0.30.4", "cuda-core": "1.2.2", "nvidia-nvvm": "12.9.86"},
+            "needs nvidia-nvvm>=13,<14, but 12.9.86 is installed",
+        ),
+    ],
+)
 def test_the_toolchain_is_asked_for(
     versions: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,8 +509,10 @@ def test_the_toolchain_is_asked_for(
 
 
 def test_graphc_does_not_load_the_toolchain() -> None:
-    asked = ("import sys, graphc, graphc.codegen.cuda.toolchain.cubin, graphc.codegen.cuda.simulator.simulate\n"
-             "names = ('numba_cuda', 'cuda', 'numba', 'greenlet')\n"
-             "print([m for m in sys.modules if m.split('.')[0] in names])")
+    asked = (
+        "import sys, graphc, graphc.codegen.cuda.toolchain.cubin, graphc.codegen.cuda.simulator.simulate\n"
+        "names = ('numba_cuda', 'cuda', 'numba', 'greenlet')\n"
+        "print([m for m in sys.modules if m.split('.')[0] in names])"
+    )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

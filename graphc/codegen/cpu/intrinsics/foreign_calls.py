@@ -50,9 +50,7 @@ class CallProcedure(AbstractTemplate):
 
 def _call(builder: Any, result: Any, values: Any) -> Any:
     i32 = ir.IntType(32)
-    narrow = [
-        builder.trunc(v, i32) if v.type == I64 else v for v in values[1:]
-    ]
+    narrow = [builder.trunc(v, i32) if v.type == I64 else v for v in values[1:]]
     function = ir.FunctionType(result, [v.type for v in narrow]).as_pointer()
     return builder.call(builder.inttoptr(values[0], function), narrow)
 

@@ -46,8 +46,22 @@ def _product(adds: bool) -> Any:
 
     @intrinsic
     def product(
-        context: Any, function: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, a_at: Any,
-        lda: Any, b: Any, b_at: Any, ldb: Any, c: Any, c_at: Any, ldc: Any,
+        context: Any,
+        function: Any,
+        ta: Any,
+        tb: Any,
+        m: Any,
+        n: Any,
+        k: Any,
+        a: Any,
+        a_at: Any,
+        lda: Any,
+        b: Any,
+        b_at: Any,
+        ldb: Any,
+        c: Any,
+        c_at: Any,
+        ldc: Any,
     ) -> Any:
         word = types.int64
         signature = types.none(

@@ -83,9 +83,7 @@ def float_divmod(b: Any, x: Any, y: Any, math: Any) -> tuple[Any, Any]:
     nonzero = b.fcmp_unordered("!=", rest, zero)
     opposite = b.xor(b.fcmp_ordered("<", y, zero), b.fcmp_ordered("<", rest, zero))
     adjust = b.and_(nonzero, opposite)
-    moved = b.select(
-        adjust, b.fadd(rest, y), b.select(nonzero, rest, math(b, "copysign", zero, y))
-    )
+    moved = b.select(adjust, b.fadd(rest, y), b.select(nonzero, rest, math(b, "copysign", zero, y)))
     quotient = b.select(adjust, b.fsub(quotient, one), quotient)
     floored = math(b, "floor", quotient)
     up = b.fcmp_ordered(">", b.fsub(quotient, floored), half)

@@ -12,5 +12,10 @@ from graphc.codegen.cpu.intrinsics.scalars import BUILTINS
 from graphc.codegen.cpu.intrinsics.tile_calls import TILE_CALLS
 
 NAMESPACE: dict[str, Any] = {
-    **BUILTINS, **FOREIGN, **CALLS, **ROW_CALLS, **TILE_CALLS, **INTEGERS,
+    **BUILTINS,
+    **FOREIGN,
+    **CALLS,
+    **ROW_CALLS,
+    **TILE_CALLS,
+    **INTEGERS,
 }

@@ -25,9 +25,17 @@ def intrinsic(define: Callable[..., Any] | None = None, *, prefer_literal: bool 
     if define is None:
         return lambda f: intrinsic(f, prefer_literal=prefer_literal)
     handle = _Handle()
-    template = type(define.__name__, (_Template,), {
-        "__module__": __name__, "key": handle, "define": staticmethod(define), "builds": {},
-        "prefer_literal": prefer_literal})
+    template = type(
+        define.__name__,
+        (_Template,),
+        {
+            "__module__": __name__,
+            "key": handle,
+            "define": staticmethod(define),
+            "builds": {},
+            "prefer_literal": prefer_literal,
+        },
+    )
     infer_global(handle, types.Function(template))
     return handle
 
@@ -73,7 +81,8 @@ class Typing(typing.BaseContext):  # type: ignore[misc]
         chosen.functions += [f for f in known.functions if _wanted(f)]
         chosen.attributes += [f for f in known.attributes if _wanted(f)]
         chosen.globals += [
-            (value, kind) for value, kind in known.globals
+            (value, kind)
+            for value, kind in known.globals
             if not isinstance(kind, types.Function) or all(map(_wanted, kind.templates))
         ]
         self.install_registry(chosen)

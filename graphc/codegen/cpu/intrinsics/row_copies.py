@@ -47,23 +47,36 @@ class Vectors:
             word = self.bd.select(self.bd.icmp_signed(compare, word, bound), word, bound)
         vector = ir.VectorType(I32, self.lanes)
         first = self.bd.insert_element(
-            ir.Constant(vector, ir.Undefined), self.bd.trunc(word, I32), ir.Constant(I32, 0))
+            ir.Constant(vector, ir.Undefined), self.bd.trunc(word, I32), ir.Constant(I32, 0)
+        )
         return self.bd.shuffle_vector(first, first, ir.Constant(vector, [0] * self.lanes))
 
     def load(self, place: Any, mask: Any) -> Any:
         """The elements that the mask names; 0 elsewhere, and nothing else is touched."""
         pointer = self.bd.bitcast(place, self.type.as_pointer())
         function = _outside(
-            self.bd.module, f"llvm.masked.load.v{self.lanes}{self.name}.p0", self.type,
-            pointer.type, I32, mask.type, self.type)
+            self.bd.module,
+            f"llvm.masked.load.v{self.lanes}{self.name}.p0",
+            self.type,
+            pointer.type,
+            I32,
+            mask.type,
+            self.type,
+        )
         return self.bd.call(function, [pointer, self.align, mask, self.zero])
 
     def store(self, value: Any, place: Any, mask: Any) -> None:
         """Writes the elements that the mask names."""
         pointer = self.bd.bitcast(place, self.type.as_pointer())
         function = _outside(
-            self.bd.module, f"llvm.masked.store.v{self.lanes}{self.name}.p0", ir.VoidType(),
-            self.type, pointer.type, I32, mask.type)
+            self.bd.module,
+            f"llvm.masked.store.v{self.lanes}{self.name}.p0",
+            ir.VoidType(),
+            self.type,
+            pointer.type,
+            I32,
+            mask.type,
+        )
         self.bd.call(function, [value, pointer, self.align, mask])
 
 
@@ -73,7 +86,14 @@ def _row(name: str, title: str, step: Callable[..., None]) -> Any:
 
     @intrinsic(prefer_literal=True)
     def row(
-        context: Any, count: Any, start: Any, stop: Any, x: Any, x_at: Any, y: Any, y_at: Any,
+        context: Any,
+        count: Any,
+        start: Any,
+        stop: Any,
+        x: Any,
+        x_at: Any,
+        y: Any,
+        y_at: Any,
         stride: Any,
     ) -> Any:
         every = stride.literal_value

@@ -24,19 +24,51 @@ def _tile(name: str) -> Any:
 
     @intrinsic
     def tile(
-        context: Any, function: Any, rows: Any, cols: Any, k: Any, a: Any, a_at: Any, rs: Any,
-        cs: Any, b: Any, b_at: Any, ldb: Any, c: Any, c_at: Any, ldc: Any, adds: Any, taps: Any,
-        table: Any, table_at: Any,
+        context: Any,
+        function: Any,
+        rows: Any,
+        cols: Any,
+        k: Any,
+        a: Any,
+        a_at: Any,
+        rs: Any,
+        cs: Any,
+        b: Any,
+        b_at: Any,
+        ldb: Any,
+        c: Any,
+        c_at: Any,
+        ldc: Any,
+        adds: Any,
+        taps: Any,
+        table: Any,
+        table_at: Any,
     ) -> Any:
         w = WORD
-        signature = types.none(
-            w, w, w, w, a, w, w, w, b, w, w, c, w, w, w, w, table, w)
+        signature = types.none(w, w, w, w, a, w, w, w, b, w, w, c, w, w, w, w, table, w)
 
         def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
             to, rows, cols, k, a, a_at, rs, cs, b, b_at, ldb, c, c_at, ldc, adds, taps, t, at = args
             places = (bd.gep(a, [a_at]), bd.gep(b, [b_at]), bd.gep(c, [c_at]), bd.gep(t, [at]))
-            _call(bd, to, [rows, cols, k, places[0], rs, cs, places[1], ldb, places[2], ldc, adds,
-                           taps, places[3]])
+            _call(
+                bd,
+                to,
+                [
+                    rows,
+                    cols,
+                    k,
+                    places[0],
+                    rs,
+                    cs,
+                    places[1],
+                    ldb,
+                    places[2],
+                    ldc,
+                    adds,
+                    taps,
+                    places[3],
+                ],
+            )
             return ctx.get_dummy_value()
 
         return signature, build
@@ -49,8 +81,16 @@ def _transpose(name: str) -> Any:
 
     @intrinsic
     def transpose(
-        context: Any, function: Any, rows: Any, cols: Any, x: Any, x_at: Any, ldx: Any, y: Any,
-        y_at: Any, ldy: Any,
+        context: Any,
+        function: Any,
+        rows: Any,
+        cols: Any,
+        x: Any,
+        x_at: Any,
+        ldx: Any,
+        y: Any,
+        y_at: Any,
+        ldy: Any,
     ) -> Any:
         def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
             to, rows, cols, x, x_at, ldx, y, y_at, ldy = args
@@ -67,8 +107,20 @@ def _transform(name: str) -> Any:
 
     @intrinsic
     def transform(
-        context: Any, function: Any, channels: Any, squares: Any, x: Any, x_at: Any, xi: Any,
-        xj: Any, xs: Any, y: Any, y_at: Any, yi: Any, yj: Any, ys: Any,
+        context: Any,
+        function: Any,
+        channels: Any,
+        squares: Any,
+        x: Any,
+        x_at: Any,
+        xi: Any,
+        xj: Any,
+        xs: Any,
+        y: Any,
+        y_at: Any,
+        yi: Any,
+        yj: Any,
+        ys: Any,
     ) -> Any:
         w = WORD
 

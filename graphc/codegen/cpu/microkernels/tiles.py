@@ -72,13 +72,15 @@ class Vectors:
     def declarations(self) -> str:
         """What the text calls."""
         v, mask = self.type, self.bits
-        return "\n".join([
-            f"declare {v} @llvm.fmuladd.{self.suffix}({v}, {v}, {v})",
-            f"declare {v} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {mask}, {v})",
-            f"declare void @llvm.masked.store.{self.suffix}.p0({v}, ptr, i32, {mask})",
-            "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
-            "declare i64 @llvm.smin.i64(i64, i64)",
-        ])
+        return "\n".join(
+            [
+                f"declare {v} @llvm.fmuladd.{self.suffix}({v}, {v}, {v})",
+                f"declare {v} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {mask}, {v})",
+                f"declare void @llvm.masked.store.{self.suffix}.p0({v}, ptr, i32, {mask})",
+                "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+                "declare i64 @llvm.smin.i64(i64, i64)",
+            ]
+        )
 
     def splat(self, to: str, element: str, kind: str) -> list[str]:
         """`to`: a vector with one element everywhere."""
@@ -92,8 +94,11 @@ class Vectors:
     def first(self, to: str, count: str) -> list[str]:
         """A mask of the first lanes."""
         numbers = ", ".join(f"i32 {i}" for i in range(self.lanes))
-        return [f"  %{to}.c = trunc i64 {count} to i32", *self.splat(f"{to}.l", f"%{to}.c", "i32"),
-                f"  %{to} = icmp slt <{self.lanes} x i32> <{numbers}>, %{to}.l"]
+        return [
+            f"  %{to}.c = trunc i64 {count} to i32",
+            *self.splat(f"{to}.l", f"%{to}.c", "i32"),
+            f"  %{to} = icmp slt <{self.lanes} x i32> <{numbers}>, %{to}.l",
+        ]
 
     def at(self, to: str, base: str, offset: str) -> str:
         return f"  %{to} = getelementptr {self.element}, ptr {base}, i64 {offset}"
@@ -123,12 +128,17 @@ class _Tile(Vectors):
         lines = [
             f"define internal void @tile_{self.dtype}_{rows}_{vectors}(i64 %cols, i64 %k, "
             f"{WORDS}) {{",
-            "entry:", *self.mask(vectors),
+            "entry:",
+            *self.mask(vectors),
             *(f"  %o{r} = mul i64 %rs, {r}" for r in range(rows)),
-            *(f"  %m{r} = mul i64 %ldc, {r}" for r in range(rows)), *self.prefetch(rows),
+            *(f"  %m{r} = mul i64 %ldc, {r}" for r in range(rows)),
+            *self.prefetch(rows),
             "  %least = call i64 @llvm.smin.i64(i64 %k, i64 %taps)",
-            "  %some = icmp sgt i64 %least, 0", "  br i1 %some, label %tap, label %done",
-            *self.loop(rows, vectors), *self.finish(rows, vectors), "}",
+            "  %some = icmp sgt i64 %least, 0",
+            "  br i1 %some, label %tap, label %done",
+            *self.loop(rows, vectors),
+            *self.finish(rows, vectors),
+            "}",
         ]
         return "\n".join(lines)
 
@@ -140,42 +150,65 @@ class _Tile(Vectors):
     def prefetch(self, rows: int) -> list[str]:
         lines = []
         for r in range(rows):
-            lines += [self.at(f"pre{r}", "%c", f"%m{r}"),
-                      f"  call void @llvm.prefetch.p0(ptr %pre{r}, i32 1, i32 3, i32 1)"]
+            lines += [
+                self.at(f"pre{r}", "%c", f"%m{r}"),
+                f"  call void @llvm.prefetch.p0(ptr %pre{r}, i32 1, i32 3, i32 1)",
+            ]
         return lines
 
     def loop(self, rows: int, vectors: int) -> list[str]:
         """The loops over taps and k."""
         places = [(r, j) for r in range(rows) for j in range(vectors)]
         lines = ["tap:", "  %t = phi i64 [0, %entry], [%t2, %next]"]
-        lines += [f"  %z{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %next]"
-                  for r, j in places]
-        lines += ["  %ta = getelementptr [2 x i64], ptr %table, i64 %t",
-                  "  %tb = getelementptr i64, ptr %ta, i64 1",
-                  "  %ja = load i64, ptr %ta", "  %jb = load i64, ptr %tb",
-                  self.at("a.t", "%a", "%ja"), self.at("b.t", "%b", "%jb"), "  br label %loop"]
-        lines += ["loop:", "  %i = phi i64 [0, %tap], [%i2, %loop]",
-                 "  %pa = phi ptr [%a.t, %tap], [%pa2, %loop]",
-                 "  %pb = phi ptr [%b.t, %tap], [%pb2, %loop]"]
-        lines += [f"  %s{r}_{j} = phi {self.type} [%z{r}_{j}, %tap], [%n{r}_{j}, %loop]"
-                  for r, j in places]
+        lines += [
+            f"  %z{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %next]"
+            for r, j in places
+        ]
+        lines += [
+            "  %ta = getelementptr [2 x i64], ptr %table, i64 %t",
+            "  %tb = getelementptr i64, ptr %ta, i64 1",
+            "  %ja = load i64, ptr %ta",
+            "  %jb = load i64, ptr %tb",
+            self.at("a.t", "%a", "%ja"),
+            self.at("b.t", "%b", "%jb"),
+            "  br label %loop",
+        ]
+        lines += [
+            "loop:",
+            "  %i = phi i64 [0, %tap], [%i2, %loop]",
+            "  %pa = phi ptr [%a.t, %tap], [%pa2, %loop]",
+            "  %pb = phi ptr [%b.t, %tap], [%pb2, %loop]",
+        ]
+        lines += [
+            f"  %s{r}_{j} = phi {self.type} [%z{r}_{j}, %tap], [%n{r}_{j}, %loop]"
+            for r, j in places
+        ]
         for j in range(vectors):
-            lines += [self.at(f"pb_{j}", "%pb", str(j * self.lanes)),
-                      self.load(f"b{j}", f"%pb_{j}", j == vectors - 1)]
+            lines += [
+                self.at(f"pb_{j}", "%pb", str(j * self.lanes)),
+                self.load(f"b{j}", f"%pb_{j}", j == vectors - 1),
+            ]
         for r in range(rows):
-            lines += [self.at(f"pa_{r}", "%pa", f"%o{r}"),
-                      f"  %e{r} = load {self.element}, ptr %pa_{r}",
-                      *self.splat(f"a{r}", f"%e{r}", self.element)]
+            lines += [
+                self.at(f"pa_{r}", "%pa", f"%o{r}"),
+                f"  %e{r} = load {self.element}, ptr %pa_{r}",
+                *self.splat(f"a{r}", f"%e{r}", self.element),
+            ]
             fma, v = f"@llvm.fmuladd.{self.suffix}", self.type
             lines += [
                 f"  %n{r}_{j} = call {v} {fma}({v} %a{r}, {v} %b{j}, {v} %s{r}_{j})"
                 for j in range(vectors)
             ]
         return [
-            *lines, self.at("pa2", "%pa", "%cs"), self.at("pb2", "%pb", "%ldb"),
-            "  %i2 = add i64 %i, 1", "  %more = icmp slt i64 %i2, %k",
+            *lines,
+            self.at("pa2", "%pa", "%cs"),
+            self.at("pb2", "%pb", "%ldb"),
+            "  %i2 = add i64 %i, 1",
+            "  %more = icmp slt i64 %i2, %k",
             "  br i1 %more, label %loop, label %next",
-            "next:", "  %t2 = add i64 %t, 1", "  %again = icmp slt i64 %t2, %taps",
+            "next:",
+            "  %t2 = add i64 %t, 1",
+            "  %again = icmp slt i64 %t2, %taps",
             "  br i1 %again, label %tap, label %done",
         ]
 
@@ -183,18 +216,30 @@ class _Tile(Vectors):
         """The sums added to C, or stored."""
         places = [(r, j) for r in range(rows) for j in range(vectors)]
         lines = ["done:"]
-        lines += [f"  %r{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %next]"
-                  for r, j in places]
-        lines += [x for r, j in places for x in (
-            f"  %q{r}_{j} = add i64 %m{r}, {j * self.lanes}",
-            self.at(f"p{r}_{j}", "%c", f"%q{r}_{j}"))]
-        lines += ["  %add = icmp ne i64 %adds, 0", "  br i1 %add, label %plus, label %plain",
-                  "plus:"]
+        lines += [
+            f"  %r{r}_{j} = phi {self.type} [zeroinitializer, %entry], [%n{r}_{j}, %next]"
+            for r, j in places
+        ]
+        lines += [
+            x
+            for r, j in places
+            for x in (
+                f"  %q{r}_{j} = add i64 %m{r}, {j * self.lanes}",
+                self.at(f"p{r}_{j}", "%c", f"%q{r}_{j}"),
+            )
+        ]
+        lines += [
+            "  %add = icmp ne i64 %adds, 0",
+            "  br i1 %add, label %plus, label %plain",
+            "plus:",
+        ]
         for r, j in places:
             last = j == vectors - 1
-            lines += [self.load(f"old{r}_{j}", f"%p{r}_{j}", last),
-                      f"  %t{r}_{j} = fadd {self.type} %old{r}_{j}, %r{r}_{j}",
-                      self.store(f"%t{r}_{j}", f"%p{r}_{j}", last)]
+            lines += [
+                self.load(f"old{r}_{j}", f"%p{r}_{j}", last),
+                f"  %t{r}_{j} = fadd {self.type} %old{r}_{j}, %r{r}_{j}",
+                self.store(f"%t{r}_{j}", f"%p{r}_{j}", last),
+            ]
         lines += ["  ret void", "plain:"]
         lines += [self.store(f"%r{r}_{j}", f"%p{r}_{j}", j == vectors - 1) for r, j in places]
         return [*lines, "  ret void"]
@@ -205,10 +250,14 @@ class _Tile(Vectors):
         words = f"i64 %cols, i64 %k, {WORDS}"
         targets = [f"    i64 {(nv - 1) * self.shape.rows + r}, label %t{r}_{nv}" for r, nv in cases]
         lines = [
-            f"define void @gc_tile_{self.dtype}(i64 %rows, {words}) {{", "entry:",
+            f"define void @gc_tile_{self.dtype}(i64 %rows, {words}) {{",
+            "entry:",
             f"  %wide = icmp sgt i64 %cols, {self.lanes}",
             f"  %more = select i1 %wide, i64 {self.shape.rows}, i64 0",
-            "  %case = add i64 %rows, %more", "  switch i64 %case, label %none [", *targets, "  ]",
+            "  %case = add i64 %rows, %more",
+            "  switch i64 %case, label %none [",
+            *targets,
+            "  ]",
         ]
         for r, nv in cases:
             call = f"tail call void @tile_{self.dtype}_{r}_{nv}({words})"
@@ -226,23 +275,31 @@ class _Transpose(Vectors):
         place = [
             *self.place("src", "%from", "%y", "%ldf", "%x"),
             *self.place("dst", "%to", "%x", "%ldt", "%y"),
-            "  %h = sub i64 %rows, %y", "  %w = sub i64 %cols, %x",
+            "  %h = sub i64 %rows, %y",
+            "  %w = sub i64 %cols, %x",
             "  %least = call i64 @llvm.smin.i64(i64 %h, i64 %w)",
             f"  %whole = icmp sge i64 %least, {n}",
-            "  br i1 %whole, label %square, label %edge", "square:",
+            "  br i1 %whole, label %square, label %edge",
+            "square:",
             f"  call void @block_{self.dtype}(ptr %src, i64 %ldf, ptr %dst, i64 %ldt)",
-            "  br label %placed", "edge:",
+            "  br label %placed",
+            "edge:",
             f"  %hh = call i64 @llvm.smin.i64(i64 %h, i64 {n})",
             f"  %ww = call i64 @llvm.smin.i64(i64 %w, i64 {n})",
             f"  call void @edge_{self.dtype}(i64 %hh, i64 %ww, ptr %src, i64 %ldf, ptr %dst, "
             "i64 %ldt)",
-            "  br label %placed", "placed:",
+            "  br label %placed",
+            "placed:",
         ]
-        return "\n".join([
-            self.block(), self.edge(),
-            f"define void @gc_transpose_{self.dtype}({arguments}) {{\nentry:",
-            *nest("y", "0", "%rows", n, nest("x", "0", "%cols", n, place)), "  ret void\n}",
-        ])
+        return "\n".join(
+            [
+                self.block(),
+                self.edge(),
+                f"define void @gc_transpose_{self.dtype}({arguments}) {{\nentry:",
+                *nest("y", "0", "%rows", n, nest("x", "0", "%cols", n, place)),
+                "  ret void\n}",
+            ]
+        )
 
     def edge(self) -> str:
         """A part of a square, of h rows and w columns."""
@@ -250,28 +307,49 @@ class _Transpose(Vectors):
         arguments = "i64 %h, i64 %w, ptr %from, i64 %ldf, ptr %to, i64 %ldt"
         load, store = (f"@llvm.masked.{x}.{self.suffix}.p0" for x in ("load", "store"))
         rest = f"i32 {align}, {self.bits}"
-        return "\n".join([
-            f"define internal void @edge_{self.dtype}({arguments}) {{", "entry:",
-            f"  %in = alloca [{n * n} x {self.element}], align 64",
-            f"  %out = alloca [{n * n} x {self.element}], align 64",
-            *self.first("cols", "%w"), *self.first("rows", "%h"),
-            *nest("i", "0", "%h", 1, [
-                *self.place("s", "%from", "%i", "%ldf", "0"),
-                *self.place("t", "%in", "%i", str(n), "0"),
-                f"  %e = call {v} {load}(ptr %s, {rest} %cols, {v} zeroinitializer)",
-                f"  store {v} %e, ptr %t, align 64"]),
-            f"  call void @block_{self.dtype}(ptr %in, i64 {n}, ptr %out, i64 {n})",
-            *nest("j", "0", "%w", 1, [
-                *self.place("o", "%out", "%j", str(n), "0"),
-                *self.place("d", "%to", "%j", "%ldt", "0"),
-                f"  %f = load {v}, ptr %o, align 64",
-                f"  call void {store}({v} %f, ptr %d, {rest} %rows)"]),
-            "  ret void\n}",
-        ])
+        return "\n".join(
+            [
+                f"define internal void @edge_{self.dtype}({arguments}) {{",
+                "entry:",
+                f"  %in = alloca [{n * n} x {self.element}], align 64",
+                f"  %out = alloca [{n * n} x {self.element}], align 64",
+                *self.first("cols", "%w"),
+                *self.first("rows", "%h"),
+                *nest(
+                    "i",
+                    "0",
+                    "%h",
+                    1,
+                    [
+                        *self.place("s", "%from", "%i", "%ldf", "0"),
+                        *self.place("t", "%in", "%i", str(n), "0"),
+                        f"  %e = call {v} {load}(ptr %s, {rest} %cols, {v} zeroinitializer)",
+                        f"  store {v} %e, ptr %t, align 64",
+                    ],
+                ),
+                f"  call void @block_{self.dtype}(ptr %in, i64 {n}, ptr %out, i64 {n})",
+                *nest(
+                    "j",
+                    "0",
+                    "%w",
+                    1,
+                    [
+                        *self.place("o", "%out", "%j", str(n), "0"),
+                        *self.place("d", "%to", "%j", "%ldt", "0"),
+                        f"  %f = load {v}, ptr %o, align 64",
+                        f"  call void {store}({v} %f, ptr %d, {rest} %rows)",
+                    ],
+                ),
+                "  ret void\n}",
+            ]
+        )
 
     def place(self, to: str, base: str, row: str, ld: str, column: str) -> list[str]:
-        return [f"  %{to}.r = mul i64 {row}, {ld}", f"  %{to}.i = add i64 %{to}.r, {column}",
-                self.at(to, base, f"%{to}.i")]
+        return [
+            f"  %{to}.r = mul i64 {row}, {ld}",
+            f"  %{to}.i = add i64 %{to}.r, {column}",
+            self.at(to, base, f"%{to}.i"),
+        ]
 
     def block(self) -> str:
         """A square block: log2(lanes) rounds that exchange halves, quarters, ... of pairs of
@@ -279,8 +357,11 @@ class _Transpose(Vectors):
         n, align = self.lanes, BYTES[self.dtype]
         lines = [f"define internal void @block_{self.dtype}(ptr %f, i64 %lf, ptr %t, i64 %lt) {{"]
         for i in range(n):
-            lines += [f"  %fo{i} = mul i64 %lf, {i}", self.at(f"f{i}", "%f", f"%fo{i}"),
-                      f"  %r0_{i} = load {self.type}, ptr %f{i}, align {align}"]
+            lines += [
+                f"  %fo{i} = mul i64 %lf, {i}",
+                self.at(f"f{i}", "%f", f"%fo{i}"),
+                f"  %r0_{i} = load {self.type}, ptr %f{i}, align {align}",
+            ]
         step, stage = n // 2, 0
         while step:
             low = [i % step + (i // step % 2) * n + i // (2 * step) * 2 * step for i in range(n)]
@@ -290,22 +371,34 @@ class _Transpose(Vectors):
                 pair = f"{self.type} %r{stage}_{i}, {self.type} %r{stage}_{i + step}"
                 for at, base in ((i, 0), (i + step, step)):
                     mask = ", ".join(f"i32 {x + base}" for x in low)
-                    lines.append(f"  %r{stage + 1}_{at} = shufflevector {pair}, "
-                                 f"<{n} x i32> <{mask}>")
+                    lines.append(
+                        f"  %r{stage + 1}_{at} = shufflevector {pair}, <{n} x i32> <{mask}>"
+                    )
             step, stage = step // 2, stage + 1
         for i in range(n):
-            lines += [f"  %to{i} = mul i64 %lt, {i}", self.at(f"t{i}", "%t", f"%to{i}"),
-                      f"  store {self.type} %r{stage}_{i}, ptr %t{i}, align {align}"]
+            lines += [
+                f"  %to{i} = mul i64 %lt, {i}",
+                self.at(f"t{i}", "%t", f"%to{i}"),
+                f"  store {self.type} %r{stage}_{i}, ptr %t{i}, align {align}",
+            ]
         return "\n".join([*lines, "  ret void", "}"])
 
 
 def nest(var: str, low: str, high: str, step: int, body: list[str]) -> list[str]:
     """A loop in LLVM IR; the names of its blocks come from its variable."""
     return [
-        f"  br label %{var}.from", f"{var}.from:", f"  br label %{var}.head", f"{var}.head:",
+        f"  br label %{var}.from",
+        f"{var}.from:",
+        f"  br label %{var}.head",
+        f"{var}.head:",
         f"  %{var} = phi i64 [{low}, %{var}.from], [%{var}.next, %{var}.latch]",
         f"  %{var}.more = icmp slt i64 %{var}, {high}",
-        f"  br i1 %{var}.more, label %{var}.body, label %{var}.end", f"{var}.body:", *body,
-        f"  br label %{var}.latch", f"{var}.latch:", f"  %{var}.next = add i64 %{var}, {step}",
-        f"  br label %{var}.head", f"{var}.end:",
+        f"  br i1 %{var}.more, label %{var}.body, label %{var}.end",
+        f"{var}.body:",
+        *body,
+        f"  br label %{var}.latch",
+        f"{var}.latch:",
+        f"  %{var}.next = add i64 %{var}, {step}",
+        f"  br label %{var}.head",
+        f"{var}.end:",
     ]

@@ -35,22 +35,29 @@ class _Transform(Vectors):
         matrix = MATRICES[name]
         size, made = len(matrix[0]), len(matrix)
         body = [
-            "  %left = sub i64 %channels, %c", *self.first("mask", "%left"),
-            "  %f.s = mul i64 %s, %fs", "  %t.s = mul i64 %s, %ts",
-            "  %f.c = add i64 %f.s, %c", "  %t.c = add i64 %t.s, %c",
+            "  %left = sub i64 %channels, %c",
+            *self.first("mask", "%left"),
+            "  %f.s = mul i64 %s, %fs",
+            "  %t.s = mul i64 %s, %ts",
+            "  %f.c = add i64 %f.s, %c",
+            "  %t.c = add i64 %t.s, %c",
         ]
         for i in range(size):
             for j in range(size):
-                body += [*self._place(f"p{i}{j}", "f", "%from", i, j),
-                         self.load(f"v{i}{j}", f"%p{i}{j}", True)]
+                body += [
+                    *self._place(f"p{i}{j}", "f", "%from", i, j),
+                    self.load(f"v{i}{j}", f"%p{i}{j}", True),
+                ]
         for r, row in enumerate(matrix):
             for j in range(size):
                 body += self._sum(f"h{r}{j}", row, [f"%v{i}{j}" for i in range(size)])
         for r in range(made):
             for q, row in enumerate(matrix):
-                body += [*self._sum(f"m{r}{q}", row, [f"%h{r}{j}" for j in range(size)]),
-                         *self._place(f"q{r}{q}", "t", "%to", r, q),
-                         self.store(f"%m{r}{q}", f"%q{r}{q}", True)]
+                body += [
+                    *self._sum(f"m{r}{q}", row, [f"%h{r}{j}" for j in range(size)]),
+                    *self._place(f"q{r}{q}", "t", "%to", r, q),
+                    self.store(f"%m{r}{q}", f"%q{r}{q}", True),
+                ]
         loops = nest("s", "0", "%squares", 1, nest("c", "0", "%channels", self.lanes, body))
         head = f"define void @gc_{name}_{self.dtype}({ARGUMENTS}) {{"
         return "\n".join([head, "entry:", *loops, "  ret void", "}"])
@@ -58,8 +65,10 @@ class _Transform(Vectors):
     def _place(self, to: str, side: str, base: str, i: int, j: int) -> list[str]:
         """Where element (i, j) of the current square and channels lies."""
         return [
-            f"  %{to}.i = mul i64 %{side}i, {i}", f"  %{to}.j = mul i64 %{side}j, {j}",
-            f"  %{to}.k = add i64 %{to}.i, %{to}.j", f"  %{to}.l = add i64 %{to}.k, %{side}.c",
+            f"  %{to}.i = mul i64 %{side}i, {i}",
+            f"  %{to}.j = mul i64 %{side}j, {j}",
+            f"  %{to}.k = add i64 %{to}.i, %{to}.j",
+            f"  %{to}.l = add i64 %{to}.k, %{side}.c",
             self.at(to, base, f"%{to}.l"),
         ]
 

@@ -176,7 +176,8 @@ class _Columns(Frame):
         super().__init__(kernel)
         op = self.op
         self.direct = all(n == 1 for n in (*self.window, *op.strides)) and all(
-            n == 0 for n in (*op.before, *op.after))  # the input is its own panel
+            n == 0 for n in (*op.before, *op.after)
+        )  # the input is its own panel
         parts = dim.maximum(dim.floordiv(self.inputs * self.taps, COLUMNS), 1)
         if isinstance(op, Convolution):
             parts = 1
@@ -256,24 +257,32 @@ class _Columns(Frame):
             ]
             band = dim.floordiv(band, pieces)
         return [
-            *lets, let("first", band * self.block),
+            *lets,
+            let("first", band * self.block),
             let("count", dim.minimum(self.block, self.rows - self.first)),
         ]
 
     def forward(self) -> tuple[list[Any], Size]:
         lets, extent = self.split(
-            ("image", self.x.shape[0]), ("group", self.groups), ("block", self.blocks))
+            ("image", self.x.shape[0]), ("group", self.groups), ("block", self.blocks)
+        )
         self.channel, self.channels = 0, self.inputs
         line, (buffer, at, width) = self.inputs * self.taps, self.panel()
         gemm = Gemm(
-            False, False, (self.outputs, self.count * self.length, line),
-            (self.slot_w, buffer, self.slot_y), (self.at_w(), at, self.at_y()),
+            False,
+            False,
+            (self.outputs, self.count * self.length, line),
+            (self.slot_w, buffer, self.slot_y),
+            (self.at_w(), at, self.at_y()),
             (line, width, self.plane),
         )
         pack = [] if self.direct else self.pack()
         place = self.group_channels(self.outputs)
-        rows = ((self.left, self.length),) if len(self.window) == 1 else (
-            (self.first, self.count), (self.left, self.length))
+        rows = (
+            ((self.left, self.length),)
+            if len(self.window) == 1
+            else ((self.first, self.count), (self.left, self.length))
+        )
         after = self.epilogue((variable("image"), 1), place, *rows)
         return [*lets, *self.cut_rows(), *pack, gemm, *after], extent
 
@@ -281,9 +290,13 @@ class _Columns(Frame):
         lets, extent = self.split(("group", self.groups), ("part", self.parts))
         line, (buffer, at, width) = self.inputs * self.taps, self.panel()
         gemm = Gemm(
-            False, True, (self.outputs, self.channels * self.taps, self.count * self.length),
-            (self.slot_y, buffer, self.slot_w), (self.at_y(), at, self.at_w()),
-            (self.plane, width, line), adds=True,
+            False,
+            True,
+            (self.outputs, self.channels * self.taps, self.count * self.length),
+            (self.slot_y, buffer, self.slot_w),
+            (self.at_y(), at, self.at_w()),
+            (self.plane, width, line),
+            adds=True,
         )
         pack = [] if self.direct else self.pack()
         images = For("image.", 0, self.x.shape[0], (self.over_blocks([*pack, gemm]),))
@@ -295,11 +308,15 @@ class _Columns(Frame):
 
     def input(self) -> tuple[list[Any], Size]:
         lets, extent = self.split(
-            ("image", self.x.shape[0]), ("group", self.groups), ("part", self.parts))
+            ("image", self.x.shape[0]), ("group", self.groups), ("part", self.parts)
+        )
         line, (buffer, at, width) = self.inputs * self.taps, self.panel()
         gemm = Gemm(
-            True, False, (self.channels * self.taps, self.count * self.length, self.outputs),
-            (self.slot_w, self.slot_y, buffer), (self.at_w(), self.at_y(), at),
+            True,
+            False,
+            (self.channels * self.taps, self.count * self.length, self.outputs),
+            (self.slot_w, self.slot_y, buffer),
+            (self.at_w(), self.at_y(), at),
             (line, self.plane, width),
         )
         low, _ = self.group_channels(self.inputs)

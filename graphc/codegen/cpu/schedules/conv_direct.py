@@ -75,7 +75,8 @@ class Direct(Frame):
         self.pads = (bh, bw) if self.forward else (spans[0] - bh, spans[1] - bw)
         self.depth, self.width = ints((source.shape[1], result.shape[1]))  # channels in and out
         self.source_slot, self.result_slot = (
-            (self.slot_x, self.slot_y) if self.forward else (self.slot_y, self.slot_x))
+            (self.slot_x, self.slot_y) if self.forward else (self.slot_y, self.slot_x)
+        )
         self.w_elements = self.depth * self.width * kh * kw
         self.pitch = self.depth + 16 if self.depth % 128 == 0 else self.depth
         self.padded = (self.cols_out - 1) * sw + spans[1] + 1  # pixels of a row of the band
@@ -111,16 +112,26 @@ class Direct(Frame):
         made = self.loops(extent, [*lets, *self._band()], 0, self.dtype)
         grain = min(self.grain, self.rows_out * self.cols_out // 2)  # one image may use two threads
         least = max(1, grain // (self.band * self.cols_out))
-        return Loops(made.name, made.buffers, made.sizes, made.extent,
-                     (*self.before(), *made.body), memory, least)
+        return Loops(
+            made.name,
+            made.buffers,
+            made.sizes,
+            made.extent,
+            (*self.before(), *made.body),
+            memory,
+            least,
+        )
 
     def _by_channels(self) -> list[Any]:
         """The parallel axis are parts of the output channels, each with weights of its own."""
         part, last = variable("r"), dim.minimum(self.width, variable("high") * self.lanes)
         cuts = [dim.floordiv(self.strips * p, self.parts) for p in (part, part + 1)]
-        lets = [let("low", cuts[0]), let("high", cuts[1]),
-                let("column", variable("low") * self.lanes),
-                let("columns", last - variable("column"))]
+        lets = [
+            let("low", cuts[0]),
+            let("high", cuts[1]),
+            let("column", variable("low") * self.lanes),
+            let("columns", last - variable("column")),
+        ]
         bands = For("block.", 0, self.bands, tuple(self._band()))
         return [*lets, *self.before(), For("image.", 0, self.x.shape[0], (bands,))]
 
@@ -131,8 +142,14 @@ class Direct(Frame):
         lines = (first, variable("count")), (0, self.cols_out)
         channels = (self.column, self.columns)
         region = (variable("image"), 1), channels, *lines[4 - len(self.w.shape) :]
-        return [let("first", variable("block") * self.band), let("count", count), *self.fill(),
-                *self.work(), *self.result(), *self.epilogue(*region)]
+        return [
+            let("first", variable("block") * self.band),
+            let("count", count),
+            *self.fill(),
+            *self.work(),
+            *self.result(),
+            *self.epilogue(*region),
+        ]
 
     def memory(self) -> tuple[Scratch, ...]:
         """Scratch, in the order of its numbers."""
@@ -157,17 +174,38 @@ class Direct(Frame):
         columns = dim.minimum(lanes, self.width - s * lanes)
         to = s * (lanes * line)
         if self.forward:  # [o][c, tap] -> [c, tap][o]
-            turn = Turn(self.dtype, columns, line, (self.slot_w, s * (lanes * line)), line,
-                        (self.weights, to), lanes)
+            turn = Turn(
+                self.dtype,
+                columns,
+                line,
+                (self.slot_w, s * (lanes * line)),
+                line,
+                (self.weights, to),
+                lanes,
+            )
             return [For("i0.", self.low, self.high, (turn,))]
         turned = len(self.kernel.reads) + len(self.kernel.writes) + len(self.memory())
         every, tap = self.width * taps, variable("i1")  # [o][c, tap] -> [c, tap][o]
         start = self.column * taps
-        first = Turn(self.dtype, self.depth, self.columns * taps, (self.slot_w, start), every,
-                     (turned, start * self.depth), self.depth)
+        first = Turn(
+            self.dtype,
+            self.depth,
+            self.columns * taps,
+            (self.slot_w, start),
+            every,
+            (turned, start * self.depth),
+            self.depth,
+        )
         place = s * (lanes * taps * self.depth) + tap * self.depth  # [c][o] of a tap -> [o][c]
-        turn = Turn(self.dtype, columns, self.depth, (turned, place), taps * self.depth,
-                    (self.weights, to + tap * (self.depth * lanes)), lanes)
+        turn = Turn(
+            self.dtype,
+            columns,
+            self.depth,
+            (turned, place),
+            taps * self.depth,
+            (self.weights, to + tap * (self.depth * lanes)),
+            lanes,
+        )
         return [first, For("i0.", self.low, self.high, (For("i1.", 0, taps, (turn,)),))]
 
     def _offsets(self) -> list[Any]:
@@ -198,11 +236,23 @@ class Direct(Frame):
         row, image = variable("i0"), variable("image") * (c * self.height * w)
         source = image + (variable("top") + row) * w + skipped
         target = (row * self.padded + max(0, pad_x)) * self.pitch
-        turn = Turn(dtype, c, shown, (self.source_slot, source), self.height * w,
-                    (self.image, target), self.pitch)
+        turn = Turn(
+            dtype,
+            c,
+            shown,
+            (self.source_slot, source),
+            self.height * w,
+            (self.image, target),
+            self.pitch,
+        )
         zeros = Row((self.image, 0), (self.image, 0), dtype, cells, 0, 0)
-        return [let("top", top), let("bottom", high), let("above", low), zeros,
-                For("i0.", variable("above"), variable("bottom"), (turn,))]
+        return [
+            let("top", top),
+            let("bottom", high),
+            let("above", low),
+            zeros,
+            For("i0.", variable("above"), variable("bottom"), (turn,)),
+        ]
 
     def work(self) -> list[Any]:
         """Products of the band's rows with the weights, tile by tile."""
@@ -215,12 +265,18 @@ class Direct(Frame):
         column = s * self.lanes
         rows: Size = variable("rows")
         tile = Tile(
-            self.dtype, (rows, dim.minimum(self.lanes, width - column), self.depth),
+            self.dtype,
+            (rows, dim.minimum(self.lanes, width - column), self.depth),
             (self.image, (y * (sh * self.padded) + variable("at") * sw) * self.pitch),
-            sw * self.pitch, 1,
+            sw * self.pitch,
+            1,
             (self.weights, s * (self.lanes * self.depth * taps)),
             self.lanes * taps if self.forward else self.lanes,
-            (self.sums, (y * n + variable("at")) * width + column), width, taps, (self.table, 0))
+            (self.sums, (y * n + variable("at")) * width + column),
+            width,
+            taps,
+            (self.table, 0),
+        )
         walk = For("i2.", 0, tiles, (let("at", at), let("rows", behind - variable("at")), tile))
         strips = For("i1.", self.low, self.high, (walk,))
         return [For("i0.", 0, variable("count"), (strips,))]
@@ -229,8 +285,17 @@ class Direct(Frame):
         """The band's sums, channel by channel, where they belong."""
         n, plane = self.cols_out, self.rows_out * self.cols_out
         place = (variable("image") * self.width + self.column) * plane + variable("first") * n
-        return [Turn(self.dtype, variable("count") * n, self.columns, (self.sums, self.column),
-                     self.width, (self.result_slot, place), plane)]
+        return [
+            Turn(
+                self.dtype,
+                variable("count") * n,
+                self.columns,
+                (self.sums, self.column),
+                self.width,
+                (self.result_slot, place),
+                plane,
+            )
+        ]
 
 
 def _two(sizes: Sequence[Size], first: int) -> tuple[int, int]:
@@ -242,4 +307,3 @@ def _two(sizes: Sequence[Size], first: int) -> tuple[int, int]:
 def lower_direct(kernel: Kernel) -> Loops:
     """A convolution whose tiles walk over the image."""
     return Direct(kernel).lower()
-

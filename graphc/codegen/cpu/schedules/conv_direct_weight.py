@@ -61,8 +61,9 @@ class WeightDirect(Direct):
             Scratch("turned", self.dtype, places * self.lanes),
             Scratch("table", i64, 2 * self.band),
         )
-        return Loops(made.name, made.buffers, made.sizes, made.extent, (*self._rows(), *made.body),
-                     memory)
+        return Loops(
+            made.name, made.buffers, made.sizes, made.extent, (*self._rows(), *made.body), memory
+        )
 
     def _rows(self) -> list[Any]:
         """The table of taps: where each row of positions begins in both images."""
@@ -77,11 +78,23 @@ class WeightDirect(Direct):
         n, plane = self.cols_out, self.rows_out * self.cols_out
         first: Size = variable("first")
         place = (variable("image") * self.width + variable("r") * self.lanes) * plane + first * n
-        turn = Turn(self.dtype, variable("columns"), variable("count") * n, (self.slot_y, place),
-                    plane, (self.steps, 0), self.lanes)
+        turn = Turn(
+            self.dtype,
+            variable("columns"),
+            variable("count") * n,
+            (self.slot_y, place),
+            plane,
+            (self.steps, 0),
+            self.lanes,
+        )
         count = dim.minimum(self.band, self.rows_out - first)
-        return [let("first", variable("block") * self.band), let("count", count), *self.fill(),
-                turn, *self._products()]
+        return [
+            let("first", variable("block") * self.band),
+            let("count", count),
+            *self.fill(),
+            turn,
+            *self._products(),
+        ]
 
     def _products(self) -> list[Any]:
         i, j, t = variable("i0"), variable("i1"), variable("i2")
@@ -91,11 +104,19 @@ class WeightDirect(Direct):
         pixel = (i * self.dilation[0] * self.padded + j * self.dilation[1]) * self.pitch
         here = variable("at")
         tile = Tile(
-            self.dtype, (variable("rows"), variable("columns"), self.cols_out),
-            (self.image, pixel + here), 1, self.strides[1] * self.pitch,
-            (self.steps, 0), self.lanes,
-            (self.sums, ((i * kw + j) * self.depth + here) * self.lanes), self.lanes,
-            variable("count"), (self.table, 0), adds=1)
+            self.dtype,
+            (variable("rows"), variable("columns"), self.cols_out),
+            (self.image, pixel + here),
+            1,
+            self.strides[1] * self.pitch,
+            (self.steps, 0),
+            self.lanes,
+            (self.sums, ((i * kw + j) * self.depth + here) * self.lanes),
+            self.lanes,
+            variable("count"),
+            (self.table, 0),
+            adds=1,
+        )
         walk = For("i2.", 0, tiles, (let("at", at), let("rows", behind - here), tile))
         return [For("i0.", 0, kh, (For("i1.", 0, kw, (walk,)),))]
 
@@ -103,11 +124,25 @@ class WeightDirect(Direct):
         """[tap, c][o] -> [o][tap][c] -> [o][c][tap]."""
         o, taps = variable("i0"), math.prod(self.kernel_size)
         line = taps * self.depth
-        first = Turn(self.dtype, line, variable("columns"), (self.sums, 0), self.lanes,
-                     (self.turned, 0), line)
+        first = Turn(
+            self.dtype,
+            line,
+            variable("columns"),
+            (self.sums, 0),
+            self.lanes,
+            (self.turned, 0),
+            line,
+        )
         place = (variable("r") * self.lanes + o) * line
-        last = Turn(self.dtype, taps, self.depth, (self.turned, o * line), self.depth,
-                    (self.slot_w, place), taps)
+        last = Turn(
+            self.dtype,
+            taps,
+            self.depth,
+            (self.turned, o * line),
+            self.depth,
+            (self.slot_w, place),
+            taps,
+        )
         return [first, For("i0.", 0, variable("columns"), (last,))]
 
 

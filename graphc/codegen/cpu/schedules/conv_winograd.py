@@ -91,8 +91,12 @@ class Winograd(Direct):
     def work(self) -> list[Any]:
         """One band, from its padded image to its sums."""
         down = dim.floordiv(variable("count") + 1, 2)
-        return [let("tiles", down * self.across), *self._inputs(down), *self._products(),
-                *self._results(down)]
+        return [
+            let("tiles", down * self.across),
+            *self._inputs(down),
+            *self._products(),
+            *self._results(down),
+        ]
 
     # -- transforms
 
@@ -103,28 +107,45 @@ class Winograd(Direct):
         tap, channel = (self.lanes, 9 * self.lanes) if self.forward else (strip, self.lanes)
         sign, first = (1, 0) if self.forward else (-1, 8)
         turned = Transform(
-            self.dtype, "wkernel", self.lanes, self.depth,
-            (self.weights, s * (9 * strip) + first * tap), (3 * sign * tap, sign * tap, channel),
-            (self.kernels, s * (PLACES * strip)), (4 * strip, strip, self.lanes))
+            self.dtype,
+            "wkernel",
+            self.lanes,
+            self.depth,
+            (self.weights, s * (9 * strip) + first * tap),
+            (3 * sign * tap, sign * tap, channel),
+            (self.kernels, s * (PLACES * strip)),
+            (4 * strip, strip, self.lanes),
+        )
         return [For("i0.", self.low, self.high, (turned,))]
 
     def _inputs(self, down: Size) -> list[Any]:
         """[place][tile][input channel] from the padded image."""
         y, plane, row = variable("i0"), variable("tiles") * self.depth, self.padded * self.pitch
         turned = Transform(
-            self.dtype, "winput", self.depth, self.across,
-            (self.image, y * (2 * row)), (row, self.pitch, 2 * self.pitch),
-            (self.inputs_at, y * (self.across * self.depth)), (4 * plane, plane, self.depth))
+            self.dtype,
+            "winput",
+            self.depth,
+            self.across,
+            (self.image, y * (2 * row)),
+            (row, self.pitch, 2 * self.pitch),
+            (self.inputs_at, y * (self.across * self.depth)),
+            (4 * plane, plane, self.depth),
+        )
         return [For("i0.", 0, down, (turned,))]
 
     def _results(self, down: Size) -> list[Any]:
         """[row][column][output channel] from the products."""
         y, plane, row = variable("i0"), variable("tiles") * self.width, 2 * self.across * self.width
         turned = Transform(
-            self.dtype, "wresult", self.columns, self.across,
+            self.dtype,
+            "wresult",
+            self.columns,
+            self.across,
             (self.products, y * (self.across * self.width) + self.column),
             (4 * plane, plane, self.width),
-            (self.sums, y * (2 * row) + self.column), (row, self.width, 2 * self.width))
+            (self.sums, y * (2 * row) + self.column),
+            (row, self.width, 2 * self.width),
+        )
         return [For("i0.", 0, down, (turned,))]
 
     # -- products
@@ -135,19 +156,26 @@ class Winograd(Direct):
         most = host_shape(self.dtype.name).rows
         tiles: Size = variable("tiles")
         count = -dim.floordiv(0 - tiles, most)
-        at, behind = dim.floordiv(tiles * t, variable("heights")), dim.floordiv(
-            tiles * (t + 1), variable("heights"))
+        at, behind = (
+            dim.floordiv(tiles * t, variable("heights")),
+            dim.floordiv(tiles * (t + 1), variable("heights")),
+        )
         column, strip = s * self.lanes, self.depth * self.lanes
         here: Size = variable("at")
         tile = Tile(
             self.dtype,
             (variable("rows"), dim.minimum(self.lanes, self.width - column), self.depth),
-            (self.inputs_at, (p * tiles + here) * self.depth), self.depth, 1,
-            (self.kernels, s * (PLACES * strip) + p * strip), self.lanes,
-            (self.products, (p * tiles + here) * self.width + column), self.width, 1,
-            (self.table, 0))
-        walk = For("i2.", 0, variable("heights"), (
-            let("at", at), let("rows", behind - here), tile))
+            (self.inputs_at, (p * tiles + here) * self.depth),
+            self.depth,
+            1,
+            (self.kernels, s * (PLACES * strip) + p * strip),
+            self.lanes,
+            (self.products, (p * tiles + here) * self.width + column),
+            self.width,
+            1,
+            (self.table, 0),
+        )
+        walk = For("i2.", 0, variable("heights"), (let("at", at), let("rows", behind - here), tile))
         strips = For("i1.", self.low, self.high, (walk,))
         return [let("heights", count), For("i0.", 0, PLACES, (strips,))]
 
@@ -160,8 +188,15 @@ class Winograd(Direct):
         line = variable("first") + row
         place = (variable("image") * self.width + self.column) * plane + line * n
         source = row * (n + 1) * self.width + self.column
-        turn = Turn(self.dtype, n, self.columns, (self.sums, source), self.width,
-                    (self.result_slot, place), plane)
+        turn = Turn(
+            self.dtype,
+            n,
+            self.columns,
+            (self.sums, source),
+            self.width,
+            (self.result_slot, place),
+            plane,
+        )
         return [For("i0.", 0, variable("count"), (turn,))]
 
 

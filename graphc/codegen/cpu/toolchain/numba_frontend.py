@@ -45,9 +45,7 @@ class EmitIR(FunctionPass):
             abi_tags=(),
         )
         with context.push_code_library(library):
-            lower = Lower(
-                context, library, descriptor, state.func_ir, metadata=state.metadata
-            )
+            lower = Lower(context, library, descriptor, state.func_ir, metadata=state.metadata)
             lower.emit_environment_object()
             lower.genlower = None
             lower.lower_normal_function(descriptor)

@@ -41,17 +41,21 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
     emit = Emitter({})
     names = [emit.name(v.name or v.op.name) for v in (*kernel.reads, *kernel.writes)]
     into = accumulator(kernel)
-    buffers = tuple(Buffer(n, v.type.dtype, v is into) for n, v in zip(
-        names, (*kernel.reads, *kernel.writes), strict=True))
+    buffers = tuple(
+        Buffer(n, v.type.dtype, v is into)
+        for n, v in zip(names, (*kernel.reads, *kernel.writes), strict=True)
+    )
     slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
     slots[out] = slots[into]
     outer = [(f"i{n}", size) for n, size in enumerate(out.type.shape)]
     index = tuple(variable(n) for n, _ in outer)
-    folded, pair, bounds = _windows(out, index) if isinstance(out.op, Convolving) else (
-        _matrices(kernel, index))
+    folded, pair, bounds = (
+        _windows(out, index) if isinstance(out.op, Convolving) else (_matrices(kernel, index))
+    )
     dtype = wide(out.type.dtype)
-    left, right = (Load(slots[storage(a)], at, a.type.dtype)
-                   for a, at in zip(out.args, pair, strict=True))
+    left, right = (
+        Load(slots[storage(a)], at, a.type.dtype) for a, at in zip(out.args, pair, strict=True)
+    )
     zero = Const(0.0 if dtype.is_float else 0, dtype)
     step: Any = Apply(TIMES, (left, right), dtype)
     step = Guard(bounds, step, zero, dtype) if bounds else step

@@ -37,8 +37,9 @@ class Fold:
         """Lines that fold in another thread's part."""
         if not self.position:
             return [f"{self.name} = {bare(fold_step(self.combine, self.name, other, self.dtype))}"]
-        better, worse = (self.combine.format(*pair) for pair in (
-            (self.name, "other_"), ("other_", self.name)))
+        better, worse = (
+            self.combine.format(*pair) for pair in ((self.name, "other_"), ("other_", self.name))
+        )
         return [
             f"other_ = {other}",
             f"other_at_ = {at}",
@@ -72,7 +73,8 @@ def _folds(loop: For) -> dict[str, Fold]:
     for taken, chosen, at in _positional(loop.body):
         assert isinstance(taken.value, Apply) and isinstance(chosen.value, Apply)
         found[chosen.name] = Fold(
-            chosen.name, taken.value.spelling, wide(chosen.value.dtype), at.name)
+            chosen.name, taken.value.spelling, wide(chosen.value.dtype), at.name
+        )
     return found
 
 
@@ -86,7 +88,8 @@ def _inside(body: Sequence[Any]) -> Iterator[Any]:
 def _from_itself(s: Let) -> bool:
     """Whether a local is assigned from itself."""
     return isinstance(s.value, Apply) and any(
-        isinstance(a, Ref) and a.name == s.name for a in s.value.args)
+        isinstance(a, Ref) and a.name == s.name for a in s.value.args
+    )
 
 
 def _positional(body: Sequence[Any]) -> Iterator[tuple[Let, Let, Let]]:
@@ -151,8 +154,11 @@ def _block(fold: Fold, lane: str) -> list[str]:
 
 def _columns(fold: Fold, lane: str) -> list[str]:
     """The parts of threads above one another."""
-    lines = [*_kept(fold, f"u32({lane}*{WARP} + cuda.threadIdx.x)"), "cuda.syncthreads()",
-             *_taken(fold, "u32(cuda.threadIdx.x)")]
+    lines = [
+        *_kept(fold, f"u32({lane}*{WARP} + cuda.threadIdx.x)"),
+        "cuda.syncthreads()",
+        *_taken(fold, "u32(cuda.threadIdx.x)"),
+    ]
     for k in range(1, WARPS):
         value, at = _read(fold, f"u32(cuda.threadIdx.x + {k * WARP})")
         lines += fold.step(value, at)

@@ -1,7 +1,7 @@
 """Schedules of CUDA kernels in which threads share nothing.
 
-    elementwise   a thread makes a few neighbours: loads of 16 bytes, then arithmetic, then stores
-    serial        a thread makes one step of the parallel axis, as a CPU's chunk of one would
+elementwise   a thread makes a few neighbours: loads of 16 bytes, then arithmetic, then stores
+serial        a thread makes one step of the parallel axis, as a CPU's chunk of one would
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ def elementwise(frame: Frame, nest: Nest, readable: str = "") -> DeviceSource:
 
 
 def _with_tail(
-    frame: Frame, body: list[Any], axis: tuple[str, Size], base: Size, count: int,
+    frame: Frame,
+    body: list[Any],
+    axis: tuple[str, Size],
+    base: Size,
+    count: int,
     lines: list[str],
 ) -> list[str]:
     """Vectors where a whole one fits, single elements at the end."""
@@ -52,14 +56,19 @@ def _with_tail(
     printer = frame.printer
     printer.known.clear()
     end = printer.size(size)
-    rest = printer.counted(name, printer.size(base), end, "1",
-                           lambda d: printer.statements(body, d), 3)
+    rest = printer.counted(
+        name, printer.size(base), end, "1", lambda d: printer.statements(body, d), 3
+    )
     test = f"        if {printer.size(base + count)} <= {end}:"
     return [test, *lines, "        else:", *rest]
 
 
 def _finish(
-    frame: Frame, nest: Nest, lines: list[str], axes: list[tuple[str, Size]], readable: str,
+    frame: Frame,
+    nest: Nest,
+    lines: list[str],
+    axes: list[tuple[str, Size]],
+    readable: str,
     count: int = 1,
 ) -> DeviceSource:
     """The thread's number, what is done once, the bound, the lines; a thread makes `count`
@@ -99,8 +108,11 @@ def vector_length(frame: Frame, nest: Nest) -> int:
 
     for count in (8, 4, 2):
         beside = [width for offset, width in moved if fits(count, offset)]
-        enough = beside and count * max(2, min(beside)) <= LANES and all(
-            fits(count, s.offset) for s in stores)
+        enough = (
+            beside
+            and count * max(2, min(beside)) <= LANES
+            and all(fits(count, s.offset) for s in stores)
+        )
         if enough and (len(nest.outer) == 1 or divisible(size, count)) and not _small(nest):
             return count
     return 1

@@ -85,8 +85,11 @@ class Rows:
         nest = self.nest
         if any(isinstance(s, For) for s in nest.body):
             return []
-        name, lets = (nest.outer[0][0], []) if len(nest.outer) == 1 else (
-            "r", positions(nest.outer, variable("r")))
+        name, lets = (
+            (nest.outer[0][0], [])
+            if len(nest.outer) == 1
+            else ("r", positions(nest.outer, variable("r")))
+        )
         return [For(f"{name}.", self.low, self.high, (*lets, *nest.body))]
 
     def source(self, readable: str = "") -> DeviceSource:
@@ -99,10 +102,13 @@ class Rows:
         else:
             head.append(f"    if {self.row} < {printer.size(rows)}:")
             body = self._body(2)
-        arrays = [f"    {x} = cuda.shared.array({size}, {kind})"
-                  for x, (size, kind) in self.shared.items()]
-        arrays += [f"    {x.name} = cuda.local.array({x.length}, {x.kind})"
-                   for x in self.kept.values()]
+        arrays = [
+            f"    {x} = cuda.shared.array({size}, {kind})"
+            for x, (size, kind) in self.shared.items()
+        ]
+        arrays += [
+            f"    {x.name} = cuda.local.array({x.length}, {x.kind})" for x in self.kept.values()
+        ]
         grid = Grid((blocks_of(rows, self.group.rows), 1, 1), self.group.threads)
         name = f"{'chunks' if nest.chunks else 'rows'} by {self.group.kind}"
         return self.frame.source(name, [*arrays, *head, *body], grid, readable)
@@ -111,18 +117,23 @@ class Rows:
         """Which lane a thread is, and of which row."""
         width = self.frame.width
         if self.group.kind == "block":
-            return [f"    {self.lane} = {width}(cuda.threadIdx.x)",
-                    f"    {self.row} = {width}(cuda.blockIdx.x)"]
+            return [
+                f"    {self.lane} = {width}(cuda.threadIdx.x)",
+                f"    {self.row} = {width}(cuda.blockIdx.x)",
+            ]
         if self.group.kind == "warp":
-            return [f"    {self.lane} = {width}(cuda.threadIdx.x % {WARP})",
-                    f"    {self.row} = {width}(cuda.blockIdx.x*{WARPS} + "
-                    f"cuda.threadIdx.x // {WARP})"]
+            return [
+                f"    {self.lane} = {width}(cuda.threadIdx.x % {WARP})",
+                f"    {self.row} = {width}(cuda.blockIdx.x*{WARPS} + cuda.threadIdx.x // {WARP})",
+            ]
         self.inside = self.frame.name("inside")
         last = self.frame.printer.size(rows - 1)
-        return [f"    {self.lane} = {width}(cuda.threadIdx.y)",
-                f"    {self.row} = {width}(cuda.blockIdx.x*{WARP} + cuda.threadIdx.x)",
-                f"    {self.inside} = {self.row} <= {last}",  # all meet: nobody may leave
-                f"    {self.row} = minimum({self.row}, {last})"]
+        return [
+            f"    {self.lane} = {width}(cuda.threadIdx.y)",
+            f"    {self.row} = {width}(cuda.blockIdx.x*{WARP} + cuda.threadIdx.x)",
+            f"    {self.inside} = {self.row} <= {last}",  # all meet: nobody may leave
+            f"    {self.row} = minimum({self.row}, {last})",
+        ]
 
     def _body(self, depth: int) -> list[str]:
         """What a group does: one row, or the rows of a chunk."""
@@ -137,10 +148,12 @@ class Rows:
             places = self._places(variable(r), d) if len(nest.outer) > 1 else []
             return places + self._statements(nest.body, d)
 
-        return [*self._statements(nest.begin, depth),
-                *printer.counted(r, printer.size(self.low), printer.size(self.high), "1", rows,
-                                 depth),
-                *self._flush(depth), *self._statements(nest.end, depth)]
+        return [
+            *self._statements(nest.begin, depth),
+            *printer.counted(r, printer.size(self.low), printer.size(self.high), "1", rows, depth),
+            *self._flush(depth),
+            *self._statements(nest.end, depth),
+        ]
 
     def _places(self, linear: Size, depth: int) -> list[str]:
         lets = positions(self.nest.outer, linear)
@@ -171,20 +184,34 @@ class Rows:
         printer, lanes = self.frame.printer, self.group.lanes
         name, (first, *_) = s.var.rstrip("."), s.body
         if isinstance(first, For):
-            return printer.counted(name, printer.size(s.low), printer.size(s.high), "1",
-                                   lambda d: self._loop(first, d), depth)
+            return printer.counted(
+                name,
+                printer.size(s.low),
+                printer.size(s.high),
+                "1",
+                lambda d: self._loop(first, d),
+                depth,
+            )
         steps = self._steps(s)
         if not steps:
             at, end = self.frame.name(name), dim.floordiv(s.high - s.low, self.count)
             base = s.low + variable(at) * self.count
-            return printer.counted(at, self.lane, printer.size(end), str(lanes),
-                                   lambda d: self._elements(s, base, "0", d), depth)
+            return printer.counted(
+                at,
+                self.lane,
+                printer.size(end),
+                str(lanes),
+                lambda d: self._elements(s, base, "0", d),
+                depth,
+            )
         if steps == 1:
             return self._bounded(s, variable(self.lane) * self.count, "0", depth)
         step = self.frame.name("step")
         base = variable(step) * (lanes * self.count) + variable(self.lane) * self.count
-        return ["    " * depth + f"for {step} in range({steps}):",
-                *self._bounded(s, base, f"{step}*{self.count}", depth + 1)]
+        return [
+            "    " * depth + f"for {step} in range({steps}):",
+            *self._bounded(s, base, f"{step}*{self.count}", depth + 1),
+        ]
 
     def _steps(self, s: For) -> int:
         """How many times a lane takes its elements, if what it loads is kept; else 0."""
@@ -206,12 +233,16 @@ class Rows:
         printer.known.clear()
         vector = Vector(self.frame, s.var, base, self.count, self._saves(s), number)
         touches = any(isinstance(x, Store) for x in s.body) or any(
-            e.buffer in printer.written for x in s.body for e in loads(x, True))
+            e.buffer in printer.written for x in s.body for e in loads(x, True)
+        )
         if not (self.inside and touches):  # what only reads may read a row twice
             return self._loads(s, vector, pad) + vector.lines(s.body, pad)
         inner = pad + "    "
-        return [f"{pad}if {self.inside}:", *self._loads(s, vector, inner),
-                *vector.lines(s.body, inner)]
+        return [
+            f"{pad}if {self.inside}:",
+            *self._loads(s, vector, inner),
+            *vector.lines(s.body, inner),
+        ]
 
     # -- what stays in registers
 
@@ -292,8 +323,9 @@ def _chunk_rows(nest: Nest) -> tuple[Size, Size]:
     hold."""
     rows = dim.product(tuple(n for _, n in nest.outer))
     each, left = dim.floordiv(rows, nest.chunks), dim.modulo(rows, nest.chunks)
-    low, high = (each * c + dim.floordiv(left * c, nest.chunks)
-                 for c in (variable("c"), variable("c") + 1))
+    low, high = (
+        each * c + dim.floordiv(left * c, nest.chunks) for c in (variable("c"), variable("c") + 1)
+    )
     return low, high
 
 

@@ -1,8 +1,8 @@
 """Running folds (cumulative sums, products, extremes) as CUDA text.
 
-    along rows      a warp a row: 32 elements at a time, folded by shuffles, then the carry of those
-                    before; so the order of a sum is not a CPU's, but the same each time
-    along columns   a thread a column: neighbours lie side by side
+along rows      a warp a row: 32 elements at a time, folded by shuffles, then the carry of those
+                before; so the order of a sum is not a CPU's, but the same each time
+along columns   a thread a column: neighbours lie side by side
 """
 
 from __future__ import annotations
@@ -90,9 +90,11 @@ class _Text:
             f"            value = {self.load('at')}",
         ]
         for distance in (1, 2, 4, 8, 16):
-            lines += [f"            before = shuffle_up(value, {distance})",
-                      f"            if lane >= {distance}:",
-                      f"                value = {self.fold('before', 'value')}"]
+            lines += [
+                f"            before = shuffle_up(value, {distance})",
+                f"            if lane >= {distance}:",
+                f"                value = {self.fold('before', 'value')}",
+            ]
         lines += [
             "            if start > 0:",
             f"                value = {self.fold('carry', 'value')}",

@@ -53,8 +53,9 @@ def _emitter(kernel: Kernel) -> Emitter:
 
 
 def _buffers(kernel: Kernel, emit: Emitter) -> tuple[Buffer, ...]:
-    return tuple(Buffer(emit.name(v.name or v.op.name), v.type.dtype, v in kernel.writes)
-                 for v in emit.slots)
+    return tuple(
+        Buffer(emit.name(v.name or v.op.name), v.type.dtype, v in kernel.writes) for v in emit.slots
+    )
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ class _Scatter:
         names = {a: emit.name(f"i{a}_") for a in self.which}
         lets = positions([(names[a], shape[a]) for a in self.which], variable(number))
         lines = [place(self.frame, let) for let in lets]
-        index: Index = tuple(
-            variable(names[a]) if a in names else 0 for a in range(len(shape)))
+        index: Index = tuple(variable(names[a]) if a in names else 0 for a in range(len(shape)))
         emit.open(number, *names.values())
         raw = emit.element(self.indices, self.op.locate(index, *self.types))
         found = emit.checked(raw, self.op.extent(self.x.type), emit.emitter(0))
@@ -114,8 +114,7 @@ class _Scatter:
     def apply(self, spot: _Spot, columns: dict[int, str]) -> tuple[list[str], Size]:
         """Lines that fold an update's element into `total`, and the element's offset."""
         emit, printer = self.emit, self.frame.printer
-        index = tuple(variable(columns[a]) if a in columns else i
-                      for a, i in enumerate(spot.index))
+        index = tuple(variable(columns[a]) if a in columns else i for a, i in enumerate(spot.index))
         emit.open(*(str(i).rstrip(".") for i in index if not isinstance(i, int)))
         element = emit.element(self.updates, index)
         lines = [x for s in emit.close() for x in printer.simple(s)]
@@ -151,9 +150,7 @@ class _Scatter:
         ]
         return frame.source("scatter", lines, Grid((self.count, 1, 1), THREADS), readable)
 
-    def _again(
-        self, theirs: _Spot, mine: _Spot, update: str, other: str, lane: str
-    ) -> list[str]:
+    def _again(self, theirs: _Spot, mine: _Spot, update: str, other: str, lane: str) -> list[str]:
         """Lines after which all threads know whether an earlier update goes to the same place."""
         meet = "again = u32(again | shuffle_xor(again, {}))"
         return [
@@ -215,5 +212,6 @@ class _Scatter:
             f"            @{self.slot}[{at}] = {storing('total', dtype)}",
             f"            {update} = {u}({update} + 1)",
         ]
-        return frame.source("scatter", lines, Grid((blocks_of(self.length, BLOCK), 1, 1), THREADS),
-                            readable)
+        return frame.source(
+            "scatter", lines, Grid((blocks_of(self.length, BLOCK), 1, 1), THREADS), readable
+        )

@@ -33,8 +33,9 @@ def turned(nest: Nest) -> tuple[int, dict[Key, Load]] | None:
             continue
         if dim.coefficient(e.offset, last) in (0, 1):
             continue
-        along = [a for a, (n, _) in enumerate(nest.outer[:-1])
-                 if dim.coefficient(e.offset, f"{n}.") == 1]
+        along = [
+            a for a, (n, _) in enumerate(nest.outer[:-1]) if dim.coefficient(e.offset, f"{n}.") == 1
+        ]
         if along:
             found[e.buffer, e.offset] = e
             axes.add(along[-1])
@@ -43,8 +44,9 @@ def turned(nest: Nest) -> tuple[int, dict[Key, Load]] | None:
     if len(axes) != 1 or not whole:
         return None
     (axis,) = axes
-    long = all(not isinstance(n, int) or n >= LEAST for n in (nest.outer[axis][1],
-                                                              nest.outer[-1][1]))
+    long = all(
+        not isinstance(n, int) or n >= LEAST for n in (nest.outer[axis][1], nest.outer[-1][1])
+    )
     return (axis, found) if long else None
 
 
@@ -62,29 +64,45 @@ def by_tiles(
     others = [x for n, x in enumerate(nest.outer[:-1]) if n != axis]
     block, down, across = (frame.name(n) for n in ("block", "down", "across"))
     x, y, step = (frame.name(n) for n in ("x", "y", "step"))
-    places = positions([*others, (down, blocks_of(high, TILE)), (across, blocks_of(wide, TILE))],
-                       variable(block))
+    places = positions(
+        [*others, (down, blocks_of(high, TILE)), (across, blocks_of(wide, TILE))], variable(block)
+    )
     tiles = {key: frame.name("tile") for key in found}
     dtypes = {key: printer.dtypes[key[0]] for key in found}
-    lines = [f"    {t} = cuda.shared.array(({TILE}, {TILE + 1}), {kept_type(dtypes[key])})"
-             for key, t in tiles.items()]
-    lines += [f"    {block} = {width}(cuda.blockIdx.x)", f"    {x} = {width}(cuda.threadIdx.x)",
-              f"    {y} = {width}(cuda.threadIdx.y)"]
+    lines = [
+        f"    {t} = cuda.shared.array(({TILE}, {TILE + 1}), {kept_type(dtypes[key])})"
+        for key, t in tiles.items()
+    ]
+    lines += [
+        f"    {block} = {width}(cuda.blockIdx.x)",
+        f"    {x} = {width}(cuda.threadIdx.x)",
+        f"    {y} = {width}(cuda.threadIdx.y)",
+    ]
     lines += [f"    {place(frame, let)}" for let in places]
     lines += once(frame, nest)
     ends = f"{a} < {printer.size(high)} and {b} < {printer.size(wide)}"
     corner = (printer.size(variable(down) * TILE), printer.size(variable(across) * TILE))
     head = f"    for {step} in range({TILE // ROWS}):"
     other = f"{width}({y} + {step}*{ROWS})"
-    lines += [head, f"        {a} = {width}({corner[0]} + {x})",
-              f"        {b} = {width}({corner[1]} + {other})", f"        if {ends}:"]
-    lines += [f"            {t}[{other}, {x}] = {keeping(printer.load(found[key]), dtypes[key])}"
-              for key, t in tiles.items()]
-    printer.known.update({
-        key: kept(f"{t}[{x}, {other}]", dtypes[key]) for key, t in tiles.items()})
-    lines += ["    cuda.syncthreads()", head, f"        {a} = {width}({corner[0]} + {other})",
-              f"        {b} = {width}({corner[1]} + {x})", f"        if {ends}:",
-              *printer.statements(nest.body, 3)]
+    lines += [
+        head,
+        f"        {a} = {width}({corner[0]} + {x})",
+        f"        {b} = {width}({corner[1]} + {other})",
+        f"        if {ends}:",
+    ]
+    lines += [
+        f"            {t}[{other}, {x}] = {keeping(printer.load(found[key]), dtypes[key])}"
+        for key, t in tiles.items()
+    ]
+    printer.known.update({key: kept(f"{t}[{x}, {other}]", dtypes[key]) for key, t in tiles.items()})
+    lines += [
+        "    cuda.syncthreads()",
+        head,
+        f"        {a} = {width}({corner[0]} + {other})",
+        f"        {b} = {width}({corner[1]} + {x})",
+        f"        if {ends}:",
+        *printer.statements(nest.body, 3),
+    ]
     count = dim.product((*(n for _, n in others), blocks_of(high, TILE), blocks_of(wide, TILE)))
     grid = Grid((count, 1, 1), (TILE, ROWS, 1), 8)
     return frame.source("tiles", lines, grid, readable)

@@ -229,8 +229,9 @@ class Block:
                 base += step % WIDEST  # aligned to no more than was asked for
             self.top = base + math.prod(sizes) * dtype.itemsize
             if self.top > self.static:
-                raise self.machine.fail(f"wants {self.top} bytes of static shared memory; "
-                                        f"there are {self.static}")
+                raise self.machine.fail(
+                    f"wants {self.top} bytes of static shared memory; there are {self.static}"
+                )
             self.arrays[site] = Shared(self, base, sizes, dtype)
         return self.arrays[site]
 
@@ -260,8 +261,9 @@ class Block:
         if not inside:
             raise self.machine.fail(f"is out of bounds of shared memory at byte {at}")
         if at % WIDEST:
-            raise self.machine.fail(f"is misaligned in shared memory at byte {at}: "
-                                    "not at a multiple of 16 bytes")
+            raise self.machine.fail(
+                f"is misaligned in shared memory at byte {at}: not at a multiple of 16 bytes"
+            )
         return at
 
 
@@ -308,7 +310,8 @@ def flat(machine: Machine, i: Any, shape: tuple[int, ...], what: str) -> int:
     for place, size in zip(places, shape, strict=True):
         k = index(place)
         if not 0 <= k < size:
-            raise machine.fail(f"is out of bounds at {tuple(map(int, places))} of a {what} array "
-                               f"of shape {shape}")
+            raise machine.fail(
+                f"is out of bounds at {tuple(map(int, places))} of a {what} array of shape {shape}"
+            )
         at = at * size + k
     return at

@@ -80,8 +80,9 @@ def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], 
     def multiply(given: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
         _, a, b, _, rows, columns, depth, a_pitch, b_pitch, ta, tb = given[0]
         left = tile(block, int(a), depth if ta else rows, (rows if ta else depth) * size, a_pitch)
-        right = tile(block, int(b), columns if tb else depth, (depth if tb else columns) * size,
-                     b_pitch)
+        right = tile(
+            block, int(b), columns if tb else depth, (depth if tb else columns) * size, b_pitch
+        )
         x, y = decode(left), decode(right)
         found = product(x.T if ta else x, y.T if tb else y)
         row, column = _places(rows, columns)
@@ -108,8 +109,12 @@ class Copies:
 
     def functions(self) -> dict[str, Any]:
         """By the names that kernels call them."""
-        return {"zero_sums": self.zero_sums, "store_sums": self.store_sums,
-                "copy_tile": self.copy_tile, "copy_one": self.copy_one}
+        return {
+            "zero_sums": self.zero_sums,
+            "store_sums": self.store_sums,
+            "copy_tile": self.copy_tile,
+            "copy_one": self.copy_one,
+        }
 
     def zero_sums(self, count: int) -> tuple[Any, ...]:
         """Sums before the first product."""
@@ -128,8 +133,18 @@ class Copies:
             memory.bytes[at : at + 4] = np.float32(value).reshape(1).view(np.uint8)
 
     def copy_tile(
-        self, address: Any, pointer: Pointer, start: Any, length: Any, rows_left: Any,
-        columns_left: Any, thread: Any, rows: int, columns: int, pitch: int, threads: int,
+        self,
+        address: Any,
+        pointer: Pointer,
+        start: Any,
+        length: Any,
+        rows_left: Any,
+        columns_left: Any,
+        thread: Any,
+        rows: int,
+        columns: int,
+        pitch: int,
+        threads: int,
         width: int,
     ) -> None:
         """Starts a thread's copies of a tile."""
@@ -151,8 +166,10 @@ class Copies:
         nbytes, memory = width * pointer.size, self.memory()
         memory.row(to // 16 * 16)
         if to % nbytes or (count and (pointer.address + at * pointer.size) % nbytes):
-            raise self.machine.fail(f"copies {nbytes} bytes from {pointer.name}[{at}] to byte {to} "
-                                    "of shared memory: not at a multiple of so many")
+            raise self.machine.fail(
+                f"copies {nbytes} bytes from {pointer.name}[{at}] to byte {to} "
+                "of shared memory: not at a multiple of so many"
+            )
         data = np.zeros(width, pointer.elements.dtype)
         data[:count] = [pointer[at + i] for i in range(count)]
         memory.note(memory.races.write, to, nbytes)

@@ -69,8 +69,13 @@ def _kernel(text: str) -> Kernel:
     called = names | {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     stored = {parameters.index(n) for n in _stored(tree) if n in parameters}
     sizes = [DTYPES[TYPES[n]].itemsize for n in names if n in TYPES]
-    return Kernel(compile(tree, FILE, "exec"), tuple(text.splitlines()), frozenset(stored),
-                  bool(called & MEETING), min([4, *sizes]))
+    return Kernel(
+        compile(tree, FILE, "exec"),
+        tuple(text.splitlines()),
+        frozenset(stored),
+        bool(called & MEETING),
+        min([4, *sizes]),
+    )
 
 
 def _stored(tree: ast.AST) -> set[str]:
@@ -80,8 +85,12 @@ def _stored(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             if isinstance(node.value, ast.Name):
                 found.add(node.value.id)
-        elif (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-                and node.func.id in STORES and isinstance(node.args[0], ast.Name)):
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in STORES
+            and isinstance(node.args[0], ast.Name)
+        ):
             found.add(node.args[0].id)
     return found
 
@@ -110,12 +119,18 @@ class Launch(Machine):
         self.kernel, self.races, self.where = _kernel(source.text), Races(), self._where
         self.memory = Block(self, STATIC, 0, 1)
         self.cuda = SimpleNamespace(
-            gridDim=Index(*grid), blockDim=Index(*source.threads), syncthreads=self._syncthreads,
-            syncwarp=self._syncwarp, shared=SimpleNamespace(array=self._shared),
-            local=SimpleNamespace(array=self._local))
+            gridDim=Index(*grid),
+            blockDim=Index(*source.threads),
+            syncthreads=self._syncthreads,
+            syncwarp=self._syncwarp,
+            shared=SimpleNamespace(array=self._shared),
+            local=SimpleNamespace(array=self._local),
+        )
         if shared > MOST:
-            raise SimulatorError(f"a kernel wants {shared} bytes of dynamic shared memory; "
-                                 f"a block has at most {MOST}")
+            raise SimulatorError(
+                f"a kernel wants {shared} bytes of dynamic shared memory; "
+                f"a block has at most {MOST}"
+            )
 
     def bound(self, arguments: Sequence[Array | int]) -> list[Any]:
         """The arguments as the kernel sees them.  Raises `SimulatorError` if they do not fit."""
@@ -123,8 +138,11 @@ class Launch(Machine):
         if len(arguments) != len(types):
             raise SimulatorError(f"a kernel takes {len(types)} arguments, got {len(arguments)}")
         arrays = {k: a for k, a in enumerate(arguments) if isinstance(a, np.ndarray)}
-        written = [np.lib.array_utils.byte_bounds(arrays[k]) for k in self.kernel.stored
-                   if k in arrays and arrays[k].size]
+        written = [
+            np.lib.array_utils.byte_bounds(arrays[k])
+            for k in self.kernel.stored
+            if k in arrays and arrays[k].size
+        ]
         bound: list[Any] = []
         for k, (given, name) in enumerate(zip(arguments, types, strict=True)):
             if not name.endswith(POINTER):
@@ -132,8 +150,10 @@ class Launch(Machine):
                 continue
             dtype = DTYPES[TYPES[name.removesuffix(POINTER)]]
             if not isinstance(given, np.ndarray) or given.ndim != 1 or given.dtype != dtype:
-                raise SimulatorError(f"argument {k} of a kernel must be a one-dimensional array of "
-                                     f"{dtype}, got {_described(given)}")
+                raise SimulatorError(
+                    f"argument {k} of a kernel must be a one-dimensional array of "
+                    f"{dtype}, got {_described(given)}"
+                )
             low, high = np.lib.array_utils.byte_bounds(given)
             watched = any(low < end and start < high for start, end in written)
             bound.append(Pointer(self, self.races, f"argument {k}", given, watched))
@@ -143,8 +163,12 @@ class Launch(Machine):
         """All blocks, one after another."""
         x, y, z = self.source.threads
         places = [Index(i, j, k) for k in range(z) for j in range(y) for i in range(x)]
-        blocks = [(i, j, k) for k in range(self.grid[2]) for j in range(self.grid[1])
-                  for i in range(self.grid[0])]
+        blocks = [
+            (i, j, k)
+            for k in range(self.grid[2])
+            for j in range(self.grid[1])
+            for i in range(self.grid[0])
+        ]
         for number, place in enumerate(blocks):
             self.block = self.cuda.blockIdx = Index(*place)
             threads = [Thread(k, p, number) for k, p in enumerate(places)]
@@ -179,8 +203,10 @@ class Launch(Machine):
         self.thread = waiting[0]
         name, (line, _), _ = waiting[0].request or ()
         if len({(t.request or ())[:2] for t in warp}) > 1 or len(warp) < WARP:
-            raise self.fail(f"is at {name} in line {line}, where not all {WARP} of its "
-                            "warp are: it is divergent")
+            raise self.fail(
+                f"is at {name} in line {line}, where not all {WARP} of its "
+                "warp are: it is divergent"
+            )
         results = COLLECTIVES[name]([(t.request or ())[2] for t in warp], self.memory)
         for thread, result in zip(warp, results, strict=True):
             thread.result = result
@@ -194,8 +220,10 @@ class Launch(Machine):
         sites = sorted({t.request[1][0] for t in live if t.request})
         if live and (len(live) < len(threads) or len({t.request for t in live}) > 1):
             self.thread = live[0]
-            raise self.fail(f"is at a barrier in line {sites[0]}, as are {len(live)} of "
-                            f"{len(threads)} threads, in lines {sites}: it is divergent")
+            raise self.fail(
+                f"is at a barrier in line {sites[0]}, as are {len(live)} of "
+                f"{len(threads)} threads, in lines {sites}: it is divergent"
+            )
         for thread in live:
             now = thread.now
             thread.now = Access(now.block, now.thread, now.epoch + 1, now.warp, 0)
@@ -298,8 +326,10 @@ def _greenlet() -> Any:
     try:
         from greenlet import greenlet
     except ImportError:
-        raise DeviceError("simulating a GPU needs the package greenlet, which is not installed: "
-                          "pip install 'graphc[sim]'") from None
+        raise DeviceError(
+            "simulating a GPU needs the package greenlet, which is not installed: "
+            "pip install 'graphc[sim]'"
+        ) from None
     return greenlet
 
 

@@ -97,8 +97,9 @@ def _product(decode: Callable[[Array], Array], depth: int) -> Any:
         b = _matrix(np.array([g[1] for g in given], np.uint32), decode, depth)
         total = a @ b.T
         c = np.array([g[2] for g in given], np.float32).reshape(WARP, 2, 2)
-        result = np.stack([total[GROUP[:, None] + 8 * down, 2 * MEMBER[:, None] + [0, 1]]
-                           for down in (0, 1)], 1)
+        result = np.stack(
+            [total[GROUP[:, None] + 8 * down, 2 * MEMBER[:, None] + [0, 1]] for down in (0, 1)], 1
+        )
         return [tuple(row) for row in (result + c).reshape(WARP, 4)]
 
     return multiply

@@ -177,8 +177,19 @@ class Block:
         """One turn: waits for the oldest stage, starts to fill another, multiplies the oldest."""
         left, right, shape = self.left.side, self.right.side, self.shape
         behind, end = shape.stages - 1, self.stage * shape.stages
-        literals = ", ".join(map(str, (
-            *shape.warp, self.depth, left.pitch, right.pitch, int(left.by_k), int(not right.by_k))))
+        literals = ", ".join(
+            map(
+                str,
+                (
+                    *shape.warp,
+                    self.depth,
+                    left.pitch,
+                    right.pitch,
+                    int(left.by_k),
+                    int(not right.by_k),
+                ),
+            )
+        )
         return [
             f"if turn >= {behind}:",
             f"    cp_async_wait({behind - 1})",

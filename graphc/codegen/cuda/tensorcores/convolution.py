@@ -42,7 +42,10 @@ def convolution_source(
 
 
 def convolution_split(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, pieces: int = 0,
+    kernel: Kernel,
+    shape: TileShape | None = None,
+    fast_math: bool = False,
+    pieces: int = 0,
     readable: str = "",
 ) -> Split | None:
     """A convolution's two kernels, if its result is small: then they are faster."""
@@ -60,8 +63,11 @@ def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved
     frame = Frame(kernel)
     if not _fits(frame):
         return None
-    make = Points if _is_point(frame) else {
-        Convolution: Forward, ConvolutionInput: Input}.get(type(frame.op), Weight)
+    make = (
+        Points
+        if _is_point(frame)
+        else {Convolution: Forward, ConvolutionInput: Input}.get(type(frame.op), Weight)
+    )
     return make(kernel, shape, fast_math, *make.product(frame), literal=True, frame=frame)
 
 
@@ -78,7 +84,8 @@ def _is_point(frame: Frame) -> bool:
     """Whether X and Y, or their gradients, are matrices of channels by positions."""
     op = frame.op
     whole = all(n == 1 for n in (*frame.window, *op.strides)) and not any(
-        n != 0 for n in (*op.before, *op.after))
+        n != 0 for n in (*op.before, *op.after)
+    )
     return whole and frame.groups == 1 and isinstance(op, Convolution | ConvolutionInput)
 
 
@@ -111,17 +118,25 @@ class Forward(Convolved):
     def operands(self) -> tuple[Source, Source]:
         f, op = self.frame, self.frame.op
         at_parts, (image, *position) = named(
-            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.positions)))
+            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.positions))
+        )
         k_parts, (channel, *tap) = named(
-            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.inputs, *f.window)))
-        index = [p * s + t * d - b for p, s, t, d, b in zip(
-            position, op.strides, tap, op.dilations, op.before, strict=True)]
+            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.inputs, *f.window))
+        )
+        index = [
+            p * s + t * d - b
+            for p, s, t, d, b in zip(
+                position, op.strides, tap, op.dilations, op.before, strict=True
+            )
+        ]
         offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
-        bounds = tuple((i, 0, n) for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
-                       if not f.safe(a))
+        bounds = tuple(
+            (i, 0, n)
+            for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
+            if not f.safe(a)
+        )
         left = self.matrix(LEFT, f.slot_w, False, self.sizes[2])
-        return left, self.gather(
-            RIGHT, f.slot_x, True, Formula(at_parts, k_parts, offset, bounds))
+        return left, self.gather(RIGHT, f.slot_x, True, Formula(at_parts, k_parts, offset, bounds))
 
     def place(self) -> Index:
         f = self.frame
@@ -140,7 +155,8 @@ class Input(Convolved):
     def operands(self) -> tuple[Source, Source]:
         f = self.frame
         k_parts, (channel, tap) = named(
-            LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps)))
+            LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps))
+        )
         offset = ((GROUP * f.outputs + channel) * f.inputs + at(LEFT.name)) * f.taps + tap
         left = self.gather(LEFT, f.slot_w, False, Formula((), k_parts, offset))
         return left, self.gather(RIGHT, f.slot_y, True, self.served())
@@ -149,9 +165,11 @@ class Input(Convolved):
         """dY at the position whose window has an element of dX at one of its places."""
         f, op = self.frame, self.frame.op
         at_parts, (image, *place) = named(
-            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.spatial)))
+            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.spatial))
+        )
         k_parts, (channel, *tap) = named(
-            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.outputs, *f.window)))
+            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.outputs, *f.window))
+        )
         index: list[Size] = []
         bounds: list[tuple[Size, Size, Size]] = []
         for a, (x, t) in enumerate(zip(place, tap, strict=True)):
@@ -187,21 +205,28 @@ class Weight(Convolved):
     def operands(self) -> tuple[Source, Source]:
         f, op = self.frame, self.frame.op
         count = product(f.positions)
-        k_parts, (image, position) = named(LEFT.name, "q", unflatten(
-            depth(LEFT.name), (f.x.shape[0], count)))
+        k_parts, (image, position) = named(
+            LEFT.name, "q", unflatten(depth(LEFT.name), (f.x.shape[0], count))
+        )
         offset = (image * f.y.shape[1] + GROUP * f.outputs + at(LEFT.name)) * count + position
         left = self.gather(LEFT, f.slot_y, False, Formula((), k_parts, offset))
         at_parts, (channel, *tap) = named(
-            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.inputs, *f.window)))
+            RIGHT.name, "p", unflatten(at(RIGHT.name), (f.inputs, *f.window))
+        )
         k_parts, (image, *places) = named(
-            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.x.shape[0], *f.positions)))
-        index = [p * s + t * d - b for p, s, t, d, b in zip(
-            places, op.strides, tap, op.dilations, op.before, strict=True)]
+            RIGHT.name, "q", unflatten(depth(RIGHT.name), (f.x.shape[0], *f.positions))
+        )
+        index = [
+            p * s + t * d - b
+            for p, s, t, d, b in zip(places, op.strides, tap, op.dilations, op.before, strict=True)
+        ]
         offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
-        bounds = tuple((i, 0, n) for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
-                       if not f.safe(a))
-        return left, self.gather(
-            RIGHT, f.slot_x, False, Formula(at_parts, k_parts, offset, bounds))
+        bounds = tuple(
+            (i, 0, n)
+            for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
+            if not f.safe(a)
+        )
+        return left, self.gather(RIGHT, f.slot_x, False, Formula(at_parts, k_parts, offset, bounds))
 
     def place(self) -> Index:
         f = self.frame

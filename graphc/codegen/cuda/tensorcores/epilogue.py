@@ -33,8 +33,13 @@ class Epilogue:
     """Prints one contraction: its block's work, then the other values of its kernel."""
 
     def __init__(
-        self, kernel: Kernel, slots: dict[Value, int], sizes: tuple[Size, Size, Size],
-        outer: Size, literal: bool = False, wide: bool = False,
+        self,
+        kernel: Kernel,
+        slots: dict[Value, int],
+        sizes: tuple[Size, Size, Size],
+        outer: Size,
+        literal: bool = False,
+        wide: bool = False,
     ) -> None:
         self.kernel, self.slots, self.sizes, self.outer = kernel, slots, sizes, outer
         self.out = contraction_of(kernel)
@@ -71,10 +76,14 @@ class Epilogue:
 
     def named(self, size: Size) -> Size:
         """A size whose numbers stay, and whose symbols are arguments."""
-        return dim.substitute(size, {
-            name: self.parameters(symbol(name)) for name in sorted(dim.symbols(size))
-            if not name.endswith(".")
-        })
+        return dim.substitute(
+            size,
+            {
+                name: self.parameters(symbol(name))
+                for name in sorted(dim.symbols(size))
+                if not name.endswith(".")
+            },
+        )
 
     def source(self, block: Block, place: Index) -> DeviceSource:
         """The kernel; `place` is the index of a sum, of `outer`, `row` and `column`."""
@@ -85,8 +94,9 @@ class Epilogue:
         """The kernel that makes the sums of pieces of k, in memory after the kernel's buffers."""
         line = f"u64(u64(u64(u64(u64(outer) * {block.pieces}) + u64(part)) * u64(rows)) + u64(row))"
         store = f"scratch[u64(u64({line} * u64(columns)) + u64(column))] = total"
-        return self.kernel_of([*block.head(), *block.product(), *block.epilogue([store])], block,
-                              block.pieces)
+        return self.kernel_of(
+            [*block.head(), *block.product(), *block.epilogue([store])], block, block.pieces
+        )
 
     def combined(self, pieces: int, place: Index) -> DeviceSource:
         """The kernel that adds the pieces, in order, and does what follows."""
@@ -95,15 +105,18 @@ class Epilogue:
         lines = [
             f"at = u32(u32(u32(cuda.blockIdx.x) * {THREADS[0]}) + u32(cuda.threadIdx.x))",
             f"if at < {count}:",
-            *indented([
-                "column = u32(at % columns)",
-                "row = u32(u32(at // columns) % rows)",
-                "outer = u32(u32(at // columns) // rows)",
-                "total = f32(0.0)",
-                f"for part in range({pieces}):",
-                f"    total = total + load(scratch, u64(u64({line} * u64(columns)) + u64(column)))",
-                *self.statements(place),
-            ], 1),
+            *indented(
+                [
+                    "column = u32(at % columns)",
+                    "row = u32(u32(at // columns) % rows)",
+                    "outer = u32(u32(at // columns) // rows)",
+                    "total = f32(0.0)",
+                    f"for part in range({pieces}):",
+                    f"    total = total + load(scratch, u64(u64({line} * u64(columns)) + u64(column)))",
+                    *self.statements(place),
+                ],
+                1,
+            ),
         ]
         blocks = dim.floordiv(product((self.outer, *self.sizes[:2])) + (THREADS[0] - 1), THREADS[0])
         text, parameters, sizes = self.text(lines, True)
@@ -113,26 +126,42 @@ class Epilogue:
         """The kernel of a block's lines; of several pieces, if it leaves them in memory."""
         shape = block.shape
         text, parameters, sizes = self.text(lines, pieces > 1)
-        counts = (dim.floordiv(n + (tile - 1), tile)
-                  for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False))
+        counts = (
+            dim.floordiv(n + (tile - 1), tile)
+            for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False)
+        )
         grid = (product((self.outer, pieces, *counts)), 1, 1)
         resident = RESIDENT // shape.threads // (2 if self.printer.width == "u64" else 1)
-        return DeviceSource(text, parameters, sizes, grid, (shape.threads, 1, 1), block.shared,
-                            resident, schedule=SCHEDULE)
+        return DeviceSource(
+            text,
+            parameters,
+            sizes,
+            grid,
+            (shape.threads, 1, 1),
+            block.shared,
+            resident,
+            schedule=SCHEDULE,
+        )
 
     def text(
         self, lines: list[str], scratch: bool
     ) -> tuple[str, tuple[str, ...], tuple[Size, ...]]:
         """A kernel's text, the types of its parameters and its sizes."""
-        given = [(size, name) for size, name in self.parameters.values.items()
-                 if str(name).removesuffix(".") not in NAMES]
+        given = [
+            (size, name)
+            for size, name in self.parameters.values.items()
+            if str(name).removesuffix(".") not in NAMES
+        ]
         names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
         pointers = [*(pointer(d) for d in self.dtypes), *[SUMS] * scratch]
         body = with_buffers("\n".join(indented(lines, 1)), self.buffers)
         head = f"def {self.name}({', '.join([*self.buffers, *['scratch'] * scratch, *names])}):"
         wholes = ["u32"] * len(NAMES) + [self.printer.width] * len(given)
-        return (f"{head}\n{body}\n", (*pointers, *wholes),
-                (*self.sizes, *(size for size, _ in given)))
+        return (
+            f"{head}\n{body}\n",
+            (*pointers, *wholes),
+            (*self.sizes, *(size for size, _ in given)),
+        )
 
     def statements(self, place: Index) -> list[str]:
         """Lines for one element."""
@@ -143,8 +172,12 @@ class Epilogue:
             body = [Store(self.slots[out], row_major(place, out.type.shape), total)]
         body += self.after(place)
         changed = [map_sizes(s, self.change) for s in body]
-        self.known |= {(x.buffer, x.offset): "total" for s in changed for x in walk(s)
-                       if isinstance(x, Load) and x.buffer == self.slots[out]}
+        self.known |= {
+            (x.buffer, x.offset): "total"
+            for s in changed
+            for x in walk(s)
+            if isinstance(x, Load) and x.buffer == self.slots[out]
+        }
         narrow, lines = out.type.dtype.name, []
         if narrow in NARROW:
             lines = [f"total = round_{narrow}(total)"]
@@ -161,5 +194,6 @@ class Epilogue:
         made = Fused(after, self.slots, whole=False).nest()
         index = reindex(place, self.out.type.shape, tuple(n for _, n in made.outer))
         moved = {f"{name}.": i for (name, _), i in zip(made.outer, index, strict=True)}
-        return [map_sizes(s, lambda size: dim.substitute(size, moved))
-                for s in (*made.top, *made.body)]
+        return [
+            map_sizes(s, lambda size: dim.substitute(size, moved)) for s in (*made.top, *made.body)
+        ]

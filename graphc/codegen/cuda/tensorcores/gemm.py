@@ -16,7 +16,10 @@ from graphc.passes.fusion.fuse import storage
 
 
 def gemm_source(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, wide: bool = False,
+    kernel: Kernel,
+    shape: TileShape | None = None,
+    fast_math: bool = False,
+    wide: bool = False,
     readable: str = "",
 ) -> DeviceSource | None:
     """A product's kernel; None for element types that tensor cores do not multiply.  With
@@ -26,7 +29,10 @@ def gemm_source(
 
 
 def gemm_split(
-    kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, pieces: int = 0,
+    kernel: Kernel,
+    shape: TileShape | None = None,
+    fast_math: bool = False,
+    pieces: int = 0,
     readable: str = "",
 ) -> Split | None:
     """A product's two kernels, if its result is small and k is long: then they are faster."""
@@ -42,9 +48,7 @@ def _fits(kernel: Kernel) -> bool:
     return multiplies(contraction_of(kernel).type.dtype)
 
 
-def _plan(
-    kernel: Kernel, shape: TileShape | None, fast_math: bool, wide: bool = False
-) -> Plan:
+def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool, wide: bool = False) -> Plan:
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)
     return Product(kernel, shape, fast_math, (m, n, k), product(out.type.shape[:-2]), wide)

@@ -84,7 +84,8 @@ class Plan:
         self.size = BYTES[self.dtype]
         self.tile = self.shape or shape_for(*self.sizes[:2], self.outer)
         self.made = Epilogue(
-            self.kernel, self.slots, self.sizes, self.outer, self.literal, self.wide)
+            self.kernel, self.slots, self.sizes, self.outer, self.literal, self.wide
+        )
 
     def operands(self) -> tuple[Source, Source]:
         """The left and the right operand."""
@@ -142,8 +143,15 @@ class Plan:
     def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> Gather:
         """An operand that lies as a formula says."""
         tile = side(self.extent(ends), self.tile, self.size, by_k)
-        return Gather(tile, ends, slot, self.tile.threads, self.size,
-                      formula.changed(self.made.named), self.made.printer)
+        return Gather(
+            tile,
+            ends,
+            slot,
+            self.tile.threads,
+            self.size,
+            formula.changed(self.made.named),
+            self.made.printer,
+        )
 
     def matrix(
         self, ends: Ends, slot: int, by_k: bool, length: Size, batched: bool = True

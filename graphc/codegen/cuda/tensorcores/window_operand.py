@@ -32,7 +32,8 @@ class Formula:
         """The formula with every size changed."""
         at_parts, k_parts = (
             tuple((name, change(value)) for name, value in parts)
-            for parts in (self.at_parts, self.k_parts))
+            for parts in (self.at_parts, self.k_parts)
+        )
         bounds = tuple((change(e), change(low), change(high)) for e, low, high in self.bounds)
         return Formula(at_parts, k_parts, change(self.offset), bounds)
 
@@ -61,16 +62,21 @@ class Gather:
 
     def setup(self) -> list[str]:
         tile, name = self.side, self.ends.name
-        lines = [f"{name}_inner = u32(thread % {tile.length})",
-                 f"{name}_line = u32(thread // {tile.length})"]
+        lines = [
+            f"{name}_inner = u32(thread % {tile.length})",
+            f"{name}_line = u32(thread // {tile.length})",
+        ]
         return lines + (self.at(f"u32({self.ends.first} + {name}_inner)") if tile.by_k else [])
 
     def copy(self) -> list[str]:
         tile, name = self.side, self.ends.name
         step = self.threads // tile.length
         assert step and tile.lines % step == 0, "threads do not fit the tile"
-        each = self.k(f"u32(first + {name}_move)") if tile.by_k else self.at(
-            f"u32({self.ends.first} + {name}_move)")
+        each = (
+            self.k(f"u32(first + {name}_move)")
+            if tile.by_k
+            else self.at(f"u32({self.ends.first} + {name}_move)")
+        )
         inside = [f"{name}_at < {self.ends.extent}", f"{name}_k < depth", *self.tests()]
         body = [
             f"{name}_move = u32(u32(u32(number) * {step}) + {name}_line)",

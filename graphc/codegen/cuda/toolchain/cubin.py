@@ -35,11 +35,21 @@ LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
 PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
 # The files that decide what machine code a text becomes (`cache.hash_of`).
 MACHINE_CODE = (
-    "codegen/cpu/intrinsics/scalars.py", "codegen/cuda/toolchain/cubin.py", "codegen/cuda/toolchain/memory.py",
-    "codegen/cuda/toolchain/mma.py", "codegen/cuda/toolchain/namespace.py",
-    "codegen/cuda/toolchain/scalars.py", "codegen/cuda/toolchain/warp.py", "codegen/cpu/intrinsics/integers.py", "codegen/cpu/intrinsics/numba_context.py",
-    "codegen/mathlib/functions.py", "codegen/mathlib/exponential.py", "codegen/mathlib/scalar.py",
-    "codegen/mathlib/tables.py", "codegen/mathlib/trigonometric.py", "ir/ops/philox.py",
+    "codegen/cpu/intrinsics/scalars.py",
+    "codegen/cuda/toolchain/cubin.py",
+    "codegen/cuda/toolchain/memory.py",
+    "codegen/cuda/toolchain/mma.py",
+    "codegen/cuda/toolchain/namespace.py",
+    "codegen/cuda/toolchain/scalars.py",
+    "codegen/cuda/toolchain/warp.py",
+    "codegen/cpu/intrinsics/integers.py",
+    "codegen/cpu/intrinsics/numba_context.py",
+    "codegen/mathlib/functions.py",
+    "codegen/mathlib/exponential.py",
+    "codegen/mathlib/scalar.py",
+    "codegen/mathlib/tables.py",
+    "codegen/mathlib/trigonometric.py",
+    "ir/ops/philox.py",
 )
 
 
@@ -115,13 +125,19 @@ class Held(Cache):
 
 
 def prepare(
-    sources: Sequence[DeviceSource], capability: tuple[int, int], cache: Cache, options: Options,
+    sources: Sequence[DeviceSource],
+    capability: tuple[int, int],
+    cache: Cache,
+    options: Options,
     built: Built,
 ) -> None:
     """Compiles what the cache lacks, in several processes if it is much."""
     wanted = {symbol_of(s, capability): s for s in sources}
-    jobs = {symbol: (s.text, s.parameters, s.threads, s.resident, capability)
-            for symbol, s in wanted.items() if cache.read(symbol) is None}
+    jobs = {
+        symbol: (s.text, s.parameters, s.threads, s.resident, capability)
+        for symbol, s in wanted.items()
+        if cache.read(symbol) is None
+    }
     start = time.perf_counter()
     compiler = Compiler(__name__, _compile_words, PARALLEL_FROM)
     for symbol, data in compile_all(jobs, compiler, options).items():
@@ -132,7 +148,10 @@ def prepare(
 
 
 def _compile_words(
-    text: str, parameters: Sequence[str], threads: Sequence[int], resident: int,
+    text: str,
+    parameters: Sequence[str],
+    threads: Sequence[int],
+    resident: int,
     capability: Sequence[int],
 ) -> bytes:
     """`compile_kernel` of what JSON can carry."""

@@ -57,7 +57,8 @@ def elements(b: Any, given: list[Any], kind: Any) -> list[Any]:
     """The small elements that words are made of.  By arithmetic, as in `words`."""
     return [
         b.trunc(b.lshr(word, ir.Constant(word.type, at)), kind)
-        for word in given for at in range(0, word.type.width, kind.width)
+        for word in given
+        for at in range(0, word.type.width, kind.width)
     ]
 
 
@@ -72,8 +73,9 @@ def _load(count: int, constant: bool) -> Any:
             for number, (each, word) in enumerate(chunks(x.dtype.bitwidth // 8, count)):
                 moved = word or (ir.VectorType(e, each) if each > 1 else e)
                 here = b.gep(at, [ir.Constant(I64, number * each)])
-                value = b.load(b.bitcast(here, moved.as_pointer(GLOBAL)),
-                               align=each * x.dtype.bitwidth // 8)
+                value = b.load(
+                    b.bitcast(here, moved.as_pointer(GLOBAL)), align=each * x.dtype.bitwidth // 8
+                )
                 if constant:
                     value.set_metadata("invariant.load", b.module.add_metadata([]))
                 found = unpacked(b, value, moved)
@@ -123,8 +125,11 @@ def _store(count: int) -> Any:
                 here = [stored[number * each + k] for k in range(each)]
                 moved = vector(b, words(b, here, word) if word else here)
                 target = b.gep(at, [ir.Constant(I64, number * each)])
-                b.store(moved, b.bitcast(target, moved.type.as_pointer(GLOBAL)),
-                        align=each * x.dtype.bitwidth // 8)
+                b.store(
+                    moved,
+                    b.bitcast(target, moved.type.as_pointer(GLOBAL)),
+                    align=each * x.dtype.bitwidth // 8,
+                )
             return ctx.get_dummy_value()
 
         return types.void(x, i, values), build

@@ -97,8 +97,9 @@ class Warp:
         if turned:
             rows = self.place(self.bits(0, 7, pitch), self.bits(4, 1, 8 * pitch))
             return self.matrices(self.place(address, rows, self.bits(3, 1, 16)), True)
-        return self.matrices(self.place(address, self.bits(0, 15, pitch), self.bits(4, 1, 16)),
-                             False)
+        return self.matrices(
+            self.place(address, self.bits(0, 15, pitch), self.bits(4, 1, 16)), False
+        )
 
     def right(self, address: Any, pitch: int, turned: bool) -> list[list[Any]]:
         """16 columns of the right operand by 32 bytes of k (by 16 elements, if its rows are k): two
@@ -114,8 +115,11 @@ class Warp:
     def words(self, address: Any, pitch: int, count: int) -> list[Any]:
         """Elements of 4 bytes where rows are k: rows t and t + 4, columns g + 8 i."""
         corner = self.place(address, self.bits(0, 3, pitch), self.bits(2, 7, 4))
-        return [self.word(self.place(corner, constant(row * pitch + 32 * column)))
-                for row in (0, 4) for column in range(count)]
+        return [
+            self.word(self.place(corner, constant(row * pitch + 32 * column)))
+            for row in (0, 4)
+            for column in range(count)
+        ]
 
     def split(self, words: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """f32 elements as tf32 and what is left of them: x = high + low but for its last bit."""
@@ -193,16 +197,30 @@ def multiply_tiles(step: Step, k: int, size: int) -> Any:
     """An intrinsic: sums + a b over the depth of two tiles, of k by k."""
 
     @intrinsic
-    def function(context: Any, sums: Any, a: Any, b: Any, lane: Any, rows: Any, columns: Any,
-                 depth: Any, a_pitch: Any, b_pitch: Any, ta: Any, tb: Any) -> Any:
+    def function(
+        context: Any,
+        sums: Any,
+        a: Any,
+        b: Any,
+        lane: Any,
+        rows: Any,
+        columns: Any,
+        depth: Any,
+        a_pitch: Any,
+        b_pitch: Any,
+        ta: Any,
+        tb: Any,
+    ) -> Any:
         shape = [literal(x) for x in (rows, columns, depth, a_pitch, b_pitch, ta, tb)]
 
         def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
             warp = Warp(builder, args[3])
             now = [builder.extract_value(args[0], i) for i in range(sums.count)]
             for first in range(0, shape[2], k):
-                at = [constant(first * pitch if by_k else first * size)
-                      for pitch, by_k in ((shape[3], shape[5]), (shape[4], not shape[6]))]
+                at = [
+                    constant(first * pitch if by_k else first * size)
+                    for pitch, by_k in ((shape[3], shape[5]), (shape[4], not shape[6]))
+                ]
                 now = step(warp, now, warp.place(args[1], at[0]), warp.place(args[2], at[1]), shape)
             return ctx.make_tuple(builder, sig.return_type, now)
 
@@ -266,8 +284,7 @@ class Copy:
             if first + self.threads <= total:
                 self.piece(piece, args)
             else:
-                with self.builder.if_then(
-                    self.builder.icmp_unsigned("<", piece, constant(total))):
+                with self.builder.if_then(self.builder.icmp_unsigned("<", piece, constant(total))):
                     self.piece(piece, args)
 
     def piece(self, piece: Any, args: Sequence[Any]) -> None:
@@ -276,16 +293,22 @@ class Copy:
         builder, line = self.builder, self.columns // self.width
         row = builder.udiv(piece, constant(line))
         column = builder.mul(builder.urem(piece, constant(line)), constant(self.width))
-        inside = builder.and_(builder.icmp_unsigned("<", row, rows_left),
-                              builder.icmp_unsigned("<", column, columns_left))
+        inside = builder.and_(
+            builder.icmp_unsigned("<", row, rows_left),
+            builder.icmp_unsigned("<", column, columns_left),
+        )
         left = builder.sub(columns_left, column)
         short = builder.icmp_unsigned("<", left, constant(self.width))
         count = builder.select(short, left, constant(self.width))
         count = builder.select(inside, count, constant(0))
         row64, column64, length64 = (builder.zext(x, I64) for x in (row, column, length))
         at = builder.add(start, builder.add(builder.mul(row64, length64), column64))
-        target = builder.add(address, builder.add(
-            builder.mul(row, constant(self.pitch)), builder.mul(column, constant(self.size))))
+        target = builder.add(
+            address,
+            builder.add(
+                builder.mul(row, constant(self.pitch)), builder.mul(column, constant(self.size))
+            ),
+        )
         nbytes = builder.mul(count, constant(self.size))
         copy_element(builder, target, builder.gep(pointer, [at]), nbytes, self.width * self.size)
 
@@ -301,9 +324,21 @@ def copy_element(builder: Any, target: Any, source: Any, nbytes: Any, width: int
 
 
 @intrinsic
-def copy_tile(context: Any, address: Any, pointer: Any, start: Any, length: Any, rows_left: Any,
-              columns_left: Any, thread: Any, rows: Any, columns: Any, pitch: Any, threads: Any,
-              width: Any) -> Any:
+def copy_tile(
+    context: Any,
+    address: Any,
+    pointer: Any,
+    start: Any,
+    length: Any,
+    rows_left: Any,
+    columns_left: Any,
+    thread: Any,
+    rows: Any,
+    columns: Any,
+    pitch: Any,
+    threads: Any,
+    width: Any,
+) -> Any:
     """Starts copying a tile of a matrix, whose rows are `length` elements, from element `start`;
     what lies beyond the matrix is 0.  A copy moves `width` elements."""
     shape = [literal(x) for x in (rows, columns, pitch, threads, width)]

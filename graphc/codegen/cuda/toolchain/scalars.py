@@ -266,8 +266,12 @@ SCALARS: dict[str, Any] = {
     "check_index": check_index,
     **{f"cast_{name}": _cast(name) for name in CASTS},
     **{f"round_{name}": unary(_round(name)) for name in NARROW},
-    **{f"from_{name}": unary(lambda b, x, t, n=name: NARROW[n][1](b, x), types.float32)
-       for name in NARROW},
-    **{f"to_{name}": unary(lambda b, x, t, n=name: NARROW[n][0](b, x), types.uint16)
-       for name in NARROW},
+    **{
+        f"from_{name}": unary(lambda b, x, t, n=name: NARROW[n][1](b, x), types.float32)
+        for name in NARROW
+    },
+    **{
+        f"to_{name}": unary(lambda b, x, t, n=name: NARROW[n][0](b, x), types.uint16)
+        for name in NARROW
+    },
 }

@@ -18,7 +18,10 @@ from graphc.codegen.cuda.toolchain.scalars import F32, I1, I32, I64, assembly, u
 
 FULL = ir.Constant(I32, -1)
 SHUFFLES = {  # mode, and the last lane that a source may be
-    "shuffle": (0, 31), "shuffle_up": (1, 0), "shuffle_down": (2, 31), "shuffle_xor": (3, 31)
+    "shuffle": (0, 31),
+    "shuffle_up": (1, 0),
+    "shuffle_down": (2, 31),
+    "shuffle_xor": (3, 31),
 }
 
 
@@ -66,8 +69,14 @@ def dynamic_shared(context: Any, dtype: Any) -> Any:
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         name = f"graphc_dynamic_{len(b.module.globals)}"  # all of them begin at one address
         return _generic_array(
-            ctx, b, shape=(0,), dtype=dtype.dtype, symbol_name=name, addrspace=SHARED,
-            can_dynsized=True, alignment=16,
+            ctx,
+            b,
+            shape=(0,),
+            dtype=dtype.dtype,
+            symbol_name=name,
+            addrspace=SHARED,
+            can_dynsized=True,
+            alignment=16,
         )
 
     return types.Array(dtype.dtype, 1, "C")(dtype), build
@@ -92,8 +101,9 @@ def cp_async16(context: Any, address: Any, x: Any, i: Any) -> Any:
     """Starts to copy 16 bytes from global to shared memory."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        effect(b, COPY + ";", "r,l,~{memory}", ir.VoidType(), args[0],
-               place(b, args[1], args[2], i))
+        effect(
+            b, COPY + ";", "r,l,~{memory}", ir.VoidType(), args[0], place(b, args[1], args[2], i)
+        )
         return ctx.get_dummy_value()
 
     return types.void(types.uint32, x, i), build
@@ -104,8 +114,15 @@ def cp_async16_or_zero(context: Any, address: Any, x: Any, i: Any, nbytes: Any) 
     """Like `cp_async16`, of the first `nbytes` bytes; the others become 0."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        effect(b, COPY + ", $2;", "r,l,r,~{memory}", ir.VoidType(), args[0],
-               place(b, args[1], args[2], i), args[3])
+        effect(
+            b,
+            COPY + ", $2;",
+            "r,l,r,~{memory}",
+            ir.VoidType(),
+            args[0],
+            place(b, args[1], args[2], i),
+            args[3],
+        )
         return ctx.get_dummy_value()
 
     return types.void(types.uint32, x, i, types.uint32), build
@@ -152,15 +169,20 @@ def _ldmatrix(suffix: str) -> Any:
 
 def _product(shape: str, kind: str) -> Any:
     """a @ b + c on the tensor cores: a and b are u32 registers, c is f32."""
-    text = (f"mma.sync.aligned.{shape}.row.col.f32.{kind}.{kind}.f32 {{$0,$1,$2,$3}}, "
-            "{$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};")
+    text = (
+        f"mma.sync.aligned.{shape}.row.col.f32.{kind}.{kind}.f32 {{$0,$1,$2,$3}}, "
+        "{$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};"
+    )
     constraints = ",".join(["=f"] * 4 + ["r"] * 6 + ["f"] * 4)
 
     @intrinsic
     def multiply(context: Any, a: Any, b: Any, c: Any) -> Any:
         def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-            parts = [b.extract_value(given, k) for given, n in zip(args, (4, 2, 4), strict=True)
-                     for k in range(n)]
+            parts = [
+                b.extract_value(given, k)
+                for given, n in zip(args, (4, 2, 4), strict=True)
+                for k in range(n)
+            ]
             made = assembly(b, text, constraints, ir.LiteralStructType([F32] * 4), *parts)
             made.attributes.add("convergent")
             return ctx.make_tuple(b, sig.return_type, [b.extract_value(made, k) for k in range(4)])
