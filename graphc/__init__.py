@@ -10,9 +10,10 @@ session compile and run.  Nothing is computed while a graph is built:
 f32[n,10]
 
 Layers, from the ground up: `graphc.ir` (types, ops, graphs, their text and their meaning),
-`graphc.passes` (graph to graph, graph to program), `graphc.codegen`, `graphc.runtime` (program
-to machine code), `graphc.frontend.tensor` and `graphc.functions` (what users hold and call), `graphc.nn`,
-`graphc.init` and `graphc.optim` (training: ordinary graph code).
+`graphc.passes` (graph to graph, graph to program), `graphc.frontend` and `graphc.functions` (what
+users hold and call), `graphc.codegen` and `graphc.runtime` (program to machine code),
+`graphc.compiler`, `graphc.session`, and `graphc.nn`, `graphc.init` and `graphc.optim` (training:
+ordinary graph code).
 """
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any

@@ -140,11 +140,11 @@ class Options:
 
     `memory_limit` is the most bytes that a run's arena may take.  `passes` are the user's own
     (Graph -> Graph), run between graphc's.  `disable` names passes to leave out (for tests and
-    bisection).  `observe` is shown every compilation (a `graphc.compiler.compile.Compiled`).  `method` is
-    how contractions are computed, where it can do them (on a GPU `Method.BLAS` is cublasLt);
-    `autotune` is for how many seconds a compilation may try which is fastest.  `profile` is given
-    every plan before its first run (a `graphc.session.runner.Ready` or `graphc.session.placed_engine.PlacedReady`) and
-    returns what runs in its place (`graphc.session.recorder.Recorder.watch`).
+    bisection).  `observe` is shown every compilation (what `graphc.compiler` made, stage by
+    stage).  `method` is how contractions are computed, where it can do them (on a GPU `Method.BLAS`
+    is cublasLt); `autotune` is for how many seconds a compilation may try which is fastest.
+    `profile` is given every plan before its first run and returns what runs in its place
+    (`graphc.session.recorder.Recorder.watch`).
     `devices` are those that placement chooses from (`graphc.ir.machine.DeviceSpec`), `device` the
     one on which all runs that can; `strict` refuses what a device cannot do, instead of moving it.
     """

@@ -1,12 +1,12 @@
 """Graph -> PlacedExecutable: `compile.py` for more than one device.
 
 tensors   --stage-->     Graph       what a run computes
-          --optimise-->  Graph       what is best everywhere             (passes/pipeline.py)
-          --place-->     Placed      a device for every value            (passes/placement/place.py)
-          --segments-->  Segments    a graph for one device each         (passes/placement/segments.py)
-          --tailor-->    Graph       what is best on this device         (passes/placement/per_device.py)
+          --optimise-->  Graph       what is best everywhere        (passes/pipeline.py)
+          --place-->     Placed      a device for every value       (passes/placement/place.py)
+          --segments-->  Segments    a graph for one device each    (passes/placement/segments.py)
+          --tailor-->    Graph       what is best on this device    (passes/placement/per_device.py)
           --fuse, order, plan-->     Program
-          --print, build-->          numba for CPUs, CUDA for GPUs       (codegen/)
+          --print, build-->          numba for CPUs, CUDA for GPUs  (codegen/)
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The functions users call, under the array API's and NumPy's names: ordinary graph code."""
+"""The functions users call, under the array API's and NumPy's names: ordinary graph code.
+
+Each is a few calls of ops (`ir.ops`) or of other functions; `graphc` hands them all on.
+"""
 
 from graphc.functions.control import (
     cond as cond,

@@ -127,8 +127,8 @@ def check_requirements(op: Op, types: Sequence[TensorType]) -> None:
 class Pointwise(Op, abstract=True):
     """out[i] = f(a[i], b[i], ...).
 
-    A primitive has a `spelling` (source text, a function of `codegen/cpu/intrinsics/scalars.py` or an operator);
-    a composite has a `scalar` definition in terms of other pointwise ops.
+    A primitive has a `spelling` (an operator, or a function of
+    `codegen/cpu/intrinsics/scalars.py`); a composite has a `scalar` definition in terms of other pointwise ops.
     """
 
     arity: ClassVar[int] = 2

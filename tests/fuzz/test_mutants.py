@@ -147,11 +147,11 @@ IN_COMPILATION = (
     m("codegen.loops.printer:literal", "'-' if rounded < 0 else ''", "''"),
     m("codegen.loops.printer:wrap", "if operator and (dtype.name in WRAPS)", "if False"),
     m(
-        "codegen.lower.contraction:lower_gemm",
+        "codegen.cpu.schedules.gemm:lower_gemm",
         "(first if op.ta else first * k, 0, first * n)",
         "(first * k, 0, first * n)",
     ),
-    m("codegen.lower.contraction:_cut", '{"lo.": low, "hi.": high}', '{"lo.": 0, "hi.": rows}'),
+    m("codegen.cpu.schedules.gemm:_cut", '{"lo.": low, "hi.": high}', '{"lo.": 0, "hi.": rows}'),
     m("codegen.lower.emitter:_insert", "result.insert(axis, i)", "result.insert(0, i)"),
     m("ir.ops.reduction:lowest", 'float("-inf")', "0.0"),
     m("ir.ops.shape:Dilate.pieces", "(i % s, 0, 1)", "(i % s, 0, s)"),

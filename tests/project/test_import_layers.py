@@ -41,16 +41,17 @@ FLOORS = {
         op.py
         ops
         graph.py
-        program.py machine.py arena.py control.py
+        program.py machine.py arena.py
         substitute.py verify.py text interpret.py
+        control.py
     """,
     "passes": """
         rewrite
         graph autodiff
         cost
         fusion memory
-        placement
         pipeline.py
+        placement
         oracle
     """,
     "codegen": """
@@ -151,7 +152,7 @@ def test_imports_go_down(path: str) -> None:
 
 LATE = {  # the only imports of graphc's own modules inside functions, and why
     "codegen/cpu/toolchain/jit.py": "numba is imported only where something must be compiled",
-    "codegen/cuda/toolchain/cubin.py": "numba-cuda is imported only where something must be compiled for a GPU",
+    "codegen/cuda/toolchain/cubin.py": "numba-cuda is imported only to compile for a GPU",
     "session/lazy.py": "what only devices, profiles and plans need is imported when they do",
     "__init__.py": "gc.plan is: it needs all that devices need",
     "cli/dump.py": "numba is imported only where LLVM IR is asked for",

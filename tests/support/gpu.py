@@ -1,5 +1,5 @@
-"""A GPU without a GPU: cuda-core's stand-ins (`support/cuda.py`) launch the simulator on their memory,
-and cublasLt's (`support/cublas.py`) multiplies there."""
+"""A GPU without a GPU: cuda-core's stand-ins (`cuda.py`) launch the simulator on their memory,
+and cublasLt's (`cublas.py`) multiplies there."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from graphc.codegen.cpu.schedules.conv_columns import lower_columns, uses_column
 from graphc.codegen.cpu.schedules.conv_direct import fits_tiles, lower_direct
 from graphc.codegen.cpu.schedules.conv_direct_weight import fits_weight_tiles, lower_weight_direct
 from graphc.codegen.cpu.schedules.conv_winograd import fits_winograd, lower_winograd
+from graphc.codegen.cpu.schedules.gemm import lower_gemm
 from graphc.codegen.loops.ir import Loops
-from graphc.codegen.lower.contraction import lower_gemm, lower_product, uses_gemm
+from graphc.codegen.lower.contraction import lower_product, uses_gemm
 from graphc.codegen.lower.conv_loops import lower_windows
 from graphc.codegen.lower.fused import lower_fused
 from graphc.codegen.lower.scan import lower_scan
@@ -21,9 +22,8 @@ from graphc.config import Method
 from graphc.errors import CodegenError
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
-from graphc.ir.program import Kernel, Kind
+from graphc.ir.program import Kernel, Kind, storage
 from graphc.ir.types import DType
-from graphc.passes.fusion.fuse import storage
 
 
 def methods(kernel: Kernel) -> tuple[Method, ...]:

@@ -1,4 +1,4 @@
-"""The third IR, loops over elements: its statements, text, transforms, and what both printers share.
+"""The third IR, loops over elements: statements, text, transforms, what both printers share.
 
 How a kernel becomes loops is `codegen.lower`; how loops become source, `codegen.cpu` and
 `codegen.cuda`.

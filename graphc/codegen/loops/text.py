@@ -8,7 +8,8 @@
                 total += x_1
             y[i0] = total
 
-It is for people: `graphc dump --stage loops` prints it.  What is compiled, `codegen/cpu/printer.py` prints.
+It is for people: `graphc dump --stage loops` prints it.  What is compiled,
+`codegen/cpu/printer.py` prints.
 """
 
 from __future__ import annotations

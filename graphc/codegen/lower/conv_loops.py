@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.codegen.cpu.schedules.conv_columns import ADD, TIMES, Frame, let
 from graphc.codegen.loops.ir import (
     Accumulate,
     Apply,
@@ -21,6 +20,7 @@ from graphc.codegen.loops.ir import (
     Ref,
     Store,
 )
+from graphc.codegen.lower.convolution import ADD, TIMES, Frame, let
 from graphc.codegen.lower.emitter import row_major, variable, wide
 from graphc.ir import dim
 from graphc.ir.dim import Size, product

@@ -9,8 +9,7 @@ from graphc.codegen.loops.ir import Apply, Buffer, For, Load, Loops, Store
 from graphc.codegen.lower.emitter import Emitter, nest, row_major, variable
 from graphc.ir.graph import Value
 from graphc.ir.op import Scatter
-from graphc.ir.program import Kernel
-from graphc.passes.fusion.fuse import storage
+from graphc.ir.program import Kernel, storage
 
 
 def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:

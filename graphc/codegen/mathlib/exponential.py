@@ -2,7 +2,8 @@
 
 f32 functions stay in f32 where a model spends its time (exp, expm1, exp2, log, log1p, tanh,
 sigmoid, sinh, cosh, erf); the others compute in f64 and round once (`widened`).
-Errors are measured in tests/codegen/cpu/test_mathlib.py; denormal arguments and results are not flushed.
+Errors are measured in tests/codegen/cpu/test_mathlib.py; denormal arguments and results are not
+flushed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Elementary functions of floats: exponentials, logarithms, roots, powers, error functions.
 
-Each is evaluated by graphc's own branch-free code (`codegen/mathlib/functions.py`); the bound on its error is
-there.  NumPy (and `math`, for erf and erfc) is the meaning.
+Each is evaluated by graphc's own branch-free code (`codegen/mathlib/functions.py`), which
+also bounds its error.  NumPy (and `math`, for erf and erfc) is the meaning.
 """
 
 from __future__ import annotations

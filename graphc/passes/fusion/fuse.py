@@ -34,7 +34,7 @@ from graphc.ir.op import (
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Pad, Reshape
 from graphc.ir.ops.window import Window
-from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, holds, storage as storage
+from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, holds, storage
 from graphc.passes.fusion.control_steps import scan_space, step_graphs, with_all_items
 from graphc.passes.fusion.groups import Group, Groups, common_space, space_of
 from graphc.passes.fusion.predicates import is_place, joins_rows, takes_epilogue

@@ -15,8 +15,7 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Buffer, Kernel, Kind, Place, Program
-from graphc.passes.fusion.fuse import storage
+from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, storage
 from graphc.passes.fusion.row_stages import is_element, stages
 
 

@@ -1,8 +1,8 @@
 """Routines of the outside world: LAPACK for factorisations of f32 and f64, and BLAS.
 
 OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread:
-graphc cuts work into chunks itself.  Matrix products are graphc's own (`codegen/cpu/gemm_library.py`), unless
-`Method.BLAS` asks for OpenBLAS's.
+graphc cuts work into chunks itself.  Matrix products are graphc's own
+(`codegen/cpu/gemm_library.py`), unless `Method.BLAS` asks for OpenBLAS's.
 """
 
 from __future__ import annotations

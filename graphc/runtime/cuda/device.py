@@ -1,7 +1,8 @@
 """A GPU: `Device` by cuda-core.  Kernels are cubins from the cache, all work is on one stream, and
 a program is one CUDA graph.
 
-Not yet run on a GPU: tested against the signatures of cuda-core 1.2.2 (tests/runtime/test_cuda_device.py).
+Not yet run on a GPU: tested against the signatures of cuda-core 1.2.2
+(tests/runtime/test_cuda_device.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A simulated GPU: NumPy memory, and kernels in the warp simulator (`codegen/cuda/simulator/simulate.py`).
+"""A simulated GPU: NumPy memory, and kernels in the warp simulator (`codegen.cuda.simulator`).
 
 It runs everything that a GPU's device runs, text for text, slowly, and finds what a GPU would pass
 over in silence: accesses outside of a buffer, races, reads of memory that nothing has written

@@ -22,7 +22,7 @@ from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.ops.lapack_solve import Lu, LuSolve
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter, Variable
-from graphc.passes.fusion.fuse import storage
+from graphc.ir.program import storage
 from graphc.runtime.cpu.openblas import outside_address
 
 F32 = np.float32

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.cpu.gemm_library import host_shape
-from graphc.codegen.cpu.schedules.conv_columns import PANEL, Frame, let
+from graphc.codegen.cpu.schedules.conv_columns import PANEL
 from graphc.codegen.loops.ir import For, IndexValue, Loops, Row, Scratch, Store, Tile, Turn
+from graphc.codegen.lower.convolution import Frame, let
 from graphc.codegen.lower.emitter import variable
 from graphc.ir import dim
 from graphc.ir.dim import Size

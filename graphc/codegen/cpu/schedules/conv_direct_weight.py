@@ -13,9 +13,9 @@ import math
 from typing import Any
 
 from graphc.codegen.cpu.gemm_library import host_shape
-from graphc.codegen.cpu.schedules.conv_columns import let
 from graphc.codegen.cpu.schedules.conv_direct import CHANNELS, POSITIONS, Direct
 from graphc.codegen.loops.ir import For, IndexValue, Loops, Row, Scratch, Store, Tile, Turn
+from graphc.codegen.lower.convolution import let
 from graphc.codegen.lower.emitter import variable
 from graphc.ir import dim
 from graphc.ir.dim import Size

@@ -19,9 +19,10 @@ import math
 from typing import Any
 
 from graphc.codegen.cpu.gemm_library import host_shape
-from graphc.codegen.cpu.schedules.conv_columns import PANEL, let
+from graphc.codegen.cpu.schedules.conv_columns import PANEL
 from graphc.codegen.cpu.schedules.conv_direct import Direct, fits_tiles
 from graphc.codegen.loops.ir import For, IndexValue, Loops, Scratch, Store, Tile, Transform, Turn
+from graphc.codegen.lower.convolution import let
 from graphc.codegen.lower.emitter import variable
 from graphc.ir import dim
 from graphc.ir.dim import Size

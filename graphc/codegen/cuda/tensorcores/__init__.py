@@ -1,4 +1,4 @@
-"""How tensor cores compute a contraction: tiling, operands, the block's loop, what follows a product.
+"""Contractions on tensor cores: tiling, operands, the loop of a block, what follows a product.
 
 Contractions that they do not take are loops: `codegen.cuda.schedules.contractions`.
 """

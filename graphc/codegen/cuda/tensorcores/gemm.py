@@ -11,8 +11,7 @@ from graphc.codegen.lower.contraction import operands
 from graphc.codegen.lower.emitter import Index, variable
 from graphc.ir.dim import product
 from graphc.ir.ops.index_math import unflatten
-from graphc.ir.program import Kernel, contraction_of
-from graphc.passes.fusion.fuse import storage
+from graphc.ir.program import Kernel, contraction_of, storage
 
 
 def gemm_source(

@@ -1,4 +1,4 @@
-"""The text of a GPU kernel to a cubin, by numba-cuda and nvJitLink; the only folder that knows them.
+"""The text of a GPU kernel to a cubin, by numba-cuda and nvJitLink, which only this folder knows.
 
 No GPU and no driver is asked, and `import graphc` loads none of it.
 """

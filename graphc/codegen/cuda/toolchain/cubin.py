@@ -33,22 +33,13 @@ NEEDED = {  # package: versions from, up to
 LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
 LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
 PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
-# The files that decide what machine code a text becomes (`cache.hash_of`).
+# The folders and files that decide what machine code a text becomes (`cache.hash_of`).
 MACHINE_CODE = (
-    "codegen/cpu/intrinsics/scalars.py",
-    "codegen/cuda/toolchain/cubin.py",
-    "codegen/cuda/toolchain/memory.py",
-    "codegen/cuda/toolchain/mma.py",
-    "codegen/cuda/toolchain/namespace.py",
-    "codegen/cuda/toolchain/scalars.py",
-    "codegen/cuda/toolchain/warp.py",
+    "codegen/cuda/toolchain",
     "codegen/cpu/intrinsics/integers.py",
     "codegen/cpu/intrinsics/numba_context.py",
-    "codegen/mathlib/functions.py",
-    "codegen/mathlib/exponential.py",
-    "codegen/mathlib/scalar.py",
-    "codegen/mathlib/tables.py",
-    "codegen/mathlib/trigonometric.py",
+    "codegen/cpu/intrinsics/scalars.py",
+    "codegen/mathlib",
     "ir/ops/philox.py",
 )
 
