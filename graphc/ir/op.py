@@ -128,7 +128,8 @@ class Pointwise(Op, abstract=True):
     """out[i] = f(a[i], b[i], ...).
 
     A primitive has a `spelling` (an operator, or a function of
-    `codegen/cpu/intrinsics/scalars.py`); a composite has a `scalar` definition in terms of other pointwise ops.
+    `codegen/cpu/intrinsics/scalars.py`); a composite has a `scalar` definition in
+    terms of other pointwise ops.
     """
 
     arity: ClassVar[int] = 2

@@ -257,16 +257,21 @@ def test_the_checks_find_what_they_are_for() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {"a", "b", "c"}
 
 
+def length(function: ast.FunctionDef) -> int:
+    """Lines of a function's body, less its docstring: what a reader has to hold at once."""
+    first = function.body[1:2] if ast.get_docstring(function) else function.body[:1]
+    assert function.end_lineno is not None
+    return function.end_lineno - first[0].lineno + 1 if first else 0
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_files_and_functions_are_short(path: str) -> None:
     text = (PACKAGE / path).read_text(encoding="utf-8")
     assert text.count("\n") <= LONGEST_FILE
     long = [
-        f"graphc/{path}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
+        f"graphc/{path}:{node.lineno} {node.name}: {length(node)} lines"
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef)
-        and node.end_lineno is not None
-        and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+        if isinstance(node, ast.FunctionDef) and length(node) > LONGEST_FUNCTION
     ]
     assert long == []
 

@@ -1,4 +1,8 @@
-"""Every op, declared once.  Importing this package fills the table `graphc.ir.op.OPS`."""
+"""Every op, declared once: its types, meaning, lowering, gradient and samples, in one class.
+
+Files are named after what a user would look for.  Importing this package fills the table
+`graphc.ir.op.OPS`.
+"""
 
 from graphc.ir.ops import (
     conv as conv,

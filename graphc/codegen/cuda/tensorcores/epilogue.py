@@ -112,7 +112,8 @@ class Epilogue:
                     "outer = u32(u32(at // columns) // rows)",
                     "total = f32(0.0)",
                     f"for part in range({pieces}):",
-                    f"    total = total + load(scratch, u64(u64({line} * u64(columns)) + u64(column)))",
+                    f"    total = total + load(scratch, u64(u64({line} * u64(columns))"
+                    " + u64(column)))",
                     *self.statements(place),
                 ],
                 1,
