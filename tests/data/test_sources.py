@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from graphc import data
+from graphc.data import sources
 from graphc.errors import GraphcError
 
 
@@ -24,7 +25,7 @@ def idx(array: Any, code: int = 0x08) -> bytes:
 
 def write_mnist(folder: Path, packed: bool, train: int = 6, test: int = 2) -> None:
     rng = np.random.default_rng(0)
-    for name, count in zip(data.MNIST_FILES, (train, train, test, test), strict=True):
+    for name, count in zip(sources.MNIST_FILES, (train, train, test, test), strict=True):
         shape = (count, 4, 3) if "images" in name else (count,)
         content = idx(rng.integers(0, 10, shape).astype(np.uint8))
         path = folder / (name + ".gz" if packed else name)
@@ -38,7 +39,7 @@ def test_mnist_is_read_plain_or_compressed(tmp_path: Path, packed: bool) -> None
     assert found.name == "MNIST" and found.features == 12
     assert found.train_images.shape == (6, 12) and found.test_images.shape == (2, 12)
     assert found.train_images.dtype == np.float32 and found.train_labels.dtype == np.int64
-    raw = data.read_idx(tmp_path / (data.MNIST_FILES[0] + (".gz" if packed else "")))
+    raw = data.read_idx(tmp_path / (sources.MNIST_FILES[0] + (".gz" if packed else "")))
     np.testing.assert_array_equal(found.train_images, raw.reshape(6, 12) / np.float32(255))
 
 
@@ -112,7 +113,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 def test_images_and_labels_must_belong_together(tmp_path: Path) -> None:
     write_mnist(tmp_path, packed=False)
-    labels = tmp_path / data.MNIST_FILES[1]
+    labels = tmp_path / sources.MNIST_FILES[1]
     labels.write_bytes(idx(np.zeros(5, np.uint8)))
     with pytest.raises(GraphcError, match="holds 6 images, but there are 5 labels"):
         data.load_mnist(tmp_path)

@@ -363,15 +363,15 @@ def test_code_is_kept_under_its_symbol(tmp_path: Path) -> None:
     assert cubin.symbol_of(given, (8, 0)) != symbol
     warm = (
         f"import sys\nfrom pathlib import Path\n"
-        f"from graphc.codegen import gcuda\nfrom graphc.codegen.cache import Cache\n"
+        f"from graphc.codegen.cuda.toolchain import cubin\nfrom graphc.codegen.cache import Cache\n"
         f"from graphc.codegen.cuda.source import DeviceSource\n"
         f"s = DeviceSource({given.text!r}, {given.parameters!r})\n"
         "from graphc.codegen.cache import Built\n"
         "from graphc.config import Options\n"
         f"cache, built = Cache(Path({str(tmp_path)!r})), Built()\n"
-        "gcuda.prepare([s], (9, 0), cache, Options(), built)\n"
+        "cubin.prepare([s], (9, 0), cache, Options(), built)\n"
         "assert (built.compilations, built.cache_hits) == (0, 1)\n"
-        "name, data = gcuda.cubin(s, (9, 0), cache)\n"
+        "name, data = cubin.cubin(s, (9, 0), cache)\n"
         "assert not [m for m in sys.modules if m.split('.')[0] in ('numba', 'cuda')]\n"
         "print(name, len(data))"
     )
@@ -410,7 +410,7 @@ def test_a_helper_answers_with_code() -> None:
     given = source("y[i] = x[i]")
     words = (given.text, given.parameters, given.threads, given.resident, HOPPER)
     done = subprocess.run(
-        [sys.executable, "-c", "from graphc.codegen import gcuda; gcuda.serve()"],
+        [sys.executable, "-c", "from graphc.codegen.cuda.toolchain import cubin; cubin.serve()"],
         input=json.dumps(words) + "\n",
         capture_output=True,
         text=True,
