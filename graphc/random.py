@@ -20,11 +20,10 @@ from graphc.functions.indexing import take
 from graphc.ir.dim import Dim, Shape
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.state import RunCounter
-from graphc.ir.types import DType, bf16, bool_, f16, f32, f64, u64
+from graphc.ir.types import DType, bool_, f32, f64, u64
 
 COUNTER = "//run_counter"  # no name of a user's tensor holds an empty part
 STRIDE = 0x9E3779B97F4A7C15  # odd, far from small multiples of itself modulo 2**64
-PRECISION = {bf16: 8, f16: 11, f32: 24}  # bits of a significand
 
 
 def counter() -> Tensor:
@@ -94,7 +93,7 @@ def _unit(shape: Shape, dtype: DType, path: str, seed: int | None) -> Tensor:
         low = converted(pw.bitwise_right_shift(bits(shape, path + "/low", seed), 6), f64)
         high = converted(pw.bitwise_right_shift(first, 5), f64)
         return pw.multiply(pw.add(pw.multiply(high, 2.0**26), low), 2.0**-53)
-    kept = PRECISION[dtype]
+    kept = dtype.significand
     return converted(_scaled(pw.bitwise_right_shift(first, 32 - kept), kept), dtype)
 
 

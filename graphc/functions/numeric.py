@@ -221,18 +221,13 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None)
     t = tensor("nan_to_num", x)
     if not t.dtype.is_float:
         return t
-    most = _greatest(t)
+    most = t.dtype.largest
     for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise GraphError(f"nan_to_num: {name} must be a number, got {value!r}", user_location())
     t = pw.where(isnan(t), float(nan), t)
     t = pw.where(pw.equal(t, math.inf), most if posinf is None else float(posinf), t)
     return pw.where(pw.equal(t, -math.inf), -most if neginf is None else float(neginf), t)
-
-
-def _greatest(t: Tensor) -> float:
-    names = {"f16": 65504.0, "bf16": 3.3895313892515355e38}
-    return names.get(t.dtype.name) or float(np.finfo(t.dtype.numpy).max)
 
 
 def isin(x1: Any, x2: Any, invert: bool = False) -> Tensor:

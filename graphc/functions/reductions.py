@@ -73,7 +73,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean; of nothing, nan.  Integers give f32; f16 and bf16 are summed and divided in f32.
+    """The mean; of nothing, nan.  Integers give f32; narrow floats are summed and divided in f32.
 
     >>> import graphc as gc
     >>> mean(gc.zeros((2, 3), gc.int32), axis=0).type

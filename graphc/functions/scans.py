@@ -18,7 +18,7 @@ from graphc.functions.reductions import total_type
 from graphc.functions.shaping import flatten
 from graphc.ir.ops import scan
 from graphc.ir.ops.shape import Pad
-from graphc.ir.types import DType, bool_, f32, u8
+from graphc.ir.types import bool_, u8
 
 
 def cumulative_sum(
@@ -29,8 +29,8 @@ def cumulative_sum(
     reverse: bool = False,
     exclusive: bool = False,
 ) -> Tensor:
-    """The sums of the elements up to each one.  Element types as for `sum`; f16 and bf16 are summed
-    in f32 and rounded once each.
+    """The sums of the elements up to each one.  Element types as for `sum`; narrow floats are
+    summed in f32 and rounded once each.
 
     `include_initial` puts the empty sum in front, and the axis grows by 1; `exclusive` leaves out
     the element itself (with both: as `include_initial`); `reverse` sums from each element to the
@@ -111,7 +111,7 @@ def linear_recurrence(a: Any, b: Any, axis: int = -1, reverse: bool = False) -> 
     """y[j] = a[j] * y[j-1] + b[j] along an axis, with y[0] = b[0]; with `reverse`, y[j+1] for
     y[j-1].  An exponential moving average, for one, or a diagonal state space.
 
-    Operands are floats and broadcast; those of f16 and bf16 are folded in f32.
+    Operands are floats and broadcast; those of narrow floats are folded in f32.
 
     >>> import graphc as gc
     >>> linear_recurrence(0.9, gc.ones((2, 5))).type
@@ -124,7 +124,7 @@ def linear_recurrence(a: Any, b: Any, axis: int = -1, reverse: bool = False) -> 
     _floats(what, x)
     shape = broadcast_shapes(what, [x.shape, y.shape])
     along = axis_of(what, axis, len(shape))
-    wide = _wide(x.dtype)
+    wide = x.dtype.accumulates
     operands = (broadcast_to(converted(v, wide), shape) for v in (x, y))
     op = scan.LinearRecurrence(along, flag(what, "reverse", reverse))
     return converted(build(op, tuple(operands)), x.dtype)
@@ -144,7 +144,7 @@ def logcumsumexp(x: Any, axis: int = -1, reverse: bool = False) -> Tensor:
     given = tensor(what, x)
     _floats(what, given)
     along = axis_of(what, axis, given.ndim)
-    t = converted(given, _wide(given.dtype))
+    t = converted(given, given.dtype.accumulates)
     top = pw.stop_gradient(cummax(t, along, reverse))
     by = -1 if reverse else 1
     before: Tensor = scan.shifted(top, along, by, float("-inf"))
@@ -154,11 +154,6 @@ def logcumsumexp(x: Any, axis: int = -1, reverse: bool = False) -> Tensor:
     none = pw.equal(total, 0.0)  # all -inf so far: no gradient, and none that is inf on the way
     out = pw.where(none, float("-inf"), pw.add(log(pw.where(none, 1.0, total)), safe))
     return converted(out, given.dtype)
-
-
-def _wide(dtype: DType) -> DType:
-    """What sums of a type are folded in."""
-    return f32 if dtype.bits == 16 and dtype.is_float else dtype
 
 
 def _floats(what: str, t: Tensor) -> None:
@@ -191,7 +186,7 @@ def _running(
     wanted = total_type(t.dtype) if dtype is None else element_type(what, dtype)
     if wanted == bool_:
         raise DTypeError(f"{what}: dtype bool holds no numbers", user_location())
-    done = build(kind(along, backwards), (converted(t, _wide(wanted)),))
+    done = build(kind(along, backwards), (converted(t, wanted.accumulates),))
     done = converted(done, wanted)
     if not grows and not out:
         return done

@@ -144,8 +144,8 @@ def segment_sum(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
 
 
 def _wide(t: Tensor) -> Tensor:
-    """What is summed: f16 and bf16 in f32 (semantics 9.1)."""
-    return converted(t, f32) if t.dtype.is_float and t.dtype.bits == 16 else t
+    """What is summed: narrow floats in f32 (semantics 9.1)."""
+    return converted(t, t.dtype.accumulates)
 
 
 def segment_mean(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:

@@ -6,8 +6,9 @@ f32[n,784] f32[]
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -21,11 +22,14 @@ Kind = Literal["bool", "int", "uint", "float"]
 
 @dataclass(frozen=True)
 class DType:
-    """An element type.  `f32["n", 784]` makes a tensor type of it."""
+    """An element type: a row of the table below.  `f32["n", 784]` makes a tensor type of it."""
 
     name: str
     kind: Kind
     bits: int
+    significand: int = field(default=0, compare=False)  # bits of a float's, the hidden one counted
+    tiled: bool = field(default=False, compare=False)  # CPUs multiply it in register tiles
+    tensor_cores: bool = field(default=False, compare=False)  # GPUs multiply it on tensor cores
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -50,6 +54,31 @@ class DType:
     def is_integer(self) -> bool:
         return self.kind in ("int", "uint")
 
+    @property
+    def largest(self) -> float:
+        """The greatest finite number of a float type."""
+        exponent_bits = self.bits - self.significand  # the sign takes the place of the hidden bit
+        return math.ldexp(2.0 - math.ldexp(2.0, -self.significand), (1 << exponent_bits - 1) - 1)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it is a float that is kept in memory only: f16 and bf16."""
+        return self.is_float and self.bits < 32
+
+    @property
+    def accumulates(self) -> DType:
+        """The type in which elements are computed with, and their sums held: f32 for narrow floats,
+        else the type itself (semantics 9.1)."""
+        return f32 if self.is_narrow else self
+
+    @property
+    def stored(self) -> DType:
+        """The type that an element has in memory, as its bits: u8 for bool, u16 for narrow floats,
+        else the type itself."""
+        if self.kind == "bool":
+            return u8
+        return u16 if self.is_narrow else self
+
     def __str__(self) -> str:
         return self.name
 
@@ -63,14 +92,18 @@ class DType:
 bool_ = DType("bool", "bool", 8)
 i8, i16, i32, i64 = (DType(f"i{b}", "int", b) for b in (8, 16, 32, 64))
 u8, u16, u32, u64 = (DType(f"u{b}", "uint", b) for b in (8, 16, 32, 64))
-f16, bf16 = DType("f16", "float", 16), DType("bf16", "float", 16)
-f32, f64 = DType("f32", "float", 32), DType("f64", "float", 64)
+f16 = DType("f16", "float", 16, significand=11, tensor_cores=True)
+bf16 = DType("bf16", "float", 16, significand=8, tensor_cores=True)
+f32 = DType("f32", "float", 32, significand=24, tensor_cores=True, tiled=True)
+f64 = DType("f64", "float", 64, significand=53, tiled=True)
 
 BOOLS = (bool_,)
 SIGNED = (i8, i16, i32, i64)
 UNSIGNED = (u8, u16, u32, u64)
 INTS = SIGNED + UNSIGNED
 FLOATS = (f16, bf16, f32, f64)
+NARROW_FLOATS = tuple(t for t in FLOATS if t.is_narrow)
+TILED_FLOATS = tuple(t for t in FLOATS if t.tiled)
 NUMBERS = INTS + FLOATS
 ALL = BOOLS + NUMBERS
 BY_NAME = {t.name: t for t in ALL}

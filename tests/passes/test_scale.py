@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.codegen.cpu.intrinsics.scalars import UNTRACKED
+from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED
 from graphc.codegen.cpu.toolchain import build
 from graphc.compiler.compile import Compiled, lower
 from graphc.config import Options

@@ -14,17 +14,16 @@ import ctypes
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphc.codegen.cpu.emulate_tiles import TILE_TWINS
-from graphc.codegen.mathlib import functions
+from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.numpy_scalar import twin
 from graphc.ir.ops.philox import philox
-from graphc.ir.types import BY_NAME
-
-COMPUTED = {"f16": "f32", "bf16": "f32"}
-STORED = {"bool": np.uint8, "f16": np.float16, "bf16": np.uint16}
+from graphc.ir.types import BY_NAME, NUMBERS
 
 
 class Buffer:
@@ -33,7 +32,7 @@ class Buffer:
     def __init__(self, dtype: str, address: int, count: int | None) -> None:
         self.dtype, self.address, self.count = dtype, address, count
         self.memory: Any = None  # what keeps a scratch buffer alive
-        self.stored = np.dtype(STORED.get(dtype) or BY_NAME[dtype].numpy)
+        self.stored, self.narrow = BY_NAME[dtype].stored.numpy, NARROW_CONVERSIONS.get(dtype)
 
     def _cell(self, i: Any) -> Any:
         """An array of the one element."""
@@ -47,12 +46,10 @@ class Buffer:
         cell = self._cell(i)
         if self.dtype == "bool":
             return cell[0] != 0
-        if self.dtype == "bf16":
-            return (cell.astype(np.uint32) << 16).view(np.float32)[0]
-        return np.float32(cell[0]) if self.dtype == "f16" else cell[0].copy()
+        return cell[0].copy() if self.narrow is None else self.narrow.value(cell[0])
 
     def __setitem__(self, i: Any, value: Any) -> None:
-        self._cell(i)[0] = bf16_bits(value) if self.dtype == "bf16" else value
+        self._cell(i)[0] = value if self.narrow is None else self.narrow.bits(value)
 
 
 class Arguments:
@@ -86,7 +83,7 @@ def _buffer(name: str) -> Callable[[Arguments, int], Buffer]:
 
 def _type(name: str) -> Callable[[Any], Any]:
     """Conversion by a type's name: integers wrap."""
-    dtype = BY_NAME[COMPUTED.get(name, name)].numpy
+    dtype = BY_NAME[name].accumulates.numpy
     if dtype.kind == "f":
         return dtype.type
     return lambda x: _wrapped(int(x), dtype)
@@ -99,13 +96,14 @@ def _wrapped(value: int, dtype: Any) -> Any:
 
 
 def _cast(name: str) -> Callable[[Any], Any]:
-    dtype = BY_NAME[COMPUTED.get(name, name)].numpy
+    dtype = BY_NAME[name].accumulates.numpy
 
     def to(x: Any) -> Any:
         if dtype.kind == "b":
             return np.bool_(x != 0)
         if dtype.kind == "f":
-            return _round(name)(dtype.type(x)) if name in COMPUTED else dtype.type(x)
+            narrow = NARROW_CONVERSIONS.get(name)
+            return dtype.type(x) if narrow is None else narrow.rounded(dtype.type(x))
         if np.asarray(x).dtype.kind != "f":
             return _wrapped(int(x), dtype)
         info = np.iinfo(dtype)
@@ -120,7 +118,19 @@ def _cast(name: str) -> Callable[[Any], Any]:
     return to
 
 
-def bf16_bits(x: Any) -> Any:
+@dataclass(frozen=True)
+class NarrowFloat:
+    """A float that is kept as its bits (u16) and computed with as an f32."""
+
+    bits: Callable[[Any], Any]  # of an f32, rounded to nearest even
+    value: Callable[[Any], Any]  # the f32 that such bits stand for
+
+    def rounded(self, x: Any) -> Any:
+        """An f32 rounded to what the type can hold."""
+        return self.value(self.bits(x))
+
+
+def _bf16_bits(x: Any) -> Any:
     """The upper half of an f32, rounded to nearest even; NaN stays NaN."""
     bits = int(np.float32(x).view(np.uint32))
     if math.isnan(x):
@@ -128,11 +138,13 @@ def bf16_bits(x: Any) -> Any:
     return np.uint16((bits + ((bits >> 16) & 1) + 0x7FFF) >> 16)
 
 
-def _round(name: str) -> Callable[[Any], Any]:
-    """An f32 rounded to what f16 or bf16 can hold."""
-    if name == "f16":
-        return lambda x: np.float32(np.float16(x))
-    return lambda x: np.array(int(bf16_bits(x)) << 16, np.uint32).view(np.float32)[()]
+NARROW_CONVERSIONS = {
+    "f16": NarrowFloat(
+        lambda x: np.float16(np.float32(x)).view(np.uint16),
+        lambda bits: np.float32(np.uint16(bits).view(np.float16)),
+    ),
+    "bf16": NarrowFloat(_bf16_bits, lambda bits: np.uint32(int(bits) << 16).view(np.float32)),
+}
 
 
 def _is_float(x: Any) -> bool:
@@ -186,7 +198,7 @@ def remainder(x: Any, y: Any) -> Any:
 def power(x: Any, y: Any) -> Any:
     """x to the y; integers wrap, and a negative exponent gives the truncated value."""
     if _is_float(x):
-        return functions.twin("pow")(x, y)
+        return twin("power")(x, y)
     base, exponent = int(x), int(y)
     if exponent < 0:
         return type(x)(base ** (-exponent % 2) if base in (1, -1) else 0)
@@ -256,7 +268,7 @@ def cblas_gemm(
 
 def _scratch(name: str) -> Callable[[int, int], Buffer]:
     def make(count: int, slot: int) -> Buffer:
-        stored = np.dtype(STORED.get(name) or BY_NAME[name].numpy)
+        stored = BY_NAME[name].stored.numpy
         memory = np.full(int(count) * stored.itemsize + 1, 0xA5, np.uint8)
         made = Buffer(name, memory.__array_interface__["data"][0], int(count))
         made.memory = memory
@@ -340,16 +352,12 @@ def _positions(beyond: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda x, y: bool(beyond(x, y) or (x != x and y == y))
 
 
-TYPES = tuple(n for n in BY_NAME if n not in ("bool", *COMPUTED))
-NAMESPACE: dict[str, Any] = {
-    **{f"{name}_buffer": _buffer(name) for name in BY_NAME},
-    **{f"cast_{name}": _cast(name) for name in BY_NAME},
+TYPES = tuple(t.name for t in NUMBERS if not t.is_narrow)  # in which kernels compute
+SCALARS: dict[str, Any] = {  # the names that mean the same on every machine
     **{name: _type(name) for name in TYPES},
-    **{name: functions.twin(name) for name in functions.FUNCTIONS if name != "pow"},
-    **{
-        name: getattr(np, name)
-        for name in ("sqrt", "floor", "ceil", "rint", "trunc", "logical_not")
-    },
+    **{f"cast_{name}": _cast(name) for name in BY_NAME},
+    **{f"round_{name}": narrow.rounded for name, narrow in NARROW_CONVERSIONS.items()},
+    **{name: twin(name) for name, row in FUNCTIONS.items() if not row.takes_integers},
     **{f"fold_{name}": _arithmetic(name) for name in ("add", "multiply")},
     **{f"wrap_{name}": _arithmetic(name) for name in ("add", "subtract", "multiply")},
     "inf": np.inf,
@@ -366,23 +374,26 @@ NAMESPACE: dict[str, Any] = {
     "power": power,
     "left_shift": left_shift,
     "right_shift": right_shift,
+    "logical_not": np.logical_not,
+    "greater_or_nan": _positions(np.greater),
+    "less_or_nan": _positions(np.less),
     "random_bits": random_bits,
     "check_index": check_index,
+}
+NAMESPACE: dict[str, Any] = {
+    **SCALARS,
+    **{f"{name}_buffer": _buffer(name) for name in BY_NAME},
+    **{f"{name}_scratch": _scratch(name) for name in BY_NAME},
+    **{f"{name}_stack": _scratch(name) for name in ("f32", "f64", "i64")},
+    **{f"{name}_memory": _memory(name) for name in ("i32", "i64", "f32", "f64")},
+    **TILE_TWINS,
     "cblas_gemm": cblas_gemm,
     "cblas_gemm_add": functools.partial(cblas_gemm, adds=True),
     "free_scratch": free_scratch,
-    **{f"{name}_scratch": _scratch(name) for name in BY_NAME},
-    **{f"{name}_stack": _scratch(name) for name in ("f32", "f64", "i64")},
-    **TILE_TWINS,
     "call_python": call_python,
     "routine": routine,
     "procedure": procedure,
     "acquire": acquire,
     "release": release,
     "at": at,
-    **{f"{name}_memory": _memory(name) for name in ("i32", "i64", "f32", "f64")},
-    "round_f16": _round("f16"),
-    "round_bf16": _round("bf16"),
-    "greater_or_nan": _positions(np.greater),
-    "less_or_nan": _positions(np.less),
 }

@@ -1,4 +1,4 @@
-"""The Python twins of `tile_calls.py` and `row_calls.py`, an element at a time."""
+"""The Python twins of `tile_calls.py` and `row_copies.py`, an element at a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES
+from graphc.ir.types import TILED_FLOATS
 
 
 def tile(
@@ -99,7 +100,5 @@ def transform(name: str) -> Callable[..., None]:
 
 
 TILE_TWINS: dict[str, Any] = {
-    f"{t}_{twin.__name__}": twin
-    for t in ("f32", "f64")
-    for twin in (tile, transpose, window, spread)
-} | {f"{t}_{name}": transform(name) for t in ("f32", "f64") for name in MATRICES}
+    f"{t}_{twin.__name__}": twin for t in TILED_FLOATS for twin in (tile, transpose, window, spread)
+} | {f"{t}_{name}": transform(name) for t in TILED_FLOATS for name in MATRICES}

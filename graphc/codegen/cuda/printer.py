@@ -17,7 +17,6 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.types import DType
 
 SIGNED = {"u32": "i32", "u64": "i64"}
-NARROW = {"f16", "bf16"}
 
 
 @dataclass
@@ -191,14 +190,14 @@ def size_name(symbol: str) -> str:
 
 def loaded(text: str, dtype: DType) -> str:
     """A stored element as a value."""
-    if dtype.name in NARROW:
+    if dtype.is_narrow:
         return f"from_{dtype}({text})"
     return kept(text, dtype)
 
 
 def kept_type(dtype: DType) -> str:
     """The type of the arrays, in registers or shared memory, that values wait in between loops."""
-    return "u8" if dtype.kind == "bool" else "f32" if dtype.name in NARROW else str(dtype)
+    return str(dtype.stored if dtype.kind == "bool" else dtype.accumulates)
 
 
 def keeping(text: str, dtype: DType) -> str:
@@ -213,6 +212,6 @@ def kept(text: str, dtype: DType) -> str:
 
 def storing(text: str, dtype: DType) -> str:
     """A value as it is stored."""
-    if dtype.name in NARROW:
+    if dtype.is_narrow:
         return f"to_{dtype}({text})"
     return keeping(text, dtype)

@@ -13,14 +13,13 @@ from graphc.config import Method
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
 
-STORED = {"bool": "u8", "f16": "u16", "bf16": "u16"}  # what a pointer to elements points at
 POINTER = "*"
 BLOCKS, THREADS = (1, 1, 1), (256, 1, 1)
 
 
 def pointer(dtype: DType) -> str:
-    """The parameter type of a buffer: `f32*`, `u8*` for bool, `u16*` for f16 and bf16."""
-    return STORED.get(dtype.name, dtype.name) + POINTER
+    """The parameter type of a buffer: `f32*`, `u8*` for bool, `u16*` for narrow floats."""
+    return f"{dtype.stored}{POINTER}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Number
 from graphc.ir.types import DType
 
-NARROW = ("f16", "bf16")
 WRAPS = ("i8", "i16", "i32", "u8", "u16", "u32", "u64")
 WRAPPING = {  # i64 operators of numba are undefined where they overflow
     "({0} + {1})": "wrap_add({0}, {1})",
@@ -74,7 +73,7 @@ def fold_step(combine: str, name: str, value: str, dtype: DType) -> str:
 
 def wrap(text: str, spelling: str, dtype: DType) -> str:
     """Operators widen narrow types in Python and numba: cut them back."""
-    if dtype.name in NARROW and not spelling.startswith(("cast_", "where")):
+    if dtype.is_narrow and not spelling.startswith(("cast_", "where")):
         return f"round_{dtype}({bare(text)})"
     operator = spelling.startswith("(") and "==" not in spelling and "<" not in spelling
     if operator and (dtype.name in WRAPS):

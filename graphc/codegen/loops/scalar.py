@@ -14,7 +14,7 @@ from graphc.codegen.loops.ir import Apply, Const, IndexValue
 from graphc.ir.dim import Size
 from graphc.ir.op import Number, Op, Pointwise
 from graphc.ir.ops.pointwise import Arithmetic
-from graphc.ir.types import DType, bf16, f16, f32, i64, u64
+from graphc.ir.types import DType, i64, u64
 
 Emit = Callable[[Any, str], Any]
 
@@ -39,8 +39,8 @@ class Scalar(Arithmetic):
         """`op` on scalars: its definition, or one line."""
         dtype = op.result(*(a.dtype for a in operands))
         composite = op.scalar(*(self.carried(x) for x in operands))
-        if composite is not None:  # f16 and bf16 are computed in f32 and rounded once
-            rounded = dtype in (f16, bf16) and composite.dtype == f32
+        if composite is not None:  # narrow floats are computed in f32 and rounded once
+            rounded = dtype.is_narrow and composite.dtype == dtype.accumulates
             return (
                 Scalar(self.emit(Apply("{0}", (composite.expr,), dtype), hint), dtype, self.emit)
                 if rounded
@@ -53,9 +53,9 @@ class Scalar(Arithmetic):
         return Scalar(self.emit(expr, hint), dtype, self.emit)
 
     def carried(self, x: Scalar) -> Scalar:
-        """An operand of a definition: its lines go where this scalar's go, and f16 and bf16 are
-        f32, as they are in registers."""
-        return Scalar(x.expr, f32 if x.dtype in (f16, bf16) else x.dtype, self.emit)
+        """An operand of a definition: its lines go where this scalar's go, and narrow
+        floats are f32, as they are in registers."""
+        return Scalar(x.expr, x.dtype.accumulates, self.emit)
 
     def number(self, value: Number, dtype: DType) -> Scalar:
         """A literal."""

@@ -10,21 +10,18 @@ from typing import Any
 
 from graphc.codegen.loops.ir import Buffer, For, Let, Loops, Ref, Store
 from graphc.codegen.loops.scalar import Scalar
-from graphc.codegen.lower.emitter import Emitter, fold, row_major, start_of, variable, wide
+from graphc.codegen.lower.emitter import Emitter, fold, row_major, start_of, variable
 from graphc.ir.graph import Value
 from graphc.ir.op import Op
 from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import multiply
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.program import Kernel, Kind, accumulator, contraction_of, storage
-from graphc.ir.types import f32
-
-TILED = ("f32", "f64")
 
 
 def uses_gemm(kernel: Kernel) -> bool:
     """Whether a product has register tiles."""
-    return contraction_of(kernel).type.dtype.name in TILED
+    return contraction_of(kernel).type.dtype.tiled
 
 
 def operands(kernel: Kernel) -> tuple[Matmul, Value, Value, Value]:
@@ -73,11 +70,11 @@ def lower_product(kernel: Kernel) -> Loops:
     summing, dtype = ReduceSum((0,)), out.type.dtype
     emit.open(*names, "k")  # one block, for an axis of size 1 leaves an index without k
     x, y = emit.element(a, left), emit.element(b, right)
-    if wide(dtype) != dtype:
-        x, y = (Scalar(v.expr, f32, v.emit) for v in (x, y))
+    if dtype.accumulates != dtype:
+        x, y = (Scalar(v.expr, dtype.accumulates, v.emit) for v in (x, y))
     step: Scalar = multiply(x, y)
     loop = For("k.", 0, op.sizes(a.type, b.type)[1], (*emit.close(), fold("total", summing, step)))
-    total = Ref("total", wide(dtype))
+    total = Ref("total", dtype.accumulates)
     store = Store(slots[out], row_major(index, out.type.shape), total)
     body: list[Any] = [Let("total", start_of(summing, dtype)), loop, store]
     for name, size in reversed(list(zip(names, out.type.shape, strict=True))[1:]):

@@ -2,7 +2,7 @@
 channels (depthwise convolution), where a product of matrices would be too thin.
 
 The innermost loop walks a row of positions, so it vectorises; sums are kept in a scratch row, in
-f32 for f16 and bf16.
+f32 for narrow floats.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphc.codegen.loops.ir import (
     Store,
 )
 from graphc.codegen.lower.convolution import ADD, TIMES, Frame, let
-from graphc.codegen.lower.emitter import row_major, variable, wide
+from graphc.codegen.lower.emitter import row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
@@ -42,7 +42,7 @@ class _Windows(Frame):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         dtype = self.out.type.dtype
-        self.dtype, self.sum = dtype, wide(dtype)
+        self.dtype, self.sum = dtype, dtype.accumulates
         self.last = len(self.window) - 1
 
     def lower(self) -> Loops:

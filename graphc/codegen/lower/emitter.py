@@ -30,10 +30,9 @@ from graphc.ir.graph import Value
 from graphc.ir.op import OPS, Gather, Generator, Number, Pointwise, Reduction, View
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.ops.shape import Full, SizeOf
-from graphc.ir.types import ALL, DType, f32, i64
+from graphc.ir.types import ALL, NARROW_FLOATS, TILED_FLOATS, DType, i64
 
 Index = tuple[Size, ...]
-NARROW = ("f16", "bf16")
 ROUTINES = ("tile", "transpose", "window", "spread", "winput", "wkernel", "wresult")
 FIXED_NAMES = (
     *keyword.kwlist,
@@ -95,7 +94,7 @@ FIXED_NAMES = (
     "status",
     *(f"{name}{n}" for name in ("load", "read", "store") for n in ("", 2, 4, 8)),
     *(f"shuffle{way}" for way in ("", "_xor", "_up", "_down")),
-    *(f"{way}_{name}" for way in ("from", "to") for name in NARROW),
+    *(f"{way}_{name}" for way in ("from", "to") for name in NARROW_FLOATS),
     "sums",
     "table",
     "channel",
@@ -121,7 +120,7 @@ FIXED_NAMES = (
     *(t.name for t in ALL),
     *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
     *(f"{t.name}_{suffix}" for t in ALL for suffix in ("buffer", "scratch")),
-    *(f"{t}_{name}" for t in ("f32", "f64") for name in ROUTINES),
+    *(f"{t}_{name}" for t in TILED_FLOATS for name in ROUTINES),
 )
 
 
@@ -349,7 +348,7 @@ class Emitter:
         x = v.args[0]
         sizes = [int(x.type.shape[a]) for a in op.axes]  # type: ignore[arg-type]
         narrow = x.type.dtype
-        dtype = wide(narrow)
+        dtype = narrow.accumulates
         total: Any = Const(op.identity(narrow), dtype)
         for number, place in enumerate(_positions(sizes)):
             at = _insert(index, op.axes, place)
@@ -382,20 +381,15 @@ def _hint(v: Value) -> str:
     return v.name or v.op.name
 
 
-def wide(dtype: DType) -> DType:
-    """The type that folds of a type accumulate in."""
-    return f32 if dtype.name in NARROW else dtype
-
-
 def start_of(op: Reduction, dtype: DType) -> Const:
     """The value of an empty fold, in the type it accumulates in."""
     value: Number = op.identity(dtype)
-    return Const(value, wide(dtype))
+    return Const(value, dtype.accumulates)
 
 
 def fold(name: str, op: Reduction, element: Scalar) -> Accumulate:
     """One step of a fold into the local `name`."""
-    return Accumulate(name, op.combine, element.expr, wide(element.dtype))
+    return Accumulate(name, op.combine, element.expr, element.dtype.accumulates)
 
 
 def nest(variables: list[str], shape: Shape, body: list[Any]) -> list[Any]:

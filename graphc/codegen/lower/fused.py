@@ -34,7 +34,6 @@ from graphc.codegen.lower.emitter import (
     row_major,
     start_of,
     variable,
-    wide,
 )
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -247,8 +246,8 @@ class Fused:
         if op.positional:
             result = Scalar(Ref(f"{name}_at_", i64), i64, emit)
         else:
-            result = Scalar(Ref(name, wide(dtype)), wide(dtype), emit)
-            if wide(dtype) != dtype:
+            result = Scalar(Ref(name, dtype.accumulates), dtype.accumulates, emit)
+            if dtype.accumulates != dtype:
                 result = Scalar(
                     emit(Apply(f"cast_{dtype}({{0}})", (result.expr,), dtype), name), dtype, emit
                 )
@@ -287,7 +286,7 @@ class Fused:
     def _end_partials(self) -> list[Any]:
         stores: list[Any] = []
         for v, name in self.totals.items():
-            dtype: DType = wide(v.type.dtype)
+            dtype: DType = v.type.dtype.accumulates
             stores.append(Store(self.slots[v], variable("c"), Ref(name, dtype)))
         return stores
 

@@ -1,4 +1,4 @@
-"""exp, log and what is made of them, over the abstract scalar of `mathlib_machine`.
+"""exp, log and what is made of them, over the abstract scalar of `mathlib.scalar`.
 
 f32 functions stay in f32 where a model spends its time (exp, expm1, exp2, log, log1p, tanh,
 sigmoid, sinh, cosh, erf); the others compute in f64 and round once (`widened`).
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import wraps
 from math import inf, nan
 
-from graphc.codegen.mathlib import tables as tables
+from graphc.codegen.mathlib import tables
 from graphc.codegen.mathlib.scalar import FORMATS, Operand, Scalar, where
 from graphc.codegen.mathlib.tables import Coefficients
 

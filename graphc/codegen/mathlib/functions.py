@@ -1,134 +1,90 @@
-"""exp, tanh, erf, sin ...: branch-free functions that LLVM's loop vectoriser takes at any width.
+"""The table of the scalar functions of floats: exp, tanh, erf, sin, sqrt, ...
 
-A kernel calls the scalar function that `emit` puts into its module; it is inlined, and the loop
-round it becomes vector code, without a vector maths library.  `twin` is the NumPy meaning, for
-kernels that run as plain Python.  The functions are written in `mathlib_exp` and `mathlib_trig`,
-over the abstract scalar of `mathlib_machine`, with the numbers of `mathlib_tables`.
+One row says all that graphc knows of a function; every namespace, printer and translator derives
+its own names from here.  A new function is a definition (`exponential`, `trigonometric`), a row, an
+op in `ir/ops`, and its public name in `graphc.functions`.
 
+A function takes f32 and gives f32, or takes f64 and gives f64: narrow floats are computed in f32.
 Invariant: a function's bits do not depend on the vector width, nor on the place in the loop.
 Invariant: results at +-0, +-inf, nan and denormals are NumPy's; nothing is flushed to zero.
 Deliberately absent: libm.  fma is an instruction on every target we speed up; without it LLVM
-calls the C library's, which is correct but slow.
+calls the C library's, which is correct but slow.  Absent, too: what also takes integers and is
+written out for them (`maximum`, `floor_divide`, ...): that is in each target's `scalars`.
 
->>> module = ir.Module()
->>> emit(module, "exp", "f32").name
-'gc_exp_f32'
->>> float(twin("sigmoid")(np.float32(0)))
-0.5
+>>> FUNCTIONS["atan2"].arity, FUNCTIONS["sqrt"].definition
+(2, None)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
-from graphc.codegen.mathlib import exponential, trigonometric
-from graphc.codegen.mathlib.scalar import LLVM_TYPES, LlvmScalar, NumpyScalar, Scalar
+from graphc.codegen.mathlib import exponential as ex, trigonometric as tr
+from graphc.codegen.mathlib.scalar import Scalar
 
-KERNELS: Mapping[str, Callable[..., Scalar]] = MappingProxyType(
+
+@dataclass(frozen=True)
+class ScalarFunction:
+    """A function of floats of one type, and where each machine and each meaning takes it from."""
+
+    name: str  # in the text of kernels
+    definition: Callable[..., Scalar] | None  # for CPUs; None: LLVM has an instruction of this name
+    numpy: Callable[..., Any] | None  # its meaning; None: what the definition computes
+    math: Callable[..., Any] | None = (
+        None  # of Python's module, which means the same in `gc.kernel`
+    )
+    libdevice: str = ""  # for NVIDIA's GPUs; "": `codegen.cuda.toolchain.scalars` writes it out
+    arity: int = 1
+    takes_integers: bool = False  # then each target joins it with a function of integers
+
+    def __post_init__(self) -> None:
+        assert self.definition is not None or self.numpy is not None, f"{self.name} has no meaning"
+
+
+FUNCTIONS: Mapping[str, ScalarFunction] = MappingProxyType(
     {
-        "exp": exponential.exp,
-        "exp2": exponential.exp2,
-        "expm1": exponential.expm1,
-        "log": exponential.log,
-        "log2": exponential.log2,
-        "log10": exponential.log10,
-        "log1p": exponential.log1p,
-        "sinh": exponential.sinh,
-        "cosh": exponential.cosh,
-        "tanh": exponential.tanh,
-        "asinh": exponential.asinh,
-        "acosh": exponential.acosh,
-        "atanh": exponential.atanh,
-        "sigmoid": exponential.sigmoid,
-        "erf": exponential.erf,
-        "erfc": exponential.erfc,
-        "cbrt": exponential.cbrt,
-        "rsqrt": exponential.rsqrt,
-        "pow": exponential.power,
-        "hypot": exponential.hypot,
-        "sin": trigonometric.sin,
-        "cos": trigonometric.cos,
-        "tan": trigonometric.tan,
-        "asin": trigonometric.asin,
-        "acos": trigonometric.acos,
-        "atan": trigonometric.atan,
-        "atan2": trigonometric.atan2,
+        row.name: row
+        for row in (
+            ScalarFunction("exp", ex.exp, np.exp, math.exp, "exp"),
+            ScalarFunction("exp2", ex.exp2, np.exp2, math.exp2, "exp2"),
+            ScalarFunction("expm1", ex.expm1, np.expm1, math.expm1, "expm1"),
+            ScalarFunction("log", ex.log, np.log, math.log, "log"),
+            ScalarFunction("log2", ex.log2, np.log2, math.log2, "log2"),
+            ScalarFunction("log10", ex.log10, np.log10, math.log10, "log10"),
+            ScalarFunction("log1p", ex.log1p, np.log1p, math.log1p, "log1p"),
+            ScalarFunction("sinh", ex.sinh, np.sinh, math.sinh, "sinh"),
+            ScalarFunction("cosh", ex.cosh, np.cosh, math.cosh, "cosh"),
+            ScalarFunction("tanh", ex.tanh, np.tanh, math.tanh, "tanh"),
+            ScalarFunction("asinh", ex.asinh, np.arcsinh, math.asinh, "asinh"),
+            ScalarFunction("acosh", ex.acosh, np.arccosh, math.acosh, "acosh"),
+            ScalarFunction("atanh", ex.atanh, np.arctanh, math.atanh, "atanh"),
+            ScalarFunction("sigmoid", ex.sigmoid, None),
+            ScalarFunction("erf", ex.erf, None, math.erf, "erf"),
+            ScalarFunction("erfc", ex.erfc, None, math.erfc, "erfc"),
+            ScalarFunction("cbrt", ex.cbrt, np.cbrt, math.cbrt, "cbrt"),
+            ScalarFunction("rsqrt", ex.rsqrt, None, None, "rsqrt"),
+            ScalarFunction(
+                "power", ex.power, np.power, math.pow, "pow", arity=2, takes_integers=True
+            ),
+            ScalarFunction("hypot", ex.hypot, np.hypot, math.hypot, "hypot", arity=2),
+            ScalarFunction("sin", tr.sin, np.sin, math.sin, "sin"),
+            ScalarFunction("cos", tr.cos, np.cos, math.cos, "cos"),
+            ScalarFunction("tan", tr.tan, np.tan, math.tan, "tan"),
+            ScalarFunction("asin", tr.asin, np.arcsin, math.asin, "asin"),
+            ScalarFunction("acos", tr.acos, np.arccos, math.acos, "acos"),
+            ScalarFunction("atan", tr.atan, np.arctan, math.atan, "atan"),
+            ScalarFunction("atan2", tr.atan2, np.arctan2, math.atan2, "atan2", arity=2),
+            ScalarFunction("sqrt", None, np.sqrt, math.sqrt, "sqrt"),
+            ScalarFunction("floor", None, np.floor, math.floor, "floor"),
+            ScalarFunction("ceil", None, np.ceil, math.ceil, "ceil"),
+            ScalarFunction("rint", None, np.rint, None, "rint"),
+            ScalarFunction("trunc", None, np.trunc, math.trunc, "trunc"),
+        )
     }
 )
-BINARY = frozenset({"pow", "hypot", "atan2"})
-FUNCTIONS: Mapping[str, int] = MappingProxyType({n: 2 if n in BINARY else 1 for n in KERNELS})
-
-NUMPY: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        "exp": np.exp,
-        "exp2": np.exp2,
-        "expm1": np.expm1,
-        "log": np.log,
-        "log2": np.log2,
-        "log10": np.log10,
-        "log1p": np.log1p,
-        "sinh": np.sinh,
-        "cosh": np.cosh,
-        "tanh": np.tanh,
-        "asinh": np.arcsinh,
-        "acosh": np.arccosh,
-        "atanh": np.arctanh,
-        "cbrt": np.cbrt,
-        "pow": np.power,
-        "hypot": np.hypot,
-        "sin": np.sin,
-        "cos": np.cos,
-        "tan": np.tan,
-        "asin": np.arcsin,
-        "acos": np.arccos,
-        "atan": np.arctan,
-        "atan2": np.arctan2,
-    }
-)
-
-
-def emit(module: ir.Module, name: str, dtype: str) -> ir.Function:
-    """The function gc_<name>_<dtype> of `module`, written there on the first call.
-
-    It takes FUNCTIONS[name] scalars of `dtype` ("f32" or "f64") and returns one.
-    """
-    symbol = f"gc_{name}_{dtype}"
-    if symbol in module.globals:
-        return module.globals[symbol]
-    kind = LLVM_TYPES[dtype]
-    function = ir.Function(module, ir.FunctionType(kind, [kind] * FUNCTIONS[name]), symbol)
-    function.linkage = "internal"
-    for attribute in ("alwaysinline", "nounwind"):
-        function.attributes.add(attribute)
-    builder = ir.IRBuilder(function.append_basic_block())
-    result = KERNELS[name](*[LlvmScalar(builder, arg, dtype) for arg in function.args])
-    assert isinstance(result, LlvmScalar) and result.kind == dtype
-    builder.ret(result.value)
-    return function
-
-
-def compute(name: str, *args: Any) -> Any:
-    """The function as `emit` writes it, computed by NumPy on arrays or NumPy scalars."""
-    dtype = np.result_type(*args)
-    with np.errstate(all="ignore"):
-        result = KERNELS[name](*[NumpyScalar(np.asarray(arg, dtype)) for arg in args])
-    assert isinstance(result, NumpyScalar)
-    return result.value[()]
-
-
-def twin(name: str) -> Callable[..., Any]:
-    """The NumPy meaning of a function: NumPy's own where it has one, else `compute`."""
-    if name not in NUMPY:
-        return partial(compute, name)
-
-    def call(*args: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return NUMPY[name](*args)
-
-    return call

@@ -1,4 +1,4 @@
-"""Circular functions and their inverses, over the abstract scalar of `mathlib_machine`.
+"""Circular functions and their inverses, over the abstract scalar of `mathlib.scalar`.
 
 sin, cos and tan are good for every argument, up to the largest float: x = m 2^e, with m an
 integer, is first replaced by m (2^e mod 2 pi) from a table (e is 0 and the table's answer is 1
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import inf
 
-from graphc.codegen.mathlib import tables as tables
+from graphc.codegen.mathlib import tables
 from graphc.codegen.mathlib.exponential import (
     fast_two_sum,
     nearest,

@@ -153,9 +153,9 @@ class Written(Opaque, abstract=True):
         if oracle is not None:
             return oracle(*arrays)
         t = self.infer(*(TensorType(as_dtype(a.dtype), a.shape) for a in arrays))
-        out = np.zeros(ints(t.shape), _wide(t.dtype.numpy))
+        out = np.zeros(ints(t.shape), t.dtype.accumulates.numpy)
         rows = (range(out.shape[0]),) if self.code.rows else ()
-        operands = [np.array(a, _wide(a.dtype)) for a in arrays]
+        operands = [np.array(a, as_dtype(a.dtype).accumulates.numpy) for a in arrays]
         with np.errstate(all="ignore"):
             self.code.function(*rows, out, *operands)
             return out.astype(t.dtype.numpy)
@@ -165,11 +165,6 @@ class Written(Opaque, abstract=True):
         assert backward is not None  # otherwise it is not differentiable
         made = backward(ct, out, *args)
         return tuple(made) if isinstance(made, tuple | list) else (made,)
-
-
-def _wide(dtype: Any) -> Any:
-    """What kernels compute in: f32 for f16 and bf16."""
-    return np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind not in "iu" else dtype
 
 
 def _op(code: Code, rules: dict[str, Callable[..., Any] | None]) -> Written:

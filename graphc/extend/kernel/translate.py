@@ -13,10 +13,8 @@ else in a kernel is refused, at its line.
 from __future__ import annotations
 
 import ast
-import builtins
 import copy
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +24,7 @@ import numpy as np
 from graphc.codegen.loops.printer import literal
 from graphc.codegen.loops.transform import LARGEST_LITERAL
 from graphc.errors import GraphError, Location
+from graphc.extend.kernel.callables import kernel_names
 from graphc.extend.kernel.float_kinds import WEAK, Kind, Kinds, join
 from graphc.extend.kernel.source import Code
 from graphc.ir.dim import Size
@@ -62,68 +61,6 @@ STATEMENTS = (
     ast.Return,
 )
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-SAME = (
-    "exp",
-    "exp2",
-    "expm1",
-    "log",
-    "log2",
-    "log10",
-    "log1p",
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "hypot",
-    "sqrt",
-    "floor",
-    "ceil",
-    "trunc",
-    "rint",
-    "sign",
-    "maximum",
-    "minimum",
-    "where",
-    "floor_divide",
-    "remainder",
-    "power",
-    "left_shift",
-    "right_shift",
-    "absolute",
-    "logical_not",
-)
-ALSO = {
-    "asin": (np.arcsin, math.asin),
-    "acos": (np.arccos, math.acos),
-    "atan": (np.arctan, math.atan),
-    "atan2": (np.arctan2, math.atan2),
-    "asinh": (np.arcsinh, math.asinh),
-    "acosh": (np.arccosh, math.acosh),
-    "atanh": (np.arctanh, math.atanh),
-    "erf": (math.erf,),
-    "erfc": (math.erfc,),
-    "absolute": (math.fabs, builtins.abs),
-    "power": (math.pow,),
-    "cbrt": (np.cbrt,),
-    "min": (builtins.min,),
-    "max": (builtins.max,),
-    "range": (builtins.range,),
-    "f64": (builtins.float,),
-    "cast_i64": (builtins.int,),
-    "cast_bool": (builtins.bool,),
-}
-
-
-@functools.cache
-def functions() -> dict[int, str]:
-    """Python functions, by identity, and what the kernel language calls them."""
-    found = {id(f): name for name, many in ALSO.items() for f in many}
-    for name in SAME:
-        same = (getattr(module, name, None) for module in (np, math))
-        found |= {id(f): name for f in same if f is not None}
-    return found
 
 
 def translate(code: Code, out: TensorType, types: Sequence[TensorType]) -> Body:
@@ -328,7 +265,7 @@ class Translator(ast.NodeTransformer):
         if isinstance(value, int):
             return ast.Constant(value)
         kind = as_dtype(value.dtype) if isinstance(value, np.generic) else f64
-        return ast.parse(literal(value, _computed(kind)), mode="eval").body
+        return ast.parse(literal(value, kind.accumulates), mode="eval").body
 
     def visit_Call(self, node: ast.Call) -> Any:
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
@@ -369,7 +306,7 @@ class Translator(ast.NodeTransformer):
         value = known[0]
         if isinstance(value, type) and issubclass(value, np.generic):
             return _conversion(as_dtype(value))
-        name = functions().get(id(value))
+        name = kernel_names().get(id(value))
         if name is None:
             raise self.refused(
                 node,
@@ -431,12 +368,8 @@ def _is_text(node: ast.stmt) -> bool:
     )
 
 
-def _computed(t: DType) -> DType:
-    return f32 if t.is_float and t.bits == 16 else t
-
-
 def _conversion(t: DType) -> str:
-    return f"cast_{t}" if t.name in ("bool", "f16", "bf16") or t.is_integer else t.name
+    return t.name if t.is_float and not t.is_narrow else f"cast_{t}"
 
 
 def _what(value: Any) -> str:

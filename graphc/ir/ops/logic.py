@@ -24,23 +24,23 @@ from graphc.ir.types import (
 
 
 def is_half(x: Any) -> bool:
-    """Whether an array holds f16 or bf16: stored narrow, computed with in f32."""
+    """Whether an array holds narrow floats, which are computed with in f32."""
     return bool(x.dtype.itemsize == 2 and x.dtype.kind not in "iu")
 
 
 def is_float(x: Any) -> bool:
-    """Whether an array holds floats (NumPy does not count bf16 among them)."""
+    """Whether an array holds floats (NumPy does not count all narrow ones among them)."""
     return bool(x.dtype.kind == "f" or is_half(x))
 
 
 def widened(x: Any) -> Any:
-    """The array in the type it is computed with: f16 and bf16 become f32."""
+    """The array in the type it is computed with: narrow floats become f32."""
     return x.astype(np.float32) if is_half(x) else x
 
 
 def quiet(function: Any) -> Any:
-    """NumPy without its warnings (overflow and division by zero have defined results here); f16 and
-    bf16 are computed in f32 and rounded once (semantics 9.1)."""
+    """NumPy without its warnings (overflow and division by zero have defined results here); narrow
+    floats are computed in f32 and rounded once (semantics 9.1)."""
 
     def call(*args: Any) -> Any:
         narrow = next((a.dtype for a in args if is_half(a)), None)

@@ -60,9 +60,7 @@ from graphc.ir.types import (
     NUMBERS,
     SIGNED,
     DType,
-    bf16,
     bool_,
-    f16,
     f32,
     f64,
     i8,
@@ -247,7 +245,7 @@ class Where(Pointwise):
 class Cast(Unary):
     """Conversion.  Float to integer truncates, saturates and takes NaN to 0; what is not 0 is true.
 
-    f16 and bf16 are reached by way of f32 (semantics 9.2).
+    Narrow floats are reached by way of f32 (semantics 9.2).
     """
 
     dtype: DType
@@ -267,8 +265,7 @@ class Cast(Unary):
         with np.errstate(all="ignore"):
             if self.dtype.is_integer and is_float(x):
                 return saturated(x.astype(np.float64), to)
-            middle = np.dtype(np.float32) if self.dtype in (f16, bf16) else to
-            return x.astype(middle).astype(to)
+            return x.astype(self.dtype.accumulates.numpy).astype(to)
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         if not (x.type.dtype.is_float and self.dtype.is_float):

@@ -1,6 +1,6 @@
 """Folds over axes, and Broadcast, their adjoint.
 
-Sums and products of f16 and bf16 accumulate in f32 and are rounded once; those of integers wrap.
+Sums and products of narrow floats accumulate in f32 and are rounded once; those of integers wrap.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from graphc.ir.ops.gather import ScatterAddAlongAxis, zeros_like
 from graphc.ir.ops.index_math import ints
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.shape import Reshape, Slice
-from graphc.ir.types import NUMBERS, DType, TensorType, bf16, f16, f32, f64, i8, i32, i64
+from graphc.ir.types import NUMBERS, DType, TensorType, f32, f64, i8, i32, i64
 
 RUN = 8  # elements that are sorted by insertion before runs are merged
 MERGING = """\
@@ -170,7 +170,7 @@ class MergeSort(Ordered, abstract=True):
     def source(self, out: TensorType, *types: TensorType) -> str:
         x, y = self.key("x"), self.key("y")
         ahead = before(y, x, types[0].dtype, self.descending)
-        zero = "f32(0)" if out.dtype in (f16, bf16) else f"{out.dtype}(0)"
+        zero = f"{out.dtype.accumulates}(0)"
         return MERGING.format(run=RUN, ahead=ahead, element=self.element("i"), zero=zero)
 
 

@@ -27,7 +27,7 @@ def is_place(v: Value, depth: int = 3) -> bool:
 def takes_epilogue(v: Value) -> bool:
     """Whether a contraction is made in chunks that a map can follow: by register tiles, and each
     chunk a block of the result's index space."""
-    if v.type.dtype.name not in ("f32", "f64"):
+    if not v.type.dtype.tiled:
         return False
     match v.op:
         case Convolution(groups=groups) | ConvolutionInput(groups=groups):
@@ -40,5 +40,4 @@ def takes_epilogue(v: Value) -> bool:
 def takes_epilogue_on_gpu(v: Value) -> bool:
     """The same on tensor cores, where a map follows while sums are in shared memory; and elsewhere
     on a GPU, where it is a launch of its own over the same buffers."""
-    floats = v.type.dtype.name in ("f16", "bf16", "f32", "f64")
-    return floats and isinstance(v.op, Convolution | ConvolutionInput | Matmul)
+    return v.type.dtype.is_float and isinstance(v.op, Convolution | ConvolutionInput | Matmul)

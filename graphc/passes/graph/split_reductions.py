@@ -25,7 +25,7 @@ from graphc.ir.ops.reduction import (
     ReduceProd,
     ReduceSum,
 )
-from graphc.ir.types import DType, TensorType, bf16, bool_, f16, f32
+from graphc.ir.types import DType, TensorType, bool_, f32
 from graphc.passes.rewrite.engine import rebuild
 
 CHUNKS = 16
@@ -125,7 +125,7 @@ def split_reductions(graph: Graph, chunks: Callable[[Size], int] = lambda rows: 
 def _split(v: Value, chunks: Callable[[Size], int]) -> Value:
     op, (x,) = v.op, v.args
     assert isinstance(op, Reduction)
-    if v.type.dtype in (f16, bf16) and isinstance(op, ReduceSum | ReduceProd):
+    if v.type.dtype.is_narrow and isinstance(op, ReduceSum | ReduceProd):
         return _split_in_f32(v, chunks)
     rank, last = x.type.rank, x.type.rank - 1
     leading = op.axes == tuple(range(len(op.axes)))
@@ -145,7 +145,7 @@ def _split(v: Value, chunks: Callable[[Size], int]) -> Value:
 
 
 def _split_in_f32(v: Value, chunks: Callable[[Size], int]) -> Value:
-    """Sums and products of f16 and bf16 stay in f32 until the end (semantics 9.1)."""
-    wide = make(v.op, (make(Cast(f32), v.args, "", v.loc),), "", v.loc)
+    """Sums and products of narrow floats stay in f32 until the end (semantics 9.1)."""
+    wide = make(v.op, (make(Cast(v.type.dtype.accumulates), v.args, "", v.loc),), "", v.loc)
     split = _split(wide, chunks)
     return v if split is wide else make(Cast(v.type.dtype), (split,), v.name, v.loc)

@@ -1,7 +1,7 @@
 """What the last passes do for one kind of device: Graph -> Graph.
 
 Before placement a graph is simplified for all devices alike.  How it is best computed differs: a
-CPU widens products of f16 and bf16, which tensor cores take as they are, and folds many rows in a
+CPU widens products of narrow floats, which tensor cores take as they are, and folds many rows in a
 few chunks, where a GPU needs hundreds.
 """
 
@@ -15,7 +15,6 @@ from graphc.ir.op import Reduction
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import ReduceProd, ReduceSum
 from graphc.ir.ops.shape import Reshape
-from graphc.ir.types import bf16, f16, f32
 from graphc.ir.verify import verify
 from graphc.passes.graph.split_reductions import PARTIAL, split_reductions
 from graphc.passes.pipeline import Trace, run_pass
@@ -58,8 +57,8 @@ def _rows_first(v: Value) -> Value:
     inner = tuple(a for a in op.axes if set(range(a, x.type.rank)) <= set(op.axes))
     if not inner or len(op.axes) == x.type.rank:
         return v
-    if v.type.dtype in (f16, bf16) and isinstance(op, ReduceSum | ReduceProd):
-        wide = make(op, (make(Cast(f32), v.args, "", v.loc),), "", v.loc)
+    if v.type.dtype.is_narrow and isinstance(op, ReduceSum | ReduceProd):
+        wide = make(op, (make(Cast(v.type.dtype.accumulates), v.args, "", v.loc),), "", v.loc)
         cut = _rows_first(wide)
         return v if cut is wide else make(Cast(v.type.dtype), (cut,), v.name, v.loc)
     if len(inner) < len(op.axes):

@@ -98,8 +98,8 @@ class SharedArray(DeviceArray):
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        if self.type.name == "bf16":
-            raise AttributeError("__cuda_array_interface__ has no bf16; use __dlpack__")
+        if self.dtype.isbuiltin != 1:  # it is none of NumPy's own
+            raise AttributeError(f"__cuda_array_interface__ has no {self.type}; use __dlpack__")
         self.device.synchronize()
         return {
             "shape": self.shape,

@@ -14,7 +14,7 @@ from graphc.codegen.cuda.simulator import simulate as simt
 from graphc.codegen.cuda.simulator.scalars import SCALARS, from_bf16, to_bf16, to_tf32
 from graphc.codegen.cuda.simulator.simulate import SimulatorError, simulate
 from graphc.codegen.cuda.source import DeviceSource
-from graphc.codegen.mathlib import functions
+from graphc.codegen.mathlib.functions import FUNCTIONS
 from graphc.errors import DeviceError
 
 pytest.importorskip("greenlet", reason="the simulator's threads are greenlets")
@@ -414,11 +414,11 @@ SPECIAL = [0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-40, 3e9, -3e9]
     sorted(
         set(SCALARS)
         & set(emulate.NAMESPACE)
-        & {*functions.FUNCTIONS, *(n for n in SCALARS if n.startswith("cast_"))}
+        & {*FUNCTIONS, *(n for n in SCALARS if n.startswith("cast_"))}
     ),
 )
 def test_scalars_are_the_twins(name: str) -> None:
-    count = functions.FUNCTIONS.get(name, 1)
+    count = FUNCTIONS[name].arity if name in FUNCTIONS else 1
     with np.errstate(all="ignore"):
         for dtype in (np.float32, np.float64):
             for value in SPECIAL:

@@ -23,7 +23,7 @@ from graphc.codegen.cuda.simulator import simulate
 from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.toolchain import cubin
 from graphc.codegen.cuda.toolchain.cubin import Held
-from graphc.codegen.mathlib import functions
+from graphc.codegen.mathlib.functions import FUNCTIONS
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 from graphc.ir.types import BY_NAME
@@ -60,12 +60,7 @@ LOCAL = r"LDL|STL"
 INTEGERS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 LARGE_ANGLES = ("sin", "cos", "tan")  # of huge angles libdevice computes in f64 and local memory
 FLOAT_UNARY = (
-    *(n for n, k in functions.FUNCTIONS.items() if k == 1),
-    "sqrt",
-    "floor",
-    "ceil",
-    "rint",
-    "trunc",
+    *(name for name, row in FUNCTIONS.items() if row.arity == 1),
     "absolute",
     "sign",
 )
@@ -132,16 +127,14 @@ def test_functions_of_integers(kind: str) -> None:
     assert count(found, "STG") == len(calls)
 
 
-STORED = {"bool": "u8", "f16": "f32", "bf16": "f32"}
-
-
 @compiles
 @pytest.mark.cuda_compile
 @pytest.mark.parametrize("kind", ["f32", "f64", *INTEGERS])
 def test_casts(kind: str) -> None:
     lines = "\n".join(f"y{k}[i] = cast_{name}(x[i])" for k, name in enumerate(BY_NAME))
     lines += f"\ny{list(BY_NAME).index('i32')}[i] = cast_i32(x[i] > {kind}(1))"
-    types = (f"{kind}*", *(f"{STORED.get(name, name)}*" for name in BY_NAME))
+    stored = (t.stored if t.kind == "bool" else t.accumulates for t in BY_NAME.values())
+    types = (f"{kind}*", *(f"{t}*" for t in stored))
     names = ", ".join(f"y{k}" for k in range(len(BY_NAME)))
     assert code(lines, types, f"x, {names}")
 
@@ -349,7 +342,7 @@ def test_names_are_those_of_the_simulator() -> None:
 
     assert set(NAMESPACE) == simulate.names()
     scalars = {n for n in emulate.NAMESPACE if n in NAMESPACE}
-    assert {*emulate.TYPES, *functions.FUNCTIONS} - {"pow"} <= scalars
+    assert {*emulate.TYPES, *FUNCTIONS} <= scalars
 
 
 @compiles

@@ -14,8 +14,9 @@ from numba.core import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
+from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED, BufferType, stored
+from graphc.codegen.cpu.intrinsics.common_scalars import I64
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
-from graphc.codegen.cpu.intrinsics.scalars import I64, UNTRACKED, BufferType, stored
 
 NAMES = ("i32", "i64", "f32", "f64")
 
@@ -101,6 +102,25 @@ def at(context: Any, buffer: Any, offset: Any) -> Any:
     return buffer(buffer, types.int64), build
 
 
+@intrinsic
+def call_python(context: Any, function: Any, args: Any, status: Any) -> Any:
+    """Calls `function(args, status)`, which sets the second word of `status` to 1 when it is done;
+    if it is not, the run has failed with status 3."""
+
+    def build(ctx: Any, b: Any, sig: Any, values: Any) -> Any:
+        address, words, at = values
+        status_words = b.inttoptr(at, I64.as_pointer())
+        done = b.gep(status_words, [ir.Constant(I64, 1)])
+        b.store(ir.Constant(I64, 0), done)
+        kind = ir.FunctionType(ir.VoidType(), [words.type, I64])
+        b.call(b.inttoptr(address, kind.as_pointer()), [words, at])
+        with b.if_then(b.icmp_signed("!=", b.load(done), ir.Constant(I64, 1)), likely=False):
+            b.store(ir.Constant(I64, 3), status_words)
+        return ctx.get_dummy_value()
+
+    return types.none(types.int64, args, types.int64), build
+
+
 def _memory(name: str) -> Any:
     @intrinsic
     def make(context: Any, address: Any) -> Any:
@@ -115,6 +135,7 @@ def _memory(name: str) -> Any:
 FOREIGN: dict[str, Any] = {
     "routine": routine,
     "procedure": procedure,
+    "call_python": call_python,
     "acquire": acquire,
     "release": release,
     "at": at,

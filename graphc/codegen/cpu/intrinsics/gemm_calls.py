@@ -7,15 +7,13 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
+from graphc.codegen.cpu.intrinsics.buffers import BufferType, stored
+from graphc.codegen.cpu.intrinsics.common_scalars import I32, I64, NUMBA
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
-from graphc.codegen.cpu.intrinsics.scalars import I64, NUMBA, BufferType, _llvm, stored
+from graphc.codegen.cpu.intrinsics.scalars import llvm_intrinsic
 
-I8, I32 = ir.IntType(8), ir.IntType(32)
+I8 = ir.IntType(8)
 ALIGN = 64  # bytes; the address that malloc gave lies just below
-
-
-def _constant(t: Any, value: int) -> Any:
-    return ir.Constant(t, value)
 
 
 def _gemm(adds: bool) -> Any:
@@ -27,12 +25,12 @@ def _gemm(adds: bool) -> Any:
         one, beta = ir.Constant(real, 1.0), ir.Constant(real, float(adds))
         operands = []
         for at in (6, 9, 12):
-            stride = _llvm(bd, "smax", args[at + 2], _constant(I64, 1))  # as CBLAS wants
+            stride = llvm_intrinsic(bd, "smax", args[at + 2], ir.Constant(I64, 1))  # as CBLAS wants
             operands.append((bd.gep(args[at], [args[at + 1]]), bd.trunc(stride, I32)))
         (pa, la), (pb, lb), (pc, lc) = operands
-        values = [_constant(I32, 101), *numbers, one, pa, la, pb, lb, beta, pc, lc]
+        values = [ir.Constant(I32, 101), *numbers, one, pa, la, pb, lb, beta, pc, lc]
         kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-        some = bd.and_(*(bd.icmp_signed(">", x, _constant(I64, 0)) for x in args[3:5]))
+        some = bd.and_(*(bd.icmp_signed(">", x, ir.Constant(I64, 0)) for x in args[3:5]))
         with bd.if_then(some):
             bd.call(bd.inttoptr(args[0], kind.as_pointer()), values)
         return ctx.get_dummy_value()
@@ -72,7 +70,7 @@ def _product(adds: bool) -> Any:
     return product
 
 
-def _outside(module: Any, name: str, result: Any, *operands: Any) -> Any:
+def outside(module: Any, name: str, result: Any, *operands: Any) -> Any:
     """A function of C."""
     kind = ir.FunctionType(result, list(operands))
     return module.globals.get(name) or ir.Function(module, kind, name)
@@ -88,11 +86,12 @@ def _scratch(name: str) -> Any:
         def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
             element = stored(name)
             size = ir.Constant(I64, ctx.get_abi_sizeof(element))
-            malloc = _outside(bd.module, "malloc", I8.as_pointer(), I64)
-            nbytes = bd.add(bd.mul(args[0], size), _constant(I64, 2 * ALIGN))
+            malloc = outside(bd.module, "malloc", I8.as_pointer(), I64)
+            nbytes = bd.add(bd.mul(args[0], size), ir.Constant(I64, 2 * ALIGN))
             start = bd.ptrtoint(bd.call(malloc, [nbytes]), I64)
-            place = bd.and_(bd.add(start, _constant(I64, 2 * ALIGN - 1)), _constant(I64, -ALIGN))
-            bd.store(start, bd.inttoptr(bd.sub(place, _constant(I64, 8)), I64.as_pointer()))
+            beyond = bd.add(start, ir.Constant(I64, 2 * ALIGN - 1))
+            place = bd.and_(beyond, ir.Constant(I64, -ALIGN))
+            bd.store(start, bd.inttoptr(bd.sub(place, ir.Constant(I64, 8)), I64.as_pointer()))
             return bd.inttoptr(place, element.as_pointer())
 
         return made(types.int64, slot), build
@@ -106,8 +105,8 @@ def free_scratch(context: Any, buffer: Any) -> Any:
 
     def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
         place = bd.ptrtoint(args[0], I64)
-        word = bd.inttoptr(bd.sub(place, _constant(I64, 8)), I64.as_pointer())
-        free = _outside(bd.module, "free", ir.VoidType(), I8.as_pointer())
+        word = bd.inttoptr(bd.sub(place, ir.Constant(I64, 8)), I64.as_pointer())
+        free = outside(bd.module, "free", ir.VoidType(), I8.as_pointer())
         bd.call(free, [bd.inttoptr(bd.load(word), I8.as_pointer())])
         return ctx.get_dummy_value()
 

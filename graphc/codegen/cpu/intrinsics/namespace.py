@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.codegen.cpu.intrinsics.buffers import BUFFERS
 from graphc.codegen.cpu.intrinsics.foreign_calls import FOREIGN
 from graphc.codegen.cpu.intrinsics.gemm_calls import CALLS
-from graphc.codegen.cpu.intrinsics.integers import INTEGERS
 from graphc.codegen.cpu.intrinsics.row_copies import ROW_CALLS
-from graphc.codegen.cpu.intrinsics.scalars import BUILTINS
+from graphc.codegen.cpu.intrinsics.scalars import SCALARS
 from graphc.codegen.cpu.intrinsics.tile_calls import TILE_CALLS
 
 NAMESPACE: dict[str, Any] = {
-    **BUILTINS,
+    **SCALARS,
+    **BUFFERS,
     **FOREIGN,
     **CALLS,
     **ROW_CALLS,
     **TILE_CALLS,
-    **INTEGERS,
 }

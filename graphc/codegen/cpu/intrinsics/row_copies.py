@@ -12,11 +12,12 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from graphc.codegen.cpu.intrinsics.gemm_calls import _outside
+from graphc.codegen.cpu.intrinsics.buffers import stored
+from graphc.codegen.cpu.intrinsics.common_scalars import I32, I64
+from graphc.codegen.cpu.intrinsics.gemm_calls import outside
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
-from graphc.codegen.cpu.intrinsics.scalars import FLOAT, I64
+from graphc.ir.types import TILED_FLOATS
 
-I32 = ir.IntType(32)
 LANES = {"f32": 16, "f64": 8}  # LLVM splits vectors that are too wide for a machine
 WORD = types.int64
 
@@ -29,7 +30,7 @@ class Vectors:
     name: str
 
     def __post_init__(self) -> None:
-        self.lanes, self.element = LANES[self.name], FLOAT[self.name]
+        self.lanes, self.element = LANES[self.name], stored(self.name)
         self.type = ir.VectorType(self.element, self.lanes)
         self.align = ir.Constant(I32, 4 if self.name == "f32" else 8)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
@@ -54,7 +55,7 @@ class Vectors:
     def load(self, place: Any, mask: Any) -> Any:
         """The elements that the mask names; 0 elsewhere, and nothing else is touched."""
         pointer = self.bd.bitcast(place, self.type.as_pointer())
-        function = _outside(
+        function = outside(
             self.bd.module,
             f"llvm.masked.load.v{self.lanes}{self.name}.p0",
             self.type,
@@ -68,7 +69,7 @@ class Vectors:
     def store(self, value: Any, place: Any, mask: Any) -> None:
         """Writes the elements that the mask names."""
         pointer = self.bd.bitcast(place, self.type.as_pointer())
-        function = _outside(
+        function = outside(
             self.bd.module,
             f"llvm.masked.store.v{self.lanes}{self.name}.p0",
             ir.VoidType(),
@@ -113,7 +114,7 @@ def _function(module: Any, name: str, title: str, step: Any, stride: int) -> Any
     """The loop over a row's vectors."""
     if title in module.globals:
         return module.globals[title]
-    pointer = FLOAT[name].as_pointer()
+    pointer = stored(name).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [I64, I64, I64, pointer, pointer])
     function = ir.Function(module, kind, title)
     function.linkage = "internal"
@@ -185,6 +186,6 @@ def _spread(v: Vectors, i: Any, left: Any, x: Any, y: Any, stride: int) -> None:
 
 
 ROW_CALLS: dict[str, Any] = {
-    **{f"{t}_window": _row(t, "window", _window) for t in FLOAT},
-    **{f"{t}_spread": _row(t, "spread", _spread) for t in FLOAT},
+    **{f"{t}_window": _row(t.name, "window", _window) for t in TILED_FLOATS},
+    **{f"{t}_spread": _row(t.name, "spread", _spread) for t in TILED_FLOATS},
 }

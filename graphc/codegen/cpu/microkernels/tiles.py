@@ -17,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from graphc.ir.types import TILED_FLOATS
+
 NV = 2  # vectors of columns in a tile
 LLVM = {"f32": "float", "f64": "double"}
-BYTES = {"f32": 4, "f64": 8}
+BYTES = {t.name: t.size for t in TILED_FLOATS}  # of an element
 WORDS = (
     "ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, i64 %ldc, i64 %adds, i64 %taps, ptr %table"
 )

@@ -21,7 +21,6 @@ from graphc.codegen.loops.ir import (
     Row,
     Store,
 )
-from graphc.codegen.lower.contraction import TILED
 from graphc.codegen.lower.convolution import ADD, FEW, Frame, let
 from graphc.codegen.lower.emitter import row_major, variable
 from graphc.ir import dim
@@ -41,7 +40,7 @@ def uses_columns(kernel: Kernel) -> bool:
     _, w, _ = out.op.parts(*(a.type for a in out.args))
     each = dim.floordiv(w.shape[0], out.op.groups) * w.shape[1]
     few = out.op.groups > 1 and isinstance(each, int) and each <= FEW
-    return out.type.dtype.name in TILED and not few
+    return out.type.dtype.tiled and not few
 
 
 def lower_columns(kernel: Kernel) -> Loops:

@@ -26,6 +26,7 @@ MACHINE_CODE = (
     "codegen/cpu/gemm_library.py",
     "codegen/mathlib",
     "ir/ops/philox.py",
+    "ir/types.py",
 )
 
 

@@ -14,9 +14,9 @@ from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.typed_passes import AnnotateTypes, NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
+from graphc.codegen.cpu.intrinsics.buffers import tell_apart
 from graphc.codegen.cpu.intrinsics.namespace import NAMESPACE
 from graphc.codegen.cpu.intrinsics.numba_context import Lower, Target, Typing
-from graphc.codegen.cpu.intrinsics.scalars import tell_apart
 from graphc.errors import CodegenError
 
 SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from graphc.codegen.loops.ir import (
     Store,
 )
 from graphc.codegen.lower.contraction import operands
-from graphc.codegen.lower.emitter import Emitter, row_major, variable, wide
+from graphc.codegen.lower.emitter import Emitter, row_major, variable
 from graphc.codegen.lower.fused import Nest
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
@@ -52,7 +52,7 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
     folded, pair, bounds = (
         _windows(out, index) if isinstance(out.op, Convolving) else (_matrices(kernel, index))
     )
-    dtype = wide(out.type.dtype)
+    dtype = out.type.dtype.accumulates
     left, right = (
         Load(slots[storage(a)], at, a.type.dtype) for a, at in zip(out.args, pair, strict=True)
     )

@@ -12,7 +12,6 @@ from typing import Any
 from graphc.codegen.cuda.printer import keeping, kept, kept_type
 from graphc.codegen.loops.ir import Accumulate, Apply, For, Let, Ref
 from graphc.codegen.loops.printer import bare, fold_step
-from graphc.codegen.lower.emitter import wide
 from graphc.ir.types import DType
 
 WARP, WARPS = 32, 8
@@ -73,7 +72,7 @@ def _folds(loop: For) -> dict[str, Fold]:
     for taken, chosen, at in _positional(loop.body):
         assert isinstance(taken.value, Apply) and isinstance(chosen.value, Apply)
         found[chosen.name] = Fold(
-            chosen.name, taken.value.spelling, wide(chosen.value.dtype), at.name
+            chosen.name, taken.value.spelling, chosen.value.dtype.accumulates, at.name
         )
     return found
 

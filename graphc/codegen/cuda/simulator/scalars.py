@@ -1,4 +1,4 @@
-"""Scalars of the simulator: `twins.NAMESPACE`, with cheap types and device-only conversions.
+"""Scalars of the simulator: `emulate.SCALARS`, with cheap types and device-only conversions.
 
 Types are NumPy's, so u32 arithmetic wraps at 32 bits as a GPU's does once `u32(...)` is round it.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.codegen.cpu import emulate
 from graphc.codegen.cuda.simulator.memory import Pointer
-from graphc.codegen.mathlib import functions
+from graphc.codegen.mathlib.functions import FUNCTIONS
 from graphc.ir.ops.philox import MULTIPLIERS, WEYL
 from graphc.ir.types import BY_NAME
 
@@ -39,26 +39,6 @@ TYPES: dict[str, Callable[[Any], Any]] = {
     for name in emulate.TYPES
 }
 DTYPES = {convert: BY_NAME[name].numpy for name, convert in TYPES.items()}  # of arrays
-
-
-def from_f16(bits: Any) -> Any:
-    """The f32 of an f16's bits."""
-    return np.float32(np.uint16(bits).view(np.float16))
-
-
-def to_f16(x: Any) -> Any:
-    """The bits of an f16, rounded to nearest even."""
-    return np.float16(np.float32(x)).view(np.uint16)
-
-
-def from_bf16(bits: Any) -> Any:
-    """The f32 of a bf16's bits."""
-    return np.uint32(int(bits) << 16).view(np.float32)
-
-
-def to_bf16(x: Any) -> Any:
-    """The bits of a bf16, rounded to nearest even; NaN stays NaN."""
-    return emulate.bf16_bits(x)
 
 
 def to_tf32(x: Any) -> Any:
@@ -113,15 +93,10 @@ def random_bits(key: Any, counter: Any, position: Any) -> Any:
     return np.uint32(x0)
 
 
-TWINS = (
-    "inf nan maximum minimum max min absolute sign where floor_divide remainder power left_shift "
-    "right_shift logical_not wrap_add wrap_subtract wrap_multiply greater_or_nan less_or_nan "
-    "round_f16 round_bf16 sqrt floor ceil rint trunc"
-)
 SCALARS: dict[str, Any] = {
-    **{name: emulate.NAMESPACE[name] for name in TWINS.split()},
-    **{name: function for name, function in functions.NUMPY.items() if name != "pow"},
-    **{f"cast_{name}": emulate.NAMESPACE[f"cast_{name}"] for name in BY_NAME},
+    **emulate.SCALARS,
+    # What follows is the same, but faster: a simulation calls it for each of many threads.
+    **{name: row.numpy for name, row in FUNCTIONS.items() if row.numpy is not None},
     **TYPES,
     "sigmoid": sigmoid,
     "rsqrt": rsqrt,
@@ -130,11 +105,10 @@ SCALARS: dict[str, Any] = {
     "erfc": lambda x: type(x)(math.erfc(x)),
     "fold_add": operator.add,
     "fold_multiply": operator.mul,
-    "check_index": check_index,
     "random_bits": random_bits,
-    "from_f16": from_f16,
-    "to_f16": to_f16,
-    "from_bf16": from_bf16,
-    "to_bf16": to_bf16,
+    # What only GPUs have.
+    **{f"from_{name}": narrow.value for name, narrow in emulate.NARROW_CONVERSIONS.items()},
+    **{f"to_{name}": narrow.bits for name, narrow in emulate.NARROW_CONVERSIONS.items()},
     "to_tf32": to_tf32,
+    "check_index": check_index,
 }

@@ -16,9 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from graphc.ir.types import DType
-
-BYTES = {"f32": 4, "f16": 2, "bf16": 2}  # element types that tensor cores multiply
 SINGLE = ("f32", "tf32")
 WARP = 32
 GROUP = 8  # rows of blocks that run side by side, so that they share columns in the L2 cache
@@ -258,8 +255,3 @@ def _corner(name: str, tile: Side, size: int) -> str:
 def indented(lines: Sequence[str], depth: int) -> list[str]:
     """Lines, deeper."""
     return ["    " * depth + line for line in lines]
-
-
-def multiplies(dtype: DType) -> bool:
-    """Whether tensor cores multiply elements of a type."""
-    return dtype.name in BYTES

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.cuda.source import DeviceSource
-from graphc.codegen.cuda.tensorcores.block import Source, TileShape, multiplies
+from graphc.codegen.cuda.tensorcores.block import Source, TileShape
 from graphc.codegen.cuda.tensorcores.epilogue import SMALL
 from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, Plan, Split, Tiling
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, at, depth
@@ -77,7 +77,7 @@ def _fits(frame: Frame) -> bool:
     counts = [product(t.shape) for t in (frame.x, frame.w, frame.y)]
     large = any(isinstance(n, int) and n >= SMALL for n in counts)
     known = all(isinstance(n, int) for n in (*frame.op.before, *frame.window))
-    return multiplies(frame.out.type.dtype) and known and not thin and not large
+    return frame.out.type.dtype.tensor_cores and known and not thin and not large
 
 
 def _is_point(frame: Frame) -> bool:

@@ -11,7 +11,6 @@ from graphc.codegen.cuda.printer import CudaPrinter
 from graphc.codegen.cuda.source import THREADS, DeviceSource, pointer
 from graphc.codegen.cuda.tensorcores.block import Block, indented
 from graphc.codegen.loops.ir import Load, Ref, Store
-from graphc.codegen.loops.printer import NARROW
 from graphc.codegen.loops.transform import Parameters, map_sizes, walk
 from graphc.codegen.lower.contraction import map_after
 from graphc.codegen.lower.emitter import Emitter, Index, row_major
@@ -179,9 +178,8 @@ class Epilogue:
             for x in walk(s)
             if isinstance(x, Load) and x.buffer == self.slots[out]
         }
-        narrow, lines = out.type.dtype.name, []
-        if narrow in NARROW:
-            lines = [f"total = round_{narrow}(total)"]
+        dtype = out.type.dtype
+        lines = [f"total = round_{dtype}(total)"] if dtype.is_narrow else []
         if self.printer.width == "u64":
             lines += [f"{name} = u64({name})" for name in ("row", "column", "outer")]
         text = self.rename("\n".join(self.printer.statements(changed, 0)))

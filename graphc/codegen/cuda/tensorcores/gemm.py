@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphc.codegen.cuda.source import DeviceSource
-from graphc.codegen.cuda.tensorcores.block import Source, TileShape, multiplies
+from graphc.codegen.cuda.tensorcores.block import Source, TileShape
 from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, Plan, Split, Tiling
 from graphc.codegen.lower.contraction import operands
 from graphc.codegen.lower.emitter import Index, variable
@@ -44,7 +44,7 @@ def gemm_tiling(kernel: Kernel, known: Mapping[str, int]) -> Tiling | None:
 
 
 def _fits(kernel: Kernel) -> bool:
-    return multiplies(contraction_of(kernel).type.dtype)
+    return contraction_of(kernel).type.dtype.tensor_cores
 
 
 def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool, wide: bool = False) -> Plan:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphc.codegen.cuda.source import DeviceSource
-from graphc.codegen.cuda.tensorcores.block import BYTES, Block, Ends, Source, TileShape, side
+from graphc.codegen.cuda.tensorcores.block import Block, Ends, Source, TileShape, side
 from graphc.codegen.cuda.tensorcores.epilogue import Epilogue
 from graphc.codegen.cuda.tensorcores.matrix_operand import Matrix, width
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, Gather
@@ -16,12 +16,13 @@ from graphc.codegen.lower.emitter import Index
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
 from graphc.ir.program import Kernel, contraction_of
+from graphc.ir.types import f32
 
 ENOUGH = 264  # blocks that keep a large GPU busy
 MOST_PIECES = 64
 UNKNOWN = 16  # pieces, if k is known at run time only
 LEAST_STEPS = 4  # of k, in a piece
-WIDE, NARROW, SLIM = 128, 64, 16
+LARGE, MIDDLE, SMALL = 128, 64, 16  # rows or columns of a block's tile
 LEFT, RIGHT = Ends("left", "top", "rows", "row"), Ends("right", "start", "columns", "column")
 
 
@@ -47,15 +48,15 @@ class Tiling:
 
 def shape_for(m: Size, n: Size, outer: Size) -> TileShape:
     """The tile of a product: large ones read less from memory, small ones make more blocks."""
-    if isinstance(n, int) and n <= SLIM:
-        return TileShape(NARROW, SLIM, 4, 1)
-    if isinstance(m, int) and m <= SLIM:
-        return TileShape(SLIM, NARROW, 1, 4)
-    short = any(isinstance(x, int) and x <= NARROW for x in (m, n))
-    wide = TileShape(WIDE, WIDE)
+    if isinstance(n, int) and n <= SMALL:
+        return TileShape(MIDDLE, SMALL, 4, 1)
+    if isinstance(m, int) and m <= SMALL:
+        return TileShape(SMALL, MIDDLE, 1, 4)
+    short = any(isinstance(x, int) and x <= MIDDLE for x in (m, n))
+    wide = TileShape(LARGE, LARGE)
     blocks = blocks_of(wide, m, n, outer)
     few = isinstance(blocks, int) and blocks < ENOUGH // 2
-    return TileShape(NARROW, NARROW, 2, 2) if short or few else wide
+    return TileShape(MIDDLE, MIDDLE, 2, 2) if short or few else wide
 
 
 def blocks_of(shape: TileShape, m: Size, n: Size, outer: Size) -> Size:
@@ -80,8 +81,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         self.slots = slots_of(self.kernel)
-        self.dtype = contraction_of(self.kernel).type.dtype.name
-        self.size = BYTES[self.dtype]
+        self.dtype = contraction_of(self.kernel).type.dtype
         self.tile = self.shape or shape_for(*self.sizes[:2], self.outer)
         self.made = Epilogue(
             self.kernel, self.slots, self.sizes, self.outer, self.literal, self.wide
@@ -97,7 +97,7 @@ class Plan:
 
     def block(self, pieces: int = 1) -> Block:
         """The work of a block."""
-        kind = "tf32" if self.fast_math and self.dtype == "f32" else self.dtype
+        kind = "tf32" if self.fast_math and self.dtype == f32 else self.dtype.name
         return Block(self.tile, kind, *self.operands(), pieces)
 
     def source(self, readable: str = "") -> DeviceSource:
@@ -137,18 +137,18 @@ class Plan:
         blocks = blocks_of(shape, m, n, outer)
         if not isinstance(blocks, int) or blocks == 0:
             return 1
-        most = k * self.size // (shape.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
+        most = k * self.dtype.size // (shape.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
         return max(min(ENOUGH // blocks, most, MOST_PIECES), 1)
 
     def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> Gather:
         """An operand that lies as a formula says."""
-        tile = side(self.extent(ends), self.tile, self.size, by_k)
+        tile = side(self.extent(ends), self.tile, self.dtype.size, by_k)
         return Gather(
             tile,
             ends,
             slot,
             self.tile.threads,
-            self.size,
+            self.dtype.size,
             formula.changed(self.made.named),
             self.made.printer,
         )
@@ -157,8 +157,8 @@ class Plan:
         self, ends: Ends, slot: int, by_k: bool, length: Size, batched: bool = True
     ) -> Matrix:
         """An operand that lies as a matrix, of rows of `length` elements."""
-        tile = side(self.extent(ends), self.tile, self.size, by_k)
-        return Matrix(tile, ends, slot, self.tile.threads, width(length, self.size), batched)
+        tile = side(self.extent(ends), self.tile, self.dtype.size, by_k)
+        return Matrix(tile, ends, slot, self.tile.threads, width(length, self.dtype.size), batched)
 
     def extent(self, ends: Ends) -> int:
         return self.tile.rows if ends is LEFT else self.tile.columns

@@ -31,16 +31,15 @@ NEEDED = {  # package: versions from, up to
     "cuda-core": ((1, 2), (2,)),
 }
 LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
-LEAST = (8, 0)  # the oldest compute capability: bf16, cp.async
+LEAST = (8, 0)  # the oldest compute capability: cp.async, narrow floats
 PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
 # The folders and files that decide what machine code a text becomes (`cache.hash_of`).
 MACHINE_CODE = (
     "codegen/cuda/toolchain",
-    "codegen/cpu/intrinsics/integers.py",
-    "codegen/cpu/intrinsics/numba_context.py",
-    "codegen/cpu/intrinsics/scalars.py",
+    "codegen/cpu/intrinsics/common_scalars.py",
     "codegen/mathlib",
     "ir/ops/philox.py",
+    "ir/types.py",
 )
 
 

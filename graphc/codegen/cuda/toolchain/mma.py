@@ -20,6 +20,8 @@ from numba.core.errors import TypingError
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
+from graphc.ir.types import NARROW_FLOATS
+
 F32, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 SHARED = 3  # the address space of shared memory
 HALF = "mma.sync.aligned.m16n8k16.row.col.f32.{0}.{0}.f32"
@@ -30,7 +32,6 @@ SHORT_COPY = (
     "{ .reg .pred p; .reg .u16 h; setp.ne.u32 p, $2, 0; mov.u16 h, 0; "
     "@p ld.global.nc.u16 h, [$1]; st.shared.u16 [$0], h; }"
 )
-NARROW = {"bf16": 2, "f16": 2}  # bytes of an element
 ROUNDING, KEPT = 0x1000, 0xFFFFE000  # of an f32 to the 10 bits of a tf32's fraction
 
 
@@ -370,8 +371,7 @@ INTRINSICS: dict[str, Any] = {
     "store_sums": store_sums,
     "copy_tile": copy_tile,
     "copy_one": copy_one,
-    "multiply_tiles_bf16": multiply_tiles(_half_step("bf16"), 16, 2),
-    "multiply_tiles_f16": multiply_tiles(_half_step("f16"), 16, 2),
+    **{f"multiply_tiles_{t}": multiply_tiles(_half_step(t.name), 16, 2) for t in NARROW_FLOATS},
     "multiply_tiles_f32": multiply_tiles(_single_step(True), 8, 4),
     "multiply_tiles_tf32": multiply_tiles(_single_step(False), 8, 4),
 }

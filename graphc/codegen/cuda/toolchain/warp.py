@@ -15,6 +15,7 @@ from numba.cuda.extending import intrinsic
 
 from graphc.codegen.cuda.toolchain.memory import SHARED, place
 from graphc.codegen.cuda.toolchain.scalars import F32, I1, I32, I64, assembly, unary
+from graphc.ir.types import NARROW_FLOATS
 
 FULL = ir.Constant(I32, -1)
 SHUFFLES = {  # mode, and the last lane that a source may be
@@ -204,8 +205,7 @@ WARP: dict[str, Any] = {
     "cp_async_wait": cp_async_wait,
     "ldmatrix_x4": _ldmatrix(""),
     "ldmatrix_x4_trans": _ldmatrix(".trans"),
-    "mma_bf16": _product("m16n8k16", "bf16"),
-    "mma_f16": _product("m16n8k16", "f16"),
+    **{f"mma_{t}": _product("m16n8k16", t.name) for t in NARROW_FLOATS},
     "mma_tf32": _product("m16n8k8", "tf32"),
     "to_tf32": unary(
         lambda b, x, t: assembly(b, "cvt.rna.tf32.f32 $0, $1;", "=r,f", I32, x), types.uint32
