@@ -1,4 +1,5 @@
-"""The source of a Python function: its parameters, its body as a tree, and what its names mean."""
+"""A kernel's source: that of a Python function (its parameters, its body as a tree, what its names
+mean), and that of the kernel which it becomes."""
 
 from __future__ import annotations
 
@@ -12,6 +13,17 @@ from types import ModuleType
 from typing import Any
 
 from graphc.errors import GraphError, user_location
+from graphc.ir.dim import Size
+
+
+@dataclass(frozen=True)
+class Body:
+    """Kernel source, indented by 4; the sizes that it calls n0, n1, ...; and the user's line for
+    each of its lines."""
+
+    text: str
+    sizes: tuple[Size, ...]
+    lines: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,6 @@ import ast
 import copy
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from graphc.codegen.loops.transform import LARGEST_LITERAL
 from graphc.errors import GraphError, Location
 from graphc.extend.kernel.callables import kernel_names
 from graphc.extend.kernel.float_kinds import WEAK, Kind, Kinds, join
-from graphc.extend.kernel.source import Code
+from graphc.extend.kernel.source import Body, Code
 from graphc.ir.dim import Size
 from graphc.ir.types import DType, TensorType, as_dtype, f32, f64
 
@@ -67,16 +66,6 @@ def translate(code: Code, out: TensorType, types: Sequence[TensorType]) -> Body:
     """The body of the kernel for operands of these types.  Raises `GraphError` at the guilty
     line."""
     return Translator(code, out, types).run()
-
-
-@dataclass(frozen=True)
-class Body:
-    """Source indented by 4, the sizes it calls n0, n1, ..., and the user's line of each of its
-    lines."""
-
-    text: str
-    sizes: tuple[Size, ...]
-    lines: tuple[int, ...]
 
 
 class Translator(ast.NodeTransformer):

@@ -11,7 +11,7 @@ import pytest
 
 from graphc.codegen.cpu import emulate
 from graphc.codegen.cuda.simulator import simulate as simt
-from graphc.codegen.cuda.simulator.scalars import SCALARS, from_bf16, to_bf16, to_tf32
+from graphc.codegen.cuda.simulator.scalars import SCALARS, to_tf32
 from graphc.codegen.cuda.simulator.simulate import SimulatorError, simulate
 from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.mathlib.functions import FUNCTIONS
@@ -317,8 +317,12 @@ store2(y, u32(g + u32(136)), (e[2], e[3]))"""
 
 @pytest.mark.parametrize("name", ["mma_bf16", "mma_f16"])
 def test_a_product_of_matrices(name: str) -> None:
-    narrow = {"mma_bf16": to_bf16, "mma_f16": lambda v: np.float16(v).view(np.uint16)}[name]
-    wide = {"mma_bf16": from_bf16, "mma_f16": lambda b: np.float32(b.view(np.float16))}[name]
+    narrow = {"mma_bf16": SCALARS["to_bf16"], "mma_f16": lambda v: np.float16(v).view(np.uint16)}[
+        name
+    ]
+    wide = {"mma_bf16": SCALARS["from_bf16"], "mma_f16": lambda b: np.float32(b.view(np.float16))}[
+        name
+    ]
     bits = np.array([narrow(v) for v in normal(512)], np.uint16)
     a, b = np.array([wide(v) for v in bits], np.float32).reshape(2, 16, 16)
     got = result(PRODUCT.replace("MMA", name), bits, 256, threads=32, types=("u16*", "f32*"))
