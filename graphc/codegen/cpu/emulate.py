@@ -1,5 +1,5 @@
 """Kernel source as plain Python: every name that it may call, in NumPy (the twins of
-`integers.NAMESPACE`).
+`intrinsics.namespace`).
 
     run_in_python(source.text, words, 0, extent)
 

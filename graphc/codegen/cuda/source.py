@@ -1,5 +1,5 @@
-"""A kernel for a GPU, as text: what the printer (`cuda.py`) makes, the toolchain (`gcuda.py`)
-compiles and the simulator (`simt.py`) runs.
+"""A kernel for a GPU, as text: what the printer makes, the toolchain compiles and the simulator
+runs.
 
 The text defines one function, `kernel`, of pointers and whole numbers.  Addresses, weights and
 large sizes are its arguments; so equal kernels are equal text, and are compiled once.

@@ -1,4 +1,4 @@
-"""Twins of `gcuda_mma.py` for the simulator: a warp's work on tiles in shared memory, in NumPy."""
+"""Twins of `toolchain/mma.py` for the simulator: a warp's work on tiles in shared memory."""
 
 from __future__ import annotations
 

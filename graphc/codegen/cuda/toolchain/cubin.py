@@ -1,7 +1,7 @@
 """Device source -> machine code of a GPU, offline: no GPU and no driver is asked.
 
 numba-cuda types the text and makes PTX of it, nvJitLink makes a cubin, which is kept on disk under
-a hash of all that could change it.  These modules, `gcuda*.py`, are all that know numba-cuda; a
+a hash of all that could change it.  The modules of this folder are all that know numba-cuda; a
 warm start needs none of it.
 """
 

@@ -1,7 +1,7 @@
 """What kernels with tensor cores call: a whole warp's work on tiles in shared memory as one
 intrinsic each, for numba takes long over the hundreds of small calls that it stands for.
 
-`gcuda.py` puts `INTRINSICS` into the namespace of kernels; `simt_mma.py` has the twins.  A tile of
+`namespace.py` tells kernels of `INTRINSICS`; `simulator/mma.py` has the twins.  A tile of
 an operand is rows of bytes in shared memory, `pitch` apart; `address` is a warp's first byte of it.
 Whole numbers that are literals in the kernel's text (sizes, pitches, layouts) are known here.
 
