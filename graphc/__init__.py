@@ -258,7 +258,8 @@ from graphc.functions import (
 )
 from graphc.ir import types as _types
 from graphc.ir.machine import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
-from graphc.session.session import Session as Session, Stats as Stats
+from graphc.session.engine import Stats as Stats
+from graphc.session.session import Session as Session
 
 Graph = _GraphScope
 DType = _types.DType

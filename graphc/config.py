@@ -16,9 +16,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphc.errors import GraphcError, user_location
+from graphc.ir.units import BYTES
+
+if TYPE_CHECKING:
+    from graphc.ir.graph import Graph
+    from graphc.ir.machine import DeviceSpec
 
 
 def cpus() -> int:
@@ -80,12 +85,14 @@ class Method(enum.Enum):
     LOOPS = "plain loops"
 
 
+T = TypeVar("T")
 _given: dict[str, Any] = {}
 
 
 @contextlib.contextmanager
 def defaults(**given: Any) -> Iterator[None]:
-    """Within the block, in every thread, `Options()` has these values where its caller gives none.
+    """Within the block, in every thread, `Options()` and `Hooks()` have these values where their
+    caller gives none.
 
     It is how the command line reaches the sessions of a model file.
 
@@ -102,22 +109,12 @@ def defaults(**given: Any) -> Iterator[None]:
         _given.update(before)
 
 
-def _option(name: str, otherwise: Callable[[], Any]) -> Callable[[], Any]:
+def default(name: str, otherwise: Callable[[], T]) -> Callable[[], T]:
+    """What makes the default of a field: the value that `defaults` has for it, else another."""
     return lambda: _given[name] if name in _given else otherwise()
 
 
-UNITS = {
-    "": 1,
-    "b": 1,
-    **{
-        prefix.lower() + unit: base**power
-        for power, prefix in enumerate("KMGT", 1)
-        for unit, base in (("b", 1000), ("ib", 1024))
-    },
-}
-
-
-def parse_bytes(given: Any) -> int:
+def parse_bytes(given: object) -> int:
     """A number of bytes: an int, or text with a unit.  Raises `GraphcError`.
 
     >>> parse_bytes("1.5 GiB"), parse_bytes("200MB"), parse_bytes(4096)
@@ -125,43 +122,39 @@ def parse_bytes(given: Any) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().lower())
     whole = isinstance(given, str) or (hasattr(given, "__index__") and not isinstance(given, bool))
-    if found is None or found[2] not in UNITS or not whole or float(found[1]) <= 0:
+    if found is None or found[2] not in BYTES or not whole or float(found[1]) <= 0:
         raise GraphcError(
             f"memory_limit is {given!r}; expected a positive number of bytes, or text like "
             "'1.5 GiB', '200MB'",
             user_location(),
         )
-    return int(float(found[1]) * UNITS[found[2]]) if found[2] else int(float(found[1]))
+    return int(float(found[1]) * BYTES[found[2]]) if found[2] else int(float(found[1]))
 
 
 @dataclass(frozen=True)
 class Options:
     """How a session compiles and runs.
 
-    `memory_limit` is the most bytes that a run's arena may take.  `passes` are the user's own
-    (Graph -> Graph), run between graphc's.  `disable` names passes to leave out (for tests and
-    bisection).  `observe` is shown every compilation (what `graphc.compiler` made, stage by
-    stage).  `method` is how contractions are computed, where it can do them (on a GPU `Method.BLAS`
-    is cublasLt); `autotune` is for how many seconds a compilation may try which is fastest.
-    `profile` is given every plan before its first run and returns what runs in its place
-    (`graphc.session.recorder.Recorder.watch`).
-    `devices` are those that placement chooses from (`graphc.ir.machine.DeviceSpec`), `device` the
-    one on which all runs that can; `strict` refuses what a device cannot do, instead of moving it.
+    `memory_limit` is the most bytes that a run's arena may take.  `check` is "passes" if the oracle
+    shall check every pass.  `passes` are the user's own, run between graphc's.  `disable` names
+    passes to leave out (for tests and bisection).  `method` is how contractions are computed, where
+    it can do them (on a GPU `Method.BLAS` is cublasLt); `autotune` is for how many seconds a
+    compilation may try which is fastest.  `devices` are those that placement chooses from, `device`
+    the one on which all runs that can; `strict` refuses what a device cannot do, instead of moving
+    it.  Who watches a session is no option: see `graphc.session.hooks`.
     """
 
-    threads: int = field(default_factory=_option("threads", _threads))
-    cache_dir: Path = field(default_factory=_option("cache_dir", _cache_dir))
-    memory_limit: int | None = field(default_factory=_option("memory_limit", lambda: None))
-    seed: int = field(default_factory=_option("seed", lambda: 0))
-    check: str = field(default_factory=_option("check", lambda: os.environ.get("GRAPHC_CHECK", "")))
-    passes: tuple[Callable[[Any], Any], ...] = field(default_factory=_option("passes", tuple))
-    disable: frozenset[str] = field(default_factory=_option("disable", frozenset))
-    fast_math: bool = field(default_factory=_option("fast_math", lambda: False))
-    progress: bool = field(default_factory=_option("progress", lambda: True))
-    observe: Callable[[Any], None] | None = field(default_factory=_option("observe", lambda: None))
-    method: Method | None = field(default_factory=_option("method", lambda: None))
-    autotune: float = field(default_factory=_option("autotune", lambda: 0.0))
-    device: str = field(default_factory=_option("device", str))
-    devices: tuple[Any, ...] = field(default_factory=_option("devices", tuple))
-    strict: bool = field(default_factory=_option("strict", lambda: False))
-    profile: Callable[[Any], Any] | None = field(default_factory=_option("profile", lambda: None))
+    threads: int = field(default_factory=default("threads", _threads))
+    cache_dir: Path = field(default_factory=default("cache_dir", _cache_dir))
+    memory_limit: int | None = field(default_factory=default("memory_limit", lambda: None))
+    seed: int = field(default_factory=default("seed", lambda: 0))
+    check: str = field(default_factory=default("check", lambda: os.environ.get("GRAPHC_CHECK", "")))
+    passes: tuple[Callable[[Graph], Graph], ...] = field(default_factory=default("passes", tuple))
+    disable: frozenset[str] = field(default_factory=default("disable", frozenset))
+    fast_math: bool = field(default_factory=default("fast_math", lambda: False))
+    progress: bool = field(default_factory=default("progress", lambda: True))
+    method: Method | None = field(default_factory=default("method", lambda: None))
+    autotune: float = field(default_factory=default("autotune", lambda: 0.0))
+    device: str = field(default_factory=default("device", str))
+    devices: tuple[DeviceSpec, ...] = field(default_factory=default("devices", tuple))
+    strict: bool = field(default_factory=default("strict", lambda: False))

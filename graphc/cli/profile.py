@@ -75,7 +75,7 @@ def act(args: argparse.Namespace) -> int:
     if args.model is None:
         raise UsageError("which model? name a Python file or a graph as text, or ask for --limits")
     recorder = Recorder(args.steps, args.warmup or 0, args.fastest, _end_script)
-    with opened(args, profile=recorder.watch) as model:
+    with opened(args, watch=recorder.watch) as model:
         profiles = _profiles(model, args, recorder)
         shown = [p.grouped() for p in profiles] if args.group else profiles
         print(tables(shown, args.sort, args.top))
@@ -94,7 +94,7 @@ def _profiles(model: Model, args: argparse.Namespace, recorder: Recorder) -> Seq
         return recorder.profiles()
     warmup = WARMUP if args.warmup is None else args.warmup
     again = Recorder(args.steps or STEPS, warmup, args.fastest)
-    with defaults(profile=again.watch), fetching(model, args) as once:
+    with defaults(watch=again.watch), fetching(model, args) as once:
         for _ in range(warmup + (args.steps or STEPS)):
             once()
         found = again.profiles()

@@ -75,7 +75,7 @@ def add_feed_options(p: argparse.ArgumentParser) -> None:
 def act(args: argparse.Namespace) -> int:
     """Runs the command."""
     recorder = Recorder()
-    more: dict[str, Any] = {"profile": recorder.watch} if args.profile else {}
+    more: dict[str, Any] = {"watch": recorder.watch} if args.profile else {}
     with opened(args, **more) as model:
         if needs_fetches(model, args):
             with fetching(model, args) as once:

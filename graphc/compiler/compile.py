@@ -48,8 +48,13 @@ class Compiled:
     trace: Trace
 
 
-def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compiled:
-    """All that needs no machine code."""
+Observe = Callable[[Compiled], None]
+
+
+def lower(
+    graph: Graph, options: Options, trace: Trace | None = None, observe: Observe | None = None
+) -> Compiled:
+    """All that needs no machine code; `observe` is shown what the autotuner compiles for it."""
     trace = trace or Trace()
     with trace.span("unify sizes"):
         unified = unify_sizes(graph)
@@ -58,21 +63,24 @@ def lower(graph: Graph, options: Options, trace: Trace | None = None) -> Compile
     optimised = optimise(unified.graph, options, trace)
     with trace.span("fuse and plan"):
         program = schedule(optimised)
-    choose = Tuner(options, _built).choose if options.autotune > 0 else lambda _: options.method
+    choose = (
+        Tuner(options, lambda g, o: compile_graph(g, o, Built(), observe)).choose
+        if options.autotune > 0
+        else lambda _: options.method
+    )
     with trace.span("write source"):
         sources = sources_of(program, choose)
     return Compiled(graph, unified, optimised, program, sources, trace)
 
 
-def _built(graph: Graph, options: Options) -> Executable:
-    return compile_graph(graph, options, Built())
-
-
-def compile_graph(graph: Graph, options: Options, built: Built) -> Executable:
-    """The executable of a graph; `built` counts compilations and cache hits."""
-    made = lower(graph, options)
-    if options.observe:
-        options.observe(made)
+def compile_graph(
+    graph: Graph, options: Options, built: Built, observe: Observe | None = None
+) -> Executable:
+    """The executable of a graph; `built` counts compilations and cache hits, `observe` is shown
+    each."""
+    made = lower(graph, options, observe=observe)
+    if observe:
+        observe(made)
     driver.load(Cache(options.cache_dir))
     return assemble(made.program, made.unified, options, built, made.sources, made.trace)
 

@@ -11,7 +11,7 @@ tensors   --stage-->     Graph       what a run computes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -132,13 +132,18 @@ def _lowered(segment: Segment, kind: str, options: Options, trace: Trace) -> Low
 
 
 def compile_placed(
-    graph: Graph, options: Options, built: Built, devices: Devices, homes: Mapping[int, str]
+    graph: Graph,
+    options: Options,
+    built: Built,
+    devices: Devices,
+    homes: Mapping[int, str],
+    observe: Callable[[LoweredPlaced], None] | None = None,
 ) -> PlacedExecutable:
-    """The executable of a graph on the devices of a session."""
+    """The executable of a graph on the devices of a session; `observe` is shown how it is made."""
     machine = machine_of(graph, options, devices, homes)
     made = lower_placed(graph, options, machine, homes)
-    if options.observe:
-        options.observe(made)
+    if observe:
+        observe(made)
     driver.load(Cache(options.cache_dir))
     parts = tuple(
         Part(p.segment, _code(p, options, built, devices, made.trace)) for p in made.parts

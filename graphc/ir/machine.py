@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from graphc.config import UNITS
 from graphc.errors import DeviceError, user_location
 from graphc.ir.types import BY_NAME, DType
+from graphc.ir.units import BYTES
 
 HOST = "cpu:0"
 KINDS = ("cpu", "cuda")
@@ -88,10 +88,10 @@ class DeviceSpec:
         for field, value in (
             ("name", name),
             ("kind", kind),
-            ("memory", int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), UNITS))),
+            ("memory", int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), BYTES))),
             (
                 "bandwidth",
-                _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), UNITS),
+                _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), BYTES),
             ),
             ("flops", MappingProxyType(_rates(base, flops))),
             (
@@ -126,7 +126,7 @@ class Link:
     ) -> None:
         object.__setattr__(self, "a", device_name(a))
         object.__setattr__(self, "b", device_name(b))
-        object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, UNITS))
+        object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, BYTES))
         object.__setattr__(self, "latency", _amount("Link: latency", latency, SECONDS, zero=True))
         if self.a == self.b:
             raise DeviceError(
@@ -213,7 +213,7 @@ def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
 
 def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = False) -> float:
     """A quantity: a number, or text with a unit; `zero`: it may be 0."""
-    example = "'80 GB', '3.3 TB/s'" if units is UNITS else "'5 us', '2 ms'"
+    example = "'80 GB', '3.3 TB/s'" if units is BYTES else "'5 us', '2 ms'"
     text = given.strip().lower().removesuffix("/s") if isinstance(given, str) else ""
     found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
     if found is not None and found[2] in units:

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.errors import Location
 from graphc.ir import dim
+from graphc.ir.arena import Layout
 from graphc.ir.dim import Size
 from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import Array
@@ -16,7 +17,6 @@ from graphc.passes.cost.cache_reuse import touches
 from graphc.passes.cost.kernel import Cost, cost_of
 from graphc.profile.machine_limits import WORKING_SETS, Limits
 from graphc.profile.report import Label, Row
-from graphc.runtime.cpu.executable import Bound
 from graphc.runtime.cpu.timer import Timed
 
 Typical = Callable[[Any], Any]  # of many times, one
@@ -130,17 +130,18 @@ class HostTable(Table):
 
     def __init__(
         self,
-        bound: Bound,
+        program: Program,
+        sizes: Mapping[str, int],
         places: Sequence[Timed],
         calls: Array,
         spent: Array,
         typical: Typical,
+        layout: Layout,
         found: Limits,
     ) -> None:
-        program = bound.executable.program
-        super().__init__(program, bound.sizes, places, calls, spent, typical)
+        super().__init__(program, sizes, places, calls, spent, typical)
         self.limits = found
-        self.touches = touches(program, self.number, bound.layout)
+        self.touches = touches(program, self.number, layout)
 
     def memory_seconds(self, kernel: Kernel) -> float:
         used = self.touches[kernel]

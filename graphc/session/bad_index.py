@@ -11,12 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, GraphError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.op import Array, Foreign, Gather, Scatter
 from graphc.ir.ops.gather import CheckIndex
+
+
+def out_of_range(graph: Graph, arrays: Sequence[Array | None], index: int, size: int) -> GraphError:
+    """The error for an index that is out of range of a size; `arrays` are the graph's inputs."""
+    culprit = guilty(graph, arrays, size)
+    name = culprit.op.name if culprit is not None else "index"
+    return GraphError(
+        f"{name}: index {index} is out of range for a size of {size}; no variable has changed",
+        culprit.loc if culprit is not None else user_location(),
+    )
 
 
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:

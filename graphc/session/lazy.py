@@ -5,34 +5,26 @@ These functions are the only place where graphc's own modules are imported late 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphc.compiler.compile_placed import LoweredPlaced
+    from graphc.frontend.stage import Staged
+    from graphc.ir.machine import DeviceSpec
+    from graphc.profile.report import Profile
     from graphc.runtime.devices import Devices
-    from graphc.session.placed_engine import PlacedRunner
+    from graphc.session.engine import Engine, Owner
+    from graphc.session.runner import Runner
 
 
-def placed() -> Any:
-    """The module `graphc.compiler.compile_placed`."""
-    import graphc.compiler.compile_placed
+def specs(devices: Sequence[DeviceSpec | str]) -> tuple[DeviceSpec, ...]:
+    """What is known of the devices that a session was given."""
+    from graphc.compiler.compile_placed import spec
 
-    return graphc.compiler.compile_placed
-
-
-def recorder() -> Any:
-    """The module `graphc.session.recorder`."""
-    import graphc.session.recorder
-
-    return graphc.session.recorder
-
-
-def placed_runner() -> type[PlacedRunner]:
-    """What runs a signature over devices."""
-    from graphc.session.placed_engine import PlacedRunner
-
-    return PlacedRunner
+    return tuple(map(spec, devices))
 
 
 def devices(cache_dir: Path) -> Devices:
@@ -40,3 +32,29 @@ def devices(cache_dir: Path) -> Devices:
     from graphc.runtime.devices import Devices
 
     return Devices(cache_dir)
+
+
+def homes(staged: Staged, devices: Devices) -> dict[int, str]:
+    """The inputs of a graph, by number, that live on a device, and its name."""
+    from graphc.compiler.compile_placed import places_of
+
+    return places_of(staged.inputs, devices.names())
+
+
+def placed_engine(
+    session: Owner,
+    staged: Staged,
+    homes: dict[int, str],
+    observe: Callable[[LoweredPlaced], None] | None,
+) -> Engine:
+    """What runs a graph over the devices of a session."""
+    from graphc.session.placed_engine import PlacedEngine
+
+    return PlacedEngine.compiled(session, staged.graph, homes, observe)
+
+
+def record(runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastest: bool) -> Profile:
+    """A profile of a runner's signature, with these feeds."""
+    import graphc.session.recorder
+
+    return graphc.session.recorder.record(runner, feeds, steps, warmup, fastest)

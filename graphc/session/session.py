@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
-from graphc.codegen.cache import Built
-from graphc.compiler.compile import compile_graph
 from graphc.config import Options, parse_bytes
 from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
 from graphc.frontend.fetches import flatten, key_of
@@ -31,23 +30,22 @@ from graphc.ir.machine import DeviceSpec, device_name
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Placeholder, RunCounter
-from graphc.profile.report import Profile
 from graphc.runtime.cpu.executable import Arena
 from graphc.runtime.cpu.result_pool import Results
 from graphc.session import lazy
-from graphc.session.runner import Runner, convert, require_outside
+from graphc.session.engine import Signature, Stats
+from graphc.session.feeds import convert
+from graphc.session.hooks import Hooks
+from graphc.session.host_engine import HostEngine
+from graphc.session.runner import Runner, require_outside
 
+if TYPE_CHECKING:
+    from graphc.profile.report import Profile
+    from graphc.runtime.cpu.executable import Bound
+    from graphc.runtime.devices import Devices, Home
+    from graphc.session.engine import Engine, PlanHolder
 
-@dataclasses.dataclass
-class Stats:
-    """What a session has done.  Of its plans, the largest needs `arena_planned` bytes."""
-
-    compilations: int = 0
-    cache_hits: int = 0
-    launches: int = 0
-    runs: int = 0
-    arena_planned: int = 0
-    arena_allocated: int = 0
+Key = tuple[Hashable, tuple[Any, ...], bool]  # of a runner: fetches, what is fed, `on_device`
 
 
 class Session:
@@ -60,8 +58,9 @@ class Session:
     compiled kernels are kept.  `passes`: your own, each a function from `graphc.ir.graph.Graph` to
     `Graph`, verified like graphc's.  `device`: where all runs that can, such as "cuda:0"; or
     `devices`: names or `gc.DeviceSpec`s to choose from by cost; `strict` refuses what they cannot
-    do, instead of moving it (docs/gpu.md).  Safe to use from many threads: runs of one session
-    happen one after another.
+    do, instead of moving it (docs/gpu.md).  `options` are those and more
+    (`graphc.config.Options`); `hooks`: who watches (`graphc.session.hooks.Hooks`).  Safe to use
+    from many threads: runs of one session happen one after another.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(gc.float32, ["sn"], name="sx")
@@ -83,6 +82,7 @@ class Session:
         devices: Sequence[DeviceSpec | str] = (),
         strict: bool = False,
         options: Options | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         if graph is not None and not isinstance(graph, GraphScope):
             raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
@@ -94,22 +94,24 @@ class Session:
             "cache_dir": Path(cache_dir) if cache_dir is not None else None,
             "passes": tuple(passes) or None,
             "device": None if device is None else device_name(device),
-            "devices": tuple(map(lazy.placed().spec, devices)) if devices else None,
+            "devices": lazy.specs(devices) if devices else None,
             "strict": strict or None,
         }
         chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         self.options = dataclasses.replace(options or Options(), **chosen)
+        self.hooks = hooks or Hooks()
         self.stats = Stats()
         self.values: dict[Value, Array] = {}
         self.first_count = np.array((self.options.seed & 0xFFFFFFFF) << 32, np.uint64)
         self.counter = self.first_count.copy()
         self.lock = threading.RLock()
         self.closed = False
-        self.running: Any = None
-        self.arena, self.results = Arena(), Results()
-        self._devices: Any = None  # nothing of them is imported before they are needed
-        self._runners: dict[Any, Runner] = {}
-        self._executables: dict[Any, Any] = {}
+        self.running: Bound | None = None
+        self.plan_holders: WeakSet[PlanHolder] = WeakSet()  # those of profiles too
+        self.arena, self.results = Arena(self.plan_holders), Results()
+        self._devices: Devices | None = None  # nothing of them is imported before they are needed
+        self._runners: dict[Key, Runner] = {}
+        self._engines: dict[Hashable, Engine] = {}
 
     def __enter__(self) -> Session:
         return self
@@ -124,8 +126,8 @@ class Session:
             self.closed = True
             self.values.clear()
             self._runners.clear()
-            self._executables.clear()
-            self.arena, self.results = Arena(), Results()
+            self._engines.clear()
+            self.arena, self.results = Arena(self.plan_holders), Results()
             if self._devices is not None:
                 self._devices.close()
 
@@ -151,17 +153,16 @@ class Session:
                 user_location(),
             )
         feeds = tuple(feed_dict) if feed_dict else ()
-        key = (key_of(fetches), feeds, on_device) if on_device else (key_of(fetches), feeds)
+        key = (key_of(fetches), feeds, on_device)
         runner = self._runners.get(key)
         if runner is None:
-            runner = self._runner(key, fetches, feeds)
+            runner = self._runner(key, fetches)
         return runner(*feed_dict.values()) if feed_dict else runner()
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
         """A function of the arrays for `feed_list`, in order, that returns the fetches: `run` with
         all look-ups done once."""
-        key = (key_of(fetches), tuple(feed_list))
-        return self._runner(key, fetches, tuple(feed_list)).callable()
+        return self._runner((key_of(fetches), tuple(feed_list), False), fetches).callable()
 
     def profile(
         self,
@@ -186,11 +187,8 @@ class Session:
         [('kernel', 'exp', 16.0, 16.0)]
         """
         feeds = feed_dict or {}
-        key = (key_of(fetches), tuple(feeds))
-        runner = self._runner(key, fetches, tuple(feeds))
-        return lazy.recorder().record(  # type: ignore[no-any-return]
-            runner, feeds.values(), steps, warmup, fastest
-        )
+        runner = self._runner((key_of(fetches), tuple(feeds), False), fetches)
+        return lazy.record(runner, feeds.values(), steps, warmup, fastest)
 
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""
@@ -233,8 +231,9 @@ class Session:
         self.initialise([v])
         return v
 
-    def _runner(self, key: Any, fetches: Any, feeds: tuple[Any, ...]) -> Runner:
+    def _runner(self, key: Key, fetches: Any) -> Runner:
         require_outside(self)
+        _, feeds, on_device = key
         with self.lock:
             self._require_open()
             if key in self._runners:
@@ -246,60 +245,42 @@ class Session:
             if len(set(fed)) != len(fed):
                 raise FeedError("feed_dict: one tensor is fed twice", user_location())
             staged = stage(flat, fed, effects)
-            self._check_feeds(staged, fed, fetches)
+            self._check_feeds(staged, fed)
             self.initialise(
                 [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
             )
             tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
             self._own([tensors[old] for old, _ in staged.graph.updates])
-            if is_placed(staged.graph, self.options) or self._devices is not None:
-                placed = lazy.placed_runner()(self, staged, self._placed(staged), fed, pack)
-                placed.on_device = len(key) > 2  # asked for on a device
-                runner: Runner = placed
-            else:
-                runner = Runner(self, staged, self._executable(staged), fed, pack)
+            signature = Signature(staged, fed, pack, on_device)
+            runner = Runner(self, signature, self.engine(staged), self.hooks.watch)
             self._runners[key] = runner
             return runner
 
-    def renew(self, runner: Runner) -> None:
-        """Compiles what a runner runs for where its variables live now."""
-        runner.executable, runner.stale = self._placed(runner.staged), False
-        runner.__class__ = lazy.placed_runner()
-
-    def _executable(self, staged: Staged) -> Any:
-        key = staged.key
-        if key not in self._executables:
-            built = Built()
-            self._executables[key] = compile_graph(staged.graph, self.options, built)
-            self.stats.compilations += built.compilations
-            self.stats.cache_hits += built.cache_hits
-        return self._executables[key]
+    def engine(self, staged: Staged) -> Engine:
+        """The engine for a graph, as its variables live now; it compiles what is new."""
+        key: Hashable = staged.key
+        if not is_placed(staged.graph, self.options) and self._devices is None:
+            if key not in self._engines:
+                self._engines[key] = HostEngine.compiled(self, staged.graph, self.hooks.observe)
+            return self._engines[key]
+        homes = lazy.homes(staged, self.devices)
+        key = key, tuple(homes.items())
+        if key not in self._engines:
+            self._engines[key] = lazy.placed_engine(self, staged, homes, self.hooks.observe)
+        return self._engines[key]
 
     @property
-    def devices(self) -> Any:
+    def devices(self) -> Devices:
         """The devices of this session."""
         if self._devices is None:
             self._devices = lazy.devices(self.options.cache_dir)
         return self._devices
 
-    def _home(self, v: Value) -> Any:
+    def _home(self, v: Value) -> Home | None:
         """The device where a variable lives; None: the host."""
         return None if self._devices is None else self._devices.home(v)
 
-    def _placed(self, staged: Staged) -> Any:
-        """The executable over several devices; variables stay where they live."""
-        homes = lazy.placed().places_of(staged.inputs, self.devices.names())
-        key = staged.key, tuple(homes.items())
-        if key not in self._executables:
-            built = Built()
-            self._executables[key] = lazy.placed().compile_placed(
-                staged.graph, self.options, built, self.devices, homes
-            )
-            self.stats.compilations += built.compilations
-            self.stats.cache_hits += built.cache_hits
-        return self._executables[key]
-
-    def _check_feeds(self, staged: Staged, fed: Sequence[Tensor], fetches: Any) -> None:
+    def _check_feeds(self, staged: Staged, fed: Sequence[Tensor]) -> None:
         fed_set, used = set(fed), set(staged.inputs)
         for t in staged.inputs:
             if isinstance(t.op, Placeholder) and t not in fed_set:
@@ -342,8 +323,8 @@ class Session:
         for v in shared:
             self.values[v] = self.values[v].copy()
         if shared:  # plans hold the old arrays
-            for runner in self._runners.values():
-                runner.bounds.clear()
+            for holder in self.plan_holders:
+                holder.forget()
 
     def _initial(self, v: Variable, staged: Staged) -> Array:
         """A variable's first value.  It depends on the seed, not on when it is asked for."""

@@ -35,6 +35,7 @@ from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
 from graphc.runtime.cpu.python_calls import Thunk
+from graphc.session.hooks import Hooks
 from graphc.session.recorder import Recorder
 
 F32 = np.float32
@@ -486,8 +487,7 @@ def test_timed_kernels() -> None:
     recorder = Recorder()
     x = gc.placeholder(gc.float32, [None])
     y = gc.py_func(lambda a: a + a.shape[0] if a.size else 1 / 0, [x * 2.0], x.type) * 3.0
-    chosen = options(profile=recorder.watch)
-    with gc.Session(options=chosen) as sess:
+    with gc.Session(options=options(), hooks=Hooks(watch=recorder.watch)) as sess:
         np.testing.assert_array_equal(sess.run(y, {x: [1, 2]}), [12, 18])
         with pytest.raises(GraphError, match="ZeroDivisionError"):
             sess.run(y, {x: []})

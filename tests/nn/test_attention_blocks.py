@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.config import Options
 from graphc.nn import functional as F  # noqa: N812
 from graphc.nn.functional import attention
+from graphc.session.hooks import Hooks
 
 RNG = np.random.default_rng(7)
 L, S, E = 9, 7, 4  # 9 queries in blocks of 3
@@ -117,7 +117,7 @@ def test_a_short_one_is_three_kernels(causal: bool) -> None:
         q = gc.placeholder(gc.float32, ("n", 4, 16, 8))
         out = F.scaled_dot_product_attention(q, q, q, is_causal=causal)
         programs: list[Any] = []
-        sess = gc.Session(options=Options(observe=programs.append))
+        sess = gc.Session(hooks=Hooks(observe=programs.append))
         sess.run(out, {q: np.zeros((2, 4, 16, 8), np.float32)})
         kernels = programs[0].program.kernels
         # which positions see which is computed where it is needed: it costs a comparison

@@ -11,6 +11,7 @@ from support.ops import Machine
 
 import graphc as gc
 from graphc.errors import GradientError, GraphError, ShapeError
+from graphc.session.hooks import Hooks
 
 START = np.array([1.0, -2.0, 0.5, 4.0])
 STEPS = 12
@@ -233,7 +234,7 @@ def test_a_step_is_few_kernels(optimizer: Any) -> None:
         for i, s in enumerate([(40, 40), (40, 50), (60, 40), (70, 70), (40,), (80,), (90,)])
     ]
     seen: list[Any] = []
-    with gc.Session(options=gc.config.Options(observe=seen.append)) as sess:
+    with gc.Session(hooks=Hooks(observe=seen.append)) as sess:
         feeds = {g: np.ones(g.shape, np.float32) for g, _ in pairs}
         sess.run(optimizer.apply_gradients(pairs), feeds)
         assert sess.stats.launches <= len(pairs) + 2

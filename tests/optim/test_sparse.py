@@ -12,6 +12,7 @@ import graphc as gc
 from graphc.errors import GraphError
 from graphc.ir.ops.gather import CheckIndex, ScatterAdd
 from graphc.ir.program import Place, scatters_in_place
+from graphc.session.hooks import Hooks
 
 RNG = np.random.default_rng(5)
 START = RNG.normal(size=(9, 3))
@@ -25,9 +26,9 @@ def fresh_graph() -> Any:
         yield graph
 
 
-def observed(**options: Any) -> tuple[list[Any], Any]:
+def observed() -> tuple[list[Any], Hooks]:
     seen: list[Any] = []
-    return seen, gc.config.Options(observe=seen.append, **options)
+    return seen, Hooks(observe=seen.append)
 
 
 def rows(torch: Any, make: Any, sparse: bool, twice: bool) -> list[Any]:
@@ -64,8 +65,8 @@ def test_sgd_touches_the_rows_alone(twice: bool, dtype: Any) -> None:
     )
     loss, table, ids, other = build(dtype, twice)
     step = gc.optim.SGD(0.1).minimize(loss)
-    seen, options = observed()
-    with gc.Session(options=options) as sess:
+    seen, hooks = observed()
+    with gc.Session(hooks=hooks) as sess:
         for i, o, expected in zip(IDS, OTHER, wanted, strict=True):
             sess.run(step, {ids: i, other: o} if twice else {ids: i})
             np.testing.assert_allclose(
@@ -121,8 +122,8 @@ def test_reads_of_the_table_see_its_old_values() -> None:
 def test_fetching_the_new_value_gives_a_copy() -> None:
     loss, table, ids, _ = build(gc.float32, False)
     (new,) = gc.optim.SGD(0.1).minimize(loss).tensors
-    seen, options = observed()
-    with gc.Session(options=options) as sess:
+    seen, hooks = observed()
+    with gc.Session(hooks=hooks) as sess:
         value = sess.run(new, {ids: [1, 1]})
         np.testing.assert_array_equal(value, sess.value(table))
         value[...] = 0
@@ -179,8 +180,8 @@ def test_a_scatter_of_the_variable_itself_is_not_in_place() -> None:
     w = gc.variable(START[:3].astype(np.float32), name="w")
     ids = gc.placeholder(gc.int64, [3])
     new = ScatterAdd(0)(w, CheckIndex(3)(ids), w)
-    seen, options = observed()
-    with gc.Session(options=options) as sess:
+    seen, hooks = observed()
+    with gc.Session(hooks=hooks) as sess:
         before = sess.value(w)
         sess.run(gc.group(w.assign(new)), {ids: [2, 2, 0]})
         expected = before.copy()
@@ -192,8 +193,8 @@ def test_a_scatter_of_the_variable_itself_is_not_in_place() -> None:
 def test_a_scatter_over_what_dies_there_is_in_place() -> None:
     x, ids = gc.placeholder(gc.float32, ["n", "n"]), gc.placeholder(gc.int64, ["m"])
     out = gc.scatter_add(x @ x, ids, x[0], axis=0) @ x
-    seen, options = observed()
-    with gc.Session(options=options) as sess:
+    seen, hooks = observed()
+    with gc.Session(hooks=hooks) as sess:
         value, at = START[:3].astype(np.float32), [0, 1, 1]
         expected = value @ value
         np.add.at(expected, at, value[:1])

@@ -181,7 +181,7 @@ def test_one_arena_serves_a_session() -> None:
                 np.testing.assert_allclose(a, np.exp(given), rtol=1e-6)
                 np.testing.assert_allclose(b, np.tanh(np.exp(given)), rtol=1e-6)
                 arenas.append(session.stats.arena_allocated)
-                bounds = [r.bound for x in session._runners.values() for r in x.bounds.values()]
+                bounds = [p.bound for x in session._runners.values() for p in x.plans.values()]
                 assert {b.arena_start for b in bounds} == {session.arena.start}
             assert arenas == sorted(arenas) and arenas[-1] == 2 * 901 * 64
             assert session.stats.arena_planned == arenas[-1]

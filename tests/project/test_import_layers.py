@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).parents[2] / "graphc"
 FLOORS = {
     "": """
         errors.py
-        config.py
         ir
+        config.py
         passes
         codegen
         frontend
@@ -37,7 +37,7 @@ FLOORS = {
         __main__.py
     """,
     "ir": """
-        dim.py types.py record.py
+        dim.py types.py units.py record.py
         op.py
         ops
         graph.py

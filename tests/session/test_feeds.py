@@ -237,7 +237,7 @@ def test_fed_arrays_are_used_in_place_and_never_written() -> None:
             sess.run(step, {x: given})
         np.testing.assert_array_equal(given, BASE)
         *_, runner = sess._runners.values()
-        ready = next(iter(runner.bounds.values()))
-        assert ready.bound.view[ready.feeds[0][1]] == id(given), "the array itself is used"
+        plan = next(iter(runner.plans.values()))
+        assert plan.bound.view[plan.feeds[0][1]] == id(given), "the array itself is used"
         sess.run(v.assign(x), {x: given})
         assert not np.shares_memory(sess.values[v], given)

@@ -20,6 +20,7 @@ from graphc.profile import machine_limits as limits_module
 from graphc.profile.machine_limits import Limits, limits, measure
 from graphc.profile.report import Profile, Row, scaled, trace
 from graphc.session import recorder as recorder_module
+from graphc.session.hooks import Hooks
 from graphc.session.recorder import Recorder
 
 SETS = (1 << 14, 1 << 20, 1 << 26)
@@ -79,7 +80,7 @@ def test_all_kernels_are_there_and_their_times_are_within_the_run(session: gc.Se
     x, y, loss, train = network()
     p = session.profile([train, loss], batch(x, y), steps=7, warmup=2)
     assert p.runs == 7 and len(p.recorded) == 7 and session.stats.runs == 9
-    program = next(iter(session._executables.values())).program
+    program = next(iter(session._engines.values())).executable.program
     assert [(r.kind, r.name) for r in p.rows] == [(k.kind.value, k.name) for k in program.kernels]
     assert 0 < p.kernel_seconds <= p.run_seconds
     for run in p.recorded:
@@ -227,7 +228,7 @@ def test_errors(session: gc.Session) -> None:
 def test_a_run_that_fails_is_not_in_the_profile() -> None:
     recorder = Recorder()
     x, i = gc.placeholder(gc.float32, [3]), gc.placeholder(gc.int64, [1])
-    with gc.Session(options=options(profile=recorder.watch)) as sess:
+    with gc.Session(options=options(), hooks=Hooks(watch=recorder.watch)) as sess:
         taken = gc.take(x, i, axis=0)
         sess.run(taken, {x: [1, 2, 3], i: [2]})
         with pytest.raises(GraphcError, match="out of range"):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from weakref import WeakSet
 
 import numpy as np
 
@@ -39,7 +40,9 @@ from graphc.ir.types import DType, TensorType
 from graphc.runtime.cpu import launches as launches_module, threads as threads_module
 from graphc.runtime.cpu.executable import Arena
 from graphc.runtime.cpu.result_pool import Results
-from graphc.session import runner as runner_module
+from graphc.session import host_engine
+from graphc.session.engine import PlanHolder, Signature, Stats
+from graphc.session.host_engine import HostEngine
 from graphc.session.runner import Runner
 
 POISON = 0xA5
@@ -91,23 +94,19 @@ class Owner:
     lock: Any = field(default_factory=threading.RLock)
     closed: bool = False
     running: Any = None
-    stats: Any = field(default_factory=lambda: _Stats())
-    arena: Arena = field(default_factory=Arena)
+    stats: Stats = field(default_factory=Stats)
+    plan_holders: WeakSet[PlanHolder] = field(default_factory=WeakSet)
     results: Results = field(default_factory=Results)
-    devices: Any = None
 
-    def renew(self, runner: Runner) -> None:
+    def __post_init__(self) -> None:
+        self.arena = Arena(self.plan_holders)
+
+    @property
+    def devices(self) -> Any:
+        raise AssertionError("there are no devices")
+
+    def engine(self, staged: Staged) -> Any:
         raise AssertionError("there are no devices for variables to move to")
-
-
-@dataclass
-class _Stats:
-    compilations: int = 0
-    cache_hits: int = 0
-    runs: int = 0
-    launches: int = 0
-    arena_planned: int = 0
-    arena_allocated: int = 0
 
 
 class CompiledGraph:
@@ -140,8 +139,8 @@ class CompiledGraph:
             else:
                 feeds.append(np.ascontiguousarray(a).reshape(np.shape(a)))
         key = tuple(f.shape for f in feeds)
-        ready = runner.bounds.get(key) or runner._bind(key)
-        ready.bound.arena[:] = poison
+        plan = runner.plans.get(key) or runner.bind(key)
+        plan.bound.arena[:] = poison
         results = list(runner(*feeds))
         by_value = {i.value: i for i in self.inputs}
         return results + [owner.values[by_value[old]].copy() for old, _ in self.graph.updates]
@@ -155,7 +154,8 @@ class CompiledGraph:
                     owner.values[i] = np.zeros(shape, i.dtype.numpy)
             fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
             staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
-            made = Runner(owner, staged, self.executable, fed, lambda values: values)  # type: ignore[arg-type]
+            signature = Signature(staged, fed, lambda values: values)  # type: ignore[arg-type]
+            made = Runner(owner, signature, HostEngine(owner, self.executable))
             self._runners[threads] = made, owner
         return self._runners[threads]
 
@@ -173,7 +173,7 @@ def small_chunks(work: int = 1) -> Iterator[None]:
     places = [
         (launches_module, "PARALLEL_WORK", work),
         (launches_module, "CHUNK_WORK", work),
-        (runner_module, "SHARED_WORK", 0),
+        (host_engine, "SHARED_WORK", 0),
         (threads_module, "SHARED_WORK", 0),
     ]
     before = [(m, n, getattr(m, n)) for m, n, _ in places]

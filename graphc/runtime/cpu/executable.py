@@ -7,10 +7,9 @@ addresses and makes one native call.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -53,15 +52,22 @@ class Executable:
         return Bound(self, sizes, arena or Arena())
 
 
+class ArenaUser(Protocol):
+    """Who keeps plans that are bound to an arena."""
+
+    def forget(self) -> None:
+        """Drops the plans: the arena moves."""
+
+
 class Arena:
     """The memory that the plans of a session share: its runs happen one after another.
 
-    It grows to what the largest plan needs.  `holders` have bound plans, which hold addresses: they
-    forget them when it moves.
+    It grows to what the largest plan needs.  Plans hold addresses: the `users` forget theirs when
+    it moves.
     """
 
-    def __init__(self) -> None:
-        self.holders: weakref.WeakSet[Any] = weakref.WeakSet()
+    def __init__(self, users: Iterable[ArenaUser] = ()) -> None:
+        self.users = users
         self._allocate(0)
 
     def _allocate(self, nbytes: int) -> None:
@@ -72,8 +78,8 @@ class Arena:
     def reserve(self, nbytes: int) -> None:
         """Makes room for a plan."""
         if nbytes > self.nbytes:
-            for holder in self.holders:
-                holder.bounds.clear()
+            for user in self.users:
+                user.forget()
             del self.array  # before the new one is there: both need not fit
             self._allocate(nbytes)
 
@@ -109,7 +115,6 @@ class Bound:
         launches = [self._launch(i, k) for i, k in enumerate(program.kernels)]
         self._lay_out(launches + self._copies())
         self.work = sum(work(k, self.launches.number) for k in program.kernels)
-        self.owner: Any = None
 
     def _launch(self, number: int, kernel: Kernel) -> Launch:
         self.launches.now = number

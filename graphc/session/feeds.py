@@ -1,0 +1,129 @@
+"""What is fed: values as arrays of their tensors' types, and the sizes that their shapes tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.errors import FeedError, GraphError, user_location
+from graphc.frontend.tensor import Tensor
+from graphc.ir import dim
+
+if TYPE_CHECKING:
+    from graphc.ir.op import Array
+    from graphc.passes.graph.unify_sizes import Unified
+    from graphc.session.engine import Signature
+
+Shape = tuple[int, ...]
+Later = list[tuple[str, dim.Size, int]]  # an axis, the formula of its size, what was fed
+
+
+def convert(what: str, tensor: Tensor, value: Any) -> Array:
+    """A value as an aligned, contiguous array of the tensor's element type.  Raises `FeedError`."""
+    dtype = tensor.dtype.numpy
+    if isinstance(value, Tensor):
+        raise FeedError(f"{what}: {tensor.name!r} is fed a tensor; feed an array", user_location())
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, GraphError) as error:
+        raise FeedError(f"{what}: {tensor.name!r}: {error}", user_location()) from None
+    if array.dtype != dtype and array.size and not _converts(array, dtype, value):
+        raise FeedError(
+            f"{what}: {tensor.name!r} is {tensor.type}, got elements of type {array.dtype} that "
+            f"do not fit; "
+            f"convert them with .astype({dtype.name!r})",
+            user_location(),
+        )
+    return np.require(array.astype(dtype, copy=False), requirements=["C", "A"])
+
+
+def _converts(array: Array, dtype: np.dtype[Any], value: Any) -> bool:
+    """By NumPy's rule `same_kind`; Python integers if none changes."""
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        return False
+    if (
+        not isinstance(value, np.ndarray | np.generic)
+        and array.dtype.kind in "iu"
+        and dtype.kind in "iu"
+    ):
+        return bool(np.all(array == array.astype(dtype)))
+    return np.can_cast(array.dtype, dtype, "same_kind")
+
+
+def sizes_of_feeds(
+    signature: Signature, unified: Unified, shapes: Sequence[Shape]
+) -> dict[str, int]:
+    """The values of symbols.  Raises `FeedError` for shapes that do not fit what was declared."""
+    sizes: dict[str, int] = {}
+    where: dict[str, str] = {}
+    later: Later = []
+    for tensor, place, shape in zip(signature.fed, signature.places, shapes, strict=True):
+        declared = unified.graph.inputs[place].type.shape if place >= 0 else tensor.shape
+        if len(shape) != len(declared):
+            raise FeedError(
+                f"feed_dict: {tensor.name!r} is {tensor.type}, got shape {list(shape)}",
+                user_location(),
+            )
+        for axis, (size, got) in enumerate(zip(declared, shape, strict=True)):
+            label = f"axis {axis} of {tensor.name!r}"
+            if isinstance(size, int):
+                if size != got:
+                    raise FeedError(
+                        f"feed_dict: {tensor.name!r} is {tensor.type}: {label} must be "
+                        f"{size}, got {got}",
+                        user_location(),
+                    )
+            elif str(size).isidentifier() and str(size) not in sizes:
+                sizes[str(size)], where[str(size)] = got, label
+            else:
+                later.append((label, size, got))
+    _solve(sizes, where, later)
+    _check_sizes(unified, sizes, where, later)
+    return sizes
+
+
+def _solve(sizes: dict[str, int], where: dict[str, str], later: Later) -> None:
+    """Symbols that only a formula tells (`2*n` is 6), if they stand in it alone."""
+    for label, size, got in later:
+        unknown = dim.symbols(size) - sizes.keys()
+        if len(unknown) != 1 or not dim.is_linear(size, unknown):
+            continue
+        (name,) = unknown
+        factor = dim.evaluate(dim.coefficient(size, name), sizes)
+        rest = got - dim.evaluate(dim.substitute(size, {name: 0}), sizes)
+        if factor == 0 or rest % factor or rest // factor < 0:
+            raise FeedError(
+                f"feed_dict: {label} is {got}, which is not {size} for any {name}", user_location()
+            )
+        sizes[name], where[name] = rest // factor, label
+
+
+def _check_sizes(
+    unified: Unified, sizes: dict[str, int], where: dict[str, str], later: Later
+) -> None:
+    missing = {
+        s for v in unified.graph.inputs for size in v.type.shape for s in dim.symbols(size)
+    } - sizes.keys()
+    if missing:
+        raise FeedError(
+            f"feed_dict: nothing that is fed tells the size {min(missing)}", user_location()
+        )
+    for label, size, got in later:
+        wanted = dim.evaluate(size, sizes)
+        if wanted != got:
+            first = where.get(str(size), "other feeds")
+            raise FeedError(
+                f"feed_dict: {label} is {got}, but {size} is {wanted} by {first}; "
+                "the graph needs them equal",
+                user_location(),
+            )
+    for check in unified.checks:
+        left, right = dim.evaluate(check.left, sizes), dim.evaluate(check.right, sizes)
+        if left != right:
+            raise FeedError(
+                f"feed_dict: {check.value.op.name} needs {check.left} = {check.right}, but "
+                f"they are {left} and {right}",
+                check.value.loc or user_location(),
+            )

@@ -1,0 +1,254 @@
+"""The engine of sessions that use the host alone: one executable, bound to a session's arrays.
+
+The path of a run: write the addresses of array objects into the plan, call the driver, which
+commits, hand out the results.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.codegen.cache import Built
+from graphc.compiler.compile import Compiled, compile_graph
+from graphc.compiler.memory_limit import fitting
+from graphc.ir import dim
+from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.runtime.cpu.driver import driver
+from graphc.runtime.cpu.result_pool import LARGE
+from graphc.runtime.cpu.threads import LONG_WORK, SHARED_WORK, execute
+from graphc.runtime.cpu.timer import Timing
+from graphc.session.bad_index import out_of_range
+from graphc.session.feeds import convert
+
+if TYPE_CHECKING:
+    from graphc.frontend.tensor import Tensor
+    from graphc.ir.arena import Layout
+    from graphc.ir.graph import Graph, Value
+    from graphc.ir.op import Array
+    from graphc.ir.program import Program
+    from graphc.passes.pipeline import Span as Stage
+    from graphc.runtime.cpu.executable import Bound, Executable
+    from graphc.session.engine import Fed, Owner, Signature
+
+CANCELLED = 2  # the status of a run that Ctrl-C stopped
+RAISED = 3  # that of one in which a Python function raised
+
+
+class HostEngine:
+    """An executable, and variants of it that keep to the session's memory limit."""
+
+    def __init__(self, session: Owner, executable: Executable) -> None:
+        self.session, self.executable = session, executable
+        self.unified = executable.unified
+
+    @staticmethod
+    def compiled(
+        session: Owner, graph: Graph, observe: Callable[[Compiled], None] | None
+    ) -> HostEngine:
+        """The engine for a graph.  Raises what compiling raises."""
+        built = Built()
+        executable = compile_graph(graph, session.options, built, observe)
+        session.stats.count(built)
+        return HostEngine(session, executable)
+
+    def converted(self, tensor: Tensor, value: Any) -> Array:
+        """What a tensor is fed, as an array.  Raises `FeedError`."""
+        return convert("feed_dict", tensor, value)
+
+    def bind(self, signature: Signature, sizes: dict[str, int]) -> HostPlan:
+        """A plan for these sizes.  Raises `MemoryLimitError`."""
+        session, built = self.session, Built()
+        executable = fitting(self.executable, sizes, session.options, built)
+        session.stats.count(built)
+        return HostPlan(session, signature, executable.bind(sizes, session.arena))
+
+
+class HostPart:
+    """A bound program of the host, as those see it who time it."""
+
+    spec = None
+
+    def __init__(self, bound: Bound) -> None:
+        self.bound = bound
+
+    @property
+    def program(self) -> Program:
+        return self.bound.executable.program
+
+    @property
+    def layout(self) -> Layout:
+        return self.bound.layout
+
+
+class HostPlan:
+    """A signature bound to sizes, with the addresses of variables filled in."""
+
+    devices_used = ()
+
+    def __init__(self, session: Owner, signature: Signature, bound: Bound) -> None:
+        self.session, self.bound = session, bound
+        self.pack, self.staged = signature.pack, signature.staged
+        self.sizes, self.timers = bound.sizes, list[Timing]()
+        self.feeds = [
+            (i, bound.externals_at + place)
+            for i, place in enumerate(signature.places)
+            if place >= 0
+        ]
+        fed = set(signature.fed)
+        self.inputs = [None if t in fed else self._kept(t) for t in self.staged.inputs]
+        for i, t in enumerate(self.staged.inputs):
+            if t not in fed:
+                bound.view[bound.externals_at + i] = id(self.inputs[i])
+        self.draws = any(isinstance(t.op, RunCounter) for t in self.staged.inputs)
+        self.launch = driver().run
+        self.launches = len(bound.executable.program.kernels)
+        self.small = bound.work < min(SHARED_WORK, LONG_WORK) or (
+            session.options.threads == 1 and bound.work < LONG_WORK
+        )
+        self._look_up_results()
+        stats = session.stats
+        stats.arena_planned = max(stats.arena_planned, bound.layout.arena)
+        stats.arena_allocated = session.arena.nbytes
+
+    def _kept(self, tensor: Value) -> Array | None:
+        """What the session keeps of an input that is not fed."""
+        if isinstance(tensor.op, RunCounter):
+            return self.session.counter
+        array = self.session.values.get(tensor)
+        assert array is not None or isinstance(tensor.op, Placeholder)
+        return array
+
+    def _look_up_results(self) -> None:
+        """Which arrays a run makes, and where its results are then found.  `direct`: each result is
+        an array of its own."""
+        bound = self.bound
+        self.fresh = len(self.staged.inputs)  # the first external that a run makes
+        self.outputs = []
+        for n, v in enumerate(bound.outputs):
+            shape = dim.numbers(v.type.shape, bound.sizes)
+            dtype = v.type.dtype.numpy
+            large = math.prod(shape) * dtype.itemsize > LARGE
+            self.outputs.append((bound.externals_at + self.fresh + n, shape, dtype, large))
+        self.simple = [
+            r.external - self.fresh if r.external is not None and not r.is_input else -1
+            for r in bound.results
+        ]
+        self.direct = sorted(self.simple) == list(range(len(self.outputs))) and all(
+            self.outputs[made][1] == r.shape
+            for made, r in zip(self.simple, bound.results, strict=True)
+        )
+
+    # -- what is asked of a plan
+
+    @property
+    def graph(self) -> Graph:
+        """What a run computes."""
+        return self.bound.executable.program.graph
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """The stages of the compilation."""
+        return self.bound.executable.spans
+
+    @property
+    def parts(self) -> tuple[HostPart, ...]:
+        """The whole plan."""
+        return (HostPart(self.bound),)
+
+    def time(self) -> None:
+        """Times every kernel from now on."""
+        self.timers = [Timing(self.bound)]
+
+    def variable_bytes(self) -> int:
+        """Bytes of the arrays that the session keeps for a run."""
+        return sum(a.nbytes for a in self.inputs if a is not None)
+
+    # -- a run
+
+    def run(self, arrays: list[Fed]) -> Any:
+        """One run on converted feeds of this plan's shapes."""
+        session, bound, view = self.session, self.bound, self.bound.view
+        for i, at in self.feeds:
+            view[at] = id(arrays[i])
+        made = []
+        for at, shape, dtype, large in self.outputs:
+            out = session.results.empty(shape, dtype) if large else np.empty(shape, dtype)
+            view[at] = id(out)
+            made.append(out)
+        if self.draws:
+            advance(session)
+        if bound.thunks:
+            session.running = bound
+        early = None if self.direct else self._inputs_before(arrays)
+        if self.small:
+            self.launch(bound.address)
+            interrupted = False
+        else:
+            interrupted = execute(bound, self.session.options.threads)
+        if view[bound.status_at]:
+            raise_stop(bound)
+            index, size = view[bound.status_at + 1], view[bound.status_at + 2]
+            inputs = [self._input(i, arrays) for i in range(self.fresh)]
+            raise out_of_range(self.staged.graph, inputs, index, size)
+        stats = session.stats
+        stats.runs += 1
+        stats.launches += self.launches
+        if interrupted:  # too late to stop this run: it has happened
+            raise KeyboardInterrupt
+        if early is None:
+            return self.pack([made[e] for e in self.simple])
+        return self.pack(self._collect(made, early))
+
+    def _input(self, external: int, arrays: list[Fed]) -> Array | None:
+        """An input of the graph in this run."""
+        for i, at in self.feeds:
+            if at == self.bound.externals_at + external:
+                fed = arrays[i]
+                assert isinstance(fed, np.ndarray)  # `HostEngine.converted` made it
+                return fed
+        return self.inputs[external]
+
+    def _inputs_before(self, arrays: list[Fed]) -> dict[int, Array]:
+        """Copies of inputs that are fetched: their values at the run's start."""
+        early = {}
+        for n, r in enumerate(self.bound.results):
+            if r.is_input and r.external is not None:
+                given = self._input(r.external, arrays)
+                assert given is not None
+                early[n] = given.reshape(r.shape).copy()
+        return early
+
+    def _collect(self, made: list[Array], early: dict[int, Array]) -> list[Array]:
+        """The results, each the caller's own."""
+        taken: set[int] = set()
+        values: list[Array] = []
+        for n, r in enumerate(self.bound.results):
+            if n in early:
+                values.append(early[n])
+            elif r.external is None:
+                assert r.array is not None
+                values.append(r.array.copy())
+            else:
+                array = made[r.external - self.fresh].reshape(r.shape)
+                values.append(array.copy() if r.external in taken else array)
+                taken.add(r.external)
+        return values
+
+
+def raise_stop(bound: Bound) -> None:
+    """Raises what ended a native run that did not come to its end, unless that was an index."""
+    status = bound.view[bound.status_at]
+    if status == CANCELLED:
+        raise KeyboardInterrupt
+    if status == RAISED:
+        raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
+        raise raised[0] if raised else KeyboardInterrupt
+
+
+def advance(session: Owner) -> None:
+    """The run counter, which random ops draw from: the seed, then the number of runs so far."""
+    session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs
