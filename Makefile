@@ -23,8 +23,8 @@ setup: $(READY) ## make .venv and install graphc with all that its tests need
 run: setup ## watch a network learn real handwritten digits (MNIST if it is found)
 	$(PY) examples/mnist_mlp.py $(if $(MNIST),--data $(MNIST))
 
-test: setup ## the whole suite
-	$(PY) -m pytest -n $(JOBS)
+test: setup ## the whole suite; at its end, what was slow
+	$(PY) -m pytest -n $(JOBS) --durations=15 --durations-min=2
 
 lint: setup ## ruff
 	$(PY) -m ruff check .
@@ -51,7 +51,7 @@ golden: setup ## rewrite the expected texts in tests/golden; read the diff after
 	$(PY) -m pytest tests --update-golden
 
 fuzz: setup ## ten times as many random graphs, from another seed each time
-	$(PY) -m pytest tests/fuzz/test_random_graphs.py -n $(JOBS) --fuzz 20000 --fuzz-seed $$(date +%s)
+	$(PY) -m pytest tests/fuzz/test_random_graphs.py -n $(JOBS) --graphc-fuzz 20000 --graphc-fuzz-seed $$(date +%s)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

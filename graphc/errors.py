@@ -177,3 +177,19 @@ class CodegenError(GraphcError):
 
 class DeviceError(GraphcError):
     """A device that is not there, cannot do what is asked, or has no memory left."""
+
+
+class ConformanceError(GraphcError):
+    """An op that is not what it declares (`graphc.testing.check_op`): `check` is what failed, on
+    the `sample` of the `op`."""
+
+    def __init__(
+        self, op: str, sample: str, check: str, fault: str, location: Location | None = None
+    ) -> None:
+        self.op, self.sample, self.check, self.fault = op, sample, check, fault
+        super().__init__(f"check_op: {op}, on {sample}: {check}: {fault}", location)
+
+
+class MiscompiledError(GraphcError):
+    """A graph that graphc, or an op in it, gets wrong (`graphc.testing.check_graph`); the message
+    shows it made smaller."""

@@ -11,10 +11,6 @@ from support.run import kernel_cache
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("graphc")
     group.addoption(
-        "--fuzz", type=int, default=2000, help="random graphs a run (compiled: 3/20 of them)"
-    )
-    group.addoption("--fuzz-seed", type=int, default=0, help="the first seed of random graphs")
-    group.addoption(
         "--update-golden", action="store_true", help="rewrite tests/golden from what is printed"
     )
 

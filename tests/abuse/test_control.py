@@ -152,9 +152,8 @@ def test_threads_share_a_looping_session() -> None:
 
 def test_a_reversed_loop_that_ends_early_clears_its_other_rows() -> None:
     """semantics 13.3"""
-    from support.run import run_compiled
-
     from graphc.ir.interpret import interpret
+    from graphc.testing.compiled import run_compiled
 
     graph = parse_graph("""graph @f(%go: bool[], %steps: i64[], %x: f32[5]) {
   %loop = loop %steps, %go, %x {carries=1, slices=1, length=5, reverse=true, whilst=true} : (i64[], bool[], f32[5]) {

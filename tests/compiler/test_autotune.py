@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import stage
+from support.oracle import stage
 
 import graphc as gc
 from graphc.codegen.cpu.kernels import methods

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from codegen.cpu.test_emulate import PurePython
-from support.ops import numeric_gradient, stage
-from support.run import options, small_chunks
+from support.oracle import stage
+from support.run import options
 
 import graphc as gc
 from graphc.compiler.compile import lower
@@ -23,6 +23,8 @@ from graphc.errors import CodegenError, FeedError, GradientError, GraphError, Sh
 from graphc.ir.interpret import interpret
 from graphc.ir.op import OPS
 from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.testing.compiled import small_chunks
+from graphc.testing.differences import numeric_gradient
 
 F32 = np.float32
 DECAY = 0.5

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from runtime.test_threads import in_threads
-from support.ops import stage
+from support.oracle import stage
 from support.run import options
 
 import graphc as gc

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import Machine, both, compare, constant, fed, run
+from support.oracle import Machine, both, compare, constant, fed, run
 
 import graphc as gc
 from graphc.errors import GraphError, ShapeError

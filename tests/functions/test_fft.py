@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import numeric_gradient, run
+from support.oracle import run
 from support.torch_cases import tensor, torch_case
 
 import graphc as gc
 from graphc.errors import DTypeError, FeedError, GraphError, ShapeError
 from graphc.ir.ops.fourier import roots
+from graphc.testing.differences import numeric_gradient
 
 F32, F64 = np.float32, np.float64
 LENGTHS = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 30, 61, 64, 77, 100, 128, 1000]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import both, compare, constant, run
+from support.oracle import both, compare, constant, run
 
 import graphc as gc
 from graphc.errors import GraphError

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import numeric_gradient, run
+from support.oracle import run
 from support.run import options
 from support.torch_cases import tensor, torch_case
 
@@ -15,6 +15,7 @@ import graphc as gc
 from graphc.compiler.compile import lower
 from graphc.errors import DTypeError, FeedError, GraphError, ShapeError
 from graphc.frontend.stage import stage
+from graphc.testing.differences import numeric_gradient
 
 L = gc.linalg
 F32, F64 = np.float32, np.float64

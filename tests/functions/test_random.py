@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import Machine, run
+from support.oracle import Machine, run
 
 import graphc as gc
 from graphc.errors import DTypeError, ShapeError

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import both, compare, constant, numeric_gradient, run
+from support.oracle import both, compare, constant, run
 from support.torch_cases import tensor, torch_case
 
 import graphc as gc
 from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.testing.differences import numeric_gradient
 
 RNG = np.random.default_rng(1)
 X = RNG.uniform(-2, 2, (3, 5, 2)).astype(np.float32)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import both, compare, constant, numeric_gradient, run
+from support.oracle import both, compare, constant, run
 from support.torch_cases import tensor, torch_case
 
 import graphc as gc
 from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.testing.differences import numeric_gradient
 
 RNG = np.random.default_rng(8)
 UFUNC = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}

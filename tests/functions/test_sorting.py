@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import both, compare, constant, run
+from support.oracle import both, compare, constant, run
 from support.torch_cases import tensor, torch_case
 
 import graphc as gc

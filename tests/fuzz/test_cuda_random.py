@@ -1,7 +1,8 @@
 """Random graphs on a simulated device: what its CUDA text computes is what the oracle does.
 
-`--fuzz N` sets how many (3 of 100 graphs; `--fuzz-seed` the first seed).  A failure prints
-the seed and the graph, shrunk; `python tests/fuzz/test_cuda_random.py SEED` runs one seed.
+`--graphc-fuzz N` sets how many (3 of 100 graphs; `--graphc-fuzz-seed` the first seed).  A failure
+prints the seed and the graph, shrunk; `PYTHONPATH=tests python tests/fuzz/test_cuda_random.py SEED`
+runs one seed.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzz.graphs import random_graph
-from fuzz.test_random_graphs import CHUNKS, Fault, feeds, guarded, report, run_seeds, share
-from support import run as support_run
+from fuzz.seeds import CHUNKS, share, tell
 from support.device import SimulatedGraph, runs_on_a_gpu
-from support.run import disagreements
 
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Contraction
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.scan import CumulativeProd, CumulativeSum
-from graphc.ir.text.graph import print_graph
 from graphc.passes.placement import per_device
+from graphc.testing import closeness
+from graphc.testing.closeness import disagreements
+from graphc.testing.judge import Fault, feeds, run_seeds
+from graphc.testing.random_graphs import random_graph
 
 FRACTION = 0.03
 TINY = 1e-30
@@ -32,7 +33,7 @@ CHUNKS_OF_ROWS = 6  # few, for a simulator has few threads
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 
 
-class Parallel(support_run.Disturbed):
+class Parallel(closeness.Disturbed):
     """A device sums running totals in another order than the oracle."""
 
     def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
@@ -51,7 +52,7 @@ def simulated_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
         return ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(per_device, "UNKNOWN", CHUNKS_OF_ROWS)
-        patch.setattr(support_run, "Disturbed", Parallel)
+        patch.setattr(closeness, "Disturbed", Parallel)
         return _fault(SimulatedGraph(graph), graph, seed, count)
 
 
@@ -82,8 +83,4 @@ def test_simulated_is_interpreted(chunk: int, pytestconfig: pytest.Config) -> No
 
 if __name__ == "__main__":
     number = int(sys.argv[1])
-    shown = random_graph(number)
-    print(print_graph(shown))
-    with np.errstate(all="ignore"):
-        failed = guarded(lambda g: simulated_fault(g, number))(shown)
-        print(report(shown, number, lambda g: simulated_fault(g, number)) if failed else "holds")
+    tell(random_graph(number), number, (simulated_fault,))

@@ -1,50 +1,28 @@
 """Planted miscompiles: each wrong line below must be found by the random graphs, or crafted ones.
 
-A mutant names a file, a function (or class.method), and a piece of its text with what to put in its
-place. If a mutant's text is gone, write another one for the same mistake.
+If a mutant's text is gone, write another one for the same mistake.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib
-import sys
-import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fuzz import graphs, test_random_graphs
-from fuzz.graphs import random_graph
-from fuzz.test_random_graphs import compiled_fault, guarded, pass_fault
+from fuzz.planting import Mutant, m, plant
 
 from graphc.ir.graph import Graph
 from graphc.ir.ops.pointwise import maximum, where
 from graphc.ir.text.graph import parse_graph
 from graphc.passes.graph import simplify
 from graphc.passes.rewrite.engine import holes, rule
+from graphc.testing import judge, random_ops
+from graphc.testing.judge import compiled_fault, guarded, pass_fault
+from graphc.testing.random_graphs import random_graph
 
 PASS_GRAPHS, COMPILED_GRAPHS = 3000, 250
 x, y = holes("x y")
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A wrong line."""
-
-    module: str
-    function: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        return f"{self.function}: {self.old.strip()[:40]}"
-
-
-def m(place: str, old: str, new: str) -> Mutant:
-    module, function = place.split(":")
-    return Mutant(f"graphc.{module}", function, old, new)
 
 
 IN_PASSES = (
@@ -166,45 +144,6 @@ SPELLINGS = (
 )
 
 
-# ---- planting ----
-
-
-def plant(patch: pytest.MonkeyPatch, mutant: Mutant) -> None:
-    """Puts a function's mutant in its place, everywhere it is known."""
-    module = importlib.import_module(mutant.module)
-    owner_name, _, name = mutant.function.rpartition(".")
-    owner = getattr(module, owner_name) if owner_name else module
-    text = function_text(module, mutant.function)
-    assert text.count(mutant.old) >= 1, (
-        f"{mutant}: the text is gone from {mutant.module}; write another"
-    )
-    scope: dict[str, Any] = {}
-    changed = "from __future__ import annotations\n" + text.replace(mutant.old, mutant.new)
-    exec(compile(changed, f"<mutant of {mutant.function}>", "exec"), vars(module), scope)
-    original, made = vars(owner)[name], scope[name]
-    if owner is not module:
-        patch.setattr(owner, name, property(made) if isinstance(original, property) else made)
-        return
-    for other in [v for k, v in sys.modules.items() if k.startswith("graphc") and v is not None]:
-        for key, value in list(vars(other).items()):
-            if value is original:
-                patch.setattr(other, key, made)
-            elif isinstance(value, tuple) and any(e is original for e in value):
-                patch.setattr(other, key, tuple(made if e is original else e for e in value))
-
-
-def function_text(module: Any, path: str) -> str:
-    """The source of a function or method, without decorators."""
-    with open(module.__file__, encoding="utf-8") as file:
-        source = file.read()
-    body: list[Any] = ast.parse(source).body
-    for part in path.split("."):
-        node = next(n for n in body if getattr(n, "name", "") == part)
-        body = getattr(node, "body", [])
-    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-    return textwrap.dedent("\n".join(lines)) + "\n"
-
-
 # What random graphs of this size meet too seldom; every compiler mutant may be found by these too.
 CRAFTED = (
     """graph @read_later(%a: f32[n,n]) {
@@ -258,8 +197,8 @@ def test_a_wrong_pass_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("wrong", WRONG_RULES, ids=lambda r: r.name)
 def test_a_wrong_rule_is_found(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simplify, "FUNCTIONS", simplify.FUNCTIONS)
-    monkeypatch.setattr(test_random_graphs, "RULES", (wrong, *simplify.RULES))
-    monkeypatch.setattr(graphs, "RULES", (wrong,) * 5 + simplify.RULES)
+    monkeypatch.setattr(judge, "RULES", (wrong, *simplify.RULES))
+    monkeypatch.setattr(random_ops, "RULES", (wrong,) * 5 + simplify.RULES)
     assert killer(pass_fault, PASS_GRAPHS) is not None
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from fuzz.control import control_graph, gradient_graph
-from fuzz.test_mutants import Mutant, m, plant
-from fuzz.test_random_control import gradient_fault, machine_fault, staged_fault
-from fuzz.test_random_graphs import guarded
+from fuzz.control_judges import gradient_fault, machine_fault, staged_fault
+from fuzz.planting import Mutant, m, plant
 
 from graphc.ir.graph import Graph
 from graphc.ir.text.graph import parse_graph
+from graphc.testing.judge import guarded
+from graphc.testing.random_control import control_graph, gradient_graph
 
 STAGED_GRAPHS, COMPILED_GRAPHS, GRADIENTS = 600, 120, 600
 

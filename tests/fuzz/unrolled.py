@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fuzz.control import ControlBuilder, deep_nodes
-
 from graphc.errors import GraphcError
 from graphc.ir.control import Loop, Switch
 from graphc.ir.graph import Graph, Value, full, make
@@ -13,6 +11,7 @@ from graphc.ir.op import Item
 from graphc.ir.ops.shape import Concat, Full, Reshape, Slice
 from graphc.ir.types import f64
 from graphc.passes.autodiff.reverse import gradients
+from graphc.testing.random_control import ControlBuilder, deep_nodes
 
 
 class Unknown(GraphcError):

@@ -1,4 +1,5 @@
-"""Every op against its own declaration: types, text, special values, f16 and bf16, derivatives."""
+"""Every op against its own declaration: types, text, sizes, special values, f16 and bf16,
+derivatives."""
 
 from __future__ import annotations
 
@@ -6,45 +7,50 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import (
-    NO_SAMPLES,
+
+from graphc.ir.interpret import interpret
+from graphc.ir.op import OPS, Op, Opaque, Pointwise, Sample
+from graphc.ir.types import bf16, f16, f32
+from graphc.testing.differences import check_gradient, check_second_gradient
+from graphc.testing.machine_code import check_indices
+from graphc.testing.meaning import check_sizes, check_special_values, check_text, check_type
+from graphc.testing.samples import (
     case_id,
     cases,
-    in_f64,
     make_op,
-    numeric_gradient,
     one_op_graph,
     sample_inputs,
     special_case,
     with_dtype,
 )
 
-import graphc as gc
-from graphc.frontend.declare import placeholder
-from graphc.frontend.tensor import Tensor, build
-from graphc.ir.graph import Graph
-from graphc.ir.interpret import interpret
-from graphc.ir.op import OPS, Op, Pointwise, Sample
-from graphc.ir.text.graph import parse_graph, print_graph
-from graphc.ir.types import FLOATS, bf16, f16, f32, f64
-from graphc.ir.verify import verify
-
 CASES = cases()
-SPECIAL = [c for c in CASES if c[1].special]
-SMOOTH = [
-    c
-    for c in CASES
-    if c[0].differentiable
-    and any(t.dtype.is_float for t in c[1].types)
-    and c[1].fields.get("dtype", f32).is_float
-]
 NARROW = [
     (c, with_dtype(s, f32, half))
     for c, s in CASES
     for half in (f16, bf16)
     if issubclass(c, Pointwise) and c.name != "cast" and any(t.dtype == f32 for t in s.types)
 ]
+RESIZABLE = [c for c in CASES if c[0].name != "adaptive"]  # whose window has to fit its sizes
+WRITTEN = [c for c in CASES if issubclass(c[0], Opaque)]
 ids = {"ids": case_id}
+NO_SAMPLES = {
+    "constant": "its value is data, tested with the text round trip",
+    "full": "a literal, tested wherever a number is an operand",
+    "size_of": "needs a symbolic size, tested in test_functions (mean of a symbolic axis)",
+    "placeholder": "an input of a graph",
+    "variable": "an input of a graph",
+    "run_counter": "an input of a graph",
+    "assign": "a write, tested in test_optim",
+    "item": "one of several results, tested with what has them, in test_control",
+    "loop": "holds a graph, tested in test_control",
+    "switch": "holds graphs, tested in test_control",
+    "py_func": "holds a Python function, tested in test_py_func",
+    "py_func_packed": "holds a Python function, tested in test_py_func",
+    "with_gradient": "holds a Python function, tested in test_autodiff",
+    "with_update": "a write, tested in test_effects",
+    "before_update": "a read of a variable, tested in test_effects",
+}
 
 
 def test_every_op_has_samples() -> None:
@@ -59,32 +65,37 @@ def test_every_op_has_a_docstring_of_its_own() -> None:
 
 @pytest.mark.parametrize(("op_cls", "sample"), CASES, **ids)
 def test_the_type_is_that_of_the_reference(op_cls: type[Op], sample: Sample) -> None:
-    graph = verify(one_op_graph(op_cls, sample), "test")
-    (out,) = interpret(graph, *sample_inputs(op_cls, sample))  # raises if they differ
-    declared = graph.outputs[0].type
-    assert out.shape == declared.shape
-    assert out.dtype == declared.dtype.numpy
+    check_type(op_cls, sample)
 
 
 @pytest.mark.parametrize(("op_cls", "sample"), CASES, **ids)
 def test_text_round_trip(op_cls: type[Op], sample: Sample) -> None:
-    graph = one_op_graph(op_cls, sample)
-    text = print_graph(graph)
-    parsed = parse_graph(text)
-    assert print_graph(parsed) == text
-    inputs = sample_inputs(op_cls, sample)
-    for a, b in zip(interpret(graph, *inputs), interpret(parsed, *inputs), strict=True):
-        np.testing.assert_array_equal(a, b)
+    check_text(op_cls, sample)
 
 
-@pytest.mark.parametrize(("op_cls", "sample"), SPECIAL, **ids)
+@pytest.mark.parametrize(("op_cls", "sample"), CASES, **ids)
 def test_special_values(op_cls: type[Op], sample: Sample) -> None:
-    graph, inputs = special_case(op_cls, sample)
-    before = [np.array(a, copy=True) for a in inputs]
-    (out,) = interpret(graph, *inputs)  # warnings are errors, types are checked
-    assert out.dtype == graph.outputs[0].type.dtype.numpy
-    for a, b in zip(inputs, before, strict=True):
-        assert a.tobytes() == b.tobytes(), "the reference wrote to its operand"
+    check_special_values(op_cls, sample)
+
+
+@pytest.mark.parametrize(("op_cls", "sample"), RESIZABLE, **ids)
+def test_symbolic_and_other_sizes(op_cls: type[Op], sample: Sample) -> None:
+    check_sizes(op_cls, sample)
+
+
+@pytest.mark.parametrize(("op_cls", "sample"), CASES, **ids)
+def test_gradient_against_finite_differences(op_cls: type[Op], sample: Sample) -> None:
+    check_gradient(op_cls, sample)
+
+
+@pytest.mark.parametrize(("op_cls", "sample"), CASES, **ids)
+def test_second_gradient_against_finite_differences(op_cls: type[Op], sample: Sample) -> None:
+    check_second_gradient(op_cls, sample)
+
+
+@pytest.mark.parametrize(("op_cls", "sample"), WRITTEN, **ids)
+def test_kernels_stay_inside_their_buffers(op_cls: type[Op], sample: Sample) -> None:
+    check_indices(op_cls, sample)
 
 
 @pytest.mark.parametrize(("op_cls", "sample"), NARROW, **ids)
@@ -112,65 +123,3 @@ def bits(x: Any) -> Any:
     whole = np.array(x)
     whole[np.isnan(whole)] = np.nan
     return whole.view(np.uint16)
-
-
-def tensors_for(sample: Sample) -> list[Tensor]:
-    return [placeholder(t.dtype, t.shape) for t in sample.types]
-
-
-def evaluated(inputs: list[Tensor], out: Any, arrays: list[Any]) -> Any:
-    return interpret(Graph("d", tuple(inputs), (out,)), *arrays)[0]
-
-
-def check_gradient(inputs: list[Tensor], out: Any, arrays: list[Any], tolerance: float) -> None:
-    """The vjp of `out` by each float input against central differences."""
-    rng = np.random.default_rng(5)
-    weights = rng.uniform(0.5, 1.5, evaluated(inputs, out, arrays).shape)
-    floats = [i for i, t in enumerate(inputs) if t.dtype == f64]
-    found = gc.gradients(out, [inputs[i] for i in floats], weights, allow_unused=True)
-    for i, gradient in zip(floats, found, strict=True):
-        expected = numeric_gradient(lambda *a: evaluated(inputs, out, list(a)), arrays, weights, i)
-        actual = (
-            np.zeros_like(expected) if gradient is None else evaluated(inputs, gradient, arrays)
-        )
-        np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
-
-
-@pytest.mark.parametrize(("op_cls", "sample"), SMOOTH, **ids)
-def test_gradient_against_finite_differences(op_cls: type[Op], sample: Sample) -> None:
-    sample = in_f64(sample)
-    with gc.Graph().as_default():
-        inputs, arrays = tensors_for(sample), sample_inputs(op_cls, sample, seed=3)
-        out = build(make_op(op_cls, sample), tuple(inputs))
-        if out.dtype != f64:
-            pytest.skip("rounds: finite differences see steps")
-        check_gradient(inputs, out, arrays, 2e-6)
-
-
-@pytest.mark.parametrize(("op_cls", "sample"), SMOOTH, **ids)
-def test_second_gradient_against_finite_differences(op_cls: type[Op], sample: Sample) -> None:
-    sample = in_f64(sample)
-    with gc.Graph().as_default():
-        inputs, arrays = tensors_for(sample), sample_inputs(op_cls, sample, seed=4)
-        out = build(make_op(op_cls, sample), tuple(inputs))
-        if out.dtype != f64 or arrays[0].size > 200:
-            pytest.skip("rounds, or too large for differences of differences")
-        floats = [t for t in inputs if t.dtype == f64]
-        weights = np.random.default_rng(6).uniform(0.5, 1.5, out.shape)
-        for first in gc.gradients(out, floats, weights, allow_unused=True):
-            if first is not None:
-                check_gradient(inputs, first, arrays, 5e-6)
-
-
-def test_float_ops_have_gradients_unless_they_say_so() -> None:
-    """`differentiable` ops of floats give every float operand a cotangent or None on purpose."""
-    silent = []
-    for op_cls, sample in SMOOTH:
-        with gc.Graph().as_default():
-            inputs = tensors_for(in_f64(sample))
-            out = build(make_op(op_cls, in_f64(sample)), tuple(inputs))
-            parts = out.op.vjp(out, out, *out.args)
-            floats = [p for p, t in zip(parts, inputs, strict=True) if t.dtype in FLOATS]
-            if all(p is None for p in floats):
-                silent.append(op_cls.name)
-    assert silent == []

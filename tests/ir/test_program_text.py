@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from fuzz.graphs import random_graph
 
 import graphc as gc
 from graphc.codegen.cpu.kernels import source_of
@@ -30,6 +29,7 @@ from graphc.passes.memory.order import ordered
 from graphc.passes.memory.plan import plan
 from graphc.passes.memory.verify import verify_layout, verify_program
 from graphc.passes.pipeline import schedule
+from graphc.testing.random_graphs import random_graph
 
 Fetches = list[gc.Tensor | Group]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import numeric_gradient, run
+from support.oracle import run
 from support.torch_cases import torch_case
 from support.windows import data, our_values, same, torch_values
 
@@ -15,6 +15,7 @@ import graphc as gc
 from graphc.config import Method, Options
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
 from graphc.nn import functional as F  # noqa: N812
+from graphc.testing.differences import numeric_gradient
 
 Call = Callable[..., Any]
 CASES: dict[str, tuple[Call, list[tuple[int, ...]]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import run
+from support.oracle import run
 from support.torch_cases import torch_case
 
 import graphc as gc

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import numeric_gradient, run, stage
+from support.oracle import run, stage
 from support.torch_cases import torch_case
 from support.windows import data, our_values, same, torch_values
 
@@ -16,6 +16,7 @@ from graphc.compiler.compile import lower
 from graphc.config import Options
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
 from graphc.nn import functional as F  # noqa: N812
+from graphc.testing.differences import numeric_gradient
 
 Call = Callable[..., Any]
 PLANE, LINE, CUBE = (2, 3, 7, 6), (2, 3, 11), (1, 2, 5, 4, 6)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import numeric_gradient, run
+from support.oracle import run
 from support.torch_cases import torch_case
 from support.windows import data, our_values, same, torch_values
 
 import graphc as gc
 from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
 from graphc.nn import functional as F  # noqa: N812
+from graphc.testing.differences import numeric_gradient
 
 Call = Callable[..., Any]
 PLANE, LINE, CUBE = (2, 3, 5, 6), (2, 3, 7), (1, 2, 3, 4, 5)

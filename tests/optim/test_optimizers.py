@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import Machine
+from support.oracle import Machine
 
 import graphc as gc
 from graphc.errors import GradientError, GraphError, ShapeError

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import numeric_gradient, run
+from support.oracle import run
 
 import graphc as gc
 from graphc.errors import DTypeError, GradientError, GraphError
 from graphc.nn import functional as F  # noqa: N812
+from graphc.testing.differences import numeric_gradient
 
 RNG = np.random.default_rng(1)
 

@@ -195,7 +195,7 @@ def test_kernels_of(name: str) -> None:
 
 
 def test_no_program_is_larger_than_its_graph() -> None:
-    from fuzz.graphs import random_graph
+    from graphc.testing.random_graphs import random_graph
 
     for seed in range(100):
         made = lower(random_graph(seed), Options(threads=1))

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzz.control import control_graph, gradient_graph, staged
-from fuzz.graphs import inputs_for, random_graph
 from support.cli import graphc
-from support.run import CompiledGraph, options, same_bits
+from support.run import options
 
 import graphc as gc
 from graphc.compiler.compile import lower
@@ -28,6 +26,10 @@ from graphc.ir.text.program_parser import parse_program
 from graphc.passes.memory.order import ordered, orders
 from graphc.passes.memory.recompute import fitted, least
 from graphc.passes.memory.verify import verify_layout, verify_program
+from graphc.testing.closeness import same_bits
+from graphc.testing.compiled import CompiledGraph
+from graphc.testing.random_control import control_graph, gradient_graph, staged
+from graphc.testing.random_graphs import inputs_for, random_graph
 
 Model = Callable[[Any], Any]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzz.graphs import random_graph
 from support.place import THREE, TWO, at, of_op, pin_some, placed, staged
 
 import graphc as gc
@@ -26,6 +25,7 @@ from graphc.passes.placement.place import cannot, place
 from graphc.passes.placement.placed import Placed, PlaceOptions
 from graphc.passes.placement.text import explain_placement, placement_table
 from graphc.passes.rewrite.engine import rebuild
+from graphc.testing.random_graphs import random_graph
 
 
 @pytest.fixture(autouse=True)
@@ -365,7 +365,7 @@ def test_placed_graphs_are_the_same_each_time(seed: int) -> None:
 def test_placement_does_not_depend_on_hashes() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests'); from support.place import *; "
-        "from fuzz.graphs import random_graph; from graphc.passes.placement.text import *; "
+        "from graphc.testing import random_graph; from graphc.passes.placement.text import *; "
         "print([placement_table(place(random_graph(s, 30), THREE)) for s in range(4)])"
     )
     seen = {

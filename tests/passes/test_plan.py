@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzz.graphs import SIZES_OF_N, inputs_for, random_graph
-from support.ops import stage as staged
-from support.run import CompiledGraph, same_bits
+from support.oracle import stage as staged
 
 import graphc as gc
 from graphc.compiler.compile import lower
@@ -24,6 +22,10 @@ from graphc.ir.text.graph import parse_graph
 from graphc.passes.fusion.fuse import fuse
 from graphc.passes.memory.order import ordered
 from graphc.passes.memory.plan import plan
+from graphc.testing.closeness import same_bits
+from graphc.testing.compiled import CompiledGraph
+from graphc.testing.random_graphs import inputs_for, random_graph
+from graphc.testing.random_values import SIZES_OF_N
 
 
 def planned(text: str) -> Program:

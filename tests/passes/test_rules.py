@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import special_values
-from support.run import equal_bits, spacing
 
 from graphc.errors import GraphcError
 from graphc.ir.graph import Graph, Value, make
@@ -26,6 +24,8 @@ from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import ALL, FLOATS, DType, TensorType, bool_, f16, f32, f64, u8
 from graphc.passes.rewrite.engine import Pattern, Rewriter, Rule, holes, instantiate, rule
 from graphc.passes.rewrite.rules import RULES
+from graphc.testing.closeness import equal_bits, spacing
+from graphc.testing.samples import special_values
 
 x, y, c = holes("x y c")
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzz.control import control_graph
-from fuzz.graphs import inputs_for, random_graph
 from support.place import THREE, pin_some, placed, run_segments
 
 import graphc as gc
@@ -20,6 +18,8 @@ from graphc.ir.ops.transfer import Transfer
 from graphc.passes.pipeline import schedule
 from graphc.passes.placement.place import place
 from graphc.passes.placement.segments import Segments, segments
+from graphc.testing.random_control import control_graph
+from graphc.testing.random_graphs import inputs_for, random_graph
 
 
 @pytest.fixture(autouse=True)

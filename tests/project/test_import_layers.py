@@ -32,6 +32,7 @@ FLOORS = {
         explain session
         nn
         optim extend data
+        testing
         __init__.py
         cli
         __main__.py

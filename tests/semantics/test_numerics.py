@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import run
+from support.oracle import run
 
 import graphc as gc
 from graphc.errors import DTypeError

@@ -1,4 +1,4 @@
-"""Graphs on a simulated device, without a session: what `support_run.CompiledGraph` is for CPUs."""
+"""Graphs on a simulated device, without a session: what `CompiledGraph` is for CPUs."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from support.ops import Machine
+from support.oracle import Machine
 from support.run import options
 
 import graphc as gc

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import case_id, cases, make_op, prepared, special_values
-from support.run import CompiledGraph, equal_bits, run_compiled, same_bits, small_chunks, spacing
 
 from graphc.errors import GraphcError
 from graphc.ir.graph import Graph, Value, full, make
@@ -40,6 +38,10 @@ from graphc.ir.types import (
     u64,
 )
 from graphc.passes.graph.split_reductions import CHUNKS
+from graphc.testing.closeness import equal_bits, same_bits, spacing
+from graphc.testing.compiled import CompiledGraph, run_compiled
+from graphc.testing.machine_code import UNCHANGED, results, together
+from graphc.testing.samples import case_id, cases, make_op, prepared, special_values
 
 HALF = (f16, bf16)
 ULPS = 4  # of elementary functions, see docs/semantics.md and tests/codegen/cpu/test_mathlib.py
@@ -132,7 +134,7 @@ def test_pointwise(arity: int, dtype: DType) -> None:
     inputs = placeholders([TensorType(dtype, a.shape) for a in arrays])
     for batch in itertools.batched(ops, 12) if hasattr(itertools, "batched") else _batches(ops, 12):
         graph = Graph("ops", inputs, tuple(make(op, inputs) for op in batch))
-        got = run_compiled(graph, arrays, disable=frozenset(["simplify", "cleanup"]))
+        got = run_compiled(graph, arrays, disable=UNCHANGED)
         for v, w, g in zip(graph.outputs, interpret(graph, *arrays), got, strict=True):
             check_pointwise(v, w, g, arrays)
 
@@ -242,30 +244,17 @@ def arrays_for(sample: Sample, seed: int, special: bool) -> list[Any]:
     ("op_cls", "samples"), other_cases(), ids=lambda x: x.name if isinstance(x, type) else ""
 )
 def test_samples(op_cls: type[Op], samples: list[Sample]) -> None:
-    inputs: list[Value] = []
-    outputs: list[Value] = []
-    for sample in samples:
-        own = placeholders(sample.types)
-        made = make(make_op(op_cls, sample), own) if own else make(make_op(op_cls, sample), ())
-        inputs += [dataclasses.replace(v, name=f"x{len(inputs) + i}") for i, v in enumerate(own)]
-        outputs.append(make(made.op, tuple(inputs[len(inputs) - len(own) :])))
-    graph = Graph("samples", tuple(inputs), tuple(outputs))
-    compiled = CompiledGraph(graph, disable=frozenset(["simplify", "cleanup"]))
+    compiled = CompiledGraph(together(op_cls, samples), disable=UNCHANGED)
     for special in (False, True):
         arrays = [a for i, s in enumerate(samples) for a in arrays_for(s, i, special)]
         arrays = [
             np.asarray(np.uint64(5))
             if v.type.dtype == u64 and op_cls.name.startswith("random")
             else a
-            for v, a in zip(inputs, arrays, strict=True)
+            for v, a in zip(compiled.graph.inputs, arrays, strict=True)
         ]
-        got = compiled(arrays)
-        for sample, w, g in zip(samples, interpret(graph, *arrays), got, strict=True):
+        for sample, (w, g) in zip(samples, results(compiled, arrays), strict=True):
             check_other(op_cls, sample, w, g, special)
-        with small_chunks():
-            compiled._runners.clear()
-            again = compiled(arrays, threads=2, poison=0xFF)
-        assert all(map(same_bits, got, again)), "other bits on two threads"
 
 
 def check_other(op_cls: type[Op], sample: Sample, want: Any, got: Any, special: bool) -> None:

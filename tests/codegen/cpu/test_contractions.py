@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ops import stage
-from support.run import small_chunks
+from support.oracle import stage
 
 import graphc as gc
 from graphc.codegen.cpu import emulate
@@ -21,6 +20,7 @@ from graphc.ir.interpret import interpret
 from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kind, contraction_of
 from graphc.nn import functional as F  # noqa: N812
+from graphc.testing.compiled import small_chunks
 
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "3x3": ((2, 8, 9, 11), (9, 8, 3, 3), {"padding": 1}),

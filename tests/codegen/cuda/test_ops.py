@@ -19,8 +19,6 @@ from codegen.cpu.test_compiled_ops import (
     random_values,
 )
 from support.device import SimulatedGraph, run_simulated, runs_on_a_gpu
-from support.ops import make_op
-from support.run import equal_bits, same_bits
 
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph, Value, make
@@ -30,6 +28,8 @@ from graphc.ir.ops.gather import Take
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.scan import CumulativeSum
 from graphc.ir.types import ALL, DType, TensorType, bool_, f32, f64, i32, i64, u64
+from graphc.testing.closeness import equal_bits, same_bits
+from graphc.testing.samples import make_op
 
 SCANS = ("cumulative_sum", "cumulative_prod")  # a warp folds a row in an order of its own
 PLAIN = frozenset(["simplify", "cleanup"])

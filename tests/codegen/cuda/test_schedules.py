@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzz.graphs import draw
 from support.device import SimulatedGraph
-from support.run import disagreements
 
 import graphc as gc
 from graphc.frontend.stage import stage
@@ -20,6 +18,8 @@ from graphc.ir.interpret import interpret
 from graphc.ir.text.graph import parse_graph
 from graphc.passes.placement import per_device
 from graphc.runtime.device import launches
+from graphc.testing.closeness import disagreements
+from graphc.testing.random_values import draw
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 

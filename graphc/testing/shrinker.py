@@ -105,7 +105,8 @@ def without_unused(graph: Graph) -> Graph:
     reached = set(topological(graph.results)) | {old for old, _ in graph.updates}
     types = [t for v in reached for t in getattr(v.type, "items", (v.type,))]
     wanted = set().union(*(dim.symbols(s) for t in types for s in t.shape), set())
-    kept, told = [], set()
+    kept: list[Value] = []
+    told: set[str] = set()
     for v in graph.inputs:
         symbols = {str(s) for s in v.type.shape if str(s).isidentifier()}
         if v in reached or symbols & (wanted - told):

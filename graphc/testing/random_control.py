@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fuzz.graphs import MOST_ELEMENTS, Builder, N, count
-
 from graphc.errors import GradientError, GraphcError
 from graphc.frontend.gradients import WithGradient
 from graphc.ir import dim
@@ -26,6 +24,8 @@ from graphc.ir.types import TensorType, TupleType, bool_, f32, f64, i64, u64
 from graphc.passes.autodiff.reverse import gradients
 from graphc.passes.graph.shrink_loops import merge_loops
 from graphc.passes.rewrite.inner_graphs import without_markers
+from graphc.testing.random_graphs import Builder
+from graphc.testing.random_values import MOST_ELEMENTS, N, count
 
 UNLIMITED = (1 << 63) - 1
 FLAG = TensorType(bool_, ())
@@ -55,7 +55,7 @@ class Inner(ControlBuilder):
 
     def __init__(self, outer: ControlBuilder) -> None:
         self.outer, self.depth = outer, outer.depth + 1
-        for name in ("rng", "exact", "names", "symbolic", "shapes", "dtypes", "square"):
+        for name in ("rng", "exact", "names", "symbolic", "shapes", "dtypes", "square", "ops"):
             setattr(self, name, getattr(outer, name))
         self.inputs: list[Value] = []
         self.captured: list[Value] = []
@@ -153,7 +153,7 @@ def _kept(b: ControlBuilder, made: Value) -> Value:
     for v in found:
         if b.chance(0.7):
             b.keep(v)
-    return b.pick(found)  # type: ignore[no-any-return]
+    return b.pick(found)
 
 
 def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
@@ -204,7 +204,7 @@ def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
     if roll < 0.15:
         return states[i]
     if roll < 0.4 and twins:
-        return body.pick(twins)  # type: ignore[no-any-return]
+        return body.pick(twins)
     if roll < 0.6:
         op = OPS["logical_xor" if t.dtype == bool_ else body.pick(["add", "subtract", "maximum"])]
         return make(op(), (states[i], body.same(t)), body.name())
@@ -245,10 +245,9 @@ def _steps(b: ControlBuilder, length: Size, whilst: bool) -> Value:
         few = b.pick([b.scalar(6), full(3, COUNTER), full(-1, COUNTER)])
         return full(UNLIMITED, COUNTER) if whilst else few
     if b.chance(0.6):
-        known = isinstance(length, int)
-        return full(length, COUNTER) if known else make(SizeOf(length, i64), ())
+        return full(length, COUNTER) if isinstance(length, int) else make(SizeOf(length, i64), ())
     few = make(add, (b.scalar(7), full(-1, COUNTER)))
-    return b.pick([few, few, full(2, COUNTER), full(UNLIMITED, COUNTER)])  # type: ignore[no-any-return]
+    return b.pick([few, few, full(2, COUNTER), full(UNLIMITED, COUNTER)])
 
 
 # ---- branches

@@ -1,0 +1,12 @@
+"""The judge of ops and the random graphs, for authors of ops and for graphc's own tests.
+
+Nothing here needs pytest but `plugin`, which a user's conftest names.  What only tests of graphc
+share is in tests/support.
+"""
+
+from graphc.ir.op import sample as sample
+from graphc.testing.conformance import check_op as check_op
+from graphc.testing.judge import check_graph as check_graph
+from graphc.testing.random_graphs import random_graph as random_graph
+
+__all__ = ["check_graph", "check_op", "random_graph", "sample"]

@@ -1,0 +1,179 @@
+"""Graphs compiled and run by the real runner without a session: memory poisoned, chunks forced."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from graphc.codegen.cache import Built
+from graphc.codegen.lower import contraction
+from graphc.compiler.compile import compile_graph
+from graphc.config import Options
+from graphc.frontend.stage import Staged
+from graphc.ir import dim
+from graphc.ir.graph import Graph, Value
+from graphc.ir.ops.state import RunCounter, Variable
+from graphc.ir.types import DType, TensorType
+from graphc.runtime.cpu import launches, threads
+from graphc.runtime.cpu.executable import Arena
+from graphc.runtime.cpu.result_pool import Results
+from graphc.session import runner
+from graphc.session.runner import Runner
+
+POISON = 0xA5
+
+
+@dataclass(eq=False)
+class Input:
+    """What a runner asks of a fed tensor."""
+
+    value: Value
+    name: str
+    loc: None = None
+
+    @property
+    def op(self) -> Any:
+        return self.value.op
+
+    @property
+    def type(self) -> TensorType:
+        return self.value.type
+
+    @property
+    def dtype(self) -> DType:
+        return self.value.type.dtype
+
+    @property
+    def shape(self) -> Any:
+        return self.value.type.shape
+
+
+@dataclass
+class Owner:
+    """What a runner asks of its session."""
+
+    options: Options
+    values: dict[Any, Any] = field(default_factory=dict)
+    counter: Any = field(default_factory=lambda: np.zeros((), np.uint64))
+    lock: Any = field(default_factory=threading.RLock)
+    closed: bool = False
+    running: Any = None
+    stats: Any = field(default_factory=lambda: _Stats())
+    arena: Arena = field(default_factory=Arena)
+    results: Results = field(default_factory=Results)
+    devices: Any = None
+
+    def renew(self, runner: Runner) -> None:
+        raise AssertionError("there are no devices for variables to move to")
+
+
+@dataclass
+class _Stats:
+    compilations: int = 0
+    cache_hits: int = 0
+    runs: int = 0
+    launches: int = 0
+    arena_planned: int = 0
+    arena_allocated: int = 0
+
+
+class CompiledGraph:
+    """A graph compiled once, to be run on any arrays and sizes."""
+
+    def __init__(self, graph: Graph, **changes: Any) -> None:
+        self.graph = graph
+        self.options = Options(threads=1, progress=False, **changes)
+        self.built = Built()
+        self.executable = compile_graph(graph, self.options, self.built)
+        self.inputs = [Input(v, v.name or f"in{i}") for i, v in enumerate(graph.inputs)]
+        self._runners: dict[int, tuple[Runner, Owner]] = {}
+
+    @property
+    def kernels(self) -> int:
+        return len(self.executable.program.kernels)
+
+    def __call__(self, arrays: Sequence[Any], threads: int = 1, poison: int = POISON) -> list[Any]:
+        """Outputs, then new values of variables, as `interpret` gives them."""
+        made, owner = self._runner(threads)
+        feeds = []
+        for i, a in zip(self.inputs, arrays, strict=True):
+            if isinstance(i.op, Variable):
+                if i in owner.values:
+                    np.copyto(owner.values[i], a)
+                else:
+                    owner.values[i] = np.array(a, order="C")
+            elif isinstance(i.op, RunCounter):
+                owner.stats.runs = int(a)
+            else:
+                feeds.append(np.ascontiguousarray(a).reshape(np.shape(a)))
+        key = tuple(f.shape for f in feeds)
+        ready: Any = made.bounds.get(key) or made._bind(key)
+        ready.bound.arena[:] = poison
+        results = list(made(*feeds))
+        by_value = {i.value: i for i in self.inputs}
+        return results + [owner.values[by_value[old]].copy() for old, _ in self.graph.updates]
+
+    def forget(self) -> None:
+        """Binds anew at the next run: how a run is cut into chunks is bound."""
+        self._runners.clear()
+
+    def _runner(self, threads: int) -> tuple[Runner, Owner]:
+        if threads not in self._runners:
+            owner = Owner(dataclasses.replace(self.options, threads=threads))
+            for i in self.inputs:
+                if isinstance(i.op, Variable):
+                    shape = tuple(dim.evaluate(s, {}) for s in i.shape)
+                    owner.values[i] = np.zeros(shape, i.dtype.numpy)
+            fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
+            staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
+            made = Runner(owner, staged, self.executable, fed, lambda values: values)  # type: ignore[arg-type]
+            self._runners[threads] = made, owner
+        return self._runners[threads]
+
+
+def run_compiled(
+    graph: Graph, arrays: Sequence[Any], threads: int = 1, **changes: Any
+) -> list[Any]:
+    """The results of a graph, compiled (see `CompiledGraph`)."""
+    return CompiledGraph(graph, **changes)(arrays, threads)
+
+
+@contextlib.contextmanager
+def small_chunks(work: int = 1) -> Iterator[None]:
+    """Every kernel is cut into as many chunks as it can be, and threads share every run."""
+    with _changed(
+        (launches, "PARALLEL_WORK", work),
+        (launches, "CHUNK_WORK", work),
+        (runner, "SHARED_WORK", 0),
+        (threads, "SHARED_WORK", 0),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def small_products() -> Iterator[None]:
+    """Matrix products compiled here are cut into many chunks, each followed by its share of what
+    follows."""
+    with _changed(
+        (contraction, "CHUNK_PRODUCTS", 40),
+        (contraction, "CHUNK_ROWS", 1),
+        (contraction, "STRIP", 2),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _changed(*constants: tuple[ModuleType, str, int]) -> Iterator[None]:
+    """Within the block, modules have other constants."""
+    with contextlib.ExitStack() as stack:
+        for module, name, value in constants:
+            stack.enter_context(mock.patch.object(module, name, value))
+        yield
