@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from graphc.codegen.cache import Built
-from graphc.codegen.lower import contraction
+from graphc.codegen.cpu.schedules import gemm
 from graphc.compiler.compile import compile_graph
 from graphc.config import Options
 from graphc.frontend.stage import Staged
@@ -163,9 +163,9 @@ def small_products() -> Iterator[None]:
     """Matrix products compiled here are cut into many chunks, each followed by its share of what
     follows."""
     with _changed(
-        (contraction, "CHUNK_PRODUCTS", 40),
-        (contraction, "CHUNK_ROWS", 1),
-        (contraction, "STRIP", 2),
+        (gemm, "CHUNK_PRODUCTS", 40),
+        (gemm, "CHUNK_ROWS", 1),
+        (gemm, "STRIP", 2),
     ):
         yield
 
