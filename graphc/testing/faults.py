@@ -42,8 +42,9 @@ def pointing_at(op: Any) -> Iterator[None]:
 
 def declared_at(op: Any) -> Location | None:
     """The line of a class or function; None if its source is not known."""
+    source = inspect.unwrap(op)
     try:
-        _, line = inspect.getsourcelines(op)
-        return Location(inspect.getsourcefile(op) or "", line)
+        _, line = inspect.getsourcelines(source)
+        return Location(inspect.getsourcefile(source) or "", line)
     except (OSError, TypeError):  # declared in an interpreter, say
         return None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from runtime.test_threads import in_threads
 from support.run import options
+from support.threads import in_threads
 
 import graphc as gc
 from graphc.errors import FeedError, GradientError, GraphcError, GraphError, ShapeError
@@ -117,11 +116,10 @@ def test_ctrl_c_ends_an_endless_loop(threads: int) -> None:
     write = w.assign(end)
     with gc.Session(options=options(threads=threads)) as sess:
         assert sess.run(write, {n: -1.0}) == -1.0
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        start = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):  # one signal; without it, the run has no end
+            threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             sess.run(write, {n: 1.0})
-        assert time.perf_counter() - start < 1.5
+        assert sess.stats.runs == 1, "the run that was stopped counts as one"
         assert sess.value(w) == -1.0
         assert sess.run(write, {n: -2.0}) == -2.0
 

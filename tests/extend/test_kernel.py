@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from codegen.cpu.test_emulate import PurePython
 from support.oracle import stage
 from support.run import options
 
@@ -25,6 +24,7 @@ from graphc.ir.op import OPS
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.testing.compiled import small_chunks
 from graphc.testing.differences import numeric_gradient
+from graphc.testing.pure_python import PurePython
 
 F32 = np.float32
 DECAY = 0.5

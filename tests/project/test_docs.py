@@ -25,7 +25,7 @@ def test_blocks_run(name: str, blocks: int) -> None:
     [
         ("README.md", 3),
         ("docs/architecture.md", 6),
-        ("docs/extending.md", 3),
+        ("docs/extending.md", 4),
         ("docs/gpu.md", 1),
     ],
 )

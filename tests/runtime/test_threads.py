@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.threads import in_threads
 
 import graphc as gc
 
@@ -22,26 +21,6 @@ F32 = np.float32
 def fresh_graph() -> Any:
     with gc.Graph().as_default() as graph:
         yield graph
-
-
-def in_threads(jobs: list[Callable[[], None]]) -> None:
-    """All jobs at once; their first error."""
-    errors: list[BaseException] = []
-
-    def guarded(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(120)
-        assert not t.is_alive(), "a thread hangs"
-    if errors:
-        raise errors[0]
 
 
 def workload() -> tuple[gc.Tensor, list[gc.Tensor]]:
@@ -156,7 +135,7 @@ import graphc as gc
 """
 
 
-def script(body: str, timeout: float = 60) -> str:
+def script(body: str, timeout: float = 240) -> str:
     """The output of a Python process, which must end well and in time."""
     done = subprocess.run(
         [sys.executable, "-c", START + textwrap.dedent(body)],
@@ -202,15 +181,14 @@ INTERRUPTED = """
     def interrupt():
         time.sleep(0.6)
         os.kill(os.getpid(), signal.SIGINT)
-    threading.Thread(target=interrupt).start()
-    start = time.perf_counter()
+    done = sess.stats.runs, sess.stats.launches
     try:
+        threading.Thread(target=interrupt).start()
         runner()
         print("no interrupt")
     except KeyboardInterrupt:
-        took = time.perf_counter() - start - 0.6
-        print(f"interrupted after {{took:.2f}} s")
-        assert took < 1.5, took
+        print("interrupted")
+    assert (sess.stats.runs, sess.stats.launches) == done, "the run went on to its end"
     assert np.all(sess.value("v") == 1), "the variable changed"
     assert sess.run(gc.sum(v)) == n * n
     small = gc.variable(np.ones(8, np.float32))
@@ -228,8 +206,8 @@ INTERRUPTED = """
     ],
 )
 def test_ctrl_c_ends_a_long_run(threads: int, n: int, steps: int, step: str, more: str) -> None:
-    out = script(INTERRUPTED.format(n=n, steps=steps, step=step, threads=threads, more=more), 120)
-    assert "interrupted after" in out and "usable" in out, out
+    out = script(INTERRUPTED.format(n=n, steps=steps, step=step, threads=threads, more=more))
+    assert "interrupted" in out and "usable" in out, out
 
 
 def test_ctrl_c_in_short_runs_leaves_the_session_whole() -> None:
@@ -242,25 +220,23 @@ def test_ctrl_c_in_short_runs_leaves_the_session_whole() -> None:
         run = sess.make_callable(step)
         run()
         hits = 0
-        stop = time.perf_counter() + 4
-        def interrupt():
-            while time.perf_counter() < stop - 0.5:
-                time.sleep(0.02)
+        ready = threading.Semaphore(0)
+        def interrupt():  # one signal whenever the main thread is ready for one
+            for k in range(60):
+                ready.acquire()
+                time.sleep(0.005 + 0.00037 * k)
                 os.kill(os.getpid(), signal.SIGINT)
         signals = threading.Thread(target=interrupt)
-        try:
-            signals.start()
-        except KeyboardInterrupt:
-            pass
-        while time.perf_counter() < stop:
+        signals.start()
+        while hits < 60:
             try:
-                while time.perf_counter() < stop:
+                ready.release()
+                while True:
                     run()
             except KeyboardInterrupt:
                 hits += 1
         signals.join()
         got = sess.value("a"), sess.value("b")
-        assert hits > 20, hits
         assert np.all(got[0] == got[0][0]) and np.all(got[1] == got[0][0]), (got[0][0], got[1][0])
         print("whole", hits, got[0][0])
     """)

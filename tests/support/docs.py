@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import linecache
+import os
 import re
 import subprocess
 import sys
@@ -89,6 +90,7 @@ def in_new_process(what: str, document: Path) -> subprocess.CompletedProcess[str
         text=True,
         encoding="utf-8",
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         timeout=240,
     )
 

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from codegen.cpu.test_compiled_ops import (
+from support.compiled_ops import (
     POINTWISE,
     arrays_for,
     check_other,
@@ -75,7 +75,7 @@ def test_odd_shapes(shape: tuple[int, ...]) -> None:
 
 
 def on_a_gpu() -> list[tuple[type[Op], list[Sample]]]:
-    """The cases of `test_compiled_ops` that a GPU runs."""
+    """The cases of compiled ops that a GPU runs."""
     found = []
     for op_cls, samples in other_cases():
         op = make_op(op_cls, samples[0])
