@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 from unittest import mock
+from weakref import WeakSet
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from graphc.ir.types import DType, TensorType
 from graphc.runtime.cpu import launches, threads
 from graphc.runtime.cpu.executable import Arena
 from graphc.runtime.cpu.result_pool import Results
-from graphc.session import runner
+from graphc.session import host_engine
+from graphc.session.engine import PlanHolder, Signature, Stats
+from graphc.session.host_engine import HostEngine
 from graphc.session.runner import Runner
 
 POISON = 0xA5
@@ -66,23 +69,21 @@ class Owner:
     lock: Any = field(default_factory=threading.RLock)
     closed: bool = False
     running: Any = None
-    stats: Any = field(default_factory=lambda: _Stats())
-    arena: Arena = field(default_factory=Arena)
+    stats: Stats = field(default_factory=Stats)
+    plan_holders: WeakSet[PlanHolder] = field(default_factory=WeakSet)
     results: Results = field(default_factory=Results)
-    devices: Any = None
 
-    def renew(self, runner: Runner) -> None:
+    def __post_init__(self) -> None:
+        self.arena = Arena(self.plan_holders)
+
+    @property
+    def devices(self) -> Any:
+        """None; nothing here asks for them."""
+        raise AssertionError("there are no devices")
+
+    def engine(self, staged: Staged) -> Any:
+        """None; a variable would have to move to a device."""
         raise AssertionError("there are no devices for variables to move to")
-
-
-@dataclass
-class _Stats:
-    compilations: int = 0
-    cache_hits: int = 0
-    runs: int = 0
-    launches: int = 0
-    arena_planned: int = 0
-    arena_allocated: int = 0
 
 
 class CompiledGraph:
@@ -115,8 +116,8 @@ class CompiledGraph:
             else:
                 feeds.append(np.ascontiguousarray(a).reshape(np.shape(a)))
         key = tuple(f.shape for f in feeds)
-        ready: Any = made.bounds.get(key) or made._bind(key)
-        ready.bound.arena[:] = poison
+        plan: Any = made.plans.get(key) or made.bind(key)
+        plan.bound.arena[:] = poison
         results = list(made(*feeds))
         by_value = {i.value: i for i in self.inputs}
         return results + [owner.values[by_value[old]].copy() for old, _ in self.graph.updates]
@@ -134,7 +135,8 @@ class CompiledGraph:
                     owner.values[i] = np.zeros(shape, i.dtype.numpy)
             fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
             staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
-            made = Runner(owner, staged, self.executable, fed, lambda values: values)  # type: ignore[arg-type]
+            signature = Signature(staged, fed, lambda values: values)  # type: ignore[arg-type]
+            made = Runner(owner, signature, HostEngine(owner, self.executable))
             self._runners[threads] = made, owner
         return self._runners[threads]
 
@@ -152,7 +154,7 @@ def small_chunks(work: int = 1) -> Iterator[None]:
     with _changed(
         (launches, "PARALLEL_WORK", work),
         (launches, "CHUNK_WORK", work),
-        (runner, "SHARED_WORK", 0),
+        (host_engine, "SHARED_WORK", 0),
         (threads, "SHARED_WORK", 0),
     ):
         yield
