@@ -16,8 +16,10 @@ import pytest
 import graphc as gc
 from graphc.config import Options
 from graphc.errors import DeviceError, FeedError, GraphcError, SessionError
+from graphc.ir.machine import PRESETS, DeviceSpec
 from graphc.runtime import devices as devices_module
 from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.array import DeviceArray
 from graphc.runtime.device.protocol import Span
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
@@ -279,6 +281,30 @@ def test_a_variable_that_moves_after_it_was_used_on_the_host() -> None:
         sess.load(w, np.zeros(3))
         sess.run(add)
         close(sess.value(w), np.ones(3))
+
+
+@pytest.mark.parametrize("used_before", [False, True], ids=["fresh runner", "older runner"])
+def test_results_stay_on_the_device_that_a_variable_moved_to(
+    used_before: bool, copies: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the signature was run on the host before makes no difference, nor for what is fed."""
+    slow = DeviceSpec("cpu", like="CPU", launch="1 ms")  # it pays to compute where w is
+    monkeypatch.setitem(PRESETS, "CPU", slow)
+    w = gc.variable(np.ones(5, F32), name="w")
+    x = gc.placeholder(gc.float32, [5], name="x")
+    y = w * x
+    with gc.device(SIM):
+        step = w.assign_add(np.ones(5, F32))
+    with gc.Session() as sess:
+        if used_before:
+            assert isinstance(sess.run(y, {x: np.ones(5, F32)}, on_device=True), np.ndarray)
+        sess.run(step)
+        fed = sess.run(w * 3.0, on_device=True)
+        copies.clear()
+        got = sess.run(y, {x: fed}, on_device=True)
+        assert isinstance(got, DeviceArray) and got.device.name == SIM
+        assert "device to host" not in {way for _, way, _ in copies}
+        close(got.numpy(), np.full(5, 12))
 
 
 def test_a_swap_and_what_is_read_before() -> None:
