@@ -52,11 +52,9 @@ uint8, uint16, uint32, uint64 = _types.u8, _types.u16, _types.u32, _types.u64
 float16, bfloat16 = _types.f16, _types.bf16
 float32, float64 = _types.f32, _types.f64
 
+_PARTS = ("data", "extend", "fft", "init", "linalg", "nn", "optim", "random", "testing")
 _LATE = {  # name -> the module that holds it, or is it
-    **{
-        module: f"graphc.{module}"
-        for module in ("data", "extend", "fft", "init", "linalg", "nn", "optim", "random")
-    },
+    **{part: f"graphc.{part}" for part in _PARTS},
     **dict.fromkeys(("function", "kernel", "op", "py_func"), "graphc.extend"),
     "Session": "graphc.session.session",
     "Stats": "graphc.session.engine",
@@ -78,6 +76,7 @@ if _typing.TYPE_CHECKING:  # what `_LATE` says, for type checkers and editors
         nn as nn,
         optim as optim,
         random as random,
+        testing as testing,
     )
     from graphc.explain.what_if import Plan as Plan, plan as plan
     from graphc.extend import function as function, kernel as kernel, op as op, py_func as py_func

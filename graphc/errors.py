@@ -18,6 +18,7 @@ from types import FrameType
 
 __all__ = [
     "CodegenError",
+    "ConformanceError",
     "DTypeError",
     "DeviceError",
     "FeedError",
@@ -27,6 +28,7 @@ __all__ = [
     "GraphcError",
     "Location",
     "MemoryLimitError",
+    "MiscompiledError",
     "ParseError",
     "SessionError",
     "ShapeError",

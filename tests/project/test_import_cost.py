@@ -39,6 +39,7 @@ LATE_PARTS = {  # of graphc, which are loaded when they are first needed
     "random",
     "runtime",
     "session",
+    "testing",
 }
 PROBE = """
 import inspect, json, sys, types

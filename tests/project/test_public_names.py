@@ -26,6 +26,7 @@ PUBLIC = {  # the public modules, and which of their names are modules
         "nn",
         "optim",
         "random",
+        "testing",
     },
     "graphc.data": set(),
     "graphc.errors": set(),
@@ -40,6 +41,7 @@ PUBLIC = {  # the public modules, and which of their names are modules
     "graphc.optim": {"lr_scheduler"},
     "graphc.optim.lr_scheduler": set(),
     "graphc.random": set(),
+    "graphc.testing": set(),
 }
 HANDING_ON = ("data", "functions", "linalg", "nn", "nn/functional", "nn/layers", "optim")
 
@@ -48,7 +50,7 @@ HANDING_ON = ("data", "functions", "linalg", "nn", "nn/functional", "nn/layers",
 def test_dir_shows_public_names_alone(name: str) -> None:
     module = importlib.import_module(name)
     shown = dir(module)
-    assert shown == sorted(set(module.__all__)) and len(shown) >= 5
+    assert shown == sorted(set(module.__all__)) and len(shown) >= 4
     assert all(not n.startswith("_") for n in shown)
     held = {n: getattr(module, n) for n in shown}
     assert {n for n, x in held.items() if isinstance(x, ModuleType)} == PUBLIC[name]
@@ -105,6 +107,12 @@ def test_names_are_written_once(folder: str) -> None:
         if path != ROOT / "graphc" / "nn" / "init.py":  # a public module; it adds to `graphc.init`
             assert set(names) <= set(defined_in(path)), path
             assert set(names) <= set(dir(package)), path
+
+
+def test_every_error_is_public() -> None:
+    kinds = {x for x in vars(gc.errors).values() if isinstance(x, type)}
+    errors = {x.__name__ for x in kinds if issubclass(x, gc.errors.GraphcError)}
+    assert errors <= set(dir(gc.errors)) and len(errors) > 12
 
 
 def test_every_op_is_in_extend() -> None:
