@@ -21,6 +21,15 @@ from graphc.ir.dim import Dim, Shape
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.state import RunCounter
 from graphc.ir.types import DType, bool_, f32, f64, u64
+from graphc.public import publish
+
+__all__ = [
+    "bernoulli",
+    "integers",
+    "normal",
+    "permutation",
+    "uniform",
+]
 
 COUNTER = "//run_counter"  # no name of a user's tensor holds an empty part
 STRIDE = 0x9E3779B97F4A7C15  # odd, far from small multiples of itself modulo 2**64
@@ -189,3 +198,4 @@ def permutation(x: Any, seed: int | None = None, name: str | None = None) -> Ten
 
 
 guard(globals(), __name__, "random.")
+publish(globals())

@@ -24,6 +24,24 @@ from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.ops.shape import Full, Iota, SizeOf
 from graphc.ir.types import DType, bool_, f32, i64
 
+__all__ = [
+    "arange",
+    "asarray",
+    "eye",
+    "full",
+    "full_like",
+    "iota",
+    "linspace",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "size",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
+
 
 def asarray(obj: Any, dtype: Any = None) -> Tensor:
     """A tensor from an array, a number, nested sequences of them (floats become f32), or a tensor.
