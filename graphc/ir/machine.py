@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -20,8 +21,17 @@ from graphc.ir.types import BY_NAME, DType
 from graphc.ir.units import BYTES
 
 HOST = "cpu:0"
-KINDS = ("cpu", "cuda")  # those whose devices have usual names, which need no declaration
-USUAL = re.compile(r"cpu(:\d+)?|cuda(:\d+|:sim(:\d+)?)?")
+# Kinds whose devices have usual names, which need no declaration: those that graphc has a target
+# for.  Names are checked where a user writes them, long before targets are imported; so it is the
+# targets' folders that are looked for.
+CODEGEN = Path(__file__).parents[1] / "codegen"
+KINDS = tuple(sorted(path.parent.name for path in CODEGEN.glob("*/target.py")))
+FORMS = tuple(  # the host has no simulator
+    form
+    for kind in KINDS
+    for form in (f"{kind}:N", f"{kind}:sim", f"{kind}:sim:N")[: 1 if HOST.startswith(kind) else 3]
+)
+USUAL = re.compile("|".join([*KINDS, *(form.replace("N", r"\d+") for form in FORMS)]))
 NAME = re.compile(r"[A-Za-z_]\w*(:\w+)*")
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _declared: dict[str, DeviceSpec] = {}  # specs whose names are of no usual form, the last of each
@@ -33,7 +43,7 @@ def device_name(given: Any) -> str:
     if isinstance(name, str) and name in _declared:
         return name
     if not isinstance(name, str) or USUAL.fullmatch(name) is None:
-        known = ", ".join(["cpu:N", "cuda:N", "cuda:sim", "cuda:sim:N", *_declared])
+        known = ", ".join([*FORMS, *_declared])
         raise DeviceError(
             f"device: there is no device {given!r}; known are {known}. "
             "Declare others with gc.DeviceSpec",
