@@ -30,7 +30,7 @@ from graphc.passes.pipeline import Span as Stage
 from graphc.passes.placement.footprint import check_memory
 from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.cpu.threads import undisturbed
-from graphc.runtime.device.array import DeviceArray, adopted, device_array, foreign_device
+from graphc.runtime.device.array import DeviceArray, adopted, device_array
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.protocol import Memory, Span, allocated
 from graphc.session.bad_index import out_of_range
@@ -66,7 +66,7 @@ class PlacedEngine:
         `FeedError`."""
         if isinstance(value, DeviceArray):
             array = value
-        elif (found := foreign_device(value)) is not None:
+        elif found := self.session.devices.holder(value):
             array = adopted(self.session.devices.open(found).device, value)
         else:
             return convert("feed_dict", tensor, value)
@@ -183,7 +183,7 @@ class PlacedPlan:
         found = {}
         for v, tensor in zip(self.inputs, self.signature.staged.inputs, strict=True):
             name = self.device_of(v)
-            if tensor not in self.session.values or not name.startswith("cuda:"):
+            if tensor not in self.session.values or not self.devices.keeps(name):
                 continue
             home = self.devices.open(name)
             if tensor not in home.variables:

@@ -52,11 +52,13 @@ FLOORS = {
         cost
         fusion memory
         pipeline.py
+        target.py
         placement
         oracle
     """,
     "codegen": """
-        cache.py workers.py mathlib
+        cache.py workers.py mathlib device_source.py
+        target.py
         loops
         lower
         cpu
@@ -69,11 +71,13 @@ FLOORS = {
         gemm_library.py
         schedules
         printer.py emulate.py emulate_tiles.py kernels.py
+        target.py
     """,
     "codegen/cuda": """
         source.py printer.py frame.py
         toolchain schedules tensorcores simulator
         kernels.py
+        target.py
     """,
     "runtime": """
         cpu
@@ -156,7 +160,7 @@ LATE = {  # the only imports of graphc's own modules inside functions, and why
     "codegen/cpu/toolchain/jit.py": "numba is imported only where something must be compiled",
     "codegen/cuda/toolchain/cubin.py": "numba-cuda is imported only to compile for a GPU",
     "session/lazy.py": "what only devices, profiles and plans need is imported when they do",
-    "cli/dump.py": "numba is imported only where LLVM IR is asked for",
+    "codegen/cpu/target.py": "numba is imported only where LLVM IR is asked for",
 }
 
 
@@ -245,7 +249,8 @@ HARMLESS = {  # what these import, but what no machine code depends on, and why
     "config.py": "what an option decides is in the source",
     "ir/dim.py": "sizes are arguments of a kernel, or stand in its source",
     "codegen/cache.py": "it keeps machine code, and knows nothing of it",
-    "codegen/cuda/source.py": "all that it says of a kernel stands in the kernel's name",
+    "codegen/cuda/source.py": "what it puts into a text is in the text",
+    "codegen/device_source.py": "all that it says of a kernel stands in the kernel's name",
     "codegen/workers.py": "it hands sources to processes",
 }
 

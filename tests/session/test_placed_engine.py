@@ -18,7 +18,7 @@ import graphc as gc
 from graphc.config import Options
 from graphc.errors import DeviceError, FeedError, GraphcError, SessionError
 from graphc.ir.machine import PRESETS, DeviceSpec
-from graphc.runtime import devices as devices_module
+from graphc.runtime.cuda import family
 from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.array import DeviceArray
 from graphc.runtime.device.plan import DevicePlan
@@ -502,9 +502,7 @@ def test_threads_share_a_session() -> None:
 
 
 def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        devices_module, "SimulatedDevice", lambda name: SimulatedDevice(name, memory=4096)
-    )
+    monkeypatch.setattr(family, "SimulatedDevice", lambda name: SimulatedDevice(name, memory=4096))
     x = gc.placeholder(gc.float32, [None])
     w = gc.variable(np.ones((), F32), name="w")
     y, step = gc.exp(x) + 1.0, w.assign_add(gc.sum(x))
