@@ -24,11 +24,12 @@ from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.program import Program, moved
 from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
 from graphc.passes.graph.unify_sizes import Unified, unify_sizes
-from graphc.passes.pipeline import Span, Trace, optimise, schedule
+from graphc.passes.pipeline import optimise, schedule
 from graphc.passes.placement.per_device import LATE, tailored
 from graphc.passes.placement.place import place
 from graphc.passes.placement.placed import Placed, PlaceOptions
 from graphc.passes.placement.segments import Segment, Segments, segments
+from graphc.passes.trace import Span, Trace
 from graphc.runtime.cpu import driver
 from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.device.code import DeviceProgram
@@ -127,7 +128,8 @@ def lower_placed(
 def _lowered(segment: Segment, kind: str, options: Options, trace: Trace) -> Lowered:
     graph = tailored(segment.graph, kind, options, trace)
     with trace.span("fuse and plan"):
-        program = schedule(graph) if kind == "cpu" else schedule(graph, takes_epilogue_on_gpu)
+        takes = None if kind == "cpu" else takes_epilogue_on_gpu
+        program = schedule(graph, takes, options.disable)
     return Lowered(segment, kind, graph, moved(program, segment.device))
 
 

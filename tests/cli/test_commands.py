@@ -204,7 +204,12 @@ def test_opt_to_a_program(graph: Path, capsys: Capture) -> None:
 
 def test_opt_print_after_change(graph: Path, capsys: Capture) -> None:
     out = graphc(
-        capsys, "opt", graph, "--passes", "simplify,partial,cleanup,fuse", "--print-after-change"
+        capsys,
+        "opt",
+        graph,
+        "--passes",
+        "simplify,split-reductions,cleanup,fuse",
+        "--print-after-change",
     )[1]
     assert re.findall(r"// after (\w+)", out) == ["simplify", "fuse"]
 

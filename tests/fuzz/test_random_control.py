@@ -14,7 +14,7 @@ from fuzz.control import control_graph, deep_nodes, gradient_graph, staged
 from fuzz.graphs import inputs_for
 from fuzz.test_random_graphs import (
     CHUNKS,
-    PASSES,
+    NAMES,
     Fault,
     compiled_fault,
     feeds,
@@ -71,10 +71,10 @@ def test_compiled_is_interpreted(chunk: int, kind: str, pytestconfig: pytest.Con
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("disabled", [*PASSES, "all"])
+@pytest.mark.parametrize("disabled", [*NAMES, "all"])
 def test_compiled_without_a_pass(disabled: str, kind: str, pytestconfig: pytest.Config) -> None:
-    off = frozenset(PASSES if disabled == "all" else [disabled])
-    seeds = share(pytestconfig, list([*PASSES, "all"]).index(disabled), COUNT / 2)
+    off = frozenset(NAMES if disabled == "all" else [disabled])
+    seeds = share(pytestconfig, list([*NAMES, "all"]).index(disabled), COUNT / 2)
     found = run_seeds(seeds, lambda g, s: machine_fault(g, s, off, count=1), KINDS[kind])
     assert not found, "\n\n".join(found)
 

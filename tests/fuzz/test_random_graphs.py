@@ -27,12 +27,13 @@ from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
 from graphc.ir.verify import verify
+from graphc.passes.base import Context
 from graphc.passes.graph import simplify as simplify_module
 from graphc.passes.graph.unify_sizes import unify_sizes
-from graphc.passes.pipeline import PASSES, Trace
-from graphc.passes.rewrite.inner_graphs import deeply
+from graphc.passes.pipeline import GRAPH_PASSES
 from graphc.passes.rewrite.rules import RULES
 
+NAMES = tuple(p.name for p in GRAPH_PASSES)
 CHUNKS = 20
 STABLE = {r.name for r in RULES if r.kind != "exact"}
 Fault = str  # what is wrong; "" if nothing is
@@ -78,10 +79,10 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
     stages.append(("unify_sizes", verify(unify_sizes(graph).graph, "unify_sizes")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simplify_module, "RULES", rules)
-        trace = Trace()
-        for name, change in PASSES.items():
-            made = deeply(stages[-1][1], lambda g, c=change: c(g, trace, False))
-            stages.append((name, verify(made, name, trace.proven)))
+        context = Context()
+        for p in GRAPH_PASSES:
+            made = p.run_deeply(stages[-1][1], context)
+            stages.append((p.name, verify(made, p.name, context.trace.proven)))
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(graph, *arrays))
         for (_, before), (name, after) in itertools.pairwise(stages):
@@ -160,12 +161,12 @@ def compiled_fault(
 
 def fired_rules(graph: Graph, disable: frozenset[str] = frozenset()) -> set[str]:
     """The rules that the pipeline applies to a graph."""
-    trace = Trace()
+    context = Context()
     now = unify_sizes(graph).graph
-    for name, change in PASSES.items():
-        if name not in disable:
-            now = deeply(now, lambda g, c=change: c(g, trace, False))
-    return set(trace.fired)
+    for p in GRAPH_PASSES:
+        if p.name not in disable:
+            now = p.run_deeply(now, context)
+    return set(context.trace.fired)
 
 
 # ---- reports ----
@@ -228,11 +229,11 @@ def test_compiled_is_interpreted(chunk: int, pytestconfig: pytest.Config) -> Non
     assert not found, "\n\n".join(found)
 
 
-@pytest.mark.parametrize("disabled", [*PASSES, "all"])
+@pytest.mark.parametrize("disabled", [*NAMES, "all"])
 def test_compiled_without_a_pass(disabled: str, pytestconfig: pytest.Config) -> None:
     """Each pass off in turn, and all off."""
-    off = frozenset(PASSES if disabled == "all" else [disabled])
-    seeds = share(pytestconfig, list([*PASSES, "all"]).index(disabled), 0.1)
+    off = frozenset(NAMES if disabled == "all" else [disabled])
+    seeds = share(pytestconfig, list([*NAMES, "all"]).index(disabled), 0.1)
     found = run_seeds(seeds, lambda g, s: compiled_fault(g, s, off, count=1))
     assert not found, "\n\n".join(found)
 

@@ -11,8 +11,8 @@ from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Reduction
 from graphc.ir.text.graph import parse_graph
-from graphc.passes.pipeline import Trace
-from graphc.passes.placement.per_device import chunks_of, for_gpus, tailored
+from graphc.passes.placement.per_device import SplitReductionsForGpus, chunks_of, tailored
+from graphc.passes.trace import Trace
 
 
 def graph_of(dtype: str, shape: str, op: str, axes: str, out: str) -> Graph:
@@ -56,7 +56,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_folds_are_cut(name: str) -> None:
     graph, shapes = CASES[name]
-    made = for_gpus(graph)
+    made = SplitReductionsForGpus()(graph)
     assert folds(made) == shapes
     assert folds(tailored(graph, "cpu", Options(), Trace()))[0] == graph.inputs[0].type.shape
     (x,) = graph.inputs

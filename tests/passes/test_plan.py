@@ -21,13 +21,13 @@ from graphc.ir.graph import Value
 from graphc.ir.interpret import interpret
 from graphc.ir.program import Buffer, Place, Program, launched, overwritten
 from graphc.ir.text.graph import parse_graph
-from graphc.passes.fusion.fuse import fuse
-from graphc.passes.memory.order import ordered
+from graphc.passes.fusion.fuse import Fuse
+from graphc.passes.memory.order import OrderKernels
 from graphc.passes.memory.plan import plan
 
 
 def planned(text: str) -> Program:
-    return plan(fuse(parse_graph(text)))
+    return plan(Fuse()(parse_graph(text)))
 
 
 def buffer(program: Program, name: str) -> Buffer:
@@ -246,8 +246,8 @@ def test_gradients_wait_for_no_one() -> None:
             h = gc.nn.functional.relu(gc.nn.Linear(64, 64)(h))
         train = gc.optim.SGD(0.1).minimize(gc.sum(h))
         graph = lower(stage([], [x], list(train.tensors)).graph, Options()).optimised
-    fused = fuse(graph)
-    early, late = (layout(plan(p), {"n": 4096}) for p in (ordered(fused), fused))
+    fused = Fuse()(graph)
+    early, late = (layout(plan(p), {"n": 4096}) for p in (OrderKernels()(fused), fused))
     assert early.arena < 0.7 * late.arena
     assert early.arena <= 1.02 * early.least
 

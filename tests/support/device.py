@@ -15,9 +15,10 @@ from graphc.ir.interpret import bind_sizes
 from graphc.ir.machine import Machine
 from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
 from graphc.passes.graph.unify_sizes import unify_sizes
-from graphc.passes.pipeline import Trace, optimise, schedule
+from graphc.passes.pipeline import optimise, schedule
 from graphc.passes.placement.per_device import LATE, tailored
 from graphc.passes.placement.place import cannot
+from graphc.passes.trace import Trace
 from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.plan import DeviceArena, DevicePlan

@@ -6,20 +6,27 @@ widened operands, and the rounding follows it as any map does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Contraction
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.types import bf16, f16, f32
+from graphc.passes.base import Context, GraphPass
 from graphc.passes.rewrite.inner_graphs import remade, replaced
 
 
-def widen_contractions(graph: Graph) -> Graph:
-    """The graph without contractions of narrow floats."""
+@dataclass(frozen=True)
+class WidenContractions(GraphPass):
+    """Makes products and convolutions of f16 and bf16 in f32, and rounds their results."""
 
-    def change(v: Value, args: tuple[Value, ...]) -> Value:
-        if not isinstance(v.op, Contraction) or v.type.dtype not in (f16, bf16):
-            return remade(v, args)
-        wide = tuple(make(Cast(f32), (a,), "", a.loc) for a in args)
-        return make(Cast(v.type.dtype), (make(v.op, wide, "", v.loc),), v.name, v.loc)
+    name = "widen-contractions"
 
-    return replaced(graph, change)
+    def run(self, graph: Graph, context: Context) -> Graph:
+        def change(v: Value, args: tuple[Value, ...]) -> Value:
+            if not isinstance(v.op, Contraction) or v.type.dtype not in (f16, bf16):
+                return remade(v, args)
+            wide = tuple(make(Cast(f32), (a,), "", a.loc) for a in args)
+            return make(Cast(v.type.dtype), (make(v.op, wide, "", v.loc),), v.name, v.loc)
+
+        return replaced(graph, change)

@@ -7,6 +7,8 @@ few chunks, where a GPU needs hundreds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from graphc.config import Options
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -16,38 +18,43 @@ from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import ReduceProd, ReduceSum
 from graphc.ir.ops.shape import Reshape
 from graphc.ir.types import bf16, f16, f32
-from graphc.ir.verify import verify
-from graphc.passes.graph.split_reductions import PARTIAL, split_reductions
-from graphc.passes.pipeline import Trace, run_pass
+from graphc.passes.base import Context, GraphPass
+from graphc.passes.graph.cleanup import Cleanup
+from graphc.passes.graph.split_reductions import PARTIAL, SplitReductions
+from graphc.passes.graph.widen_contractions import WidenContractions
+from graphc.passes.pipeline import run_passes
 from graphc.passes.rewrite.engine import rebuild
-from graphc.passes.rewrite.inner_graphs import deeply
+from graphc.passes.trace import Trace
 
-LATE = frozenset({"widen", "partial", "cleanup"})  # passes that placement comes before
 MOST, UNKNOWN, ROWS = 1024, 256, 32  # chunks; of an unknown size; rows that repay a chunk
 FEW = 512  # rows that columns of threads fold in one go
 LONG, PIECE = 1 << 14, 1024  # elements of a row that is cut; of a piece, at least
 BLOCKS = 64  # rows that keep a GPU busy as they are; pieces, at most
 
 
+@dataclass(frozen=True)
+class SplitReductionsForGpus(SplitReductions):
+    """Splits reductions into so many chunks that all multiprocessors of a GPU share each."""
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        rows_first = rebuild(graph, lambda v: _rows_first(v) if type(v.op) in PARTIAL else v)
+        return super().run(rows_first, context)
+
+    def chunks_of(self, rows: Size) -> int:
+        return chunks_of(rows)
+
+
+LATE_PASSES: dict[str, tuple[GraphPass, ...]] = {  # those that placement comes before, by kind
+    "cpu": (WidenContractions(), SplitReductions(), Cleanup()),
+    "cuda": (SplitReductionsForGpus(), Cleanup()),
+}
+LATE = frozenset(p.name for passes in LATE_PASSES.values() for p in passes)
+
+
 def tailored(graph: Graph, kind: str, options: Options, trace: Trace) -> Graph:
     """The graph of one device ("cpu" or "cuda") after the passes that placement came before."""
-    if kind == "cpu":
-        for name in ("widen", "partial", "cleanup"):
-            if name not in options.disable:
-                graph = run_pass(name, graph, options.fast_math, trace)
-        return graph
-    if "partial" not in options.disable:
-        with trace.span("partial"):
-            graph = verify(deeply(graph, for_gpus), "partial", trace.proven)
-    if "cleanup" not in options.disable:
-        graph = run_pass("cleanup", graph, options.fast_math, trace)
-    return graph
-
-
-def for_gpus(graph: Graph) -> Graph:
-    """The graph with folds cut so that many blocks share each."""
-    graph = rebuild(graph, lambda v: _rows_first(v) if type(v.op) in PARTIAL else v)
-    return split_reductions(graph, chunks_of)
+    context = Context(trace, options.fast_math)
+    return run_passes(LATE_PASSES[kind], graph, context, options.disable)
 
 
 def _rows_first(v: Value) -> Value:

@@ -39,7 +39,7 @@ from graphc.ir.types import (
     i64,
     u64,
 )
-from graphc.passes.graph.split_reductions import CHUNKS
+from graphc.passes.graph.split_reductions import SplitReductions
 
 HALF = (f16, bf16)
 ULPS = 4  # of elementary functions, see docs/semantics.md and tests/codegen/cpu/test_mathlib.py
@@ -218,7 +218,8 @@ def other_cases() -> list[tuple[type[Op], list[Sample]]]:
         if not issubclass(op_cls, Pointwise):
             known = found.setdefault(op_cls, [])
             if "chunks" in sample.fields:  # kernels know one number of chunks
-                sample = dataclasses.replace(sample, fields={**sample.fields, "chunks": CHUNKS})
+                known_chunks = {**sample.fields, "chunks": SplitReductions().chunks}
+                sample = dataclasses.replace(sample, fields=known_chunks)
             known.extend(variants(op_cls, sample) if len(known) < 12 else [sample])
     return list(found.items())
 
