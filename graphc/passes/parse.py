@@ -9,7 +9,8 @@ from dataclasses import replace
 from graphc.errors import GraphcError
 from graphc.passes.base import Option, Pass, Setting, spelled
 
-ONE_PASS = re.compile(r"\s*([^,{}\s]+)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
+BETWEEN = ", \t\n"  # what may stand between passes; an empty entry counts for nothing
+ONE_PASS = re.compile(r"([^,{}\s]+)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
 TRUTH = {"true": True, "false": False}
 
 
@@ -22,15 +23,13 @@ def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
     ['simplify', 'split-reductions{chunks=32}']
     """
     found: list[Pass] = []
-    at = 0
-    while text[at:].strip():
-        one = ONE_PASS.match(text, at)
+    rest = text.strip(BETWEEN)
+    while rest:
+        one = ONE_PASS.match(rest)
         if one is None:
-            raise GraphcError(
-                f"passes: cannot read {text[at:].strip()!r}; expected name{{field=value,...}}, ..."
-            )
+            raise GraphcError(f"passes: cannot read {rest!r}; expected name{{field=value,...}},...")
         found.append(_configured(_named(one[1], known), one[2] or ""))
-        at = one.end()
+        rest = rest[one.end() :].strip(BETWEEN)
     return found
 
 
