@@ -321,7 +321,7 @@ def test_the_document_shows_what_is_printed(
     printed, count = re.subn(
         r"```console\n\$ graphc ([^\n]*)\n(.*?)```", again, text, flags=re.DOTALL
     )
-    assert count == 12
+    assert count == 13
     if request.config.getoption("--update-golden"):
         document.write_text(printed, encoding="utf-8")
     assert printed == document.read_text(encoding="utf-8"), (
