@@ -21,7 +21,7 @@ from typing import Any
 
 from graphc.errors import GraphcError, Location
 from graphc.ir.op import Array
-from graphc.passes.pipeline import Span
+from graphc.passes.trace import Span
 from graphc.profile.machine_limits import Limits
 from graphc.runtime.cpu.timer import Event
 

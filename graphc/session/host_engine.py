@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphc.ir.graph import Graph, Value
     from graphc.ir.op import Array
     from graphc.ir.program import Program
-    from graphc.passes.pipeline import Span as Stage
+    from graphc.passes.trace import Span as Stage
     from graphc.runtime.cpu.executable import Bound, Executable
     from graphc.session.engine import Fed, Owner, Signature
 

@@ -47,7 +47,8 @@ FLOORS = {
         control.py
     """,
     "passes": """
-        rewrite
+        rewrite trace.py
+        base.py parse.py
         graph autodiff
         cost
         fusion memory

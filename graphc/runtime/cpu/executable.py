@@ -21,7 +21,7 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
 from graphc.passes.cost.work import work
 from graphc.passes.graph.unify_sizes import Unified
-from graphc.passes.pipeline import Span
+from graphc.passes.trace import Span
 from graphc.runtime.cpu.control import control_launch
 from graphc.runtime.cpu.driver import Instruction, Word
 from graphc.runtime.cpu.launches import (
