@@ -31,6 +31,7 @@ from graphc.ir.op import (
     Scatter,
     View,
 )
+from graphc.ir.ops.partial import Partial
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Pad, Reshape
 from graphc.ir.ops.window import Window
@@ -38,7 +39,7 @@ from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, holds, sto
 from graphc.passes.fusion.control_steps import scan_space, step_graphs, with_all_items
 from graphc.passes.fusion.groups import Group, Groups, common_space, space_of
 from graphc.passes.fusion.predicates import is_place, joins_rows, takes_epilogue
-from graphc.passes.graph.split_reductions import UNROLL, Partial
+from graphc.passes.graph.split_reductions import UNROLL
 
 DEEPEST = 40  # arithmetic on single numbers is stored once it is so deep, not made again everywhere
 MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value
 from graphc.ir.op import Reduction
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kind
 from graphc.passes.fusion.acyclic import Dag
-from graphc.passes.graph.split_reductions import Partial
 
 MAX_MEMBERS = 300
 MAX_ARRAYS = 60  # LLVM is told of at most 64 buffers that they are apart, else loops stay scalar

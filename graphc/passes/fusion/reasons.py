@@ -5,11 +5,11 @@ from __future__ import annotations
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.conv import Convolving
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kind, storage
 from graphc.ir.text.graph import names_of
 from graphc.passes.fusion.fuse import MATERIAL, Fuser, Source
 from graphc.passes.fusion.groups import MAX_MEMBERS, Group, common_space
-from graphc.passes.graph.split_reductions import Partial
 
 
 class Reasons:
