@@ -5,15 +5,12 @@ A schedule (`cuda_maps.py`, `cuda_rows.py`, `cuda_tiles.py`) prints the lines be
 
 from __future__ import annotations
 
-import itertools
-import keyword
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from graphc.codegen.cpu.printer import KEY
 from graphc.codegen.cuda.printer import (
     CudaPrinter,
     bare_index,
@@ -26,6 +23,7 @@ from graphc.codegen.cuda.printer import (
 )
 from graphc.codegen.cuda.source import pointer
 from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.loops.canonical import KEY, NUMBERED, canonical, plain, with_buffers
 from graphc.codegen.loops.ir import Accumulate, Apply, Buffer, For, Guard, Let, Load, Ref, Store
 from graphc.codegen.loops.printer import bare
 from graphc.codegen.loops.transform import map_sizes
@@ -36,9 +34,6 @@ from graphc.ir.types import DType
 
 DEAR = ("power(", "exp", "log", "sin", "cos", "tan", "sigmoid", "erf", "cbrt", "atan")
 LANES = 16  # bytes of the widest access
-ASSIGNED = re.compile(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", re.MULTILINE)
-WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
-NUMBERED = re.compile(r"_\d+$")  # what `Emitter.name` makes of a name that is taken
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class Frame:
         """The kernel as text; with a `readable` name its own names stay."""
         symbols = list(self.printer.symbols)
         names = [b.name for b in self.buffers]
-        text = re.sub(r"@(\d+)", lambda m: names[int(m[1])], "\n".join(lines))
+        text = with_buffers("\n".join(lines), names)
         keys = list(dict.fromkeys(KEY.findall(text)))
         if not readable:
             text = KEY.sub(lambda m: f"key{keys.index(m[1])}", text)
@@ -138,42 +133,6 @@ def once(frame: Frame, nest: Nest) -> list[str]:
 def _is_dear(value: Any) -> bool:
     """Whether an expression calls a function that takes many instructions."""
     return isinstance(value, Apply) and value.spelling.startswith(DEAR)
-
-
-def canonical(text: str, parameters: Sequence[str]) -> str:
-    """The text with parameters and local names replaced in order of appearance, so that equal
-    kernels are equal text."""
-    assigned = ASSIGNED.findall(text)
-    names = {name: f"v{i}" for i, name in enumerate(dict.fromkeys((*parameters, *assigned)))}
-    return WORD.sub(lambda m: names.get(m[0], m[0]), text)
-
-
-def plain(text: str, sizes: Mapping[str, str], buffers: Sequence[str]) -> str:
-    """The text with the simplest names: sizes have the user's, buffers come next, locals last; the
-    number behind a name is there only if the name is taken."""
-    head, _, body = text.partition("\n")
-    changing = dict.fromkeys((*buffers, *ASSIGNED.findall(body)))
-    others = set(WORD.findall(body)) - {*changing, *sizes}
-    shown = {name: name if user in others else user for name, user in sizes.items()}
-    names = {**shown, **simplest(changing, {*shown.values(), *others})}
-    start, _, parameters = head.partition("(")  # the kernel's own name stays
-    return f"{start}(" + WORD.sub(lambda m: names.get(m[0], m[0]), f"{parameters}\n{body}")
-
-
-def simplest(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
-    """For each name what it began as, before `Emitter.name` put a number behind it; with a new one
-    where that is taken."""
-    found: dict[str, str] = {}
-    used = {*keyword.kwlist, *taken}
-    for name in names:
-        base = NUMBERED.sub("", name.strip("_"))
-        found[name] = (
-            base
-            if base not in used
-            else next(f"{base}_{n}" for n in itertools.count(1) if f"{base}_{n}" not in used)
-        )
-        used.add(found[name])
-    return found
 
 
 def blocks_of(count: Size, each: int) -> Size:

@@ -83,42 +83,30 @@ def _map_routine(node: Any, change: Change) -> Any:
                 start=change(start),
                 stop=change(stop),
             )
-        case Tile(sizes=sizes):
-            rows, cols, k = map(change, sizes)
-            places = ((b, change(at)) for b, at in (node.a, node.b, node.c, node.table))
-            first, second, result, table = places
-            rs, cs, ldb, ldc = map(change, (node.rs, node.cs, node.ldb, node.ldc))
-            return Tile(
-                node.dtype,
-                (rows, cols, k),
-                first,
-                rs,
-                cs,
-                second,
-                ldb,
-                result,
-                ldc,
-                change(node.taps),
-                table,
-                node.adds,
-            )
-        case Transform(source=(x, x_at), target=(y, y_at)):
-            a, b, c = map(change, node.source_steps)
-            d, e, f = map(change, node.target_steps)
-            return Transform(
-                node.dtype,
-                node.name,
-                change(node.channels),
-                change(node.squares),
-                (x, change(x_at)),
-                (a, b, c),
-                (y, change(y_at)),
-                (d, e, f),
-            )
+        case Tile():
+            return _map_tile(node, change)
+        case Transform():
+            return _map_transform(node, change)
         case Turn(source=(x, x_at), target=(y, y_at)):
             rows, cols, lds, ldt = map(change, (node.rows, node.cols, node.lds, node.ldt))
             return Turn(node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt)
     raise AssertionError(node)
+
+
+def _map_tile(node: Tile, change: Change) -> Tile:
+    rows, cols, k = map(change, node.sizes)
+    a, b, c, table = ((buffer, change(at)) for buffer, at in (node.a, node.b, node.c, node.table))
+    rs, cs, ldb, ldc, taps = map(change, (node.rs, node.cs, node.ldb, node.ldc, node.taps))
+    return Tile(node.dtype, (rows, cols, k), a, rs, cs, b, ldb, c, ldc, taps, table, node.adds)
+
+
+def _map_transform(node: Transform, change: Change) -> Transform:
+    (x, x_at), (y, y_at) = node.source, node.target
+    a, b, c = map(change, node.source_steps)
+    d, e, f = map(change, node.target_steps)
+    channels, squares = change(node.channels), change(node.squares)
+    source, target = (x, change(x_at)), (y, change(y_at))
+    return Transform(node.dtype, node.name, channels, squares, source, (a, b, c), target, (d, e, f))
 
 
 def walk(node: Any) -> Iterator[Any]:
