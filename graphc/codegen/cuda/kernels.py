@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from graphc.codegen.cpu.kernels import loops_of
-from graphc.codegen.cuda.frame import Frame, loads
+from graphc.codegen.cuda.frame import Frame
 from graphc.codegen.cuda.schedules.contractions import contraction_nest
 from graphc.codegen.cuda.schedules.maps import elementwise, serial
 from graphc.codegen.cuda.schedules.rows import Rows
@@ -24,6 +24,7 @@ from graphc.codegen.cuda.tensorcores.gemm import gemm_source, gemm_split, gemm_t
 from graphc.codegen.cuda.tensorcores.tiling import Tiling
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import NOWHERE, For
+from graphc.codegen.loops.transform import loads
 from graphc.codegen.lower.contraction import map_after, own_buffers, slots_of
 from graphc.codegen.lower.fused import Fused, Nest
 from graphc.errors import CodegenError
