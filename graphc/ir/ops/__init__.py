@@ -11,6 +11,7 @@ from graphc.ir.ops import (
     elementary as elementary,
     fourier as fourier,
     gather as gather,
+    lapack as lapack,
     lapack_orthogonal as lapack_orthogonal,
     lapack_solve as lapack_solve,
     logic as logic,
