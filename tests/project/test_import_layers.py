@@ -75,7 +75,7 @@ FLOORS = {
         target.py
     """,
     "codegen/cuda": """
-        source.py printer.py frame.py
+        source.py printer.py frame.py vector.py
         toolchain schedules tensorcores simulator
         kernels.py
         target.py

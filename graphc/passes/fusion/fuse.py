@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Item
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import KINDS, Kind, Program, storage
 from graphc.passes.base import Context, Pass, option
 from graphc.passes.fusion.control_steps import with_all_items
@@ -27,7 +28,7 @@ from graphc.passes.fusion.kernels import KernelMaker
 from graphc.passes.fusion.melting import MATERIAL, Melting, Read
 from graphc.passes.fusion.merging import Merging
 from graphc.passes.fusion.predicates import takes_epilogue
-from graphc.passes.graph.split_reductions import Partial, SplitReductions
+from graphc.passes.graph.split_reductions import SplitReductions
 
 
 @dataclass(frozen=True)

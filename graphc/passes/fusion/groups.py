@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value
 from graphc.ir.op import Reduction
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kind, can_fail
 from graphc.passes.fusion.acyclic import Dag
-from graphc.passes.graph.split_reductions import Partial
 
 
 @dataclass

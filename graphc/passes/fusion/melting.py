@@ -20,12 +20,12 @@ from graphc.ir.op import (
     Scatter,
     View,
 )
+from graphc.ir.ops.partial import Partial
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Pad, Reshape
 from graphc.ir.ops.window import Window
 from graphc.ir.program import storage
 from graphc.passes.fusion.predicates import is_place
-from graphc.passes.graph.split_reductions import Partial
 
 MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
 

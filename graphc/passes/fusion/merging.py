@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kind, can_fail, storage
 from graphc.passes.fusion.groups import Group, Groups, space_of
 from graphc.passes.fusion.melting import Melting
 from graphc.passes.fusion.predicates import joins_rows
-from graphc.passes.graph.split_reductions import Partial
 
 
 class Merging:

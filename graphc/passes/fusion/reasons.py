@@ -5,13 +5,13 @@ from __future__ import annotations
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.conv import Convolving
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kind, storage
 from graphc.ir.text.graph import names_of
 from graphc.passes.base import Context
 from graphc.passes.fusion.fuse import Fuse, Fuser
 from graphc.passes.fusion.groups import Group, common_space
 from graphc.passes.fusion.melting import MATERIAL, Read
-from graphc.passes.graph.split_reductions import Partial
 
 
 class Reasons:

@@ -12,11 +12,12 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Reduction
+from graphc.ir.ops.partial import PARTIAL
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import ReduceProd, ReduceSum
 from graphc.ir.ops.shape import Reshape
 from graphc.passes.base import Context, option
-from graphc.passes.graph.split_reductions import PARTIAL, SplitReductions
+from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.passes.rewrite.engine import rebuild
 
 
