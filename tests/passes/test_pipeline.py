@@ -38,6 +38,7 @@ from graphc.passes.pipeline import (
     schedule,
 )
 from graphc.passes.rewrite.inner_graphs import remade, replaced
+from graphc.session.hooks import Hooks
 
 NAMES = [p.name for p in PASSES]
 ROWS = parse_graph("""graph @f(%x: f32[n,64]) {
@@ -156,12 +157,12 @@ def test_sizes_of_order_are_what_symbols_are() -> None:
 
 def test_passes_are_read_as_they_are_spelled() -> None:
     text = (
-        "simplify,split-reductions{chunks=32,max_whole_elements=1},cleanup,fuse,order{small_size=2}"
+        "simplify,split-reductions{max_whole_elements=1,chunks=32},cleanup,fuse,order{small_size=2}"
     )
     found = parse_passes(text, PASSES)
     assert ",".join(map(str, found)) == text
     spaced = (
-        " simplify , split-reductions { chunks = 32 , max_whole_elements = 1 },,cleanup,fuse,\n"
+        " simplify , split-reductions { max_whole_elements = 1 , chunks = 32 },,cleanup,fuse,\n"
     )
     assert parse_passes(f"{spaced}order{{small_size=2,}},", PASSES) == found
     assert parse_passes("  ", PASSES) == [] and parse_passes("plan{}", PASSES) == [PASSES[-1]]
@@ -191,7 +192,7 @@ def test_fields_are_typed() -> None:
 WRONG = {
     "magic": r"no pass 'magic'; there are simplify, fold-transposes, .*, plan",
     "fuse,magic{a=1}": r"no pass 'magic'",
-    "split-reductions{chunk=1}": r"split-reductions: no field 'chunk'; its fields .* chunks=16, ",
+    "split-reductions{chunk=1}": r"split-reductions: no field 'chunk'; its fields .* chunks=16",
     "plan{a=1}": r"pass plan: no field 'a'; it has none",
     "split-reductions{chunks=many}": r"chunks is 'many'; expected a whole number of at least 1",
     "split-reductions{chunks=1.5}": r"chunks is '1\.5'; expected a whole number of at least 1",
@@ -272,10 +273,8 @@ def test_a_session_leaves_out_the_order_of_kernels() -> None:
         found: dict[frozenset[str], tuple[list[str], object]] = {}
         for off in (frozenset[str](), frozenset(["order"])):
             names: list[str] = []
-            chosen = options(
-                disable=off, observe=lambda made, n=names: n.extend(map(str, made.program.kernels))
-            )
-            with gc.Session(options=chosen) as sess:
+            hooks = Hooks(observe=lambda made, n=names: n.extend(map(str, made.program.kernels)))
+            with gc.Session(options=options(disable=off), hooks=hooks) as sess:
                 found[off] = (names, sess.run(fetches, {x: fed})[0])
     (ordered, wanted), (plain, got) = found.values()
     assert got == wanted
@@ -334,10 +333,10 @@ def test_one_of_ours_runs_with_other_fields() -> None:
         chosen = options(
             passes=(SplitReductions(chunks=5),),
             disable=frozenset(["split-reductions"]),
-            observe=lambda made: texts.append(print_graph(made.optimised)),
         )
+        hooks = Hooks(observe=lambda made: texts.append(print_graph(made.optimised)))
         fed = np.arange(3 * 3001, dtype=np.float32).reshape(-1, 3) % 7
-        with gc.Session(options=chosen) as sess:
+        with gc.Session(options=chosen, hooks=hooks) as sess:
             found = sess.run(gc.sum(x, axis=0), {x: fed})
     assert "chunks=5" in texts[0]
     np.testing.assert_array_equal(found, fed.sum(axis=0))  # whole numbers: exact
