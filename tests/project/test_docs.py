@@ -9,6 +9,9 @@ import pytest
 from support.docs import PYTHON, ROOT, SHOWN, in_new_process, printed
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+HISTORIES = ("CHANGELOG.md", "decisions.md")  # they name what there was
+QUOTED = re.compile(r"```.*?```|`([^`\n]+)`", re.DOTALL)  # code in a line; blocks are passed over
+PATH = re.compile(r"[\w.-]+/[\w./*-]*(\.py|/)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)(#[^)]*)?\)")
 
 
@@ -25,6 +28,9 @@ TEXTS = {  # the documents that show texts, and how many
     "docs/architecture.md": 6,
     "docs/extending.md": 4,
     "docs/gpu.md": 1,
+    "docs/ir-graph.md": 2,
+    "docs/ir-loops.md": 1,
+    "docs/ir-program.md": 2,
     "docs/tour.md": 13,
 }
 
@@ -66,6 +72,34 @@ def test_readme_example_is_short() -> None:
 def test_links_lead_somewhere(document: Path) -> None:
     for target, _ in LINK.findall(document.read_text(encoding="utf-8")):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def missing_paths(document: Path) -> list[str]:
+    """The files and folders in backticks that are nowhere: below the root, graphc/ or tests/."""
+    quoted = (m[1] for m in QUOTED.finditer(document.read_text(encoding="utf-8")) if m[1])
+    paths = [q.partition(":")[0] for q in quoted]
+    files = [p for p in paths if PATH.fullmatch(p)]
+    return [
+        f for f in files if not any(any(ROOT.glob(g)) for g in (f, f"graphc/{f}", f"tests/{f}"))
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_paths_in_backticks_exist(document: Path) -> None:
+    if document.name not in HISTORIES:
+        assert missing_paths(document) == []
+
+
+def test_a_path_that_is_nowhere_is_found(tmp_path: Path) -> None:
+    document = tmp_path / "x.md"
+    document.write_text(
+        "`ir/op.py:Op`, `graphc/ir/`, `tests/ir/*.py`, `a / b`\n```\n`no/x.py`\n```\n"
+    )
+    assert missing_paths(document) == []
+    document.write_text(
+        "```text\na\n```\n`ir/operator.py`, `passes/turn.py:turn`, `graphc/stage/`\n"
+    )
+    assert missing_paths(document) == ["ir/operator.py", "passes/turn.py", "graphc/stage/"]
 
 
 def test_readme_names_every_layer_that_exists() -> None:
