@@ -1,6 +1,7 @@
 # Targets with their purpose after ##; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint type check fmt bench cuda gpu-check golden fuzz clean
+.PHONY: help setup run test test-all lint type check fmt bench bench-check cuda gpu-check golden fuzz \
+        dist clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,7 +12,7 @@ JOBS   ?= 2
 MNIST  := $(firstword $(GRAPHC_DATA) $(wildcard data/mnist ../shared/data/mnist))
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,20 +27,28 @@ run: setup ## watch a network learn real handwritten digits (MNIST if it is foun
 test: setup ## the whole suite; at its end, what was slow
 	$(PY) -m pytest -n $(JOBS) --durations=15 --durations-min=2
 
-lint: setup ## ruff
+test-all: ## the whole suite on every Python that is installed, pyenv's too
+	$(PYTHON) .ci/suites.py -n $(JOBS)
+
+lint: setup ## ruff, and whether all is formatted
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 
 type: setup ## mypy --strict
 	$(PY) -m mypy
 
 check: lint type test ## what has to pass before a change is shared
 
-fmt: setup ## sort imports and mend what ruff can
+fmt: setup ## sort imports, mend what ruff can, format
 	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 bench: setup ## speed against hand-written loops and other frameworks
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(PY) -m benchmarks
+
+bench-check: setup ## whether graphc is slower than benchmarks/baseline.json says; a quiet machine
+	$(PY) -m benchmarks.check
 
 cuda: setup ## the CUDA toolchain: with it, tests compile kernels for GPUs (none is needed)
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[cuda13]'
@@ -53,5 +62,9 @@ golden: setup ## rewrite the expected texts in tests/golden; read the diff after
 fuzz: setup ## ten times as many random graphs, from another seed each time
 	$(PY) -m pytest tests/fuzz/test_random_graphs.py -n $(JOBS) --graphc-fuzz 20000 --graphc-fuzz-seed $$(date +%s)
 
+dist: setup ## sdist and wheel, in dist/
+	rm -rf dist
+	$(PY) -m build
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .venvs dist .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -13,20 +13,14 @@ from collections import Counter
 import numpy as np
 
 import graphc as gc
-from graphc.ir.graph import make
-from graphc.ir.interpret import interpret
-from graphc.ir.ops.elementary import Power
-from graphc.ir.ops.pointwise import Multiply
-from graphc.ir.ops.shape import Full
-from graphc.ir.text.graph import parse_graph, print_graph
-from graphc.passes.rewrite.engine import rebuild
+from graphc.extend import interpret, make, ops, parse_graph, print_graph, rebuild
 
 
 def powers(graph):
     """x**n for whole n from 2 to 64, by squaring."""
 
     def change(v):
-        if not isinstance(v.op, Power) or not isinstance(v.args[1].op, Full):
+        if not isinstance(v.op, ops.Power) or not isinstance(v.args[1].op, ops.Full):
             return v
         base, n = v.args[0], v.args[1].op.value
         if n != int(n) or not 2 <= n <= 64:
@@ -34,8 +28,8 @@ def powers(graph):
         result = None
         for bit in reversed(f"{int(n):b}"):
             if bit == "1":
-                result = base if result is None else make(Multiply(), (result, base), "", v.loc)
-            base = make(Multiply(), (base, base), "", v.loc)
+                result = base if result is None else make(ops.Multiply(), (result, base), "", v.loc)
+            base = make(ops.Multiply(), (base, base), "", v.loc)
         return result
 
     return rebuild(graph, change)

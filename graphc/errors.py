@@ -16,7 +16,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import FrameType
 
+__all__ = [
+    "CodegenError",
+    "ConformanceError",
+    "DTypeError",
+    "DeviceError",
+    "FeedError",
+    "FetchError",
+    "GradientError",
+    "GraphError",
+    "GraphcError",
+    "Location",
+    "MemoryLimitError",
+    "MiscompiledError",
+    "ParseError",
+    "SessionError",
+    "ShapeError",
+    "StateDictError",
+    "VerifyError",
+]
+
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 @dataclass(frozen=True, slots=True)

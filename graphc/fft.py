@@ -36,6 +36,22 @@ from graphc.ir.dim import Size
 from graphc.ir.ops.fourier import Fft, roots
 from graphc.ir.ops.shape import Pad
 from graphc.ir.types import DType, f32, f64, i64
+from graphc.public import publish
+
+__all__ = [
+    "fft",
+    "fft2",
+    "fftfreq",
+    "fftn",
+    "fftshift",
+    "ifft",
+    "ifft2",
+    "ifftn",
+    "ifftshift",
+    "irfft",
+    "rfft",
+    "rfftfreq",
+]
 
 LARGEST_FACTOR = 61  # prime factors above it go to Bluestein's convolution
 STORED_ROOTS = 1 << 16  # the roots of longer transforms are computed in each run
@@ -342,3 +358,4 @@ def _shifted(what: str, x: Any, axes: Axis, real: bool, up: int) -> Tensor:
 
 
 guard(globals(), __name__, "fft.")
+publish(globals())

@@ -19,6 +19,30 @@ from graphc.functions import creation, elementary as el, pointwise as pw, reduct
 from graphc.functions.shaping import matrix_transpose, reshape
 from graphc.ir.types import f32, f64, i64
 from graphc.linalg import qr
+from graphc.public import publish
+
+__all__ = [
+    "calculate_gain",
+    "constant",
+    "dirac",
+    "eye",
+    "fans",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "normal",
+    "ones",
+    "orthogonal",
+    "sparse",
+    "trunc_normal",
+    "uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]
 
 GAINS = {
     "linear": 1.0,
@@ -304,3 +328,4 @@ glorot_uniform, glorot_normal = xavier_uniform, xavier_normal
 
 
 guard(globals(), __name__, "init.")
+publish(globals())

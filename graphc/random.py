@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from graphc.errors import DTypeError, user_location
-from graphc.frontend.arguments import converted, element_type, shape_of, size_of, tensor
+from graphc.frontend.arguments import converted, element_type, integer, shape_of, size_of, tensor
 from graphc.frontend.boundary import guard
 from graphc.frontend.scope import current, frames
 from graphc.frontend.tensor import Tensor, build
@@ -21,6 +21,15 @@ from graphc.ir.dim import Dim, Shape
 from graphc.ir.ops.random import RandomBits, RandomPermutation
 from graphc.ir.ops.state import RunCounter
 from graphc.ir.types import DType, bool_, f32, f64, u64
+from graphc.public import publish
+
+__all__ = [
+    "bernoulli",
+    "integers",
+    "normal",
+    "permutation",
+    "uniform",
+]
 
 COUNTER = "//run_counter"  # no name of a user's tensor holds an empty part
 STRIDE = 0x9E3779B97F4A7C15  # odd, far from small multiples of itself modulo 2**64
@@ -154,9 +163,13 @@ def integers(
 ) -> Tensor:
     """Integers in [low, high); of one bound, in [0, low).  The range is at most 2**32 wide.
 
-    Raises `DTypeError` for an empty or wider range.
+    Raises `DTypeError` for an empty or wider range, `ShapeError` for a bound that is no int.
     """
-    first, last = (0, low) if high is None else (low, high)
+    if high is None:
+        first, last = 0, integer("random.integers", "low", low)
+    else:
+        first = integer("random.integers", "low", low)
+        last = integer("random.integers", "high", high)
     element = element_type("random.integers", dtype)
     if not 0 < last - first <= 1 << 32 or not element.is_integer:
         raise DTypeError(
@@ -189,3 +202,4 @@ def permutation(x: Any, seed: int | None = None, name: str | None = None) -> Ten
 
 
 guard(globals(), __name__, "random.")
+publish(globals())

@@ -9,6 +9,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from graphc.cli import devices, dump, explain, ops, opt, profile, run
 from graphc.cli.model_file import ModelFailure, UsageError, where
@@ -17,11 +18,22 @@ from graphc.errors import GraphcError
 COMMANDS = (run, profile, dump, opt, explain, devices, ops)
 
 
+class ShowVersion(argparse.Action):
+    """Prints the version that is installed; pyproject.toml says it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata  # 10 ms, so only where it is asked for
+
+        print(f"graphc {metadata.version('graphc')}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="graphc", description="Run, inspect and optimise computation graphs."
     )
+    top.add_argument("--version", action=ShowVersion, nargs=0, help="print graphc's version")
     top.add_argument("--traceback", action="store_true", help="show Python's traceback of an error")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
     for module in COMMANDS:

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphc.cli.dump_device import device_text, each
 from graphc.cli.model_file import Stages, UsageError, add_model_options, opened
-from graphc.codegen.cpu.kernels import loops_of, source_of
-from graphc.codegen.cpu.toolchain import jit
-from graphc.codegen.loops.text import print_loops
+from graphc.codegen.cpu.target import HOST_TARGET
+from graphc.codegen.target import CodeTarget, DumpStage
 from graphc.compiler.compile_placed import LoweredPlaced
-from graphc.ir.program import Kernel, Program
+from graphc.compiler.targets import targets
+from graphc.ir.program import Kernel, Program, launched, overwritten
 from graphc.ir.text.graph import print_graph
 from graphc.ir.text.program import print_program
 from graphc.passes.cost.kernel import cost_of
 from graphc.passes.placement.text import placement_table
 
-SUFFIX = {
-    "graph": "gir",
-    "optimized": "gir",
-    "placed": "txt",
-    "program": "gir",
-    "loops": "txt",
-    "kernels": "py",
-    "llvm": "ll",
-    "asm": "s",
-    "ptx": "ptx",
-}
+SUFFIX = {"graph": "gir", "optimized": "gir", "placed": "txt", "program": "gir"}  # before code
+
+
+def code_stages() -> dict[str, DumpStage]:
+    """The stages of which each kernel has a text, of all targets, by name."""
+    return {stage.name: stage for target in targets().values() for stage in target.stages}
 
 
 def register(commands: Any) -> None:
@@ -44,7 +39,9 @@ def register(commands: Any) -> None:
         ),
     )
     add_model_options(p)
-    p.add_argument("--stage", choices=list(SUFFIX), default="program", help="(default: program)")
+    p.add_argument(
+        "--stage", choices=[*SUFFIX, *code_stages()], default="program", help="(default: program)"
+    )
     p.add_argument("--full", action="store_true", help="print the data of large constants, too")
     p.set_defaults(act=act)
 
@@ -62,25 +59,34 @@ def text_of(made: Stages, stage: str, elide: bool) -> str:
     if isinstance(made, LoweredPlaced):
         return placed_text(made, stage, elide)
     match stage:
-        case "placed" | "ptx":
-            raise UsageError(f"--stage {stage} is for devices: name some with --device, --devices")
         case "graph":
             return print_graph(made.staged, elide)
         case "optimized":
             return print_graph(made.optimised, elide)
-    return program_text(made.program, stage, elide)
+    if stage != "program" and _of(HOST_TARGET, stage) is None:
+        raise UsageError(f"--stage {stage} is for devices: name some with --device, --devices")
+    return program_text(made.program, HOST_TARGET, stage, elide)
 
 
-def program_text(program: Program, stage: str, elide: bool) -> str:
-    """A stage of a program for a CPU."""
+def _of(target: CodeTarget, stage: str) -> DumpStage | None:
+    """What a target has to show at a stage, if it has that stage."""
+    return next((s for s in target.stages if s.name == stage), None)
+
+
+def program_text(program: Program, target: CodeTarget, stage: str, elide: bool) -> str:
+    """A stage of a program for one device."""
     if stage == "program":
         return print_program(program, elide, note)
-    spell = {"loops": _loops, "kernels": _kernel, "llvm": _llvm, "asm": _asm}[stage]
-    return each(program, spell, {"llvm": ";", "loops": "//"}.get(stage, "#"))
+    found = _of(target, stage)
+    if found is None:
+        known = ", ".join(["placed", "program", *(s.name for s in target.stages)])
+        raise UsageError(f"--stage {stage} is not for {target.kind}, which has {known}")
+    return each(program, found)
 
 
 def placed_text(made: LoweredPlaced, stage: str, elide: bool) -> str:
-    """A stage of a compilation over devices: from `program` on, of each segment."""
+    """A stage of a compilation over devices: from `program` on, of each segment; of a stage that
+    the host lacks, only of those that have it."""
     match stage:
         case "graph":
             return print_graph(made.staged, elide)
@@ -89,17 +95,29 @@ def placed_text(made: LoweredPlaced, stage: str, elide: bool) -> str:
         case "placed":
             table = placement_table(made.placed).replace("\n", "\n// ")
             return f"{print_graph(made.placed.graph, elide)}\n// {table}\n".replace("// \n", "//\n")
-    comment = {"program": "//", "loops": "//", "llvm": ";", "ptx": "//"}.get(stage, "#")
-    wanted = [(n, p) for n, p in enumerate(made.parts) if p.kind == "cuda" or stage != "ptx"]
+    comment = "//" if stage == "program" else code_stages()[stage].comment
+    everywhere = stage == "program" or _of(HOST_TARGET, stage) is not None
     return "\n".join(
         f"{comment} segment {n} of {len(made.parts)}, on {p.segment.device}\n"
-        + (
-            program_text(p.program, stage, elide)
-            if p.kind == "cpu" or stage == "program"
-            else device_text(p.program, stage, comment)
-        )
-        for n, p in wanted
+        + program_text(p.program, p.target, stage, elide)
+        for n, p in enumerate(made.parts)
+        if everywhere or _of(p.target, stage) is not None
     )
+
+
+def each(program: Program, stage: DumpStage) -> str:
+    """Every kernel that a program launches, under a line that says which it is."""
+    parts = []
+    kernels = list(launched(program))
+    for number, (home, kernel) in enumerate(kernels):
+        kind = "commit " if kernel.commits else ""
+        name = re.sub(r"[^\w./]", "_", kernel.name)
+        parts.append(
+            f"{stage.comment} kernel {number} of {len(kernels)}: "
+            f"{kind}{kernel.kind.value} {name}\n"
+            f"{stage.text(kernel, overwritten(home, kernel)).rstrip()}\n"
+        )
+    return "\n".join(parts)
 
 
 def note(kernel: Kernel) -> str:
@@ -109,30 +127,6 @@ def note(kernel: Kernel) -> str:
     return f"moves {cost_of(kernel).moved} bytes"
 
 
-def _loops(kernel: Kernel, over: Mapping[int, int]) -> str:
-    loops = loops_of(kernel, bool(over))
-    return "// not made of loops: see --stage kernels" if loops is None else print_loops(loops)
-
-
-def _kernel(kernel: Kernel, over: Mapping[int, int]) -> str:
-    return source_of(kernel, readable=True, over=over).text
-
-
-def _module(kernel: Kernel, over: Mapping[int, int]) -> Any:
-    from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir  # imports numba
-
-    text = source_of(kernel, over=over).text
-    return jit.optimise(llvm_ir(text, jit.symbol_of(text)))
-
-
-def _llvm(kernel: Kernel, over: Mapping[int, int]) -> str:
-    return str(_module(kernel, over))
-
-
-def _asm(kernel: Kernel, over: Mapping[int, int]) -> str:
-    return str(jit.target_machine().emit_assembly(_module(kernel, over)))
-
-
 def write_all(seen: Sequence[Stages], directory: Path) -> None:
     """The readable stages of each compilation, as files `00.graph.gir`, `00.kernels.py`, ..."""
     try:
@@ -140,7 +134,8 @@ def write_all(seen: Sequence[Stages], directory: Path) -> None:
         for number, made in enumerate(seen):
             between = "placed" if isinstance(made, LoweredPlaced) else "loops"
             for stage in ("graph", "optimized", between, "program", "kernels"):
-                path = directory / f"{number:02}.{stage}.{SUFFIX[stage]}"
+                suffix = SUFFIX[stage] if stage in SUFFIX else code_stages()[stage].suffix
+                path = directory / f"{number:02}.{stage}.{suffix}"
                 path.write_text(text_of(made, stage, False), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {directory}: {error}") from None

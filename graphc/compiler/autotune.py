@@ -21,6 +21,7 @@ import numpy as np
 
 from graphc.codegen.cpu.kernels import methods
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Method, Options
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, make, placeholder
@@ -49,7 +50,7 @@ class Tuner:
         if len(allowed) < 2:
             return next(iter(allowed), None)
         graph = _alone(contraction_of(kernel))
-        name = jit.symbol_of(print_graph(graph))
+        name = jit.symbol_of(print_graph(graph), host_cpu())
         found = next((m for m in allowed if m.name == self.known.get(name)), None)
         if found is not None:
             return found

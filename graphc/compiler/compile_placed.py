@@ -6,29 +6,31 @@ tensors   --stage-->     Graph       what a run computes
           --segments-->  Segments    a graph for one device each    (passes/placement/segments.py)
           --tailor-->    Graph       what is best on this device    (passes/placement/per_device.py)
           --fuse, order, plan-->     Program
-          --print, build-->          numba for CPUs, CUDA for GPUs  (codegen/)
+          --print, build-->          what the target prints         (codegen/)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from graphc.codegen.cache import Built, Cache
+from graphc.codegen.target import CodeTarget
 from graphc.compiler.compile import assemble, sources_of
+from graphc.compiler.targets import HOST_BACKEND, families, targets
 from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.graph import Graph, Value
 from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.program import Program, moved
-from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
 from graphc.passes.graph.unify_sizes import Unified, unify_sizes
 from graphc.passes.pipeline import Span, Trace, optimise, schedule
-from graphc.passes.placement.per_device import LATE, tailored
+from graphc.passes.placement.per_device import before_placement, tailored
 from graphc.passes.placement.place import place
 from graphc.passes.placement.placed import Placed, PlaceOptions
 from graphc.passes.placement.segments import Segment, Segments, segments
+from graphc.passes.target import target_for
 from graphc.runtime.cpu import driver
 from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.device.code import DeviceProgram
@@ -40,11 +42,11 @@ UNKNOWN: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Lowered:
-    """A segment, and what becomes of it before it is code: its graph for the kind of device it is
-    on, and the program of that."""
+    """A segment, and what becomes of it before it is code: its graph for the target of the device
+    it is on, and the program of that."""
 
     segment: Segment
-    kind: str
+    target: CodeTarget
     graph: Graph
     program: Program
 
@@ -85,7 +87,7 @@ def prepared(graph: Graph, options: Options, trace: Trace) -> tuple[Unified, Gra
     """The graph as placement takes it: what is best on every device."""
     with trace.span("unify sizes"):
         unified = unify_sizes(graph)
-    early = replace(options, disable=options.disable | LATE)
+    early = before_placement(options, HOST_BACKEND.target)
     return unified, optimise(unified.graph, early, trace)
 
 
@@ -103,14 +105,9 @@ def cut_up(
     at = {optimised.inputs[i]: name for i, name in homes.items()}
     wanted = PlaceOptions(strict=options.strict, default=options.device, sizes=sizes)
     with trace.span("place"):
-        placed = place(optimised, machine, at, wanted)
+        placed = place(optimised, machine, targets(), at, wanted)
     cut = segments(placed)
-    kinds = [machine.device(s.device).kind for s in cut.parts]
-    return (
-        placed,
-        cut,
-        tuple(_lowered(s, kind, options, trace) for s, kind in zip(cut.parts, kinds, strict=True)),
-    )
+    return placed, cut, tuple(_lowered(s, machine, options, trace) for s in cut.parts)
 
 
 def lower_placed(
@@ -124,11 +121,12 @@ def lower_placed(
     )
 
 
-def _lowered(segment: Segment, kind: str, options: Options, trace: Trace) -> Lowered:
-    graph = tailored(segment.graph, kind, options, trace)
+def _lowered(segment: Segment, machine: Machine, options: Options, trace: Trace) -> Lowered:
+    target = target_for(targets(), machine.device(segment.device).kind)
+    graph = tailored(segment.graph, target, options, trace)
     with trace.span("fuse and plan"):
-        program = schedule(graph) if kind == "cpu" else schedule(graph, takes_epilogue_on_gpu)
-    return Lowered(segment, kind, graph, moved(program, segment.device))
+        program = schedule(graph, target.takes_epilogue)
+    return Lowered(segment, target, graph, moved(program, segment.device))
 
 
 def compile_placed(
@@ -155,7 +153,7 @@ def _code(
     part: Lowered, options: Options, built: Built, devices: Devices, trace: Trace
 ) -> Executable | DeviceProgram:
     """The code of one segment."""
-    if part.kind == "cpu":
+    if part.target.kind not in families():  # this process runs it
         unified = Unified(part.graph, tuple(v.type for v in part.graph.inputs), ())
         sources = sources_of(part.program, lambda _: options.method)
         return assemble(part.program, unified, options, built, sources, Trace())
@@ -172,7 +170,7 @@ def planned_machine(graph: Graph, options: Options) -> Machine:
     specs = {s.name: s for s in options.devices}
     pinned = sorted({v.device for v in (*graph.inputs, *graph.nodes())})
     for name in [n for n in (options.device, *pinned) if n]:
-        specs.setdefault(name, spec_of(name))
+        specs.setdefault(name, spec_of(name, families()))
     return Machine(specs.values())
 
 
@@ -188,14 +186,15 @@ def machine_of(
         if _is_there(name, options, devices):
             specs[name] = devices.spec(name)
     for name, known in specs.items():
-        if known.kind != "cpu":
+        if known.kind in families():
             devices.open(name)
     return Machine(specs.values())
 
 
 def _is_there(name: str, options: Options, devices: Devices) -> bool:
     """Whether a device that a line is pinned to exists; without it, soft placement tells."""
-    if name.startswith("cpu:"):
+    kind = name.partition(":")[0]
+    if kind in targets() and kind not in families():  # the host, by another number
         return True
     try:
         devices.open(name)
@@ -212,5 +211,9 @@ def places_of(values: Sequence[Value], found: Mapping[Value, str]) -> dict[int, 
 
 
 def spec(given: DeviceSpec | str) -> DeviceSpec:
-    """What is known of a device that a session was given."""
-    return given if isinstance(given, DeviceSpec) else spec_of(device_name(given))
+    """What is known of a device that a session was given.  Raises `DeviceError` for an unknown
+    name, and for a kind that there is no target of."""
+    if not isinstance(given, DeviceSpec):
+        return spec_of(device_name(given), families())
+    target_for(targets(), given.kind)
+    return given

@@ -25,6 +25,8 @@ import numpy as np
 from graphc.config import data_dir
 from graphc.errors import GraphcError, user_location
 
+__all__ = ["Digits", "batches", "digits", "find", "find_text", "load_mnist", "read_idx"]
+
 Array = np.ndarray[Any, Any]
 
 # The element types of the idx format (yann.lecun.com/exdb/mnist), most significant byte first.

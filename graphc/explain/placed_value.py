@@ -5,15 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphc.codegen.cuda.kernels import device_sources
 from graphc.compiler.compile_placed import Lowered, cut_up, prepared
 from graphc.config import Options
-from graphc.errors import CodegenError
 from graphc.explain.value import declared, story
 from graphc.ir.graph import Graph, Value
 from graphc.ir.machine import Machine
 from graphc.ir.op import State
-from graphc.ir.program import Kernel
 from graphc.passes.cost.roofline import portable
 from graphc.passes.pipeline import Trace
 from graphc.passes.placement.placed import Placed
@@ -57,8 +54,9 @@ def _segment(
         return [*lines, "  became      other values: see `graphc dump --stage program`"]
     lines += story(part.graph, found, sizes, options.method)
     kernel = next((k for k in part.program.kernels if found in k.body), None)
-    if part.kind == "cuda" and kernel is not None:
-        lines = [s for s in lines if not s.startswith("  method ")] + [_schedule(kernel)]
+    schedule = part.target.schedule(kernel) if kernel is not None else ""
+    if schedule:
+        lines = [s for s in lines if not s.startswith("  method ")] + [f"  schedule    {schedule}"]
     return lines
 
 
@@ -71,16 +69,3 @@ def _counterpart(part: Lowered, member: Value) -> Value | None:
 
     place, there = alike(part.segment.members).index(member), alike(part.graph.nodes())
     return there[place] if place < len(there) else None
-
-
-def _schedule(kernel: Kernel) -> str:
-    """How threads of a GPU share a kernel."""
-    try:
-        sources = device_sources(kernel)
-    except CodegenError as error:
-        return f"  schedule    none: {error}"
-    shown = (
-        f"{s.schedule}, {'x'.join(str(n) for n in s.threads if n > 1) or 1} threads a block"
-        for s in sources
-    )
-    return f"  schedule    {'; then '.join(shown)}"

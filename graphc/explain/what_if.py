@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.compiler.compile_placed import prepared, spec
+from graphc.compiler.targets import targets
 from graphc.config import Options
 from graphc.errors import DeviceError, FetchError, user_location
 from graphc.frontend.fetches import flatten
@@ -95,7 +96,7 @@ def plan(
     known = sizes_of(staged, sizes or {})
     _, graph = prepared(staged.graph, options, Trace())
     wanted = PlaceOptions(strict=strict, default=name, sizes=known)
-    return Plan(place(graph, _machine(machine), options=wanted))
+    return Plan(place(graph, _machine(machine), targets(), options=wanted))
 
 
 def _machine(given: Machine | Sequence[DeviceSpec | str]) -> Machine:

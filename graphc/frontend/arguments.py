@@ -9,6 +9,8 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.boundary import short
 from graphc.frontend.tensor import Tensor, build, operand
@@ -63,6 +65,16 @@ def integer(what: str, argument: str, value: Any) -> int:
     except TypeError:
         pass
     raise ShapeError(f"{what}: {argument} must be an int, got {short(value)}", user_location())
+
+
+def real_number(what: str, argument: str, value: Any) -> float:
+    """A Python number, from one or from NumPy's scalar or 0-d array.  Raises `DTypeError`."""
+    known = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
+    if known and value.dtype.kind not in "mM":  # the item of a date in nanoseconds is an int
+        value = value.item()
+    if isinstance(value, int | float):
+        return value
+    raise DTypeError(f"{what}: {argument} must be a number, got {short(value)}", user_location())
 
 
 def flag(what: str, argument: str, value: Any) -> bool:

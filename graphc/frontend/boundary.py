@@ -28,6 +28,7 @@ RAW = (
     ArithmeticError,
     RecursionError,
     SyntaxError,
+    DeprecationWarning,  # where warnings are errors: NumPy's, of what a later NumPy refuses
 )
 NAMED = re.compile(r"[\w.]+: ")
 NUMPY = str(Path(np.__file__).parent)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +35,7 @@ class GraphScope:
         self._path: list[str] = []
         self._fresh: set[str] = set()
         self._named: set[str] = set()
-        self._effects = itertools.count()
+        self._effects = 0
         self._lock = threading.RLock()
 
     def as_default(self) -> contextlib.AbstractContextManager[GraphScope]:
@@ -81,7 +80,9 @@ class GraphScope:
 
     def next_effect(self) -> int:
         """The place of an update that rides along among those of this graph."""
-        return next(self._effects)
+        with self._lock:
+            self._effects += 1
+            return self._effects - 1
 
     def size(self, given: Any, location: Location | None) -> Size:
         """One size of a placeholder: None is a fresh symbol, a string a named one."""

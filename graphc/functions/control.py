@@ -32,6 +32,8 @@ from graphc.ir.op import Item
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import TensorType, bool_, i64
 
+__all__ = ["cond", "map_fn", "scan", "switch", "while_loop"]
+
 UNLIMITED = (1 << 63) - 1
 
 

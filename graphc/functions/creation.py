@@ -11,6 +11,7 @@ from graphc.frontend.arguments import (
     converted,
     element_type,
     integer,
+    real_number,
     shape_of,
     size_of,
     tensor,
@@ -23,6 +24,24 @@ from graphc.ir.op import Number
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.ops.shape import Full, Iota, SizeOf
 from graphc.ir.types import DType, bool_, f32, i64
+
+__all__ = [
+    "arange",
+    "asarray",
+    "eye",
+    "full",
+    "full_like",
+    "iota",
+    "linspace",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "size",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
 
 
 def asarray(obj: Any, dtype: Any = None) -> Tensor:
@@ -156,13 +175,20 @@ def _steps(first: Any, last: Any, step: Any) -> Size:
 def linspace(
     start: float, stop: float, num: int, dtype: Any = f32, endpoint: bool = True
 ) -> Tensor:
-    """`num` evenly spaced floats from `start` to `stop` (with it, unless `endpoint` is False)."""
+    """`num` evenly spaced floats from `start` to `stop` (with it, unless `endpoint` is False).
+
+    Raises `DTypeError` for a `dtype` that is no float's and for an end that is no number.
+
+    >>> linspace(0, 1, 5).type
+    f32[5]
+    """
     count = size_of("linspace", "num", num)
     wanted = element_type("linspace", dtype)
     if not wanted.is_float:
         raise DTypeError(f"linspace: dtype {wanted} is no float type", user_location())
     if not isinstance(count, int):
         raise ShapeError(f"linspace: num must be an int, got {num}", user_location())
+    start, stop = real_number("linspace", "start", start), real_number("linspace", "stop", stop)
     gaps = max(count - 1 if endpoint else count, 1)
     place = iota((count,), 0, wanted)
     line = pw.add(pw.multiply(place, (stop - start) / gaps), float(start))

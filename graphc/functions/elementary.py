@@ -12,6 +12,36 @@ from graphc.frontend.arguments import apply
 from graphc.frontend.tensor import Tensor
 from graphc.ir.ops import elementary, rounding, trigonometry
 
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "rsqrt",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+]
+
 
 def exp(x: Any) -> Tensor:
     """e to the x."""

@@ -26,6 +26,16 @@ from graphc.ir.ops.gather import ScatterAdd, ScatterSlices, Take, TakeAlongAxis
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin, ScatterMul, ScatterSet
 from graphc.ir.types import i64
 
+__all__ = [
+    "gather_nd",
+    "put_along_axis",
+    "scatter",
+    "scatter_add",
+    "scatter_nd",
+    "take",
+    "take_along_axis",
+]
+
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     """Slices of x along `axis` (None: of x flattened) at `indices`, whose axes replace that axis.

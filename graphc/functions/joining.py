@@ -24,6 +24,8 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Concat, Pad
 
+__all__ = ["concat", "pad", "repeat", "split", "stack", "tile", "unstack"]
+
 
 def concat(arrays: Any, axis: int | None = 0) -> Tensor:
     """The tensors one after the other along an axis (None: flattened first), in their common type.

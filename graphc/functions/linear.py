@@ -16,6 +16,8 @@ from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.ops.diagonal import Diagonal
 
+__all__ = ["dot", "einsum", "matmul", "outer", "tensordot", "vecdot"]
+
 
 def matmul(x1: Any, x2: Any) -> Tensor:
     """The matrix product, by NumPy's rules: 1-d operands are vectors, leading axes broadcast.

@@ -15,6 +15,8 @@ from graphc.functions.reductions import sum
 from graphc.functions.shaping import broadcast_to, flatten, moveaxis, reshape
 from graphc.ir.ops.diagonal import Diagonal, OnDiagonal
 
+__all__ = ["cross", "diag", "diagonal", "inner", "kron", "meshgrid", "trace"]
+
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonals of the matrices in two axes, along a new last axis: a view.

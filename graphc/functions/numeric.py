@@ -42,6 +42,31 @@ from graphc.ir import dim
 from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.types import bool_, f32
 
+__all__ = [
+    "allclose",
+    "array_equal",
+    "atleast_1d",
+    "atleast_2d",
+    "average",
+    "copysign",
+    "deg2rad",
+    "diff",
+    "hstack",
+    "interp",
+    "isin",
+    "median",
+    "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nansum",
+    "ptp",
+    "quantile",
+    "rad2deg",
+    "rot90",
+    "vstack",
+]
+
 MOST = 64  # differences of differences that one call builds
 
 

@@ -14,6 +14,53 @@ from graphc.frontend.tensor import Tensor
 from graphc.ir.ops import elementary, logic, pointwise as arithmetic, rounding, trigonometry
 from graphc.ir.types import bool_
 
+__all__ = [
+    "abs",
+    "add",
+    "astype",
+    "atan2",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "cast",
+    "ceil",
+    "clip",
+    "divide",
+    "equal",
+    "floor",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "isclose",
+    "less",
+    "less_equal",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "positive",
+    "pow",
+    "reciprocal",
+    "remainder",
+    "round",
+    "sign",
+    "square",
+    "stop_gradient",
+    "subtract",
+    "trunc",
+    "where",
+]
+
 
 def add(x1: Any, x2: Any) -> Tensor:
     """x1 + x2.  Integers wrap.

@@ -22,6 +22,8 @@ from graphc.functions.creation import zeros
 from graphc.functions.shaping import reshape
 from graphc.ir.types import f32, u8
 
+__all__ = ["dequantize_linear", "fake_quantize", "quantize_linear"]
+
 
 def quantize_linear(
     x: Any, scale: Any, zero_point: Any = None, axis: int = 1, dtype: Any = None

@@ -18,6 +18,22 @@ from graphc.ir import dim
 from graphc.ir.ops import reduction as folds
 from graphc.ir.types import DType, bool_, f32, i64, u8, u64
 
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+
 
 def _fold(kind: Any, t: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     """The reduction; over no axes, the tensor itself."""

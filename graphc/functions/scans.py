@@ -20,6 +20,17 @@ from graphc.ir.ops import scan
 from graphc.ir.ops.shape import Pad
 from graphc.ir.types import bool_, u8
 
+__all__ = [
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "linear_recurrence",
+    "logcumsumexp",
+]
+
 
 def cumulative_sum(
     x: Any,

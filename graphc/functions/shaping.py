@@ -12,6 +12,21 @@ from graphc.ir import dim
 from graphc.ir.dim import Dim, Shape, Size
 from graphc.ir.ops import shape as views
 
+__all__ = [
+    "broadcast_to",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "matrix_transpose",
+    "moveaxis",
+    "permute_dims",
+    "reshape",
+    "roll",
+    "squeeze",
+    "swapaxes",
+    "transpose",
+]
+
 
 def reshape(x: Any, shape: Any) -> Tensor:
     """The same elements in row-major order.  One size may be -1: what the others leave.

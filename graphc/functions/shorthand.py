@@ -31,6 +31,21 @@ from graphc.ir import dim
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import bool_, f32, i64
 
+__all__ = [
+    "cov",
+    "fmax",
+    "fmin",
+    "heaviside",
+    "percentile",
+    "polyval",
+    "ravel_multi_index",
+    "select",
+    "signbit",
+    "sinc",
+    "trapezoid",
+    "unravel_index",
+]
+
 
 def percentile(
     x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False

@@ -16,6 +16,15 @@ from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin
 from graphc.ir.types import f32, i64
 
+__all__ = [
+    "dynamic_slice",
+    "dynamic_update_slice",
+    "segment_max",
+    "segment_mean",
+    "segment_min",
+    "segment_sum",
+]
+
 
 def dynamic_slice(x: Any, starts: Any, sizes: Any) -> Tensor:
     """`sizes` elements of each axis from `starts` on: 0-d integer tensors (or ints), one an axis,

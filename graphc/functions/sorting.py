@@ -24,6 +24,18 @@ from graphc.ir.ops import sort as orders
 from graphc.ir.ops.gather import ScatterAdd
 from graphc.ir.types import DType, bool_, f32, i64, u8
 
+__all__ = [
+    "argsort",
+    "bincount",
+    "digitize",
+    "histogram",
+    "nonzero",
+    "searchsorted",
+    "sort",
+    "top_k",
+    "unique",
+]
+
 
 def sort(x: Any, axis: int | None = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements in order along an axis (None: of x flattened).  NaN counts as the greatest.

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -20,11 +21,20 @@ from graphc.ir.types import BY_NAME, DType
 from graphc.ir.units import BYTES
 
 HOST = "cpu:0"
-KINDS = ("cpu", "cuda")
-USUAL = re.compile(r"cpu(:\d+)?|cuda(:\d+|:sim(:\d+)?)?")
+# Kinds whose devices have usual names, which need no declaration: those that graphc has a target
+# for.  Names are checked where a user writes them, long before targets are imported; so it is the
+# targets' folders that are looked for.
+CODEGEN = Path(__file__).parents[1] / "codegen"
+KINDS = tuple(sorted(path.parent.name for path in CODEGEN.glob("*/target.py")))
+FORMS = tuple(  # the host has no simulator
+    form
+    for kind in KINDS
+    for form in (f"{kind}:N", f"{kind}:sim", f"{kind}:sim:N")[: 1 if HOST.startswith(kind) else 3]
+)
+USUAL = re.compile("|".join([*KINDS, *(form.replace("N", r"\d+") for form in FORMS)]))
 NAME = re.compile(r"[A-Za-z_]\w*(:\w+)*")
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_declared: dict[str, None] = {}  # names of specs that are of no usual form
+_declared: dict[str, DeviceSpec] = {}  # specs whose names are of no usual form, the last of each
 
 
 def device_name(given: Any) -> str:
@@ -33,13 +43,18 @@ def device_name(given: Any) -> str:
     if isinstance(name, str) and name in _declared:
         return name
     if not isinstance(name, str) or USUAL.fullmatch(name) is None:
-        known = ", ".join(["cpu:N", "cuda:N", "cuda:sim", "cuda:sim:N", *_declared])
+        known = ", ".join([*FORMS, *_declared])
         raise DeviceError(
             f"device: there is no device {given!r}; known are {known}. "
             "Declare others with gc.DeviceSpec",
             user_location(),
         )
     return f"{name}:0" if name in KINDS else name
+
+
+def declared(name: str) -> DeviceSpec | None:
+    """The last spec of that name, if the name is of no usual form."""
+    return _declared.get(name)
 
 
 T = TypeVar("T")
@@ -52,7 +67,8 @@ class DeviceSpec:
     `memory` and `bandwidth` are bytes (a second), or text such as "80 GB", "3.3 TB/s"; `flops` are
     operations a second by element type, `launch` is what a kernel costs besides its work, in
     seconds.  What is not given is as in `like`: another spec, or the name of one of `PRESETS`.
-    `kind` says what can run there: "cpu" or "cuda" (default: by the name, else as in `like`).
+    `kind` says which target compiles for it: "cpu", "cuda", or one of another backend
+    (docs/backends.md); by default it is that of the name, else as in `like`.
 
     >>> spec = DeviceSpec("cuda:0", memory="24 GB", like="A100")
     >>> spec.memory, spec.bandwidth, spec.kind
@@ -83,8 +99,9 @@ class DeviceSpec:
         first = name.partition(":")[0]
         found = first if first in KINDS else base.kind if base else ""
         kind = found if kind is None else kind
-        if not isinstance(kind, str) or kind not in KINDS:
-            raise _wrong("DeviceSpec: kind", kind, f"one of {', '.join(KINDS)}")
+        if not isinstance(kind, str) or not kind.isidentifier():
+            known = " or ".join(map(repr, KINDS))
+            raise _wrong("DeviceSpec: kind", kind, f"the kind of a target, such as {known}")
         for field, value in (
             ("name", name),
             ("kind", kind),
@@ -101,7 +118,7 @@ class DeviceSpec:
         ):
             object.__setattr__(self, field, value)
         if USUAL.fullmatch(name) is None:
-            _declared.setdefault(name)
+            _declared[name] = self
 
     def __hash__(self) -> int:
         return hash((self.name, self.memory, self.bandwidth, self.launch))

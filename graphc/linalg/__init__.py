@@ -12,32 +12,10 @@ from graphc.functions.linear import (
     vecdot as vecdot,
 )
 from graphc.functions.shaping import matrix_transpose as matrix_transpose
-from graphc.linalg.factorizations import (
-    EighResult as EighResult,
-    QRResult as QRResult,
-    SVDResult as SVDResult,
-    cholesky as cholesky,
-    eigh as eigh,
-    eigvalsh as eigvalsh,
-    qr as qr,
-    svd as svd,
-    svdvals as svdvals,
-)
-from graphc.linalg.norms import (
-    matrix_norm as matrix_norm,
-    norm as norm,
-    vector_norm as vector_norm,
-)
-from graphc.linalg.systems import (
-    SlogdetResult as SlogdetResult,
-    det as det,
-    inv as inv,
-    matrix_power as matrix_power,
-    matrix_rank as matrix_rank,
-    pinv as pinv,
-    slogdet as slogdet,
-    solve as solve,
-    solve_triangular as solve_triangular,
-)
+from graphc.linalg.factorizations import *
+from graphc.linalg.norms import *
+from graphc.linalg.systems import *
+from graphc.public import publish as _publish
 
 _guard(globals(), __name__, "linalg.")
+_publish(globals())

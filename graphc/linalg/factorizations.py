@@ -11,6 +11,18 @@ from graphc.ir.ops.lapack_orthogonal import Eigh, Qr, Svd
 from graphc.ir.ops.lapack_solve import Cholesky
 from graphc.linalg.arguments import matrix, square
 
+__all__ = [
+    "EighResult",
+    "QRResult",
+    "SVDResult",
+    "cholesky",
+    "eigh",
+    "eigvalsh",
+    "qr",
+    "svd",
+    "svdvals",
+]
+
 
 class QRResult(NamedTuple):
     """Orthonormal columns, and the upper triangle."""

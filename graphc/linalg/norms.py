@@ -16,6 +16,8 @@ from graphc.functions.shaping import expand_dims, moveaxis
 from graphc.linalg.arguments import matrix
 from graphc.linalg.factorizations import svdvals
 
+__all__ = ["matrix_norm", "norm", "vector_norm"]
+
 
 def vector_norm(x: Any, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
     """The norm of all elements of x along axes (None: all): `ord` is a number other than 0 for

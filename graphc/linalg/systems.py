@@ -20,6 +20,18 @@ from graphc.ir.types import i64
 from graphc.linalg.arguments import matrix, square, system
 from graphc.linalg.factorizations import svdvals
 
+__all__ = [
+    "SlogdetResult",
+    "det",
+    "inv",
+    "matrix_power",
+    "matrix_rank",
+    "pinv",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+]
+
 TRANS = {0: False, 1: True, 2: True, "N": False, "T": True, "C": True}
 
 

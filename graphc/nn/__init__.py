@@ -4,143 +4,18 @@
 """
 
 from graphc.nn import functional as functional, init as init
-from graphc.nn.containers import (
-    ModuleDict as ModuleDict,
-    ModuleList as ModuleList,
-    ParameterList as ParameterList,
-    Sequential as Sequential,
-)
-from graphc.nn.layers.activation import (
-    CELU as CELU,
-    ELU as ELU,
-    GELU as GELU,
-    GLU as GLU,
-    SELU as SELU,
-    Hardshrink as Hardshrink,
-    Hardsigmoid as Hardsigmoid,
-    Hardswish as Hardswish,
-    Hardtanh as Hardtanh,
-    LeakyReLU as LeakyReLU,
-    LogSigmoid as LogSigmoid,
-    LogSoftmax as LogSoftmax,
-    Mish as Mish,
-    PReLU as PReLU,
-    ReLU as ReLU,
-    ReLU6 as ReLU6,
-    Sigmoid as Sigmoid,
-    SiLU as SiLU,
-    Softmax as Softmax,
-    Softmin as Softmin,
-    Softplus as Softplus,
-    Softshrink as Softshrink,
-    Softsign as Softsign,
-    Tanh as Tanh,
-    Tanhshrink as Tanhshrink,
-    Threshold as Threshold,
-)
-from graphc.nn.layers.attention import MultiheadAttention as MultiheadAttention
-from graphc.nn.layers.conv import (
-    Conv1d as Conv1d,
-    Conv2d as Conv2d,
-    Conv3d as Conv3d,
-    ConvTranspose1d as ConvTranspose1d,
-    ConvTranspose2d as ConvTranspose2d,
-    ConvTranspose3d as ConvTranspose3d,
-)
-from graphc.nn.layers.linear import (
-    AlphaDropout as AlphaDropout,
-    Bilinear as Bilinear,
-    CosineSimilarity as CosineSimilarity,
-    Dropout as Dropout,
-    Dropout1d as Dropout1d,
-    Dropout2d as Dropout2d,
-    Dropout3d as Dropout3d,
-    Embedding as Embedding,
-    EmbeddingBag as EmbeddingBag,
-    FeatureAlphaDropout as FeatureAlphaDropout,
-    Flatten as Flatten,
-    Identity as Identity,
-    Linear as Linear,
-    PairwiseDistance as PairwiseDistance,
-    Unflatten as Unflatten,
-)
-from graphc.nn.layers.loss import (
-    BCELoss as BCELoss,
-    BCEWithLogitsLoss as BCEWithLogitsLoss,
-    CosineEmbeddingLoss as CosineEmbeddingLoss,
-    CrossEntropyLoss as CrossEntropyLoss,
-    CTCLoss as CTCLoss,
-    GaussianNLLLoss as GaussianNLLLoss,
-    HingeEmbeddingLoss as HingeEmbeddingLoss,
-    HuberLoss as HuberLoss,
-    KLDivLoss as KLDivLoss,
-    L1Loss as L1Loss,
-    MarginRankingLoss as MarginRankingLoss,
-    MSELoss as MSELoss,
-    MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss,
-    MultiMarginLoss as MultiMarginLoss,
-    NLLLoss as NLLLoss,
-    PoissonNLLLoss as PoissonNLLLoss,
-    SmoothL1Loss as SmoothL1Loss,
-    SoftMarginLoss as SoftMarginLoss,
-    TripletMarginLoss as TripletMarginLoss,
-)
-from graphc.nn.layers.norm import (
-    BatchNorm1d as BatchNorm1d,
-    BatchNorm2d as BatchNorm2d,
-    BatchNorm3d as BatchNorm3d,
-    GroupNorm as GroupNorm,
-    InstanceNorm1d as InstanceNorm1d,
-    InstanceNorm2d as InstanceNorm2d,
-    InstanceNorm3d as InstanceNorm3d,
-    LayerNorm as LayerNorm,
-    RMSNorm as RMSNorm,
-)
-from graphc.nn.layers.pool import (
-    AdaptiveAvgPool1d as AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d as AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d as AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d as AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d as AdaptiveMaxPool2d,
-    AdaptiveMaxPool3d as AdaptiveMaxPool3d,
-    AvgPool1d as AvgPool1d,
-    AvgPool2d as AvgPool2d,
-    AvgPool3d as AvgPool3d,
-    CircularPad1d as CircularPad1d,
-    CircularPad2d as CircularPad2d,
-    CircularPad3d as CircularPad3d,
-    ConstantPad1d as ConstantPad1d,
-    ConstantPad2d as ConstantPad2d,
-    ConstantPad3d as ConstantPad3d,
-    Fold as Fold,
-    LPPool1d as LPPool1d,
-    LPPool2d as LPPool2d,
-    MaxPool1d as MaxPool1d,
-    MaxPool2d as MaxPool2d,
-    MaxPool3d as MaxPool3d,
-    PixelShuffle as PixelShuffle,
-    PixelUnshuffle as PixelUnshuffle,
-    ReflectionPad1d as ReflectionPad1d,
-    ReflectionPad2d as ReflectionPad2d,
-    ReflectionPad3d as ReflectionPad3d,
-    ReplicationPad1d as ReplicationPad1d,
-    ReplicationPad2d as ReplicationPad2d,
-    ReplicationPad3d as ReplicationPad3d,
-    Unfold as Unfold,
-    Upsample as Upsample,
-    UpsamplingBilinear2d as UpsamplingBilinear2d,
-    UpsamplingNearest2d as UpsamplingNearest2d,
-    ZeroPad1d as ZeroPad1d,
-    ZeroPad2d as ZeroPad2d,
-    ZeroPad3d as ZeroPad3d,
-)
-from graphc.nn.layers.rnn import GRU as GRU, LSTM as LSTM, RNN as RNN
-from graphc.nn.layers.rnn_cell import GRUCell as GRUCell, LSTMCell as LSTMCell, RNNCell as RNNCell
-from graphc.nn.layers.transformer import (
-    Transformer as Transformer,
-    TransformerDecoder as TransformerDecoder,
-    TransformerDecoderLayer as TransformerDecoderLayer,
-    TransformerEncoder as TransformerEncoder,
-    TransformerEncoderLayer as TransformerEncoderLayer,
-)
-from graphc.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
+from graphc.nn.containers import *
+from graphc.nn.layers.activation import *
+from graphc.nn.layers.attention import *
+from graphc.nn.layers.conv import *
+from graphc.nn.layers.linear import *
+from graphc.nn.layers.loss import *
+from graphc.nn.layers.norm import *
+from graphc.nn.layers.pool import *
+from graphc.nn.layers.rnn import *
+from graphc.nn.layers.rnn_cell import *
+from graphc.nn.layers.transformer import *
+from graphc.nn.module import *
+from graphc.public import publish as _publish
+
+_publish(globals(), "functional", "init")

@@ -9,6 +9,8 @@ from graphc.errors import GraphError, user_location
 from graphc.frontend.tensor import Variable
 from graphc.nn.module import Module, Parameter
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+
 T = TypeVar("T")
 
 

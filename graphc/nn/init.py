@@ -19,23 +19,56 @@ from typing import Any
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.boundary import guard
 from graphc.init import (
-    calculate_gain as calculate_gain,
-    constant as constant,
-    dirac as dirac,
-    eye as eye,
-    kaiming_normal as kaiming_normal,
-    kaiming_uniform as kaiming_uniform,
-    normal as normal,
-    ones as ones,
-    orthogonal as orthogonal,
-    sparse as sparse,
-    trunc_normal as trunc_normal,
-    uniform as uniform,
-    xavier_normal as xavier_normal,
-    xavier_uniform as xavier_uniform,
-    zeros as zeros,
+    calculate_gain,
+    constant,
+    dirac,
+    eye,
+    kaiming_normal,
+    kaiming_uniform,
+    normal,
+    ones,
+    orthogonal,
+    sparse,
+    trunc_normal,
+    uniform,
+    xavier_normal,
+    xavier_uniform,
+    zeros,
 )
 from graphc.nn.module import Owned
+from graphc.public import publish
+
+__all__ = [
+    "calculate_gain",
+    "constant",
+    "constant_",
+    "dirac",
+    "dirac_",
+    "eye",
+    "eye_",
+    "kaiming_normal",
+    "kaiming_normal_",
+    "kaiming_uniform",
+    "kaiming_uniform_",
+    "normal",
+    "normal_",
+    "ones",
+    "ones_",
+    "orthogonal",
+    "orthogonal_",
+    "sparse",
+    "sparse_",
+    "trunc_normal",
+    "trunc_normal_",
+    "uniform",
+    "uniform_",
+    "xavier_normal",
+    "xavier_normal_",
+    "xavier_uniform",
+    "xavier_uniform_",
+    "zeros",
+    "zeros_",
+]
 
 
 def _owned(what: str, tensor: Any) -> Owned:
@@ -152,3 +185,4 @@ def eye_(tensor: Any) -> Owned:
 
 
 guard(globals(), __name__, "init.")
+publish(globals())

@@ -35,6 +35,8 @@ from graphc.frontend.declare import declared, register
 from graphc.frontend.tensor import Variable, as_tensor
 from graphc.nn import state
 
+__all__ = ["Buffer", "Module", "Parameter"]
+
 M = TypeVar("M", bound="Module")
 
 

@@ -15,6 +15,8 @@ from graphc.optim.arguments import number, whole
 from graphc.optim.optimizer import Minimizer
 from graphc.optim.step_count import made_since, new_values
 
+__all__ = ["Accumulate", "Lookahead"]
+
 Pairs = Sequence[tuple[Tensor, Variable]]
 
 

@@ -14,6 +14,8 @@ from graphc.functions import elementary as el, pointwise as pw
 from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, decayed, moving, shrunk
 
+__all__ = ["Adam", "AdamW", "Adamax", "NAdam", "RAdam"]
+
 
 @dataclass(eq=False, repr=False, match_args=False)
 class Moments(Optimizer):

@@ -13,6 +13,8 @@ from graphc.functions import elementary as el, pointwise as pw
 from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, decayed, moving
 
+__all__ = ["Adadelta", "Adagrad", "RMSprop"]
+
 
 @dataclass(eq=False, repr=False, match_args=False)
 class RMSprop(Optimizer):

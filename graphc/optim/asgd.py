@@ -13,6 +13,8 @@ from graphc.functions import pointwise as pw
 from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, decayed, shrunk
 
+__all__ = ["ASGD"]
+
 
 @dataclass(eq=False, repr=False, match_args=False)
 class ASGD(Optimizer):

@@ -17,6 +17,8 @@ from graphc.optim.arguments import number
 from graphc.optim.optimizer import variables_of
 from graphc.optim.step_count import Steps
 
+__all__ = ["EMA", "SWA"]
+
 
 class _Averages:
     """Averages of variables.  A subclass says what an update adds: `share` of the difference."""

@@ -20,6 +20,8 @@ from graphc.functions import elementary as el, pointwise as pw, reductions as rd
 from graphc.ir.types import f32, f64
 from graphc.optim.arguments import number
 
+__all__ = ["clip_by_global_norm", "clip_grad_norm", "clip_grad_value", "global_norm"]
+
 Pair = tuple[Tensor | None, Variable]
 SMALL = 1e-6  # what torch adds to the norm it divides by
 

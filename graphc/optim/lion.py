@@ -11,6 +11,8 @@ from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
 from graphc.optim.optimizer import Optimizer, Rate, moving, shrunk
 
+__all__ = ["Lion"]
+
 
 @dataclass(eq=False, repr=False, match_args=False)
 class Lion(Optimizer):

@@ -27,6 +27,23 @@ from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.ir.types import f64
 from graphc.optim.arguments import finite, flag, number, whole
+from graphc.public import publish
+
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "SequentialLR",
+    "StepLR",
+    "WarmupLR",
+]
 
 
 class LRScheduler:
@@ -415,3 +432,5 @@ for _made in (
 ):
     guard_methods(_made, "__init__")
 guard_methods(LRScheduler, "__call__")
+
+publish(globals())

@@ -24,6 +24,8 @@ from graphc.optim.clip import Pair, checked_pairs, clip_grad_norm, clip_grad_val
 from graphc.optim.lr_scheduler import LRScheduler
 from graphc.optim.step_count import Steps
 
+__all__ = ["Minimizer", "Optimizer"]
+
 Rate = float | Tensor | LRScheduler
 
 

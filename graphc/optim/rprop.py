@@ -13,6 +13,8 @@ from graphc.functions import pointwise as pw
 from graphc.optim.arguments import number
 from graphc.optim.optimizer import Optimizer
 
+__all__ = ["Rprop"]
+
 
 @dataclass(eq=False, repr=False, match_args=False)
 class Rprop(Optimizer):

@@ -15,6 +15,8 @@ from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, decayed
 from graphc.optim.sparse import rows_of, with_rows_added
 
+__all__ = ["SGD"]
+
 
 @dataclass(eq=False, repr=False, match_args=False)
 class SGD(Optimizer):

@@ -25,6 +25,8 @@ from graphc.ir.ops.shape import Full
 from graphc.ir.types import f64
 from graphc.optim.optimizer import Optimizer, Rate, moving
 
+__all__ = ["SparseAdam"]
+
 Rows = list[tuple[Tensor, Tensor]]
 
 

@@ -30,6 +30,7 @@ from graphc.codegen.cache import Cache
 from graphc.codegen.cpu.gemm_library import host_shape
 from graphc.codegen.cpu.microkernels.tiles import LLVM
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Options
 from graphc.runtime.cpu.launches import address
 
@@ -117,11 +118,11 @@ def cpu_name() -> str:
     known = Path("/proc/cpuinfo")
     lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else str(jit.binding().get_host_cpu_name())
+    return names[0] if names else host_cpu().name
 
 
 def _name(threads: int) -> str:
-    parts = (VERSION, cpu_name(), jit.host_features(), threads)
+    parts = (VERSION, cpu_name(), host_cpu().features, threads)
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
@@ -271,7 +272,7 @@ def _function(name: str) -> Any:
     """A kernel as a function that Python calls without the GIL."""
     stream = name.removeprefix("gc_")
     text = _stream_text(stream) if stream in ARRAYS else _fma_text(name.removeprefix("gc_fma_"))
-    data = bytes(jit.target_machine().emit_object(jit.optimise(text)))
+    data = jit.object_code(text, host_cpu())
     found = jit.loader().load(name, data)
     return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(found)
 

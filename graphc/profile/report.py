@@ -181,38 +181,15 @@ def trace(profiles: Sequence[Profile]) -> dict[str, Any]:
     """One trace of several profiles; see `Profile.trace`."""
     starts = [s.start for p in profiles for s in p.spans]
     starts += [r.start for p in profiles for r in p.recorded]
-    zero, lanes = min(starts, default=0), {COMPILE: "compilation", THREADS: "thread 0 (leads)"}
-    events: list[dict[str, Any]] = []
+    zero = min(starts, default=0)
     spans = dict.fromkeys(s for p in profiles for s in p.spans)
-    events += [_event(s.name, "compilation", s.start - zero, s.end - zero, COMPILE) for s in spans]
+    events = [_event(s.name, "compilation", s.start - zero, s.end - zero, COMPILE) for s in spans]
     for p in profiles:
         for number, run in enumerate(p.recorded):
-            events.append(
-                _event(
-                    f"run {number}",
-                    "run",
-                    run.start - zero,
-                    run.end - zero,
-                    THREADS,
-                    what=p.title,
-                    events_left_out=run.dropped,
-                )
-            )
-            for e in run.events.tolist():
-                label, lane = p.labels[e[Event.NUMBER]], THREADS + e[Event.THREAD]
-                lanes.setdefault(lane, f"thread {e[Event.THREAD]}")
-                events.append(
-                    _event(
-                        label.name,
-                        label.kind,
-                        e[Event.START] - zero,
-                        e[Event.END] - zero,
-                        lane,
-                        line=label.line,
-                        bytes=label.bytes,
-                        flops=label.flops,
-                    )
-                )
+            events += _run_events(p, number, run, zero)
+    lanes = {COMPILE: "compilation", THREADS: "thread 0 (leads)"}
+    for event in events:
+        lanes.setdefault(event["tid"], f"thread {event['tid'] - THREADS}")
     names = [
         {"name": "thread_name", "ph": "M", "pid": 1, "tid": lane, "args": {"name": name}}
         for lane, name in lanes.items()
@@ -223,7 +200,22 @@ def trace(profiles: Sequence[Profile]) -> dict[str, Any]:
     }
 
 
-def _event(name: str, category: str, start: int, end: int, lane: int, **args: Any) -> Any:
+def _run_events(p: Profile, number: int, run: Run, zero: int) -> Iterator[dict[str, Any]]:
+    """A recorded run, and each call in it."""
+    start, end = run.start - zero, run.end - zero
+    about = {"what": p.title, "events_left_out": run.dropped}
+    yield _event(f"run {number}", "run", start, end, THREADS, **about)
+    for e in run.events.tolist():
+        label, lane = p.labels[e[Event.NUMBER]], THREADS + e[Event.THREAD]
+        start, end = e[Event.START] - zero, e[Event.END] - zero
+        about = {"line": label.line, "bytes": label.bytes, "flops": label.flops}
+        yield _event(label.name, label.kind, start, end, lane, **about)
+
+
+def _event(
+    name: str, category: str, start: int, end: int, lane: int, **args: Any
+) -> dict[str, Any]:
+    """A complete event; times are nanoseconds, given out as microseconds."""
     return {
         "name": name,
         "cat": category,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,12 +12,10 @@ from graphc.codegen.cache import Cache
 from graphc.errors import DeviceError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Value
-from graphc.ir.machine import HOST, PRESETS, DeviceSpec
+from graphc.ir.machine import HOST, PRESETS, DeviceSpec, declared
 from graphc.ir.op import Array
-from graphc.runtime.cuda.device import open_device
-from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.plan import DeviceArena
-from graphc.runtime.device.protocol import Device, Span, allocated
+from graphc.runtime.device.protocol import Device, DeviceFamily, Span, allocated
 
 
 @dataclass
@@ -45,23 +42,43 @@ class Home:
 
 
 class Devices:
-    """Homes by device name.  A device whose spec is declared (`what-if`) but which is not there
-    cannot be opened."""
+    """Homes by device name.  `families` are what opens devices, by kind.  A device whose spec is
+    declared (`what-if`) but which is not there cannot be opened."""
 
-    def __init__(self, cache_dir: Path) -> None:
-        self.cache_dir = cache_dir
+    def __init__(self, cache_dir: Path, families: Mapping[str, DeviceFamily]) -> None:
+        self.cache_dir, self.families = cache_dir, families
         self.homes: dict[str, Home] = {}
 
     def open(self, name: str) -> Home:
         """The session's home on a device.  Raises `DeviceError` if there is no such device."""
         if name not in self.homes:
-            device = _opened(name, Cache(self.cache_dir))
+            device = self._opened(name)
             self.homes[name] = Home(device, DeviceArena(device))
         return self.homes[name]
 
+    def _opened(self, name: str) -> Device:
+        family = family_of(name, self.families)
+        if family is None:
+            known = [HOST, *(n for f in self.families.values() for n in f.names)]
+            raise DeviceError(
+                f"no device {name!r} to run on: it exists for planning only, or is another name "
+                f"for the host; expected {', '.join(known)}",
+                user_location(),
+            )
+        return family.open(name, Cache(self.cache_dir))
+
     def spec(self, name: str) -> DeviceSpec:
         """What placement takes a device to be, which is opened for it."""
-        return spec_of(name, self.open(name).device if name.startswith("cuda:") else None)
+        on_host = family_of(name, self.families) is None
+        return spec_of(name, self.families, None if on_host else self.open(name).device)
+
+    def keeps(self, name: str) -> bool:
+        """Whether variables that are placed on a device live there: on all but the host."""
+        return family_of(name, self.families) is not None
+
+    def holder(self, array: object) -> str:
+        """The name of the device on which another library's array lies; "": on none of these."""
+        return next(filter(None, (f.holder(array) for f in self.families.values())), "")
 
     def home(self, v: Value) -> Home | None:
         """Where a variable lives, if not on the host."""
@@ -76,25 +93,18 @@ class Devices:
         self.homes.clear()
 
 
-def _opened(name: str, cache: Cache) -> Device:
-    if name.startswith("cuda:sim"):
-        return SimulatedDevice(name)
-    if name.startswith("cuda:"):
-        return open_device(name, cache)
-    raise DeviceError(
-        f"no device {name!r} to run on: it exists for planning only, or is another name for the "
-        f"host; expected {HOST}, cuda:N or cuda:sim",
-        user_location(),
-    )
+def family_of(name: str, families: Mapping[str, DeviceFamily]) -> DeviceFamily | None:
+    """What opens the device of a name, which begins with its kind; None if nothing does: the host's
+    names, and specs that are declared for planning."""
+    return families.get(name.partition(":")[0])
 
 
-def spec_of(name: str, device: Any = None) -> DeviceSpec:
-    """What placement takes a device to be: what it says of itself, else an H100."""
-    if name.startswith("cpu:"):
-        return DeviceSpec(name, like=PRESETS["CPU"])
-    found = getattr(device, "spec", None)  # of a GPU
-    if found is None:
-        return DeviceSpec(name, like=PRESETS["H100"])
-    return DeviceSpec(
-        name, memory=found.memory, bandwidth=found.bandwidth or None, like=PRESETS["H100"]
-    )
+def spec_of(
+    name: str, families: Mapping[str, DeviceFamily], device: Device | None = None
+) -> DeviceSpec:
+    """What placement takes a device to be: what it says of itself if it is open, else what its
+    family says, or its declaration; all else is the host."""
+    family = family_of(name, families)
+    if family is not None:
+        return family.spec(name, device)
+    return declared(name) or DeviceSpec(name, like=PRESETS["CPU"])

@@ -1,4 +1,5 @@
-"""Runs: the session, the runner of one signature, and what binds a plan to arrays.
+"""Runs: the session, the runner of one signature, and the engines that bind plans for it.
 
-`Session` is the public name; compiling is `compiler`, memory and launches are `runtime`.
+`Session` is the public name; compiling is `compiler`, memory and launches are `runtime`, what a
+profile says is `profile`.
 """

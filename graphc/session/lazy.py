@@ -29,9 +29,10 @@ def specs(devices: Sequence[DeviceSpec | str]) -> tuple[DeviceSpec, ...]:
 
 def devices(cache_dir: Path) -> Devices:
     """The devices of a session: none is open yet."""
+    from graphc.compiler.targets import families
     from graphc.runtime.devices import Devices
 
-    return Devices(cache_dir)
+    return Devices(cache_dir, families())
 
 
 def homes(staged: Staged, devices: Devices) -> dict[int, str]:

@@ -1,7 +1,8 @@
 """The engine of runs over several devices: segments in order, values carried from one to the next.
 
 What a run writes to variables it writes last, when nothing can fail any more (`Segments.deferred`;
-a segment that updates a variable itself is one after which nothing fails).
+a segment that updates a variable itself is one after which nothing fails).  From the first of these
+writes on, Ctrl-C waits for the end of the run, unless the last segment makes them all.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from graphc.ir.ops.state import RunCounter
 from graphc.passes.pipeline import Span as Stage
 from graphc.passes.placement.footprint import check_memory
 from graphc.runtime.cpu.executable import Executable
-from graphc.runtime.device.array import DeviceArray, adopted, device_array, foreign_device
+from graphc.runtime.cpu.threads import undisturbed
+from graphc.runtime.device.array import DeviceArray, adopted, device_array
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.protocol import Memory, Span, allocated
 from graphc.session.bad_index import out_of_range
@@ -64,7 +66,7 @@ class PlacedEngine:
         `FeedError`."""
         if isinstance(value, DeviceArray):
             array = value
-        elif (found := foreign_device(value)) is not None:
+        elif found := self.session.devices.holder(value):
             array = adopted(self.session.devices.open(found).device, value)
         else:
             return convert("feed_dict", tensor, value)
@@ -160,6 +162,7 @@ class PlacedPlan:
                 )
         self.early = [v for v in self.executable.segments.outputs if v in set(self.inputs)]
         self.launches = sum(p.launches for p in self.parts)
+        self.stoppable = self._stoppable()
         outputs = self.executable.placed.graph.outputs
         self.shapes = [dim.numbers(v.type.shape, self.sizes) for v in outputs]
         self.memories: dict[str, set[Memory]] = {}  # those that hold results, by device
@@ -167,22 +170,30 @@ class PlacedPlan:
             found = self.memories.setdefault(part.segment.device, set())
             found.update(s.memory for s in part.results.values())
 
+    def _stoppable(self) -> int:
+        """The number of the parts that Ctrl-C may end: those before the first that updates a
+        variable, or all if only the last one does, whose own run happens whole or not at all."""
+        updating = [i for i, part in enumerate(self.parts) if part.segment.graph.updates]
+        last = len(self.parts) - 1
+        alone = updating == [last] and not self.executable.segments.deferred
+        return updating[0] if updating and not alone else len(self.parts)
+
     def _resident(self) -> dict[Value, Span]:
         """The variables that live on a device; those that shall are brought there."""
         found = {}
         for v, tensor in zip(self.inputs, self.signature.staged.inputs, strict=True):
             name = self.device_of(v)
-            if tensor not in self.session.values or not name.startswith("cuda:"):
+            if tensor not in self.session.values or not self.devices.keeps(name):
                 continue
             home = self.devices.open(name)
             if tensor not in home.variables:
+                self._tell(tensor)  # first: a runner that was told in vain only asks again
                 home.keep(tensor, self.session.values[tensor])
-                self._tell(tensor)
             found[v] = home.variables[tensor]
         return found
 
     def _tell(self, variable: Tensor) -> None:
-        """Outdates the other runners whose graphs have a variable that has moved."""
+        """Outdates the other runners whose graphs have a variable that moves."""
         for holder in self.session.plan_holders:
             signature = holder.signature
             if signature is not self.signature and variable in signature.staged.inputs:
@@ -260,7 +271,16 @@ class PlacedPlan:
             held[v] = arrays[i]
         self.held = dict(held)
         early = {v: np.array(self.on_host(v, held)) for v in self.early}
-        for part in self.parts:
+        for part in self.parts[: self.stoppable]:
+            part.run(held)
+        if self.stoppable == len(self.parts) and not self.executable.segments.deferred:
+            return self._finished(held, early)
+        with undisturbed():
+            return self._finished(held, early)
+
+    def _finished(self, held: dict[Value, Held], early: Mapping[Value, Array]) -> Any:
+        """The fetched nest, when the rest of the run has happened."""
+        for part in self.parts[self.stoppable :]:
             part.run(held)
         fetched = [
             early[v] if v in early else self._fetched(v, held)
@@ -268,8 +288,8 @@ class PlacedPlan:
         ]
         if self.executable.segments.deferred:
             self._commit(held)
-        session.stats.runs += 1
-        session.stats.launches += self.launches
+        self.session.stats.runs += 1
+        self.session.stats.launches += self.launches
         return self.signature.pack(
             [
                 a if isinstance(a, DeviceArray) else a.reshape(s)

@@ -5,8 +5,9 @@ share is in tests/support.
 """
 
 from graphc.ir.op import sample as sample
+from graphc.public import publish as _publish
 from graphc.testing.conformance import check_op as check_op
 from graphc.testing.judge import check_graph as check_graph
 from graphc.testing.random_graphs import random_graph as random_graph
 
-__all__ = ["check_graph", "check_op", "random_graph", "sample"]
+_publish(globals())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,10 @@ def running(tmp_path: Path) -> Path:
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
     return written(tmp_path / "f.gir", GRAPH)
+
+
+def test_version(capsys: Capture) -> None:
+    assert graphc(capsys, "--version") == (0, f"graphc {metadata.version('graphc')}\n", "")
 
 
 # ---- run ----

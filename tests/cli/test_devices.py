@@ -133,8 +133,8 @@ def test_pinned_lines_need_no_option(tmp_path: Path, capsys: Capture) -> None:
     [
         ("placed", (), "name some with --device"),
         ("ptx", (), "name some with --device"),
-        ("asm", NO_DRIVER, "--stage asm is for CPUs"),
-        ("loops", NO_DRIVER, "is for CPUs"),
+        ("asm", NO_DRIVER, "--stage asm is not for cuda, which has placed, program, kernels, ptx"),
+        ("loops", NO_DRIVER, "--stage loops is not for cuda"),
     ],
 )
 def test_stages_that_there_are_not(

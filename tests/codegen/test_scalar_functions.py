@@ -14,7 +14,7 @@ from graphc.codegen.cuda.simulator.scalars import SCALARS
 from graphc.codegen.cuda.toolchain import cubin
 from graphc.codegen.mathlib.functions import FUNCTIONS
 from graphc.errors import DeviceError
-from graphc.extend.kernel.callables import kernel_names
+from graphc.extend.kernel_language.callables import kernel_names
 
 NEW_FUNCTION = """
 import math

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import graphc as gc
@@ -18,6 +19,7 @@ def fresh_graph() -> Any:
 
 
 X = (2, 3)
+DAYS = np.zeros(3, "M8[D]")
 WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: gc.sum(gc.zeros(X), axis=2), ShapeError, r"sum: axis 2 is out of range .* rank 2"),
     (lambda: gc.sum(gc.zeros(X), axis="a"), ShapeError, "sum: axis must be an int, got 'a'"),
@@ -38,6 +40,14 @@ WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: gc.arange(0, 1, 0), ShapeError, "arange: step is 0"),
     (lambda: gc.arange("a"), ShapeError, "arange: stop must be an int"),
     (lambda: gc.linspace(0, 1, 3, gc.int32), DTypeError, "linspace: dtype i32"),
+    (
+        lambda: gc.linspace(DAYS[0], 1, 3),
+        DTypeError,
+        "linspace: start must be a number, got .*1970",
+    ),
+    (lambda: gc.linspace(0, DAYS, 3), DTypeError, "linspace: stop must be a number, got array"),
+    (lambda: gc.random.integers(DAYS), ShapeError, "random.integers: low must be an int, got arr"),
+    (lambda: gc.random.integers(0, 2.5), ShapeError, "random.integers: high must be an int, got 2"),
     (lambda: gc.eye(-1), ShapeError, "eye: n_rows holds the negative size"),
     (lambda: gc.one_hot(gc.zeros(X), 3), DTypeError, "one_hot: indices .* no integers"),
     (lambda: gc.tril(gc.zeros((3,))), ShapeError, "tril: .* is no matrix"),

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzz.seeds import CHUNKS, share, tell
-from support.device import SimulatedGraph, runs_on_a_gpu
+from support.device import SimulatedGraph, few_chunks, runs_on_a_gpu
 
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Contraction
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.scan import CumulativeProd, CumulativeSum
-from graphc.passes.placement import per_device
 from graphc.testing import closeness
 from graphc.testing.closeness import disagreements
 from graphc.testing.judge import Fault, feeds, run_seeds
@@ -51,9 +50,8 @@ def simulated_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
     if not runs_on_a_gpu(graph):
         return ""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(per_device, "UNKNOWN", CHUNKS_OF_ROWS)
         patch.setattr(closeness, "Disturbed", Parallel)
-        return _fault(SimulatedGraph(graph), graph, seed, count)
+        return _fault(SimulatedGraph(graph, few_chunks(CHUNKS_OF_ROWS)), graph, seed, count)
 
 
 def _fault(made: SimulatedGraph, graph: Graph, seed: int, count: int) -> Fault:

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from support.device import SimulatedGraph
 
+from graphc.codegen.cpu.target import HOST_TARGET
 from graphc.config import Options
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Reduction
 from graphc.ir.text.graph import parse_graph
+from graphc.passes.graph.cut_folds import CutFolds
 from graphc.passes.pipeline import Trace
-from graphc.passes.placement.per_device import chunks_of, for_gpus, tailored
+from graphc.passes.placement.per_device import tailored
 
 
 def graph_of(dtype: str, shape: str, op: str, axes: str, out: str) -> Graph:
@@ -56,9 +58,9 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_folds_are_cut(name: str) -> None:
     graph, shapes = CASES[name]
-    made = for_gpus(graph)
+    made = CutFolds()(graph)
     assert folds(made) == shapes
-    assert folds(tailored(graph, "cpu", Options(), Trace()))[0] == graph.inputs[0].type.shape
+    assert folds(tailored(graph, HOST_TARGET, Options(), Trace()))[0] == graph.inputs[0].type.shape
     (x,) = graph.inputs
     array = np.random.default_rng(3).integers(-4, 5, x.type.shape).astype(x.type.dtype.numpy)  # type: ignore[arg-type]
     (want,), (got,) = interpret(graph, array), interpret(made, array)
@@ -68,4 +70,5 @@ def test_folds_are_cut(name: str) -> None:
 
 
 def test_chunks_repay_their_rows() -> None:
-    assert [chunks_of(n) for n in (0, 1, 512, 513, 4096, 1 << 20)] == [1, 1, 1, 16, 128, 1024]
+    rows = (0, 1, 512, 513, 4096, 1 << 20)
+    assert list(map(CutFolds().chunks, rows)) == [1, 1, 1, 16, 128, 1024]

@@ -11,6 +11,7 @@ import pytest
 from support.place import THREE, pin_some, placed, run_segments
 
 import graphc as gc
+from graphc.compiler.targets import targets
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import View
@@ -53,7 +54,7 @@ def test_segments_one_after_another_are_the_whole(seed: int, make: Any) -> None:
     pinned = pin_some(graph, random.Random(seed), (0.0, 0.3, 0.8)[seed % 3], THREE.names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        made = place(pinned, THREE)
+        made = place(pinned, THREE, targets())
     found = segments(made)
     for n in (1, 7):
         arrays = inputs_for(graph, seed, n == 1, n)
@@ -69,7 +70,7 @@ def test_segments_are_ordinary_graphs(seed: int) -> None:
     pinned = pin_some(random_graph(seed), random.Random(seed), 0.4, THREE.names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        found = segments(place(pinned, THREE))
+        found = segments(place(pinned, THREE, targets()))
     for part in found.parts:
         schedule(part.graph)
         assert not any(isinstance(v.op, Transfer) for v in part.graph.nodes())

@@ -20,14 +20,15 @@ pytest.importorskip("cuda.core", reason="cuda-core is not installed: pip install
 from support.cuda import TOTAL, FakeCuda
 
 from graphc.codegen.cache import Cache
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.device_source import DeviceSource
 from graphc.errors import DeviceError
 from graphc.ir.dim import symbol
 from graphc.ir.types import f32
 from graphc.runtime.cuda import staging
 from graphc.runtime.cuda.device import CudaDevice
 from graphc.runtime.cuda.driver import toolkit
-from graphc.runtime.device.array import SharedArray, device_array
+from graphc.runtime.cuda.shared_array import SharedArray
+from graphc.runtime.device.array import device_array
 from graphc.runtime.device.protocol import Call, Copy, Device, Launch, Memory, Span
 
 F32 = np.dtype(np.float32)

@@ -21,8 +21,7 @@ import graphc as gc
 from graphc.config import Method, Options
 from graphc.errors import DeviceError, GraphcError
 from graphc.ir.types import DType, bf16, f16, f32, f64
-from graphc.runtime import devices
-from graphc.runtime.cuda import device as driver, products
+from graphc.runtime.cuda import device as driver, family, products
 from graphc.runtime.cuda.cublas import WORKSPACE, Library
 from graphc.runtime.cuda.products import remembered
 from graphc.runtime.cuda.simulated import SimulatedDevice
@@ -49,7 +48,7 @@ class Gpu:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     found = Gpu()
-    monkeypatch.setattr(devices, "open_device", fake_gpu(found.cuda))
+    monkeypatch.setattr(family, "open_device", fake_gpu(found.cuda))
     monkeypatch.setattr(driver, "library", found.library)
     monkeypatch.setattr(products, "remembered", dict)  # nothing is
     return found

@@ -9,9 +9,10 @@ import pytest
 
 import graphc as gc
 from graphc.errors import FeedError
-from graphc.ir.types import bf16, f32
+from graphc.ir.types import DType, bf16, f32
+from graphc.runtime.cuda.shared_array import SharedArray
 from graphc.runtime.cuda.simulated import SimulatedDevice
-from graphc.runtime.device.array import DeviceArray, SharedArray, device_array
+from graphc.runtime.device.array import DeviceArray, device_array
 from graphc.runtime.device.protocol import Memory, Span
 
 
@@ -47,6 +48,9 @@ class Sharing(SimulatedDevice):
 
     def synchronize(self) -> None:
         self.asked.append("synchronize")
+
+    def shared(self, span: Span, shape: tuple[int, ...], dtype: DType) -> SharedArray:
+        return SharedArray(self, span, shape, dtype)
 
     def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         self.asked.append("export")

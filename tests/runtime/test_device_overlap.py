@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("greenlet", reason="the simulator needs it: pip install 'graphc[sim]'")
 
 import graphc as gc
-from graphc.runtime import devices
+from graphc.runtime.cuda import family
 from graphc.runtime.cuda.simulated import Sequential, SimulatedDevice
 from graphc.runtime.device.protocol import Launch, Node
 
@@ -93,7 +93,7 @@ class Moment:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> SlowDevice:
     found = SlowDevice()
-    monkeypatch.setattr(devices, "_opened", lambda name, cache: found)
+    monkeypatch.setattr(family, "SimulatedDevice", lambda name: found)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.device_source import DeviceSource
 from graphc.runtime.device.hazards import touched, with_edges
 from graphc.runtime.device.protocol import Copy, Function, Launch, Memory, Span
 

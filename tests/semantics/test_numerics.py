@@ -201,7 +201,7 @@ def test_every_decision_is_cited_by_a_test() -> None:
     root = Path(__file__).parents[2]
     page = (root / "docs" / "semantics.md").read_text(encoding="utf-8")
     decided = set(re.findall(r"^(\d+\.\d+) ", page, re.M))
-    tests = "\n".join(p.read_text(encoding="utf-8") for p in root.glob("tests/test_*.py"))
+    tests = "\n".join(p.read_text(encoding="utf-8") for p in root.glob("tests/**/test_*.py"))
     cited = {
         n
         for line in re.findall(r"semantics ([\d., ]+)", tests)

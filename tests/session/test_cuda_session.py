@@ -20,10 +20,10 @@ import graphc as gc
 from benchmarks.gpu.cases import CASES, Case
 from benchmarks.gpu.kernels import arrays
 from graphc.codegen.cache import Cache
-from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.toolchain.cubin import cubin, prepare, symbol_of
+from graphc.codegen.device_source import DeviceSource
 from graphc.ir.types import as_dtype
-from graphc.runtime import devices
+from graphc.runtime.cuda import family
 from graphc.runtime.cuda.device import CudaDevice
 
 
@@ -43,7 +43,7 @@ def test_the_kernels_of_gpu_check_compile(
         return symbol, code
 
     monkeypatch.setattr(
-        devices, "open_device", lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler)
+        family, "open_device", lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler)
     )
     with gc.Graph().as_default() as graph:
         data = arrays(case.shapes[0], dtype)
@@ -57,7 +57,7 @@ def test_the_kernels_of_gpu_check_compile(
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     found = FakeCuda()
-    monkeypatch.setattr(devices, "open_device", fake_gpu(found))
+    monkeypatch.setattr(family, "open_device", fake_gpu(found))
     return found
 
 
@@ -112,7 +112,7 @@ def test_compilations_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return symbol, code
 
     monkeypatch.setattr(
-        devices,
+        family,
         "open_device",
         lambda name, cache: CudaDevice(0, cache, cuda.toolkit(), compiler, prepare),
     )

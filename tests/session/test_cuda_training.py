@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.device import compile_for, few_chunks
 
 import graphc as gc
 from graphc import nn
-from graphc.passes.placement import per_device
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 
@@ -22,7 +22,7 @@ STEPS = 2
 @pytest.fixture(autouse=True)
 def own_graph(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Rows are folded in few chunks, for a simulator has few threads."""
-    monkeypatch.setattr(per_device, "UNKNOWN", 2)
+    compile_for(monkeypatch, few_chunks(2))
     with gc.Graph().as_default() as graph:
         yield graph
 

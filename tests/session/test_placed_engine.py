@@ -3,6 +3,7 @@ transaction."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -16,9 +17,13 @@ import pytest
 import graphc as gc
 from graphc.config import Options
 from graphc.errors import DeviceError, FeedError, GraphcError, SessionError
-from graphc.runtime import devices as devices_module
+from graphc.ir.machine import PRESETS, DeviceSpec
+from graphc.runtime.cuda import family
 from graphc.runtime.cuda.simulated import SimulatedDevice
+from graphc.runtime.device.array import DeviceArray
+from graphc.runtime.device.plan import DevicePlan
 from graphc.runtime.device.protocol import Span
+from graphc.runtime.devices import Home
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 
@@ -281,6 +286,30 @@ def test_a_variable_that_moves_after_it_was_used_on_the_host() -> None:
         close(sess.value(w), np.ones(3))
 
 
+@pytest.mark.parametrize("used_before", [False, True], ids=["fresh runner", "older runner"])
+def test_results_stay_on_the_device_that_a_variable_moved_to(
+    used_before: bool, copies: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the signature was run on the host before makes no difference, nor for what is fed."""
+    slow = DeviceSpec("cpu", like="CPU", launch="1 ms")  # it pays to compute where w is
+    monkeypatch.setitem(PRESETS, "CPU", slow)
+    w = gc.variable(np.ones(5, F32), name="w")
+    x = gc.placeholder(gc.float32, [5], name="x")
+    y = w * x
+    with gc.device(SIM):
+        step = w.assign_add(np.ones(5, F32))
+    with gc.Session() as sess:
+        if used_before:
+            assert isinstance(sess.run(y, {x: np.ones(5, F32)}, on_device=True), np.ndarray)
+        sess.run(step)
+        fed = sess.run(w * 3.0, on_device=True)
+        copies.clear()
+        got = sess.run(y, {x: fed}, on_device=True)
+        assert isinstance(got, DeviceArray) and got.device.name == SIM
+        assert "device to host" not in {way for _, way, _ in copies}
+        close(got.numpy(), np.full(5, 12))
+
+
 def test_a_swap_and_what_is_read_before() -> None:
     a, b = gc.variable(np.ones(3, F32), name="a"), gc.variable(np.full(3, 2, F32), name="b")
     swap = gc.group(a.assign(b), b.assign(a))
@@ -304,6 +333,63 @@ def test_a_swap_across_devices() -> None:
             sess.run(swap)
             close(sess.value(a), np.full(3, wanted))
             close(sess.value(b), np.full(3, 3 - wanted))
+
+
+@pytest.mark.parametrize("deferred", [False, True], ids=["own updates", "deferred updates"])
+def test_ctrl_c_between_two_updates_waits_for_both(
+    deferred: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """semantics 10.2: a run happens whole or not at all."""
+    with gc.device(SIM):
+        a = gc.variable(np.ones(3, F32), name="a")
+        first = a.assign(a + 1.0)
+    with gc.device("cuda:sim:1"):
+        b = gc.variable(np.full(3, 2, F32), name="b")
+        second = b.assign(b + 1.0)
+    step = gc.group(a.assign(b), b.assign(a)) if deferred else gc.group(first, second)
+    where, name = (Home, "keep") if deferred else (DevicePlan, "run")
+    plain, struck = getattr(where, name), list[str]()
+
+    def strike(self: Any, *given: Any) -> Any:
+        made = plain(self, *given)
+        struck.append(name)
+        signal.raise_signal(signal.SIGINT)
+        return made
+
+    with gc.Session() as sess:
+        sess.run(step)
+        before = sess.value(a)[0], sess.value(b)[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, strike)
+            with pytest.raises(KeyboardInterrupt):
+                sess.run(step)
+        assert len(struck) == 2 and sess.stats.runs == 2
+        after = (before[1], before[0]) if deferred else (before[0] + 1, before[1] + 1)
+        assert (sess.value(a)[0], sess.value(b)[0]) == after
+        sess.run(step)
+
+
+def test_ctrl_c_before_the_first_update_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = gc.placeholder(gc.float32, [3], name="x")
+    with gc.device("cuda:sim:1"):
+        sent = x * 2.0
+    with gc.device(SIM):
+        a = gc.variable(np.ones(3, F32), name="a")
+        step = a.assign(a + sent)
+    plain = DevicePlan.run
+
+    def strike(self: Any, *given: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return plain(self, *given)
+
+    with gc.Session() as sess:
+        sess.run(step, {x: np.ones(3, F32)})
+        with monkeypatch.context() as patch:
+            patch.setattr(DevicePlan, "run", strike)
+            with pytest.raises(KeyboardInterrupt):
+                sess.run(step, {x: np.ones(3, F32)})
+        assert sess.stats.runs == 1
+        close(sess.value(a), np.full(3, 3))
 
 
 def test_a_run_that_fails_later_changes_nothing() -> None:
@@ -416,9 +502,7 @@ def test_threads_share_a_session() -> None:
 
 
 def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        devices_module, "SimulatedDevice", lambda name: SimulatedDevice(name, memory=4096)
-    )
+    monkeypatch.setattr(family, "SimulatedDevice", lambda name: SimulatedDevice(name, memory=4096))
     x = gc.placeholder(gc.float32, [None])
     w = gc.variable(np.ones((), F32), name="w")
     y, step = gc.exp(x) + 1.0, w.assign_add(gc.sum(x))

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from support.run import options
 
+from graphc.codegen.cpu.target import HOST_TARGET
+from graphc.codegen.cuda.target import CUDA, CudaTarget
+from graphc.codegen.target import CodeTarget
+from graphc.compiler import targets as table
 from graphc.errors import GraphError
 from graphc.ir.arena import layout
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import bind_sizes
 from graphc.ir.machine import Machine
-from graphc.passes.fusion.predicates import takes_epilogue_on_gpu
+from graphc.passes.graph.cut_folds import CutFolds
 from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.pipeline import Trace, optimise, schedule
-from graphc.passes.placement.per_device import LATE, tailored
-from graphc.passes.placement.place import cannot
+from graphc.passes.placement.per_device import before_placement, tailored
 from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.plan import DeviceArena, DevicePlan
@@ -25,23 +30,33 @@ from graphc.runtime.device.plan import DeviceArena, DevicePlan
 MACHINE = Machine(())
 
 
+def few_chunks(count: int) -> CudaTarget:
+    """GPUs for which rows are folded in few chunks, for a simulator has few threads."""
+    return replace(CUDA, folds=CutFolds(chunks_if_unknown=count))
+
+
+def compile_for(patch: pytest.MonkeyPatch, target: CodeTarget) -> None:
+    """Puts a target in the place of that of its kind."""
+    changed = [
+        replace(b, target=target) if b.target.kind == target.kind else b for b in table.TARGETS
+    ]
+    patch.setattr(table, "TARGETS", tuple(changed))
+
+
 def runs_on_a_gpu(graph: Graph) -> bool:
     """Whether a GPU can run all of a graph."""
-    return all(cannot(v, "cuda") is None for v in graph.nodes())
+    return not any(map(CUDA.cannot, graph.nodes()))
 
 
 class SimulatedGraph:
     """A graph compiled for a simulated device."""
 
-    def __init__(self, graph: Graph, **changes: Any) -> None:
+    def __init__(self, graph: Graph, target: CudaTarget = CUDA, **changes: Any) -> None:
         chosen = options(**changes)
-        early = optimise(
-            unify_sizes(graph).graph,
-            options(**{**changes, "disable": frozenset(changes.get("disable", ())) | LATE}),
-        )
-        self.graph = tailored(early, "cuda", chosen, Trace())
+        early = optimise(unify_sizes(graph).graph, before_placement(chosen, HOST_TARGET))
+        self.graph = tailored(early, target, chosen, Trace())
         self.device = SimulatedDevice()
-        self.program = DeviceProgram(self.device, schedule(self.graph, takes_epilogue_on_gpu))
+        self.program = DeviceProgram(self.device, schedule(self.graph, target.takes_epilogue))
         self.program.load()
 
     @property

@@ -12,7 +12,7 @@ from support.cuda import FakeCuda
 
 from graphc.codegen.cache import Cache
 from graphc.codegen.cuda.simulator.simulate import simulate
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.device_source import DeviceSource
 from graphc.runtime.cuda.device import CudaDevice, Preparer
 from graphc.runtime.cuda.simulated import TYPES
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import graphc as gc
+from graphc.compiler.targets import targets
 from graphc.config import Options
 from graphc.errors import Location
 from graphc.frontend.stage import stage
@@ -34,7 +35,7 @@ def placed(
     fetches: Sequence[Any], effects: Sequence[Any] = (), machine: gc.Machine = TWO, **options: Any
 ) -> Placed:
     """The placed graph of tensors, verified."""
-    made = place(staged(fetches, effects), machine, options=PlaceOptions(**options))
+    made = place(staged(fetches, effects), machine, targets(), options=PlaceOptions(**options))
     verify(made.graph, "place")
     return made
 

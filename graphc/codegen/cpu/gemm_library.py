@@ -9,9 +9,10 @@ where it lies.
 from __future__ import annotations
 
 from graphc.codegen.cache import Cache
-from graphc.codegen.cpu.microkernels.tiles import LLVM, Shape, shape_for, tiles_ir
+from graphc.codegen.cpu.microkernels.tiles import LLVM, Shape, tiles_ir
 from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES, transforms_ir
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import Cpu, host_cpu, tile_shape
 
 DEPTH = 768  # the longest block of k: a strip of that length stays in the second-level cache
 SHORT = 192  # the same where columns of A share sets of the caches
@@ -171,7 +172,7 @@ declare void @gc_transpose_{t}()
 
 def host_shape(dtype: str) -> Shape:
     """The register tile of this machine."""
-    return shape_for(jit.binding().get_host_cpu_features(), dtype)
+    return tile_shape(host_cpu(), dtype)
 
 
 def source(dtype: str, shape: Shape) -> str:
@@ -221,20 +222,21 @@ def _cblas(dtype: str, name: str) -> str:
     return CBLAS.format(name=name, t=dtype, real=LLVM[dtype], stores="\n".join(stores))
 
 
-def compiled(dtype: str, shape: Shape, name: str) -> bytes:
-    """Object code of the library, its product called `name`."""
+def compiled(dtype: str, shape: Shape, cpu: Cpu, name: str) -> bytes:
+    """Object code of the library for a CPU, its product called `name`."""
     linked = tiles_ir(shape, dtype), transforms_ir(shape, dtype), _cblas(dtype, name)
-    return jit.compile_kernel(source(dtype, shape), f"{name}_loops", linked)
+    return jit.compile_kernel(source(dtype, shape), f"{name}_loops", cpu, linked)
 
 
 def library(dtype: str, cache: Cache) -> dict[str, int]:
     """The addresses of graphc's routines for f32 or f64, by name: from this process, the cache or
     the compiler."""
-    name, loader = jit.symbol_of(f"gemm {dtype}"), jit.loader()
+    cpu, loader = host_cpu(), jit.loader()
+    name = jit.symbol_of(f"gemm {dtype}", cpu)
     if name not in loader.addresses:
         data = cache.read(name)
         if data is None:
-            data = compiled(dtype, host_shape(dtype), name)
+            data = compiled(dtype, tile_shape(cpu, dtype), cpu, name)
             cache.write(name, data)
         loader.load(name, data)
     find = loader.engine.get_function_address

@@ -24,7 +24,8 @@ from graphc.codegen.cuda.printer import (
     size_name,
     storing,
 )
-from graphc.codegen.cuda.source import DeviceSource, pointer
+from graphc.codegen.cuda.source import pointer
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import Accumulate, Apply, Buffer, For, Guard, Let, Load, Ref, Store
 from graphc.codegen.loops.printer import bare
 from graphc.codegen.loops.transform import map_sizes

@@ -1,10 +1,11 @@
-"""Kernel -> CUDA source: which schedule makes a kernel, and what of it a GPU cannot run."""
+"""Kernel -> CUDA source: which schedule makes a kernel."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from graphc.codegen.cpu.kernels import loops_of
 from graphc.codegen.cpu.printer import NOWHERE
@@ -15,7 +16,6 @@ from graphc.codegen.cuda.schedules.rows import Rows
 from graphc.codegen.cuda.schedules.scans import scan_source
 from graphc.codegen.cuda.schedules.scatters import scatter_sources
 from graphc.codegen.cuda.schedules.transposing import by_tiles, turned
-from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.tensorcores.convolution import (
     convolution_source,
     convolution_split,
@@ -23,17 +23,23 @@ from graphc.codegen.cuda.tensorcores.convolution import (
 )
 from graphc.codegen.cuda.tensorcores.gemm import gemm_source, gemm_split, gemm_tiling
 from graphc.codegen.cuda.tensorcores.tiling import Tiling
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import For
 from graphc.codegen.lower.contraction import map_after, slots_of
 from graphc.codegen.lower.fused import Fused, Nest
 from graphc.errors import CodegenError
 from graphc.ir import dim
 from graphc.ir.dim import Size
+from graphc.ir.op import Opaque
 from graphc.ir.ops.scan import Scan
 from graphc.ir.program import Kernel, Kind
 
 SHORT = 32  # elements of a row that one thread folds
 LONG = 1024  # of one that a block folds
+# What a CPU's kernels are written by hand for, and a GPU has kernels for, by family of ops.
+BY_HAND: Mapping[type[Opaque], Callable[[Kernel, bool, str], DeviceSource]] = MappingProxyType(
+    {Scan: scan_source}
+)
 
 
 def device_sources(
@@ -52,8 +58,9 @@ def device_sources(
         return _contraction(kernel, wide, shown, tiling)
     if kernel.kind is Kind.SCATTER:
         return scatter_sources(kernel, bool(over), wide, shown)
-    if kernel.kind is Kind.OPAQUE and isinstance(kernel.body[0].op, Scan):
-        return (scan_source(kernel, wide, shown),)
+    for family, make in BY_HAND.items():
+        if isinstance(kernel.body[0].op, family):
+            return (make(kernel, wide, shown),)
     loops = loops_of(kernel, bool(over))
     if loops is None or loops.scratch:
         raise CodegenError(f"no CUDA code for {kernel.kind.value} {kernel.name}")

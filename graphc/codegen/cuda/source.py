@@ -1,45 +1,20 @@
-"""A kernel for a GPU, as text: what the printer makes, the toolchain compiles and the simulator
-runs.
-
-The text defines one function, `kernel`, of pointers and whole numbers.  Addresses, weights and
-large sizes are its arguments; so equal kernels are equal text, and are compiled once.
-"""
+"""What texts for GPUs have in common: the types of pointers, copies, and kernels that a failed run
+leaves out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from graphc.config import Method
+from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
 
 POINTER = "*"
-BLOCKS, THREADS = (1, 1, 1), (256, 1, 1)
 
 
 def pointer(dtype: DType) -> str:
     """The parameter type of a buffer: `f32*`, `u8*` for bool, `u16*` for narrow floats."""
     return f"{dtype.stored}{POINTER}"
-
-
-@dataclass(frozen=True)
-class DeviceSource:
-    """`parameters` are types by name: `f32*`, ..., `u32`, `u64`, `i64`; pointers come first, in the
-    order of the kernel's buffers, then whole numbers (`sizes` are their values), then `i64*`, the
-    status words, if `uses_status`.  `grid` and `shared` are formulas: blocks, and bytes of dynamic
-    shared memory.  `resident` is how many blocks a multiprocessor should hold (0: no matter)."""
-
-    text: str
-    parameters: tuple[str, ...]
-    sizes: tuple[Size, ...] = ()
-    grid: tuple[Size, Size, Size] = BLOCKS
-    threads: tuple[int, int, int] = THREADS
-    shared: Size = 0
-    resident: int = 0
-    uses_status: bool = False
-    scratch: Size = 0  # bytes that a kernel's launches share: an `f32*` behind its buffers
-    schedule: str = ""  # its name, for `explain` and the profile
-    method: Method | None = None  # of its contraction
 
 
 def guarded(source: DeviceSource) -> DeviceSource:

@@ -17,6 +17,15 @@ from graphc.ir.ops.window import Adaptive, along
 from graphc.nn.functional.pool import Windows, largest, no_indices, sums, tiles, trailing
 from graphc.nn.functional.sliding import images, sizes_per_axis, unbatched
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+]
+
 
 def _counts(what: str, x: Tensor, output_size: Any, axes: int) -> Shape:
     """The sizes of the result; None stands for the input's."""

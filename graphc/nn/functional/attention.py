@@ -27,6 +27,8 @@ from graphc.nn.functional.activation import floats, real
 from graphc.nn.functional.dropout import dropout
 from graphc.nn.functional.softmax import softmax
 
+__all__ = ["scaled_dot_product_attention"]
+
 SCORES = 1 << 18  # of one head, held at once
 LEAST_ROWS = 16  # queries in a block
 LEAST = {"f16": -65504.0, "f32": -3.3e38, "f64": -1.79e308}  # about the least number

@@ -17,6 +17,8 @@ from graphc.nn.functional.activation import floats, real
 from graphc.nn.functional.loss import above_zero, reduced
 from graphc.nn.functional.softmax import shifted
 
+__all__ = ["cross_entropy", "multi_margin_loss", "nll_loss"]
+
 
 def cross_entropy(
     input: Any,

@@ -14,6 +14,8 @@ from graphc.ir.dim import Size
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.nn.functional.sliding import images, per_axis, unbatched
 
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
 
 def conv1d(
     input: Any,

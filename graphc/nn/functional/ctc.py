@@ -27,6 +27,8 @@ from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats
 from graphc.nn.functional.loss import reduced
 
+__all__ = ["ctc_loss"]
+
 WHAT = "ctc_loss"
 
 

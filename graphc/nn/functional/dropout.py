@@ -10,6 +10,15 @@ from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw
 from graphc.nn.functional.activation import SELU_ALPHA, SELU_SCALE, floats, real
 
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+]
+
 
 def probability(what: str, p: Any) -> float:
     """A probability.  Raises `GraphError`."""

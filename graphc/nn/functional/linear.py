@@ -15,6 +15,16 @@ from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats, real
 from graphc.nn.functional.norm import at_least, p_norm
 
+__all__ = [
+    "bilinear",
+    "cosine_similarity",
+    "embedding",
+    "embedding_bag",
+    "linear",
+    "one_hot",
+    "pairwise_distance",
+]
+
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """input @ weight.T + bias, for a weight [out, in].

@@ -18,6 +18,21 @@ from graphc.ir.ops import elementary
 from graphc.nn.functional.activation import floats, logsigmoid, real
 from graphc.nn.functional.norm import at_least
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "multilabel_soft_margin_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+]
+
 
 def reduced(what: str, loss: Tensor, reduction: str) -> Tensor:
     """The mean or sum of a loss, or the loss itself.  Raises `GraphError` for another word."""

@@ -19,6 +19,8 @@ from graphc.ir.dim import Size
 from graphc.ir.types import f32
 from graphc.nn.functional.activation import floats, real
 
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm"]
+
 Axes = tuple[int, ...]
 
 

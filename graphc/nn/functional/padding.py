@@ -16,6 +16,8 @@ from graphc.ir.ops.shape import Pad
 from graphc.ir.ops.window import Unwindow, Window, along, positions
 from graphc.nn.functional.sliding import images, per_axis, sizes_per_axis, unbatched
 
+__all__ = ["fold", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold"]
+
 MODES = ("constant", "reflect", "replicate", "circular")
 
 

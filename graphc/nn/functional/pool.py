@@ -19,6 +19,17 @@ from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Window, along
 from graphc.nn.functional.sliding import images, per_axis, unbatched
 
+__all__ = [
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+]
+
 
 class Windows(NamedTuple):
     """What pooling folds: elements, and the axes that run over the places of a window."""

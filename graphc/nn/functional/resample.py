@@ -21,6 +21,8 @@ from graphc.nn.functional.adaptive_pool import (
 )
 from graphc.nn.functional.sliding import images, sizes_per_axis, unbatched
 
+__all__ = ["interpolate"]
+
 AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 MODES = ("nearest", "nearest-exact", *AXES, "area")
 BEND = -0.75  # of the cubic convolution (Keys 1981), as in PyTorch

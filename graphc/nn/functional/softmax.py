@@ -9,6 +9,8 @@ from graphc.frontend.arguments import axis_of, tensor
 from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw, reductions
 
+__all__ = ["log_softmax", "softmax"]
+
 
 def shifted(what: str, input: Any, dim: Any) -> tuple[Tensor, int]:
     """The input less the largest along `dim`, through which no gradient flows; and the axis."""

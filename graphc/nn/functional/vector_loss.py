@@ -12,6 +12,8 @@ from graphc.nn.functional.activation import floats, real
 from graphc.nn.functional.linear import pairwise_distance
 from graphc.nn.functional.loss import above_zero, pair, reduced
 
+__all__ = ["cosine_embedding_loss", "margin_ranking_loss", "triplet_margin_loss"]
+
 
 def margin_ranking_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean"

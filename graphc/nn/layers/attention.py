@@ -23,6 +23,8 @@ from graphc.nn.functional.dropout import probability
 from graphc.nn.layers.linear import Linear, positive
 from graphc.nn.module import Module, Parameter
 
+__all__ = ["MultiheadAttention"]
+
 WHAT = "MultiheadAttention"
 
 

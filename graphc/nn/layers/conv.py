@@ -14,6 +14,8 @@ from graphc.nn.functional.activation import floats
 from graphc.nn.layers.linear import near_zero, positive
 from graphc.nn.module import Module
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
 MODES = ("zeros", "reflect", "replicate", "circular")
 FORWARD = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 BACK = {

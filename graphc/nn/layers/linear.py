@@ -21,6 +21,24 @@ from graphc.nn.functional.dropout import probability
 from graphc.nn.functional.linear import flattened, padding_row
 from graphc.nn.module import Module, Parameter
 
+__all__ = [
+    "AlphaDropout",
+    "Bilinear",
+    "CosineSimilarity",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "PairwiseDistance",
+    "Unflatten",
+]
+
 
 def positive(what: str, argument: str, value: Any, least: int = 1) -> int:
     """An int of at least `least`.  Raises `ShapeError`."""

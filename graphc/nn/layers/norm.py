@@ -20,6 +20,18 @@ from graphc.nn.functional.activation import floats
 from graphc.nn.layers.linear import positive
 from graphc.nn.module import Buffer, Module, Parameter
 
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+    "RMSNorm",
+]
+
 
 class Channelled(Module):
     """Statistics of channels: the running ones as buffers, a weight and a bias as parameters."""

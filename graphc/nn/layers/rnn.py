@@ -23,6 +23,8 @@ from graphc.nn.functional.recurrent import GATES, NONLINEARITIES, State, Step, W
 from graphc.nn.layers.linear import positive
 from graphc.nn.module import Module, Parameter
 
+__all__ = ["GRU", "LSTM", "RNN"]
+
 
 class Recurrent(Module):
     """What RNN, LSTM and GRU share."""

@@ -16,6 +16,8 @@ from graphc.nn.layers.linear import positive
 from graphc.nn.layers.rnn import pair, read, weights
 from graphc.nn.module import Module
 
+__all__ = ["GRUCell", "LSTMCell", "RNNCell"]
+
 
 class Cell(Module):
     """What the cells share."""

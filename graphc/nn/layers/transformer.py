@@ -14,10 +14,19 @@ from graphc.functions.creation import full, triu
 from graphc.ir.types import f32
 from graphc.nn import functional
 from graphc.nn.containers import ModuleList, module_of
+from graphc.nn.functional.activation import floats
 from graphc.nn.layers.attention import MultiheadAttention
 from graphc.nn.layers.linear import Dropout, Linear, positive
 from graphc.nn.layers.norm import LayerNorm
 from graphc.nn.module import Module, Parameter
+
+__all__ = [
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+]
 
 
 class Block(Module):
@@ -124,7 +133,7 @@ class TransformerEncoderLayer(Block):
                 x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal
             )[0]
 
-        x = self._part(functional.floats("TransformerEncoderLayer", src), 1, attend)
+        x = self._part(floats("TransformerEncoderLayer", src), 1, attend)
         made: Tensor = self._part(x, 2, self._feed_forward)
         return made
 
@@ -186,7 +195,7 @@ class TransformerDecoderLayer(Block):
                 is_causal=memory_is_causal,
             )[0]
 
-        x = self._part(functional.floats("TransformerDecoderLayer", tgt), 1, attend)
+        x = self._part(floats("TransformerDecoderLayer", tgt), 1, attend)
         made: Tensor = self._part(self._part(x, 2, look), 3, self._feed_forward)
         return made
 

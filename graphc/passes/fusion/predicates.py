@@ -25,7 +25,7 @@ def is_place(v: Value, depth: int = 3) -> bool:
 
 
 def takes_epilogue(v: Value) -> bool:
-    """Whether a contraction is made in chunks that a map can follow: by register tiles, and each
+    """Whether a CPU makes a contraction in chunks that a map can follow: by register tiles, each
     chunk a block of the result's index space."""
     if not v.type.dtype.tiled:
         return False
@@ -35,9 +35,3 @@ def takes_epilogue(v: Value) -> bool:
         case Matmul():
             return v.type.rank == 2
     return False
-
-
-def takes_epilogue_on_gpu(v: Value) -> bool:
-    """The same on tensor cores, where a map follows while sums are in shared memory; and elsewhere
-    on a GPU, where it is a launch of its own over the same buffers."""
-    return v.type.dtype.is_float and isinstance(v.op, Convolution | ConvolutionInput | Matmul)

@@ -1,97 +1,41 @@
-"""What the last passes do for one kind of device: Graph -> Graph.
+"""What the last passes do for one device's part of a graph: Graph -> Graph.
 
 Before placement a graph is simplified for all devices alike.  How it is best computed differs: a
 CPU widens products of narrow floats, which tensor cores take as they are, and folds many rows in a
-few chunks, where a GPU needs hundreds.
+few chunks, where a GPU needs hundreds.  Which passes these are, a target says (`Target.late`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphc.config import Options
-from graphc.ir import dim
-from graphc.ir.dim import Size
-from graphc.ir.graph import Graph, Value, make
-from graphc.ir.op import Reduction
-from graphc.ir.ops.pointwise import Cast
-from graphc.ir.ops.reduction import ReduceProd, ReduceSum
-from graphc.ir.ops.shape import Reshape
+from graphc.ir.graph import Graph
 from graphc.ir.verify import verify
-from graphc.passes.graph.split_reductions import PARTIAL, split_reductions
-from graphc.passes.pipeline import Trace, run_pass
-from graphc.passes.rewrite.engine import rebuild
+from graphc.passes.pipeline import Trace
 from graphc.passes.rewrite.inner_graphs import deeply
-
-LATE = frozenset({"widen", "partial", "cleanup"})  # passes that placement comes before
-MOST, UNKNOWN, ROWS = 1024, 256, 32  # chunks; of an unknown size; rows that repay a chunk
-FEW = 512  # rows that columns of threads fold in one go
-LONG, PIECE = 1 << 14, 1024  # elements of a row that is cut; of a piece, at least
-BLOCKS = 64  # rows that keep a GPU busy as they are; pieces, at most
+from graphc.passes.target import LatePass, Target
 
 
-def tailored(graph: Graph, kind: str, options: Options, trace: Trace) -> Graph:
-    """The graph of one device ("cpu" or "cuda") after the passes that placement came before."""
-    if kind == "cpu":
-        for name in ("widen", "partial", "cleanup"):
-            if name not in options.disable:
-                graph = run_pass(name, graph, options.fast_math, trace)
-        return graph
-    if "partial" not in options.disable:
-        with trace.span("partial"):
-            graph = verify(deeply(graph, for_gpus), "partial", trace.proven)
-    if "cleanup" not in options.disable:
-        graph = run_pass("cleanup", graph, options.fast_math, trace)
+def before_placement(options: Options, host: Target) -> Options:
+    """The options of the passes before placement: without those that wait for it, which are the
+    host's last passes."""
+    return replace(options, disable=options.disable | {late.name for late in host.late})
+
+
+def tailored(graph: Graph, target: Target, options: Options, trace: Trace) -> Graph:
+    """The graph of one device after its target's last passes."""
+    for late in target.late:
+        if late.name not in options.disable:
+            graph = _changed(graph, late, options.fast_math, trace)
     return graph
 
 
-def for_gpus(graph: Graph) -> Graph:
-    """The graph with folds cut so that many blocks share each."""
-    graph = rebuild(graph, lambda v: _rows_first(v) if type(v.op) in PARTIAL else v)
-    return split_reductions(graph, chunks_of)
-
-
-def _rows_first(v: Value) -> Value:
-    """A fold over rows and more as two (a channel's sum over a batch of images would be one row, of
-    one warp); a fold of few and long rows as folds of their pieces, then of these."""
-    op, (x,) = v.op, v.args
-    assert isinstance(op, Reduction)
-    inner = tuple(a for a in op.axes if set(range(a, x.type.rank)) <= set(op.axes))
-    if not inner or len(op.axes) == x.type.rank:
-        return v
-    if v.type.dtype.is_narrow and isinstance(op, ReduceSum | ReduceProd):
-        wide = make(op, (make(Cast(v.type.dtype.accumulates), v.args, "", v.loc),), "", v.loc)
-        cut = _rows_first(wide)
-        return v if cut is wide else make(Cast(v.type.dtype), (cut,), v.name, v.loc)
-    if len(inner) < len(op.axes):
-        rows = make(type(op)(inner), (x,), "", v.loc)
-        return make(type(op)(op.axes[: -len(inner)]), (rows,), v.name, v.loc)
-    pieces = _pieces(dim.product(v.type.shape), x.type.shape[-1])
-    if pieces == 1:
-        return v
-    *outer, last = x.type.shape
-    assert isinstance(last, int)
-    cut = make(Reshape((*outer, pieces, last // pieces)), (x,), "", v.loc)
-    axes = (*op.axes[:-1], x.type.rank)
-    parts = make(type(op)(axes), (cut,), "", v.loc)
-    return make(type(op)((parts.type.rank - 1,)), (parts,), v.name, v.loc)
-
-
-def _pieces(rows: Size, last: Size) -> int:
-    """Into how many pieces to cut rows, the last axis of which is so long."""
-    if not isinstance(rows, int) or not isinstance(last, int) or rows > BLOCKS or last < LONG:
-        return 1
-    count = BLOCKS
-    while last % count or last // count < PIECE:
-        count //= 2
-    return count
-
-
-def chunks_of(rows: Size) -> int:
-    """Into how many chunks a GPU folds rows: enough for all multiprocessors, each of some rows."""
-    if not isinstance(rows, int):
-        return UNKNOWN
-    if rows <= FEW:
-        return 1
-    chunks = 16
-    while chunks < MOST and chunks * 2 * ROWS <= rows:
-        chunks *= 2
-    return chunks
+def _changed(graph: Graph, late: LatePass, fast_math: bool, trace: Trace) -> Graph:
+    """The graph, and the graphs inside its ops, after one pass, verified."""
+    with trace.span(late.name):
+        graph = deeply(graph, lambda g: late.change(g, trace, fast_math))
+        graph = verify(graph, late.name, trace.proven)
+    if trace.watch:
+        trace.watch(late.name, graph)
+    return graph

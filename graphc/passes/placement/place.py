@@ -4,7 +4,7 @@ In this order decide: the user's pin, if that device can run it (soft placement 
 or refused if `strict`); where a variable lives already; that placeholders are fed on the host, and
 fetches wanted there; that a variable, its new value and the state of the same update stay together;
 and, for all that is left, the cost of the whole graph, kernels and transfers: a minimum cut
-(cut.py).  Constants and literals are free on every device.
+(min_cut.py).  Constants and literals are free on every device.
 """
 
 from __future__ import annotations
@@ -14,55 +14,35 @@ import warnings
 from collections.abc import Mapping
 
 from graphc.errors import DeviceError
-from graphc.ir.control import Loop
 from graphc.ir.graph import Graph, Value, make, over, users
 from graphc.ir.machine import HOST, Machine
-from graphc.ir.op import Control, Foreign, Item, Opaque, Pointwise, State
-from graphc.ir.ops.scan import Scan
+from graphc.ir.op import Item, Pointwise, State
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.ir.ops.transfer import Transfer
-from graphc.passes.autodiff.control import makes_all_steps
 from graphc.passes.cost.roofline import Assumed, Costs, portable
 from graphc.passes.placement.footprint import check_memory, predict
 from graphc.passes.placement.min_cut import Crossing, Problem, solve
 from graphc.passes.placement.placed import Placed, PlaceOptions, show_seconds
+from graphc.passes.target import Target, target_for
 
 HANDOVER = 10e-6  # seconds that one device's program waits for another's, besides the transfer
-
-
-def cannot(v: Value, kind: str) -> str | None:
-    """Why a device of this kind ("cpu", "cuda") cannot compute v; None if it can."""
-    if kind == "cpu":
-        return None
-    match v.op:
-        case Foreign():
-            return "it calls a Python function"
-        case Scan():
-            return None
-        case Opaque():
-            return f"{v.op.name} is a kernel written by hand for CPUs"
-        case Loop() if makes_all_steps(v):
-            inside = (cannot(w, kind) for w in v.op.body.nodes())
-            return next((why for why in inside if why is not None), None)
-        case Control():
-            return "control flow that only the run decides is the host's"
-        case Item():
-            return cannot(v.args[0], kind)
-    return None
 
 
 def place(
     graph: Graph,
     machine: Machine,
+    targets: Mapping[str, Target],
     homes: Mapping[Value, str] | None = None,
     options: PlaceOptions | None = None,
 ) -> Placed:
-    """The graph with a device for each value.  `homes` are variables that live somewhere already.
+    """The graph with a device for each value.  `targets` are those that there are, by kind; `homes`
+    are variables that live somewhere already.
 
-    Raises `DeviceError` for a home that the machine lacks, for a device too small for what it would
-    hold (if all sizes are known), and, if `strict`, for a pin that cannot be followed.
+    Raises `DeviceError` for a device of which there is no target, for a home that the machine
+    lacks, for a device too small for what it would hold (if all sizes are known), and, if `strict`,
+    for a pin that cannot be followed.
     """
-    placer = _Placer(graph, machine, homes or {}, options or PlaceOptions())
+    placer = _Placer(graph, machine, targets, homes or {}, options or PlaceOptions())
     placed = _Inserter(placer.costs, machine, placer.run(), placer.why).placed()
     if placer.all_sizes_known:
         check_memory(placed)
@@ -73,9 +53,15 @@ class _Placer:
     """Decides; inserts nothing."""
 
     def __init__(
-        self, graph: Graph, machine: Machine, homes: Mapping[Value, str], options: PlaceOptions
+        self,
+        graph: Graph,
+        machine: Machine,
+        targets: Mapping[str, Target],
+        homes: Mapping[Value, str],
+        options: PlaceOptions,
     ) -> None:
         self.graph, self.machine, self.options = graph, machine, options
+        self.targets = {d.name: target_for(targets, d.kind) for d in machine.devices}
         sizes = Assumed(options.sizes, options.assumed)
         self.costs = Costs(graph, sizes)
         self.values = [v for v in (*graph.inputs, *graph.nodes()) if not portable(v)]
@@ -104,12 +90,12 @@ class _Placer:
     def _fix(self, v: Value, homes: Mapping[Value, str]) -> None:
         """What needs no weighing: pins, homes, and placeholders."""
         pin = self._pin(v, homes)
-        refused = self._refusal(v, pin) if pin else None
-        if pin and refused is None:
+        refused = self._refusal(v, pin) if pin else ""
+        if pin and not refused:
             self.fixed[v] = pin
             self.why[v] = f"pinned to {pin} at {v.loc}" if v.device else "the session's device"
             return
-        if refused is not None:
+        if refused:
             self.moved[v] = refused
         if v in homes:
             self.fixed[v] = self.machine.device(homes[v]).name
@@ -125,13 +111,13 @@ class _Placer:
         there = v in homes or isinstance(v.op, Placeholder | RunCounter)
         return v.device or ("" if there else self.options.default)
 
-    def _refusal(self, v: Value, pin: str) -> str | None:
-        """Why a pin cannot be followed.  Raises `DeviceError` if it must be."""
+    def _refusal(self, v: Value, pin: str) -> str:
+        """Why a pin cannot be followed; "" if it can.  Raises `DeviceError` if it must be."""
         if pin in self.machine.names:
-            why = cannot(v, self.machine.device(pin).kind)
+            why = self.targets[pin].cannot(v)
         else:
             why = f"this machine has only {', '.join(self.machine.names)}"
-        if why is not None and self.options.strict:
+        if why and self.options.strict:
             raise DeviceError(
                 f"{v.op.name} is pinned to {pin}, which cannot run it: {why}; pin it elsewhere "
                 "(gc.device), or allow soft placement (strict=False)",
@@ -157,7 +143,7 @@ class _Placer:
 
     def _bound(self, v: Value) -> bool:
         """Whether some device cannot run v: no reason to keep a variable off it."""
-        return any(cannot(v, d.kind) for d in self.machine.devices)
+        return any(target.cannot(v) for target in self.targets.values())
 
     def _problem(self, numbers: dict[Value, int]) -> Problem:
         devices = self.machine.devices
@@ -165,7 +151,7 @@ class _Placer:
         for v in self.values:
             mine = costs[numbers[self.units.of(v)]]
             for i, d in enumerate(devices):
-                fits = self.fixed.get(v, d.name) == d.name and cannot(v, d.kind) is None
+                fits = self.fixed.get(v, d.name) == d.name and not self.targets[d.name].cannot(v)
                 mine[i] += self.costs.seconds(v, d) if fits else math.inf
         host = len(costs)
         costs.append([0.0] + [math.inf] * (len(devices) - 1))
@@ -197,7 +183,7 @@ class _Placer:
         if together is not None:
             return f"{soft}together with {together.name or together.op.name}"
         others = [d for d in self.machine.devices if d.name != device]
-        refused = [cannot(v, d.kind) for d in others]
+        refused = [self.targets[d.name].cannot(v) for d in others]
         if others and all(refused):
             return f"{soft}nothing else can run it: {refused[0]}"
         here = show_seconds(self.costs.seconds(v, self.machine.device(device)))

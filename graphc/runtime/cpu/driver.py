@@ -22,6 +22,7 @@ import numpy as np
 
 from graphc.codegen.cache import Cache
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.errors import GraphcError
 from graphc.runtime.cpu.driver_control import CONTROL_IR
 
@@ -356,10 +357,10 @@ def load(cache: Cache) -> None:
     if "gc_run" in jit.loader().addresses:
         return
     text = IR + CONTROL_IR
-    name = jit.symbol_of(text).replace("gc_", "driver_")
+    name = jit.symbol_of(text, host_cpu()).replace("gc_", "driver_")
     data = cache.read(name)
     if data is None:
-        data = bytes(jit.target_machine().emit_object(jit.optimise(text)))
+        data = jit.object_code(text, host_cpu())
         cache.write(name, data)
     jit.loader().load("gc_run", data)
 

@@ -36,6 +36,8 @@ from graphc.runtime.cpu.launches import (
     copy,
 )
 
+STATUS_WORDS = 4  # whether the run failed, the index, the size; one to spare
+
 
 @dataclass
 class Executable:
@@ -124,56 +126,43 @@ class Bound:
 
     def _lay_out(self, launches: list[Launch]) -> None:
         """All words in one array: head, instructions, externals, status, arguments, patches."""
-        kernels = self.executable.program.kernels
-        count, arguments = len(launches), [x.arguments for x in launches]
+        arguments = [word for x in launches for word in x.arguments]
+        patches = [(e, i) for i, (_, e) in enumerate(arguments) if e is not None]
         instructions_at = int(Word.SIZE)
-        externals_at = instructions_at + count * Instruction.SIZE
-        status_at = externals_at + len(self.external)
-        arguments_at = status_at + 4
-        total = sum(map(len, arguments))
-        patches = [
-            (e, a)
-            for a, (_, e) in enumerate(w for words in arguments for w in words)
-            if e is not None
-        ]
-        patches_at = arguments_at + total
-        self.words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
-        base = address(self.words)
-        self.address, self.externals_at, self.status_at = base, externals_at, status_at
+        self.externals_at = instructions_at + len(launches) * Instruction.SIZE
+        self.status_at = self.externals_at + len(self.external)
+        arguments_at = self.status_at + STATUS_WORDS
+        patches_at = arguments_at + len(arguments)
+        self.words = words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
+        self.address = base = address(words)
 
         def at(i: int) -> int:
             return base + 8 * i
 
-        self.words[: Word.SIZE] = (
+        kernels = self.executable.program.kernels
+        words[: Word.SIZE] = (
             at(instructions_at),
-            count,
+            len(launches),
             at(patches_at),
             len(patches),
-            at(status_at),
+            at(self.status_at),
             0,
             next((i for i, k in enumerate(kernels) if k.commits), len(kernels)),
             0,
         )
-        named = {STATUS: at(status_at), CANCEL: at(Word.CANCEL)}
-        rows = self.words[instructions_at:externals_at].reshape(count, Instruction.SIZE)
+        rows = words[instructions_at : self.externals_at].reshape(-1, Instruction.SIZE)
         self.launches.tables.append(Table([x.kernel for x in launches], rows))
         here = arguments_at
-        for i, x in enumerate(launches):
-            self.words[instructions_at + i * Instruction.SIZE :][: Instruction.SIZE] = (
-                x.function,
-                at(here),
-                x.extent,
-                x.chunks,
-                0,
-                0,
-            )
-            for word in x.arguments:
-                self.words[here] = named.get(word, word[0])
-                here += 1
+        for row, x in zip(rows, launches, strict=True):
+            row[:] = x.function, at(here), x.extent, x.chunks, 0, 0
+            here += len(x.arguments)
+        named = {STATUS: at(self.status_at), CANCEL: at(Word.CANCEL)}
+        for i, word in enumerate(arguments, arguments_at):
+            words[i] = named.get(word, word[0])
         for i, (external, argument) in enumerate(patches):
-            self.words[patches_at + 2 * i] = at(externals_at + external)
-            self.words[patches_at + 2 * i + 1] = at(arguments_at + argument)
-        self.view = memoryview(self.words)  # type: ignore[arg-type]
+            words[patches_at + 2 * i] = at(self.externals_at + external)
+            words[patches_at + 2 * i + 1] = at(arguments_at + argument)
+        self.view = memoryview(words)  # type: ignore[arg-type]
 
     def _copies(self) -> list[Launch]:
         """Copies to variables of new values that no kernel writes in place; they end the plan.

@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.codegen.cache import Cache
 from graphc.codegen.cpu import gemm_library
-from graphc.codegen.cpu.toolchain.jit import binding
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Method, blas_core, environment
 
 SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
@@ -28,8 +28,8 @@ def library() -> Any:
     one follows the CPU that graphc's own kernels are compiled for, or GRAPHC_BLAS_CORE
     (docs/decisions.md).
     """
-    features = binding().get_host_cpu_features()
-    best = "SkylakeX" if all(features.get(f) for f in SKYLAKEX) else None
+    flags = host_cpu().flags()
+    best = "SkylakeX" if all(flags.get(f) for f in SKYLAKEX) else None
     core = blas_core() or best
     with environment({"OPENBLAS_CORETYPE": core} if core else {}):
         import scipy_openblas32  # loads the library

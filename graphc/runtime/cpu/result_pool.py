@@ -17,7 +17,6 @@ from graphc.ir.op import Array
 LARGE = 1 << 16  # bytes from which results are kept
 KEPT_ALIKE = 4  # arrays of one shape
 KEPT_SHAPES = 8
-FREE = 3  # references to an array that is free: the list's, the loop's, the question's
 
 
 @dataclass
@@ -33,13 +32,22 @@ class Results:
             alike = self.kept[shape, dtype] = []
             if len(self.kept) > KEPT_SHAPES:
                 del self.kept[next(iter(self.kept))]
-        for old in alike:
-            if sys.getrefcount(old) == FREE and _as_new(old, shape, dtype):
+        for old, references in zip(alike, _references(alike), strict=True):
+            if references == FREE and _as_new(old, shape, dtype):
                 return old
         if len(alike) == KEPT_ALIKE:
             del alike[0]
         alike.append(np.empty(shape, dtype))
         return alike[-1]
+
+
+def _references(arrays: list[Array]) -> list[int]:
+    """How many references each array has, those of this question among them."""
+    return [sys.getrefcount(a) for a in arrays]
+
+
+# Those of an array that only its list holds.  Pythons differ in what the question itself adds.
+FREE = _references([np.empty(0)])[0]
 
 
 def _as_new(a: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Helper threads, and runs that Ctrl-C can end.
+"""Helper threads, runs that Ctrl-C can end, and work that it cannot.
 
 A helper is a Python thread that waits for work and then spends the run inside native code, without
 the GIL. It may come late: the leading thread never waits for one that has not begun.
@@ -11,7 +11,9 @@ import contextlib
 import functools
 import os
 import queue
+import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from graphc.runtime.cpu.driver import Word, driver
@@ -130,3 +132,20 @@ def _interruptible(bound: Bound, threads: int) -> bool:
     if failure:
         raise failure[0]
     return interrupted
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within the block, Ctrl-C waits for the block's end.  Only the main thread takes signals."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    came: list[tuple[Any, ...]] = []
+    signal.signal(signal.SIGINT, lambda *given: came.append(given))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came[-1])

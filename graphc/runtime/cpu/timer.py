@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel
 from graphc.runtime.cpu.driver import Instruction
@@ -120,7 +121,7 @@ out:
 def timed() -> int:
     """The address of `gc_timed`."""
     text = IR.replace("CLOCK", str(time.CLOCK_MONOTONIC))
-    data = bytes(jit.target_machine().emit_object(jit.optimise(text)))
+    data = jit.object_code(text, host_cpu())
     return jit.loader().load("gc_timed", data)
 
 

@@ -11,18 +11,19 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from graphc.codegen.cache import Built, Cache
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.target import CUDA
 from graphc.codegen.cuda.toolchain.cubin import LEAST, Held, cubin, prepare, require
-from graphc.config import Options
+from graphc.codegen.device_source import DeviceSource
+from graphc.config import Method, Options
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
-from graphc.ir.types import as_dtype
+from graphc.ir.types import DType, as_dtype
 from graphc.runtime.cuda.cublas import Library, library
 from graphc.runtime.cuda.driver import (
     Toolkit,
@@ -40,6 +41,8 @@ from graphc.runtime.cuda.graph import (
     configuration,
     nothing,
 )
+from graphc.runtime.cuda.products import Products
+from graphc.runtime.cuda.shared_array import SharedArray
 from graphc.runtime.cuda.staging import Staging
 from graphc.runtime.device.protocol import Function, Launch, Memory, Node, Pinned, Span
 
@@ -85,6 +88,7 @@ class CudaDevice:
                 f"{'.'.join(map(str, self.spec.capability))}; graphc needs "
                 f"{'.'.join(map(str, LEAST))} (Ampere) or newer"
             )
+        self.target = replace(CUDA, capability=self.spec.capability)
         self.staging = Staging(toolkit, self.device, self.stream)
 
     def _current(self) -> Any:
@@ -213,6 +217,12 @@ class CudaDevice:
             self._current()
             self.stream.sync()
 
+    def products(self, options: Options) -> Products | None:
+        """cublasLt for one program; None if it is neither asked for nor may be tried.  Raises
+        `DeviceError` if it is asked for and not installed."""
+        wanted = options.method is Method.BLAS or options.autotune > 0
+        return Products(self, options) if wanted else None
+
     def library(self) -> Library | None:
         """cublasLt, if its packages are installed."""
         return self._library
@@ -255,6 +265,10 @@ class CudaDevice:
         self.copy(copy, span)
         self.synchronize()  # the owner may change or free it when this returns
         return copy
+
+    def shared(self, span: Span, shape: tuple[int, ...], dtype: DType) -> SharedArray:
+        """An array over a span that other libraries can take without a copy."""
+        return SharedArray(self, span, shape, dtype)
 
     def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """A view of finished memory that has `__dlpack__` and keeps the memory."""

@@ -11,7 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -23,15 +23,13 @@ from graphc.ir.dim import Size, product
 from graphc.ir.program import Kernel, Kind, contraction_of, storage
 from graphc.runtime.cuda.cublas import ALIGNED, TYPES, Library, Product
 from graphc.runtime.device.hazards import with_edges
-from graphc.runtime.device.protocol import Device, Launch, Node, Span, uploaded
+from graphc.runtime.device.protocol import Device, Launch, Made, Node, Span, uploaded
 
 TRIES, REPEATS = 5, 8  # runs of a graph, and how often a product is in it
-Made = Callable[[Sequence[Span]], list[Node]]  # the nodes of a kernel whose buffers lie there
 
 
-@runtime_checkable
-class Multiplies(Protocol):
-    """A device that a library makes products for."""
+class HasLibrary(Device, Protocol):
+    """A device for which cublasLt may be installed."""
 
     def library(self) -> Library | None:
         """It, if it is installed."""
@@ -47,12 +45,10 @@ class Products:
     """The choice for one program on one device.  `forced` says that the library makes what it
     can; `seconds` are left for trying."""
 
-    def __init__(self, device: Device, options: Options) -> None:
+    def __init__(self, device: HasLibrary, options: Options) -> None:
         self.device, self.seconds = device, options.autotune
-        self.library: Library | None = None
-        self.forced = options.method is Method.BLAS and isinstance(device, Multiplies)
-        if isinstance(device, Multiplies) and (self.forced or self.seconds > 0):
-            self.library = device.library()
+        self.forced = options.method is Method.BLAS
+        self.library = device.library()
         if self.forced and self.library is None:
             raise DeviceError(
                 f"{device.name}: the method BLAS is cublasLt there, which is not installed: pip "

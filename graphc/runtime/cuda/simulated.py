@@ -16,7 +16,8 @@ import numpy as np
 
 from graphc.codegen.cache import Built
 from graphc.codegen.cuda.simulator.simulate import simulate
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.target import CUDA
+from graphc.codegen.device_source import DeviceSource
 from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
@@ -43,7 +44,7 @@ class SimulatedDevice:
     """A device without a GPU.  `memory` bytes are all that it has."""
 
     def __init__(self, name: str = "cuda:sim", memory: int = 1 << 33) -> None:
-        self.name, self.memory = name, memory
+        self.name, self.target, self.memory = name, CUDA, memory
         self.next = ALIGN
         self.launches = 0
         self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
 from graphc.codegen.cache import Built
-from graphc.codegen.cuda.kernels import device_sources, epilogue_sources, tiling_of
-from graphc.codegen.cuda.source import DeviceSource, copying, guarded
-from graphc.codegen.cuda.tensorcores.tiling import Tiling
+from graphc.codegen.device_source import DeviceSource
 from graphc.config import Options
 from graphc.ir import dim
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Program, launched, overwritten
-from graphc.runtime.cuda.products import Products
-from graphc.runtime.device.protocol import Device, Function, Span, uploaded
+from graphc.ir.program import Kernel, Program, launched, overwritten
+from graphc.runtime.device.protocol import (
+    Device,
+    Function,
+    Multiplies,
+    ProductLibrary,
+    Span,
+    uploaded,
+)
 
-Key = tuple[Kernel, bool, Tiling | None]  # of code: 64-bit indices, how a contraction is tiled
+Key = tuple[Kernel, bool, Hashable]  # of code: 64-bit indices, `DeviceTarget.variant`
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
-
-
-def _is_tiled_by_sizes(kernel: Kernel) -> bool:
-    """Whether only a run's sizes tell how a kernel is tiled."""
-    contracts = kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION)
-    return contracts and any(
-        dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape
-    )
 
 
 @dataclass
@@ -48,14 +44,17 @@ class DeviceProgram:
     built: Built = field(default_factory=Built)
 
     def __post_init__(self) -> None:
-        self.products = Products(self.device, self.options)
+        self.target = self.device.target
+        device = self.device
+        library = device.products(self.options) if isinstance(device, Multiplies) else None
+        self.products: ProductLibrary | None = library
 
     def code(
         self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
     ) -> tuple[Function, ...]:
         """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
         fail, those that change variables look first whether it has."""
-        key = kernel, wide, self.tiling(kernel, sizes)
+        key = kernel, wide, self.variant(kernel, sizes)
         if key not in self.functions:
             self.functions[key] = tuple(
                 map(self.device.load, self._guarded(kernel, home, wide, sizes))
@@ -66,13 +65,19 @@ class DeviceProgram:
         """The functions of what follows a product that a library has made."""
         if (kernel, wide) not in self.epilogues:
             self.epilogues[kernel, wide] = tuple(
-                map(self.device.load, epilogue_sources(kernel, wide))
+                map(self.device.load, self.target.epilogue(kernel, wide))
             )
         return self.epilogues[kernel, wide]
 
-    def tiling(self, kernel: Kernel, sizes: Mapping[str, int]) -> Tiling | None:
-        """How tensor cores share a kernel's contraction."""
-        return tiling_of(kernel, sizes, self.options.fast_math)
+    def variant(self, kernel: Kernel, sizes: Mapping[str, int]) -> Hashable:
+        """What sizes decide of a kernel's text."""
+        return self.target.variant(kernel, sizes, self.options.fast_math)
+
+    def library(self, kernel: Kernel) -> ProductLibrary | None:
+        """What may make a kernel's product in place of its own code."""
+        found = self.products
+        usable = found is not None and not self.guards(kernel) and found.may_make(kernel)
+        return found if usable else None
 
     def guards(self, kernel: Kernel) -> bool:
         """Whether a kernel must look whether the run has failed."""
@@ -82,17 +87,17 @@ class DeviceProgram:
         self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
     ) -> list[DeviceSource]:
         guard = self.guards(kernel)
-        return [guarded(s) if guard else s for s in self._sources(kernel, home, wide, sizes)]
+        sources = self._sources(kernel, home, wide, sizes)
+        return [self.target.guarded(s) if guard else s for s in sources]
 
     def _sources(
         self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int] = NO_SIZES
     ) -> tuple[DeviceSource, ...]:
-        tiling = self.tiling(kernel, sizes)
-        if (kernel, wide, tiling) not in self.texts:
-            self.texts[kernel, wide, tiling] = device_sources(
-                kernel, overwritten(home, kernel), wide, tiling=tiling
-            )
-        return self.texts[kernel, wide, tiling]
+        key = kernel, wide, self.variant(kernel, sizes)
+        if key not in self.texts:
+            over = overwritten(home, kernel)
+            self.texts[key] = self.target.sources(kernel, over, wide, sizes, self.options.fast_math)
+        return self.texts[key]
 
     @functools.cached_property
     def fails(self) -> bool:
@@ -117,15 +122,15 @@ class DeviceProgram:
         sizes, all but contractions of symbolic sizes, which a run's decide how to tile."""
         own, after, first = [], [], not self.functions
         for home, kernel in launched(self.program):
-            library = not self.guards(kernel) and self.products.may_make(kernel)
-            after += [kernel] * (library and (kernel, False) not in self.epilogues)
-            known = (kernel, False, self.tiling(kernel, sizes)) in self.functions
-            waits = not sizes and _is_tiled_by_sizes(kernel)
-            if not (known or waits or (library and self.products.forced)):
+            library = self.library(kernel)
+            after += [kernel] * (library is not None and (kernel, False) not in self.epilogues)
+            known = (kernel, False, self.variant(kernel, sizes)) in self.functions
+            waits = not sizes and self.target.awaits_sizes(kernel)
+            if not (known or waits or (library is not None and library.forced)):
                 own.append((kernel, home))
         texts = [s for kernel, home in own for s in self._guarded(kernel, home, False, sizes)]
-        texts += [s for kernel in after for s in epilogue_sources(kernel)]
-        texts += [guarded(copying(1))] * (self.fails and first)
+        texts += [s for kernel in after for s in self.target.epilogue(kernel, False)]
+        texts += [self._copier(1)] * (self.fails and first)
         if texts:
             self.device.prepare(texts, self.options, self.built)
         for kernel, home in own:
@@ -135,7 +140,10 @@ class DeviceProgram:
 
     def copier(self, nbytes: int) -> Function:
         """What copies bytes unless the run has failed."""
-        return self.device.load(guarded(copying(nbytes)))
+        return self.device.load(self._copier(nbytes))
+
+    def _copier(self, nbytes: int) -> DeviceSource:
+        return self.target.guarded(self.target.copying(nbytes))
 
     def constant(self, v: Value) -> Span:
         """Where a constant lies."""

@@ -74,9 +74,10 @@ class Scope:
         def after(at: Sequence[Span]) -> list[Node]:
             return self._launched(kernel, self.code.epilogue(kernel, wide), at)
 
-        if self.code.guards(kernel) or not self.code.products.may_make(kernel):
+        library = self.code.library(kernel)
+        if library is None:
             return own(places)
-        return self.code.products.nodes(kernel, self.number, places, own, after)
+        return library.nodes(kernel, self.number, places, own, after)
 
     def _launched(
         self, kernel: Kernel, functions: Sequence[Function], places: Sequence[Span]

@@ -1,8 +1,5 @@
-"""What a device must be able to do: five methods.  `cuda.py` is a GPU, `simulated.py` a fake one.
-
-    allocate   memory (`pinned`: of the host)    load    a kernel's code
-    copy       host <-> device, at once          graph   work, to be replayed
-    launch     one kernel, now
+"""What a device must be able to do: `Device`, nine methods.  `cuda/device.py` is a GPU,
+`cuda/simulated.py` a fake one.  What opens the devices of one kind is a `DeviceFamily`.
 
 A `Span` is a place in a device's memory; it knows its end, so that a simulated device can tell an
 access outside of it.
@@ -12,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from graphc.codegen.cache import Built
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cache import Built, Cache
+from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.target import DeviceTarget
 from graphc.config import Options
+from graphc.ir.dim import Size
+from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel
 
@@ -118,9 +118,19 @@ class Ticket(Protocol):
 
 
 class Device(Protocol):
-    """A device.  What fails raises `DeviceError` with what to change."""
+    """A device: a name, a target, and nine methods.  What fails raises `DeviceError` with what to
+    change.
+
+    memory     `allocate`, `pinned`, `copy`
+    kernels    `prepare`, `load`, `launch`
+    runs       `graph`, `mark`, `synchronize`
+    """
 
     name: str  # cuda:0
+
+    @property
+    def target(self) -> DeviceTarget:
+        """What prints its kernels."""
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory, aligned to 256 bytes."""
@@ -148,6 +158,59 @@ class Device(Protocol):
 
     def synchronize(self) -> None:
         """Waits for all work."""
+
+
+Made = Callable[[Sequence[Span]], list[Node]]  # the nodes of a kernel whose buffers lie there
+
+
+class ProductLibrary(Protocol):
+    """A library that may make the products of one program on one device."""
+
+    @property
+    def forced(self) -> bool:
+        """Whether it makes all that it can; else the faster way is found by trying."""
+
+    def may_make(self, kernel: Kernel) -> bool:
+        """Whether it can make a kernel's contraction."""
+
+    def nodes(
+        self,
+        kernel: Kernel,
+        number: Callable[[Size], int],
+        places: Sequence[Span],
+        own: Made,
+        after: Made,
+    ) -> list[Node]:
+        """The nodes of a product's kernel at a run's sizes: `own`, or the library's and `after`."""
+
+
+@runtime_checkable
+class Multiplies(Protocol):
+    """A device that a library makes products for."""
+
+    def products(self, options: Options) -> ProductLibrary | None:
+        """The library for one program; None where graphc's kernels make all products.  Raises
+        `DeviceError` if the options ask for a library that is not installed."""
+
+
+class DeviceFamily(Protocol):
+    """The devices of one kind, which may be here or not."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How they are called, for messages: `cuda:N`."""
+
+    def open(self, name: str, cache: Cache) -> Device:
+        """The device of that name.  Raises `DeviceError` if it is not there, and says why."""
+
+    def spec(self, name: str, device: Device | None) -> DeviceSpec:
+        """What placement takes a device to be; of one that is not open, a usual one."""
+
+    def holder(self, array: object) -> str:
+        """The name of the device on which another library's array lies; "" if on none of these."""
+
+    def listed(self, cache: Cache) -> tuple[tuple[str, str], ...]:
+        """What `graphc devices` says: names, and what is there or what is missing."""
 
 
 def allocated(device: Device, nbytes: int) -> Span:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import graphc as gc
 from graphc.cli import main
 from graphc.codegen.cache import PACKAGE, files_of, hash_of
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.codegen.cuda.toolchain import cubin
 from graphc.frontend.tensor import as_tensor
 
@@ -95,8 +97,11 @@ def test_a_read_only_cache(tmp_path: Path) -> None:
     assert value == [15.0, 15.0] and "cannot write" in err
 
 
-def test_names_of_kernels_depend_on_the_source_alone() -> None:
-    assert jit.symbol_of("a") == jit.symbol_of("a") != jit.symbol_of("b")
+def test_names_of_kernels_depend_on_the_source_and_the_cpu_alone() -> None:
+    host = host_cpu()
+    assert jit.symbol_of("a", host) == jit.symbol_of("a", replace(host)) != jit.symbol_of("b", host)
+    others = [replace(host, **{f.name: "another"}) for f in fields(host)]
+    assert len({jit.symbol_of("a", cpu) for cpu in (host, *others)}) == 4
 
 
 @pytest.mark.parametrize("sources", [jit.MACHINE_CODE, cubin.MACHINE_CODE], ids=["cpu", "cuda"])

@@ -14,6 +14,7 @@ from graphc.codegen.cache import Cache
 from graphc.codegen.cpu import emulate, gemm_library
 from graphc.codegen.cpu.microkernels.tiles import NV, Shape, shape_for, tiles_ir
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 
 ADDRESS, INT = ctypes.c_void_p, ctypes.c_int
 NUMPY = {"f32": np.float32, "f64": np.float64}
@@ -103,7 +104,7 @@ def test_products_of_other_machines(features: dict[str, bool]) -> None:
     """Tiles of narrower vectors and fewer registers, compiled for this machine."""
     for dtype in ("f32", "f64"):
         name = f"gc_other_{dtype}_{'_'.join(features)}"
-        data = gemm_library.compiled(dtype, shape_for(features, dtype), name)
+        data = gemm_library.compiled(dtype, shape_for(features, dtype), host_cpu(), name)
         KEPT.append(jit.Loader())  # of its own: the tiles' names are this machine's library's too
         run = typed(dtype, KEPT[-1].load(name, data))
         for sizes in SIZES:
@@ -162,6 +163,6 @@ def test_tiles_of_other_machines(features: dict[str, bool], shape: Shape) -> Non
     assert shape_for(features, "f32") == shape
     assert shape_for(features, "f64").lanes == shape.lanes // 2
     for dtype in ("f32", "f64"):
-        jit.parsed(tiles_ir(shape_for(features, dtype), dtype))
+        jit.parsed(tiles_ir(shape_for(features, dtype), dtype), host_cpu())
     registers = 32 if "avx512f" in features or "neon" in features else 16
     assert NV * shape.rows + NV + 1 <= registers

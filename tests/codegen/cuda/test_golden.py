@@ -16,9 +16,9 @@ from support.run import kernel_cache
 from support.sass import instructions, registers
 
 import graphc as gc
-from graphc.cli.dump_device import launch
 from graphc.codegen.cuda.kernels import device_sources
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.cuda.target import CUDA, launch
+from graphc.codegen.device_source import DeviceSource
 from graphc.compiler.compile_placed import lower_placed, planned_machine
 from graphc.config import Options
 from graphc.frontend.stage import stage
@@ -150,7 +150,7 @@ def sources(name: str, readable: bool) -> list[DeviceSource]:
         graph = stage(CASES[name].make()).graph
     options = Options(device=DEVICE)
     made = lower_placed(graph, options, planned_machine(graph, options))
-    assert {p.kind for p in made.parts} == {"cuda"}
+    assert {p.target for p in made.parts} == {CUDA}
     return [
         source
         for part in made.parts

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.device import SimulatedGraph
+from support.device import SimulatedGraph, few_chunks
 
 import graphc as gc
 from graphc.frontend.stage import stage
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.text.graph import parse_graph
-from graphc.passes.placement import per_device
 from graphc.runtime.device import launches
 from graphc.testing.closeness import disagreements
 from graphc.testing.random_values import draw
@@ -24,6 +23,7 @@ from graphc.testing.random_values import draw
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
 
 N = (0, 1, 7, 33)
+FEW_CHUNKS = few_chunks(4)
 
 
 def graph_of(text: str, inputs: str, **changes: Any) -> SimulatedGraph:
@@ -321,13 +321,6 @@ LAYER_NORM = """%ones = full {value=1.0} : f32[n,C]
 return %dx, %dw, %db"""
 
 
-@pytest.fixture
-def few_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows are folded in few chunks, for a simulator has few threads."""
-    monkeypatch.setattr(per_device, "UNKNOWN", 4)
-
-
-@pytest.mark.usefixtures("few_chunks")
 @pytest.mark.parametrize(
     ("columns", "schedule"), [(5, "warp"), (70, "warp"), (128, "warp"), (1030, "block")]
 )
@@ -335,6 +328,7 @@ def test_gradients_of_layer_norm(columns: int, schedule: str) -> None:
     made = graph_of(
         LAYER_NORM.replace("C]", f"{columns}]"),
         f"x: f32[n,{columns}]; mean: f32[n]; rstd: f32[n]; g: f32[n,{columns}]",
+        target=FEW_CHUNKS,
     )
     assert f"chunks by {schedule}" in made.schedules
     check(made, (0, 1, 15, 16, 17, 100) if columns < 100 else (1, 17))
@@ -349,7 +343,6 @@ def test_chunks_of_a_known_number_of_rows(rows: int) -> None:
     check(made, (1,))
 
 
-@pytest.mark.usefixtures("few_chunks")
 @pytest.mark.parametrize("dtype", ["f32", "f64", "i32", "f16"])
 def test_full_folds(dtype: str) -> None:
     """Chunks of single elements, and rows whose folds are folded."""
@@ -357,12 +350,12 @@ def test_full_folds(dtype: str) -> None:
         "%a = reduce_sum %x {axes=[0]} : T[]\n%b = reduce_max %x {axes=[0]} : T[]\n"
         "%c = reduce_sum %y {axes=[0, 1]} : T[]\nreturn %a, %b, %c".replace("T[", f"{dtype}["),
         f"x: {dtype}[n]; y: {dtype}[n,3]",
+        target=FEW_CHUNKS,
     )
     assert "chunks by block" in made.schedules
     check(made, (0, 1, 333))
 
 
-@pytest.mark.usefixtures("few_chunks")
 @pytest.mark.parametrize("columns", [10, 70])
 def test_cross_entropy_and_its_gradient(columns: int) -> None:
     made = graph_of(
@@ -373,11 +366,11 @@ def test_cross_entropy_and_its_gradient(columns: int) -> None:
             "C]", f"{columns}]"
         ),
         f"x: f32[n,{columns}]; t: f32[n,{columns}]",
+        target=FEW_CHUNKS,
     )
     check(made, (0, 1, 15, 40))
 
 
-@pytest.mark.usefixtures("few_chunks")
 def test_rows_of_one_element() -> None:
     made = graph_of(
         "%a = reduce_argmax %x {axes=[2]} : i64[2*n,4]\n"
@@ -385,19 +378,22 @@ def test_rows_of_one_element() -> None:
         "%c = reduce_sum %y {axes=[1]} : f32[n]\n%d = reduce_sum %c {axes=[0]} : f32[]\n"
         "return %a, %b, %c, %d",
         "x: f32[2*n,4,1]; y: f32[n,1]",
+        target=FEW_CHUNKS,
     )
     check(made, (0, 1, 33, 300))
 
 
-@pytest.mark.usefixtures("few_chunks")
 def test_chunks_of_matrices() -> None:
     """What begins a chunk has the loops of what goes on with it."""
-    made = graph_of("%a = reduce_min %x {axes=[0]} : f32[3,5]\nreturn %a", "x: f32[n,3,5]")
+    made = graph_of(
+        "%a = reduce_min %x {axes=[0]} : f32[3,5]\nreturn %a", "x: f32[n,3,5]", target=FEW_CHUNKS
+    )
     check(made, (0, 1, 33, 100))
     made = graph_of(
         "%t = transpose %y {axes=[0, 2, 1]} : f32[n,3,5]\n%s = add %x, %t : f32[n,3,5]\n"
         "%a = reduce_min %s {axes=[0]} : f32[3,5]\nreturn %a",
         "x: f32[n,3,5]; y: f32[n,5,3]",
+        target=FEW_CHUNKS,
     )
     check(made, (0, 1, 33, 100))
 

@@ -13,7 +13,7 @@ from graphc.codegen.cpu import emulate
 from graphc.codegen.cuda.simulator import simulate as simt
 from graphc.codegen.cuda.simulator.scalars import SCALARS, to_tf32
 from graphc.codegen.cuda.simulator.simulate import SimulatorError, simulate
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.mathlib.functions import FUNCTIONS
 from graphc.errors import DeviceError
 

@@ -14,12 +14,12 @@ import pytest
 from support.sass import instructions, registers
 
 from graphc.codegen.cuda.simulator.simulate import SimulatorError, simulate
-from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.tensorcores.block import TileShape
 from graphc.codegen.cuda.tensorcores.convolution import convolution_source, convolution_split
 from graphc.codegen.cuda.tensorcores.gemm import gemm_source, gemm_split
 from graphc.codegen.cuda.tensorcores.tiling import Split
 from graphc.codegen.cuda.toolchain.cubin import compile_kernel
+from graphc.codegen.device_source import DeviceSource
 from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret

@@ -19,10 +19,11 @@ from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache
 from graphc.codegen.cpu import emulate
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.codegen.cuda.simulator import simulate
-from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.toolchain import cubin
 from graphc.codegen.cuda.toolchain.cubin import Held
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.mathlib.functions import FUNCTIONS
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
@@ -179,7 +180,7 @@ def test_casts_to_integers_saturate() -> None:
             function = ir.Function(module, ir.FunctionType(to, [given]), f"cast_{kind}_{name}")
             builder = ir.IRBuilder(function.append_basic_block())
             builder.ret(saturated(builder, function.args[0], to, name[0] == "i"))
-    data = bytes(jit.target_machine().emit_object(jit.optimise(str(module))))
+    data = jit.object_code(str(module), host_cpu())
     for name in INTEGERS:
         for kind, c_type in (("f32", ctypes.c_float), ("f64", ctypes.c_double)):
             result = np.ctypeslib.as_ctypes_type(BY_NAME[name].numpy)
@@ -357,7 +358,7 @@ def test_code_is_kept_under_its_symbol(tmp_path: Path) -> None:
     warm = (
         f"import sys\nfrom pathlib import Path\n"
         f"from graphc.codegen.cuda.toolchain import cubin\nfrom graphc.codegen.cache import Cache\n"
-        f"from graphc.codegen.cuda.source import DeviceSource\n"
+        f"from graphc.codegen.device_source import DeviceSource\n"
         f"s = DeviceSource({given.text!r}, {given.parameters!r})\n"
         "from graphc.codegen.cache import Built\n"
         "from graphc.config import Options\n"

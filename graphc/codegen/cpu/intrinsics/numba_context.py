@@ -103,7 +103,7 @@ def _wanted(template: Any) -> bool:
     return builtins.__name__ in modules or modules[-1].startswith("graphc.")
 
 
-class Target(cpu.CPUContext):  # type: ignore[misc]
+class NumbaTarget(cpu.CPUContext):  # type: ignore[misc]
     """Lowers operators, intrinsics and loops."""
 
     def __init__(self, context: Typing) -> None:

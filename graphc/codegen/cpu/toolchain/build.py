@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache
 from graphc.codegen.cpu.toolchain import jit
+from graphc.codegen.cpu.toolchain.machine import Cpu, host_cpu
 from graphc.codegen.workers import Compiler, compile_all
 from graphc.config import Options
 
@@ -18,12 +20,13 @@ PARALLEL_FROM = 12  # missing kernels; a helper starts in the time that this pro
 
 
 def build(texts: Sequence[str], options: Options, built: Built) -> dict[str, int]:
-    """The address of each source's machine code."""
+    """The address of each source's machine code, which is the host's: it is loaded here."""
+    cpu = host_cpu()
     loader, cache = jit.loader(), Cache(options.cache_dir)
     found: dict[str, int] = {}
     missing: dict[str, str] = {}
     for text in dict.fromkeys(texts):
-        symbol = jit.symbol_of(text)
+        symbol = jit.symbol_of(text, cpu)
         if symbol in loader.addresses:
             found[text] = loader.addresses[symbol]
             built.cache_hits += 1
@@ -35,7 +38,7 @@ def build(texts: Sequence[str], options: Options, built: Built) -> dict[str, int
             found[text] = loader.load(symbol, data)
             built.cache_hits += 1
     start = time.perf_counter()
-    for text, data in _compile(missing, options).items():
+    for text, data in _compile(missing, cpu, options).items():
         cache.write(missing[text], data)
         found[text] = loader.load(missing[text], data)
         built.compilations += 1
@@ -43,13 +46,18 @@ def build(texts: Sequence[str], options: Options, built: Built) -> dict[str, int
     return found
 
 
-def _compile(missing: dict[str, str], options: Options) -> dict[str, bytes]:
+def _compile(missing: dict[str, str], cpu: Cpu, options: Options) -> dict[str, bytes]:
     """Object code of every missing source."""
-    compiler = Compiler(__name__, jit.compile_kernel, PARALLEL_FROM)
-    jobs = {text: (text, symbol) for text, symbol in missing.items()}
+    compiler = Compiler(__name__, _compile_words, PARALLEL_FROM)
+    jobs = {text: (text, symbol, astuple(cpu)) for text, symbol in missing.items()}
     return compile_all(jobs, compiler, options)
+
+
+def _compile_words(text: str, symbol: str, cpu: Sequence[str]) -> bytes:
+    """`compile_kernel` of what JSON can carry."""
+    return jit.compile_kernel(text, symbol, Cpu(*cpu))
 
 
 def serve() -> None:
     """What a helper process does."""
-    workers.serve(jit.prepare, jit.compile_kernel)
+    workers.serve(jit.prepare, _compile_words)

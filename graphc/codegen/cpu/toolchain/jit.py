@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.cache import hash_of
+from graphc.codegen.cpu.toolchain.machine import Cpu, binding, host_cpu, target_machine
 from graphc.errors import CodegenError
 
 # The folders and files that decide what machine code a source becomes, below graphc/: what emits
@@ -31,53 +32,20 @@ MACHINE_CODE = (
 
 
 @functools.cache
-def binding() -> Any:
-    """llvmlite's binding, imported when first needed: it takes longer than `import numpy`."""
-    import llvmlite.binding
-
-    return llvmlite.binding
-
-
-@functools.cache
-def target_machine() -> Any:
-    """The host, with 512-bit vectors where it has them."""
-    binding().initialize_native_target()
-    binding().initialize_native_asmprinter()
-    return (
-        binding()
-        .Target.from_default_triple()
-        .create_target_machine(
-            cpu=binding().get_host_cpu_name(),
-            features=host_features(),
-            opt=3,
-            reloc="pic",
-            codemodel="small",
-            jit=True,
-        )
-    )
-
-
-@functools.cache
-def host_features() -> str:
-    """The host's features; wide vectors are preferred (measured: docs/decisions.md)."""
-    return str(binding().get_host_cpu_features().flatten()) + ",-prefer-256-bit"
-
-
-@functools.cache
-def fingerprint() -> bytes:
+def fingerprint(cpu: Cpu) -> bytes:
     """A hash of all that decides what machine code a source becomes, except the source."""
-    host = (str(binding().llvm_version_info), binding().get_host_cpu_name(), host_features())
-    return hash_of(MACHINE_CODE, *host)
+    version = str(binding().llvm_version_info)
+    return hash_of(MACHINE_CODE, version, cpu.triple, cpu.name, cpu.features)
 
 
-def symbol_of(text: str) -> str:
+def symbol_of(text: str, cpu: Cpu) -> str:
     """The name of a kernel's machine code: a hash of its source and of `fingerprint`."""
-    return "gc_" + hashlib.blake2b(text.encode() + fingerprint(), digest_size=16).hexdigest()
+    return "gc_" + hashlib.blake2b(text.encode() + fingerprint(cpu), digest_size=16).hexdigest()
 
 
-def parsed(text: str) -> Any:
-    """LLVM IR as a module for the host, verified."""
-    tm = target_machine()
+def parsed(text: str, cpu: Cpu) -> Any:
+    """LLVM IR as a module for a CPU, verified."""
+    tm = target_machine(cpu)
     module = binding().parse_assembly(text)
     module.triple = tm.triple
     module.data_layout = str(tm.target_data)
@@ -85,9 +53,9 @@ def parsed(text: str) -> Any:
     return module
 
 
-def optimise(text: str) -> Any:
-    """LLVM IR, parsed, verified and optimised for the host."""
-    tm, module = target_machine(), parsed(text)
+def optimise(text: str, cpu: Cpu) -> Any:
+    """LLVM IR, parsed, verified and optimised for a CPU."""
+    tm, module = target_machine(cpu), parsed(text, cpu)
     tuning = binding().create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_interleaving = True
     builder = binding().create_pass_builder(tm, tuning)
@@ -95,23 +63,28 @@ def optimise(text: str) -> Any:
     return module
 
 
+def object_code(text: str, cpu: Cpu) -> bytes:
+    """Object code of LLVM IR, optimised for a CPU."""
+    return bytes(target_machine(cpu).emit_object(optimise(text, cpu)))
+
+
 def prepare() -> None:
     """Loads what compiling takes."""
     from graphc.codegen.cpu.toolchain.numba_frontend import contexts
 
     contexts()
-    target_machine()
+    target_machine(host_cpu())
 
 
-def compile_kernel(text: str, symbol: str, linked: Sequence[str] = ()) -> bytes:
-    """Object code of a kernel source, together with modules of LLVM IR that are as they should
-    be."""
+def compile_kernel(text: str, symbol: str, cpu: Cpu, linked: Sequence[str] = ()) -> bytes:
+    """Object code of a kernel source for a CPU, together with modules of LLVM IR that are as they
+    should be."""
     from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir
 
     try:
-        module = optimise(llvm_ir(text, symbol))
+        module = optimise(llvm_ir(text, symbol), cpu)
         for ir in linked:
-            module.link_in(parsed(ir))
+            module.link_in(parsed(ir, cpu))
     except RuntimeError as error:
         raise CodegenError(f"LLVM rejects a kernel: {error}\n{text}") from error
     for function in module.functions:
@@ -120,7 +93,7 @@ def compile_kernel(text: str, symbol: str, linked: Sequence[str] = ()) -> bytes:
             function.name
         ):  # loading it would end the process
             raise CodegenError(f"kernel calls {function.name}, which does not exist:\n{text}")
-    return bytes(target_machine().emit_object(module))
+    return bytes(target_machine(cpu).emit_object(module))
 
 
 TRUNCATE = "__truncdfhf2"  # f64 to f16: LLVM calls it where it merges two casts, and C may lack it
@@ -149,11 +122,11 @@ class Loader:
         with self.lock:
             if symbol not in self.addresses:
                 if self.engine is None:
-                    tm = target_machine()
+                    tm = target_machine(host_cpu())
                     self.engine = binding().create_mcjit_compiler(binding().parse_assembly(""), tm)
                 if TRUNCATE.encode() in data and not self.helped:
                     self.helped = True
-                    self._add(bytes(target_machine().emit_object(optimise(HELPER))))
+                    self._add(object_code(HELPER, host_cpu()))
                 self._add(data)
                 self.engine.finalize_object()
                 address = self.engine.get_function_address(symbol)

@@ -16,7 +16,7 @@ from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from graphc.codegen.cpu.intrinsics.buffers import tell_apart
 from graphc.codegen.cpu.intrinsics.namespace import NAMESPACE
-from graphc.codegen.cpu.intrinsics.numba_context import Lower, Target, Typing
+from graphc.codegen.cpu.intrinsics.numba_context import Lower, NumbaTarget, Typing
 from graphc.errors import CodegenError
 
 SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[attr-defined]
@@ -83,10 +83,10 @@ def _flags() -> Any:
 
 
 @functools.cache
-def contexts() -> tuple[Typing, Target]:
+def contexts() -> tuple[Typing, NumbaTarget]:
     """Where numba looks up functions; they know all that `NAMESPACE` has."""
     typing = Typing()
-    target = Target(typing)
+    target = NumbaTarget(typing)
     target.refresh()
     return typing, target
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.cuda.frame import LANES, Frame, Grid, Vector, blocks_of, divisible, loads, once
-from graphc.codegen.cuda.source import THREADS, DeviceSource
+from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import Accumulate, For, IndexValue, Let, Loops, Store
 from graphc.codegen.loops.transform import map_sizes
 from graphc.codegen.lower.emitter import variable

@@ -35,7 +35,7 @@ from graphc.codegen.cuda.schedules.folds import (
     shared_parts,
 )
 from graphc.codegen.cuda.schedules.maps import place
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import For, Let, Load, Store
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import Nest, positions

@@ -10,7 +10,7 @@ from __future__ import annotations
 from graphc.codegen.cuda.frame import Frame, Grid, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
 from graphc.codegen.cuda.schedules.folds import WARP, WARPS
-from graphc.codegen.cuda.source import THREADS, DeviceSource
+from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import Buffer
 from graphc.codegen.loops.printer import bare, fold_step
 from graphc.codegen.lower.emitter import Emitter

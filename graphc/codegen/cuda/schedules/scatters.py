@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from graphc.codegen.cuda.frame import Frame, Grid, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
 from graphc.codegen.cuda.schedules.maps import BLOCK, elementwise, place
-from graphc.codegen.cuda.source import THREADS, DeviceSource
+from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import Apply, Buffer, Load, Store
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
 from graphc.codegen.lower.fused import Nest, positions

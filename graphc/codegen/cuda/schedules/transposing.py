@@ -10,7 +10,7 @@ from __future__ import annotations
 from graphc.codegen.cuda.frame import Frame, Grid, Key, blocks_of, loads, once
 from graphc.codegen.cuda.printer import keeping, kept, kept_type
 from graphc.codegen.cuda.schedules.maps import place
-from graphc.codegen.cuda.source import DeviceSource
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import For, Load, Store
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import Nest, positions

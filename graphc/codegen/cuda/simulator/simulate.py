@@ -36,7 +36,8 @@ from graphc.codegen.cuda.simulator.memory import (
 from graphc.codegen.cuda.simulator.mma import Copies
 from graphc.codegen.cuda.simulator.scalars import DTYPES, SCALARS, TYPES
 from graphc.codegen.cuda.simulator.warp import COLLECTIVES, WARP
-from graphc.codegen.cuda.source import POINTER, DeviceSource
+from graphc.codegen.cuda.source import POINTER
+from graphc.codegen.device_source import DeviceSource
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
 

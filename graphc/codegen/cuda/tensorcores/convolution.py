@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.tensorcores.block import Source, TileShape
 from graphc.codegen.cuda.tensorcores.epilogue import SMALL
 from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, Plan, Split, Tiling
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, at, depth
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower.convolution import FEW, Frame
 from graphc.codegen.lower.emitter import Index, row_major, variable
 from graphc.ir import dim

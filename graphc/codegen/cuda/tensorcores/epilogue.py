@@ -8,8 +8,9 @@ from typing import Any
 from graphc.codegen.cpu.printer import canonical, with_buffers
 from graphc.codegen.cuda.frame import ASSIGNED, WORD, simplest
 from graphc.codegen.cuda.printer import CudaPrinter
-from graphc.codegen.cuda.source import THREADS, DeviceSource, pointer
+from graphc.codegen.cuda.source import pointer
 from graphc.codegen.cuda.tensorcores.block import Block, indented
+from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import Load, Ref, Store
 from graphc.codegen.loops.transform import Parameters, map_sizes, walk
 from graphc.codegen.lower.contraction import map_after

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.tensorcores.block import Source, TileShape
 from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, Plan, Split, Tiling
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower.contraction import operands
 from graphc.codegen.lower.emitter import Index, variable
 from graphc.ir.dim import product

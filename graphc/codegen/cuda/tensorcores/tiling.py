@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.codegen.cuda.source import DeviceSource
 from graphc.codegen.cuda.tensorcores.block import Block, Ends, Source, TileShape, side
 from graphc.codegen.cuda.tensorcores.epilogue import Epilogue
 from graphc.codegen.cuda.tensorcores.matrix_operand import Matrix, width
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, Gather
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower.contraction import slots_of
 from graphc.codegen.lower.emitter import Index
 from graphc.ir import dim

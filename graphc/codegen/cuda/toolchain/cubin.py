@@ -20,7 +20,8 @@ from typing import Any
 
 from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache, hash_of
-from graphc.codegen.cuda.source import POINTER, DeviceSource
+from graphc.codegen.cuda.source import POINTER
+from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.workers import Compiler, compile_all
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError

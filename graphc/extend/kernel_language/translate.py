@@ -23,9 +23,9 @@ import numpy as np
 from graphc.codegen.loops.printer import literal
 from graphc.codegen.loops.transform import LARGEST_LITERAL
 from graphc.errors import GraphError, Location
-from graphc.extend.kernel.callables import kernel_names
-from graphc.extend.kernel.float_kinds import WEAK, Kind, Kinds, join
-from graphc.extend.kernel.source import Body, Code
+from graphc.extend.kernel_language.callables import kernel_names
+from graphc.extend.kernel_language.float_kinds import WEAK, Kind, Kinds, join
+from graphc.extend.kernel_language.source import Body, Code
 from graphc.ir.dim import Size
 from graphc.ir.types import DType, TensorType, as_dtype, f32, f64
 

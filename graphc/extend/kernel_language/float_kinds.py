@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.extend.kernel.source import Code
+from graphc.extend.kernel_language.source import Code
 from graphc.ir.types import TensorType, as_dtype
 
 WEAK, OTHER = "weak", "other"

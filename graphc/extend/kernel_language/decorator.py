@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import GraphError, Location, user_location
-from graphc.extend.kernel.source import Body, Code, read
+from graphc.extend.kernel_language.source import Body, Code, read
+from graphc.extend.kernel_language.translate import translate
 from graphc.frontend.boundary import short
 from graphc.frontend.tensor import build, operand
 from graphc.ir.dim import Size
@@ -131,8 +132,6 @@ class Written(Opaque, abstract=True):
 
     def body(self, out: TensorType, *types: TensorType) -> Body:
         """The body of the kernel.  Raises `GraphError` at the guilty line."""
-        from graphc.extend.kernel.translate import translate
-
         return translate(self.code, out, types)
 
     def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:

@@ -1,0 +1,131 @@
+"""NVIDIA GPUs as a target: what they cannot do, which passes fit graphs to them, their texts.
+
+The simulator `cuda:sim` is a device of this target: it runs the same texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from graphc.codegen.cuda.kernels import BY_HAND, device_sources, epilogue_sources, tiling_of
+from graphc.codegen.cuda.source import copying, guarded
+from graphc.codegen.cuda.tensorcores.tiling import Tiling
+from graphc.codegen.cuda.toolchain import cubin
+from graphc.codegen.device_source import DeviceSource
+from graphc.codegen.target import DumpStage, beyond_devices
+from graphc.errors import CodegenError
+from graphc.ir import dim
+from graphc.ir.graph import Value
+from graphc.ir.ops.conv import Convolution, ConvolutionInput
+from graphc.ir.ops.matmul import Matmul
+from graphc.ir.program import Kernel, Kind
+from graphc.passes.graph.cut_folds import CutFolds
+from graphc.passes.target import LatePass
+
+CONTRACTS = (Kind.MATMUL, Kind.CONVOLUTION)
+
+
+@dataclass(frozen=True)
+class CudaTarget:
+    """GPUs of a compute capability, for which texts are compiled unless a device says its own."""
+
+    kind: str = "cuda"
+    capability: tuple[int, int] = (9, 0)  # H100
+    folds: CutFolds = field(default_factory=CutFolds)
+
+    # -- for passes
+
+    @property
+    def late(self) -> tuple[LatePass, ...]:
+        """Tensor cores take f16 and bf16 as they are, so nothing is widened."""
+        cut = LatePass("partial", lambda graph, trace, fast_math: self.folds(graph))
+        return cut, LatePass.named("cleanup")
+
+    def cannot(self, v: Value) -> str:
+        """Why a GPU cannot compute v; "" if it can."""
+        return beyond_devices(v, tuple(BY_HAND), self.cannot)
+
+    def takes_epilogue(self, v: Value) -> bool:
+        """On tensor cores a map follows while sums are in shared memory; elsewhere it is a launch
+        of its own over the same buffers."""
+        return v.type.dtype.is_float and isinstance(v.op, Convolution | ConvolutionInput | Matmul)
+
+    # -- for people
+
+    @property
+    def stages(self) -> tuple[DumpStage, ...]:
+        """Texts, and what NVIDIA's compiler makes of them."""
+        return (
+            DumpStage("kernels", "py", "#", _readable),
+            DumpStage("ptx", "ptx", "//", self._ptx),
+        )
+
+    def _ptx(self, kernel: Kernel, over: Mapping[int, int]) -> str:
+        texts = (cubin.ptx(s, self.capability) for s in device_sources(kernel, over))
+        return "\n".join(text.rstrip() for text in texts)
+
+    def schedule(self, kernel: Kernel) -> str:
+        """How threads share a kernel: `rows by warp, 256 threads a block`."""
+        try:
+            sources = device_sources(kernel)
+        except CodegenError as error:
+            return f"none: {error}"
+        shown = (
+            f"{s.schedule}, {'x'.join(str(n) for n in s.threads if n > 1) or 1} threads a block"
+            for s in sources
+        )
+        return "; then ".join(shown)
+
+    # -- for devices
+
+    def variant(self, kernel: Kernel, sizes: Mapping[str, int], fast_math: bool) -> Tiling | None:
+        """How tensor cores share a kernel's contraction at these sizes."""
+        return tiling_of(kernel, sizes, fast_math)
+
+    def awaits_sizes(self, kernel: Kernel) -> bool:
+        """Contractions of symbolic sizes do: sizes decide how they are tiled."""
+        return kernel.kind in CONTRACTS and any(
+            dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape
+        )
+
+    def sources(
+        self,
+        kernel: Kernel,
+        over: Mapping[int, int],
+        wide: bool,
+        sizes: Mapping[str, int],
+        fast_math: bool,
+    ) -> tuple[DeviceSource, ...]:
+        """The launches of a kernel.  Raises `CodegenError` for what a GPU cannot compute."""
+        return device_sources(kernel, over, wide, tiling=self.variant(kernel, sizes, fast_math))
+
+    def epilogue(self, kernel: Kernel, wide: bool) -> tuple[DeviceSource, ...]:
+        """The launches of what follows a product by cublasLt."""
+        return epilogue_sources(kernel, wide)
+
+    def guarded(self, source: DeviceSource) -> DeviceSource:
+        """The kernel that does nothing once a run has failed."""
+        return guarded(source)
+
+    def copying(self, nbytes: int) -> DeviceSource:
+        """A kernel that copies so many bytes."""
+        return copying(nbytes)
+
+
+def _readable(kernel: Kernel, over: Mapping[int, int]) -> str:
+    sources = device_sources(kernel, over, readable=True)
+    return "\n\n".join(f"# {launch(s)}\n{s.text.rstrip()}" for s in sources)
+
+
+def launch(source: DeviceSource) -> str:
+    """How a kernel is launched, in a line: `rows by warp: (n+7)//8 blocks of 256 threads`."""
+    blocks, threads = (
+        " x ".join(str(n) for n in counts if n != 1) or "1"
+        for counts in (source.grid, source.threads)
+    )
+    shared = f", {source.shared} bytes of shared memory" if source.shared else ""
+    return f"{source.schedule}: blocks {blocks}, threads {threads}{shared}"
+
+
+CUDA = CudaTarget()

@@ -1,0 +1,62 @@
+"""What a kind of device is to the passes: a value of its own, not a name that passes compare.
+
+A target says what it cannot compute, which contractions a map may follow, and which passes fit a
+graph to it after placement.  Its numbers are fields of these passes.  How it makes code is added in
+`graphc.codegen.target`; the targets that there are stand in `graphc.compiler.targets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from graphc.errors import DeviceError, user_location
+from graphc.ir.graph import Graph, Value
+from graphc.passes.pipeline import PASSES, Trace
+
+
+@dataclass(frozen=True)
+class LatePass:
+    """A pass that placement comes before.  `change` is given a graph (that of a loop's body, too),
+    the trace, and whether `fast_math` is wanted; `Options.disable` leaves passes out by name."""
+
+    name: str
+    change: Callable[[Graph, Trace, bool], Graph]
+
+    @classmethod
+    def named(cls, name: str) -> LatePass:
+        """The pass of the pipeline that has this name."""
+        return cls(name, PASSES[name])
+
+
+class Target(Protocol):
+    """A kind of device, as passes see it.  Values of a target are frozen and equal by fields."""
+
+    @property
+    def kind(self) -> str:
+        """What specs of its devices say (`DeviceSpec.kind`), and their names begin with."""
+
+    @property
+    def late(self) -> tuple[LatePass, ...]:
+        """The passes that a segment's graph goes through, in order."""
+
+    def cannot(self, v: Value) -> str:
+        """Why a device of this kind cannot compute v, for people; "" if it can."""
+
+    def takes_epilogue(self, v: Value) -> bool:
+        """Whether a contraction is made so that a map can follow it in one kernel."""
+
+
+T = TypeVar("T", bound=Target)
+
+
+def target_for(targets: Mapping[str, T], kind: str) -> T:
+    """The target of a kind.  Raises `DeviceError` if there is none."""
+    if kind not in targets:
+        raise DeviceError(
+            f"no target compiles for devices of kind {kind!r}; there are {', '.join(targets)}. "
+            "Give the DeviceSpec one of these kinds, or add a target (docs/backends.md)",
+            user_location(),
+        )
+    return targets[kind]
