@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.cli import devices, dump, explain, ops, opt, profile, run
+from graphc.cli import cache, devices, dump, explain, ops, opt, profile, run
 from graphc.cli.model_file import ModelFailure, UsageError, where
 from graphc.errors import GraphcError
 
-COMMANDS = (run, profile, dump, opt, explain, devices, ops)
+COMMANDS = (run, profile, dump, opt, explain, devices, ops, cache)
 
 
 class ShowVersion(argparse.Action):

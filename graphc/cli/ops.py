@@ -1,41 +1,23 @@
-"""`graphc ops` lists the ops; `graphc cache` looks after compiled kernels."""
+"""`graphc ops` lists the ops."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import inspect
-import time
 from pathlib import Path
 from typing import Any
 
 import graphc  # noqa: F401  (fills the table of ops)
 from graphc.cli.model_file import UsageError
-from graphc.config import Options
 from graphc.ir.op import OPS, Op, Pointwise, Sample
-
-DAY = 86400.0
 
 
 def register(commands: Any) -> None:
-    """Adds both commands."""
+    """Adds the command."""
     p = commands.add_parser("ops", help="list the ops, or tell about one")
     p.add_argument("name", nargs="?", help="an op's name")
-    p.set_defaults(act=act_ops)
-    p = commands.add_parser("cache", help="look after the cache of compiled kernels")
-    p.add_argument(
-        "--dir",
-        "--cache",
-        dest="cache",
-        metavar="DIR",
-        help="the cache (default: GRAPHC_CACHE_DIR, else ~/.cache/graphc)",
-    )
-    p.add_argument("--list", action="store_true", help="list the kernels, the newest first")
-    p.add_argument("--clear", action="store_true", help="delete all kernels")
-    p.add_argument(
-        "--prune-days", type=float, metavar="N", help="delete kernels not written for N days"
-    )
-    p.set_defaults(act=act_cache)
+    p.set_defaults(act=act)
 
 
 def family(op: type[Op]) -> str:
@@ -44,7 +26,7 @@ def family(op: type[Op]) -> str:
     return bases[-2].__name__ if len(bases) > 1 else "Op"
 
 
-def act_ops(args: argparse.Namespace) -> int:
+def act(args: argparse.Namespace) -> int:
     """Lists ops."""
     if args.name:
         if args.name not in OPS:
@@ -91,28 +73,3 @@ def details(op: type[Op]) -> str:
 def _sample(s: Sample) -> str:
     given = ", ".join(f"{k}={v}" for k, v in s.fields.items())
     return ", ".join(map(str, s.types)) + (f" {{{given}}}" if given else "")
-
-
-def act_cache(args: argparse.Namespace) -> int:
-    """Looks after the cache."""
-    directory = Path(args.cache) if args.cache else Options().cache_dir
-    if args.prune_days is not None and args.prune_days < 0:
-        raise UsageError("--prune-days: expected a number of days")
-    try:
-        files = [(p, p.stat()) for p in directory.glob("*") if p.suffix in (".o", ".tmp")]
-        old = time.time() - DAY * (args.prune_days or 0)
-        if args.clear or args.prune_days is not None:
-            doomed = [p for p, s in files if args.clear or s.st_mtime < old]
-            for p in doomed:
-                p.unlink(missing_ok=True)
-            print(f"deleted {len(doomed)} of {len(files)} objects in {directory}")
-            return 0
-    except OSError as error:
-        raise UsageError(f"cache {directory}: {error}") from None
-    if args.list:
-        for p, s in sorted(files, key=lambda f: -f[1].st_mtime):
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(s.st_mtime))
-            print(f"{when} {s.st_size:8d} {p.stem}")
-    size = sum(s.st_size for _, s in files)
-    print(f"{directory}: {len(files)} objects, {size} bytes")
-    return 0

@@ -1,4 +1,4 @@
-"""`graphc opt file.gir --passes a,b`: passes over a graph that is given as text."""
+"""`graphc opt file.gir --passes a,b{field=value}`: passes over a graph that is given as text."""
 
 from __future__ import annotations
 
@@ -9,40 +9,49 @@ from pathlib import Path
 from typing import Any
 
 from graphc.cli.model_file import UsageError, read_text
+from graphc.errors import GraphcError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Program
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.verify import verify
-from graphc.passes.fusion.fuse import fuse
+from graphc.passes.base import Context, GraphPass, Pass, spelled
 from graphc.passes.graph.unify_sizes import unify_sizes
-from graphc.passes.memory.order import ordered
-from graphc.passes.memory.plan import plan
 from graphc.passes.memory.verify import verify_program
 from graphc.passes.oracle.check_passes import Checker
-from graphc.passes.pipeline import PASSES, Trace, run_pass
+from graphc.passes.parse import parse_passes
+from graphc.passes.pipeline import GRAPH_PASSES, PASSES, check_sequence, run_pass, run_scheduling
+from graphc.passes.trace import Trace
 
-SCHEDULING = ("fuse", "order", "plan")  # they make a program of the graph
+
+class ListPasses(argparse.Action):
+    """An option that prints the passes, their fields and the defaults, as `--help` prints help."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(listed(PASSES), end="")
+        parser.exit(0)
 
 
 def register(commands: Any) -> None:
     """Adds the command."""
-    names = ", ".join((*PASSES, *SCHEDULING))
     p = commands.add_parser(
         "opt",
         help="run passes over a graph given as text",
         description=(
             "Reads a graph, gives sizes that must be equal one name, runs passes "
-            f"({names}), prints the result.  "
+            f"({', '.join(p.name for p in PASSES)}), prints the result.  "
             "The verifier runs after each pass."
         ),
     )
     p.add_argument("file", help="a graph as text (.gir), or - for standard input")
     p.add_argument(
         "--passes",
-        default=",".join(PASSES),
-        metavar="A,B",
-        help="in this order (default: %(default)s)",
+        default=",".join(p.name for p in GRAPH_PASSES),
+        metavar="A,B{FIELD=VALUE}",
+        help="in this order, with these fields (default: %(default)s)",
+    )
+    p.add_argument(
+        "--list-passes", action=ListPasses, nargs=0, help="print the passes, their fields, and exit"
     )
     p.add_argument(
         "--print-after-change", action="store_true", help="print after each pass that changed it"
@@ -62,49 +71,53 @@ def register(commands: Any) -> None:
 
 def act(args: argparse.Namespace) -> int:
     """Runs the command."""
-    names = [n.strip() for n in args.passes.split(",") if n.strip()]
-    _check_names(names)
+    passes = chosen(args.passes)
     graph = parse_graph(sys.stdin.read() if args.file == "-" else read_text(Path(args.file)))
-    current: Graph | Program = unify_sizes(verify(graph, "parse")).graph
-    trace = Trace()
-    if args.check:
-        assert isinstance(current, Graph)
-        trace.watch = Checker(current, args.fast_math).watch
+    graph = unify_sizes(verify(graph, "parse")).graph
+    watch = Checker(graph, args.fast_math).watch if args.check else None
+    context = Context(Trace(), args.fast_math, watch=watch)
+    current: Graph | Program = graph
     shown = text_of(current)
-    for name in names:
-        current = _step(name, current, args.fast_math, trace)
+    for p in passes:
+        current = _step(p, current, context)
         now = text_of(current)
         if args.print_after_change and now != shown:
-            print(f"// after {name}\n{now}")
+            print(f"// after {p}\n{now}")
         shown = now
     if not args.print_after_change:
         print(shown, end="")
-    report(args, trace)
+    report(args, context.trace)
     return 0
 
 
-def _check_names(names: Sequence[str]) -> None:
-    known = (*PASSES, *SCHEDULING)
-    for name in names:
-        if name not in known:
-            raise UsageError(f"no pass {name!r}; there are {', '.join(known)}")
-    start = names.index("fuse") if "fuse" in names else len(names)
-    if names[start:] != [n for n in SCHEDULING if n in names]:
-        raise UsageError(
-            "fuse, order and plan come last, in this order: they make a program of the graph"
-        )
+def chosen(text: str) -> list[Pass]:
+    """The passes that an argument names.  Raises `UsageError`."""
+    try:
+        passes = parse_passes(text, PASSES)
+        check_sequence(passes)
+    except GraphcError as error:
+        raise UsageError(str(error)) from None
+    return passes
 
 
-def _step(name: str, current: Graph | Program, fast_math: bool, trace: Trace) -> Graph | Program:
-    if isinstance(current, Graph) and name != "fuse":
-        return run_pass(name, current, fast_math, trace)
-    with trace.span(name):
-        if isinstance(current, Graph):
-            made = fuse(current)
-        else:
-            made = plan(current) if name == "plan" else ordered(current)
-        verify_program(made)
-    return made
+def _step(p: Pass, current: Graph | Program, context: Context) -> Graph | Program:
+    """What one pass makes, verified."""
+    if isinstance(p, GraphPass) and isinstance(current, Graph):
+        return run_pass(p, current, context)
+    with context.trace.span(str(p)):
+        return verify_program(run_scheduling(p, current, context))
+
+
+def listed(passes: Sequence[Pass]) -> str:
+    """The passes with what they do, and their fields with defaults and what they count."""
+    width = max(len(f"{o.name}={spelled(o.default)}") for p in passes for o in p.options())
+    lines = []
+    for p in passes:
+        says = " ".join((type(p).__doc__ or "").split())
+        lines.append(f"{p.name}: {says}")
+        for o in p.options():
+            lines.append(f"    {f'{o.name}={spelled(o.default)}':{width}}  {o.says}")
+    return "\n".join(lines) + "\n"
 
 
 def text_of(current: Graph | Program) -> str:

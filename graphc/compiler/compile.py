@@ -30,7 +30,8 @@ from graphc.ir.graph import Graph
 from graphc.ir.program import Kernel, Program, launched, overwritten
 from graphc.passes.graph.unify_sizes import Unified, unify_sizes
 from graphc.passes.oracle.check_passes import Checker
-from graphc.passes.pipeline import Span, Trace, optimise, schedule
+from graphc.passes.pipeline import optimise, schedule
+from graphc.passes.trace import Span, Trace
 from graphc.runtime.cpu import driver
 from graphc.runtime.cpu.executable import Code, Executable
 from graphc.runtime.cpu.openblas import routine_address
@@ -58,11 +59,12 @@ def lower(
     trace = trace or Trace()
     with trace.span("unify sizes"):
         unified = unify_sizes(graph)
-    if options.check == "passes" and trace.watch is None:
-        trace.watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
-    optimised = optimise(unified.graph, options, trace)
+    watch = None
+    if options.check == "passes":
+        watch = Checker(unified.graph, options.fast_math, options.cache_dir / "wrong").watch
+    optimised = optimise(unified.graph, options, trace, watch)
     with trace.span("fuse and plan"):
-        program = schedule(optimised)
+        program = schedule(optimised, disable=options.disable)
     choose = (
         Tuner(options, lambda g, o: compile_graph(g, o, Built(), observe)).choose
         if options.autotune > 0

@@ -25,12 +25,13 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.program import Program, moved
 from graphc.passes.graph.unify_sizes import Unified, unify_sizes
-from graphc.passes.pipeline import Span, Trace, optimise, schedule
+from graphc.passes.pipeline import optimise, schedule
 from graphc.passes.placement.per_device import before_placement, tailored
 from graphc.passes.placement.place import place
 from graphc.passes.placement.placed import Placed, PlaceOptions
 from graphc.passes.placement.segments import Segment, Segments, segments
 from graphc.passes.target import target_for
+from graphc.passes.trace import Span, Trace
 from graphc.runtime.cpu import driver
 from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.device.code import DeviceProgram
@@ -125,7 +126,7 @@ def _lowered(segment: Segment, machine: Machine, options: Options, trace: Trace)
     target = target_for(targets(), machine.device(segment.device).kind)
     graph = tailored(segment.graph, target, options, trace)
     with trace.span("fuse and plan"):
-        program = schedule(graph, target.takes_epilogue)
+        program = schedule(graph, target.takes_epilogue, options.disable)
     return Lowered(segment, target, graph, moved(program, segment.device))
 
 

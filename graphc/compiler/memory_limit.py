@@ -18,7 +18,7 @@ from graphc.ir.op import Item
 from graphc.ir.program import Kind
 from graphc.passes.memory.recompute import Least, fitted, least
 from graphc.passes.memory.verify import verify_program
-from graphc.passes.pipeline import Trace
+from graphc.passes.trace import Trace
 from graphc.runtime.cpu.executable import Executable
 
 

@@ -12,9 +12,9 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.machine import Machine
 from graphc.ir.op import State
 from graphc.passes.cost.roofline import portable
-from graphc.passes.pipeline import Trace
 from graphc.passes.placement.placed import Placed
 from graphc.passes.placement.text import explain_placement
+from graphc.passes.trace import Trace
 
 
 def explain_placed(
@@ -31,7 +31,7 @@ def explain_placed(
     final, v = Graph(done.name, done.inputs, done.outputs[:-1], done.updates), done.outputs[-1]
     head = declared(probed, value)
     if v not in {*final.inputs, *final.nodes()}:
-        return "\n".join([*head, *story(final, v, sizes or {})])
+        return "\n".join([*head, *story(final, v, sizes or {}, options)])
     placed, _, parts = cut_up(final, options, machine, sizes=sizes or {})
     lines = [*head, *explain_placement(placed, v)]
     if not isinstance(v.op, State) and not portable(v):
@@ -52,7 +52,7 @@ def _segment(
     lines = [f"  segment     {number} of {len(parts)}, on {part.segment.device}"]
     if found is None:
         return [*lines, "  became      other values: see `graphc dump --stage program`"]
-    lines += story(part.graph, found, sizes, options.method)
+    lines += story(part.graph, found, sizes, options)
     kernel = next((k for k in part.program.kernels if found in k.body), None)
     schedule = part.target.schedule(kernel) if kernel is not None else ""
     if schedule:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphc.codegen.cpu.kernels import method_of, methods
-from graphc.config import Method, Options
+from graphc.config import Options
 from graphc.errors import GraphError
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -37,7 +37,7 @@ def explain(
     probed = Graph(graph.name, graph.inputs, (*graph.outputs, value), graph.updates)
     done = optimise(unify_sizes(probed).graph, options)
     final = Graph(done.name, done.inputs, done.outputs[:-1], done.updates)
-    lines = story(final, done.outputs[-1], sizes or {}, options.method)
+    lines = story(final, done.outputs[-1], sizes or {}, options)
     return "\n".join([*declared(probed, value), *lines])
 
 
@@ -51,11 +51,9 @@ def declared(graph: Graph, value: Value) -> list[str]:
     return [head, f"  declared    {value.loc}{text}"]
 
 
-def story(
-    graph: Graph, value: Value, sizes: Mapping[str, int], wanted: Method | None = None
-) -> list[str]:
+def story(graph: Graph, value: Value, sizes: Mapping[str, int], options: Options) -> list[str]:
     """What became of a value of an optimised graph."""
-    return _Story(graph, value, sizes, wanted).lines()
+    return _Story(graph, value, sizes, options).lines()
 
 
 @dataclass
@@ -63,13 +61,13 @@ class _Story:
     graph: Graph
     value: Value
     sizes: Mapping[str, int]
-    wanted: Method | None = None
+    options: Options
 
     def lines(self) -> list[str]:
         """What became of the value."""
         v, names = self.value, names_of(self.graph)
         if v in set(self.graph.inputs):
-            return [f"  became      {names[v]}, an input", *self._readers(schedule(self.graph))]
+            return [f"  became      {names[v]}, an input", *self._readers(self._program())]
         if isinstance(v.op, Full):
             return [f"  became      the literal {show_literal(v)}, written where it is used"]
         if v not in names:
@@ -78,13 +76,16 @@ class _Story:
                 "  kernel      none: after rewriting nothing needs it",
             ]
         lines = [f"  became      {names[v]} = {show_operands(v, names, elide=True)} : {v.type}"]
-        program = schedule(self.graph)
+        program = self._program()
         if isinstance(v.op, Constant):
             return [*lines, *self._readers(program)]
         for number, kernel in enumerate(program.kernels):
             if v in kernel.body:
                 return [*lines, *self._member(program, number, kernel), *self._refusals(program)]
         return lines + self._melted(program)
+
+    def _program(self) -> Program:
+        return schedule(self.graph, disable=self.options.disable)
 
     def _member(self, program: Program, number: int, kernel: Kernel) -> list[str]:
         count = len(program.kernels)
@@ -103,7 +104,7 @@ class _Story:
 
     def _method(self, kernel: Kernel) -> list[str]:
         """How a kernel's contraction is computed, and how it could be."""
-        chosen = method_of(kernel, self.wanted)
+        chosen = method_of(kernel, self.options.method)
         if chosen is None:
             return []
         others = [m.value for m in methods(kernel) if m is not chosen]

@@ -22,10 +22,10 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.passes.graph.unify_sizes import unify_sizes
-from graphc.passes.pipeline import Trace
 from graphc.passes.placement.place import place
 from graphc.passes.placement.placed import MemoryPredicted, Placed, PlaceOptions
 from graphc.passes.placement.text import placement_summary, placement_table
+from graphc.passes.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,6 +71,7 @@ from graphc.ir.types import (
     u64 as u64,
 )
 from graphc.ir.verify import verify as verify
+from graphc.passes.base import Context as Context, GraphPass as GraphPass, option as option
 from graphc.passes.rewrite.engine import (
     Rewriter as Rewriter,
     Rule as Rule,

@@ -7,10 +7,10 @@ from typing import Any
 
 from graphc.errors import GradientError, GraphError, Location, ShapeError, user_location
 from graphc.frontend.boundary import short
-from graphc.frontend.gradients import WithGradient
 from graphc.frontend.tensor import Tensor, as_tensor, build, operand
 from graphc.functions.creation import zeros
 from graphc.ir import dim
+from graphc.ir.ops.markers import WithGradient
 from graphc.ir.ops.py_func import PyFunc, PyFuncPacked, PythonFunction, Unpack
 from graphc.ir.types import TensorType
 from graphc.passes.autodiff.reverse import same_type

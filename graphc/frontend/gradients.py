@@ -9,8 +9,7 @@ from typing import Any
 from graphc.errors import DTypeError, GraphError, user_location
 from graphc.frontend.tensor import Tensor, as_tensor, broadcast_to, build
 from graphc.ir.graph import Graph
-from graphc.ir.op import Op
-from graphc.ir.types import TensorType
+from graphc.ir.ops.markers import WithGradient
 from graphc.passes.autodiff import reverse
 from graphc.passes.rewrite.engine import Rewriter
 from graphc.passes.rewrite.rules import STABLE
@@ -74,32 +73,6 @@ def _named(g: Any, x: Tensor) -> Any:
 def explain_gradient(y: Tensor, x: Tensor) -> str:
     """The path a gradient takes from y to x, or the ops and source lines that cut every path."""
     return reverse.explain_gradient(y, x)
-
-
-class WithGradient(Op):
-    """Its first operand; the rest are the operands of a function whose gradient is `backward`.
-
-    It exists only until a graph is staged: then gradients are built and it stands for its first
-    operand.
-    """
-
-    backward: Callable[..., Any]
-
-    def infer(self, *types: TensorType) -> TensorType:
-        return types[0]
-
-    def reference(self, *arrays: Any) -> Any:
-        return arrays[0]
-
-    def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
-        made = self.backward(ct, out, *args[1:])
-        parts = tuple(made) if isinstance(made, tuple | list) else (made,)
-        if len(parts) != len(args) - 1:
-            raise GraphError(
-                f"custom_gradient: the function has {len(args) - 1} operands, its gradient gave "
-                f"{len(parts)} cotangents"
-            )
-        return (None, *parts)
 
 
 def custom_gradient(

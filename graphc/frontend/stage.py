@@ -12,20 +12,13 @@ from typing import Any
 
 from graphc.config import Options
 from graphc.errors import GraphError, Location
-from graphc.frontend.gradients import WithGradient
 from graphc.frontend.tensor import Tensor
 from graphc.frontend.with_update import updates_of
 from graphc.ir.graph import Graph, Value, over
 from graphc.ir.machine import HOST
+from graphc.ir.ops.markers import BeforeUpdate, WithGradient, WithUpdate
 from graphc.ir.ops.pointwise import StopGradient
-from graphc.ir.ops.state import (
-    Assign,
-    BeforeUpdate,
-    Placeholder,
-    RunCounter,
-    Variable,
-    WithUpdate,
-)
+from graphc.ir.ops.state import Assign, Placeholder, RunCounter, Variable
 from graphc.ir.text.graph import print_graph
 from graphc.passes.graph.shrink_loops import merge_loops
 from graphc.passes.rewrite.inner_graphs import without_markers

@@ -12,8 +12,9 @@ from graphc.frontend.tensor import Tensor, operand
 from graphc.frontend.trees import flatten, shape_of
 from graphc.ir.graph import Graph, Value, closed, short_name, topological
 from graphc.ir.op import Generator, View
+from graphc.ir.ops.markers import WithUpdate
 from graphc.ir.ops.shape import Full
-from graphc.ir.ops.state import Assign, Placeholder, WithUpdate
+from graphc.ir.ops.state import Assign, Placeholder
 from graphc.ir.types import TensorType
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from graphc.errors import GraphError, user_location
 from graphc.frontend.arguments import converted, tensor
 from graphc.frontend.tensor import Tensor, Variable, broadcast_to, build
-from graphc.ir.ops.state import BeforeUpdate, WithUpdate
+from graphc.ir.ops.markers import BeforeUpdate, WithUpdate
 
 
 def with_update(x: Any, variables: Variable | Sequence[Variable], step: Callable[..., Any]) -> Any:

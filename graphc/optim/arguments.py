@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from numbers import Real
 from typing import Any
@@ -76,3 +77,15 @@ def pair(what: str, argument: str, value: Any) -> tuple[float, float]:
         number(what, f"{argument}[{i}]", b, 0.0, 1.0, strict=True) for i, b in enumerate(value)
     )
     return first, second
+
+
+def rising_steps(what: str, given: Any) -> tuple[int, ...]:
+    """Rising steps.  Raises `GraphError`."""
+    if not isinstance(given, list | tuple):
+        raise GraphError(
+            f"{what}: milestones is {short(given)}; expected a list of steps", user_location()
+        )
+    found = tuple(whole(what, "milestones", m, 0) for m in given)
+    if any(bisect.bisect(found[:i], m) != i for i, m in enumerate(found)):
+        raise GraphError(f"{what}: milestones {short(given)} do not rise", user_location())
+    return found

@@ -14,19 +14,20 @@ step: make `lr` a variable, and let the program `Session.load` it.
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.errors import GraphError, ShapeError, user_location
-from graphc.frontend.arguments import converted, tensor
+from graphc.errors import GraphError, user_location
+from graphc.frontend.arguments import tensor
 from graphc.frontend.boundary import guard_methods, short
 from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.ir.types import f64
-from graphc.optim.arguments import finite, flag, number, whole
+from graphc.optim.arguments import flag, rising_steps
+from graphc.optim.composed_schedules import SequentialLR, WarmupLR
+from graphc.optim.schedule import LRScheduler
 from graphc.public import publish
 
 __all__ = [
@@ -44,43 +45,6 @@ __all__ = [
     "StepLR",
     "WarmupLR",
 ]
-
-
-class LRScheduler:
-    """A learning rate as a function of the step.  A subclass defines `at`.
-
-    >>> import graphc as gc
-    >>> class InverseRoot(gc.optim.LRScheduler):
-    ...     def at(self, step):
-    ...         return 0.1 / gc.sqrt(step + 1.0)
-    >>> with gc.Session() as sess:
-    ...     print(sess.run(InverseRoot()(3)))
-    0.05
-    """
-
-    def __call__(self, step: Any) -> Tensor:
-        """The rate at a step, a 0-d tensor (f64).  Raises `ShapeError` for steps in plural."""
-        what = type(self).__name__
-        t = tensor(what, step)
-        if t.ndim:
-            raise ShapeError(f"{what}: step is {t.type}; expected a 0-d tensor", user_location())
-        return converted(tensor(what, self.at(converted(t, f64)), f64), f64)
-
-    def at(self, step: Tensor) -> Any:
-        """The rate at a step, given as a 0-d tensor of f64."""
-        raise NotImplementedError(type(self).__name__)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
-
-    def _number(self, option: str, low: float = 0.0, high: float = math.inf) -> None:
-        setattr(self, option, number(type(self).__name__, option, getattr(self, option), low, high))
-
-    def _finite(self, option: str) -> None:
-        setattr(self, option, finite(type(self).__name__, option, getattr(self, option)))
-
-    def _whole(self, option: str, least: int = 1) -> None:
-        setattr(self, option, whole(type(self).__name__, option, getattr(self, option), least))
 
 
 @dataclass(eq=False, repr=False, match_args=False)
@@ -175,7 +139,7 @@ class MultiStepLR(LRScheduler):
 
     def __post_init__(self) -> None:
         self._number("lr")
-        self.milestones = _milestones("MultiStepLR", self.milestones)
+        self.milestones = rising_steps("MultiStepLR", self.milestones)
         self._number("gamma")
 
     def at(self, step: Tensor) -> Tensor:
@@ -314,93 +278,6 @@ class OneCycleLR(LRScheduler):
         return rate
 
 
-@dataclass(eq=False, repr=False, match_args=False)
-class SequentialLR(LRScheduler):
-    """One schedule after the other: the k-th ends, and the next begins with its step 0, at
-    milestones[k].
-
-    >>> import graphc as gc
-    >>> warm, rest = gc.optim.LinearLR(0.1, 0.1, total_iters=9), gc.optim.ExponentialLR(0.1, 0.5)
-    >>> schedule = gc.optim.SequentialLR([warm, rest], milestones=[9])
-    >>> with gc.Session() as sess:
-    ...     print(sess.run([schedule(0), schedule(9), schedule(10)]))
-    [array(0.01), array(0.1), array(0.05)]
-    """
-
-    schedulers: Sequence[LRScheduler]
-    milestones: Sequence[int]
-
-    def __post_init__(self) -> None:
-        given = self.schedulers
-        if (
-            not isinstance(given, list | tuple)
-            or not given
-            or not all(isinstance(s, LRScheduler) for s in given)
-        ):
-            raise GraphError(
-                f"SequentialLR: schedulers is {short(given)}; expected a list of schedules",
-                user_location(),
-            )
-        self.milestones = _milestones("SequentialLR", self.milestones)
-        if len(self.milestones) != len(given) - 1:
-            raise GraphError(
-                f"SequentialLR: {len(given)} schedulers and {len(self.milestones)} milestones; "
-                "expected one less than schedulers",
-                user_location(),
-            )
-
-    def at(self, step: Tensor) -> Tensor:
-        rate = self.schedulers[0](step)
-        for start, schedule in zip(self.milestones, self.schedulers[1:], strict=True):
-            own = pw.maximum(pw.subtract(step, start), 0.0)
-            rate = pw.where(pw.less(step, start), rate, schedule(own))
-        return rate
-
-
-@dataclass(eq=False, repr=False, match_args=False)
-class WarmupLR(LRScheduler):
-    """Any schedule after a linear rise to its first rate in `warmup_steps` steps, from
-    `start_factor` times that rate.
-
-    >>> import graphc as gc
-    >>> schedule = gc.optim.WarmupLR(gc.optim.CosineAnnealingLR(0.5, T_max=90), warmup_steps=10)
-    >>> with gc.Session() as sess:
-    ...     print(sess.run([schedule(0), schedule(1), schedule(10)]))
-    [array(0.), array(0.05), array(0.5)]
-    """
-
-    schedule: LRScheduler
-    warmup_steps: int
-    start_factor: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.schedule, LRScheduler):
-            raise GraphError(
-                f"WarmupLR: schedule is {short(self.schedule)}; expected a schedule",
-                user_location(),
-            )
-        self._whole("warmup_steps")
-        self._number("start_factor", high=1.0)
-
-    def at(self, step: Tensor) -> Tensor:
-        part = pw.minimum(pw.divide(step, self.warmup_steps), 1.0)
-        factor = pw.add(pw.multiply(part, 1.0 - self.start_factor), self.start_factor)
-        rest = self.schedule(pw.maximum(pw.subtract(step, self.warmup_steps), 0.0))
-        return pw.multiply(rest, factor)
-
-
-def _milestones(what: str, given: Any) -> tuple[int, ...]:
-    """Rising steps.  Raises `GraphError`."""
-    if not isinstance(given, list | tuple):
-        raise GraphError(
-            f"{what}: milestones is {short(given)}; expected a list of steps", user_location()
-        )
-    found = tuple(whole(what, "milestones", m, 0) for m in given)
-    if any(bisect.bisect(found[:i], m) != i for i, m in enumerate(found)):
-        raise GraphError(f"{what}: milestones {short(given)} do not rise", user_location())
-    return found
-
-
 def _rate(value: float) -> Tensor:
     """A number in f64: two plain ones in a `where` would be f32."""
     return tensor("LRScheduler", value, f64)
@@ -427,10 +304,7 @@ for _made in (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
     OneCycleLR,
-    SequentialLR,
-    WarmupLR,
 ):
     guard_methods(_made, "__init__")
-guard_methods(LRScheduler, "__call__")
 
 publish(globals())

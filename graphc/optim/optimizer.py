@@ -21,7 +21,7 @@ from graphc.ir.dim import differ
 from graphc.ir.types import DType
 from graphc.optim.arguments import flag, number, pair
 from graphc.optim.clip import Pair, checked_pairs, clip_grad_norm, clip_grad_value
-from graphc.optim.lr_scheduler import LRScheduler
+from graphc.optim.schedule import LRScheduler
 from graphc.optim.step_count import Steps
 
 __all__ = ["Minimizer", "Optimizer"]

@@ -7,27 +7,12 @@ graph to it after placement.  Its numbers are fields of these passes.  How it ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
 from graphc.errors import DeviceError, user_location
-from graphc.ir.graph import Graph, Value
-from graphc.passes.pipeline import PASSES, Trace
-
-
-@dataclass(frozen=True)
-class LatePass:
-    """A pass that placement comes before.  `change` is given a graph (that of a loop's body, too),
-    the trace, and whether `fast_math` is wanted; `Options.disable` leaves passes out by name."""
-
-    name: str
-    change: Callable[[Graph, Trace, bool], Graph]
-
-    @classmethod
-    def named(cls, name: str) -> LatePass:
-        """The pass of the pipeline that has this name."""
-        return cls(name, PASSES[name])
+from graphc.ir.graph import Value
+from graphc.passes.base import GraphPass
 
 
 class Target(Protocol):
@@ -38,8 +23,9 @@ class Target(Protocol):
         """What specs of its devices say (`DeviceSpec.kind`), and their names begin with."""
 
     @property
-    def late(self) -> tuple[LatePass, ...]:
-        """The passes that a segment's graph goes through, in order."""
+    def late(self) -> tuple[GraphPass, ...]:
+        """The passes that a segment's graph goes through, in order: placement comes before them.
+        `Options.disable` leaves them out by name."""
 
     def cannot(self, v: Value) -> str:
         """Why a device of this kind cannot compute v, for people; "" if it can."""

@@ -28,7 +28,7 @@ import numpy as np
 
 from graphc.codegen.cache import Cache
 from graphc.codegen.cpu.gemm_library import host_shape
-from graphc.codegen.cpu.microkernels.tiles import LLVM
+from graphc.codegen.cpu.microkernels.vectors import LLVM
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Options

@@ -21,9 +21,9 @@ from typing import Any
 
 from graphc.errors import GraphcError, Location
 from graphc.ir.op import Array
-from graphc.passes.pipeline import Span
+from graphc.passes.trace import Span
 from graphc.profile.machine_limits import Limits
-from graphc.runtime.cpu.timer import Event
+from graphc.runtime.cpu.plan_words import Event
 
 SORTS: dict[str, Callable[[Row], float]] = {
     "time": lambda row: row.seconds,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphc.ir.op import Array
     from graphc.ir.program import Program
     from graphc.passes.graph.unify_sizes import Unified
-    from graphc.passes.pipeline import Span as Stage
+    from graphc.passes.trace import Span as Stage
     from graphc.runtime.cpu.executable import Arena, Bound
     from graphc.runtime.cpu.result_pool import Results
     from graphc.runtime.cpu.timer import Timed, Times

@@ -18,6 +18,7 @@ from graphc.compiler.memory_limit import fitting
 from graphc.ir import dim
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.runtime.cpu.driver import driver
+from graphc.runtime.cpu.plan_words import Status
 from graphc.runtime.cpu.result_pool import LARGE
 from graphc.runtime.cpu.threads import LONG_WORK, SHARED_WORK, execute
 from graphc.runtime.cpu.timer import Timing
@@ -30,12 +31,9 @@ if TYPE_CHECKING:
     from graphc.ir.graph import Graph, Value
     from graphc.ir.op import Array
     from graphc.ir.program import Program
-    from graphc.passes.pipeline import Span as Stage
+    from graphc.passes.trace import Span as Stage
     from graphc.runtime.cpu.executable import Bound, Executable
     from graphc.session.engine import Fed, Owner, Signature
-
-CANCELLED = 2  # the status of a run that Ctrl-C stopped
-RAISED = 3  # that of one in which a Python function raised
 
 
 class HostEngine:
@@ -242,9 +240,9 @@ class HostPlan:
 def raise_stop(bound: Bound) -> None:
     """Raises what ended a native run that did not come to its end, unless that was an index."""
     status = bound.view[bound.status_at]
-    if status == CANCELLED:
+    if status == Status.CANCELLED:
         raise KeyboardInterrupt
-    if status == RAISED:
+    if status == Status.RAISED:
         raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
         raise raised[0] if raised else KeyboardInterrupt
 

@@ -26,8 +26,8 @@ from graphc.ir.arena import layout
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
-from graphc.passes.pipeline import Span as Stage
 from graphc.passes.placement.footprint import check_memory
+from graphc.passes.trace import Span as Stage
 from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.cpu.threads import undisturbed
 from graphc.runtime.device.array import DeviceArray, adopted, device_array

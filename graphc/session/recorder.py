@@ -35,7 +35,9 @@ class Recorder:
         enough: Callable[[], None] = lambda: None,
     ) -> None:
         self.steps, self.warmup, self.enough = steps, warmup, enough
-        self.typical: Typical = np.min if fastest else np.median
+        self.typical: Typical = np.median
+        if fastest:
+            self.typical = np.min
         self.watched: list[Watched] = []
 
     def watch(self, plan: RunPlan) -> Watched:

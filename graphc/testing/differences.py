@@ -114,8 +114,8 @@ class _Slopes:
             tolerance = 1e-3
         if made.dtype != np.float64:  # the value too
             step, tolerance = 1e-2, 3e-2
-        weights = np.random.default_rng(5).uniform(0.5, 1.5, made.shape)
-        weights = weights.astype(self.out.dtype.numpy)
+        drawn = np.random.default_rng(5).uniform(0.5, 1.5, made.shape)
+        weights = np.asarray(drawn, self.out.dtype.numpy)
         floats = [i for i, t in enumerate(self.inputs) if t.dtype in (f32, f64)]
         xs = [self.inputs[i] for i in floats]
         found = gradients(self.out, xs, weights, allow_unused=True)

@@ -20,10 +20,10 @@ from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
 from graphc.ir.verify import verify
+from graphc.passes.base import Context
 from graphc.passes.graph import simplify as simplify_module
 from graphc.passes.graph.unify_sizes import unify_sizes
-from graphc.passes.pipeline import PASSES, Trace
-from graphc.passes.rewrite.inner_graphs import deeply
+from graphc.passes.pipeline import GRAPH_PASSES
 from graphc.passes.rewrite.rules import RULES
 from graphc.testing.closeness import disagreements, same_bits
 from graphc.testing.compiled import CompiledGraph, small_chunks, small_products
@@ -81,10 +81,10 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
     stages = [("generator", verify(graph, "generator"))]
     stages.append(("unify_sizes", verify(unify_sizes(graph).graph, "unify_sizes")))
     with mock.patch.object(simplify_module, "RULES", rules):
-        trace = Trace()
-        for name, change in PASSES.items():
-            made = _changed(change, stages[-1][1], trace)
-            stages.append((name, verify(made, name, trace.proven)))
+        context = Context()
+        for p in GRAPH_PASSES:
+            made = p.run_deeply(stages[-1][1], context)
+            stages.append((p.name, verify(made, p.name, context.trace.proven)))
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(graph, *arrays))
         for (_, before), (name, after) in itertools.pairwise(stages):
@@ -96,15 +96,6 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
                 return f"pass {name}: {wrong[0]}"
             wanted = got
     return ""
-
-
-def _changed(change: Callable[..., Graph], graph: Graph, trace: Trace) -> Graph:
-    """What a pass makes of a graph and of those inside it."""
-
-    def changed(inner: Graph) -> Graph:
-        return change(inner, trace, False)
-
-    return deeply(graph, changed)
 
 
 def smooth(graph: Graph) -> bool:
@@ -172,12 +163,12 @@ def compiled_fault(
 
 def fired_rules(graph: Graph, disable: frozenset[str] = frozenset()) -> set[str]:
     """The rules that the pipeline applies to a graph."""
-    trace = Trace()
+    context = Context()
     now = unify_sizes(graph).graph
-    for name, change in PASSES.items():
-        if name not in disable:
-            now = _changed(change, now, trace)
-    return set(trace.fired)
+    for p in GRAPH_PASSES:
+        if p.name not in disable:
+            now = p.run_deeply(now, context)
+    return set(context.trace.fired)
 
 
 # ---- reports ----

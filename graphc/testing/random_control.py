@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphc.errors import GradientError, GraphcError
-from graphc.frontend.gradients import WithGradient
 from graphc.ir import dim
 from graphc.ir.control import COUNTER, Loop, Switch
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.op import OPS, Control, Item
+from graphc.ir.ops.markers import WithGradient
 from graphc.ir.ops.pointwise import Cast, StopGradient, add, less, logical_and, remainder
 from graphc.ir.ops.random import RandomBits
 from graphc.ir.ops.reduction import ReduceAny

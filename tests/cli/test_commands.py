@@ -15,6 +15,7 @@ from support.cli import DECLARED, GRAPH, RUNNING, Capture, graphc, steady, writt
 
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program_parser import parse_program
+from graphc.passes.pipeline import PASSES
 
 ROOT = Path(__file__).parents[2]
 
@@ -210,9 +211,35 @@ def test_opt_to_a_program(graph: Path, capsys: Capture) -> None:
 
 def test_opt_print_after_change(graph: Path, capsys: Capture) -> None:
     out = graphc(
-        capsys, "opt", graph, "--passes", "simplify,partial,cleanup,fuse", "--print-after-change"
+        capsys,
+        "opt",
+        graph,
+        "--passes",
+        "simplify,split-reductions,cleanup,fuse",
+        "--print-after-change",
     )[1]
     assert re.findall(r"// after (\w+)", out) == ["simplify", "fuse"]
+
+
+def test_opt_sets_fields_of_passes(tmp_path: Path, capsys: Capture) -> None:
+    text = "graph @f(%x: f32[n,4]) {\n  %s = reduce_sum %x {axes=[0]} : f32[4]\n  return %s\n}\n"
+    path = written(tmp_path / "rows.gir", text)
+    split = "split-reductions{chunks=3}"
+    code, out, err = graphc(
+        capsys, "opt", path, "--passes", f"{split},fuse", "--print-after-change", "--timing"
+    )
+    assert code == 0 and "chunks=3" in out and f" ms  {split}\n" in err
+    assert re.findall(r"// after (\S+)", out) == [split, "fuse"]
+
+
+def test_opt_lists_passes(capsys: Capture) -> None:
+    code, out, _ = graphc(capsys, "opt", "--list-passes")
+    assert code == 0
+    heads = [line.partition(":")[0] for line in out.splitlines() if not line.startswith(" ")]
+    assert heads == [p.name for p in PASSES]
+    for p in PASSES:
+        for o in p.options():
+            assert re.search(rf"^    {o.name}={o.default} +{re.escape(o.says)}$", out, re.M)
 
 
 def test_opt_reads_standard_input() -> None:
@@ -280,7 +307,7 @@ def test_ops(capsys: Capture) -> None:
 # ---- the document ----
 
 
-@pytest.mark.parametrize(("name", "commands"), [("cli.md", 12), ("debugging.md", 6)])
+@pytest.mark.parametrize(("name", "commands"), [("cli.md", 13), ("debugging.md", 6)])
 def test_the_document_shows_what_is_printed(
     name: str,
     commands: int,

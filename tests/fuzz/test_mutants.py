@@ -65,7 +65,11 @@ IN_PASSES = (
     ),
     m("passes.rewrite.engine:_applies", "r.dtypes is None or", "True or"),
     m("ir.ops.shape:Full._key", "repr(self.value)", "float(self.value)"),
-    m("passes.graph.split_reductions:_split", "not leading or not op.axes", "not op.axes"),
+    m(
+        "passes.graph.split_reductions:SplitReductions._split",
+        "not leading or not op.axes",
+        "not op.axes",
+    ),
     m("ir.substitute:_field", "return dim.substitute(x, known)", "return x"),
     m("ir.graph:Graph.replace", "(done[old], done[new])", "(done[old], done[old])"),
     m(
@@ -103,7 +107,7 @@ IN_COMPILATION = (
         "True",
     ),
     m("passes.fusion.fuse:Fuser._joins", "s.rows != merged.outer_axes", "False"),
-    m("passes.fusion.fuse:Fuser._add_epilogues", " and self._in_step(v, group)", ""),
+    m("passes.fusion.merging:Merging.add_epilogues", " and self._in_step(v, group)", ""),
     m(
         "passes.fusion.groups:Groups.mergeable",
         " and not self.between(a, b) and not self.between(b, a)",

@@ -23,9 +23,9 @@ from graphc.ir.program import Kernel, Place, Program, moved as moved_to, storage
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
-from graphc.passes.fusion.fuse import fuse
+from graphc.passes.fusion.fuse import Fuse
 from graphc.passes.fusion.reasons import why_not
-from graphc.passes.memory.order import ordered
+from graphc.passes.memory.order import OrderKernels
 from graphc.passes.memory.plan import plan
 from graphc.passes.memory.verify import verify_layout, verify_program
 from graphc.passes.pipeline import schedule
@@ -114,7 +114,7 @@ def test_round_trip(model: Callable[[], Fetches]) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_before_planning(model: Callable[[], Fetches]) -> None:
-    program = fuse(program_of(model()).graph)
+    program = Fuse()(program_of(model()).graph)
     text = print_program(program)
     assert "@cpu" not in text and "arena" not in text
     assert print_program(parse_program(text)) == text
@@ -122,7 +122,7 @@ def test_before_planning(model: Callable[[], Fetches]) -> None:
 
 def test_planning_a_parsed_program() -> None:
     program = program_of(mlp())
-    again = plan(ordered(parse_program(print_program(fuse(program.graph)))))
+    again = plan(OrderKernels()(parse_program(print_program(Fuse()(program.graph)))))
     assert print_program(again) == print_program(program)
 
 

@@ -23,7 +23,7 @@ from graphc.ir.interpret import bind_sizes
 from graphc.ir.program import may_repeat
 from graphc.ir.text.program import print_program
 from graphc.ir.text.program_parser import parse_program
-from graphc.passes.memory.order import ordered, orders
+from graphc.passes.memory.order import OrderKernels
 from graphc.passes.memory.recompute import fitted, least
 from graphc.passes.memory.verify import verify_layout, verify_program
 from graphc.testing.closeness import same_bits
@@ -234,10 +234,10 @@ def guarded_run(made: CompiledGraph, arrays: list[Any]) -> list[Any]:
 def test_orders_are_permutations() -> None:
     for seed in range(30):
         program = lower(random_graph(seed, nodes=40), options()).program
-        for other in orders(program):
+        for other in OrderKernels().orders(program):
             assert set(other.kernels) == set(program.kernels)
             verify_program(other if not other.buffers else program)
-        verify_program(ordered(program))
+        verify_program(OrderKernels()(program))
 
 
 # ---- what is given ----

@@ -15,9 +15,10 @@ from graphc.errors import VerifyError
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.ops.pointwise import maximum, subtract
 from graphc.ir.text.graph import parse_graph
-from graphc.passes import pipeline
-from graphc.passes.graph import simplify as simplify_module, split_reductions
-from graphc.passes.graph.simplify import simplify
+from graphc.passes.base import Context
+from graphc.passes.graph import simplify as simplify_module
+from graphc.passes.graph.simplify import Simplify
+from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.passes.oracle.check_passes import Checker, Feeds
 from graphc.passes.rewrite.engine import holes, rule
 
@@ -64,11 +65,11 @@ def test_a_planted_rule_is_found(name: str, monkeypatch: Any, tmp_path: Path) ->
     assert file is not None and Path(file[1]).parent == tmp_path / "wrong"
     graph = parse_graph(Path(file[1]).read_text())
     assert len(graph.nodes()) + len(graph.inputs) <= 10
-    assert Feeds.of(graph).difference(simplify(graph)), "the small graph shows it"
+    assert Feeds.of(graph).difference(Simplify()(graph)), "the small graph shows it"
     with pytest.raises(VerifyError, match=name):
-        Checker(graph, folder=tmp_path).watch("simplify", simplify(graph))
+        Checker(graph, folder=tmp_path).watch(Simplify(), Simplify()(graph))
     monkeypatch.undo()
-    assert not Feeds.of(graph).difference(simplify(graph))
+    assert not Feeds.of(graph).difference(Simplify()(graph))
 
 
 def test_a_wrong_function_is_found(monkeypatch: Any, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_wrong_function_is_found(monkeypatch: Any, tmp_path: Path) -> None:
 
 
 def test_a_wrong_pass_is_found(monkeypatch: Any, tmp_path: Path) -> None:
-    def wrong(graph: Graph) -> Graph:
+    def wrong(p: SplitReductions, graph: Graph, context: Context) -> Graph:
         done = {v: v for v in graph.inputs}
         for v in graph.nodes():
             args = tuple(done[a] for a in v.args)
@@ -95,15 +96,16 @@ def test_a_wrong_pass_is_found(monkeypatch: Any, tmp_path: Path) -> None:
             done[v] = make(v.op, args[::-1] if swapped else args, v.name)
         return graph.replace(done)
 
-    monkeypatch.setitem(pipeline.PASSES, "partial", lambda graph, fired, fast: wrong(graph))
-    monkeypatch.setattr("graphc.passes.oracle.check_passes.split_reductions", wrong)
+    monkeypatch.setattr(SplitReductions, "run", wrong)
     loss, step, feeds = big_model()
     sess = gc.Session(options=options(check="passes", cache_dir=tmp_path))
-    with sess, pytest.raises(VerifyError, match="pass `partial` changed the meaning") as caught:
+    with (
+        sess,
+        pytest.raises(VerifyError, match="pass `split-reductions` changed the meaning") as caught,
+    ):
         sess.run([loss, step], feeds)
-    (file,) = (tmp_path / "wrong").glob("partial-*.gir")
+    (file,) = (tmp_path / "wrong").glob("split-reductions-*.gir")
     assert len(parse_graph(file.read_text()).nodes()) <= 3 and str(file) in str(caught.value)
-    assert split_reductions.split_reductions is not wrong
 
 
 def test_right_passes_pass(monkeypatch: Any) -> None:
@@ -123,7 +125,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(monkeypatch: Any, tmp_path:
         "graph @g(%a: f32[n], %b: f32[n]) {\n  %c = subtract %a, %b : f32[n]\n  return %c\n}\n"
     )
     with pytest.raises(VerifyError, match="sub-is-add"):
-        Checker(graph, folder=tmp_path / "file").watch("simplify", simplify(graph))
+        Checker(graph, folder=tmp_path / "file").watch(Simplify(), Simplify()(graph))
 
 
 def test_rules_that_never_end_are_named(monkeypatch: Any) -> None:

@@ -13,8 +13,8 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Reduction
 from graphc.ir.text.graph import parse_graph
 from graphc.passes.graph.cut_folds import CutFolds
-from graphc.passes.pipeline import Trace
 from graphc.passes.placement.per_device import tailored
+from graphc.passes.trace import Trace
 
 
 def graph_of(dtype: str, shape: str, op: str, axes: str, out: str) -> Graph:

@@ -19,8 +19,8 @@ from graphc.ir.graph import Value
 from graphc.ir.interpret import interpret
 from graphc.ir.program import Buffer, Place, Program, launched, overwritten
 from graphc.ir.text.graph import parse_graph
-from graphc.passes.fusion.fuse import fuse
-from graphc.passes.memory.order import ordered
+from graphc.passes.fusion.fuse import Fuse
+from graphc.passes.memory.order import OrderKernels
 from graphc.passes.memory.plan import plan
 from graphc.testing.closeness import same_bits
 from graphc.testing.compiled import CompiledGraph
@@ -29,7 +29,7 @@ from graphc.testing.random_values import SIZES_OF_N
 
 
 def planned(text: str) -> Program:
-    return plan(fuse(parse_graph(text)))
+    return plan(Fuse()(parse_graph(text)))
 
 
 def buffer(program: Program, name: str) -> Buffer:
@@ -248,8 +248,8 @@ def test_gradients_wait_for_no_one() -> None:
             h = gc.nn.functional.relu(gc.nn.Linear(64, 64)(h))
         train = gc.optim.SGD(0.1).minimize(gc.sum(h))
         graph = lower(stage([], [x], list(train.tensors)).graph, Options()).optimised
-    fused = fuse(graph)
-    early, late = (layout(plan(p), {"n": 4096}) for p in (ordered(fused), fused))
+    fused = Fuse()(graph)
+    early, late = (layout(plan(p), {"n": 4096}) for p in (OrderKernels()(fused), fused))
     assert early.arena < 0.7 * late.arena
     assert early.arena <= 1.02 * early.least
 

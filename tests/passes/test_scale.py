@@ -23,7 +23,7 @@ from graphc.errors import CodegenError
 from graphc.frontend.stage import stage
 from graphc.nn import functional
 from graphc.passes.fusion.acyclic import Dag
-from graphc.passes.fusion.groups import MAX_ARRAYS
+from graphc.passes.fusion.fuse import Fuse
 
 Model = Callable[[int], list[Any]]
 WIDTH = 32
@@ -156,7 +156,7 @@ def test_no_depth_is_too_deep() -> None:
 
 @pytest.mark.parametrize("model", [layers, dropped, convolutions, transformer, unrolled])
 def test_deep_networks_have_no_more_kinds_of_kernels(model: Model) -> None:
-    # (one more may be: updates fill kernels of MAX_ARRAYS arrays, and one that is not full)
+    # (one more may be: updates fill kernels of `max_arrays`, and one that is not full)
     assert len(sources(model, 12)) <= len(sources(model, 4)) + 1
 
 
@@ -239,7 +239,7 @@ def test_kernels_have_few_enough_arrays_to_be_vectorised() -> None:
     for w in weights:
         loss = loss + gc.sum(w * x)
     program = compiled(step(loss, gc.optim.Adam(0.1))).program
-    assert MAX_ARRAYS < UNTRACKED
+    assert Fuse().max_arrays < UNTRACKED
     assert max(len({*k.reads, *k.writes}) for k in program.kernels if k.commits) <= UNTRACKED
     assert len(program.kernels) < 20
 

@@ -109,3 +109,9 @@ def test_readme_names_every_layer_that_exists() -> None:
     for part in (ROOT / "graphc").iterdir():
         if part.is_dir() and (part / "__init__.py").exists():
             assert f"{part.name}/" in text, f"README's layers lack graphc/{part.name}/"
+
+
+def test_glossary_is_in_order() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = [w.lower() for w in re.findall(r"^\| \*\*(.+?)\*\* \|", text, re.MULTILINE)]
+    assert len(words) >= 70 and words == sorted(set(words))

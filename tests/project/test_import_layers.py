@@ -47,7 +47,8 @@ FLOORS = {
         control.py
     """,
     "passes": """
-        rewrite
+        rewrite trace.py
+        base.py parse.py
         graph autodiff
         cost
         fusion memory
@@ -74,7 +75,7 @@ FLOORS = {
         target.py
     """,
     "codegen/cuda": """
-        source.py printer.py frame.py
+        source.py printer.py frame.py vector.py
         toolchain schedules tensorcores simulator
         kernels.py
         target.py

@@ -361,7 +361,7 @@ def test_draws_do_not_depend_on_passes_threads_or_company() -> None:
     noise = gc.random.uniform((300, 1000), name="noise")
     fetches = [noise, gc.sum(gc.exp(noise) * 1.0), noise + gc.random.normal((300, 1000))]
     found = []
-    for chosen in ([], ["simplify", "partial", "cleanup"]):
+    for chosen in ([], ["simplify", "split-reductions", "cleanup"]):
         for threads in (1, 2):
             options = gc.config.Options(threads=threads, seed=3, disable=frozenset(chosen))
             with gc.Session(options=options) as sess:

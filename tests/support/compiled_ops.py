@@ -25,7 +25,7 @@ from graphc.ir.types import (
     f16,
     u64,
 )
-from graphc.passes.graph.split_reductions import CHUNKS
+from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.testing.closeness import equal_bits, same_bits, spacing
 from graphc.testing.samples import case_id, cases, make_op, prepared, special_values
 
@@ -137,7 +137,9 @@ def other_cases() -> list[tuple[type[Op], list[Sample]]]:
         if not issubclass(op_cls, Pointwise):
             known = found.setdefault(op_cls, [])
             if "chunks" in sample.fields:  # kernels know one number of chunks
-                sample = dataclasses.replace(sample, fields={**sample.fields, "chunks": CHUNKS})
+                sample = dataclasses.replace(
+                    sample, fields={**sample.fields, "chunks": SplitReductions().chunks}
+                )
             known.extend(variants(op_cls, sample) if len(known) < 12 else [sample])
     return list(found.items())
 

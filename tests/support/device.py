@@ -21,8 +21,9 @@ from graphc.ir.interpret import bind_sizes
 from graphc.ir.machine import Machine
 from graphc.passes.graph.cut_folds import CutFolds
 from graphc.passes.graph.unify_sizes import unify_sizes
-from graphc.passes.pipeline import Trace, optimise, schedule
+from graphc.passes.pipeline import optimise, schedule
 from graphc.passes.placement.per_device import before_placement, tailored
+from graphc.passes.trace import Trace
 from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.plan import DeviceArena, DevicePlan

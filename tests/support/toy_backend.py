@@ -22,7 +22,9 @@ from graphc.ir.graph import Value
 from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import Array, Contraction
 from graphc.ir.program import Kernel
-from graphc.passes.target import LatePass
+from graphc.passes.base import GraphPass
+from graphc.passes.graph.cleanup import Cleanup
+from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.runtime.device.protocol import (
     Copy,
     Device,
@@ -44,8 +46,8 @@ class ToyTarget:
     # -- for passes
 
     @property
-    def late(self) -> tuple[LatePass, ...]:
-        return LatePass.named("partial"), LatePass.named("cleanup")
+    def late(self) -> tuple[GraphPass, ...]:
+        return SplitReductions(), Cleanup()
 
     def cannot(self, v: Value) -> str:
         if isinstance(v.op, Contraction):

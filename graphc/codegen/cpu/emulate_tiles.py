@@ -1,4 +1,5 @@
-"""The Python twins of `tile_calls.py` and `row_copies.py`, an element at a time."""
+"""What `intrinsics/tile_calls.py` and `intrinsics/row_copies.py` call, an element at a time in
+Python: routines on rows and matrices.  `emulate.py` has the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES
-from graphc.ir.types import TILED_FLOATS
 
 
 def tile(
@@ -100,5 +100,7 @@ def transform(name: str) -> Callable[..., None]:
 
 
 TILE_TWINS: dict[str, Any] = {
-    f"{t}_{twin.__name__}": twin for t in TILED_FLOATS for twin in (tile, transpose, window, spread)
-} | {f"{t}_{name}": transform(name) for t in TILED_FLOATS for name in MATRICES}
+    f"{t}_{twin.__name__}": twin
+    for t in ("f32", "f64")
+    for twin in (tile, transpose, window, spread)
+} | {f"{t}_{name}": transform(name) for t in ("f32", "f64") for name in MATRICES}

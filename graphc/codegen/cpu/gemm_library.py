@@ -9,7 +9,8 @@ where it lies.
 from __future__ import annotations
 
 from graphc.codegen.cache import Cache
-from graphc.codegen.cpu.microkernels.tiles import LLVM, Shape, tiles_ir
+from graphc.codegen.cpu.microkernels.tiles import tiles_ir
+from graphc.codegen.cpu.microkernels.vectors import LLVM, Shape
 from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES, transforms_ir
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import Cpu, host_cpu, tile_shape

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from graphc.codegen.cpu.printer import NOWHERE, Source, print_kernel
+from graphc.codegen.cpu.printer import Source, print_kernel
 from graphc.codegen.cpu.schedules.conv_columns import lower_columns, uses_columns
 from graphc.codegen.cpu.schedules.conv_direct import fits_tiles, lower_direct
 from graphc.codegen.cpu.schedules.conv_direct_weight import fits_weight_tiles, lower_weight_direct
 from graphc.codegen.cpu.schedules.conv_winograd import fits_winograd, lower_winograd
 from graphc.codegen.cpu.schedules.gemm import lower_gemm
-from graphc.codegen.loops.ir import Loops
+from graphc.codegen.loops.ir import NOWHERE, Loops
 from graphc.codegen.lower.contraction import lower_product, uses_gemm
 from graphc.codegen.lower.conv_loops import lower_windows
 from graphc.codegen.lower.fused import lower_fused

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
+from graphc.codegen.loops.canonical import KEY, canonical, with_buffers
 from graphc.codegen.loops.ir import (
+    NOWHERE,
     Accumulate,
     For,
     Gemm,
@@ -32,12 +33,10 @@ from graphc.config import Method
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-KEY = re.compile(r"\bu64\((\d{10,})\)")  # of random numbers, each op's own: an argument
 STATUS = "status"
 
 
 CPU = Printer()
-NOWHERE: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -149,14 +148,6 @@ def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name) or "kernel"
 
 
-def canonical(text: str) -> str:
-    """The text with local names replaced in order of appearance, so that equal kernels are equal
-    text."""
-    assigned = re.findall(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", text, re.MULTILINE)
-    names = {name: f"v{i}" for i, name in enumerate(dict.fromkeys(assigned))}
-    return re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m[0], m[0]), text)
-
-
 def _statements(body: Any, depth: int) -> list[str]:
     pad = "    " * depth
     lines: list[str] = []
@@ -228,8 +219,3 @@ def _transform(t: Transform) -> str:
 
 def _place(place: tuple[int, Size]) -> str:
     return f"@{place[0]}, {CPU.size(place[1])}"
-
-
-def with_buffers(text: str, names: list[str]) -> str:
-    """`@3` as the name of buffer 3."""
-    return re.sub(r"@(\d+)", lambda m: names[int(m[1])], text)

@@ -13,8 +13,11 @@ from graphc.codegen.loops.text import print_loops
 from graphc.codegen.target import DumpStage
 from graphc.ir.graph import Value
 from graphc.ir.program import Kernel
+from graphc.passes.base import GraphPass
 from graphc.passes.fusion.predicates import takes_epilogue
-from graphc.passes.target import LatePass
+from graphc.passes.graph.cleanup import Cleanup
+from graphc.passes.graph.split_reductions import SplitReductions
+from graphc.passes.graph.widen_contractions import WidenContractions
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,9 @@ class CpuTarget:
     # -- for passes
 
     @property
-    def late(self) -> tuple[LatePass, ...]:
+    def late(self) -> tuple[GraphPass, ...]:
         """Sums of f16 and bf16 are made in f32, and long folds in a few chunks."""
-        return tuple(map(LatePass.named, ("widen", "partial", "cleanup")))
+        return WidenContractions(), SplitReductions(), Cleanup()
 
     def cannot(self, v: Value) -> str:
         """Nothing: "" of every value."""

@@ -8,9 +8,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from graphc.codegen.cpu.kernels import loops_of
-from graphc.codegen.cpu.printer import NOWHERE
-from graphc.codegen.cuda.frame import Frame, loads
-from graphc.codegen.cuda.schedules.contractions import after_contraction, contraction_nest
+from graphc.codegen.cuda.frame import Frame
+from graphc.codegen.cuda.schedules.contractions import contraction_nest
 from graphc.codegen.cuda.schedules.maps import elementwise, serial
 from graphc.codegen.cuda.schedules.rows import Rows
 from graphc.codegen.cuda.schedules.scans import scan_source
@@ -24,8 +23,9 @@ from graphc.codegen.cuda.tensorcores.convolution import (
 from graphc.codegen.cuda.tensorcores.gemm import gemm_source, gemm_split, gemm_tiling
 from graphc.codegen.cuda.tensorcores.tiling import Tiling
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.loops.ir import For
-from graphc.codegen.lower.contraction import map_after, slots_of
+from graphc.codegen.loops.ir import NOWHERE, For
+from graphc.codegen.loops.transform import loads
+from graphc.codegen.lower.contraction import map_after, own_buffers, slots_of
 from graphc.codegen.lower.fused import Fused, Nest
 from graphc.errors import CodegenError
 from graphc.ir import dim
@@ -94,9 +94,10 @@ def epilogue_sources(
     after = Fused(map_after(kernel), slots_of(kernel))
     if not after.kernel.body:
         return ()
-    made = after_contraction(kernel, after.nest())
-    frame = Frame(made.buffers, after.emit.name, NOWHERE, wide)
-    return (_scheduled(frame, made, after.inner, shown),)
+    nest = after.nest()
+    nest = replace(nest, buffers=own_buffers(kernel, nest.buffers))
+    frame = Frame(nest.buffers, after.emit.name, NOWHERE, wide)
+    return (_scheduled(frame, nest, after.inner, shown),)
 
 
 def tiling_of(kernel: Kernel, known: Mapping[str, int], fast_math: bool = False) -> Tiling | None:

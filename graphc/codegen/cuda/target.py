@@ -20,8 +20,9 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kernel, Kind
+from graphc.passes.base import GraphPass
+from graphc.passes.graph.cleanup import Cleanup
 from graphc.passes.graph.cut_folds import CutFolds
-from graphc.passes.target import LatePass
 
 CONTRACTS = (Kind.MATMUL, Kind.CONVOLUTION)
 
@@ -37,10 +38,9 @@ class CudaTarget:
     # -- for passes
 
     @property
-    def late(self) -> tuple[LatePass, ...]:
+    def late(self) -> tuple[GraphPass, ...]:
         """Tensor cores take f16 and bf16 as they are, so nothing is widened."""
-        cut = LatePass("partial", lambda graph, trace, fast_math: self.folds(graph))
-        return cut, LatePass.named("cleanup")
+        return self.folds, Cleanup()
 
     def cannot(self, v: Value) -> str:
         """Why a GPU cannot compute v; "" if it can."""

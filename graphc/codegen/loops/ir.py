@@ -7,7 +7,9 @@ holds buffer addresses and then sizes, [lo, hi) is its share of the parallel axi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from graphc.ir.dim import Size
 from graphc.ir.op import Number
@@ -186,6 +188,9 @@ class Buffer:
     name: str
     dtype: DType
     written: bool
+
+
+NOWHERE: Mapping[int, int] = MappingProxyType({})  # no buffer lies where another does
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from graphc.codegen.loops.ir import (
     IndexValue,
     Let,
     Load,
+    Ref,
     Row,
     Store,
     Tile,
@@ -83,42 +84,30 @@ def _map_routine(node: Any, change: Change) -> Any:
                 start=change(start),
                 stop=change(stop),
             )
-        case Tile(sizes=sizes):
-            rows, cols, k = map(change, sizes)
-            places = ((b, change(at)) for b, at in (node.a, node.b, node.c, node.table))
-            first, second, result, table = places
-            rs, cs, ldb, ldc = map(change, (node.rs, node.cs, node.ldb, node.ldc))
-            return Tile(
-                node.dtype,
-                (rows, cols, k),
-                first,
-                rs,
-                cs,
-                second,
-                ldb,
-                result,
-                ldc,
-                change(node.taps),
-                table,
-                node.adds,
-            )
-        case Transform(source=(x, x_at), target=(y, y_at)):
-            a, b, c = map(change, node.source_steps)
-            d, e, f = map(change, node.target_steps)
-            return Transform(
-                node.dtype,
-                node.name,
-                change(node.channels),
-                change(node.squares),
-                (x, change(x_at)),
-                (a, b, c),
-                (y, change(y_at)),
-                (d, e, f),
-            )
+        case Tile():
+            return _map_tile(node, change)
+        case Transform():
+            return _map_transform(node, change)
         case Turn(source=(x, x_at), target=(y, y_at)):
             rows, cols, lds, ldt = map(change, (node.rows, node.cols, node.lds, node.ldt))
             return Turn(node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt)
     raise AssertionError(node)
+
+
+def _map_tile(node: Tile, change: Change) -> Tile:
+    rows, cols, k = map(change, node.sizes)
+    a, b, c, table = ((buffer, change(at)) for buffer, at in (node.a, node.b, node.c, node.table))
+    rs, cs, ldb, ldc, taps = map(change, (node.rs, node.cs, node.ldb, node.ldc, node.taps))
+    return Tile(node.dtype, (rows, cols, k), a, rs, cs, b, ldb, c, ldc, taps, table, node.adds)
+
+
+def _map_transform(node: Transform, change: Change) -> Transform:
+    (x, x_at), (y, y_at) = node.source, node.target
+    a, b, c = map(change, node.source_steps)
+    d, e, f = map(change, node.target_steps)
+    channels, squares = change(node.channels), change(node.squares)
+    source, target = (x, change(x_at)), (y, change(y_at))
+    return Transform(node.dtype, node.name, channels, squares, source, (a, b, c), target, (d, e, f))
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -136,6 +125,58 @@ def walk(node: Any) -> Iterator[Any]:
         case Guard(then=then, other=other):
             yield from walk(then)
             yield from walk(other)
+
+
+def loads(node: Any, inside_guards: bool = False) -> Iterator[Load]:
+    """The loads that a statement surely makes; with `inside_guards`, those it might."""
+    match node:
+        case Load():
+            yield node
+        case Let(value=value) | Store(value=value) | Accumulate(value=value):
+            yield from loads(value, inside_guards)
+        case For(body=body):
+            for s in body:
+                yield from loads(s, inside_guards)
+        case Apply(args=args):
+            for a in args:
+                yield from loads(a, inside_guards)
+        case Guard(then=then, other=other) if inside_guards:
+            yield from loads(then, True)
+            yield from loads(other, True)
+
+
+def names_in(node: Any) -> set[str]:
+    """The names of variables and locals that a statement or an expression uses; those of variables
+    end with a dot."""
+    found = {x.name for x in walk(node) if isinstance(x, Ref | Accumulate)}
+
+    def note(size: Size) -> Size:
+        found.update(dim.symbols(size))
+        return size
+
+    map_sizes(node, note)
+    return found
+
+
+def renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """The statement or expression with other local names."""
+    if not names:
+        return node
+    sizes = {f"{old}.": dim.symbol(f"{new}.") for old, new in names.items()}
+    return _renamed(map_sizes(node, lambda size: dim.substitute(size, sizes)), names)
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    match node:
+        case Ref(name=name):
+            return replace(node, name=names.get(name, name))
+        case Let(value=value) | Store(value=value) | Accumulate(value=value):
+            return replace(node, value=_renamed(value, names))
+        case Apply(args=args):
+            return replace(node, args=tuple(_renamed(a, names) for a in args))
+        case Guard(then=then, other=other):
+            return replace(node, then=_renamed(then, names), other=_renamed(other, names))
+    return node
 
 
 def drop_units(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:

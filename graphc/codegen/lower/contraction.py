@@ -6,6 +6,8 @@ Those with register tiles are in `codegen.cpu.schedules.gemm`, those of tensor c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphc.codegen.loops.ir import Buffer, For, Let, Loops, Ref, Store
@@ -39,10 +41,12 @@ def slots_of(kernel: Kernel) -> dict[Value, int]:
     return slots
 
 
-def shown(kernel: Kernel, slots: dict[Value, int], after: Loops) -> tuple[Buffer, ...]:
-    """The buffers of a contraction, named by its epilogue."""
-    own = kernel.reads + kernel.writes
-    return tuple(b for v, b in zip(slots, after.buffers, strict=True) if v in own)
+def own_buffers(kernel: Kernel, after: Sequence[Buffer]) -> tuple[Buffer, ...]:
+    """A contraction's buffers with the names that its epilogue gives them (`after`, in the order of
+    `slots_of`).  The epilogue reads the result; the kernel writes it."""
+    own = (*kernel.reads, *kernel.writes)
+    named = zip(own, after[: len(own)], strict=True)
+    return tuple(replace(b, written=v in kernel.writes) for v, b in named)
 
 
 def map_after(kernel: Kernel) -> Kernel:

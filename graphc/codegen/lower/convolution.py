@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.codegen.loops.ir import For, Guard, IndexValue, Let, Loops, Scratch
-from graphc.codegen.lower.contraction import map_after, shown, slots_of
+from graphc.codegen.lower.contraction import map_after, own_buffers, slots_of
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import lower_fused, lower_region
 from graphc.ir import dim
@@ -64,7 +64,7 @@ class Frame:
     def loops(self, extent: Size, body: list[Any], scratch: Size, dtype: Any) -> Loops:
         """The kernel of a parallel axis over `extent`, with `scratch` elements (0: none) of its
         own."""
-        buffers = shown(self.kernel, self.slots, lower_fused(self.after, self.slots))
+        buffers = own_buffers(self.kernel, lower_fused(self.after, self.slots).buffers)
         own = (Scratch("panel", dtype, scratch),) if scratch != 0 else ()
         sizes = tuple((name, size) for size, name in self.given.items())
         loop = For("r.", variable("lo"), variable("hi"), tuple(body))

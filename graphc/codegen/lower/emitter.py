@@ -7,8 +7,6 @@ views cost nothing, and what two values share is computed once.
 
 from __future__ import annotations
 
-import functools
-import keyword
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,112 +22,16 @@ from graphc.codegen.loops.ir import (
     Ref,
 )
 from graphc.codegen.loops.scalar import Scalar, index_scalar
+from graphc.codegen.lower.reserved import reserved
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Shape, Size, symbol
 from graphc.ir.graph import Value
-from graphc.ir.op import OPS, Gather, Generator, Number, Pointwise, Reduction, View
+from graphc.ir.op import Gather, Generator, Number, Pointwise, Reduction, View
 from graphc.ir.ops.reduction import ReduceSum
 from graphc.ir.ops.shape import Full, SizeOf
-from graphc.ir.types import ALL, NARROW_FLOATS, TILED_FLOATS, DType, i64
+from graphc.ir.types import DType, i64
 
 Index = tuple[Size, ...]
-ROUTINES = ("tile", "transpose", "window", "spread", "winput", "wkernel", "wresult")
-FIXED_NAMES = (
-    *keyword.kwlist,
-    "kernel",
-    "args",
-    "lo",
-    "hi",
-    "c",
-    "r",
-    "k",
-    "range",
-    "max",
-    "min",
-    "inf",
-    "nan",
-    "status",
-    "total",
-    "chunks",
-    "first",
-    "count",
-    "gemm",
-    "cblas_gemm",
-    "cblas_gemm_add",
-    "free_scratch",
-    "panel",
-    "piece",
-    "pieces",
-    "left",
-    "line",
-    "lines",
-    "length",
-    "image",
-    "group",
-    "block",
-    "blocks",
-    "part",
-    "parts",
-    "share",
-    "rows",
-    "top",
-    "bottom",
-    "above",
-    "at",
-    "weights",
-    "padded",
-    "turned",
-    "low",
-    "high",
-    "column",
-    "steps",
-    "columns",
-    "tiles",
-    "heights",
-    "kernels",
-    "transformed",
-    "products",
-    *ROUTINES,
-    "cuda",
-    "status",
-    *(f"{name}{n}" for name in ("load", "read", "store") for n in ("", 2, 4, 8)),
-    *(f"shuffle{way}" for way in ("", "_xor", "_up", "_down")),
-    *(f"{way}_{name}" for way in ("from", "to") for name in NARROW_FLOATS),
-    "sums",
-    "table",
-    "channel",
-    "channels",
-    "start",
-    "stop",
-    "to",
-    "base",
-    "weight",
-    "where",
-    "fold_add",
-    "fold_multiply",
-    "wrap_add",
-    "wrap_subtract",
-    "wrap_multiply",
-    "row",
-    "outer",
-    "depth",
-    "greater_or_nan",
-    "less_or_nan",
-    "random_bits",
-    *(f"{letter}{n}" for letter in "ijk" for n in range(64)),
-    *(t.name for t in ALL),
-    *(f"{prefix}_{t.name}" for t in ALL for prefix in ("cast", "round")),
-    *(f"{t.name}_{suffix}" for t in ALL for suffix in ("buffer", "scratch")),
-    *(f"{t}_{name}" for t in TILED_FLOATS for name in ROUTINES),
-)
-
-
-@functools.cache
-def reserved() -> dict[str, int]:
-    """Names that kernel source uses itself, counted as taken."""
-    spelled = (str(getattr(cls, "spelling", "")) for cls in OPS.values())
-    functions = (text.partition("(")[0] for text in spelled if text[:1].isalpha())
-    return dict.fromkeys((*FIXED_NAMES, *functions), 1)
 
 
 def variable(name: str) -> Dim:
@@ -163,7 +65,7 @@ class Emitter:
         self.pinned: set[Value] = set()
         self.reload: dict[Value, tuple[Value, Size]] = {}
         self.guarded = 0
-        self._names: dict[str, int] = dict(reserved())
+        self._names: dict[str, int] = dict.fromkeys(reserved(), 1)  # how often each is taken
 
     # -- blocks and names
 

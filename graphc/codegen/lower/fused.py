@@ -39,10 +39,10 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Reduction
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kernel
 from graphc.ir.types import DType, bool_, i64
 from graphc.passes.fusion.row_stages import Stages, is_element, stages
-from graphc.passes.graph.split_reductions import Partial
 
 SHORT = 64  # elements of a row
 LINE = 16  # elements that a line must have, so that its index costs no division

@@ -1,7 +1,8 @@
 """Every op, declared once: its types, meaning, lowering, gradient and samples, in one class.
 
 Files are named after what a user would look for.  Importing this package fills the table
-`graphc.ir.op.OPS`.
+`graphc.ir.op.OPS`.  Loop and Switch stand in `ir/control.py`: their fields are graphs, which are
+above ops.
 """
 
 from graphc.ir.ops import (
@@ -10,10 +11,13 @@ from graphc.ir.ops import (
     elementary as elementary,
     fourier as fourier,
     gather as gather,
+    lapack as lapack,
     lapack_orthogonal as lapack_orthogonal,
     lapack_solve as lapack_solve,
     logic as logic,
+    markers as markers,
     matmul as matmul,
+    partial as partial,
     pointwise as pointwise,
     pooling as pooling,
     py_func as py_func,

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Size, product
 from graphc.ir.op import Opaque, sample
-from graphc.ir.ops.lapack_solve import MEMORY
+from graphc.ir.ops.lapack import MEMORY
 from graphc.ir.types import TensorType, f32, f64
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import sample
-from graphc.ir.ops.lapack_solve import MEMORY, Matrices, TriangularSolve, each, spread, triangle
+from graphc.ir.ops.lapack import MEMORY, Matrices, each, spread, triangle
+from graphc.ir.ops.lapack_solve import TriangularSolve
 from graphc.ir.ops.logic import Equal
 from graphc.ir.ops.matmul import Matmul, swap
 from graphc.ir.ops.pointwise import Where

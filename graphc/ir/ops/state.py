@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Shape, Size
-from graphc.ir.op import Op, State
+from graphc.ir.op import State
 from graphc.ir.types import DType, TensorType, u64
 
 
@@ -55,32 +55,3 @@ class Assign(State):
 
     def reference(self, *arrays: Any) -> Any:
         return arrays[1]
-
-
-class BeforeUpdate(Op):
-    """The value of a variable after the earlier updates of the same run; exists until staging."""
-
-    order: int
-    differentiable = False
-
-    def infer(self, *types: TensorType) -> TensorType:
-        return types[0]
-
-    def reference(self, *arrays: Any) -> Any:
-        return arrays[0]
-
-
-class WithUpdate(Op):
-    """Operands (x, variables ..., their new values ...): x, and a run that needs it makes the
-    updates.  It exists only until a graph is staged."""
-
-    order: int
-
-    def infer(self, *types: TensorType) -> TensorType:
-        return types[0]
-
-    def reference(self, *arrays: Any) -> Any:
-        return arrays[0]
-
-    def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
-        return (ct.apply(self, (ct, *args[1:])), *(None for _ in args[1:]))

@@ -1,4 +1,6 @@
-"""Programs as text, and back.  Law: `print_program(parse_program(t)) == t` for every printed `t`.
+"""Programs as text; `program_parser.py` reads it.
+
+Law: `print_program(parse_program(t)) == t` for every printed `t`.
 
     program @f(%x: f32[n,784], var %w: f32[784,10], %b: f32[10]) {
       arena cpu = 2560 bytes for n=64 (2560 without reuse)

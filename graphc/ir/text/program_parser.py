@@ -1,4 +1,4 @@
-"""Text -> Program; see program_text.py for the form."""
+"""Text -> Program; `program.py` tells the form."""
 
 from __future__ import annotations
 

@@ -14,155 +14,73 @@ arrays merge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value
-from graphc.ir.op import (
-    Contraction,
-    Control,
-    Gather,
-    Generator,
-    Item,
-    Opaque,
-    Pointwise,
-    Reduction,
-    Scatter,
-    View,
-)
-from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Pad, Reshape
-from graphc.ir.ops.window import Window
-from graphc.ir.program import KINDS, Kernel, Kind, Program, can_fail, holds, storage
-from graphc.passes.fusion.control_steps import scan_space, step_graphs, with_all_items
+from graphc.ir.op import Item
+from graphc.ir.ops.partial import Partial
+from graphc.ir.program import KINDS, Kind, Program, storage
+from graphc.passes.base import Context, Pass, option
+from graphc.passes.fusion.control_steps import with_all_items
 from graphc.passes.fusion.groups import Group, Groups, common_space, space_of
-from graphc.passes.fusion.predicates import is_place, joins_rows, takes_epilogue
-from graphc.passes.graph.split_reductions import UNROLL, Partial
-
-DEEPEST = 40  # arithmetic on single numbers is stored once it is so deep, not made again everywhere
-MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
+from graphc.passes.fusion.kernels import KernelMaker
+from graphc.passes.fusion.melting import MATERIAL, Melting, Read
+from graphc.passes.fusion.merging import Merging
+from graphc.passes.fusion.predicates import takes_epilogue
+from graphc.passes.graph.split_reductions import SplitReductions
 
 
 @dataclass(frozen=True)
-class Source:
-    """A stored value that another reads, and how: at the same index, along rows, or otherwise.
+class Fuse(Pass):
+    """Makes kernels of the graph's values: those that walk one index space share a kernel."""
 
-    `rows` are the axes of the reader that index it when it repeats along the others.
-    """
+    name = "fuse"
+    required = "it makes the kernels of a graph"
+    max_melted_depth: int = option(
+        40,
+        "nested ops on single numbers that each reader computes again",
+        at_least=0,
+    )
+    max_unrolled_elements: int = option(
+        SplitReductions.max_unrolled_elements,
+        "elements of a reduction, at most, that is written out where it is read",
+        at_least=0,
+    )
+    max_members: int = option(300, "values in a kernel", at_least=1)
+    # LLVM is told of at most 64 buffers that they are apart: with more, loops stay scalar
+    max_arrays: int = option(60, "arrays that a kernel reads or writes", at_least=1)
 
-    value: Value
-    same: bool
-    rows: tuple[int, ...] | None = None
+    def run(self, graph: Graph, context: Context) -> Program:
+        """The graph as kernels."""
+        return Fuser(self, graph, context).run()
+
+    def __call__(self, graph: Graph) -> Program:
+        """The graph as kernels, outside of a compilation."""
+        return self.run(graph, Context())
 
 
 class Fuser:
-    """One run of fusion over one graph; `takes` tells which contractions a map may follow."""
+    """One run of fusion over one graph."""
 
-    def __init__(self, graph: Graph, takes: Callable[[Value], bool] = takes_epilogue) -> None:
-        self.takes = takes
+    def __init__(self, fuse: Fuse, graph: Graph, context: Context) -> None:
+        self.fuse, self.context = fuse, context
         self.graph, self.items = with_all_items(graph)
-        graph = self.graph
-        self.inputs = set(graph.inputs)
-        self.nodes = graph.nodes()
-        self.required = self._required()
-        self.updated = {storage(new) for _, new in graph.updates}
-        self.groups = Groups(self.required)
-        self.depth: dict[Value, int] = {}  # of what is melted, one upon the other
-        for v in self.nodes:
-            if self._melts(v):
-                self.depth[v] = 1 + max((self.depth.get(a, 0) for a in v.args), default=0)
+        self.melting = Melting(self.graph, fuse.max_melted_depth, fuse.max_unrolled_elements)
+        updated = {storage(new) for _, new in self.graph.updates}
+        self.groups = Groups(self.melting.required, updated, fuse.max_members, fuse.max_arrays)
 
-    def _required(self) -> set[Value]:
-        """The values that must lie in memory whatever the kernels are."""
-        needed = {storage(v) for v in self.graph.results}
-        for v in self.nodes:
-            if isinstance(v.op, MATERIAL):
-                needed |= {storage(a) for a in v.args}
-            if isinstance(v.op, Window):  # else each window would test each element
-                needed |= {a for a in v.args[0].args if isinstance(a.op, Pad)}
-        return needed
-
-    def is_input(self, v: Value) -> bool:
-        return v in self.inputs or isinstance(v.op, Constant)
-
-    def melted(self, v: Value) -> bool:
-        """Whether v is an index lambda, recomputed where it is read."""
-        return v in self.depth
-
-    def _melts(self, v: Value) -> bool:
-        if v in self.required or self.is_input(v):
-            return False
-        match v.op:
-            case View():
-                return True
-            case Generator(cost=cost):
-                return cost <= 1
-            case Pointwise():
-                shallow = all(self.depth.get(a, 0) < DEEPEST for a in v.args)
-                return shallow and not v.op.can_fail and (v.type.rank == 0 or self.converts(v))
-            case Reduction():
-                return self.unrolled(v)
-        return False
-
-    def converts(self, v: Value) -> bool:
-        """Whether v is so cheap a function of one input (and of places) that reading the input
-        again costs no more."""
-        if not isinstance(v.op, Pointwise) or v.op.cost > 1:
-            return False
-        reads = [a for a in v.args if not is_place(a)]
-        if len(reads) != 1:
-            return is_place(v)
-        return self.is_input(reads[0]) or self.melted(reads[0])
-
-    def unrolled(self, v: Value) -> bool:
-        """Whether a reduction is so short, over something stored, that it is written out in
-        place."""
-        if isinstance(v.op, Partial) or not isinstance(v.op, Reduction) or v.op.positional:
-            return False
-        (x,) = v.args
-        count = 1
-        for a in v.op.axes:
-            size = x.type.shape[a]
-            if not isinstance(size, int):
-                return False
-            count *= size
-        base = storage(x)
-        stored = self.is_input(base) or isinstance(base.op, (*MATERIAL, Partial))
-        whole = stored and x.type.rank - 1 not in v.op.axes
-        return count <= UNROLL and (whole or isinstance(base.op, Partial))
-
-    def sources(self, v: Value) -> list[Source]:
-        """The stored values that v reads, through what is melted."""
-        found: dict[tuple[Value, bool, tuple[int, ...] | None], Source] = {}
-        gathers = isinstance(v.op, Gather)
-        view = isinstance(v.op, View) and not isinstance(v.op, Reshape)
-        stack: list[tuple[Value, bool, tuple[int, ...] | None]] = [
-            (a, not gathers and not view, None) for a in v.args
-        ]
-        if isinstance(v.op, Broadcast):
-            stack = [(v.args[0], False, v.op.axes)]
-        if isinstance(v.op, Reshape):
-            stack = [(v.args[0], False, None)]
-        while stack:
-            value, same, rows = stack.pop()
-            if not self.melted(value):
-                found[value, same, rows] = Source(value, same, rows)
-                continue
-            for a in value.args:
-                stack.append((a, *self._through(value, same, rows)))
-        return list(found.values())
-
-    def _through(
-        self, v: Value, same: bool, rows: tuple[int, ...] | None
-    ) -> tuple[bool, tuple[int, ...] | None]:
-        """How the operand of a melted value is read, if v is read so."""
-        match v.op:
-            case Broadcast(axes=axes) if same:
-                return False, axes
-            case Pointwise():
-                return same, rows
-        return False, None
+    def run(self) -> Program:
+        """Groups everything, merges groups that read the same arrays, orders the kernels."""
+        melting = self.melting
+        for v in melting.nodes:
+            if not melting.is_input(v) and not melting.melted(v) and not isinstance(v.op, Item):
+                self.place(v)
+        merging = Merging(melting, self.groups, self.context.takes_epilogue or takes_epilogue)
+        merging.merge_siblings()
+        merging.add_epilogues()
+        maker = KernelMaker(melting, self.groups, lambda g: self.fuse.run(g, self.context))
+        return Program(self.graph, tuple(maker.kernels()))
 
     def place(self, v: Value) -> None:
         """Puts v in a group."""
@@ -173,16 +91,16 @@ class Fuser:
             for item in self.items.get(v, ()):
                 self.groups.add(group, item, [])
             return
-        sources = self.sources(v)
+        sources = self.melting.sources(v)
         values = [s.value for s in sources]
         group = self._choose(v, sources)
         self.groups.add(group, v, values)
 
-    def _choose(self, v: Value, sources: list[Source]) -> Group:
+    def _choose(self, v: Value, sources: list[Read]) -> Group:
         own = space_of(v)
         best: Group | None = None
         of = self.groups.of
-        barred = {of[s.value] for s in sources if s.value in of and not self._aligned(s)}
+        barred = {of[s.value] for s in sources if s.value in of and not s.aligned}
         for number in sorted({of[s.value] for s in sources if s.value in of}):
             group = self.groups.all.get(number)
             if group is None or number in barred:
@@ -207,15 +125,12 @@ class Fuser:
         others = [self.groups.all[n] for n in sorted(barred)]
         return not any(self.groups.needs(x, g) for x in others for g in (a, b))
 
-    def _aligned(self, s: Source) -> bool:
-        return s.same or s.rows is not None
-
     def _joins(
         self,
         group: Group,
         v: Value,
         own: tuple[Shape, tuple[int, ...] | None],
-        sources: list[Source],
+        sources: list[Read],
     ) -> bool:
         """Whether v can be a member: one index space, members read in step, no cycle."""
         if group.kind is not Kind.LOOPS:
@@ -240,169 +155,3 @@ class Fuser:
             if not s.same and s.rows is None:
                 return False
         return self.groups.joinable(group, [s.value for s in sources])
-
-    def run(self) -> Program:
-        """Groups everything, merges groups that read the same arrays, orders the kernels."""
-        for v in self.nodes:
-            if not self.is_input(v) and not self.melted(v) and not isinstance(v.op, Item):
-                self.place(v)
-        self._merge_siblings()
-        self._add_epilogues()
-        return Program(self.graph, tuple(self._kernels()))
-
-    def _kernels(self) -> Iterable[Kernel]:
-        """The groups as kernels, in an order that the graph alone decides; commits come last."""
-        position = {v: i for i, v in enumerate(self.nodes)}
-        results = {storage(v) for v in self.graph.results}
-        users: dict[Value, set[int]] = {}
-        reads: dict[int, dict[Value, None]] = {n: {} for n in self.groups.all}
-        for v in self.nodes:
-            if v not in self.groups.of or isinstance(v.op, Item):
-                continue
-            n = self.groups.of[v]
-            for s in self._stored_sources(v):
-                if self.groups.of.get(s.value) != n:
-                    reads[n][s.value] = None
-                    users.setdefault(s.value, set()).add(n)
-        needed = results | users.keys()
-        for n in self._order(position, self.updated):
-            group = self.groups.all[n]
-            if group.kind is Kind.CONTROL:
-                yield self._control(group, tuple(reads[n]))
-            else:
-                group.members.sort(key=position.__getitem__)
-                yield self._kernel(group, tuple(reads[n]), needed)
-
-    def _kernel(self, group: Group, reads: tuple[Value, ...], needed: set[Value]) -> Kernel:
-        members = group.members
-        writes = tuple(m for m in members if m in needed)
-        product = next((m for m in members if isinstance(m.op, Contraction)), None)
-        if product is not None and not any(holds(w, product) for w in writes):
-            writes = (product, *writes)  # no result can hold it on the way
-        name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
-        commits = self._commits(group, self.updated)
-        return Kernel(
-            name,
-            group.kind,
-            reads,
-            writes,
-            tuple(members),
-            group.domain,
-            group.inner or (),
-            commits,
-        )
-
-    def _control(self, group: Group, reads: tuple[Value, ...]) -> Kernel:
-        """A kernel that runs programs; all its results are stored, used or not."""
-        v, *results = group.members
-        name, body = v.name or v.op.name, (v, *results)
-        space = scan_space(v)
-        if space is not None:
-            return Kernel(name, Kind.SCAN, reads, tuple(results), body, space)
-        programs = tuple(fuse(g, self.takes) for g in step_graphs(v))
-        return Kernel(name, group.kind, reads, tuple(results), body, programs=programs)
-
-    def _order(self, position: dict[Value, int], updated: set[Value]) -> list[int]:
-        """The groups, operands before users: of those that are ready, the one whose first member
-        comes first, and commits last of all."""
-        groups = self.groups.all
-        first = {n: min(position[m] for m in g.members if m in position) for n, g in groups.items()}
-        return self.groups.dag.order(
-            {n: (self._commits(g, updated), first[n], n) for n, g in groups.items()}
-        )
-
-    def _merge_siblings(self) -> None:
-        """Merges groups of one domain that read the same array at the same index, and groups of one
-        index space that only combine chunks."""
-        readers: dict[object, list[int]] = {}
-        for v in self.nodes:
-            if v not in self.groups.of:
-                continue
-            sources = self.sources(v)
-            for s in sources:
-                if s.same and s.value.type.rank:
-                    readers.setdefault(s.value, []).append(self.groups.of[v])
-            if sources and all(isinstance(s.value.op, Partial) for s in sources):
-                readers.setdefault(space_of(v), []).append(self.groups.of[v])
-        for numbers in readers.values():
-            first: Group | None = None
-            for n in dict.fromkeys(numbers):
-                group = self.groups.all.get(n)
-                if group is None or group.kind is not Kind.LOOPS:
-                    continue
-                if first is None or not self.groups.small(first, group):
-                    first = group
-                elif self._independent(first, group):
-                    first = self.groups.merge(first, group)
-
-    def _add_epilogues(self) -> None:
-        """A map over a contraction's result runs chunk by chunk with it, if nothing else reads
-        it."""
-        users: dict[Value, set[int]] = {}
-        for v in self.nodes:
-            if v in self.groups.of:
-                for s in self._stored_sources(v):
-                    users.setdefault(s.value, set()).add(self.groups.of[v])
-        for v in self.nodes:
-            readers = users.get(v, set())
-            if not self.takes(v) or len(readers) != 1 or v in self.required:
-                continue
-            product, group = self.groups.all[self.groups.of[v]], self.groups.all.get(readers.pop())
-            if group is not None and self._follows(product, group) and self._in_step(v, group):
-                product.domain = group.domain
-                self.groups.merge(product, group)
-
-    def _in_step(self, v: Value, group: Group) -> bool:
-        """Whether the members of a map read v only at their own place, perhaps reshaped to the
-        map's index space."""
-        stack = [(a, isinstance(m.op, Pointwise)) for m in group.members for a in m.args]
-        seen: set[tuple[Value, bool]] = set()
-        while stack:
-            a, same = stack.pop()
-            if (a, same) in seen:
-                continue
-            seen.add((a, same))
-            if storage(a) is v:
-                if not same or a.type.shape != group.domain:
-                    return False
-            elif self.melted(a):
-                stack += [(b, same and isinstance(a.op, Pointwise)) for b in a.args]
-        return True
-
-    def _stored_sources(self, v: Value) -> list[Source]:
-        if isinstance(v.op, MATERIAL):
-            return [Source(storage(a), False) for a in v.args]
-        return self.sources(v)
-
-    def _follows(self, product: Group, group: Group) -> bool:
-        """Whether a group is a plain map over the product's index space that may run with it."""
-        if group.kind is not Kind.LOOPS or group.inner is not None:
-            return False
-        if group.domain != product.domain and not joins_rows(product.domain, group.domain):
-            return False
-        if self._commits(group, self.updated) or any(can_fail(m) for m in group.members):
-            return False
-        return not self.groups.between(product, group)
-
-    def _independent(self, a: Group, b: Group) -> bool:
-        """Neither needs the other, and no commit would have to wait for the other's readers."""
-        groups = self.groups
-        if a.domain != b.domain or not groups.matching(a, b):
-            return False
-        if groups.needs(a, b) or groups.needs(b, a):
-            return False
-        return self._commits(a, self.updated) == self._commits(b, self.updated)
-
-    def _commits(self, group: Group, updated: set[Value]) -> bool:
-        """Whether a kernel does nothing but compute new values of variables, for nobody else, and
-        cannot fail: then it runs last, when nothing can stop the run any more."""
-        if group.kind is Kind.CONTROL:
-            return False
-        if self.groups.needed(group) or not any(m in updated for m in group.members):
-            return False
-        return not any(can_fail(m) for m in group.members)
-
-
-def fuse(graph: Graph, takes: Callable[[Value], bool] = takes_epilogue) -> Program:
-    """The graph as kernels."""
-    return Fuser(graph, takes).run()

@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value
 from graphc.ir.op import Reduction
-from graphc.ir.program import Kind
+from graphc.ir.ops.partial import Partial
+from graphc.ir.program import Kind, can_fail
 from graphc.passes.fusion.acyclic import Dag
-from graphc.passes.graph.split_reductions import Partial
-
-MAX_MEMBERS = 300
-MAX_ARRAYS = 60  # LLVM is told of at most 64 buffers that they are apart, else loops stay scalar
 
 
 @dataclass
@@ -50,10 +47,14 @@ class Group:
 
 class Groups:
     """All groups, the group of each value, and which group needs which.  `required` are the
-    values that must lie in memory whatever the groups are."""
+    values that must lie in memory whatever the groups are, `updated` those that are new values of
+    variables.  A group has at most so many members, and reads and writes about so many arrays."""
 
-    def __init__(self, required: Set[Value]) -> None:
-        self.required = required
+    def __init__(
+        self, required: Set[Value], updated: Set[Value], max_members: int, max_arrays: int
+    ) -> None:
+        self.required, self.updated = required, updated
+        self.max_members, self.max_arrays = max_members, max_arrays
         self.all: dict[int, Group] = {}
         self.of: dict[Value, int] = {}
         self.dag = Dag()
@@ -76,6 +77,15 @@ class Groups:
         """Whether any other group needs this one."""
         return bool(self.dag.users[group.number])
 
+    def commits(self, group: Group) -> bool:
+        """Whether a kernel does nothing but compute new values of variables, for nobody else, and
+        cannot fail: then it runs last, when nothing can stop the run any more."""
+        if group.kind is Kind.CONTROL:
+            return False
+        if self.needed(group) or not any(m in self.updated for m in group.members):
+            return False
+        return not any(can_fail(m) for m in group.members)
+
     def add(self, group: Group, v: Value, sources: list[Value]) -> None:
         """Puts v, which reads `sources`, in a group."""
         group.members.append(v)
@@ -90,7 +100,7 @@ class Groups:
     def joinable(self, group: Group, sources: list[Value]) -> bool:
         """Whether a value that reads `sources` can join without a cycle."""
         others = {self.of[s] for s in sources if s in self.of} - {group.number}
-        if len(group.members) >= MAX_MEMBERS or _arrays(group, sources) >= MAX_ARRAYS:
+        if len(group.members) >= self.max_members or _arrays(group, sources) >= self.max_arrays:
             return False
         return not any(self.needs(self.all[n], group) for n in others)
 
@@ -107,7 +117,7 @@ class Groups:
     def small(self, a: Group, b: Group) -> bool:
         """Whether two groups together are no larger than a kernel should be."""
         arrays = _arrays(a, b.reads) + b.results
-        return len(a.members) + len(b.members) <= MAX_MEMBERS and arrays <= MAX_ARRAYS
+        return len(a.members) + len(b.members) <= self.max_members and arrays <= self.max_arrays
 
     def merge(self, a: Group, b: Group) -> Group:
         """a and b as one group (a's number)."""

@@ -5,20 +5,22 @@ from __future__ import annotations
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Opaque, Scatter
 from graphc.ir.ops.conv import Convolving
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kind, storage
 from graphc.ir.text.graph import names_of
-from graphc.passes.fusion.fuse import MATERIAL, Fuser, Source
-from graphc.passes.fusion.groups import MAX_MEMBERS, Group, common_space
-from graphc.passes.graph.split_reductions import Partial
+from graphc.passes.base import Context
+from graphc.passes.fusion.fuse import Fuse, Fuser
+from graphc.passes.fusion.groups import Group, common_space
+from graphc.passes.fusion.melting import MATERIAL, Read
 
 
 class Reasons:
     """One fused graph, and questions about it."""
 
     def __init__(self, graph: Graph) -> None:
-        self.fuser = Fuser(graph)
-        self.fuser.run()
-        self.groups, self.names = self.fuser.groups, names_of(graph)
+        fuser = Fuser(Fuse(), graph, Context())
+        fuser.run()
+        self.groups, self.melting, self.names = fuser.groups, fuser.melting, names_of(graph)
 
     def group(self, v: Value) -> Group | None:
         """The group of a value; None for inputs and for what is melted."""
@@ -30,7 +32,7 @@ class Reasons:
         if isinstance(v.op, MATERIAL):
             found = [storage(a) for a in v.args]
         else:
-            found = [s.value for s in self.fuser.sources(v)]
+            found = [s.value for s in self.melting.sources(v)]
         own = self.groups.of.get(v)
         return [u for u in dict.fromkeys(found) if u in self.groups.of and self.groups.of[u] != own]
 
@@ -81,7 +83,7 @@ class Reasons:
         if isinstance(a.op, Partial):
             first, then = self.label(a), self.label(b)
             return f"all {a.op.chunks} chunks of {first} must be folded before {then} can start"
-        reads = [s for s in self.fuser.sources(b) if s.value is a]
+        reads = [s for s in self.melting.sources(b) if s.value is a]
         for s in reads:
             if not s.same and s.rows is None:
                 return f"{self.label(b)} reads {self.label(a)} out of step, not at its own place"
@@ -96,8 +98,8 @@ class Reasons:
     def _space(self, a: Value, b: Value, first: Group, second: Group) -> str:
         if common_space(first, second) is None:
             return f"different index spaces: {_space(first)} and {_space(second)}"
-        if len(first.members) + len(second.members) > MAX_MEMBERS:
-            return f"together they have more than {MAX_MEMBERS} values"
+        if len(first.members) + len(second.members) > self.groups.max_members:
+            return f"together they have more than {self.groups.max_members} values"
         return ""
 
     def _cycle(self, first: Group, second: Group) -> str:
@@ -108,7 +110,7 @@ class Reasons:
         return f"a cycle: {self.label(member)} needs the one and is needed by the other"
 
 
-def _axes(s: Source) -> str:
+def _axes(s: Read) -> str:
     return ", ".join(map(str, s.rows or ()))
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise, Reduction
+from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kernel
-from graphc.passes.graph.split_reductions import Partial
 
 COSTLY = 8
 

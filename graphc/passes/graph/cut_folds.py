@@ -12,46 +12,46 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Reduction
+from graphc.ir.ops.partial import PARTIAL
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import ReduceProd, ReduceSum
 from graphc.ir.ops.shape import Reshape
-from graphc.passes.graph.split_reductions import PARTIAL, split_reductions
+from graphc.passes.base import Context, option
+from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.passes.rewrite.engine import rebuild
 
 
 @dataclass(frozen=True)
-class CutFolds:
-    """The pass; its fields are what is tuned.
+class CutFolds(SplitReductions):
+    """Splits reductions into so many chunks of rows, and pieces of long rows, that all
+    multiprocessors of a GPU share each; takes the place of `split-reductions` there."""
 
-    Rows are folded by `chunks`: none up to `max_rows_unchunked`, else from `min_chunks` to
-    `max_chunks`, each of at least `min_rows_per_chunk` rows; `chunks_if_unknown` where only a run
-    knows how many rows there are.  A row of at least `min_row_to_cut` elements is cut into at most
-    `max_pieces` of at least `min_piece` elements, unless there are more than `enough_rows`.
-    """
+    chunks: int = option(16, "chunks of rows, at least, where rows are split", at_least=1)
+    max_rows_unchunked: int = option(
+        512, "rows, at most, that columns of threads fold in one go", at_least=0
+    )
+    max_chunks: int = option(1024, "chunks of rows, at most", at_least=1)
+    min_rows_per_chunk: int = option(32, "rows of a chunk, at least", at_least=1)
+    chunks_if_unknown: int = option(
+        256, "chunks where only a run knows how many rows there are", at_least=1
+    )
+    min_row_to_cut: int = option(1 << 14, "elements of a row, at least, that is cut", at_least=1)
+    min_piece: int = option(1024, "elements of a piece of a row, at least", at_least=1)
+    max_pieces: int = option(64, "pieces of a row, at most", at_least=1)
+    enough_rows: int = option(64, "rows that keep a GPU busy as they are", at_least=0)
 
-    max_rows_unchunked: int = 512  # rows that columns of threads fold in one go
-    min_chunks: int = 16
-    max_chunks: int = 1024
-    min_rows_per_chunk: int = 32
-    chunks_if_unknown: int = 256
-    min_row_to_cut: int = 1 << 14  # elements
-    min_piece: int = 1024  # elements
-    max_pieces: int = 64
-    enough_rows: int = 64  # rows that keep a GPU busy as they are
-
-    def __call__(self, graph: Graph) -> Graph:
-        """The graph with its folds cut."""
+    def run(self, graph: Graph, context: Context) -> Graph:
         graph = rebuild(graph, lambda v: self._rows_first(v) if type(v.op) in PARTIAL else v)
-        return split_reductions(graph, self.chunks)
+        return super().run(graph, context)
 
-    def chunks(self, rows: Size) -> int:
+    def chunks_of(self, rows: Size) -> int:
         """Into how many chunks rows are folded: enough for all multiprocessors, each of some
         rows."""
         if not isinstance(rows, int):
             return self.chunks_if_unknown
         if rows <= self.max_rows_unchunked:
             return 1
-        chunks = self.min_chunks
+        chunks = self.chunks
         while chunks < self.max_chunks and chunks * 2 * self.min_rows_per_chunk <= rows:
             chunks *= 2
         return chunks

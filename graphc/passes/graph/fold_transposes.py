@@ -1,37 +1,45 @@
-"""Products and transposes: what is turned once need not be turned in each run.
+"""Transposes folded into matrix products and into constants; Graph -> Graph.
 
 A product that is only read transposed is made transposed: (a b)^T is b^T a^T.  Gradients of layers
 whose weights lie transposed are such products; what updates the weights would read them column by
-column.  A constant that a product reads transposed lies turned from the start.
+column.  A constant that a product reads transposed is transposed at compile time.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.shape import Constant, Data, Transpose
+from graphc.passes.base import Context, GraphPass
 from graphc.passes.rewrite.inner_graphs import remade, replaced
 
 
-def turn_products(graph: Graph) -> Graph:
-    """The graph with products turned that nothing reads as they are."""
-    kept = set(graph.results)
-    for v in graph.nodes():
-        kept |= {a for a in v.args if not _turns(v, a)}
+@dataclass(frozen=True)
+class FoldTransposes(GraphPass):
+    """Makes a product transposed if nothing else reads it, and lays constants out transposed."""
 
-    def change(v: Value, args: tuple[Value, ...]) -> Value:
-        if v.args and _turns(v, v.args[0]) and v.args[0] not in kept:
-            a, b = args[0].args
-            op = args[0].op
-            assert isinstance(op, Matmul)
-            return make(Matmul(ta=not op.tb, tb=not op.ta), (b, a), v.name, v.loc)
-        if isinstance(v.op, Matmul) and v.op.tb and isinstance(args[1].op, Constant):
-            return make(Matmul(ta=v.op.ta), (args[0], _turned(args[1])), v.name, v.loc)
-        return remade(v, args)
+    name = "fold-transposes"
 
-    return replaced(graph, change)
+    def run(self, graph: Graph, context: Context) -> Graph:
+        kept = set(graph.results)
+        for v in graph.nodes():
+            kept |= {a for a in v.args if not _turns(v, a)}
+
+        def change(v: Value, args: tuple[Value, ...]) -> Value:
+            if v.args and _turns(v, v.args[0]) and v.args[0] not in kept:
+                a, b = args[0].args
+                op = args[0].op
+                assert isinstance(op, Matmul)
+                return make(Matmul(ta=not op.tb, tb=not op.ta), (b, a), v.name, v.loc)
+            if isinstance(v.op, Matmul) and v.op.tb and isinstance(args[1].op, Constant):
+                return make(Matmul(ta=v.op.ta), (args[0], _turned(args[1])), v.name, v.loc)
+            return remade(v, args)
+
+        return replaced(graph, change)
 
 
 def _turned(v: Value) -> Value:

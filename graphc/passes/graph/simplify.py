@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,46 +17,50 @@ from graphc.ir.ops.pointwise import Cast, Divide, Multiply
 from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Full, Pad, Reshape, SizeOf, Slice, Transpose
 from graphc.ir.ops.window import Window
+from graphc.passes.base import Context, GraphPass, option
+from graphc.passes.graph.reshapes import JoinedWindows, pointwise_before_units
 from graphc.passes.rewrite.engine import Rewriter
 from graphc.passes.rewrite.rules import RULES
 
-WINDOW = 8  # the longest side of a window of pooling that keeps an index space of its own
 
+@dataclass(frozen=True)
+class Simplify(GraphPass):
+    """Applies the rules, folds literals and merges equal values until nothing changes."""
 
-def simplify(
-    graph: Graph,
-    fired: Counter[str] | None = None,
-    fast_math: bool = False,
-    still: set[Value] | None = None,
-) -> Graph:
-    """The graph with every rule applied until none fires; counts go to `fired`.  `still` are
-    values that earlier calls have found to be simple; new ones are added."""
-    rewriter = simplifier(fast_math, still)
-    graph = settled(graph, rewriter)
-    if fired is not None:
-        fired.update(rewriter.fired)
-    return graph
+    name = "simplify"
+    max_window_side: int = option(
+        8, "positions along the longest side of a window that keeps axes of its own", at_least=0
+    )
+    max_rounds: int = option(4, "times that the rules go over the whole graph", at_least=1)
 
+    def run(self, graph: Graph, context: Context) -> Graph:
+        # what is settled is so for these rules: another pass with equal fields need not try again
+        settled = context.trace.settled[self.max_window_side, context.fast_math]
+        rewriter = self.rewriter(context.fast_math, settled)
+        graph = self.rewrite(graph, rewriter)
+        context.trace.fired.update(rewriter.fired)
+        return graph
 
-def simplifier(fast_math: bool, still: set[Value] | None = None) -> Rewriter:
-    """The rewriter of `simplify`."""
-    return Rewriter([r for r in RULES if fast_math or r.kind != "fast"], FUNCTIONS, still)
+    def rewriter(self, fast_math: bool, settled: set[Value] | None = None) -> Rewriter:
+        """What applies the rules to values, but to those that are `settled`."""
+        joined = JoinedWindows(self.max_window_side)
+        functions = (*FUNCTIONS, joined.pointwise_before_merge, joined.reduce_before_merge)
+        return Rewriter([r for r in RULES if fast_math or r.kind != "fast"], functions, settled)
 
-
-def settled(graph: Graph, rewriter: Rewriter) -> Graph:
-    """The graph rewritten until nothing fires.  Raises `VerifyError` for rules that never end."""
-    for _ in range(4):
-        before = rewriter.fired.total()
-        try:
-            graph = rewriter.run(graph)
-        except RecursionError:
-            name = rewriter.last[0] if rewriter.last else "?"
-            raise VerifyError(
-                f"simplify: rewriting does not end; the last rule was `{name}`"
-            ) from None
-        if rewriter.fired.total() == before:
-            break
-    return graph
+    def rewrite(self, graph: Graph, rewriter: Rewriter) -> Graph:
+        """The graph after the rules.  Raises `VerifyError` for rules that never end."""
+        for _ in range(self.max_rounds):
+            before = rewriter.fired.total()
+            try:
+                graph = rewriter.run(graph)
+            except RecursionError:
+                name = rewriter.last[0] if rewriter.last else "?"
+                raise VerifyError(
+                    f"simplify: rewriting does not end; the last rule was `{name}`"
+                ) from None
+            if rewriter.fired.total() == before:
+                break
+        return graph
 
 
 def fold_literals(v: Value) -> Value | None:
@@ -170,49 +173,6 @@ def pointwise_before_broadcast(v: Value) -> Value | None:
     return make(views[0].op, (make(v.op, args, "", v.loc),), v.name, v.loc)
 
 
-def pointwise_before_units(v: Value) -> Value | None:
-    """f(reshape(x)) = reshape(f(x)) where the reshape only adds axes of size 1 (keepdims): so that
-    rows keep their own index space and fuse."""
-    return _before_reshape(v, adds_units)
-
-
-def pointwise_before_merge(v: Value) -> Value | None:
-    """f(reshape(x)) = reshape(f(x)) where x is computed over windows and the reshape joins their
-    places with their positions: so that a gradient of pooling stays in one kernel."""
-    return _before_reshape(v, merges_windows)
-
-
-def _before_reshape(v: Value, moves: Callable[[Value], bool]) -> Value | None:
-    """f(reshape(x)) as reshape(f(x)) for the first operand that `moves`."""
-    if not isinstance(v.op, Pointwise) or v.op.can_fail:
-        return None
-    moved = next((a for a in v.args if moves(a)), None)
-    if moved is None:
-        return None
-    shape = moved.args[0].type.shape
-    args = tuple(
-        full(a.op.value, a.type.with_shape(shape))
-        if isinstance(a.op, Full)
-        else make(Reshape(shape), (a,), "", a.loc)
-        for a in v.args
-    )
-    return make(Reshape(v.type.shape), (make(v.op, args, "", v.loc),), v.name, v.loc)
-
-
-def reduce_before_merge(v: Value) -> Value | None:
-    """A fold over axes that a reshape has joined from windows folds what they were joined from."""
-    if not isinstance(v.op, Reduction) or v.op.positional or not merges_windows(v.args[0]):
-        return None
-    base, axes, at = v.args[0].args[0], [], 0
-    for a, size in enumerate(v.args[0].type.shape):
-        joined = 1 if base.type.shape[at] == size else 2
-        if joined == 2 and a not in v.op.axes:
-            return None
-        axes += [*range(at, at + joined)] if a in v.op.axes else []
-        at += joined
-    return make(replace(v.op, axes=tuple(axes)), (base,), v.name, v.loc)
-
-
 def windows_of_padded(v: Value) -> Value | None:
     """Windows over a padded copy: an element is tested once, not in each window that sees it."""
     wide = v.args[0] if isinstance(v.op, Window) else v
@@ -230,35 +190,6 @@ def windows_of_padded(v: Value) -> Value | None:
     shape = (*padded.type.shape, *wide.type.shape[rank - n :])
     again = make(Broadcast(wide.op.axes, shape), (padded,), "", wide.loc)
     return make(replace(v.op, before=sides, after=sides), (again,), v.name, v.loc)
-
-
-def merges_windows(v: Value) -> bool:
-    """Whether v is a reshape of a computed map that joins axes, each with a short one after it."""
-    if not isinstance(v.op, Reshape) or not isinstance(v.args[0].op, Pointwise):
-        return False
-    shape, at, joined = v.args[0].type.shape, 0, 0
-    for size in v.type.shape:
-        if at >= len(shape):
-            return False
-        if shape[at] != size:
-            place = shape[at + 1] if at + 1 < len(shape) else 0
-            if not isinstance(place, int) or not 1 < place <= WINDOW:
-                return False
-            if shape[at] == 1 or shape[at] * place != size:  # units: `pointwise_before_units`
-                return False
-            at, joined = at + 1, joined + 1
-        at += 1
-    return joined > 0 and at == len(shape)
-
-
-def adds_units(v: Value) -> bool:
-    """Whether v is a reshape that only adds axes of size 1."""
-    if not isinstance(v.op, Reshape):
-        return False
-    base = v.args[0].type.shape
-    return len(base) < v.type.rank and tuple(s for s in v.type.shape if s != 1) == tuple(
-        s for s in base if s != 1
-    )
 
 
 def divide_by_power_of_two(v: Value) -> Value | None:
@@ -295,8 +226,6 @@ FUNCTIONS: tuple[Callable[[Value], Value | None], ...] = (
     transpose_into_matmul,
     pointwise_before_broadcast,
     pointwise_before_units,
-    pointwise_before_merge,
-    reduce_before_merge,
     windows_of_padded,
     divide_by_power_of_two,
     merge_sums,

@@ -7,145 +7,66 @@ alone, so the bits do not depend on the number of threads.  A fold over all axes
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
-
-import numpy as np
+from dataclasses import dataclass
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value, make
-from graphc.ir.op import Number, Reduction, sample
+from graphc.ir.op import Reduction
+from graphc.ir.ops.partial import PARTIAL
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import (
-    ReduceAll,
-    ReduceAny,
-    ReduceMax,
-    ReduceMin,
     ReduceProd,
     ReduceSum,
 )
-from graphc.ir.types import DType, TensorType, bool_, f32
+from graphc.passes.base import Context, GraphPass, option
 from graphc.passes.rewrite.engine import rebuild
 
-CHUNKS = 16
-UNROLL = 16  # folds of at most this many elements are written out in place
-SMALL = 2048  # a fold of at most this many elements stays one step
 
+@dataclass(frozen=True)
+class SplitReductions(GraphPass):
+    """Splits long reductions over leading axes into chunks of rows, and a short fold over these."""
 
-class Partial(Reduction, abstract=True):
-    """Folds over leading axes, by chunks: chunk c takes rows [R*c//chunks, R*(c+1)//chunks)."""
+    name = "split-reductions"
+    chunks: int = option(16, "chunks of rows that a reduction is split into", at_least=1)
+    max_unrolled_elements: int = option(
+        16, "elements of a reduction, at most, that is written out where it is read", at_least=0
+    )
+    max_whole_elements: int = option(
+        2048, "elements of an array, at most, that is folded in one step", at_least=0
+    )
 
-    axes: tuple[int, ...]
-    chunks: int
-    whole: ClassVar[type[Reduction]]
-    differentiable = False
+    def run(self, graph: Graph, context: Context) -> Graph:
+        return rebuild(graph, lambda v: self._split(v) if type(v.op) in PARTIAL else v)
 
-    @property
-    def combine(self) -> str:  # type: ignore[override]
-        return self.whole.combine
+    def chunks_of(self, rows: Size) -> int:
+        """Into how many chunks so many rows are split (1: not at all)."""
+        return self.chunks
 
-    def identity(self, dtype: DType) -> Number:
-        return self.whole(self.axes).identity(dtype)
+    def _split(self, v: Value) -> Value:
+        op, (x,) = v.op, v.args
+        assert isinstance(op, Reduction)
+        if v.type.dtype.is_narrow and isinstance(op, ReduceSum | ReduceProd):
+            return self._split_in_f32(v)
+        rank, last = x.type.rank, x.type.rank - 1
+        leading = op.axes == tuple(range(len(op.axes)))
+        folded = dim.product(tuple(x.type.shape[a] for a in op.axes))
+        short = isinstance(folded, int) and folded <= self.max_unrolled_elements
+        if not leading or not op.axes or short:
+            return v
+        if len(op.axes) == rank and isinstance(folded, int) and folded <= self.max_whole_elements:
+            return v
+        if len(op.axes) == rank and rank > 1:
+            rows = make(type(op)((last,)), (x,), "", v.loc)
+            return self._split(make(type(op)(op.axes[:-1]), (rows,), v.name, v.loc))
+        count = self.chunks_of(folded)
+        if count == 1:
+            return v
+        parts = make(PARTIAL[type(op)](op.axes, count), (x,), "", v.loc)
+        return make(type(op)((0,)), (parts,), v.name, v.loc)
 
-    def infer(self, *types: TensorType) -> TensorType:
-        kept = self.whole(self.axes).infer(*types)
-        return kept.with_shape((self.chunks, *kept.shape))
-
-    def reference(self, *arrays: Any) -> Any:
-        (x,) = arrays
-        rows = x.reshape((int(np.prod(x.shape[: len(self.axes)])), *x.shape[len(self.axes) :]))
-        n, c = len(rows), self.chunks
-        parts = [rows[n * i // c : n * (i + 1) // c] for i in range(c)]
-        return np.stack([np.asarray(self.whole((0,)).reference(p)) for p in parts])
-
-
-SAMPLES = (sample(f32[37, 3], axes=(0,), chunks=4), sample(f32[2, 3], axes=(0, 1), chunks=4))
-TRUTH = (sample(bool_[37, 3], axes=(0,), chunks=4),)
-
-
-class PartialSum(Partial):
-    """Sums of chunks of rows."""
-
-    axes: tuple[int, ...]
-    chunks: int
-    whole, samples = ReduceSum, SAMPLES
-
-
-class PartialProd(Partial):
-    """Products of chunks of rows."""
-
-    axes: tuple[int, ...]
-    chunks: int
-    whole, samples = ReduceProd, SAMPLES
-
-
-class PartialMax(Partial):
-    """The largest of chunks of rows."""
-
-    axes: tuple[int, ...]
-    chunks: int
-    whole, samples = ReduceMax, SAMPLES
-
-
-class PartialMin(Partial):
-    """The smallest of chunks of rows."""
-
-    axes: tuple[int, ...]
-    chunks: int
-    whole, samples = ReduceMin, SAMPLES
-
-
-class PartialAny(Partial):
-    """Whether any holds, by chunks of rows."""
-
-    axes: tuple[int, ...]
-    chunks: int
-    whole, samples = ReduceAny, TRUTH
-
-
-class PartialAll(Partial):
-    """Whether all hold, by chunks of rows."""
-
-    axes: tuple[int, ...]
-    chunks: int
-    whole, samples = ReduceAll, TRUTH
-
-
-PARTIAL: dict[type[Reduction], type[Partial]] = {
-    p.whole: p for p in (PartialSum, PartialProd, PartialMax, PartialMin, PartialAny, PartialAll)
-}
-
-
-def split_reductions(graph: Graph, chunks: Callable[[Size], int] = lambda rows: CHUNKS) -> Graph:
-    """Splits the folds that gain from it, of so many rows into so many chunks (1: not at all)."""
-    return rebuild(graph, lambda v: _split(v, chunks) if type(v.op) in PARTIAL else v)
-
-
-def _split(v: Value, chunks: Callable[[Size], int]) -> Value:
-    op, (x,) = v.op, v.args
-    assert isinstance(op, Reduction)
-    if v.type.dtype.is_narrow and isinstance(op, ReduceSum | ReduceProd):
-        return _split_in_f32(v, chunks)
-    rank, last = x.type.rank, x.type.rank - 1
-    leading = op.axes == tuple(range(len(op.axes)))
-    folded = dim.product(tuple(x.type.shape[a] for a in op.axes))
-    if not leading or not op.axes or (isinstance(folded, int) and folded <= UNROLL):
-        return v
-    if len(op.axes) == rank and isinstance(folded, int) and folded <= SMALL:
-        return v
-    if len(op.axes) == rank and rank > 1:
-        rows = make(type(op)((last,)), (x,), "", v.loc)
-        return _split(make(type(op)(op.axes[:-1]), (rows,), v.name, v.loc), chunks)
-    count = chunks(folded)
-    if count == 1:
-        return v
-    parts = make(PARTIAL[type(op)](op.axes, count), (x,), "", v.loc)
-    return make(type(op)((0,)), (parts,), v.name, v.loc)
-
-
-def _split_in_f32(v: Value, chunks: Callable[[Size], int]) -> Value:
-    """Sums and products of narrow floats stay in f32 until the end (semantics 9.1)."""
-    wide = make(v.op, (make(Cast(v.type.dtype.accumulates), v.args, "", v.loc),), "", v.loc)
-    split = _split(wide, chunks)
-    return v if split is wide else make(Cast(v.type.dtype), (split,), v.name, v.loc)
+    def _split_in_f32(self, v: Value) -> Value:
+        """Sums and products of narrow floats stay in f32 until the end (semantics 9.1)."""
+        wide = make(v.op, (make(Cast(v.type.dtype.accumulates), v.args, "", v.loc),), "", v.loc)
+        split = self._split(wide)
+        return v if split is wide else make(Cast(v.type.dtype), (split,), v.name, v.loc)

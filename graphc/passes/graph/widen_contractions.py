@@ -1,4 +1,4 @@
-"""Products and convolutions of narrow floats are made in f32, by register tiles.
+"""Products and convolutions of f16 and bf16 are made in f32, by register tiles.
 
 Their meaning is a sum in f32, rounded once (docs/semantics.md): so it is the f32 contraction of the
 widened operands, and the rounding follows it as any map does.
@@ -6,19 +6,26 @@ widened operands, and the rounding follows it as any map does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Contraction
 from graphc.ir.ops.pointwise import Cast
+from graphc.passes.base import Context, GraphPass
 from graphc.passes.rewrite.inner_graphs import remade, replaced
 
 
-def widen_contractions(graph: Graph) -> Graph:
-    """The graph without contractions of narrow floats."""
+@dataclass(frozen=True)
+class WidenContractions(GraphPass):
+    """Makes products and convolutions of narrow floats in f32, and rounds their results."""
 
-    def change(v: Value, args: tuple[Value, ...]) -> Value:
-        if not isinstance(v.op, Contraction) or not v.type.dtype.is_narrow:
-            return remade(v, args)
-        wide = tuple(make(Cast(v.type.dtype.accumulates), (a,), "", a.loc) for a in args)
-        return make(Cast(v.type.dtype), (make(v.op, wide, "", v.loc),), v.name, v.loc)
+    name = "widen-contractions"
 
-    return replaced(graph, change)
+    def run(self, graph: Graph, context: Context) -> Graph:
+        def change(v: Value, args: tuple[Value, ...]) -> Value:
+            if not isinstance(v.op, Contraction) or not v.type.dtype.is_narrow:
+                return remade(v, args)
+            wide = tuple(make(Cast(v.type.dtype.accumulates), (a,), "", a.loc) for a in args)
+            return make(Cast(v.type.dtype), (make(v.op, wide, "", v.loc),), v.name, v.loc)
+
+        return replaced(graph, change)

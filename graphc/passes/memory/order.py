@@ -11,49 +11,57 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from graphc.ir import dim
 from graphc.ir.arena import Numbers, peak
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign
 from graphc.ir.program import Kernel, Program, storage
+from graphc.passes.base import Context, ProgramPass, option
 from graphc.passes.memory.plan import Steps, plan
 
-SIZES = (32, 1024)  # what symbols are taken to be
 
+@dataclass(frozen=True)
+class OrderKernels(ProgramPass):
+    """Puts next, of the kernels that can run, the one that leaves the fewest bytes in memory."""
 
-def ordered(program: Program) -> Program:
-    """The program, and those inside, in the best order found."""
-    kernels = tuple(
-        replace(k, programs=tuple(map(ordered, k.programs))) if k.programs else k
-        for k in program.kernels
-    )
-    program = replace(program, kernels=kernels)
-    tried = orders(program)
-    if len(tried) == 1:
-        return program
-    steps = Steps()
-    planned = [plan(p, steps) for p in tried]
-    peaks = [[peak(p, sizes) for sizes in assignments(p)] for p in planned]
-    least = [max(1, min(column)) for column in zip(*peaks, strict=True)]
-    worst = [max(x / y for x, y in zip(row, least, strict=True)) for row in peaks]
-    return tried[worst.index(min(worst))]
+    name = "order"
+    small_size: int = option(32, "what unknown sizes are taken to be if small", at_least=1)
+    large_size: int = option(1024, "what unknown sizes are taken to be if large", at_least=1)
 
+    def run(self, program: Program, context: Context) -> Program:
+        kernels = tuple(
+            replace(k, programs=tuple(self.run(p, context) for p in k.programs))
+            if k.programs
+            else k
+            for k in program.kernels
+        )
+        program = replace(program, kernels=kernels)
+        tried = self.orders(program)
+        if len(tried) == 1:
+            return program
+        steps = Steps()
+        planned = [plan(p, steps) for p in tried]
+        peaks = [[peak(p, sizes) for sizes in self.assignments(p)] for p in planned]
+        least = [max(1, min(column)) for column in zip(*peaks, strict=True)]
+        worst = [max(x / y for x, y in zip(row, least, strict=True)) for row in peaks]
+        return tried[worst.index(min(worst))]
 
-def orders(program: Program) -> list[Program]:
-    """The program as it is, and in other orders."""
-    found = {program.kernels: program}
-    for sizes in assignments(program):
-        kernels = tuple(_Scheduler(program, Numbers(sizes)).run())
-        found.setdefault(kernels, replace(program, kernels=kernels))
-    return list(found.values())
+    def orders(self, program: Program) -> list[Program]:
+        """The program as it is, and in other orders."""
+        found = {program.kernels: program}
+        for sizes in self.assignments(program):
+            kernels = tuple(_Scheduler(program, Numbers(sizes)).run())
+            found.setdefault(kernels, replace(program, kernels=kernels))
+        return list(found.values())
 
-
-def assignments(program: Program) -> list[dict[str, int]]:
-    """Values for the unknown sizes of a program."""
-    names = {s for k in program.kernels for v in k.writes for s in dim.symbols(v.type.nbytes)}
-    return [dict.fromkeys(names, n) for n in (SIZES if names else SIZES[:1])]
+    def assignments(self, program: Program) -> list[dict[str, int]]:
+        """Values for the unknown sizes of a program."""
+        names = {s for k in program.kernels for v in k.writes for s in dim.symbols(v.type.nbytes)}
+        if not names:
+            return [{}]
+        return [dict.fromkeys(names, n) for n in (self.small_size, self.large_size)]
 
 
 class _Scheduler:

@@ -16,7 +16,19 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, storage
+from graphc.passes.base import Context, ProgramPass
 from graphc.passes.fusion.row_stages import is_element, stages
+
+
+@dataclass(frozen=True)
+class PlanMemory(ProgramPass):
+    """Gives every stored value a kind of place: the caller's, the arena, or what it overwrites."""
+
+    name = "plan"
+    required = "a program runs in the buffers that it plans"
+
+    def run(self, program: Program, context: Context) -> Program:
+        return plan(program)
 
 
 @dataclass

@@ -16,20 +16,20 @@ from graphc.ir.arena import Life, Needs, Numbers, layout
 from graphc.ir.graph import Value
 from graphc.ir.program import Kernel, Place, Program, may_repeat
 from graphc.passes.cost.work import work
-from graphc.passes.memory.order import orders
+from graphc.passes.memory.order import OrderKernels
 from graphc.passes.memory.plan import Steps, plan
 
-LONGEST_CHAIN = 64  # kernels that run again for one value
-ROUNDS = 64  # of giving up values, more than there are kernels
-ATTEMPTS = 8  # to make up for gaps between values
-STEP = 32  # each time, the target is smaller by at least 1/32 of the limit
-TRIALS = 8  # to find the least that can be reached
+MAX_CHAIN = 64  # kernels that run again for one value
+EXTRA_ROUNDS = 64  # of giving up values, more than there are kernels
+MAX_TARGETS = 8  # tried, each smaller, to make up for gaps between values
+LIMIT_SHARES = 32  # of which each target is at least one smaller than the one before
+BISECTIONS = 8  # to find the least that can be reached
 
 
 def fitted(program: Program, sizes: dict[str, int], limit: int) -> Program | None:
     """The program in an arena of at most `limit` bytes at these sizes, with the least work found;
     None if there is none."""
-    made = [_fitted(p, sizes, limit) for p in orders(program)]
+    made = [_fitted(p, sizes, limit) for p in OrderKernels().orders(program)]
     found = [p for p in made if p is not None]
 
     def total(p: Program) -> int:
@@ -40,14 +40,14 @@ def fitted(program: Program, sizes: dict[str, int], limit: int) -> Program | Non
 
 def _fitted(program: Program, sizes: dict[str, int], limit: int) -> Program | None:
     target = limit
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_TARGETS):
         made = _Squeeze(program, sizes).run(target)
         if made is None:
             return None
         over = layout(made, sizes).arena - limit
         if over <= 0:
             return made
-        target -= max(over, limit // STEP)
+        target -= max(over, limit // LIMIT_SHARES)
     return None
 
 
@@ -65,7 +65,7 @@ def least(program: Program, sizes: dict[str, int]) -> Least:
     """The least that memory can be limited to, by bisection."""
     high, best = layout(program, sizes).arena, program
     low = 0
-    for _ in range(TRIALS):
+    for _ in range(BISECTIONS):
         middle = (low + high) // 2
         made = fitted(program, sizes, middle)
         if made is None:
@@ -130,7 +130,7 @@ class _Squeeze:
 
     def run(self, target: int) -> Program | None:
         """The program with at most so many bytes needed at once; None if it cannot be."""
-        for _ in range(len(self.program.kernels) + ROUNDS):
+        for _ in range(len(self.program.kernels) + EXTRA_ROUNDS):
             if self.needs.peak <= target:
                 return self.planned
             at = self.needs.loads.index(self.needs.peak)
@@ -198,7 +198,7 @@ class _Squeeze:
         """Adds to the chain what must run again at `later` to have the kernel's results, and to
         `others` whose results must wait for it; the bytes that must be kept longer for that.  None:
         it cannot be."""
-        if not self.repeats[kernel] or len(chain) >= LONGEST_CHAIN:
+        if not self.repeats[kernel] or len(chain) >= MAX_CHAIN:
             return None
         chain.add(kernel)
         kept = 0

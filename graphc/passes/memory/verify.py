@@ -27,10 +27,10 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.program import Kernel, Place, Program, can_fail, may_repeat, reached, storage
-from graphc.passes.fusion.fuse import MATERIAL
+from graphc.passes.fusion.melting import MATERIAL
 from graphc.passes.memory.plan import Steps
 
-SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
+CHECKED_SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
 
 
 def verify_program(program: Program) -> Program:
@@ -175,7 +175,7 @@ class _Check:
         if len(set(takers)) != len(takers):
             raise VerifyError("program: two values take one place at once")
         sizes = {s for b in self.program.buffers.values() for s in dim.symbols(b.nbytes)}
-        for n in SIZES if sizes else SIZES[:1]:
+        for n in CHECKED_SIZES if sizes else CHECKED_SIZES[:1]:
             given = {name: n + 3 * i for i, name in enumerate(sorted(sizes))}
             verify_layout(self.program, layout(self.program, given))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Callable
+import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,11 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.text.graph import print_graph
 from graphc.ir.types import TensorType
-from graphc.passes.graph.simplify import settled, simplifier
-from graphc.passes.graph.split_reductions import split_reductions
+from graphc.passes.base import Context, FunctionPass, GraphPass
+from graphc.passes.graph.simplify import Simplify
 from graphc.passes.oracle.shrink import neighbourhood, shrink
 from graphc.passes.rewrite.engine import Rewriter
 
-REWRITING = ("simplify", "cleanup")
 TOLERANCE = {"f16": 2e-2, "bf16": 1e-1, "f32": 1e-3, "f64": 1e-8}
 
 
@@ -94,40 +94,37 @@ class Checker:
         self.before, self.fast_math, self.folder = graph, fast_math, folder
         self.feeds = Feeds.of(graph)
 
-    def watch(self, name: str, graph: Graph) -> None:
-        """Raises `VerifyError` if pass `name` changed what the graph means."""
+    def watch(self, p: GraphPass, graph: Graph) -> None:
+        """Raises `VerifyError` if a pass changed what the graph means."""
         difference = self.feeds.difference(graph)
         if difference:
-            raise VerifyError(self._report(name, difference, graph))
+            raise VerifyError(self._report(p, difference))
         self.before = graph
 
-    def _report(self, name: str, difference: str, after: Graph) -> str:
-        head = f"pass `{name}` changed the meaning of the graph: {difference}"
-        guilt = self._first_wrong_rewrite() if name in REWRITING else None
+    def _report(self, p: GraphPass, difference: str) -> str:
+        head = f"pass `{p}` changed the meaning of the graph: {difference}"
+        guilt = self._first_wrong_rewrite(p) if isinstance(p, Simplify) else None
         small = self.before
         if guilt is not None:
             rule, small = guilt
             head += f"; the first wrong rewrite is by rule `{rule}`"
-        small = shrink(small, lambda g: bool(Feeds.of(g).difference(self._pass(name)(g))))
-        text = f"// {head}\n// graphc opt --check --passes {name} THIS_FILE\n{print_graph(small)}"
-        becomes = print_graph(self._pass(name)(small))
-        return f"{head}\n{self._write(name, text)}{print_graph(small)}becomes\n{becomes}"
+        small = shrink(small, lambda g: bool(Feeds.of(g).difference(self._again(p, g))))
+        becomes = print_graph(self._again(p, small))
+        return f"{head}\n{self._write(p, head, small)}{print_graph(small)}becomes\n{becomes}"
 
-    def _pass(self, name: str) -> Callable[[Graph], Graph]:
-        if name in REWRITING:
-            return lambda graph: settled(graph, simplifier(self.fast_math))
-        return split_reductions
+    def _again(self, p: GraphPass, graph: Graph) -> Graph:
+        """What a pass makes of another graph."""
+        return p.run_deeply(graph, Context(fast_math=self.fast_math))
 
-    def _first_wrong_rewrite(self) -> tuple[str, Graph] | None:
+    def _first_wrong_rewrite(self, p: Simplify) -> tuple[str, Graph] | None:
         """Its rule and a graph that shows it, by bisection of how many rewrites are allowed."""
 
-        def limited(fuel: int) -> tuple[Rewriter, Graph]:
-            rewriter = simplifier(self.fast_math)
+        def limited(fuel: float) -> tuple[Rewriter, Graph]:
+            rewriter = p.rewriter(self.fast_math)
             rewriter.fuel = fuel
-            return rewriter, settled(self.before, rewriter)
+            return rewriter, p.rewrite(self.before, rewriter)
 
-        rewriter = simplifier(self.fast_math)
-        settled(self.before, rewriter)
+        rewriter, _ = limited(math.inf)
         count = bisect.bisect_left(
             range(rewriter.fired.total() + 1),
             True,
@@ -137,23 +134,26 @@ class Checker:
         if rewriter.last is None:
             return None
         rule, value = rewriter.last
-        wrong = self._pass("simplify")
         for depth in range(1, 8):
             small = neighbourhood(value, depth)
-            if Feeds.of(small).difference(wrong(small)):
+            if Feeds.of(small).difference(self._again(p, small)):
                 return rule, small
         return rule, self.before
 
-    def _write(self, name: str, text: str) -> str:
-        """The line of the report that names the file; "" if it cannot be written."""
+    def _write(self, p: GraphPass, head: str, small: Graph) -> str:
+        """Writes the small graph; the line of the report that names the file, "" if it cannot be
+        written."""
+        command = f"graphc opt --check --passes {shlex.quote(str(p))}"
+        again = "" if isinstance(p, FunctionPass) else f"// {command} THIS_FILE\n"
+        text = f"// {head}\n{again}{print_graph(small)}"
         folder = self.folder or Path()
-        path = folder / f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}.gir"
+        path = folder / f"{p.name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}.gir"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         except OSError:
             return ""
-        return f"see it with: graphc opt --check --passes {name} {path}\n"
+        return f"see it with: {command} {path}\n" if again else f"see {path}\n"
 
 
 def _close(a: Any, b: Any, dtype: str) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from graphc.config import Options
 from graphc.ir.graph import Graph
-from graphc.ir.verify import verify
-from graphc.passes.pipeline import Trace
-from graphc.passes.rewrite.inner_graphs import deeply
-from graphc.passes.target import LatePass, Target
+from graphc.passes.base import Context
+from graphc.passes.pipeline import run_passes
+from graphc.passes.target import Target
+from graphc.passes.trace import Trace
 
 
 def before_placement(options: Options, host: Target) -> Options:
@@ -25,17 +25,4 @@ def before_placement(options: Options, host: Target) -> Options:
 
 def tailored(graph: Graph, target: Target, options: Options, trace: Trace) -> Graph:
     """The graph of one device after its target's last passes."""
-    for late in target.late:
-        if late.name not in options.disable:
-            graph = _changed(graph, late, options.fast_math, trace)
-    return graph
-
-
-def _changed(graph: Graph, late: LatePass, fast_math: bool, trace: Trace) -> Graph:
-    """The graph, and the graphs inside its ops, after one pass, verified."""
-    with trace.span(late.name):
-        graph = deeply(graph, lambda g: late.change(g, trace, fast_math))
-        graph = verify(graph, late.name, trace.proven)
-    if trace.watch:
-        trace.watch(late.name, graph)
-    return graph
+    return run_passes(target.late, graph, Context(trace, options.fast_math), options.disable)

@@ -11,7 +11,7 @@ from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Program, copied_updates, storage
-from graphc.runtime.cpu.driver import Instruction, driver
+from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.launches import (
     CANCEL,
     STATUS,
@@ -22,9 +22,15 @@ from graphc.runtime.cpu.launches import (
     copy,
     table,
 )
+from graphc.runtime.cpu.plan_words import (
+    BlockKind,
+    ControlArgument,
+    Instruction,
+    LoopBlock,
+    SwitchBlock,
+)
 
-HEAD = 3  # arguments before the buffers: block, status, cancel
-STATUS_PLACE, CANCEL_PLACE = 1, 2
+HEAD = int(ControlArgument.BUFFERS)
 
 
 @dataclass(frozen=True)
@@ -61,25 +67,17 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
     copies = table([(items + 1 + i, HEAD + 1 + i, sizes[i]) for i in range(carries)])
     cleared = table([(w.place, w.stride) for w in outputs])
     outer.held += [copies, cleared]
-    length = outer.number(op.length) if op.bounded else -1
-    flag = items + 1 if op.whilst else 0
-    return table(
-        [
-            (
-                0,
-                HEAD,
-                length,
-                op.reverse,
-                flag,
-                items,
-                address(copies),
-                carries,
-                *step.words,
-                address(cleared),
-                len(outputs),
-            )
-        ]
-    )
+    block = np.zeros(LoopBlock.SIZE, np.int64)
+    block[LoopBlock.KIND] = BlockKind.LOOP
+    block[LoopBlock.STEPS] = HEAD
+    block[LoopBlock.LENGTH] = outer.number(op.length) if op.bounded else -1
+    block[LoopBlock.REVERSE] = op.reverse
+    block[LoopBlock.FLAG] = items + 1 if op.whilst else 0
+    block[LoopBlock.COUNT] = items
+    block[LoopBlock.COPIES], block[LoopBlock.COPY_COUNT] = address(copies), carries
+    block[LoopBlock.PATCHES : LoopBlock.INSTRUCTION_COUNT + 1] = step.words
+    block[LoopBlock.ROWS], block[LoopBlock.ROW_COUNT] = address(cleared), len(outputs)
+    return block
 
 
 def _switch(
@@ -91,7 +89,11 @@ def _switch(
     rows = [Step(outer, kernel, p, inputs, outputs, arena).words for p in kernel.programs]
     branches = table(rows)
     outer.held.append(branches)
-    return table([(1, HEAD, len(rows), address(branches))])
+    block = np.zeros(SwitchBlock.SIZE, np.int64)
+    block[SwitchBlock.KIND] = BlockKind.SWITCH
+    block[SwitchBlock.INDEX] = HEAD
+    block[SwitchBlock.COUNT], block[SwitchBlock.BRANCHES] = len(rows), address(branches)
+    return block
 
 
 def _arena(outer: Launches) -> int:
@@ -162,25 +164,19 @@ class Step:
         return before + after
 
     def _lay_out(self, launches: Sequence[Launch]) -> tuple[int, int, int, int]:
-        """(patches, their count, instructions, their count)."""
+        """The words of a `Branch`, or of a `LoopBlock` from its patches on."""
         count = len(launches)
         total = sum(len(x.arguments) for x in launches)
         words = np.zeros(count * Instruction.SIZE + total + 1, np.int64)
-        start, here, rows = address(words), count * Instruction.SIZE, []
+        start, here = address(words), count * Instruction.SIZE
+        rows: list[tuple[int, int, int]] = []
         for i, x in enumerate(launches):
-            words[i * Instruction.SIZE :][: Instruction.SIZE] = (
-                x.function,
-                start + 8 * here,
-                x.extent,
-                1,
-                0,
-                0,
-            )
+            words[i * Instruction.SIZE :][: Instruction.SIZE] = x.words(start + 8 * here, chunks=1)
             for argument in x.arguments:
                 value, external = argument
                 words[here] = value
                 if argument in (STATUS, CANCEL):
-                    place = STATUS_PLACE if argument == STATUS else CANCEL_PLACE
+                    place = ControlArgument.STATUS if argument == STATUS else ControlArgument.CANCEL
                     rows.append((place, start + 8 * here, 0))
                 elif external is not None:
                     where = self.slots[external]

@@ -21,9 +21,8 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
 from graphc.passes.cost.work import work
 from graphc.passes.graph.unify_sizes import Unified
-from graphc.passes.pipeline import Span
+from graphc.passes.trace import Span
 from graphc.runtime.cpu.control import control_launch
-from graphc.runtime.cpu.driver import Instruction, Word
 from graphc.runtime.cpu.launches import (
     CANCEL,
     STATUS,
@@ -35,6 +34,7 @@ from graphc.runtime.cpu.launches import (
     address,
     copy,
 )
+from graphc.runtime.cpu.plan_words import Instruction, Patch, Word
 
 STATUS_WORDS = 4  # whether the run failed, the index, the size; one to spare
 
@@ -133,35 +133,30 @@ class Bound:
         self.status_at = self.externals_at + len(self.external)
         arguments_at = self.status_at + STATUS_WORDS
         patches_at = arguments_at + len(arguments)
-        self.words = words = np.zeros(patches_at + 2 * len(patches) + 1, np.int64)
+        self.words = words = np.zeros(patches_at + Patch.SIZE * len(patches) + 1, np.int64)
         self.address = base = address(words)
 
         def at(i: int) -> int:
             return base + 8 * i
 
         kernels = self.executable.program.kernels
-        words[: Word.SIZE] = (
-            at(instructions_at),
-            len(launches),
-            at(patches_at),
-            len(patches),
-            at(self.status_at),
-            0,
-            next((i for i, k in enumerate(kernels) if k.commits), len(kernels)),
-            0,
-        )
+        words[Word.INSTRUCTIONS], words[Word.COUNT] = at(instructions_at), len(launches)
+        words[Word.PATCHES], words[Word.PATCH_COUNT] = at(patches_at), len(patches)
+        words[Word.STATUS] = at(self.status_at)
+        words[Word.COMMIT] = next((i for i, k in enumerate(kernels) if k.commits), len(kernels))
         rows = words[instructions_at : self.externals_at].reshape(-1, Instruction.SIZE)
         self.launches.tables.append(Table([x.kernel for x in launches], rows))
         here = arguments_at
         for row, x in zip(rows, launches, strict=True):
-            row[:] = x.function, at(here), x.extent, x.chunks, 0, 0
+            row[:] = x.words(at(here), x.chunks)
             here += len(x.arguments)
         named = {STATUS: at(self.status_at), CANCEL: at(Word.CANCEL)}
         for i, word in enumerate(arguments, arguments_at):
             words[i] = named.get(word, word[0])
-        for i, (external, argument) in enumerate(patches):
-            words[patches_at + 2 * i] = at(self.externals_at + external)
-            words[patches_at + 2 * i + 1] = at(arguments_at + argument)
+        pairs = words[patches_at:][: Patch.SIZE * len(patches)].reshape(-1, Patch.SIZE)
+        for pair, (external, argument) in zip(pairs, patches, strict=True):
+            pair[Patch.OBJECT] = at(self.externals_at + external)
+            pair[Patch.ARGUMENT] = at(arguments_at + argument)
         self.view = memoryview(words)  # type: ignore[arg-type]
 
     def _copies(self) -> list[Launch]:

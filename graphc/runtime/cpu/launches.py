@@ -22,6 +22,7 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program
 from graphc.passes.cost.work import work
 from graphc.runtime.cpu.driver import driver
+from graphc.runtime.cpu.plan_words import Instruction
 from graphc.runtime.cpu.python_calls import Thunk
 
 PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
@@ -52,6 +53,13 @@ class Launch:
     extent: int
     chunks: int
     kernel: Kernel | None = None
+
+    def words(self, arguments: int, chunks: int) -> Array:
+        """The words of an `Instruction`; `arguments` is where its arguments lie."""
+        words = np.zeros(Instruction.SIZE, np.int64)
+        words[Instruction.FUNCTION], words[Instruction.ARGS] = self.function, arguments
+        words[Instruction.EXTENT], words[Instruction.CHUNKS] = self.extent, chunks
+        return words
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from graphc.runtime.cpu.driver import Word, driver
+from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.executable import Bound
+from graphc.runtime.cpu.plan_words import Gate, Word
 
 SHARED_WORK = 150_000  # element operations from which helpers are called
 LONG_WORK = 30_000_000  # from which a run happens beside the main thread, so that Ctrl-C can end it
-TICKET_BITS = 16
 CANCEL = int(Word.CANCEL)
 HELPER = "graphc-helper"  # what helper threads are called
 
@@ -44,7 +44,7 @@ class Pool:
             return
         try:
             native.reset(bound.address)
-            ticket = bound.view[Word.GATE] >> TICKET_BITS
+            ticket = bound.view[Word.GATE] >> Gate.BITS
             try:
                 for q in self.queues[:helpers]:
                     q.put((bound, ticket))

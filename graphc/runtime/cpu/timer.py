@@ -8,7 +8,6 @@ native code, on as many threads as it has.  The clock is that of `time.perf_coun
 
 from __future__ import annotations
 
-import enum
 import functools
 import threading
 import time
@@ -20,40 +19,15 @@ from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel
-from graphc.runtime.cpu.driver import Instruction
+from graphc.runtime.cpu.driver_text import TABLES_IR
 from graphc.runtime.cpu.executable import Bound
 from graphc.runtime.cpu.launches import address
+from graphc.runtime.cpu.plan_words import Event, Instruction, LogHead, Timer, numbered
 from graphc.runtime.cpu.threads import HELPER
 
 EVENTS = 1 << 14  # that the log of one run holds
 
 
-class Timer(enum.IntEnum):
-    """What stands between an instruction and its kernel.  Times are nanoseconds."""
-
-    FUNCTION = 0
-    ARGS = 1
-    LOG = 2
-    NUMBER = 3
-    CALLS = 4
-    TOTAL = 5
-    FIRST = 6  # when the first call began
-    LAST = 7  # when the last one ended
-    SIZE = 8
-
-
-class Event(enum.IntEnum):
-    """One call in a log, which starts with two words: how many calls there were, and room for how
-    many there is."""
-
-    NUMBER = 0
-    START = 1
-    END = 2
-    THREAD = 3
-    SIZE = 4
-
-
-LOG_HEAD = 2
 NEVER = np.iinfo(np.int64).max
 IR = """
 declare i32 @clock_gettime(i32, ptr)
@@ -71,45 +45,39 @@ define i64 @gc_now() alwaysinline {
 }
 
 define i32 @gc_timed(ptr %ret, ptr %exc, ptr %timer, i64 %lo, i64 %hi) {
-  %fw = load i64, ptr %timer
-  %fn = inttoptr i64 %fw to ptr
-  %pa = getelementptr i64, ptr %timer, i64 1
-  %aw = load i64, ptr %pa
-  %args = inttoptr i64 %aw to ptr
+  %fn = call ptr @at(ptr %timer, i64 Timer.FUNCTION)
+  %args = call ptr @at(ptr %timer, i64 Timer.ARGS)
   %start = call i64 @gc_now()
   %code = call i32 %fn(ptr %ret, ptr %exc, ptr %args, i64 %lo, i64 %hi)
   %end = call i64 @gc_now()
   %took = sub i64 %end, %start
-  %pc = getelementptr i64, ptr %timer, i64 4
+  %pc = getelementptr i64, ptr %timer, i64 Timer.CALLS
   %oc = atomicrmw add ptr %pc, i64 1 monotonic
-  %pt = getelementptr i64, ptr %timer, i64 5
+  %pt = getelementptr i64, ptr %timer, i64 Timer.TOTAL
   %ot = atomicrmw add ptr %pt, i64 %took monotonic
-  %pf = getelementptr i64, ptr %timer, i64 6
+  %pf = getelementptr i64, ptr %timer, i64 Timer.FIRST
   %of = atomicrmw min ptr %pf, i64 %start monotonic
-  %pl = getelementptr i64, ptr %timer, i64 7
+  %pl = getelementptr i64, ptr %timer, i64 Timer.LAST
   %ol = atomicrmw max ptr %pl, i64 %end monotonic
-  %pg = getelementptr i64, ptr %timer, i64 2
-  %gw = load i64, ptr %pg
-  %log = inttoptr i64 %gw to ptr
-  %at = atomicrmw add ptr %log, i64 1 monotonic
-  %pr = getelementptr i64, ptr %log, i64 1
-  %room = load i64, ptr %pr
+  %log = call ptr @at(ptr %timer, i64 Timer.LOG)
+  %calls = getelementptr i64, ptr %log, i64 LogHead.CALLS
+  %at = atomicrmw add ptr %calls, i64 1 monotonic
+  %room = call i64 @word(ptr %log, i64 LogHead.ROOM)
   %fits = icmp slt i64 %at, %room
   br i1 %fits, label %note, label %out
 note:
-  %e0 = shl i64 %at, 2
-  %e = add i64 %e0, 2
-  %p = getelementptr i64, ptr %log, i64 %e
-  %pm = getelementptr i64, ptr %timer, i64 3
-  %number = load i64, ptr %pm
-  store i64 %number, ptr %p
-  %p1 = getelementptr i64, ptr %p, i64 1
-  store i64 %start, ptr %p1
-  %p2 = getelementptr i64, ptr %p, i64 2
-  store i64 %end, ptr %p2
-  %p3 = getelementptr i64, ptr %p, i64 3
+  %events = getelementptr i64, ptr %log, i64 LogHead.SIZE
+  %event = call ptr @row(ptr %events, i64 %at, i64 Event.SIZE)
+  %number = call i64 @word(ptr %timer, i64 Timer.NUMBER)
+  %pm = getelementptr i64, ptr %event, i64 Event.NUMBER
+  store i64 %number, ptr %pm
+  %ps = getelementptr i64, ptr %event, i64 Event.START
+  store i64 %start, ptr %ps
+  %pe = getelementptr i64, ptr %event, i64 Event.END
+  store i64 %end, ptr %pe
   %self = call i64 @pthread_self()
-  store i64 %self, ptr %p3
+  %pi = getelementptr i64, ptr %event, i64 Event.THREAD
+  store i64 %self, ptr %pi
   br label %out
 out:
   ret i32 %code
@@ -120,7 +88,7 @@ out:
 @functools.cache
 def timed() -> int:
     """The address of `gc_timed`."""
-    text = IR.replace("CLOCK", str(time.CLOCK_MONOTONIC))
+    text = numbered(TABLES_IR + IR.replace("CLOCK", str(time.CLOCK_MONOTONIC)))
     data = jit.object_code(text, host_cpu())
     return jit.loader().load("gc_timed", data)
 
@@ -155,8 +123,8 @@ class Timing:
         self.places: list[Timed] = []
         tables = bound.launches.tables
         self.timers = np.zeros((sum(len(t.kernels) for t in tables), Timer.SIZE), np.int64)
-        self.log = np.zeros(LOG_HEAD + EVENTS * Event.SIZE, np.int64)
-        self.log[1] = EVENTS
+        self.log = np.zeros(LogHead.SIZE + EVENTS * Event.SIZE, np.int64)
+        self.log[LogHead.ROOM] = EVENTS
         for table in tables:
             for kernel, row in zip(table.kernels, table.rows, strict=True):
                 self._wrap(row, self.timers[len(self.places)])
@@ -172,7 +140,7 @@ class Timing:
     def reset(self) -> None:
         """Forgets the last run."""
         self.timers[:, Timer.CALLS : Timer.SIZE] = 0, 0, NEVER, 0
-        self.log[0] = 0
+        self.log[LogHead.CALLS] = 0
 
     def taken(self) -> Times:
         """The last run."""
@@ -180,11 +148,12 @@ class Timing:
         passed = self.timers[:, Timer.LAST] - self.timers[:, Timer.FIRST]
         outside = np.array([p.within is None for p in self.places], bool)
         spent = np.where(outside & (calls > 0), passed, total)
-        count = min(int(self.log[0]), EVENTS)
-        events = self.log[LOG_HEAD : LOG_HEAD + count * Event.SIZE].reshape(count, Event.SIZE)
+        logged = int(self.log[LogHead.CALLS])
+        count = min(logged, EVENTS)
+        events = self.log[LogHead.SIZE :][: count * Event.SIZE].reshape(count, Event.SIZE)
         events = events[np.argsort(events[:, Event.START], kind="stable")]
         events[:, Event.THREAD] = _lanes(events[:, Event.THREAD])
-        return Times(calls, spent, events, int(self.log[0]) - count)
+        return Times(calls, spent, events, logged - count)
 
 
 def _lanes(threads: Array) -> Array:

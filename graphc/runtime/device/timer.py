@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphc.ir.program import Kernel, Kind, Program
-from graphc.runtime.cpu.timer import Event, Timed, Times
+from graphc.runtime.cpu.plan_words import Event
+from graphc.runtime.cpu.timer import Timed, Times
 from graphc.runtime.device.hazards import touched
 from graphc.runtime.device.plan import DevicePlan
 from graphc.runtime.device.protocol import Copy, Device, Node, Pinned, Replay

@@ -11,7 +11,7 @@ from support.oracle import stage
 
 import graphc as gc
 from graphc.codegen.cpu import emulate
-from graphc.codegen.cpu.kernels import source_of
+from graphc.codegen.cpu.kernels import loops_of, source_of
 from graphc.codegen.cpu.schedules.conv_direct import fits_tiles
 from graphc.codegen.cpu.schedules.conv_winograd import fits_winograd
 from graphc.compiler.compile import lower
@@ -175,3 +175,16 @@ def test_constant_weights_are_turned_once() -> None:
     assert not op.tb
     given = np.ones((50, 64), np.float32)
     judged([y], {x: given}, 1e-5)
+
+
+@pytest.mark.parametrize("name", ["3x3", "winograd", "columns", "parts of a line"])
+@pytest.mark.parametrize("after", [False, True], ids=["alone", "with an epilogue"])
+def test_a_contraction_reads_its_operands_and_writes_its_result(name: str, after: bool) -> None:
+    y, *_ = declared(name, np.float32)
+    product = gc.placeholder(gc.float32, [70, 80]) @ gc.placeholder(gc.float32, [80, 90])
+    fetches = [gc.exp(v) * 2.0 if after else v for v in (y, product)]
+    for kernel in lower(stage(fetches), Options()).program.kernels:
+        loops = loops_of(kernel)
+        assert loops is not None
+        written = [v in kernel.writes for v in (*kernel.reads, *kernel.writes)]
+        assert [b.written for b in loops.buffers] == written

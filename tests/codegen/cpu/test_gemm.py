@@ -12,7 +12,8 @@ from support.run import options
 
 from graphc.codegen.cache import Cache
 from graphc.codegen.cpu import emulate, gemm_library
-from graphc.codegen.cpu.microkernels.tiles import NV, Shape, shape_for, tiles_ir
+from graphc.codegen.cpu.microkernels.tiles import tiles_ir
+from graphc.codegen.cpu.microkernels.vectors import NV, Shape, shape_for
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 

@@ -6,7 +6,7 @@ at once; channels are contiguous, and go through vectors.
 
 from __future__ import annotations
 
-from graphc.codegen.cpu.microkernels.tiles import Shape, Vectors, nest
+from graphc.codegen.cpu.microkernels.vectors import Shape, Vectors, nest
 
 Matrix = tuple[tuple[float, ...], ...]
 MATRICES: dict[str, Matrix] = {

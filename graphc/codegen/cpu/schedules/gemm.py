@@ -8,7 +8,7 @@ from typing import Any
 from graphc.codegen.cpu.gemm_library import DIRECT
 from graphc.codegen.loops.ir import For, Gemm, IndexValue, Let, Loops, Store
 from graphc.codegen.loops.transform import map_sizes, walk
-from graphc.codegen.lower.contraction import map_after, operands, shown, slots_of
+from graphc.codegen.lower.contraction import map_after, operands, own_buffers, slots_of
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import lower_fused
 from graphc.ir import dim
@@ -35,7 +35,7 @@ def lower_gemm(kernel: Kernel) -> Loops:
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)
     slots = slots_of(kernel)
-    buffers = (slots[storage(a)], slots[storage(b)], slots[out])
+    places = (slots[storage(a)], slots[storage(b)], slots[out])
     strides = (m if op.ta else k, k if op.tb else n, n)
     c, first, count = variable("c"), variable("first"), variable("count")
     batched = out.type.rank > 2
@@ -57,13 +57,14 @@ def lower_gemm(kernel: Kernel) -> Loops:
             sizes, offsets = (m, count, k), (0, first * k if op.tb else first, first)
         else:
             sizes, offsets = (count, n, k), (first if op.ta else first * k, 0, first * n)
-    product = Gemm(op.ta, op.tb, sizes, buffers, offsets, strides)
+    product = Gemm(op.ta, op.tb, sizes, places, offsets, strides)
     after = _epilogue(kernel, slots)
     column = f"i{len(kernel.domain) - 1}." if _columns(m, n) else ""
     rest = _cut(after.body, (first, first + count), m, column)
     body = For("c.", variable("lo"), variable("hi"), (*lets, product, *rest))
     sizes_given = () if batched else (("chunks", extent),)
-    return Loops(kernel.name, shown(kernel, slots, after), sizes_given, extent, (body,))
+    buffers = own_buffers(kernel, after.buffers)
+    return Loops(kernel.name, buffers, sizes_given, extent, (body,))
 
 
 def _chunks(m: Size, n: Size, k: Size, whole: Size) -> Size:

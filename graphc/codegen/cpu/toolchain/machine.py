@@ -9,7 +9,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.codegen.cpu.microkernels.tiles import Shape, shape_for
+from graphc.codegen.cpu.microkernels.vectors import Shape, shape_for
 
 
 @functools.cache

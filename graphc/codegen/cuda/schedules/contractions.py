@@ -6,7 +6,6 @@ tensor cores do not take.  What follows the contraction is a launch of its own.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from graphc.codegen.loops.ir import (
@@ -64,15 +63,6 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
         body = [For(f"{name}.", 0, size, tuple(body))]
     store = Store(slots[out], row_major(index, out.type.shape), Ref("total", dtype))
     return Nest(buffers, [], [], outer, [Let("total", zero), *body, store], [], 0), emit
-
-
-def after_contraction(kernel: Kernel, made: Nest) -> Nest:
-    """What follows a contraction, over the kernel's own buffers: the result lies in the buffer of
-    what takes it up, which is read too."""
-    own = made.buffers[: len(kernel.reads) + len(kernel.writes)]
-    into = (*kernel.reads, *kernel.writes).index(accumulator(kernel))
-    buffers = tuple(replace(b, written=b.written or i == into) for i, b in enumerate(own))
-    return replace(made, buffers=buffers)
 
 
 def _matrices(kernel: Kernel, index: Shape) -> tuple[Folded, tuple[Size, Size], Bounds]:

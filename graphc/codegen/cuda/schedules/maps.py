@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.codegen.cuda.frame import LANES, Frame, Grid, Vector, blocks_of, divisible, loads, once
+from graphc.codegen.cuda.frame import Frame, Grid, blocks_of, once
+from graphc.codegen.cuda.vector import LANES, Vector, divisible
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import Accumulate, For, IndexValue, Let, Loops, Store
-from graphc.codegen.loops.transform import map_sizes
+from graphc.codegen.loops.transform import loads, map_sizes
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim

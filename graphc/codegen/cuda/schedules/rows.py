@@ -14,18 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.codegen.cuda.frame import (
-    LANES,
-    Frame,
-    Grid,
-    Key,
-    Saved,
-    Vector,
-    blocks_of,
-    divisible,
-    loads,
-    once,
-)
+from graphc.codegen.cuda.frame import Frame, Grid, blocks_of, once
 from graphc.codegen.cuda.schedules.folds import (
     WARP,
     WARPS,
@@ -35,8 +24,10 @@ from graphc.codegen.cuda.schedules.folds import (
     shared_parts,
 )
 from graphc.codegen.cuda.schedules.maps import place
+from graphc.codegen.cuda.vector import LANES, Key, Saved, Vector, divisible
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import For, Let, Load, Store
+from graphc.codegen.loops.transform import loads
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim

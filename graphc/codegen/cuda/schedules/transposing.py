@@ -7,14 +7,19 @@ results along theirs.
 
 from __future__ import annotations
 
-from graphc.codegen.cuda.frame import Frame, Grid, Key, blocks_of, loads, once
+from dataclasses import dataclass
+
+from graphc.codegen.cuda.frame import Frame, Grid, blocks_of, once
 from graphc.codegen.cuda.printer import keeping, kept, kept_type
 from graphc.codegen.cuda.schedules.maps import place
+from graphc.codegen.cuda.vector import Key
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import For, Load, Store
+from graphc.codegen.loops.transform import loads
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
+from graphc.ir.types import DType
 
 TILE, ROWS = 32, 8  # elements a side; rows of threads
 LEAST = 8  # elements an axis must have
@@ -55,6 +60,27 @@ def _symbols(nest: Nest) -> set[str]:
     return {s for _, n in nest.outer for s in dim.symbols(n)}
 
 
+@dataclass(frozen=True)
+class SharedTile:
+    """A tile of an operand in shared memory."""
+
+    name: str
+    dtype: DType
+
+    def array(self) -> str:
+        """The line that makes it."""
+        side = f"({TILE}, {TILE + 1})"
+        return f"{self.name} = cuda.shared.array({side}, {kept_type(self.dtype)})"
+
+    def keep(self, row: str, column: str, value: str) -> str:
+        """The line that puts a value in."""
+        return f"{self.name}[{row}, {column}] = {keeping(value, self.dtype)}"
+
+    def element(self, row: str, column: str) -> str:
+        """One as a value."""
+        return kept(f"{self.name}[{row}, {column}]", self.dtype)
+
+
 def by_tiles(
     frame: Frame, nest: Nest, axis: int, found: dict[Key, Load], readable: str = ""
 ) -> DeviceSource:
@@ -64,15 +90,10 @@ def by_tiles(
     others = [x for n, x in enumerate(nest.outer[:-1]) if n != axis]
     block, down, across = (frame.name(n) for n in ("block", "down", "across"))
     x, y, step = (frame.name(n) for n in ("x", "y", "step"))
-    places = positions(
-        [*others, (down, blocks_of(high, TILE)), (across, blocks_of(wide, TILE))], variable(block)
-    )
-    tiles = {key: frame.name("tile") for key in found}
-    dtypes = {key: printer.dtypes[key[0]] for key in found}
-    lines = [
-        f"    {t} = cuda.shared.array(({TILE}, {TILE + 1}), {kept_type(dtypes[key])})"
-        for key, t in tiles.items()
-    ]
+    grid = [*others, (down, blocks_of(high, TILE)), (across, blocks_of(wide, TILE))]
+    places = positions(grid, variable(block))
+    tiles = {key: SharedTile(frame.name("tile"), printer.dtypes[key[0]]) for key in found}
+    lines = [f"    {t.array()}" for t in tiles.values()]
     lines += [
         f"    {block} = {width}(cuda.blockIdx.x)",
         f"    {x} = {width}(cuda.threadIdx.x)",
@@ -82,27 +103,21 @@ def by_tiles(
     lines += once(frame, nest)
     ends = f"{a} < {printer.size(high)} and {b} < {printer.size(wide)}"
     corner = (printer.size(variable(down) * TILE), printer.size(variable(across) * TILE))
-    head = f"    for {step} in range({TILE // ROWS}):"
     other = f"{width}({y} + {step}*{ROWS})"
+
+    def elements(along_a: str, along_b: str) -> list[str]:
+        return [
+            f"    for {step} in range({TILE // ROWS}):",
+            f"        {a} = {width}({corner[0]} + {along_a})",
+            f"        {b} = {width}({corner[1]} + {along_b})",
+            f"        if {ends}:",
+        ]
+
+    lines += elements(x, other)
     lines += [
-        head,
-        f"        {a} = {width}({corner[0]} + {x})",
-        f"        {b} = {width}({corner[1]} + {other})",
-        f"        if {ends}:",
+        f"            {t.keep(other, x, printer.load(found[key]))}" for key, t in tiles.items()
     ]
-    lines += [
-        f"            {t}[{other}, {x}] = {keeping(printer.load(found[key]), dtypes[key])}"
-        for key, t in tiles.items()
-    ]
-    printer.known.update({key: kept(f"{t}[{x}, {other}]", dtypes[key]) for key, t in tiles.items()})
-    lines += [
-        "    cuda.syncthreads()",
-        head,
-        f"        {a} = {width}({corner[0]} + {other})",
-        f"        {b} = {width}({corner[1]} + {x})",
-        f"        if {ends}:",
-        *printer.statements(nest.body, 3),
-    ]
-    count = dim.product((*(n for _, n in others), blocks_of(high, TILE), blocks_of(wide, TILE)))
-    grid = Grid((count, 1, 1), (TILE, ROWS, 1), 8)
-    return frame.source("tiles", lines, grid, readable)
+    printer.known.update({key: t.element(x, other) for key, t in tiles.items()})
+    lines += ["    cuda.syncthreads()", *elements(other, x), *printer.statements(nest.body, 3)]
+    count = dim.product(tuple(n for _, n in grid))
+    return frame.source("tiles", lines, Grid((count, 1, 1), (TILE, ROWS, 1), 8), readable)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphc.codegen.cpu.printer import canonical, with_buffers
-from graphc.codegen.cuda.frame import ASSIGNED, WORD, simplest
 from graphc.codegen.cuda.printer import CudaPrinter
 from graphc.codegen.cuda.source import pointer
 from graphc.codegen.cuda.tensorcores.block import Block, indented
 from graphc.codegen.device_source import THREADS, DeviceSource
+from graphc.codegen.loops.canonical import ASSIGNED, WORD, canonical, simplest, with_buffers
 from graphc.codegen.loops.ir import Load, Ref, Store
 from graphc.codegen.loops.transform import Parameters, map_sizes, walk
 from graphc.codegen.lower.contraction import map_after

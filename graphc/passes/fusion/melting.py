@@ -1,0 +1,157 @@
+"""What is melted into its readers, and which stored values are read through it.
+
+Views, literals, arithmetic on single numbers and short reductions are index lambdas: they are
+computed again wherever they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.ir.graph import Graph, Value
+from graphc.ir.op import (
+    Contraction,
+    Control,
+    Gather,
+    Generator,
+    Opaque,
+    Pointwise,
+    Reduction,
+    Scatter,
+    View,
+)
+from graphc.ir.ops.partial import Partial
+from graphc.ir.ops.reduction import Broadcast
+from graphc.ir.ops.shape import Constant, Pad, Reshape
+from graphc.ir.ops.window import Window
+from graphc.ir.program import storage
+from graphc.passes.fusion.predicates import is_place
+
+MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
+
+
+@dataclass(frozen=True)
+class Read:
+    """A stored value that another reads, and how: at the same index, along rows, or otherwise.
+
+    `rows` are the axes of the reader that index it when it repeats along the others.
+    """
+
+    value: Value
+    same: bool
+    rows: tuple[int, ...] | None = None
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the reader walks its index space in step with the value."""
+        return self.same or self.rows is not None
+
+
+class Melting:
+    """Which values of a graph are melted, and what the others read."""
+
+    def __init__(self, graph: Graph, max_depth: int, max_unrolled_elements: int) -> None:
+        self.graph, self.nodes, self.inputs = graph, graph.nodes(), set(graph.inputs)
+        self.max_depth, self.max_unrolled_elements = max_depth, max_unrolled_elements
+        self.required = self._required()
+        self.depth: dict[Value, int] = {}  # of what is melted, one upon the other
+        for v in self.nodes:
+            if self._melts(v):
+                self.depth[v] = 1 + max((self.depth.get(a, 0) for a in v.args), default=0)
+
+    def _required(self) -> set[Value]:
+        """The values that must lie in memory whatever the kernels are."""
+        needed = {storage(v) for v in self.graph.results}
+        for v in self.nodes:
+            if isinstance(v.op, MATERIAL):
+                needed |= {storage(a) for a in v.args}
+            if isinstance(v.op, Window):  # else each window would test each element
+                needed |= {a for a in v.args[0].args if isinstance(a.op, Pad)}
+        return needed
+
+    def is_input(self, v: Value) -> bool:
+        return v in self.inputs or isinstance(v.op, Constant)
+
+    def melted(self, v: Value) -> bool:
+        """Whether v is an index lambda, recomputed where it is read."""
+        return v in self.depth
+
+    def _melts(self, v: Value) -> bool:
+        if v in self.required or self.is_input(v):
+            return False
+        match v.op:
+            case View():
+                return True
+            case Generator(cost=cost):
+                return cost <= 1
+            case Pointwise():
+                shallow = all(self.depth.get(a, 0) < self.max_depth for a in v.args)
+                return shallow and not v.op.can_fail and (v.type.rank == 0 or self.converts(v))
+            case Reduction():
+                return self.unrolled(v)
+        return False
+
+    def converts(self, v: Value) -> bool:
+        """Whether v is so cheap a function of one input (and of places) that reading the input
+        again costs no more."""
+        if not isinstance(v.op, Pointwise) or v.op.cost > 1:
+            return False
+        reads = [a for a in v.args if not is_place(a)]
+        if len(reads) != 1:
+            return is_place(v)
+        return self.is_input(reads[0]) or self.melted(reads[0])
+
+    def unrolled(self, v: Value) -> bool:
+        """Whether a reduction is so short, over something stored, that it is written out in
+        place."""
+        if isinstance(v.op, Partial) or not isinstance(v.op, Reduction) or v.op.positional:
+            return False
+        (x,) = v.args
+        count = 1
+        for a in v.op.axes:
+            size = x.type.shape[a]
+            if not isinstance(size, int):
+                return False
+            count *= size
+        base = storage(x)
+        stored = self.is_input(base) or isinstance(base.op, (*MATERIAL, Partial))
+        whole = stored and x.type.rank - 1 not in v.op.axes
+        return count <= self.max_unrolled_elements and (whole or isinstance(base.op, Partial))
+
+    def sources(self, v: Value) -> list[Read]:
+        """The stored values that v reads, through what is melted."""
+        found: dict[tuple[Value, bool, tuple[int, ...] | None], Read] = {}
+        gathers = isinstance(v.op, Gather)
+        view = isinstance(v.op, View) and not isinstance(v.op, Reshape)
+        stack: list[tuple[Value, bool, tuple[int, ...] | None]] = [
+            (a, not gathers and not view, None) for a in v.args
+        ]
+        if isinstance(v.op, Broadcast):
+            stack = [(v.args[0], False, v.op.axes)]
+        if isinstance(v.op, Reshape):
+            stack = [(v.args[0], False, None)]
+        while stack:
+            value, same, rows = stack.pop()
+            if not self.melted(value):
+                found[value, same, rows] = Read(value, same, rows)
+                continue
+            for a in value.args:
+                stack.append((a, *self._through(value, same, rows)))
+        return list(found.values())
+
+    def stored_sources(self, v: Value) -> list[Read]:
+        """The stored values that v reads; operands that must lie in memory are stored."""
+        if isinstance(v.op, MATERIAL):
+            return [Read(storage(a), False) for a in v.args]
+        return self.sources(v)
+
+    def _through(
+        self, v: Value, same: bool, rows: tuple[int, ...] | None
+    ) -> tuple[bool, tuple[int, ...] | None]:
+        """How the operand of a melted value is read, if v is read so."""
+        match v.op:
+            case Broadcast(axes=axes) if same:
+                return False, axes
+            case Pointwise():
+                return same, rows
+        return False, None

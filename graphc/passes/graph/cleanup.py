@@ -1,0 +1,14 @@
+"""Simplification once more, of what the passes after the first have left; Graph -> Graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.passes.graph.simplify import Simplify
+
+
+@dataclass(frozen=True)
+class Cleanup(Simplify):
+    """Simplifies what the passes between have made: casts, reshapes, folds of one chunk."""
+
+    name = "cleanup"

@@ -1,0 +1,74 @@
+"""Passes as text: `simplify,split-reductions{chunks=32},fuse`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from graphc.errors import GraphcError
+from graphc.passes.base import Option, Pass, Setting, spelled
+
+BETWEEN = ", \t\n"  # what may stand between passes; an empty entry counts for nothing
+ONE_PASS = re.compile(r"([^,{}\s]+)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
+TRUTH = {"true": True, "false": False}
+
+
+def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
+    """The passes that a text names, with the fields that it sets.  Raises `GraphcError` for a pass
+    that is not among the `known`, a field that the pass has not, or a value of another type.
+
+    >>> from graphc.passes.pipeline import PASSES
+    >>> [str(p) for p in parse_passes("simplify, split-reductions{chunks=32}", PASSES)]
+    ['simplify', 'split-reductions{chunks=32}']
+    """
+    found: list[Pass] = []
+    rest = text.strip(BETWEEN)
+    while rest:
+        one = ONE_PASS.match(rest)
+        if one is None:
+            raise GraphcError(f"passes: cannot read {rest!r}; expected name{{field=value,...}},...")
+        found.append(_configured(_named(one[1], known), one[2] or ""))
+        rest = rest[one.end() :].strip(BETWEEN)
+    return found
+
+
+def _named(name: str, known: Sequence[Pass]) -> Pass:
+    for p in known:
+        if p.name == name:
+            return p
+    raise GraphcError(f"no pass {name!r}; there are {', '.join(p.name for p in known)}")
+
+
+def _configured(p: Pass, text: str) -> Pass:
+    """The pass with the fields that a text (`field=value, ...`) sets."""
+    changes: dict[str, Setting] = {}
+    for one in filter(None, map(str.strip, text.split(","))):
+        name, _, value = map(str.strip, one.partition("="))
+        field = _field(p, name)
+        if name in changes:
+            raise GraphcError(f"pass {p.name}: {name} is set twice")
+        changes[name] = _value(p, field, value)
+    return replace(p, **changes)
+
+
+def _field(p: Pass, name: str) -> Option:
+    for o in p.options():
+        if o.name == name:
+            return o
+    shown = ", ".join(f"{o.name}={spelled(o.default)}" for o in p.options())
+    raise GraphcError(
+        f"pass {p.name}: no field {name!r}; "
+        + (f"its fields and their defaults are {shown}" if shown else "it has none")
+    )
+
+
+def _value(p: Pass, field: Option, text: str) -> Setting:
+    """A field's value, read as the type of its default."""
+    try:
+        value: Setting = TRUTH[text] if field.type is bool else field.type(text)
+    except (KeyError, ValueError):
+        value = ""
+    if (not text and field.type is not str) or not field.allows(value):
+        raise GraphcError(f"pass {p.name}: {field.name} is {text!r}; expected {field.expected}")
+    return value
