@@ -115,3 +115,10 @@ def test_glossary_is_in_order() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     words = [w.lower() for w in re.findall(r"^\| \*\*(.+?)\*\* \|", text, re.MULTILINE)]
     assert len(words) >= 70 and words == sorted(set(words))
+
+
+def test_architecture_names_every_folder() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for package in (ROOT / "graphc").rglob("__init__.py"):
+        folder = package.parent.relative_to(ROOT / "graphc").as_posix()
+        assert folder == "." or f"\n| `{folder}/` |" in text, f"no row for {folder}/"
