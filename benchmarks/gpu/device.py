@@ -12,9 +12,9 @@ from benchmarks.gpu.report import Figures
 from graphc.codegen.cache import Cache
 from graphc.config import Options
 from graphc.ir.types import DType
-from graphc.runtime.cuda.cublas import Plan, Product
+from graphc.runtime.cuda.cublas import ProductPlan, ProductSizes
 from graphc.runtime.cuda.device import CudaDevice, open_device
-from graphc.runtime.device.protocol import Copy, Span
+from graphc.runtime.device.protocol import CopyNode, MemorySpan
 
 LARGE = 2 << 30  # bytes: far more than a cache holds
 
@@ -24,8 +24,8 @@ def opened(name: str) -> CudaDevice:
     return open_device(name, Cache(Options().cache_dir))
 
 
-def whole(device: CudaDevice, nbytes: int) -> Span:
-    return Span(device.allocate(nbytes), 0, nbytes)
+def whole(device: CudaDevice, nbytes: int) -> MemorySpan:
+    return MemorySpan(device.allocate(nbytes), 0, nbytes)
 
 
 def bandwidth(device: CudaDevice) -> Figures:
@@ -60,11 +60,11 @@ def copies_intact(device: CudaDevice) -> Figures:
 def replay(device: CudaDevice) -> Figures:
     """A graph of two small copies, one after the other: the cost of a launch alone."""
     a, b, c = (whole(device, 1024) for _ in range(3))
-    graph = device.graph([Copy(b, a), Copy(c, b, (0,))])
+    graph = device.graph([CopyNode(b, a), CopyNode(c, b, (0,))])
     return {"us": per_call(graph.run, device.synchronize) * 1e6}
 
 
-def planned(device: CudaDevice, product: Product) -> Plan:
+def planned(device: CudaDevice, product: ProductSizes) -> ProductPlan:
     """A product by cublasLt, which must know it."""
     library = device.library()
     assert library is not None
@@ -82,7 +82,7 @@ def cublas(device: CudaDevice, m: int, n: int, k: int, dtype: DType) -> Callable
     for span in (a, b):
         some = rng.standard_normal(min(span.nbytes // dtype.size, 1_000_003), np.float32)
         device.copy(span, np.resize(some.astype(dtype.numpy), span.nbytes // dtype.size))
-    return device.graph([planned(device, Product(m, n, k, dtype)).call(a, b, c)]).run
+    return device.graph([planned(device, ProductSizes(m, n, k, dtype)).call(a, b, c)]).run
 
 
 def cublas_right(device: CudaDevice, dtype: DType, ta: bool, tb: bool) -> Figures:
@@ -96,7 +96,7 @@ def cublas_right(device: CudaDevice, dtype: DType, ta: bool, tb: bool) -> Figure
     spans = [whole(device, x.nbytes) for x in (a, b, c)]
     device.copy(spans[0], a)
     device.copy(spans[1], b)
-    plan = planned(device, Product(m, n, k, dtype, ta, tb))
+    plan = planned(device, ProductSizes(m, n, k, dtype, ta, tb))
     device.graph([plan.call(spans[0], spans[1], spans[2])]).run()
     device.copy(c, spans[2])
     left, right = (x.astype(np.float64) for x in (a.T if ta else a, b.T if tb else b))

@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 from graphc.codegen.cache import Built, Cache
 from graphc.codegen.cpu.kernels import blamed, source_of
-from graphc.codegen.cpu.printer import Source
+from graphc.codegen.cpu.printer import KernelSource
 from graphc.codegen.cpu.toolchain.build import build
 from graphc.compiler.autotune import Tuner
 from graphc.config import Method, Options
@@ -31,9 +31,9 @@ from graphc.ir.program import Kernel, Program, launched, overwritten
 from graphc.passes.graph.unify_sizes import Unified, unify_sizes
 from graphc.passes.oracle.check_passes import Checker
 from graphc.passes.pipeline import optimise, schedule
-from graphc.passes.trace import Span, Trace
+from graphc.passes.trace import StageTime, Trace
 from graphc.runtime.cpu import driver
-from graphc.runtime.cpu.executable import Code, Executable
+from graphc.runtime.cpu.executable import Executable, KernelCode
 from graphc.runtime.cpu.openblas import routine_address
 
 
@@ -45,7 +45,7 @@ class Compiled:
     unified: Unified
     optimised: Graph
     program: Program
-    sources: dict[Kernel, Source]
+    sources: dict[Kernel, KernelSource]
     trace: Trace
 
 
@@ -92,9 +92,9 @@ def assemble(
     unified: Unified,
     options: Options,
     built: Built,
-    sources: Mapping[Kernel, Source],
+    sources: Mapping[Kernel, KernelSource],
     trace: Trace,
-    known: Mapping[Kernel, Code] | None = None,
+    known: Mapping[Kernel, KernelCode] | None = None,
 ) -> Executable:
     """The executable of a program; `known` is code of kernels that have no source here."""
     start, before = time.perf_counter_ns(), built.seconds
@@ -104,10 +104,10 @@ def assemble(
         raise blamed(error, sources) from error.__cause__
     end = time.perf_counter_ns()
     loaded = end - int((built.seconds - before) * 1e9)
-    trace.spans += [Span("load", start, loaded), Span("compile", loaded, end)]
+    trace.spans += [StageTime("load", start, loaded), StageTime("compile", loaded, end)]
     cache = Cache(options.cache_dir)
     code = {
-        k: Code(
+        k: KernelCode(
             s, addresses[s.text], tuple(routine_address(r, s.method, cache) for r in s.routines)
         )
         for k, s in sources.items()
@@ -118,8 +118,8 @@ def assemble(
 def sources_of(
     program: Program,
     choose: Callable[[Kernel], Method | None],
-    known: Mapping[Kernel, Code] = MappingProxyType({}),
-) -> dict[Kernel, Source]:
+    known: Mapping[Kernel, KernelCode] = MappingProxyType({}),
+) -> dict[Kernel, KernelSource]:
     """The source of every kernel that is not known.  It depends on what results overwrite."""
     made = {}
     for home, k in launched(program):

@@ -31,7 +31,7 @@ from graphc.passes.placement.place import place
 from graphc.passes.placement.placed import Placed, PlaceOptions
 from graphc.passes.placement.segments import Segment, Segments, segments
 from graphc.passes.target import target_for
-from graphc.passes.trace import Span, Trace
+from graphc.passes.trace import StageTime, Trace
 from graphc.runtime.cpu import driver
 from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.device.code import DeviceProgram
@@ -81,7 +81,7 @@ class PlacedExecutable:
     placed: Placed
     segments: Segments
     parts: tuple[Part, ...]
-    spans: Sequence[Span]
+    spans: Sequence[StageTime]
 
 
 def prepared(graph: Graph, options: Options, trace: Trace) -> tuple[Unified, Graph]:

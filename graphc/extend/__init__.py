@@ -41,7 +41,7 @@ from graphc.ir.op import (
     View as View,
     sample as sample,
 )
-from graphc.ir.program import Buffer as Buffer, Kernel as Kernel, Program as Program
+from graphc.ir.program import Kernel as Kernel, PlannedBuffer as PlannedBuffer, Program as Program
 from graphc.ir.text.graph import parse_graph as parse_graph, print_graph as print_graph
 from graphc.ir.text.program import print_program as print_program
 from graphc.ir.text.program_parser import parse_program as parse_program

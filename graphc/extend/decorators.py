@@ -26,7 +26,7 @@ from graphc.passes.autodiff import reverse
 from graphc.session.session import Session
 
 
-class Traced:
+class TracedScalar:
     """A scalar function as a graph of pointwise ops over 0-d inputs of one element type."""
 
     def __init__(self, function: Callable[..., Any], arity: int, dtype: DType) -> None:
@@ -113,7 +113,7 @@ class Made(Pointwise, abstract=True):
     """An op made of a scalar function; see `op`."""
 
     accepts, cost, exact = FLOATS, 10, False
-    trace: ClassVar[Callable[[DType], Traced]]
+    trace: ClassVar[Callable[[DType], TracedScalar]]
     gradient: ClassVar[Callable[..., Any] | None]
 
     def result(self, *dtypes: DType) -> DType:
@@ -147,7 +147,7 @@ def _pointwise(
         "__module__": function.__module__,
         "arity": count,
         "samples": (sample(*[f32[7]] * count), sample(*[f32[0]] * count)),
-        "trace": staticmethod(functools.cache(lambda dtype: Traced(function, count, dtype))),
+        "trace": staticmethod(functools.cache(lambda dtype: TracedScalar(function, count, dtype))),
         "gradient": None if gradient is None else staticmethod(gradient),
     }
     cls: Any = type("".join(p.capitalize() for p in name.split("_")), (Made,), members)

@@ -116,7 +116,7 @@ class GraphScope:
 
 
 @dataclasses.dataclass(eq=False)
-class Frame:
+class TraceFrame:
     """A function being traced for control flow: what it made, and, in a loop, the number of the
     step, for random draws that differ from step to step."""
 
@@ -129,14 +129,14 @@ _default = GraphScope()
 _stack = threading.local()
 
 
-def frames() -> list[Frame]:
+def frames() -> list[TraceFrame]:
     """The functions that this thread is tracing, the innermost last."""
-    found: list[Frame] = getattr(_stack, "frames", [])
+    found: list[TraceFrame] = getattr(_stack, "frames", [])
     return found
 
 
 @contextlib.contextmanager
-def tracing(frame: Frame) -> Iterator[Frame]:
+def tracing(frame: TraceFrame) -> Iterator[TraceFrame]:
     """Within the `with` block, what is built belongs to `frame`."""
     before = frames()
     _stack.frames = [*before, frame]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.errors import GraphError, user_location
-from graphc.frontend.scope import Frame, current, tracing
+from graphc.frontend.scope import TraceFrame, current, tracing
 from graphc.frontend.tensor import Tensor, operand
 from graphc.frontend.trees import flatten, shape_of
 from graphc.ir.graph import Graph, Value, closed, short_name, topological
@@ -18,10 +18,10 @@ from graphc.ir.ops.state import Assign, Placeholder
 from graphc.ir.types import TensorType
 
 
-class Traced:
+class TracedFunction:
     """What a function made: flat outputs, and how they were nested."""
 
-    def __init__(self, what: str, function: Callable[[], Any], frame: Frame) -> None:
+    def __init__(self, what: str, function: Callable[[], Any], frame: TraceFrame) -> None:
         self.frame = frame
         with tracing(frame):
             result = function()
@@ -92,7 +92,7 @@ def depending(outputs: Sequence[Value], inputs: Sequence[Value]) -> set[Value]:
     return found
 
 
-def made_within(outputs: Sequence[Value], frame: Frame) -> set[Value]:
+def made_within(outputs: Sequence[Value], frame: TraceFrame) -> set[Value]:
     """The values that a function made, or that depend on such: a branch computes them only when it
     is taken."""
     found: set[Value] = set()

@@ -12,11 +12,11 @@ from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import converted, integer, size_of, tensor
-from graphc.frontend.scope import Frame, tracing
+from graphc.frontend.scope import TraceFrame, tracing
 from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.frontend.trace import (
     Closer,
-    Traced,
+    TracedFunction,
     depending,
     inner_input,
     made_within,
@@ -74,7 +74,7 @@ def switch(index: Any, branches: Sequence[Callable[[], Any]]) -> Any:
 
 
 def _switch(what: str, index: Tensor, branches: Sequence[Callable[[], Any]]) -> Any:
-    traced = [Traced(what, _callable(what, b), Frame()) for b in branches]
+    traced = [TracedFunction(what, _callable(what, b), TraceFrame()) for b in branches]
     first = traced[0]
     for number, t in enumerate(traced):
         same_nest(what, first.shape, t.shape, f"branch {number}")
@@ -308,7 +308,7 @@ def _loop(
         for i, t in enumerate(arrays)
     ]
     number = inner_input(TensorType(i64, ()), "step")
-    frame = Frame(step=number)
+    frame = TraceFrame(step=number)
     with tracing(frame):
         carries, rows = step(list(states), list(slices))
     first = list(start)

@@ -27,7 +27,7 @@ MANY = 1000  # blocks, beyond which a faster and less tight way is taken
 
 
 @dataclass(frozen=True, order=True)
-class Block:
+class ArenaBlock:
     """Bytes that are needed from kernel `born` to kernel `dies`, both included; the number after
     the last kernel's stands for the end of the run."""
 
@@ -37,7 +37,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Layout:
+class ArenaLayout:
     """The arena of one program at some sizes; all figures are bytes.
 
     `least` are those that are needed at once, at most: no layout takes less.  A value has an offset
@@ -51,7 +51,7 @@ class Layout:
     offsets: dict[Value, dict[int, int]] = field(default_factory=dict)
     nbytes: dict[Value, int] = field(default_factory=dict)  # whole cache lines
     workspaces: dict[int, int] = field(default_factory=dict)  # of inner programs, by kernel
-    inner: dict[Program, Layout] = field(default_factory=dict)
+    inner: dict[Program, ArenaLayout] = field(default_factory=dict)
 
     def at(self, v: Value, number: int) -> int:
         """Where v lies while kernel `number` runs."""
@@ -59,7 +59,7 @@ class Layout:
         return found[max(n for n in found if n <= number)]
 
 
-def layout(program: Program, sizes: Mapping[str, int]) -> Layout:
+def layout(program: Program, sizes: Mapping[str, int]) -> ArenaLayout:
     """The places of all values, and of the programs inside."""
     inner = {p: layout(p, sizes) for k in program.kernels for p in k.programs}
     needs = Needs(program, Numbers(sizes), {p: x.arena for p, x in inner.items()})
@@ -69,7 +69,7 @@ def layout(program: Program, sizes: Mapping[str, int]) -> Layout:
     for (v, born), key in needs.homes.items():
         offsets.setdefault(v, {})[born] = at[key]
     workspaces = {born: place for (v, born), place in at.items() if v is None}
-    return Layout(arena, needs.peak, needs.naive, offsets, needs.nbytes, workspaces, inner)
+    return ArenaLayout(arena, needs.peak, needs.naive, offsets, needs.nbytes, workspaces, inner)
 
 
 def peak(program: Program, sizes: Mapping[str, int]) -> int:
@@ -108,18 +108,18 @@ class Needs:
     def __init__(self, program: Program, numbers: Numbers, inner: Mapping[Program, int]) -> None:
         self.lives = lives = lifetimes(program)
         self.nbytes = {v: numbers.of(v) for v, _ in lives}
-        self.blocks: dict[Life, Block] = {}
+        self.blocks: dict[Life, ArenaBlock] = {}
         self.homes: dict[tuple[Value, int], Life] = {}
         written = {v: born for v, born in lives}
         for (v, born), dies in lives.items():
             root = home(program, v)
             key = (v, born) if root is v else (root, written[root])
-            first = self.blocks.get(key, Block(born, dies, self.nbytes[v]))
+            first = self.blocks.get(key, ArenaBlock(born, dies, self.nbytes[v]))
             self.homes[v, born] = key
-            self.blocks[key] = Block(first.born, max(first.dies, dies), first.nbytes)
+            self.blocks[key] = ArenaBlock(first.born, max(first.dies, dies), first.nbytes)
         for i, kernel in enumerate(program.kernels):
             if kernel.programs:  # one of them runs at a time
-                self.blocks[None, i] = Block(i, i, max(inner[p] for p in kernel.programs))
+                self.blocks[None, i] = ArenaBlock(i, i, max(inner[p] for p in kernel.programs))
         self.loads = loads(list(self.blocks.values()), len(program.kernels))
         self.peak = max(self.loads)
         spaces = (b.nbytes for (v, _), b in self.blocks.items() if v is None)
@@ -152,7 +152,7 @@ def lifetimes(program: Program) -> dict[tuple[Value, int], int]:
     return dies
 
 
-def loads(blocks: Sequence[Block], end: int) -> list[int]:
+def loads(blocks: Sequence[ArenaBlock], end: int) -> list[int]:
     """The bytes that are needed while each kernel runs, and at the end."""
     change = [0] * (end + 2)
     for b in blocks:
@@ -161,7 +161,7 @@ def loads(blocks: Sequence[Block], end: int) -> list[int]:
     return list(accumulate(change))[: end + 1]
 
 
-def pack(blocks: Sequence[Block], tight: int = 0) -> tuple[list[int], int]:
+def pack(blocks: Sequence[ArenaBlock], tight: int = 0) -> tuple[list[int], int]:
     """An offset for each block, and the bytes of all together.  Of the ways to choose, the next is
     tried if there are gaps (more than `tight` bytes are taken)."""
     if len(blocks) > MANY:
@@ -173,9 +173,9 @@ def pack(blocks: Sequence[Block], tight: int = 0) -> tuple[list[int], int]:
     return min(found, _packed(blocks, longest), key=lambda x: x[1])
 
 
-def _packed(blocks: Sequence[Block], order: Sequence[int]) -> tuple[list[int], int]:
+def _packed(blocks: Sequence[ArenaBlock], order: Sequence[int]) -> tuple[list[int], int]:
     offsets, total = [0] * len(blocks), 0
-    placed: list[tuple[int, Block]] = []  # by offset
+    placed: list[tuple[int, ArenaBlock]] = []  # by offset
     for i in order:
         block = blocks[i]
         if block.nbytes:
@@ -185,7 +185,7 @@ def _packed(blocks: Sequence[Block], order: Sequence[int]) -> tuple[list[int], i
     return offsets, total
 
 
-def place_of(block: Block, placed: Sequence[tuple[int, Block]]) -> int:
+def place_of(block: ArenaBlock, placed: Sequence[tuple[int, ArenaBlock]]) -> int:
     """The tightest gap for a block, or the end, among those that it meets."""
     best, tightest, end = -1, 0, 0
     for start, other in placed:
@@ -197,7 +197,7 @@ def place_of(block: Block, placed: Sequence[tuple[int, Block]]) -> int:
     return best if best >= 0 else end
 
 
-def _in_time(blocks: Sequence[Block]) -> tuple[list[int], int]:
+def _in_time(blocks: Sequence[ArenaBlock]) -> tuple[list[int], int]:
     """In the order in which blocks are needed, each in the tightest gap there is then: for programs
     of thousands of kernels, where comparing all with all takes too long."""
     offsets, total = [0] * len(blocks), 0

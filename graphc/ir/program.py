@@ -71,7 +71,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Buffer:
+class PlannedBuffer:
     """Where a value is stored.  `over` is what it overwrites: a variable, or the operand whose
     place in the arena it takes."""
 
@@ -87,7 +87,7 @@ class Program:
 
     graph: Graph
     kernels: tuple[Kernel, ...]
-    buffers: dict[Value, Buffer] = field(default_factory=dict)
+    buffers: dict[Value, PlannedBuffer] = field(default_factory=dict)
     device: str = "cpu"
 
 

@@ -15,7 +15,7 @@ from graphc.functions import pointwise as pw
 from graphc.ir.ops.state import Assign
 from graphc.optim.arguments import number
 from graphc.optim.optimizer import variables_of
-from graphc.optim.step_count import Steps
+from graphc.optim.step_count import StepCount
 
 __all__ = ["EMA", "SWA"]
 
@@ -26,7 +26,7 @@ class _Averages:
     def __init__(self) -> None:
         self._averages: dict[Variable, Variable] = {}
 
-    def share(self, steps: Steps) -> float | Tensor:
+    def share(self, steps: StepCount) -> float | Tensor:
         """How far the averages move towards the variables."""
         raise NotImplementedError(type(self).__name__)
 
@@ -57,7 +57,7 @@ class _Averages:
             raise GraphError(
                 f"{what}: no variables to average; give var_list or after", user_location()
             )
-        steps = Steps()
+        steps = StepCount()
         with chosen[0].graph.as_default(), name_scope(what):
             made = [self._moved(v, new.get(v, v), self.share(steps)) for v in chosen]
         return Group((*(after.tensors if after else ()), *steps.assigns, *made))
@@ -113,7 +113,7 @@ class EMA(_Averages):
         super().__init__()
         self.decay = number("EMA", "decay", decay, high=1.0)
 
-    def share(self, steps: Steps) -> float:
+    def share(self, steps: StepCount) -> float:
         return 1.0 - self.decay
 
 
@@ -133,7 +133,7 @@ class SWA(_Averages):
     -0.5 0.0
     """
 
-    def share(self, steps: Steps) -> Tensor:
+    def share(self, steps: StepCount) -> Tensor:
         return pw.divide(1.0, steps.number)
 
 

@@ -22,7 +22,7 @@ from graphc.ir.types import DType
 from graphc.optim.arguments import flag, number, pair
 from graphc.optim.clip import Pair, checked_pairs, clip_grad_norm, clip_grad_value
 from graphc.optim.schedule import LRScheduler
-from graphc.optim.step_count import Steps
+from graphc.optim.step_count import StepCount
 
 __all__ = ["Minimizer", "Optimizer"]
 
@@ -150,7 +150,7 @@ class Optimizer(Minimizer):
         for option in ("clip_grad_norm", "clip_grad_value"):
             if getattr(self, option) is not None:
                 self._number(option)
-        self._steps: Steps | None = None
+        self._steps: StepCount | None = None
         self._of_group: dict[Variable, int] = {}
         self.groups = tuple(self._group(n, g) for n, g in enumerate(self._listed_groups()))
 
@@ -207,7 +207,7 @@ class Optimizer(Minimizer):
     # ---- a step ----
 
     def assigns(self, pairs: Sequence[tuple[Tensor, Variable]]) -> list[Tensor]:
-        steps = Steps()
+        steps = StepCount()
         made: list[Tensor] = []
         for optimizer, members in self._divided(self._limited(pairs)):
             ready = copy.copy(optimizer)

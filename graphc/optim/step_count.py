@@ -13,7 +13,7 @@ from graphc.ir.ops.state import Assign
 from graphc.ir.types import f64, i64
 
 
-class Steps:
+class StepCount:
     """A counter of steps: a variable `step`, made when something first asks for it."""
 
     def __init__(self) -> None:

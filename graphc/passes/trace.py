@@ -12,7 +12,7 @@ from graphc.ir.graph import Value
 
 
 @dataclass(frozen=True)
-class Span:
+class StageTime:
     """A stage of a compilation: when it began and ended, in nanoseconds of `perf_counter_ns`."""
 
     name: str
@@ -26,7 +26,7 @@ class Trace:
     again."""
 
     fired: Counter[str] = field(default_factory=Counter)
-    spans: list[Span] = field(default_factory=list)
+    spans: list[StageTime] = field(default_factory=list)
     proven: set[Value] = field(default_factory=set)  # values that the verifier has seen
     # values to which no rule applies, by the rules asked
     settled: defaultdict[Hashable, set[Value]] = field(default_factory=lambda: defaultdict(set))
@@ -36,4 +36,4 @@ class Trace:
         """Notes how long the block takes."""
         start = time.perf_counter_ns()
         yield
-        self.spans.append(Span(name, start, time.perf_counter_ns()))
+        self.spans.append(StageTime(name, start, time.perf_counter_ns()))

@@ -21,11 +21,11 @@ from typing import Any
 
 from graphc.errors import GraphcError, Location
 from graphc.ir.op import Array
-from graphc.passes.trace import Span
+from graphc.passes.trace import StageTime
 from graphc.profile.machine_limits import Limits
 from graphc.runtime.cpu.plan_words import Event
 
-SORTS: dict[str, Callable[[Row], float]] = {
+SORTS: dict[str, Callable[[ProfileRow], float]] = {
     "time": lambda row: row.seconds,
     "bytes": lambda row: row.moved,
     "flops": lambda row: row.flops,
@@ -34,7 +34,7 @@ COMPILE, THREADS = 0, 1  # lanes of a trace: stages of the compilation, then thr
 
 
 @dataclass(frozen=True)
-class Row:
+class ProfileRow:
     """A kernel in one run.  `best_memory` and `best_compute` are the seconds that its bytes and its
     operations take at least; `lines` are the user's, the one that names it first."""
 
@@ -48,7 +48,7 @@ class Row:
     flops: float
     best_memory: float
     best_compute: float
-    inner: tuple[Row, ...] = ()
+    inner: tuple[ProfileRow, ...] = ()
 
     @property
     def moved(self) -> float:
@@ -74,7 +74,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryUse:
     """Bytes that a run needs; `naive` is the arena without reuse, `peak` the most memory that the
     process has had."""
 
@@ -113,14 +113,14 @@ class Profile:
     """What `Session.profile` found.  Seconds are of the median of `runs` runs, or the `fastest`."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[ProfileRow, ...]
     runs: int
     run_seconds: float
     kernel_seconds: float
     threads: int
-    memory: Memory
+    memory: MemoryUse
     limits: Limits
-    spans: tuple[Span, ...]
+    spans: tuple[StageTime, ...]
     labels: tuple[Label, ...]
     recorded: tuple[Run, ...]
     fastest: bool = False
@@ -128,7 +128,7 @@ class Profile:
     def __str__(self) -> str:
         return self.table()
 
-    def sorted(self, sort: str = "time", top: int | None = None) -> tuple[Row, ...]:
+    def sorted(self, sort: str = "time", top: int | None = None) -> tuple[ProfileRow, ...]:
         """The rows that have most of `time`, `bytes` or `flops`.  Raises `GraphcError` for another
         order."""
         if sort not in SORTS:
@@ -138,7 +138,7 @@ class Profile:
     def grouped(self) -> Profile:
         """The same with one row for kernels that are alike: the same work for the same lines, as
         the layers of a network do it."""
-        alike: dict[object, list[Row]] = {}
+        alike: dict[object, list[ProfileRow]] = {}
         for row in self.rows:
             key = row if row.inner else (row.kind, row.lines, row.read, row.written, row.flops)
             alike.setdefault(key, []).append(row)
@@ -228,19 +228,21 @@ def _event(
     }
 
 
-def _sorted(rows: Sequence[Row], key: Callable[[Row], float], top: int | None) -> tuple[Row, ...]:
+def _sorted(
+    rows: Sequence[ProfileRow], key: Callable[[ProfileRow], float], top: int | None
+) -> tuple[ProfileRow, ...]:
     found = sorted(rows, key=key, reverse=True)[:top]
     return tuple(replace(row, inner=_sorted(row.inner, key, None)) for row in found)
 
 
-def _together(rows: Sequence[Row]) -> Row:
+def _together(rows: Sequence[ProfileRow]) -> ProfileRow:
     """The sum of rows that are alike."""
     figures = ("launches", "seconds", "read", "written", "flops", "best_memory", "best_compute")
     sums = {name: sum(getattr(row, name) for row in rows) for name in figures}
     return replace(rows[0], **sums) if len(rows) > 1 else rows[0]
 
 
-def _data(row: Row) -> dict[str, Any]:
+def _data(row: ProfileRow) -> dict[str, Any]:
     """A row and those inside it."""
     plain = {
         k: getattr(row, k)
@@ -265,7 +267,7 @@ def _data(row: Row) -> dict[str, Any]:
 NAME, LINE = 40, 32  # columns at most
 
 
-def _table(rows: Sequence[Row], total: float) -> list[str]:
+def _table(rows: Sequence[ProfileRow], total: float) -> list[str]:
     """The head, and a line for each row and those inside it."""
     found = list(_nested(rows, 0))
     names = [_cut("  " * depth + f"{row.kind} {row.name}", NAME) for depth, row in found]
@@ -287,7 +289,7 @@ def _table(rows: Sequence[Row], total: float) -> list[str]:
     return lines
 
 
-def _nested(rows: Sequence[Row], depth: int) -> Iterator[tuple[int, Row]]:
+def _nested(rows: Sequence[ProfileRow], depth: int) -> Iterator[tuple[int, ProfileRow]]:
     for row in rows:
         yield depth, row
         yield from _nested(row.inner, depth + 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.errors import Location
 from graphc.ir import dim
-from graphc.ir.arena import Layout
+from graphc.ir.arena import ArenaLayout
 from graphc.ir.dim import Size
 from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import Array
@@ -16,13 +16,13 @@ from graphc.ir.types import f64
 from graphc.passes.cost.cache_reuse import touches
 from graphc.passes.cost.kernel import Cost, cost_of
 from graphc.profile.machine_limits import WORKING_SETS, Limits
-from graphc.profile.report import Label, Row
+from graphc.profile.report import Label, ProfileRow
 from graphc.runtime.cpu.timer import Timed
 
 Typical = Callable[[Any], Any]  # of many times, one
 
 
-class Table:
+class ProfileTable:
     """The rows of one plan.  `calls` and `spent` (seconds) have a row for each run and a column for
     each place.  Kinds of devices say what they can do."""
 
@@ -60,21 +60,21 @@ class Table:
         """A size as a number."""
         return dim.evaluate(size, self.sizes)
 
-    def rows(self, within: Kernel | None = None) -> tuple[Row, ...]:
+    def rows(self, within: Kernel | None = None) -> tuple[ProfileRow, ...]:
         """The rows of a control kernel's steps, or of the run; copies that were made."""
         chosen = [(i, p) for i, p in enumerate(self.places) if p.within is within]
         return tuple(
             self._row(i, p) for i, p in chosen if p.kernel is not None or self.calls[:, i].any()
         )
 
-    def _row(self, number: int, place: Timed) -> Row:
+    def _row(self, number: int, place: Timed) -> ProfileRow:
         calls, spent = self.calls[:, number], self.spent[:, number]
         ran = calls > 0
         seconds = float(self.typical(spent[ran]) * ran.mean()) if ran.any() else 0.0
         launches = float(calls.mean() if place.within else ran.mean())  # chunks make one launch
         if place.kernel is None:
             moved = launches * place.nbytes
-            return Row(
+            return ProfileRow(
                 place.name,
                 "copy",
                 (),
@@ -91,7 +91,7 @@ class Table:
             return _around(kernel, launches, seconds, self.rows(kernel))
         cost = self.costs[kernel]
         flops = launches * self.number(cost.flops)
-        return Row(
+        return ProfileRow(
             kernel.name,
             kernel.kind.value,
             lines_of(kernel),
@@ -125,7 +125,7 @@ class Table:
         return tuple(made)
 
 
-class HostTable(Table):
+class HostTable(ProfileTable):
     """The rows of a plan on the host."""
 
     def __init__(
@@ -136,7 +136,7 @@ class HostTable(Table):
         calls: Array,
         spent: Array,
         typical: Typical,
-        layout: Layout,
+        layout: ArenaLayout,
         found: Limits,
     ) -> None:
         super().__init__(program, sizes, places, calls, spent, typical)
@@ -155,7 +155,7 @@ class HostTable(Table):
         return reading + self.limits.seconds(0, nbytes, 2 * place.nbytes)
 
 
-class DeviceTable(Table):
+class DeviceTable(ProfileTable):
     """The rows of a plan on a device that is as its spec says."""
 
     def __init__(
@@ -203,13 +203,15 @@ def has_f64(kernel: Kernel) -> bool:
     return f64 in {v.type.dtype for v in (*kernel.reads, *kernel.writes)}
 
 
-def _around(kernel: Kernel, launches: float, seconds: float, inner: tuple[Row, ...]) -> Row:
+def _around(
+    kernel: Kernel, launches: float, seconds: float, inner: tuple[ProfileRow, ...]
+) -> ProfileRow:
     """The row of a loop or switch: what its kernels cost together."""
 
-    def total(figure: Callable[[Row], float]) -> float:
+    def total(figure: Callable[[ProfileRow], float]) -> float:
         return sum(map(figure, inner))
 
-    return Row(
+    return ProfileRow(
         kernel.name,
         kernel.kind.value,
         lines_of(kernel),

@@ -15,7 +15,7 @@ from graphc.ir.graph import Value
 from graphc.ir.machine import HOST, PRESETS, DeviceSpec, declared
 from graphc.ir.op import Array
 from graphc.runtime.device.plan import DeviceArena
-from graphc.runtime.device.protocol import Device, DeviceFamily, Span, allocated
+from graphc.runtime.device.protocol import Device, DeviceFamily, MemorySpan, allocated
 
 
 @dataclass
@@ -24,9 +24,9 @@ class Home:
 
     device: Device
     arena: DeviceArena
-    variables: dict[Value, Span] = field(default_factory=dict)
+    variables: dict[Value, MemorySpan] = field(default_factory=dict)
 
-    def keep(self, v: Value, array: Array) -> Span:
+    def keep(self, v: Value, array: Array) -> MemorySpan:
         """Gives a variable a place and a value."""
         if v not in self.variables:
             self.variables[v] = allocated(self.device, array.nbytes)

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from graphc.config import Options
     from graphc.frontend.stage import Staged
     from graphc.frontend.tensor import Tensor
-    from graphc.ir.arena import Layout
+    from graphc.ir.arena import ArenaLayout
     from graphc.ir.graph import Graph, Value
     from graphc.ir.machine import DeviceSpec
     from graphc.ir.op import Array
     from graphc.ir.program import Program
     from graphc.passes.graph.unify_sizes import Unified
-    from graphc.passes.trace import Span as Stage
+    from graphc.passes.trace import StageTime as Stage
     from graphc.runtime.cpu.executable import Arena, Bound
     from graphc.runtime.cpu.result_pool import Results
     from graphc.runtime.cpu.timer import Timed, Times
@@ -167,7 +167,7 @@ class PlanPart(Protocol):
     def program(self) -> Program: ...
 
     @property
-    def layout(self) -> Layout: ...
+    def layout(self) -> ArenaLayout: ...
 
     @property
     def spec(self) -> DeviceSpec | None: ...

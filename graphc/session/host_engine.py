@@ -27,11 +27,11 @@ from graphc.session.feeds import convert
 
 if TYPE_CHECKING:
     from graphc.frontend.tensor import Tensor
-    from graphc.ir.arena import Layout
+    from graphc.ir.arena import ArenaLayout
     from graphc.ir.graph import Graph, Value
     from graphc.ir.op import Array
     from graphc.ir.program import Program
-    from graphc.passes.trace import Span as Stage
+    from graphc.passes.trace import StageTime as Stage
     from graphc.runtime.cpu.executable import Bound, Executable
     from graphc.session.engine import Fed, Owner, Signature
 
@@ -78,7 +78,7 @@ class HostPart:
         return self.bound.executable.program
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ArenaLayout:
         return self.bound.layout
 
 

@@ -27,12 +27,12 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Array
 from graphc.ir.ops.state import RunCounter
 from graphc.passes.placement.footprint import check_memory
-from graphc.passes.trace import Span as Stage
+from graphc.passes.trace import StageTime as Stage
 from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.cpu.threads import undisturbed
 from graphc.runtime.device.array import DeviceArray, adopted, device_array
 from graphc.runtime.device.code import DeviceProgram
-from graphc.runtime.device.protocol import Memory, Span, allocated
+from graphc.runtime.device.protocol import Allocation, MemorySpan, allocated
 from graphc.session.bad_index import out_of_range
 from graphc.session.engine import Fed, Owner, PartTimer, Signature
 from graphc.session.feeds import convert
@@ -165,7 +165,7 @@ class PlacedPlan:
         self.stoppable = self._stoppable()
         outputs = self.executable.placed.graph.outputs
         self.shapes = [dim.numbers(v.type.shape, self.sizes) for v in outputs]
-        self.memories: dict[str, set[Memory]] = {}  # those that hold results, by device
+        self.memories: dict[str, set[Allocation]] = {}  # those that hold results, by device
         for part in self.parts:
             found = self.memories.setdefault(part.segment.device, set())
             found.update(s.memory for s in part.results.values())
@@ -178,7 +178,7 @@ class PlacedPlan:
         alone = updating == [last] and not self.executable.segments.deferred
         return updating[0] if updating and not alone else len(self.parts)
 
-    def _resident(self) -> dict[Value, Span]:
+    def _resident(self) -> dict[Value, MemorySpan]:
         """The variables that live on a device; those that shall are brought there."""
         found = {}
         for v, tensor in zip(self.inputs, self.signature.staged.inputs, strict=True):
@@ -244,7 +244,7 @@ class PlacedPlan:
         given = held[v]
         if isinstance(given, DeviceArray):
             return given.numpy()
-        if not isinstance(given, Span):
+        if not isinstance(given, MemorySpan):
             return given
         if v not in self.copies:
             shape = dim.numbers(v.type.shape, self.sizes)
@@ -300,7 +300,7 @@ class PlacedPlan:
     def _fetched(self, v: Value, held: dict[Value, Held]) -> Fed:
         """A result as the caller wants it: on the host, or in memory of its own on its device."""
         given = held[v]
-        if not (self.on_device and isinstance(given, Span)):
+        if not (self.on_device and isinstance(given, MemorySpan)):
             return self.on_host(v, held)
         device = self.devices.open(self.device_of(v)).device
         own = allocated(device, given.nbytes)

@@ -10,7 +10,7 @@ import numpy as np
 from graphc.codegen.cache import Built
 from graphc.errors import GraphError
 from graphc.ir import dim
-from graphc.ir.arena import Layout
+from graphc.ir.arena import ArenaLayout
 from graphc.ir.graph import Value
 from graphc.ir.machine import DeviceSpec
 from graphc.ir.op import Array
@@ -22,13 +22,13 @@ from graphc.runtime.cpu.timer import Timing
 from graphc.runtime.device.array import DeviceArray
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.plan import DevicePlan
-from graphc.runtime.device.protocol import Memory, Span
+from graphc.runtime.device.protocol import Allocation, MemorySpan
 from graphc.runtime.device.timer import DeviceTiming
 from graphc.runtime.devices import Devices
 from graphc.session.engine import Owner, PartTimer, PlanPart
 from graphc.session.host_engine import HostPart, raise_stop
 
-Held: TypeAlias = Array | Span | DeviceArray  # a value on the host or on a device
+Held: TypeAlias = Array | MemorySpan | DeviceArray  # a value on the host or on a device
 
 
 class Carrier(Protocol):
@@ -38,7 +38,7 @@ class Carrier(Protocol):
     session: Owner
     sizes: dict[str, int]
     devices: Devices
-    memories: dict[str, set[Memory]]
+    memories: dict[str, set[Allocation]]
 
     def device_of(self, v: Value) -> str:
         """The device that has a value."""
@@ -60,12 +60,12 @@ class PlacedPart(PlanPart, Protocol):
     launches: int
 
     @property
-    def results(self) -> Mapping[Value, Span]: ...
+    def results(self) -> Mapping[Value, MemorySpan]: ...
 
     def reserve(self, nbytes: int) -> None:
         """Makes room in the arena that it runs in."""
 
-    def bind(self, resident: Mapping[Value, Span], built: Built) -> None:
+    def bind(self, resident: Mapping[Value, MemorySpan], built: Built) -> None:
         """Makes its plan; `resident` are the values that lie on devices already.  `built` counts
         what is compiled for it, in its runs too."""
 
@@ -82,7 +82,7 @@ class HostSegment(HostPart):
     def __init__(self, plan: Carrier, segment: Segment, code: Executable) -> None:
         self.plan, self.segment, self.code = plan, segment, code
         self.launches = len(code.program.kernels)
-        self.results: Mapping[Value, Span] = {}
+        self.results: Mapping[Value, MemorySpan] = {}
 
     @property
     def program(self) -> Program:
@@ -92,7 +92,7 @@ class HostSegment(HostPart):
         """Makes room in the session's arena."""
         self.plan.session.arena.reserve(nbytes)
 
-    def bind(self, resident: Mapping[Value, Span], built: Built) -> None:
+    def bind(self, resident: Mapping[Value, MemorySpan], built: Built) -> None:
         """Makes its plan: its code is there already."""
         sizes = self.plan.sizes
         self.bound = self.code.bind(sizes, self.plan.session.arena)
@@ -137,7 +137,7 @@ class DeviceSegment:
         """Makes room in the device's arena."""
         self.home.arena.reserve(nbytes)
 
-    def bind(self, resident: Mapping[Value, Span], built: Built) -> None:
+    def bind(self, resident: Mapping[Value, MemorySpan], built: Built) -> None:
         """Makes its plan, and compiles what only the sizes tell how to make."""
         segment, code, sizes = self.segment, self.code, self.plan.sizes
         code.built = built
@@ -162,7 +162,7 @@ class DeviceSegment:
         return self.code.program
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ArenaLayout:
         return self.bound.layout
 
     @property
@@ -176,12 +176,12 @@ class DeviceSegment:
     def run(self, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
         memories = self.plan.memories[self.segment.device]
-        fed: dict[Value, Array | Span] = {}
+        fed: dict[Value, Array | MemorySpan] = {}
         for own, v in self.fed:
             given = held[v]
             if isinstance(given, DeviceArray) and given.device is self.bound.device:
                 given = given.span
-            elif not (isinstance(given, Span) and given.memory in memories):
+            elif not (isinstance(given, MemorySpan) and given.memory in memories):
                 given = self.plan.on_host(v, held)
             fed[own] = given
         made = self.bound.run(fed, self.wanted, self.plan.failed)

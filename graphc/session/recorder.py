@@ -13,8 +13,8 @@ import numpy as np
 from graphc.errors import SessionError, user_location
 from graphc.ir import dim
 from graphc.profile.machine_limits import Limits, limits
-from graphc.profile.report import Memory, Profile, Run
-from graphc.profile.table import DeviceTable, HostTable, Table, Typical, limits_of
+from graphc.profile.report import MemoryUse, Profile, Run
+from graphc.profile.table import DeviceTable, HostTable, ProfileTable, Typical, limits_of
 from graphc.runtime.cpu.timer import Times
 from graphc.session.engine import Fed, RunPlan
 from graphc.session.runner import Runner
@@ -105,13 +105,13 @@ class Watched:
             typical is np.min,
         )
 
-    def _tables(self) -> tuple[list[Table], Limits]:
+    def _tables(self) -> tuple[list[ProfileTable], Limits]:
         """The table of each part, and the limits of what does the most."""
         plan = self.plan
         specs = [part.spec for part in plan.parts]
         declared = [spec for spec in specs if spec is not None]
         host = limits(plan.session.options) if not declared or None in specs else None
-        tables: list[Table] = []
+        tables: list[ProfileTable] = []
         at = 0
         for part, spec, timer in zip(plan.parts, specs, plan.timers, strict=True):
             here = slice(at, at + len(timer.places))
@@ -178,10 +178,10 @@ def _title(plan: RunPlan) -> str:
     )
 
 
-def _memory(plan: RunPlan, fed: int) -> Memory:
+def _memory(plan: RunPlan, fed: int) -> MemoryUse:
     layouts = [part.layout for part in plan.parts]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Memory(
+    return MemoryUse(
         sum(x.arena for x in layouts),
         sum(x.naive for x in layouts),
         plan.variable_bytes(),

@@ -35,7 +35,7 @@ POISON = 0xA5
 
 
 @dataclass(eq=False)
-class Input:
+class FedInput:
     """What a runner asks of a fed tensor."""
 
     value: Value
@@ -60,7 +60,7 @@ class Input:
 
 
 @dataclass
-class Owner:
+class TestSession:
     """What a runner asks of its session."""
 
     options: Options
@@ -94,8 +94,8 @@ class CompiledGraph:
         self.options = Options(threads=1, progress=False, **changes)
         self.built = Built()
         self.executable = compile_graph(graph, self.options, self.built)
-        self.inputs = [Input(v, v.name or f"in{i}") for i, v in enumerate(graph.inputs)]
-        self._runners: dict[int, tuple[Runner, Owner]] = {}
+        self.inputs = [FedInput(v, v.name or f"in{i}") for i, v in enumerate(graph.inputs)]
+        self._runners: dict[int, tuple[Runner, TestSession]] = {}
 
     @property
     def kernels(self) -> int:
@@ -126,9 +126,9 @@ class CompiledGraph:
         """Binds anew at the next run: how a run is cut into chunks is bound."""
         self._runners.clear()
 
-    def _runner(self, threads: int) -> tuple[Runner, Owner]:
+    def _runner(self, threads: int) -> tuple[Runner, TestSession]:
         if threads not in self._runners:
-            owner = Owner(dataclasses.replace(self.options, threads=threads))
+            owner = TestSession(dataclasses.replace(self.options, threads=threads))
             for i in self.inputs:
                 if isinstance(i.op, Variable):
                     shape = tuple(dim.evaluate(s, {}) for s in i.shape)

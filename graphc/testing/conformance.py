@@ -32,7 +32,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_op(op: Any, samples: Sequence[Sample] = ()) -> None:
-    """Judges an op: a subclass of `graphc.ir.op.Op`, or a function made by `gc.op` or `gc.kernel`.
+    """Judges an op: a subclass of `graphc.extend.Op`, or a function made by `gc.op` or `gc.kernel`.
 
     On each of `samples` (default: those of the class) it compares the type rule with the reference,
     the graph with its text, symbolic and odd sizes with known ones, the first and second gradient

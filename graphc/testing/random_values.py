@@ -42,7 +42,7 @@ LITERALS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -3.0, 7.0, float("inf"), float("nan"
 N, M = symbol("n"), symbol("m")  # two names for one size, as users have them
 
 
-class Pool:
+class ValuePool:
     """The values of a random graph so far, and a random source of more."""
 
     def __init__(self, seed: int, nodes: int, exact: bool, symbolic: bool, square: bool) -> None:

@@ -21,10 +21,10 @@ from graphc.ir.ops.shape import (
 from graphc.ir.types import (
     bool_,
 )
-from graphc.testing.random_values import Pool, count
+from graphc.testing.random_values import ValuePool, count
 
 
-class Views(Pool):
+class Views(ValuePool):
     """A pool that makes views."""
 
     def view(self) -> Value:

@@ -46,7 +46,7 @@ def op_class(op: Any) -> type[Op]:
     if made is not None and not isinstance(op, type) and made.__module__ == op.__module__:
         return made
     raise GraphError(
-        f"graphc.testing: {op!r} is no op; expected a subclass of graphc.ir.op.Op, or a function "
+        f"graphc.testing: {op!r} is no op; expected a subclass of graphc.extend.Op, or a function "
         "made by gc.op or gc.kernel",
         user_location(),
     )

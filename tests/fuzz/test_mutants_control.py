@@ -43,13 +43,17 @@ IN_GRADIENTS = (
 IN_COMPILATION = (
     m("runtime.cpu.control:Step._updates", "if base in carries:", "if False:"),
     m("runtime.cpu.control:Step._updates", "before + after", "after[::-1]"),
-    m("runtime.cpu.control:_loop", "Where(HEAD + 1 + i, sizes[i])", "Where(HEAD + 1 + i)"),
     m(
         "runtime.cpu.control:_loop",
-        "Where(items + 1 + i, rows[i])",
-        "Where(items + 1 + i, rows[0])",
+        "ArgumentStep(HEAD + 1 + i, sizes[i])",
+        "ArgumentStep(HEAD + 1 + i)",
     ),
-    m("runtime.cpu.control:_loop", "length, op.reverse, flag", "length, 0, flag"),
+    m(
+        "runtime.cpu.control:_loop",
+        "ArgumentStep(items + 1 + i, rows[i])",
+        "ArgumentStep(items + 1 + i, rows[0])",
+    ),
+    m("runtime.cpu.control:_loop", "[LoopBlock.REVERSE] = op.reverse", "[LoopBlock.REVERSE] = 0"),
     m("runtime.cpu.control:_loop", "address(cleared), len(outputs)", "address(cleared), 0"),
     m("runtime.cpu.control:_loop", "items + 1 if op.whilst else 0", "0"),
     m(

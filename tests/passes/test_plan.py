@@ -14,10 +14,10 @@ from graphc.compiler.compile import lower
 from graphc.config import Options
 from graphc.frontend.stage import stage
 from graphc.ir import arena as layout_module
-from graphc.ir.arena import ALIGN, Block, Layout, layout, lifetimes, loads, pack
+from graphc.ir.arena import ALIGN, ArenaBlock, ArenaLayout, layout, lifetimes, loads, pack
 from graphc.ir.graph import Value
 from graphc.ir.interpret import interpret
-from graphc.ir.program import Buffer, Place, Program, launched, overwritten
+from graphc.ir.program import Place, PlannedBuffer, Program, launched, overwritten
 from graphc.ir.text.graph import parse_graph
 from graphc.passes.fusion.fuse import Fuse
 from graphc.passes.memory.order import OrderKernels
@@ -32,7 +32,7 @@ def planned(text: str) -> Program:
     return plan(Fuse()(parse_graph(text)))
 
 
-def buffer(program: Program, name: str) -> Buffer:
+def buffer(program: Program, name: str) -> PlannedBuffer:
     return next(b for v, b in program.buffers.items() if v.name == name)
 
 
@@ -147,7 +147,7 @@ def test_the_formula_is_what_is_allocated() -> None:
             _disjoint(program, places)
 
 
-def _disjoint(program: Program, places: Layout) -> None:
+def _disjoint(program: Program, places: ArenaLayout) -> None:
     """Values that live at the same time lie apart, inside the arena; in place, they only touch."""
     lives = list(lifetimes(program).items())
     for i, ((v, born), dies) in enumerate(lives):
@@ -200,14 +200,20 @@ def test_poisoned_memory_changes_nothing() -> None:
 
 def test_gaps_are_filled() -> None:
     """A small block goes into the tightest gap that is free while it is needed."""
-    blocks = [Block(0, 1, 640), Block(2, 3, 128), Block(1, 3, 256), Block(0, 2, 64), Block(0, 3, 0)]
+    blocks = [
+        ArenaBlock(0, 1, 640),
+        ArenaBlock(2, 3, 128),
+        ArenaBlock(1, 3, 256),
+        ArenaBlock(0, 2, 64),
+        ArenaBlock(0, 3, 0),
+    ]
     assert loads(blocks, 3) == [704, 960, 448, 384]
     offsets, total = pack(blocks)
     assert total == 960
     _apart(blocks, offsets)
 
 
-def _apart(blocks: list[Block], offsets: list[int]) -> None:
+def _apart(blocks: list[ArenaBlock], offsets: list[int]) -> None:
     for i, a in enumerate(blocks):
         for j, b in enumerate(blocks[:i]):
             if a.nbytes and b.nbytes and a.born <= b.dies and b.born <= a.dies:
@@ -221,7 +227,7 @@ def test_packing_is_sound_and_tight(mean: float = 1.05, worst: float = 1.3) -> N
         count = int(rng.integers(1, 40))
         spans = np.sort(rng.integers(0, 50, (count, 2)), axis=1).tolist()
         sizes = (rng.integers(0, 40, count) ** 2 * ALIGN).tolist()
-        blocks = [Block(born, dies, n) for (born, dies), n in zip(spans, sizes, strict=True)]
+        blocks = [ArenaBlock(born, dies, n) for (born, dies), n in zip(spans, sizes, strict=True)]
         offsets, total = pack(blocks)
         _apart(blocks, offsets)
         assert all(at + b.nbytes <= total for at, b in zip(offsets, blocks, strict=True))
@@ -233,7 +239,13 @@ def test_many_blocks_are_packed_in_time(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(layout_module, "MANY", 0)
     test_packing_is_sound_and_tight(1.3, 2.5)
     a, b, c = 640, 64, 320
-    blocks = [Block(0, 1, a), Block(1, 9, b), Block(2, 3, c), Block(2, 3, c), Block(4, 5, 2 * c)]
+    blocks = [
+        ArenaBlock(0, 1, a),
+        ArenaBlock(1, 9, b),
+        ArenaBlock(2, 3, c),
+        ArenaBlock(2, 3, c),
+        ArenaBlock(4, 5, 2 * c),
+    ]
     offsets, total = pack(blocks)
     _apart(blocks, offsets)
     assert total == a + b, "gaps that touch are one"

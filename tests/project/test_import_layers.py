@@ -292,3 +292,21 @@ def test_only_config_reads_the_environment() -> None:
         or "getenv" in text
     }
     assert readers == {"config.py"}
+
+
+def test_a_public_class_has_its_name_alone() -> None:
+    """Except an op and what users hold of it: a layer or a tensor."""
+    found: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path)
+    users = ("nn/", "frontend/", "optim/")
+    twice = {
+        name: paths
+        for name, paths in found.items()
+        if len([p for p in paths if not p.startswith("ir/")]) > 1
+        or (len(paths) > 1 and not any(p.startswith(users) for p in paths))
+        or len([p for p in paths if p.startswith("ir/")]) > 1
+    }
+    assert twice == {}

@@ -45,6 +45,7 @@ ANY = {  # where `Any` stands in a type of the session's, and why
     "given": "an option as the user gave it; a check follows",
     "pack": "puts values into the nest that was fetched",
     "run": "returns that nest",
+    "_finished": "the same",
     "__call__": "the same",
     "call": "the same",
     "callable": "the same",

@@ -13,11 +13,18 @@ from support.cublas import FakeLt, Refusal, real
 
 from graphc.errors import DeviceError
 from graphc.ir.types import DType, bf16, f16, f32, f64
-from graphc.runtime.cuda.cublas import NOT_SUPPORTED, PACKAGES, Library, Plan, Product, library
-from graphc.runtime.device.protocol import Memory, Span
+from graphc.runtime.cuda.cublas import (
+    NOT_SUPPORTED,
+    PACKAGES,
+    Library,
+    ProductPlan,
+    ProductSizes,
+    library,
+)
+from graphc.runtime.device.protocol import Allocation, MemorySpan
 
-WORKSPACE = Span(Memory(0x700, 1 << 20), 0, 1 << 20)
-DEVICE: Any = SimpleNamespace(name="cuda:0", allocate=lambda nbytes: Memory(0x700, nbytes))
+WORKSPACE = MemorySpan(Allocation(0x700, 1 << 20), 0, 1 << 20)
+DEVICE: Any = SimpleNamespace(name="cuda:0", allocate=lambda nbytes: Allocation(0x700, nbytes))
 
 
 def library_of(fake: FakeLt) -> Library:
@@ -35,9 +42,9 @@ def test_the_layouts_mean_the_product(
     a = rng.integers(-4, 5, (batch, *((k, m) if ta else (m, k)))).astype(dtype.numpy)
     b = rng.integers(-4, 5, (batch, *((n, k) if tb else (k, n)))).astype(dtype.numpy)
     c = np.zeros((batch, m, n), dtype.numpy)
-    plan = library_of(FakeLt()).plan(Product(m, n, k, dtype, ta, tb, batch))
+    plan = library_of(FakeLt()).plan(ProductSizes(m, n, k, dtype, ta, tb, batch))
     assert plan is not None
-    spans = [Span(Memory(x.ctypes.data, x.nbytes), 0, x.nbytes) for x in (a, b, c)]
+    spans = [MemorySpan(Allocation(x.ctypes.data, x.nbytes), 0, x.nbytes) for x in (a, b, c)]
     made = plan.call(*spans)
     assert (made.read, made.written) == (tuple(spans[:2]), (spans[2], WORKSPACE.part(0, 4096)))
     made.enqueue(77)
@@ -52,7 +59,7 @@ def test_types_are_those_of_the_headers() -> None:
     made: dict[str, Any] = {}
     for dtype in (f32, f64, f16, bf16):
         fake = FakeLt()
-        plan = Plan(library_of(fake), Product(2, 2, 2, dtype))
+        plan = ProductPlan(library_of(fake), ProductSizes(2, 2, 2, dtype))
         made[dtype.name] = (*fake.kept[plan.description]["about"], fake.kept[plan.left]["about"][0])
     assert made == {
         "f32": (ComputeType.COMPUTE_32F, Kind.CUDA_R_32F, Kind.CUDA_R_32F),
@@ -68,7 +75,7 @@ def test_types_are_those_of_the_headers() -> None:
 
 def test_what_a_plan_made_is_given_back() -> None:
     fake = FakeLt()
-    plan = Plan(library_of(fake), Product(2, 2, 2, f32))
+    plan = ProductPlan(library_of(fake), ProductSizes(2, 2, 2, f32))
     assert len(fake.kept) == 5  # context, description, three layouts; the preference is gone
     del plan
     assert fake.kept == {}
@@ -77,13 +84,13 @@ def test_what_a_plan_made_is_given_back() -> None:
 @pytest.mark.parametrize("knows", [0, -NOT_SUPPORTED])
 def test_no_algorithm_is_no_plan(knows: int) -> None:
     fake = FakeLt(knows=knows)
-    assert library_of(fake).plan(Product(2, 2, 2, f32)) is None
+    assert library_of(fake).plan(ProductSizes(2, 2, 2, f32)) is None
     assert fake.kept == {}
 
 
 def test_what_cublas_refuses_is_a_device_error() -> None:
     with pytest.raises(DeviceError, match=r"cuda:0: cublasLt fails at Product\(m=2.*status 1; lea"):
-        library_of(FakeLt(knows=-1)).plan(Product(2, 2, 2, f32))
+        library_of(FakeLt(knows=-1)).plan(ProductSizes(2, 2, 2, f32))
 
 
 def test_where_it_is_not_installed_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,14 @@ from graphc.runtime.cuda.device import CudaDevice
 from graphc.runtime.cuda.driver import toolkit
 from graphc.runtime.cuda.shared_array import SharedArray
 from graphc.runtime.device.array import device_array
-from graphc.runtime.device.protocol import Call, Copy, Device, Launch, Memory, Span
+from graphc.runtime.device.protocol import (
+    Allocation,
+    Call,
+    CopyNode,
+    Device,
+    LaunchNode,
+    MemorySpan,
+)
 
 F32 = np.dtype(np.float32)
 
@@ -44,8 +51,8 @@ def opened(tmp_path: Path, **given: Any) -> tuple[FakeCuda, CudaDevice]:
     return cuda, CudaDevice(0, Cache(tmp_path), cuda.toolkit(), compiler)
 
 
-def whole(memory: Memory) -> Span:
-    return Span(memory, 0, memory.nbytes)
+def whole(memory: Allocation) -> MemorySpan:
+    return MemorySpan(memory, 0, memory.nbytes)
 
 
 def at(address: int, count: int) -> np.ndarray[Any, Any]:
@@ -99,7 +106,7 @@ def test_pinned_pieces_grow_and_are_kept(tmp_path: Path) -> None:
 
 def test_an_empty_array_is_not_copied(tmp_path: Path) -> None:
     _, device = opened(tmp_path)
-    empty = Span(device.allocate(0), 0, 0)
+    empty = MemorySpan(device.allocate(0), 0, 0)
     device.copy(empty, np.zeros((0, 3), np.float32))
     device.copy(np.zeros((0, 3), np.float32), empty)
     device.copy(empty, empty)
@@ -114,7 +121,7 @@ def test_a_launch_hands_over_words_of_the_right_width(tmp_path: Path) -> None:
     source = DeviceSource("k", ("f32*", "u32", "u64", "i64", "i64*"), threads=(64, 2, 1))
     memory = device.allocate(256)
     device.launch(
-        Launch(
+        LaunchNode(
             device.load(source),
             (3, 2, 1),
             128,
@@ -130,9 +137,9 @@ def test_a_grid_of_no_blocks_is_not_launched(tmp_path: Path) -> None:
     _, device = opened(tmp_path)  # there is no kernel to call
     function = device.load(NEGATE)
     a = whole(device.allocate(16))
-    none = Launch(function, (0, 1, 1), 0, (a, a, 0))
+    none = LaunchNode(function, (0, 1, 1), 0, (a, a, 0))
     device.launch(none)
-    device.graph([none, Copy(a.part(0, 0), a.part(0, 0), (0,)), none]).run()
+    device.graph([none, CopyNode(a.part(0, 0), a.part(0, 0), (0,)), none]).run()
 
 
 def test_equal_sources_are_loaded_once(tmp_path: Path) -> None:
@@ -168,9 +175,9 @@ def test_a_graph_has_the_real_edges_and_runs_again(tmp_path: Path) -> None:
     function = device.load(NEGATE)
     replay = device.graph(
         [
-            Launch(function, (1, 1, 1), 0, (b, a, 4)),
-            Copy(c, a),
-            Launch(function, (1, 1, 1), 0, (d, c, 4), after=(0, 1)),
+            LaunchNode(function, (1, 1, 1), 0, (b, a, 4)),
+            CopyNode(c, a),
+            LaunchNode(function, (1, 1, 1), 0, (d, c, 4), after=(0, 1)),
         ]
     )
     for first in (1.0, 5.0):
@@ -198,7 +205,7 @@ def test_a_librarys_work_is_captured_and_embedded(tmp_path: Path) -> None:
     replay = device.graph(
         [
             Call(enqueue, (a,), (b,)),
-            Launch(device.load(NEGATE), (1, 1, 1), 0, (a, b, 4), after=(0,)),
+            LaunchNode(device.load(NEGATE), (1, 1, 1), 0, (a, b, 4), after=(0,)),
         ]
     )
     assert cuda.capturing == []
@@ -234,7 +241,7 @@ def test_a_failing_kernel_is_a_device_error(tmp_path: Path) -> None:
 
     cuda.kernels[b"negate"] = fail
     a = whole(device.allocate(16))
-    launch = Launch(device.load(NEGATE), (1, 1, 1), 0, (a, a, 4))
+    launch = LaunchNode(device.load(NEGATE), (1, 1, 1), 0, (a, a, 4))
     replay = device.graph([launch])
     for run in (lambda: device.launch(launch), replay.run):
         with pytest.raises(DeviceError, match=r"cuda:0: .*ILLEGAL_ADDRESS.*start a new one"):

@@ -9,7 +9,7 @@ import pytest
 from support.gpu import has_driver
 
 from graphc.errors import DeviceError
-from graphc.runtime.cuda.driver import Driver, find_driver, number_of, require_number
+from graphc.runtime.cuda.driver import CudaDriver, find_driver, number_of, require_number
 
 
 class Library:
@@ -71,7 +71,7 @@ def test_a_driver_that_does_not_work(failing: str) -> None:
 
 def test_cards_are_found_and_named() -> None:
     driver = find_driver("cuda:0", lambda name: Library(13010, ("NVIDIA H200", "NVIDIA L4")))
-    assert driver == Driver(13010, ("NVIDIA H200", "NVIDIA L4"))
+    assert driver == CudaDriver(13010, ("NVIDIA H200", "NVIDIA L4"))
     assert require_number("cuda:1", driver) == 1 and require_number("cuda", driver) == 0
     with pytest.raises(
         DeviceError,
@@ -80,7 +80,7 @@ def test_cards_are_found_and_named() -> None:
     ):
         require_number("cuda:2", driver)
     with pytest.raises(DeviceError, match="this machine has no GPU"):
-        require_number("cuda:0", Driver(13000, ()))
+        require_number("cuda:0", CudaDriver(13000, ()))
 
 
 @pytest.mark.parametrize("name", ["gpu:0", "cuda:", "cuda:-1", "cuda:x", "CUDA:0", ""])

@@ -25,7 +25,7 @@ from graphc.runtime.cuda import device as driver, family, products
 from graphc.runtime.cuda.cublas import WORKSPACE, Library
 from graphc.runtime.cuda.products import remembered
 from graphc.runtime.cuda.simulated import SimulatedDevice
-from graphc.runtime.device.protocol import Call, Device, Span, allocated
+from graphc.runtime.device.protocol import Call, Device, MemorySpan, allocated
 
 
 class Gpu:
@@ -268,7 +268,7 @@ def test_the_simulator_has_no_library(tmp_path: Path) -> None:
     given = {**BLAS, "device": "cuda:sim"}
     near(ran(lambda x, y: [x @ y], arrays, tmp_path, **given), [arrays[0] @ arrays[1]], f64)
     device = SimulatedDevice()
-    span = Span(device.allocate(8), 0, 8)
+    span = MemorySpan(device.allocate(8), 0, 8)
     with pytest.raises(DeviceError, match="cuda:sim: a library's work cannot be simulated"):
         device.graph([Call(lambda stream: None, (span,), (span,))])
 

@@ -13,12 +13,12 @@ from graphc.ir.types import DType, bf16, f32
 from graphc.runtime.cuda.shared_array import SharedArray
 from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.array import DeviceArray, device_array
-from graphc.runtime.device.protocol import Memory, Span
+from graphc.runtime.device.protocol import Allocation, MemorySpan
 
 
-def filled(device: Any) -> tuple[Span, np.ndarray[Any, Any]]:
+def filled(device: Any) -> tuple[MemorySpan, np.ndarray[Any, Any]]:
     data = np.arange(6, dtype=np.float32).reshape(2, 3)
-    span = Span(device.allocate(32), 8, 24)
+    span = MemorySpan(device.allocate(32), 8, 24)
     device.copy(span, data)
     return span, data
 
@@ -49,10 +49,10 @@ class Sharing(SimulatedDevice):
     def synchronize(self) -> None:
         self.asked.append("synchronize")
 
-    def shared(self, span: Span, shape: tuple[int, ...], dtype: DType) -> SharedArray:
+    def shared(self, span: MemorySpan, shape: tuple[int, ...], dtype: DType) -> SharedArray:
         return SharedArray(self, span, shape, dtype)
 
-    def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    def export(self, span: MemorySpan, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         self.asked.append("export")
         memory: np.ndarray[Any, Any] = span.memory.handle
         return memory[span.offset : span.offset + span.nbytes].view(dtype).reshape(shape)
@@ -76,7 +76,7 @@ def test_on_a_gpu_it_is_shared() -> None:
 
 def test_bf16_has_no_array_interface() -> None:
     pytest.importorskip("ml_dtypes")
-    array = device_array(Sharing(), Span(Memory(0, 4), 0, 4), (2,), bf16)
+    array = device_array(Sharing(), MemorySpan(Allocation(0, 4), 0, 4), (2,), bf16)
     assert not hasattr(array, "__cuda_array_interface__")
 
 

@@ -15,8 +15,8 @@ pytest.importorskip("greenlet", reason="the simulator needs it: pip install 'gra
 
 import graphc as gc
 from graphc.runtime.cuda import family
-from graphc.runtime.cuda.simulated import Sequential, SimulatedDevice
-from graphc.runtime.device.protocol import Launch, Node
+from graphc.runtime.cuda.simulated import SimulatedDevice, SimulatedGraph
+from graphc.runtime.device.protocol import LaunchNode, Node
 
 
 class SlowDevice(SimulatedDevice):
@@ -44,7 +44,7 @@ class SlowDevice(SimulatedDevice):
         if isinstance(target, np.ndarray):
             self.synchronize()
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: LaunchNode) -> None:
         self.put(lambda: super(SlowDevice, self).launch(launch))
 
     def graph(self, nodes: Sequence[Node]) -> Any:
@@ -63,14 +63,14 @@ class Later:
     """A graph that runs when someone waits."""
 
     device: SlowDevice
-    graph: Sequential
+    graph: SimulatedGraph
 
     def run(self) -> None:
         self.device.log.append("run")
         self.device.put(lambda: at_once(self.device, self.graph))
 
 
-def at_once(device: SlowDevice, graph: Sequential) -> None:
+def at_once(device: SlowDevice, graph: SimulatedGraph) -> None:
     """Runs a graph whose nodes are not put off again."""
     before, device.queue = device.queue, []
     graph.run()

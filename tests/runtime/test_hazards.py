@@ -7,32 +7,40 @@ import pytest
 
 from graphc.codegen.device_source import DeviceSource
 from graphc.runtime.device.hazards import touched, with_edges
-from graphc.runtime.device.protocol import Copy, Function, Launch, Memory, Span
+from graphc.runtime.device.protocol import (
+    Allocation,
+    CopyNode,
+    LaunchNode,
+    LoadedKernel,
+    MemorySpan,
+)
 
 CELLS = 24
-FUNCTION = Function(DeviceSource("def kernel(): pass", ()), None)
-Node = Launch | Copy
+FUNCTION = LoadedKernel(DeviceSource("def kernel(): pass", ()), None)
+Node = LaunchNode | CopyNode
 
 
-def random_span(rng: np.random.Generator, memories: list[Memory]) -> Span:
+def random_span(rng: np.random.Generator, memories: list[Allocation]) -> MemorySpan:
     memory = memories[int(rng.integers(len(memories)))]
     start = int(rng.integers(CELLS))
-    return Span(memory, start, int(rng.integers(0 if rng.random() < 0.1 else 1, CELLS - start + 1)))
+    return MemorySpan(
+        memory, start, int(rng.integers(0 if rng.random() < 0.1 else 1, CELLS - start + 1))
+    )
 
 
-def random_nodes(rng: np.random.Generator, memories: list[Memory]) -> list[Node]:
+def random_nodes(rng: np.random.Generator, memories: list[Allocation]) -> list[Node]:
     nodes: list[Node] = []
     for _ in range(int(rng.integers(2, 16))):
         spans = [random_span(rng, memories) for _ in range(int(rng.integers(1, 4)))]
         if rng.random() < 0.2:
-            nodes.append(Copy(spans[0], spans[-1]))
+            nodes.append(CopyNode(spans[0], spans[-1]))
         else:
             written = frozenset(i for i in range(len(spans)) if rng.random() < 0.5)
-            nodes.append(Launch(FUNCTION, (1, 1, 1), 0, (*spans, 7), written))
+            nodes.append(LaunchNode(FUNCTION, (1, 1, 1), 0, (*spans, 7), written))
     return nodes
 
 
-def run(nodes: list[Node], order: list[int], memories: list[Memory]) -> list[tuple[int, ...]]:
+def run(nodes: list[Node], order: list[int], memories: list[Allocation]) -> list[tuple[int, ...]]:
     """The memory after the nodes: each leaves a mark of itself and of all that it reads."""
     cells = {m: [0] * CELLS for m in memories}
     for n in order:
@@ -59,7 +67,7 @@ def random_order(rng: np.random.Generator, nodes: list[Node]) -> list[int]:
 def test_every_order_leaves_the_same_memory(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(10):
-        memories = [Memory(1 << 20 * k, CELLS) for k in range(1, 3)]
+        memories = [Allocation(1 << 20 * k, CELLS) for k in range(1, 3)]
         nodes = with_edges(random_nodes(rng, memories))
         wanted = run(nodes, list(range(len(nodes))), memories)
         for _ in range(8):
@@ -68,16 +76,19 @@ def test_every_order_leaves_the_same_memory(seed: int) -> None:
 
 
 def test_what_shares_nothing_waits_for_nothing() -> None:
-    memory = Memory(0, 64)
-    a, b, c = (Span(memory, at, 8) for at in (0, 8, 16))
-    last = Launch(FUNCTION, (1, 1, 1), 0, (a, b), frozenset())
-    nodes = with_edges([Copy(a, c), Copy(b, c), last])
+    memory = Allocation(0, 64)
+    a, b, c = (MemorySpan(memory, at, 8) for at in (0, 8, 16))
+    last = LaunchNode(FUNCTION, (1, 1, 1), 0, (a, b), frozenset())
+    nodes = with_edges([CopyNode(a, c), CopyNode(b, c), last])
     assert [n.after for n in nodes] == [(), (), (0, 1)]
 
 
 def test_an_edge_that_is_missing_shows() -> None:
-    memory = Memory(0, CELLS)
-    a, b = Span(memory, 0, 8), Span(memory, 4, 8)
-    nodes: list[Node] = [Copy(a, Span(memory, 16, 8)), Copy(Span(memory, 16, 8), b)]
+    memory = Allocation(0, CELLS)
+    a, b = MemorySpan(memory, 0, 8), MemorySpan(memory, 4, 8)
+    nodes: list[Node] = [
+        CopyNode(a, MemorySpan(memory, 16, 8)),
+        CopyNode(MemorySpan(memory, 16, 8), b),
+    ]
     assert run(nodes, [0, 1], [memory]) != run(nodes, [1, 0], [memory])
     assert [n.after for n in with_edges(nodes)] == [(), (0,)]

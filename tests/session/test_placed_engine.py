@@ -22,7 +22,7 @@ from graphc.runtime.cuda import family
 from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.array import DeviceArray
 from graphc.runtime.device.plan import DevicePlan
-from graphc.runtime.device.protocol import Span
+from graphc.runtime.device.protocol import MemorySpan
 from graphc.runtime.devices import Home
 
 pytest.importorskip("greenlet", reason="threads that meet are simulated by greenlets")
@@ -44,8 +44,8 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     plain = SimulatedDevice.copy
 
     def noted(self: SimulatedDevice, target: Any, source: Any) -> None:
-        kinds = ["device" if isinstance(x, Span) else "host" for x in (source, target)]
-        moved = target if isinstance(target, Span) else source
+        kinds = ["device" if isinstance(x, MemorySpan) else "host" for x in (source, target)]
+        moved = target if isinstance(target, MemorySpan) else source
         found.append((self.name, " to ".join(kinds), getattr(moved, "nbytes", 0)))
         plain(self, target, source)
 

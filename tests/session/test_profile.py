@@ -18,7 +18,7 @@ from graphc.codegen.cpu.gemm_library import host_shape
 from graphc.errors import FeedError, GraphcError, SessionError
 from graphc.profile import machine_limits as limits_module
 from graphc.profile.machine_limits import Limits, limits, measure
-from graphc.profile.report import Profile, Row, scaled, trace
+from graphc.profile.report import Profile, ProfileRow, scaled, trace
 from graphc.session import recorder as recorder_module
 from graphc.session.hooks import Hooks
 from graphc.session.recorder import Recorder
@@ -62,7 +62,7 @@ def batch(x: Any, y: Any, n: int = 8) -> dict[Any, Any]:
     return {x: np.ones((n, 32), np.float32), y: np.zeros(n, np.int64)}
 
 
-def every(rows: Any) -> Iterator[Row]:
+def every(rows: Any) -> Iterator[ProfileRow]:
     for row in rows:
         yield row
         yield from every(row.inner)

@@ -26,14 +26,14 @@ from graphc.passes.base import GraphPass
 from graphc.passes.graph.cleanup import Cleanup
 from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.runtime.device.protocol import (
-    Copy,
+    Allocation,
+    CopyNode,
     Device,
-    Function,
-    Launch,
-    Memory,
+    LaunchNode,
+    LoadedKernel,
+    MemorySpan,
     Node,
     Pinned,
-    Span,
 )
 
 
@@ -124,26 +124,28 @@ class ToyDevice:
     def __init__(self, name: str) -> None:
         self.name, self.target, self.launches = name, ToyTarget(), 0
 
-    def allocate(self, nbytes: int) -> Memory:
+    def allocate(self, nbytes: int) -> Allocation:
         array = np.zeros(nbytes + 256, np.uint8)
         skipped = -array.ctypes.data % 256
-        return Memory(array.ctypes.data + skipped, nbytes, array[skipped : skipped + nbytes])
+        return Allocation(array.ctypes.data + skipped, nbytes, array[skipped : skipped + nbytes])
 
     def pinned(self, nbytes: int) -> Pinned:
         return Pinned(np.zeros(nbytes, np.uint8))
 
-    def copy(self, target: Span | Array | Pinned, source: Span | Array | Pinned) -> None:
+    def copy(
+        self, target: MemorySpan | Array | Pinned, source: MemorySpan | Array | Pinned
+    ) -> None:
         _bytes(target)[...] = _bytes(source)
 
     def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
         built.compilations += len(sources)
 
-    def load(self, source: DeviceSource) -> Function:
-        return Function(source, None)
+    def load(self, source: DeviceSource) -> LoadedKernel:
+        return LoadedKernel(source, None)
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: LaunchNode) -> None:
         self.launches += 1
-        words = [x.address if isinstance(x, Span) else x for x in launch.arguments]
+        words = [x.address if isinstance(x, MemorySpan) else x for x in launch.arguments]
         run_in_python(launch.function.source.text, words, 0, launch.grid[0])
 
     def graph(self, nodes: Sequence[Node]) -> ToyGraph:
@@ -156,8 +158,8 @@ class ToyDevice:
         pass  # all work is done when its call returns
 
 
-def _bytes(place: Span | Array | Pinned) -> Array:
-    if isinstance(place, Span):
+def _bytes(place: MemorySpan | Array | Pinned) -> Array:
+    if isinstance(place, MemorySpan):
         memory: Array = place.memory.handle
         return memory[place.offset : place.offset + place.nbytes]
     return place.array if isinstance(place, Pinned) else place.reshape(-1).view(np.uint8)
@@ -172,10 +174,10 @@ class ToyGraph:
 
     def run(self) -> None:
         for node in self.nodes:
-            if isinstance(node, Launch):
+            if isinstance(node, LaunchNode):
                 self.device.launch(node)
             else:
-                assert isinstance(node, Copy)
+                assert isinstance(node, CopyNode)
                 self.device.copy(node.target, node.source)
 
 

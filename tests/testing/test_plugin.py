@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 
 import pytest
 
-OPS = """
+from graphc.ir.op import OPS
+
+OWN_OPS = """
     import graphc as gc
 
     @gc.op
@@ -34,12 +37,17 @@ TESTS = """
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.Pytester]:
     """A project with ops and tests of them, which has the plug-in."""
-    pytester.makepyfile(ops=OPS, test_ops=TESTS)
+    pytester.makepyfile(ops=OWN_OPS, test_ops=TESTS)
     pytester.makeconftest('pytest_plugins = ["graphc.testing.plugin"]\n')
     monkeypatch.syspath_prepend(pytester.path)
-    return pytester
+    before = dict(OPS)
+    yield pytester
+    OPS.clear()
+    OPS.update(before)
 
 
 def test_a_test_is_one_for_each_chunk_of_seeds(project: pytest.Pytester) -> None:

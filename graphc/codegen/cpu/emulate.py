@@ -26,7 +26,7 @@ from graphc.ir.ops.philox import philox
 from graphc.ir.types import BY_NAME, NUMBERS
 
 
-class Buffer:
+class EmulatedBuffer:
     """Elements at an address; `count` of them, if that is known."""
 
     def __init__(self, dtype: str, address: int, count: int | None) -> None:
@@ -74,9 +74,11 @@ def run_in_python(
         kernel(Arguments(words, counts), low, high)
 
 
-def _buffer(name: str) -> Callable[[Arguments, int], Buffer]:
-    def make(args: Arguments, slot: int) -> Buffer:
-        return Buffer(name, args[slot], args.counts[slot] if args.counts is not None else None)
+def _buffer(name: str) -> Callable[[Arguments, int], EmulatedBuffer]:
+    def make(args: Arguments, slot: int) -> EmulatedBuffer:
+        return EmulatedBuffer(
+            name, args[slot], args.counts[slot] if args.counts is not None else None
+        )
 
     return make
 
@@ -244,13 +246,13 @@ def cblas_gemm(
     m: int,
     n: int,
     k: int,
-    a: Buffer,
+    a: EmulatedBuffer,
     a_at: int,
     lda: int,
-    b: Buffer,
+    b: EmulatedBuffer,
     b_at: int,
     ldb: int,
-    c: Buffer,
+    c: EmulatedBuffer,
     c_at: int,
     ldc: int,
     adds: bool = False,
@@ -266,18 +268,18 @@ def cblas_gemm(
             c[at] = c[at] + total if adds else total
 
 
-def _scratch(name: str) -> Callable[[int, int], Buffer]:
-    def make(count: int, slot: int) -> Buffer:
+def _scratch(name: str) -> Callable[[int, int], EmulatedBuffer]:
+    def make(count: int, slot: int) -> EmulatedBuffer:
         stored = BY_NAME[name].stored.numpy
         memory = np.full(int(count) * stored.itemsize + 1, 0xA5, np.uint8)
-        made = Buffer(name, memory.__array_interface__["data"][0], int(count))
+        made = EmulatedBuffer(name, memory.__array_interface__["data"][0], int(count))
         made.memory = memory
         return made
 
     return make
 
 
-def free_scratch(buffer: Buffer) -> None:
+def free_scratch(buffer: EmulatedBuffer) -> None:
     """Gives the memory of a scratch buffer back."""
     buffer.memory = None
 
@@ -310,7 +312,7 @@ def _call(result: Any, address: int, args: tuple[Any, ...]) -> Any:
 
 
 def _operand(a: Any) -> Any:
-    if isinstance(a, Buffer):
+    if isinstance(a, EmulatedBuffer):
         return ctypes.c_void_p(a.address)
     if isinstance(a, np.float32):
         return ctypes.c_float(float(a))
@@ -328,17 +330,17 @@ def release(free: int, address: int) -> None:
     ctypes.CFUNCTYPE(None, ctypes.c_void_p)(int(free))(int(address))
 
 
-def at(buffer: Buffer, offset: Any) -> Buffer:
+def at(buffer: EmulatedBuffer, offset: Any) -> EmulatedBuffer:
     """The buffer from element `offset` on."""
     count = None if buffer.count is None else buffer.count - int(offset)
     if offset < 0 or (count is not None and count < 0):
         raise IndexError(f"offset {offset} of a buffer of {buffer.count} {buffer.dtype}")
     step = int(offset) * buffer.stored.itemsize
-    return Buffer(buffer.dtype, buffer.address + step, count)
+    return EmulatedBuffer(buffer.dtype, buffer.address + step, count)
 
 
-def _memory(name: str) -> Callable[[int], Buffer]:
-    return lambda address: Buffer(name, int(address), None)
+def _memory(name: str) -> Callable[[int], EmulatedBuffer]:
+    return lambda address: EmulatedBuffer(name, int(address), None)
 
 
 def _arithmetic(name: str) -> Callable[[Any, Any], Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from graphc.codegen.cpu.printer import Source, print_kernel
+from graphc.codegen.cpu.printer import KernelSource, print_kernel
 from graphc.codegen.cpu.schedules.conv_columns import lower_columns, uses_columns
 from graphc.codegen.cpu.schedules.conv_direct import fits_tiles, lower_direct
 from graphc.codegen.cpu.schedules.conv_direct_weight import fits_weight_tiles, lower_weight_direct
@@ -93,7 +93,7 @@ def source_of(
     readable: bool = False,
     over: Mapping[int, int] = NOWHERE,
     method: Method | None = None,
-) -> Source:
+) -> KernelSource:
     """The numba source of a kernel; `over` tells which results lie where operands lay
     (`program.overwritten`), `method` is as for `loops_of`."""
     loops = loops_of(kernel, bool(over), method)
@@ -102,7 +102,7 @@ def source_of(
     return replace(print_kernel(loops, readable, over), method=method_of(kernel, method))
 
 
-def blamed(error: CodegenError, sources: Mapping[Kernel, Source]) -> CodegenError:
+def blamed(error: CodegenError, sources: Mapping[Kernel, KernelSource]) -> CodegenError:
     """The error of a kernel that could not be compiled, at the user's line if a user wrote it."""
     for kernel, source in sources.items():
         if kernel.kind is Kind.OPAQUE and source.text in error.message:
@@ -128,7 +128,7 @@ def _reason(message: str) -> str:
     return f"{head}: {' '.join(lines[1:end])}" if end > 1 else lines[0]
 
 
-def _opaque(kernel: Kernel, readable: bool) -> Source:
+def _opaque(kernel: Kernel, readable: bool) -> KernelSource:
     (out,) = kernel.body
     op = out.op
     assert isinstance(op, Opaque)
@@ -149,7 +149,7 @@ def _opaque(kernel: Kernel, readable: bool) -> Source:
         for name, text, shown in made
     ]
     text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
-    return Source(
+    return KernelSource(
         text,
         sizes,
         op.extent(out.type),

@@ -15,17 +15,17 @@ from typing import Any
 from graphc.codegen.loops.canonical import KEY, canonical, with_buffers
 from graphc.codegen.loops.ir import (
     NOWHERE,
-    Accumulate,
+    FoldStep,
     For,
     Gemm,
     Let,
     Loops,
     Memory,
-    Row,
+    RowMove,
     Store,
     Tile,
     Transform,
-    Turn,
+    TransposeMove,
 )
 from graphc.codegen.loops.printer import Printer, bare, fold_step
 from graphc.codegen.loops.transform import Parameters, map_sizes, walk
@@ -40,7 +40,7 @@ CPU = Printer()
 
 
 @dataclass(frozen=True)
-class Source:
+class KernelSource:
     """A kernel as text: `text` is what is compiled, `sizes` the values of its size arguments."""
 
     text: str
@@ -54,7 +54,9 @@ class Source:
     routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
 
 
-def print_kernel(loops: Loops, readable: bool = False, over: Mapping[int, int] = NOWHERE) -> Source:
+def print_kernel(
+    loops: Loops, readable: bool = False, over: Mapping[int, int] = NOWHERE
+) -> KernelSource:
     """Numba source of `kernel(args, lo, hi)`; `readable` keeps names and sizes as they are.
 
     A buffer of `over` lies where another does, and is that buffer: LLVM takes those of different
@@ -85,7 +87,7 @@ def print_kernel(loops: Loops, readable: bool = False, over: Mapping[int, int] =
     if not readable:
         full = canonical(full)
     sizes_given = tuple(parameters.values)
-    return Source(
+    return KernelSource(
         full,
         sizes_given,
         loops.extent,
@@ -115,7 +117,7 @@ def _routines(s: Any, memory: list[Memory]) -> tuple[str, ...]:
             return (f"gc_gemm_{memory[c].dtype}",)
         case Tile(dtype=dtype):
             return (f"gc_tile_{dtype}",)
-        case Turn(dtype=dtype):
+        case TransposeMove(dtype=dtype):
             return (f"gc_transpose_{dtype}",)
         case Transform(dtype=dtype, name=name):
             return (f"gc_{name}_{dtype}",)
@@ -157,16 +159,16 @@ def _statements(body: Any, depth: int) -> list[str]:
                 lines.append(f"{pad}{name} = {bare(CPU.expression(value))}")
             case Store(buffer=buffer, offset=offset, value=value):
                 lines.append(f"{pad}@{buffer}[{CPU.size(offset)}] = {bare(CPU.expression(value))}")
-            case Accumulate(name=name, combine=combine, value=value, dtype=dtype):
+            case FoldStep(name=name, combine=combine, value=value, dtype=dtype):
                 step = fold_step(combine, name, CPU.expression(value), dtype)
                 lines.append(f"{pad}{name} = {bare(step)}")
             case Gemm():
                 lines.append(f"{pad}{_gemm(s)}")
-            case Row():
+            case RowMove():
                 lines.append(f"{pad}{_row(s)}")
             case Tile():
                 lines += [f"{pad}{line}" for line in _tile(s)]
-            case Turn():
+            case TransposeMove():
                 lines.append(f"{pad}{_turn(s)}")
             case Transform():
                 lines.append(f"{pad}{_transform(s)}")
@@ -185,7 +187,7 @@ def _gemm(g: Gemm) -> str:
     return f"{name}(gemm, {', '.join([*flags, *map(CPU.size, g.sizes), *places])})"
 
 
-def _row(r: Row) -> str:
+def _row(r: RowMove) -> str:
     name = "spread" if r.adds else "window"
     sizes = [*map(CPU.size, (r.count, r.start, r.stop)), _place(r.source), _place(r.target)]
     return f"{r.dtype}_{name}({', '.join(sizes)}, {r.stride})"
@@ -201,7 +203,7 @@ def _tile(t: Tile) -> list[str]:
     ]
 
 
-def _turn(t: Turn) -> str:
+def _turn(t: TransposeMove) -> str:
     ends = f"{_place(t.source)}, {CPU.size(t.lds)}, {_place(t.target)}, {CPU.size(t.ldt)}"
     return f"{t.dtype}_transpose(transpose, {CPU.size(t.rows)}, {CPU.size(t.cols)}, {ends})"
 

@@ -20,7 +20,7 @@ from graphc.codegen.cuda.printer import (
 from graphc.codegen.cuda.source import pointer
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.canonical import KEY, NUMBERED, canonical, plain, with_buffers
-from graphc.codegen.loops.ir import Apply, Buffer
+from graphc.codegen.loops.ir import Apply, BufferArgument
 from graphc.codegen.loops.transform import names_in
 from graphc.codegen.lower.fused import Nest
 from graphc.ir import dim
@@ -39,13 +39,13 @@ class Grid:
     shared: Size = 0
 
 
-class Frame:
+class KernelFrame:
     """A kernel under construction.  `over` tells which buffers lie where others do; `wide` asks for
     64-bit indices."""
 
     def __init__(
         self,
-        buffers: Sequence[Buffer],
+        buffers: Sequence[BufferArgument],
         name: Callable[[str], str],
         over: Mapping[int, int],
         wide: bool = False,
@@ -103,7 +103,7 @@ class Frame:
         )
 
 
-def once(frame: Frame, nest: Nest) -> list[str]:
+def once(frame: KernelFrame, nest: Nest) -> list[str]:
     """Lines of what a kernel does once.  What is dear, one thread of a block does for all."""
     printer, top = frame.printer, nest.top
     if not any(_is_dear(s.value) for s in top):

@@ -8,10 +8,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from graphc.codegen.cpu.kernels import loops_of
-from graphc.codegen.cuda.frame import Frame
+from graphc.codegen.cuda.frame import KernelFrame
 from graphc.codegen.cuda.schedules.contractions import contraction_nest
 from graphc.codegen.cuda.schedules.maps import elementwise, serial
-from graphc.codegen.cuda.schedules.rows import Rows
+from graphc.codegen.cuda.schedules.rows import RowPrinter
 from graphc.codegen.cuda.schedules.scans import scan_source
 from graphc.codegen.cuda.schedules.scatters import scatter_sources
 from graphc.codegen.cuda.schedules.transposing import by_tiles, turned
@@ -64,14 +64,16 @@ def device_sources(
     loops = loops_of(kernel, bool(over))
     if loops is None or loops.scratch:
         raise CodegenError(f"no CUDA code for {kernel.kind.value} {kernel.name}")
-    frame = Frame(loops.buffers, lambda hint: f"{hint}_", over, wide)  # no local ends so
+    frame = KernelFrame(loops.buffers, lambda hint: f"{hint}_", over, wide)  # no local ends so
     return (serial(frame, loops, shown),)
 
 
 def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> DeviceSource:
     fused = Fused(kernel)
     nest = fused.nest()
-    return _scheduled(Frame(nest.buffers, fused.emit.name, over, wide), nest, fused.inner, shown)
+    return _scheduled(
+        KernelFrame(nest.buffers, fused.emit.name, over, wide), nest, fused.inner, shown
+    )
 
 
 def _contraction(
@@ -83,7 +85,7 @@ def _contraction(
     if found:
         return found
     nest, emit = contraction_nest(kernel)
-    first = elementwise(Frame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
+    first = elementwise(KernelFrame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
     return first, *epilogue_sources(kernel, wide, shown)
 
 
@@ -96,7 +98,7 @@ def epilogue_sources(
         return ()
     nest = after.nest()
     nest = replace(nest, buffers=own_buffers(kernel, nest.buffers))
-    frame = Frame(nest.buffers, after.emit.name, NOWHERE, wide)
+    frame = KernelFrame(nest.buffers, after.emit.name, NOWHERE, wide)
     return (_scheduled(frame, nest, after.inner, shown),)
 
 
@@ -133,14 +135,14 @@ def _by_tensor_cores(
 
 
 def _scheduled(
-    frame: Frame, nest: Nest, inner: Sequence[tuple[str, Size]], shown: str
+    frame: KernelFrame, nest: Nest, inner: Sequence[tuple[str, Size]], shown: str
 ) -> DeviceSource:
     """A nest whose rows have the axes `inner`, by the schedule that fits it."""
     across = turned(nest)
     if across is not None:
         return by_tiles(frame, nest, *across, shown)
     kind = _kind(nest, dim.product(tuple(n for _, n in inner)))
-    return Rows(frame, nest, kind).source(shown) if kind else elementwise(frame, nest, shown)
+    return RowPrinter(frame, nest, kind).source(shown) if kind else elementwise(frame, nest, shown)
 
 
 def _kind(nest: Nest, row: Size) -> str:

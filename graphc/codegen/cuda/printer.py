@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.codegen.loops.ir import Accumulate, For, Let, Load, Store
+from graphc.codegen.loops.ir import FoldStep, For, Let, Load, Store
 from graphc.codegen.loops.printer import Printer, bare, fold_step
 from graphc.ir.dim import Dim, Size
 from graphc.ir.types import DType
@@ -88,7 +88,7 @@ class CudaPrinter(Printer):
             case Store(buffer=buffer, offset=offset, value=value):
                 stored = storing(bare(self.expression(value)), self.dtypes[buffer])
                 return [f"@{buffer}[{bare_index(self.size(offset))}] = {stored}"]
-            case Accumulate(name=name, combine=combine, value=value, dtype=dtype):
+            case FoldStep(name=name, combine=combine, value=value, dtype=dtype):
                 return [f"{name} = {bare(fold_step(combine, name, self.expression(value), dtype))}"]
         raise AssertionError(s)
 

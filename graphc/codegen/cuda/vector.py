@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from graphc.codegen.cuda.frame import Frame
+from graphc.codegen.cuda.frame import KernelFrame
 from graphc.codegen.cuda.printer import bare_index, keeping, kept, kept_type, loaded, storing
 from graphc.codegen.loops.canonical import NUMBERED
-from graphc.codegen.loops.ir import Accumulate, Apply, Let, Load, Store
+from graphc.codegen.loops.ir import Apply, FoldStep, Let, Load, Store
 from graphc.codegen.loops.printer import bare
 from graphc.codegen.loops.transform import loads, map_sizes, names_in, renamed
 from graphc.ir import dim
@@ -58,7 +58,7 @@ class Vector:
 
     def __init__(
         self,
-        frame: Frame,
+        frame: KernelFrame,
         variable: str,
         base: Size,
         count: int,
@@ -127,7 +127,7 @@ class Vector:
             made.append(here)
         if isinstance(s, Store):
             return self._store(s, made, pad)
-        if isinstance(s, Accumulate) and self.count > 1:
+        if isinstance(s, FoldStep) and self.count > 1:
             return [pad + x for x in self.printer.simple(_together(made))]
         return [pad + x for one in made for x in self.printer.simple(one)]
 
@@ -162,7 +162,7 @@ class Vector:
         return lines
 
 
-def _together(made: Sequence[Accumulate]) -> Accumulate:
+def _together(made: Sequence[FoldStep]) -> FoldStep:
     """Steps of a fold as one: neighbours are folded in pairs first."""
     values = [s.value for s in made]
     first = made[0]

@@ -86,7 +86,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Accumulate:
+class FoldStep:
     """One step of a fold: `name = combine(name, value)`."""
 
     name: str
@@ -120,7 +120,7 @@ class Gemm:
 
 
 @dataclass(frozen=True)
-class Row:
+class RowMove:
     """A row of elements, moved by vectors: for i < count, target[i] = source[i * stride] where
     start <= i < stop, else 0.  With `adds`, target[i * stride] += source[i] there."""
 
@@ -154,7 +154,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Turn:
+class TransposeMove:
     """A matrix of rows x cols, transposed: target[j * ldt + i] = source[i * lds + j]."""
 
     dtype: DType
@@ -182,7 +182,7 @@ class Transform:
 
 
 @dataclass(frozen=True)
-class Buffer:
+class BufferArgument:
     """What an address argument points at."""
 
     name: str
@@ -208,7 +208,7 @@ class Loops:
     """A kernel: its buffers, named size arguments, the size of its parallel axis, its body."""
 
     name: str
-    buffers: tuple[Buffer, ...]
+    buffers: tuple[BufferArgument, ...]
     sizes: tuple[tuple[str, Size], ...]
     extent: Size
     body: tuple[Stmt, ...]
@@ -216,6 +216,6 @@ class Loops:
     least: Size = 1  # of the parallel axis, that a chunk must have to repay what comes before
 
 
-Memory = Buffer | Scratch
+Memory = BufferArgument | Scratch
 Expr = Const | Ref | IndexValue | Load | Apply | Guard
-Stmt = Let | Store | Accumulate | For | Gemm | Row | Tile | Turn | Transform
+Stmt = Let | Store | FoldStep | For | Gemm | RowMove | Tile | TransposeMove | Transform

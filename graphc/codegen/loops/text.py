@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.loops.ir import (
-    Accumulate,
     Apply,
-    Buffer,
+    BufferArgument,
     Const,
+    FoldStep,
     For,
     Gemm,
     Guard,
@@ -32,11 +32,11 @@ from graphc.codegen.loops.ir import (
     Loops,
     Memory,
     Ref,
-    Row,
+    RowMove,
     Store,
     Tile,
     Transform,
-    Turn,
+    TransposeMove,
 )
 from graphc.ir.dim import Size
 
@@ -55,7 +55,7 @@ def print_loops(loops: Loops) -> str:
     return "\n".join([head, *sizes, *_statements(loops.body, names, 1), ""])
 
 
-def _buffer(b: Buffer) -> str:
+def _buffer(b: BufferArgument) -> str:
     return f"{b.name}: {b.dtype} {'out' if b.written else 'in'}"
 
 
@@ -70,11 +70,11 @@ def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
                 lines.append(
                     f"{pad}{names[buffer]}[{_size(offset)}] = {_bare(_expression(value, names))}"
                 )
-            case Accumulate(name=name, combine=combine, value=value):
+            case FoldStep(name=name, combine=combine, value=value):
                 lines.append(f"{pad}{name} {_step(combine, name, _expression(value, names))}")
             case Gemm():
                 lines.append(f"{pad}{_gemm(s, names)}")
-            case Row():
+            case RowMove():
                 lines.append(f"{pad}{_row(s, names)}")
             case Tile(a=a, b=b, c=c, sizes=sizes):
                 places = (f"{names[x]}[{_size(at)}:]" for x, at in (a, b, c))
@@ -86,7 +86,7 @@ def _statements(body: Sequence[Any], names: list[str], depth: int) -> list[str]:
                 squares = ", ".join(map(_size, (s.channels, s.squares)))
                 taken = f"{names[x]}[{_size(x_at)}:]"
                 lines.append(f"{pad}{names[y]}[{_size(y_at)}:] = {s.name}({taken}, {squares})")
-            case Turn(source=(x, x_at), target=(y, y_at), rows=rows, cols=cols):
+            case TransposeMove(source=(x, x_at), target=(y, y_at), rows=rows, cols=cols):
                 turned = f"transpose({names[x]}[{_size(x_at)}:], {_size(rows)}, {_size(cols)})"
                 lines.append(f"{pad}{names[y]}[{_size(y_at)}:] = {turned}")
             case For(var=var, low=low, high=high, body=inner):
@@ -106,7 +106,7 @@ def _gemm(g: Gemm, names: list[str]) -> str:
     return f"{result} {sign} gemm({', '.join([left, right, *map(_size, g.sizes)])}{flags})"
 
 
-def _row(r: Row, names: list[str]) -> str:
+def _row(r: RowMove, names: list[str]) -> str:
     """`panel[at:] = window(x[at::2], 28) in [1, 27)`: zeros outside; or `x[at::2] += ...`."""
     step = f":{r.stride}" if r.stride != 1 else ""
     (source, s_at), (target, t_at) = r.source, r.target

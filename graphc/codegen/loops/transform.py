@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.codegen.loops.ir import (
-    Accumulate,
     Apply,
+    FoldStep,
     For,
     Gemm,
     Guard,
@@ -21,11 +21,11 @@ from graphc.codegen.loops.ir import (
     Let,
     Load,
     Ref,
-    Row,
+    RowMove,
     Store,
     Tile,
     Transform,
-    Turn,
+    TransposeMove,
 )
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
@@ -45,13 +45,13 @@ def map_sizes(node: Any, change: Change, bound: Bound | None = None) -> Any:
             return replace(node, value=map_sizes(value, change))
         case Store(offset=offset, value=value):
             return replace(node, offset=change(offset), value=map_sizes(value, change))
-        case Accumulate(value=value):
+        case FoldStep(value=value):
             return replace(node, value=map_sizes(value, change))
         case For(low=low, high=high, body=body):
             low, high = change(low), bound(node) if bound else change(high)
             inner = tuple(map_sizes(s, change, bound) for s in body)
             return replace(node, low=low, high=high, body=inner)
-        case Gemm() | Row() | Tile() | Turn() | Transform():
+        case Gemm() | RowMove() | Tile() | TransposeMove() | Transform():
             return _map_routine(node, change)
         case IndexValue(size=size):
             return replace(node, size=change(size))
@@ -75,7 +75,7 @@ def _map_routine(node: Any, change: Change) -> Any:
                 tuple(map(change, group)) for group in (sizes, offsets, strides)
             )
             return replace(node, sizes=(m, n, k), offsets=(a, b, c), strides=(la, lb, lc))
-        case Row(source=(x, x_at), target=(y, y_at), count=count, start=start, stop=stop):
+        case RowMove(source=(x, x_at), target=(y, y_at), count=count, start=start, stop=stop):
             return replace(
                 node,
                 source=(x, change(x_at)),
@@ -88,9 +88,11 @@ def _map_routine(node: Any, change: Change) -> Any:
             return _map_tile(node, change)
         case Transform():
             return _map_transform(node, change)
-        case Turn(source=(x, x_at), target=(y, y_at)):
+        case TransposeMove(source=(x, x_at), target=(y, y_at)):
             rows, cols, lds, ldt = map(change, (node.rows, node.cols, node.lds, node.ldt))
-            return Turn(node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt)
+            return TransposeMove(
+                node.dtype, rows, cols, (x, change(x_at)), lds, (y, change(y_at)), ldt
+            )
     raise AssertionError(node)
 
 
@@ -114,7 +116,7 @@ def walk(node: Any) -> Iterator[Any]:
     """The node and everything inside it."""
     yield node
     match node:
-        case Let(value=value) | Store(value=value) | Accumulate(value=value):
+        case Let(value=value) | Store(value=value) | FoldStep(value=value):
             yield from walk(value)
         case For(body=inner):
             for s in inner:
@@ -132,7 +134,7 @@ def loads(node: Any, inside_guards: bool = False) -> Iterator[Load]:
     match node:
         case Load():
             yield node
-        case Let(value=value) | Store(value=value) | Accumulate(value=value):
+        case Let(value=value) | Store(value=value) | FoldStep(value=value):
             yield from loads(value, inside_guards)
         case For(body=body):
             for s in body:
@@ -148,7 +150,7 @@ def loads(node: Any, inside_guards: bool = False) -> Iterator[Load]:
 def names_in(node: Any) -> set[str]:
     """The names of variables and locals that a statement or an expression uses; those of variables
     end with a dot."""
-    found = {x.name for x in walk(node) if isinstance(x, Ref | Accumulate)}
+    found = {x.name for x in walk(node) if isinstance(x, Ref | FoldStep)}
 
     def note(size: Size) -> Size:
         found.update(dim.symbols(size))
@@ -170,7 +172,7 @@ def _renamed(node: Any, names: Mapping[str, str]) -> Any:
     match node:
         case Ref(name=name):
             return replace(node, name=names.get(name, name))
-        case Let(value=value) | Store(value=value) | Accumulate(value=value):
+        case Let(value=value) | Store(value=value) | FoldStep(value=value):
             return replace(node, value=_renamed(value, names))
         case Apply(args=args):
             return replace(node, args=tuple(_renamed(a, names) for a in args))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from graphc.codegen.loops.ir import Buffer, For, Let, Loops, Ref, Store
+from graphc.codegen.loops.ir import BufferArgument, For, Let, Loops, Ref, Store
 from graphc.codegen.loops.scalar import Scalar
 from graphc.codegen.lower.emitter import Emitter, fold, row_major, start_of, variable
 from graphc.ir.graph import Value
@@ -41,7 +41,7 @@ def slots_of(kernel: Kernel) -> dict[Value, int]:
     return slots
 
 
-def own_buffers(kernel: Kernel, after: Sequence[Buffer]) -> tuple[Buffer, ...]:
+def own_buffers(kernel: Kernel, after: Sequence[BufferArgument]) -> tuple[BufferArgument, ...]:
     """A contraction's buffers with the names that its epilogue gives them (`after`, in the order of
     `slots_of`).  The epilogue reads the result; the kernel writes it."""
     own = (*kernel.reads, *kernel.writes)
@@ -84,5 +84,7 @@ def lower_product(kernel: Kernel) -> Loops:
     for name, size in reversed(list(zip(names, out.type.shape, strict=True))[1:]):
         body = [For(f"{name}.", 0, size, tuple(body))]
     outer = For("i0.", variable("lo"), variable("hi"), tuple(body))
-    buffers = tuple(Buffer(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots)
+    buffers = tuple(
+        BufferArgument(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots
+    )
     return Loops(kernel.name, buffers, (), out.type.shape[0], (outer,))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.codegen.loops.ir import (
-    Accumulate,
     Apply,
     Const,
+    FoldStep,
     For,
     Let,
     Load,
@@ -20,7 +20,7 @@ from graphc.codegen.loops.ir import (
     Ref,
     Store,
 )
-from graphc.codegen.lower.convolution import ADD, TIMES, Frame, let
+from graphc.codegen.lower.convolution import ADD, TIMES, ConvolutionFrame, let
 from graphc.codegen.lower.emitter import row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
@@ -36,7 +36,7 @@ def lower_windows(kernel: Kernel) -> Loops:
     return _Windows(kernel).lower()
 
 
-class _Windows(Frame):
+class _Windows(ConvolutionFrame):
     """Lowers one convolution."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -148,7 +148,7 @@ class _Windows(Frame):
         x = self.load(self.slot_x, variable("base") + Q * self.op.strides[-1])
         line = (variable("image") * self.y.shape[1] + variable("channel")) * self.rows + row
         y = self.load(self.slot_y, line * self.row + Q)
-        step = Accumulate("total", ADD, Apply(TIMES, (x, y), self.sum), self.sum)
+        step = FoldStep("total", ADD, Apply(TIMES, (x, y), self.sum), self.sum)
         fold = For("j0.", variable("start"), variable("stop"), (step,))
         rows = For("i1.", 0, self.rows, (*self.span(bounds), let("base", base), fold))
         zero = Const(0.0 if self.dtype.is_float else 0, self.sum)

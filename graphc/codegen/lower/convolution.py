@@ -21,7 +21,7 @@ FEW = 16  # products of input and output channels of a group up to which loops b
 ADD, TIMES = "({0} + {1})", "({0} * {1})"
 
 
-class Frame:
+class ConvolutionFrame:
     """One convolution's sizes, buffers and names."""
 
     def __init__(self, kernel: Kernel) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.loops.ir import (
-    Accumulate,
     Apply,
     Const,
+    FoldStep,
     For,
     Guard,
     IndexValue,
@@ -48,7 +48,7 @@ def row_major(index: Index, shape: Shape) -> Size:
 
 
 @dataclass
-class Block:
+class OpenBlock:
     """Statements under construction, and what has been computed in them."""
 
     variables: set[str]
@@ -61,7 +61,7 @@ class Emitter:
 
     def __init__(self, slots: dict[Value, int]) -> None:
         self.slots = slots
-        self.stack: list[Block] = []
+        self.stack: list[OpenBlock] = []
         self.pinned: set[Value] = set()
         self.reload: dict[Value, tuple[Value, Size]] = {}
         self.guarded = 0
@@ -69,9 +69,9 @@ class Emitter:
 
     # -- blocks and names
 
-    def open(self, *variables: str) -> Block:
+    def open(self, *variables: str) -> OpenBlock:
         """A new innermost block, in which these loop variables are known."""
-        block = Block({f"{v}." for v in variables})
+        block = OpenBlock({f"{v}." for v in variables})
         self.stack.append(block)
         return block
 
@@ -289,9 +289,9 @@ def start_of(op: Reduction, dtype: DType) -> Const:
     return Const(value, dtype.accumulates)
 
 
-def fold(name: str, op: Reduction, element: Scalar) -> Accumulate:
+def fold(name: str, op: Reduction, element: Scalar) -> FoldStep:
     """One step of a fold into the local `name`."""
-    return Accumulate(name, op.combine, element.expr, element.dtype.accumulates)
+    return FoldStep(name, op.combine, element.expr, element.dtype.accumulates)
 
 
 def nest(variables: list[str], shape: Shape, body: list[Any]) -> list[Any]:

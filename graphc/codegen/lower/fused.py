@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.codegen.loops.ir import (
     Apply,
-    Buffer,
+    BufferArgument,
     Const,
     For,
     IndexValue,
@@ -53,7 +53,7 @@ class Nest:
     """The parts of a kernel: `top` is done once; `body` for every index of the axes `outer`, a row.
     Where rows are folded by `chunks`, `begin` and `end` surround the rows of each."""
 
-    buffers: tuple[Buffer, ...]
+    buffers: tuple[BufferArgument, ...]
     top: list[Any]
     begin: list[Any]
     outer: list[tuple[str, Size]]
@@ -132,7 +132,9 @@ class Fused:
             body, outer = collapse(body, outer)
             begin, body = self._collapsed(begin, body)
         buffers = tuple(
-            Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
+            BufferArgument(
+                self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes
+            )
             for v in self.slots
         )
         chunks = {v.op.chunks for v in self.partials if isinstance(v.op, Partial)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.codegen.loops.ir import Buffer, For, IndexValue, Load, Loops, Store
+from graphc.codegen.loops.ir import BufferArgument, For, IndexValue, Load, Loops, Store
 from graphc.codegen.loops.scalar import Scalar
 from graphc.codegen.loops.transform import collapse
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
@@ -25,10 +25,10 @@ from graphc.ir.types import i64
 
 def lower_scan(kernel: Kernel) -> Loops:
     """The loops of a scan kernel."""
-    return Scan(kernel).lower()
+    return ScanLowering(kernel).lower()
 
 
-class Scan:
+class ScanLowering:
     """Lowers one scan kernel."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -58,7 +58,9 @@ class Scan:
         extent = axes[0][1] if axes else 1
         count = Store(self.slots[self.items[0]], 0, IndexValue(self.op.length, i64))
         buffers = tuple(
-            Buffer(self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes)
+            BufferArgument(
+                self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes
+            )
             for v in self.slots
         )
         loop = For("t0.", 0, self.op.length, (steps,))

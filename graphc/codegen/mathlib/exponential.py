@@ -13,14 +13,14 @@ from functools import wraps
 from math import inf, nan
 
 from graphc.codegen.mathlib import tables
-from graphc.codegen.mathlib.scalar import FORMATS, Operand, Scalar, where
+from graphc.codegen.mathlib.scalar import FORMATS, AbstractScalar, Operand, where
 from graphc.codegen.mathlib.tables import Coefficients
 
 EXP_LOW, EXP_HIGH = {"f32": -104.0, "f64": -746.0}, {"f32": 90.0, "f64": 712.0}
 SQRT_HALF_BITS = {"f32": 0x3F3504F3, "f64": 0x3FE6A09E667F3BCD}
 
 
-def polynomial(x: Scalar, coefficients: Coefficients) -> Scalar:
+def polynomial(x: AbstractScalar, coefficients: Coefficients) -> AbstractScalar:
     """Horner's rule; the constant term comes first."""
     *rest, last, top = coefficients
     total = x.fma(top, last)
@@ -29,30 +29,30 @@ def polynomial(x: Scalar, coefficients: Coefficients) -> Scalar:
     return total
 
 
-def widened(function: Callable[..., Scalar]) -> Callable[..., Scalar]:
+def widened(function: Callable[..., AbstractScalar]) -> Callable[..., AbstractScalar]:
     """`function` computed in f64 also for f32, and rounded once more."""
 
     @wraps(function)
-    def wide(*args: Scalar) -> Scalar:
+    def wide(*args: AbstractScalar) -> AbstractScalar:
         return function(*[arg.convert("f64") for arg in args]).convert(args[0].kind)
 
     return wide
 
 
-def two_sum(a: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
+def two_sum(a: AbstractScalar, b: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar]:
     """a + b rounded, and the exact error of that (Knuth)."""
     total = a + b
     rest = total - a
     return total, (a - (total - rest)) + (b - rest)
 
 
-def fast_two_sum(a: Scalar, b: Scalar) -> tuple[Scalar, Scalar]:
+def fast_two_sum(a: AbstractScalar, b: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar]:
     """`two_sum` where |a| >= |b| or a is 0 (Dekker)."""
     total = a + b
     return total, b - (total - a)
 
 
-def two_product(a: Scalar, b: Operand) -> tuple[Scalar, Scalar]:
+def two_product(a: AbstractScalar, b: Operand) -> tuple[AbstractScalar, AbstractScalar]:
     """a * b rounded, and the exact error of that."""
     product = a * b
     return product, a.fma(b, -product)
@@ -61,18 +61,18 @@ def two_product(a: Scalar, b: Operand) -> tuple[Scalar, Scalar]:
 # ---- exponentials -------------------------------------------------------------------------------
 
 
-def nearest(x: Scalar, factor: float) -> tuple[Scalar, Scalar]:
+def nearest(x: AbstractScalar, factor: float) -> tuple[AbstractScalar, AbstractScalar]:
     """The integer nearest x * factor, as float and as integer; at most 2^(mantissa - 2)."""
     shifted = x.fma(factor, x.format.shifter)
     return shifted - x.format.shifter, shifted.bits() - x.format.shifter_bits
 
 
-def power_of_two(k: Scalar) -> Scalar:
+def power_of_two(k: AbstractScalar) -> AbstractScalar:
     """2^k for an integer k within the normal exponents."""
     return ((k << k.format.mantissa) + k.format.one_bits).real()
 
 
-def scaled(y: Scalar, k: Scalar, downwards: Scalar) -> Scalar:
+def scaled(y: AbstractScalar, k: AbstractScalar, downwards: AbstractScalar) -> AbstractScalar:
     """y * 2^k, rounded once, also where 2^k has no float; `downwards` must be k < 0 or nearly.
 
     The exponent is brought nearer to 0, exactly, by 2^64 or 2^512; the last product rounds.
@@ -85,26 +85,30 @@ def scaled(y: Scalar, k: Scalar, downwards: Scalar) -> Scalar:
     return y * partial * where(downwards, y.partner(2.0**-offset), 2.0**offset)
 
 
-def reduced(x: Scalar) -> tuple[Scalar, Scalar]:
+def reduced(x: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar]:
     """r in [-ln(2)/2, ln(2)/2] and the integer k with x = r + k ln 2 (Cody and Waite)."""
     n, k = nearest(x, tables.LOG2_E)
     r = n.fma(-tables.LN2_HI[x.kind], x)
     return n.fma(-tables.LN2_LO[x.kind], r), k
 
 
-def exp_near(r: Scalar) -> Scalar:
+def exp_near(r: AbstractScalar) -> AbstractScalar:
     """e^r for a reduced r."""
     return r.fma(polynomial(r, (1.0, *tables.EXP[r.kind])), 1.0)
 
 
-def exp_minus_one(r: Scalar) -> Scalar:
+def exp_minus_one(r: AbstractScalar) -> AbstractScalar:
     """e^r - 1 for a reduced r."""
     return (r * r).fma(polynomial(r, tables.EXP[r.kind]), r)
 
 
 def exp_of(
-    x: Scalar, *, low: Scalar | None = None, factor: Scalar | None = None, halvings: int = 0
-) -> Scalar:
+    x: AbstractScalar,
+    *,
+    low: AbstractScalar | None = None,
+    factor: AbstractScalar | None = None,
+    halvings: int = 0,
+) -> AbstractScalar:
     """e^(x + low) * factor / 2^halvings, for a tiny `low`; overflow comes as late as it may."""
     x = x.clamp(EXP_LOW[x.kind], EXP_HIGH[x.kind])
     r, k = reduced(x)
@@ -112,18 +116,18 @@ def exp_of(
     return scaled(y if factor is None else y * factor, k - halvings, x < 0.0)
 
 
-def exp(x: Scalar) -> Scalar:
+def exp(x: AbstractScalar) -> AbstractScalar:
     return exp_of(x)
 
 
-def exp2(x: Scalar) -> Scalar:
+def exp2(x: AbstractScalar) -> AbstractScalar:
     x = x.clamp(*{"f32": (-151.0, 129.0), "f64": (-1077.0, 1025.0)}[x.kind])
     n, k = nearest(x, 1.0)
     r = x - n
     return scaled(r.fma(polynomial(r, tables.EXP2[x.kind]), 1.0), k, x < 0.0)
 
 
-def expm1(x: Scalar) -> Scalar:
+def expm1(x: AbstractScalar) -> AbstractScalar:
     """2^k (e^r - 1) + (2^k - 1), halved because 2^k itself may overflow."""
     low, high = {"f32": (-18.0, 89.0), "f64": (-38.0, 710.0)}[x.kind]
     r, k = reduced(x.clamp(low, high))
@@ -131,7 +135,7 @@ def expm1(x: Scalar) -> Scalar:
     return (exp_minus_one(r).fma(half, half - 0.5) * 2.0).copysign(x)
 
 
-def tanh(x: Scalar) -> Scalar:
+def tanh(x: AbstractScalar) -> AbstractScalar:
     """x + x^3 p(x^2) below 0.55, 1 - 2 / (1 + e^2|x|) above, which never exceeds 1 (Juffa)."""
     a, z = abs(x), x * x
     near = (a * z).fma(polynomial(z, tables.TANH[x.kind]), a)
@@ -140,7 +144,7 @@ def tanh(x: Scalar) -> Scalar:
     return where(a < 0.55, near, far).copysign(x)
 
 
-def sigmoid(x: Scalar) -> Scalar:
+def sigmoid(x: AbstractScalar) -> AbstractScalar:
     """1 / (1 + e^-x) through e^-|x|; the last line undoes the rounding of the denominator."""
     r, k = reduced((-abs(x)).clamp(EXP_LOW[x.kind], 0.0))
     offset = 64 if x.kind == "f32" else 512
@@ -150,7 +154,7 @@ def sigmoid(x: Scalar) -> Scalar:
     return y.fma(-d_low, y)
 
 
-def sinh(x: Scalar) -> Scalar:
+def sinh(x: AbstractScalar) -> AbstractScalar:
     a = abs(x)
     z = a * a
     near = (a * z).fma(polynomial(z, tables.SINH[x.kind]), a)
@@ -158,7 +162,7 @@ def sinh(x: Scalar) -> Scalar:
     return where(a < 1.0, near, half - 0.25 / half).copysign(x)
 
 
-def cosh(x: Scalar) -> Scalar:
+def cosh(x: AbstractScalar) -> AbstractScalar:
     half = exp_of(abs(x), halvings=1)
     return half + 0.25 / half
 
@@ -166,14 +170,14 @@ def cosh(x: Scalar) -> Scalar:
 # ---- logarithms ---------------------------------------------------------------------------------
 
 
-def to_real(k: Scalar) -> Scalar:
+def to_real(k: AbstractScalar) -> AbstractScalar:
     """A small integer as a float; 64-bit conversion is not an instruction everywhere."""
     if k.kind == "i32":
         return k.convert("f32")
     return (k + k.format.shifter_bits).real() - k.format.shifter
 
 
-def exponent_split(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+def exponent_split(x: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar, AbstractScalar]:
     """m in [sqrt(1/2), sqrt(2)) and k, as float and as integer, with x = m 2^k, for 0 < x < inf."""
     form, sqrt_half = x.format, SQRT_HALF_BITS[x.kind]
     denormal = x < form.tiny
@@ -184,7 +188,7 @@ def exponent_split(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     return mantissa.real(), to_real(k), k
 
 
-def log_near(f: Scalar, n: Scalar) -> Scalar:
+def log_near(f: AbstractScalar, n: AbstractScalar) -> AbstractScalar:
     """log(1 + f) + n ln 2 for 1 + f in [sqrt(1/2), sqrt(2))."""
     high, low = tables.LN2_HI[f.kind], tables.LN2_LO[f.kind]
     if f.kind == "f32":
@@ -198,18 +202,18 @@ def log_near(f: Scalar, n: Scalar) -> Scalar:
     return n.fma(high, f - (half_square - y))
 
 
-def log_edges(x: Scalar, y: Scalar) -> Scalar:
+def log_edges(x: AbstractScalar, y: AbstractScalar) -> AbstractScalar:
     """y = log(x) put right where x is not a positive finite number."""
     edge = where(x.equals(0.0), x.partner(-inf), nan)
     return where(x > 0.0, where(x < inf, y, x), edge)
 
 
-def log(x: Scalar) -> Scalar:
+def log(x: AbstractScalar) -> AbstractScalar:
     m, n, _ = exponent_split(x)
     return log_edges(x, log_near(m - 1.0, n))
 
 
-def log1p(x: Scalar) -> Scalar:
+def log1p(x: AbstractScalar) -> AbstractScalar:
     """log of u = 1 + x, whose rounding error, scaled like u, joins u - 1 (cf. SLEEF's log1p)."""
     u, error = two_sum(x.partner(1.0), x)
     m, n, k = exponent_split(u)
@@ -218,7 +222,7 @@ def log1p(x: Scalar) -> Scalar:
     return log_edges(u, y).copysign(x)
 
 
-def log_long(f: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+def log_long(f: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar, AbstractScalar]:
     """log(1 + f) as an unevaluated sum of three falling terms, good to about 2^-68."""
     d, d_low = two_sum(f.partner(1.0), f + 1.0)
     s = f / d
@@ -234,7 +238,9 @@ def log_long(f: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     return s * 2.0, g, g_low + s * t_low + s_low * t + s_low * 2.0
 
 
-def log_scaled(x: Scalar, unit: tuple[float, float], factor: tuple[float, float]) -> Scalar:
+def log_scaled(
+    x: AbstractScalar, unit: tuple[float, float], factor: tuple[float, float]
+) -> AbstractScalar:
     """k * unit + log(m) * factor for x = m 2^k; both constants are given in two parts."""
     m, n, _ = exponent_split(x)
     first, second, third = log_long(m - 1.0)
@@ -245,13 +251,13 @@ def log_scaled(x: Scalar, unit: tuple[float, float], factor: tuple[float, float]
     return log_edges(x, total + (rest + p_low))
 
 
-def log2(x: Scalar) -> Scalar:
+def log2(x: AbstractScalar) -> AbstractScalar:
     if x.kind == "f32":
         return (log(x.convert("f64")) * tables.LOG2_E).convert("f32")
     return log_scaled(x, (1.0, 0.0), (tables.LOG2_E, tables.LOG2_E_LO))
 
 
-def log10(x: Scalar) -> Scalar:
+def log10(x: AbstractScalar) -> AbstractScalar:
     if x.kind == "f32":
         return (log(x.convert("f64")) * tables.LOG10_E).convert("f32")
     unit = (tables.LOG10_2_HI, tables.LOG10_2_LO)
@@ -264,7 +270,7 @@ LARGE = 2.0**28
 
 
 @widened
-def asinh(x: Scalar) -> Scalar:
+def asinh(x: AbstractScalar) -> AbstractScalar:
     a = abs(x)
     z = a * a
     large = a > LARGE
@@ -273,7 +279,7 @@ def asinh(x: Scalar) -> Scalar:
 
 
 @widened
-def acosh(x: Scalar) -> Scalar:
+def acosh(x: AbstractScalar) -> AbstractScalar:
     t = x - 1.0
     large = x > LARGE
     y = log1p(where(large, t, t + (t * t + t * 2.0).sqrt()))
@@ -281,7 +287,7 @@ def acosh(x: Scalar) -> Scalar:
 
 
 @widened
-def atanh(x: Scalar) -> Scalar:
+def atanh(x: AbstractScalar) -> AbstractScalar:
     a = abs(x)
     return (log1p(a * 2.0 / (1.0 - a)) * 0.5).copysign(x)
 
@@ -289,7 +295,7 @@ def atanh(x: Scalar) -> Scalar:
 # ---- powers and roots ---------------------------------------------------------------------------
 
 
-def power_magnitude(a: Scalar, y: Scalar, single: bool) -> Scalar:
+def power_magnitude(a: AbstractScalar, y: AbstractScalar, single: bool) -> AbstractScalar:
     """a^y for a >= 0, apart from a = 1 and nan; `single` if 30 bits are enough."""
     if single:
         return exp_of(y * log(a))
@@ -304,7 +310,7 @@ def power_magnitude(a: Scalar, y: Scalar, single: bool) -> Scalar:
     return exp_of(p, low=where(bounded, y.fma(low, p_low), 0.0))
 
 
-def power(x: Scalar, y: Scalar) -> Scalar:
+def power(x: AbstractScalar, y: AbstractScalar) -> AbstractScalar:
     """x^y with the special cases of IEEE 754 (pow): 1 if y = 0 or x = 1, whatever the other."""
     single, x, y, kind = x.kind == "f32", x.convert("f64"), y.convert("f64"), x.kind
     a = abs(x)
@@ -320,7 +326,7 @@ def power(x: Scalar, y: Scalar) -> Scalar:
 
 
 @widened
-def cbrt(x: Scalar) -> Scalar:
+def cbrt(x: AbstractScalar) -> AbstractScalar:
     """A polynomial, one step of Halley's, one of Newton's with the exact residual."""
     a = abs(x)
     m, n, _ = exponent_split(a)
@@ -335,13 +341,13 @@ def cbrt(x: Scalar) -> Scalar:
     return where((a > 0.0) & (a < inf), (y * power_of_two(k)).copysign(x), x)
 
 
-def rsqrt(x: Scalar) -> Scalar:
+def rsqrt(x: AbstractScalar) -> AbstractScalar:
     """1 / sqrt(x), both correctly rounded."""
     return 1.0 / x.sqrt()
 
 
 @widened
-def hypot(x: Scalar, y: Scalar) -> Scalar:
+def hypot(x: AbstractScalar, y: AbstractScalar) -> AbstractScalar:
     """sqrt(x^2 + y^2) without overflow: both are scaled by the power of two in the larger."""
     x, y = abs(x), abs(y)
     mantissa = FORMATS["f64"].mantissa
@@ -356,7 +362,7 @@ def hypot(x: Scalar, y: Scalar) -> Scalar:
 # ---- error functions ----------------------------------------------------------------------------
 
 
-def erfc_tail(a: Scalar) -> Scalar:
+def erfc_tail(a: AbstractScalar) -> AbstractScalar:
     """erfc(a) for a >= 0, in f64."""
     a = a.clamp(0.0, 28.0)
     square, error = two_product(a, a)
@@ -365,12 +371,12 @@ def erfc_tail(a: Scalar) -> Scalar:
     return exp_of(-square, low=-error, factor=factor)
 
 
-def erf_near(x: Scalar) -> Scalar:
+def erf_near(x: AbstractScalar) -> AbstractScalar:
     """erf by its odd series, for |x| below 475/512 (f32) or 1 (f64)."""
     return x.fma(polynomial(x * x, tables.ERF[x.kind]), x)
 
 
-def erf(x: Scalar) -> Scalar:
+def erf(x: AbstractScalar) -> AbstractScalar:
     a = abs(x)
     if x.kind == "f64":
         return where(a < 1.0, erf_near(x), (1.0 - erfc_tail(a)).copysign(x))
@@ -380,7 +386,7 @@ def erf(x: Scalar) -> Scalar:
 
 
 @widened
-def erfc(x: Scalar) -> Scalar:
+def erfc(x: AbstractScalar) -> AbstractScalar:
     a = abs(x)
     tail = erfc_tail(a)
     return where(a < 0.5, 1.0 - erf_near(x), where(x < 0.0, 2.0 - tail, tail))

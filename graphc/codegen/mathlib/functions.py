@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.mathlib import exponential as ex, trigonometric as tr
-from graphc.codegen.mathlib.scalar import Scalar
+from graphc.codegen.mathlib.scalar import AbstractScalar
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class ScalarFunction:
     """A function of floats of one type, and where each machine and each meaning takes it from."""
 
     name: str  # in the text of kernels
-    definition: Callable[..., Scalar] | None  # for CPUs; None: LLVM has an instruction of this name
+    definition: (
+        Callable[..., AbstractScalar] | None
+    )  # for CPUs; None: LLVM has an instruction of this name
     numpy: Callable[..., Any] | None  # its meaning; None: what the definition computes
     math: Callable[..., Any] | None = (
         None  # of Python's module, which means the same in `gc.kernel`

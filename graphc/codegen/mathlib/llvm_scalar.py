@@ -16,7 +16,7 @@ from types import MappingProxyType
 from llvmlite import ir
 
 from graphc.codegen.mathlib.functions import FUNCTIONS
-from graphc.codegen.mathlib.scalar import FORMATS, Scalar
+from graphc.codegen.mathlib.scalar import FORMATS, AbstractScalar
 
 LLVM_TYPES = MappingProxyType(
     {
@@ -76,7 +76,7 @@ CONVERSIONS = MappingProxyType(
 
 
 @dataclass(frozen=True, eq=False)
-class LlvmScalar(Scalar):
+class LlvmScalar(AbstractScalar):
     """An LLVM value; operations append instructions at the builder's place."""
 
     builder: ir.IRBuilder
@@ -88,7 +88,7 @@ class LlvmScalar(Scalar):
             number = float(number)
         return LlvmScalar(self.builder, ir.Constant(LLVM_TYPES[kind], number), kind)
 
-    def apply(self, op: str, kind: str, *others: Scalar) -> LlvmScalar:
+    def apply(self, op: str, kind: str, *others: AbstractScalar) -> LlvmScalar:
         values = [self.value]
         for other in others:
             assert isinstance(other, LlvmScalar)

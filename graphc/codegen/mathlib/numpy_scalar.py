@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.mathlib.functions import FUNCTIONS
-from graphc.codegen.mathlib.scalar import Scalar
+from graphc.codegen.mathlib.scalar import AbstractScalar
 
 
 def two_sum(a: Any, b: Any) -> tuple[Any, Any]:
@@ -99,7 +99,7 @@ NUMPY_OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 
 
 @dataclass(frozen=True, eq=False)
-class NumpyScalar(Scalar):
+class NumpyScalar(AbstractScalar):
     """An array, standing for each of its elements; compute under np.errstate(all="ignore")."""
 
     value: Any
@@ -111,7 +111,7 @@ class NumpyScalar(Scalar):
     def lift(self, number: float | int, kind: str) -> NumpyScalar:
         return NumpyScalar(np.asarray(number, DTYPES[kind]))
 
-    def apply(self, op: str, kind: str, *others: Scalar) -> NumpyScalar:
+    def apply(self, op: str, kind: str, *others: AbstractScalar) -> NumpyScalar:
         values = [self.value]
         for other in others:
             assert isinstance(other, NumpyScalar)

@@ -1,6 +1,7 @@
 """The abstract scalar that the functions of `mathlib` compute on.
 
-A function is written once, over `Scalar`: operators, and a few methods such as `fma` and `bits`.
+A function is written once, over `AbstractScalar`: operators, and a few methods such as `fma` and
+`bits`.
 `LlvmScalar` appends instructions to an LLVM function; `NumpyScalar` computes on arrays at once.
 A scalar has a kind: f32, f64, i32, i64 or bool.  Plain numbers take the kind of their partner.
 
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-Operand: TypeAlias = "Scalar | float | int"
+Operand: TypeAlias = "AbstractScalar | float | int"
 
 INTEGER_OF = MappingProxyType({"f32": "i32", "f64": "i64"})
 REAL_OF = MappingProxyType({"i32": "f32", "i64": "f64"})
@@ -51,21 +52,21 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 
 
-class Scalar(ABC):
+class AbstractScalar(ABC):
     """A number of one kind, real or symbolic; every operation gives another."""
 
     kind: str
 
     @abstractmethod
-    def lift(self, number: float | int, kind: str) -> Scalar:
+    def lift(self, number: float | int, kind: str) -> AbstractScalar:
         """The constant `number`, on this machine."""
 
     @abstractmethod
-    def apply(self, op: str, kind: str, *others: Scalar) -> Scalar:
+    def apply(self, op: str, kind: str, *others: AbstractScalar) -> AbstractScalar:
         """Operation `op` on this scalar and `others`; the result has `kind`."""
 
     @abstractmethod
-    def lookup(self, name: str, table: tuple[float, ...]) -> Scalar:
+    def lookup(self, name: str, table: tuple[float, ...]) -> AbstractScalar:
         """The f64 at this index, which must lie inside `table`; `name` tells tables apart."""
 
     @property
@@ -73,116 +74,116 @@ class Scalar(ABC):
         """The layout of this float, or of the float as wide as this integer."""
         return FORMATS[REAL_OF.get(self.kind, self.kind)]
 
-    def binary(self, op: str, other: Operand, kind: str | None = None) -> Scalar:
+    def binary(self, op: str, other: Operand, kind: str | None = None) -> AbstractScalar:
         return self.apply(op, kind or self.kind, self.partner(other))
 
-    def partner(self, other: Operand) -> Scalar:
-        return other if isinstance(other, Scalar) else self.lift(other, self.kind)
+    def partner(self, other: Operand) -> AbstractScalar:
+        return other if isinstance(other, AbstractScalar) else self.lift(other, self.kind)
 
-    def __add__(self, other: Operand) -> Scalar:
+    def __add__(self, other: Operand) -> AbstractScalar:
         return self.binary("add", other)
 
-    def __radd__(self, other: Operand) -> Scalar:
+    def __radd__(self, other: Operand) -> AbstractScalar:
         return self.partner(other) + self
 
-    def __sub__(self, other: Operand) -> Scalar:
+    def __sub__(self, other: Operand) -> AbstractScalar:
         return self.binary("sub", other)
 
-    def __rsub__(self, other: Operand) -> Scalar:
+    def __rsub__(self, other: Operand) -> AbstractScalar:
         return self.partner(other) - self
 
-    def __mul__(self, other: Operand) -> Scalar:
+    def __mul__(self, other: Operand) -> AbstractScalar:
         return self.binary("mul", other)
 
-    def __rmul__(self, other: Operand) -> Scalar:
+    def __rmul__(self, other: Operand) -> AbstractScalar:
         return self.partner(other) * self
 
-    def __truediv__(self, other: Operand) -> Scalar:
+    def __truediv__(self, other: Operand) -> AbstractScalar:
         return self.binary("div", other)
 
-    def __rtruediv__(self, other: Operand) -> Scalar:
+    def __rtruediv__(self, other: Operand) -> AbstractScalar:
         return self.partner(other) / self
 
-    def __neg__(self) -> Scalar:
+    def __neg__(self) -> AbstractScalar:
         return self.apply("neg", self.kind)
 
-    def __abs__(self) -> Scalar:
+    def __abs__(self) -> AbstractScalar:
         return self.apply("abs", self.kind)
 
-    def __lt__(self, other: Operand) -> Scalar:
+    def __lt__(self, other: Operand) -> AbstractScalar:
         return self.binary("lt", other, "bool")
 
-    def __le__(self, other: Operand) -> Scalar:
+    def __le__(self, other: Operand) -> AbstractScalar:
         return self.binary("le", other, "bool")
 
-    def __gt__(self, other: Operand) -> Scalar:
+    def __gt__(self, other: Operand) -> AbstractScalar:
         return self.binary("gt", other, "bool")
 
-    def __ge__(self, other: Operand) -> Scalar:
+    def __ge__(self, other: Operand) -> AbstractScalar:
         return self.binary("ge", other, "bool")
 
-    def equals(self, other: Operand) -> Scalar:
+    def equals(self, other: Operand) -> AbstractScalar:
         """==, which stays Python's own on scalars; false for nan."""
         return self.binary("eq", other, "bool")
 
-    def differs(self, other: Operand) -> Scalar:
+    def differs(self, other: Operand) -> AbstractScalar:
         """!=; true for nan."""
         return self.binary("ne", other, "bool")
 
-    def __and__(self, other: Operand) -> Scalar:
+    def __and__(self, other: Operand) -> AbstractScalar:
         return self.binary("and", other)
 
-    def __or__(self, other: Operand) -> Scalar:
+    def __or__(self, other: Operand) -> AbstractScalar:
         return self.binary("or", other)
 
-    def __xor__(self, other: Operand) -> Scalar:
+    def __xor__(self, other: Operand) -> AbstractScalar:
         return self.binary("xor", other)
 
-    def __lshift__(self, other: Operand) -> Scalar:
+    def __lshift__(self, other: Operand) -> AbstractScalar:
         return self.binary("shl", other)
 
-    def __rshift__(self, other: Operand) -> Scalar:
+    def __rshift__(self, other: Operand) -> AbstractScalar:
         """Arithmetic: the sign is copied."""
         return self.binary("shr", other)
 
-    def fma(self, factor: Operand, addend: Operand) -> Scalar:
+    def fma(self, factor: Operand, addend: Operand) -> AbstractScalar:
         """self * factor + addend, rounded once."""
         return self.apply("fma", self.kind, self.partner(factor), self.partner(addend))
 
-    def copysign(self, sign: Scalar) -> Scalar:
+    def copysign(self, sign: AbstractScalar) -> AbstractScalar:
         return self.binary("copysign", sign)
 
-    def sqrt(self) -> Scalar:
+    def sqrt(self) -> AbstractScalar:
         return self.apply("sqrt", self.kind)
 
-    def rint(self) -> Scalar:
+    def rint(self) -> AbstractScalar:
         """The nearest integer, ties to even."""
         return self.apply("rint", self.kind)
 
-    def floor(self) -> Scalar:
+    def floor(self) -> AbstractScalar:
         return self.apply("floor", self.kind)
 
-    def bits(self) -> Scalar:
+    def bits(self) -> AbstractScalar:
         """The integer with the bits of this float."""
         return self.apply("bitcast", INTEGER_OF[self.kind])
 
-    def real(self) -> Scalar:
+    def real(self) -> AbstractScalar:
         """The float with the bits of this integer."""
         return self.apply("bitcast", REAL_OF[self.kind])
 
-    def convert(self, kind: str) -> Scalar:
+    def convert(self, kind: str) -> AbstractScalar:
         """f32 <-> f64, i32 <-> i64 (wrapping), i32 -> f32; never float to integer."""
         return self if kind == self.kind else self.apply("convert", kind)
 
-    def clamp(self, low: float | int, high: float | int) -> Scalar:
+    def clamp(self, low: float | int, high: float | int) -> AbstractScalar:
         """min(max(self, low), high); nan stays."""
         raised = where(self < low, self.partner(low), self)
         return where(raised > high, self.partner(high), raised)
 
 
-def where(condition: Scalar, yes: Operand, no: Operand) -> Scalar:
+def where(condition: AbstractScalar, yes: Operand, no: Operand) -> AbstractScalar:
     """`yes` if `condition` else `no`; one of them at least is a scalar."""
-    if not isinstance(yes, Scalar):
-        assert isinstance(no, Scalar)
+    if not isinstance(yes, AbstractScalar):
+        assert isinstance(no, AbstractScalar)
         yes = no.partner(yes)
     return condition.apply("select", yes.kind, yes, yes.partner(no))

@@ -21,13 +21,13 @@ from graphc.codegen.mathlib.exponential import (
     two_sum,
     widened,
 )
-from graphc.codegen.mathlib.scalar import FORMATS, Scalar, where
+from graphc.codegen.mathlib.scalar import FORMATS, AbstractScalar, where
 from graphc.codegen.mathlib.tables import HALF_PI, PI_HI, PI_LO, TWO_OVER_PI, TWO_OVER_PI_LO
 
 # ---- reduction ----------------------------------------------------------------------------------
 
 
-def integer_split(a: Scalar, kind: str) -> tuple[Scalar, Scalar]:
+def integer_split(a: AbstractScalar, kind: str) -> tuple[AbstractScalar, AbstractScalar]:
     """m and e >= 0 with a = m 2^e, m an integer where a is as large as 2^mantissa of `kind`."""
     count, mantissa = tables.POWERS[kind], FORMATS[kind].mantissa
     e = (a.bits() >> a.format.mantissa) - (a.format.bias + mantissa)
@@ -35,7 +35,7 @@ def integer_split(a: Scalar, kind: str) -> tuple[Scalar, Scalar]:
     return a * power_of_two(-e), e
 
 
-def reduced_f32(x: Scalar) -> tuple[Scalar, Scalar]:
+def reduced_f32(x: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar]:
     """r in [-pi/4, pi/4] and a quadrant q with |x| = r + q pi/2 mod 2 pi, through f64."""
     m, e = integer_split(abs(x).convert("f64"), "f32")
     first, second, _ = tables.powers_mod_two_pi("f32")
@@ -47,7 +47,7 @@ def reduced_f32(x: Scalar) -> tuple[Scalar, Scalar]:
     return r.convert("f32"), q.convert("i32")
 
 
-def reduced_f64(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+def reduced_f64(x: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar, AbstractScalar]:
     """r + r_low in [-pi/4, pi/4] and a quadrant q with |x| = r + r_low + q pi/2 mod 2 pi.
 
     n may be 2^54 and be off by one.  The first fma is exact all the same: high and n HALF_PI[0]
@@ -70,7 +70,7 @@ def reduced_f64(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     return r, r_low, q
 
 
-def sin_cos(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+def sin_cos(x: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar, AbstractScalar]:
     """Sine and cosine of |x| less q quarter turns, and q."""
     if x.kind == "f32":
         r, q = reduced_f32(x)
@@ -89,24 +89,24 @@ def sin_cos(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     return sine, w + (((1.0 - w) - half_square) + y), q
 
 
-def negated_if(y: Scalar, bit: Scalar) -> Scalar:
+def negated_if(y: AbstractScalar, bit: AbstractScalar) -> AbstractScalar:
     """-y where the integer `bit` is odd."""
     return (y.bits() ^ (bit << (63 if y.kind == "f64" else 31))).real()
 
 
-def sin(x: Scalar) -> Scalar:
+def sin(x: AbstractScalar) -> AbstractScalar:
     sine, cosine, q = sin_cos(x)
     y = negated_if(where((q & 1).equals(0), sine, cosine), q >> 1)
     return (y.bits() ^ (x.bits() ^ abs(x).bits())).real()
 
 
-def cos(x: Scalar) -> Scalar:
+def cos(x: AbstractScalar) -> AbstractScalar:
     sine, cosine, q = sin_cos(x)
     return negated_if(where((q & 1).equals(0), cosine, sine), (q + 1) >> 1)
 
 
 @widened
-def tan(x: Scalar) -> Scalar:
+def tan(x: AbstractScalar) -> AbstractScalar:
     sine, cosine, q = sin_cos(x)
     even = (q & 1).equals(0)
     y = negated_if(where(even, sine, cosine) / where(even, cosine, sine), q)
@@ -116,13 +116,13 @@ def tan(x: Scalar) -> Scalar:
 # ---- inverses -----------------------------------------------------------------------------------
 
 
-def atan_near(u: Scalar) -> Scalar:
+def atan_near(u: AbstractScalar) -> AbstractScalar:
     """atan(u) - u for |u| <= tan(pi/8)."""
     z = u * u
     return u * z * polynomial(z, tables.ATAN[u.kind])
 
 
-def atan(x: Scalar) -> Scalar:
+def atan(x: AbstractScalar) -> AbstractScalar:
     """c pi/4 + atan(u), with u = |x|, (|x| - 1) / (|x| + 1) or -1 / |x| (Cephes atan.c)."""
     a = abs(x)
     middle, far = a > tables.TAN_PI_8, a > tables.TAN_3PI_8
@@ -134,7 +134,7 @@ def atan(x: Scalar) -> Scalar:
 
 
 @widened
-def atan2(y: Scalar, x: Scalar) -> Scalar:
+def atan2(y: AbstractScalar, x: AbstractScalar) -> AbstractScalar:
     """c pi/4 +- atan(u), with u from the smaller over the larger of |x| and |y|, as in `atan`."""
     a, b = abs(y), abs(x)
     steep = a > b
@@ -156,7 +156,7 @@ def atan2(y: Scalar, x: Scalar) -> Scalar:
     return where(x.differs(x) | y.differs(y), x + y, angle)
 
 
-def asin_parts(a: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+def asin_parts(a: AbstractScalar) -> tuple[AbstractScalar, AbstractScalar, AbstractScalar]:
     """s and asin(s) - s, with s = a if a < 1/2, else sqrt((1 - a) / 2); a < 1/2 (fdlibm)."""
     near = a < 0.5
     half = (1.0 - a) * 0.5
@@ -164,13 +164,13 @@ def asin_parts(a: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     return s, s * z * polynomial(z, tables.ASIN[a.kind]), near
 
 
-def asin(x: Scalar) -> Scalar:
+def asin(x: AbstractScalar) -> AbstractScalar:
     s, rest, near = asin_parts(abs(x))
     far = s.fma(-2.0, PI_HI[x.kind] / 2) + rest.fma(-2.0, PI_LO[x.kind] / 2)
     return where(near, s + rest, far).copysign(x)
 
 
-def acos(x: Scalar) -> Scalar:
+def acos(x: AbstractScalar) -> AbstractScalar:
     s, rest, near = asin_parts(abs(x))
     middle = PI_HI[x.kind] / 2 - (x + (rest.copysign(x) - PI_LO[x.kind] / 2))
     left = s.fma(-2.0, PI_HI[x.kind]) + rest.fma(-2.0, PI_LO[x.kind])

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import GraphError, Location, user_location
-from graphc.extend.kernel_language.source import Body, Code, read
+from graphc.extend.kernel_language.source import Body, KernelFunction, read
 from graphc.extend.kernel_language.translate import translate
 from graphc.frontend.boundary import short
 from graphc.frontend.tensor import build, operand
@@ -70,7 +70,7 @@ def kernel(
 
 def _code(
     function: Callable[..., Any], rules: dict[str, Callable[..., Any] | None], parallel: bool
-) -> Code:
+) -> KernelFunction:
     """The function's code.  Raises `GraphError` for what can be no kernel."""
     for what, given in {"function": function, **rules}.items():
         if given is not None and not callable(given):
@@ -111,7 +111,7 @@ def _caller(made: Written) -> Callable[..., Any]:
 class Written(Opaque, abstract=True):
     """An op made of a hand-written loop; see `kernel`."""
 
-    code: ClassVar[Code]
+    code: ClassVar[KernelFunction]
     rule: ClassVar[Callable[..., Any] | None]
     pairs: ClassVar[Callable[..., Any] | None]
     backward: ClassVar[Callable[..., Any] | None]
@@ -167,7 +167,7 @@ class Written(Opaque, abstract=True):
         return tuple(made) if isinstance(made, tuple | list) else (made,)
 
 
-def _op(code: Code, rules: dict[str, Callable[..., Any] | None]) -> Written:
+def _op(code: KernelFunction, rules: dict[str, Callable[..., Any] | None]) -> Written:
     """An instance of a new op class."""
 
     def held(what: str) -> Any:

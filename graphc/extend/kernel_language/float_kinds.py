@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.extend.kernel_language.source import Code
+from graphc.extend.kernel_language.source import KernelFunction
 from graphc.ir.types import TensorType, as_dtype
 
 WEAK, OTHER = "weak", "other"
@@ -39,7 +39,7 @@ def of_dtype(dtype: Any) -> str:
 class Kinds:
     """The kinds of a kernel's expressions."""
 
-    def __init__(self, code: Code, arrays: Mapping[str, TensorType]) -> None:
+    def __init__(self, code: KernelFunction, arrays: Mapping[str, TensorType]) -> None:
         self.code, self.arrays = code, arrays
         self.locals: dict[str, Kind] = {}
         for _ in range(len(code.locals) + 1):  # kinds only rise: each round settles one at least

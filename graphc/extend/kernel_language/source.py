@@ -27,7 +27,7 @@ class Body:
 
 
 @dataclass(frozen=True, eq=False)
-class Code:
+class KernelFunction:
     """A function `name([rows,] out, *operands)`; its tree's lines count from `first` in `file`."""
 
     function: Callable[..., Any]
@@ -56,7 +56,7 @@ class Code:
         return None
 
 
-def read(function: Callable[..., Any], parallel: bool) -> Code:
+def read(function: Callable[..., Any], parallel: bool) -> KernelFunction:
     """The code of a function.  Raises `GraphError` if there is none or its parameters do not
     fit."""
     name = getattr(function, "__name__", repr(function))
@@ -88,7 +88,7 @@ def read(function: Callable[..., Any], parallel: bool) -> Code:
     stored = {
         n.id for n in ast.walk(top) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
-    return Code(
+    return KernelFunction(
         function,
         name,
         rows,

@@ -25,7 +25,7 @@ from graphc.codegen.loops.transform import LARGEST_LITERAL
 from graphc.errors import GraphError, Location
 from graphc.extend.kernel_language.callables import kernel_names
 from graphc.extend.kernel_language.float_kinds import WEAK, Kind, Kinds, join
-from graphc.extend.kernel_language.source import Body, Code
+from graphc.extend.kernel_language.source import Body, KernelFunction
 from graphc.ir.dim import Size
 from graphc.ir.types import DType, TensorType, as_dtype, f32, f64
 
@@ -62,7 +62,7 @@ STATEMENTS = (
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
-def translate(code: Code, out: TensorType, types: Sequence[TensorType]) -> Body:
+def translate(code: KernelFunction, out: TensorType, types: Sequence[TensorType]) -> Body:
     """The body of the kernel for operands of these types.  Raises `GraphError` at the guilty
     line."""
     return Translator(code, out, types).run()
@@ -71,7 +71,7 @@ def translate(code: Code, out: TensorType, types: Sequence[TensorType]) -> Body:
 class Translator(ast.NodeTransformer):
     """One translation."""
 
-    def __init__(self, code: Code, out: TensorType, types: Sequence[TensorType]) -> None:
+    def __init__(self, code: KernelFunction, out: TensorType, types: Sequence[TensorType]) -> None:
         self.code = code
         self.arrays = {code.out: ("out", out)}
         for i, (name, t) in enumerate(zip(code.operands, types, strict=True)):

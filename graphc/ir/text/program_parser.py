@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.program import KINDS, Buffer, Kernel, Kind, Place, Program, storage
+from graphc.ir.program import KINDS, Kernel, Kind, Place, PlannedBuffer, Program, storage
 from graphc.ir.text.graph import (
     FAULTS,
     NAME,
@@ -45,7 +45,7 @@ class _Parser:
     name: str
     env: dict[str, Value]
     kernels: list[Kernel] = field(default_factory=list)
-    buffers: dict[Value, Buffer] = field(default_factory=dict)
+    buffers: dict[Value, PlannedBuffer] = field(default_factory=dict)
     planned: bool = False
     device: str = "cpu"
     opened: re.Match[str] | None = None
@@ -174,14 +174,14 @@ class _Parser:
                 raise ValueError("a program with places says its arena first: `arena cpu = ...`")
             return
         if text == Place.OUTPUT.value:
-            self.buffers[v] = Buffer(Place.OUTPUT, v.type.nbytes)
+            self.buffers[v] = PlannedBuffer(Place.OUTPUT, v.type.nbytes)
         elif text.startswith("var(") and text.endswith(")"):
-            self.buffers[v] = Buffer(Place.VARIABLE, v.type.nbytes, self.value(text[4:-1]))
+            self.buffers[v] = PlannedBuffer(Place.VARIABLE, v.type.nbytes, self.value(text[4:-1]))
         elif text == self.device:
-            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes)
+            self.buffers[v] = PlannedBuffer(Place.ARENA, v.type.nbytes)
         elif text.startswith(f"{self.device}(") and text.endswith(")"):
             over = self.value(text[len(self.device) + 1 : -1])
-            self.buffers[v] = Buffer(Place.ARENA, v.type.nbytes, over)
+            self.buffers[v] = PlannedBuffer(Place.ARENA, v.type.nbytes, over)
         else:
             raise ValueError(
                 f"place {text!r}: expected out, var(%name), {self.device} or {self.device}(%name)"
@@ -190,11 +190,11 @@ class _Parser:
     def finish(self, source: str) -> Program:
         """The program that the `return` line ends."""
         graph: Graph = parse_return(self.name, self.inputs, self.env, source)
-        buffers: dict[Value, Buffer] = {}
+        buffers: dict[Value, PlannedBuffer] = {}
         if self.planned:
-            buffers = {v: Buffer(Place.INPUT, v.type.nbytes) for v in self.inputs}
+            buffers = {v: PlannedBuffer(Place.INPUT, v.type.nbytes) for v in self.inputs}
             constants = (v for v in self.env.values() if isinstance(v.op, Constant))
-            buffers |= {v: Buffer(Place.CONSTANT, v.type.nbytes) for v in constants}
+            buffers |= {v: PlannedBuffer(Place.CONSTANT, v.type.nbytes) for v in constants}
         return Program(graph, tuple(self.kernels), buffers | self.buffers, self.device)
 
 

@@ -45,7 +45,7 @@ def trailing(elements: Tensor, axes: int) -> Windows:
     return Windows(reshape(elements, (*kept, places)), (len(kept),))
 
 
-class Pool:
+class PoolWindows:
     """The windows of one call: what slides, by how much, and over how many positions."""
 
     def __init__(
@@ -153,7 +153,7 @@ def _max_pool(
 ) -> Tensor:
     no_indices(what, return_indices)
     x, missing = images(what, input, axes, numbers=True)
-    pool = Pool(what, axes, kernel_size, stride, padding, dilation, ceil_mode)
+    pool = PoolWindows(what, axes, kernel_size, stride, padding, dilation, ceil_mode)
     return unbatched(largest(pool.windows(x, lowest(x.dtype))), missing)
 
 
@@ -240,7 +240,7 @@ def _avg_pool(
     divisor_override: Any,
 ) -> Tensor:
     x, missing = images(what, input, axes)
-    pool = Pool(what, axes, kernel_size, stride, padding, 1, ceil_mode)
+    pool = PoolWindows(what, axes, kernel_size, stride, padding, 1, ceil_mode)
     total = sums(pool.windows(x, 0))
     if divisor_override is not None:
         divisor = integer(what, "divisor_override", divisor_override)
@@ -346,7 +346,7 @@ def _lp_pool(
             f"{what}: norm_type is {norm_type}; expected a number above 0", user_location()
         )
     x, missing = images(what, input, axes)
-    pool = Pool(what, axes, kernel_size, stride, 0, 1, ceil_mode)
+    pool = PoolWindows(what, axes, kernel_size, stride, 0, 1, ceil_mode)
     total = sums(pool.windows(pw.pow(x, p), 0))
     return unbatched(pw.pow(pw.maximum(total, 0.0), 1.0 / p), missing)
 

@@ -8,7 +8,7 @@ from graphc.frontend.tensor import Tensor
 from graphc.init import constant
 from graphc.ir.types import f32
 from graphc.nn import functional
-from graphc.nn.layers.function_layer import REQUIRED, Options
+from graphc.nn.layers.function_layer import REQUIRED, FunctionLayer
 from graphc.nn.layers.linear import positive
 from graphc.nn.module import Module, Parameter
 
@@ -44,154 +44,154 @@ __all__ = [
 INPLACE = {"inplace": False}
 
 
-class ReLU(Options):
+class ReLU(FunctionLayer):
     """max(x, 0)."""
 
     function, defaults = staticmethod(functional.relu), INPLACE
 
 
-class ReLU6(Options):
+class ReLU6(FunctionLayer):
     """x, at least 0 and at most 6."""
 
     function, defaults = staticmethod(functional.relu6), INPLACE
 
 
-class LeakyReLU(Options):
+class LeakyReLU(FunctionLayer):
     """x where x > 0, else x * negative_slope."""
 
     function = staticmethod(functional.leaky_relu)
     defaults = {"negative_slope": 0.01, **INPLACE}
 
 
-class ELU(Options):
+class ELU(FunctionLayer):
     """x where x > 0, else alpha * (exp(x) - 1)."""
 
     function, defaults = staticmethod(functional.elu), {"alpha": 1.0, **INPLACE}
 
 
-class SELU(Options):
+class SELU(FunctionLayer):
     """scale * elu(x, alpha), with the constants of Klambauer et al. 2017."""
 
     function, defaults = staticmethod(functional.selu), INPLACE
 
 
-class CELU(Options):
+class CELU(FunctionLayer):
     """x where x > 0, else alpha * (exp(x / alpha) - 1)."""
 
     function, defaults = staticmethod(functional.celu), {"alpha": 1.0, **INPLACE}
 
 
-class GELU(Options):
+class GELU(FunctionLayer):
     """x times the normal distribution function at x, or its approximation by "tanh"."""
 
     function, defaults = staticmethod(functional.gelu), {"approximate": "none"}
 
 
-class Sigmoid(Options):
+class Sigmoid(FunctionLayer):
     """1 / (1 + exp(-x))."""
 
     function = staticmethod(functional.sigmoid)
 
 
-class LogSigmoid(Options):
+class LogSigmoid(FunctionLayer):
     """log(sigmoid(x))."""
 
     function = staticmethod(functional.logsigmoid)
 
 
-class Tanh(Options):
+class Tanh(FunctionLayer):
     """The hyperbolic tangent."""
 
     function = staticmethod(functional.tanh)
 
 
-class Tanhshrink(Options):
+class Tanhshrink(FunctionLayer):
     """x - tanh(x)."""
 
     function = staticmethod(functional.tanhshrink)
 
 
-class SiLU(Options):
+class SiLU(FunctionLayer):
     """x * sigmoid(x)."""
 
     function, defaults = staticmethod(functional.silu), INPLACE
 
 
-class Mish(Options):
+class Mish(FunctionLayer):
     """x * tanh(softplus(x))."""
 
     function, defaults = staticmethod(functional.mish), INPLACE
 
 
-class Softplus(Options):
+class Softplus(FunctionLayer):
     """log(1 + exp(beta * x)) / beta."""
 
     function, defaults = staticmethod(functional.softplus), {"beta": 1.0, "threshold": 20.0}
 
 
-class Softsign(Options):
+class Softsign(FunctionLayer):
     """x / (1 + |x|)."""
 
     function = staticmethod(functional.softsign)
 
 
-class Hardtanh(Options):
+class Hardtanh(FunctionLayer):
     """x, at least `min_val` and at most `max_val`."""
 
     function = staticmethod(functional.hardtanh)
     defaults = {"min_val": -1.0, "max_val": 1.0, **INPLACE}
 
 
-class Hardsigmoid(Options):
+class Hardsigmoid(FunctionLayer):
     """x / 6 + 1/2, at least 0 and at most 1."""
 
     function, defaults = staticmethod(functional.hardsigmoid), INPLACE
 
 
-class Hardswish(Options):
+class Hardswish(FunctionLayer):
     """x * hardsigmoid(x)."""
 
     function, defaults = staticmethod(functional.hardswish), INPLACE
 
 
-class Hardshrink(Options):
+class Hardshrink(FunctionLayer):
     """x where |x| > lambd, else 0."""
 
     function, defaults = staticmethod(functional.hardshrink), {"lambd": 0.5}
 
 
-class Softshrink(Options):
+class Softshrink(FunctionLayer):
     """x moved towards 0 by `lambd`, and 0 where it would pass it."""
 
     function, defaults = staticmethod(functional.softshrink), {"lambd": 0.5}
 
 
-class Threshold(Options):
+class Threshold(FunctionLayer):
     """x where x > threshold, else `value`."""
 
     function = staticmethod(functional.threshold)
     defaults = {"threshold": REQUIRED, "value": REQUIRED, **INPLACE}
 
 
-class GLU(Options):
+class GLU(FunctionLayer):
     """a * sigmoid(b), of the halves a and b of x along `dim`."""
 
     function, defaults = staticmethod(functional.glu), {"dim": -1}
 
 
-class Softmax(Options):
+class Softmax(FunctionLayer):
     """exp(x) over its sum along `dim`."""
 
     function, defaults = staticmethod(functional.softmax), {"dim": -1}
 
 
-class LogSoftmax(Options):
+class LogSoftmax(FunctionLayer):
     """log(softmax(x))."""
 
     function, defaults = staticmethod(functional.log_softmax), {"dim": -1}
 
 
-class Softmin(Options):
+class Softmin(FunctionLayer):
     """softmax(-x)."""
 
     function, defaults = staticmethod(functional.softmin), {"dim": -1}

@@ -35,7 +35,7 @@ def spread(what: str, argument: str, value: Any, axes: int, least: int = 0) -> t
     return tuple(positive(what, argument, v, least) for v in given)
 
 
-class Convolution(Module):
+class ConvolutionLayer(Module):
     """What all convolutions hold: sizes, a weight and a bias."""
 
     axes: ClassVar[int] = 0
@@ -99,7 +99,7 @@ class Convolution(Module):
         return self.padding_mode != "zeros"
 
 
-class ConvNd(Convolution):
+class ConvNd(ConvolutionLayer):
     """Base of `Conv1d`, `Conv2d` and `Conv3d`."""
 
     def __init__(
@@ -188,7 +188,7 @@ class Conv3d(ConvNd):
     axes = 3
 
 
-class ConvTransposeNd(Convolution):
+class ConvTransposeNd(ConvolutionLayer):
     """Base of `ConvTranspose1d`, `ConvTranspose2d` and `ConvTranspose3d`."""
 
     def __init__(

@@ -12,7 +12,7 @@ from graphc.nn.module import Module
 REQUIRED = object()
 
 
-class Options(Module):
+class FunctionLayer(Module):
     """A function of tensors.  Its other arguments, by name, are the constructor's."""
 
     function: ClassVar[Callable[..., Tensor]]

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.frontend.tensor import Variable, as_tensor
 from graphc.nn import functional
-from graphc.nn.layers.function_layer import Options
+from graphc.nn.layers.function_layer import FunctionLayer
 
 __all__ = [
     "BCELoss",
@@ -33,7 +33,7 @@ __all__ = [
 REDUCTION = {"reduction": "mean"}
 
 
-class Loss(Options):
+class Loss(FunctionLayer):
     """A function of tensors with options.  Weights become tensors, not parameters."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

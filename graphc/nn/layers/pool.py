@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from graphc.errors import ShapeError, user_location
 from graphc.frontend.tensor import Tensor
 from graphc.nn import functional
-from graphc.nn.layers.function_layer import REQUIRED, Options
+from graphc.nn.layers.function_layer import REQUIRED, FunctionLayer
 from graphc.nn.module import Module
 
 __all__ = [
@@ -57,91 +57,91 @@ SIZE = {"output_size": REQUIRED}
 LARGEST = {**SIZE, "return_indices": False}
 
 
-class MaxPool1d(Options):
+class MaxPool1d(FunctionLayer):
     """The largest of each window of [n, channels, length]."""
 
     function, defaults = staticmethod(functional.max_pool1d), MAX
 
 
-class MaxPool2d(Options):
+class MaxPool2d(FunctionLayer):
     """The largest of each window of [n, channels, height, width]."""
 
     function, defaults = staticmethod(functional.max_pool2d), MAX
 
 
-class MaxPool3d(Options):
+class MaxPool3d(FunctionLayer):
     """The largest of each window of [n, channels, depth, height, width]."""
 
     function, defaults = staticmethod(functional.max_pool3d), MAX
 
 
-class AvgPool1d(Options):
+class AvgPool1d(FunctionLayer):
     """The mean of each window of [n, channels, length]."""
 
     function, defaults = staticmethod(functional.avg_pool1d), MEAN
 
 
-class AvgPool2d(Options):
+class AvgPool2d(FunctionLayer):
     """The mean of each window of [n, channels, height, width]."""
 
     function, defaults = staticmethod(functional.avg_pool2d), {**MEAN, "divisor_override": None}
 
 
-class AvgPool3d(Options):
+class AvgPool3d(FunctionLayer):
     """The mean of each window of [n, channels, depth, height, width]."""
 
     function, defaults = staticmethod(functional.avg_pool3d), {**MEAN, "divisor_override": None}
 
 
-class LPPool1d(Options):
+class LPPool1d(FunctionLayer):
     """The p-norm of each window of [n, channels, length]."""
 
     function, defaults = staticmethod(functional.lp_pool1d), POWER
 
 
-class LPPool2d(Options):
+class LPPool2d(FunctionLayer):
     """The p-norm of each window of [n, channels, height, width]."""
 
     function, defaults = staticmethod(functional.lp_pool2d), POWER
 
 
-class AdaptiveAvgPool1d(Options):
+class AdaptiveAvgPool1d(FunctionLayer):
     """Means over as many windows of [n, channels, length] as wanted."""
 
     function, defaults = staticmethod(functional.adaptive_avg_pool1d), SIZE
 
 
-class AdaptiveAvgPool2d(Options):
+class AdaptiveAvgPool2d(FunctionLayer):
     """Means over as many windows of [n, channels, height, width] as wanted."""
 
     function, defaults = staticmethod(functional.adaptive_avg_pool2d), SIZE
 
 
-class AdaptiveAvgPool3d(Options):
+class AdaptiveAvgPool3d(FunctionLayer):
     """Means over as many windows of [n, channels, depth, height, width] as wanted."""
 
     function, defaults = staticmethod(functional.adaptive_avg_pool3d), SIZE
 
 
-class AdaptiveMaxPool1d(Options):
+class AdaptiveMaxPool1d(FunctionLayer):
     """The largest of as many windows as wanted."""
 
     function, defaults = staticmethod(functional.adaptive_max_pool1d), LARGEST
 
 
-class AdaptiveMaxPool2d(Options):
+class AdaptiveMaxPool2d(FunctionLayer):
     """The largest of as many windows as wanted."""
 
     function, defaults = staticmethod(functional.adaptive_max_pool2d), LARGEST
 
 
-class AdaptiveMaxPool3d(Options):
+class AdaptiveMaxPool3d(FunctionLayer):
     """The largest of as many windows as wanted."""
 
     function, defaults = staticmethod(functional.adaptive_max_pool3d), LARGEST
 
 
-class Upsample(Options):
+class Upsample(FunctionLayer):
     """The input at another size, interpolated.
 
     >>> import graphc as gc
@@ -159,14 +159,14 @@ class Upsample(Options):
     }
 
 
-class UpsamplingNearest2d(Options):
+class UpsamplingNearest2d(FunctionLayer):
     """Images at another size: the nearest pixel."""
 
     function = staticmethod(functional.interpolate)
     defaults = {"size": None, "scale_factor": None}
 
 
-class UpsamplingBilinear2d(Options):
+class UpsamplingBilinear2d(FunctionLayer):
     """Images at another size: bilinear, the corners aligned."""
 
     defaults = {"size": None, "scale_factor": None}
@@ -177,26 +177,26 @@ class UpsamplingBilinear2d(Options):
         return functional.interpolate(input, **sizes, mode="bilinear", align_corners=True)
 
 
-class PixelShuffle(Options):
+class PixelShuffle(FunctionLayer):
     """Channels [c * r * r, h, w] as pixels [c, h * r, w * r]."""
 
     function, defaults = staticmethod(functional.pixel_shuffle), {"upscale_factor": REQUIRED}
 
 
-class PixelUnshuffle(Options):
+class PixelUnshuffle(FunctionLayer):
     """Pixels [c, h * r, w * r] as channels [c * r * r, h, w]."""
 
     function, defaults = staticmethod(functional.pixel_unshuffle), {"downscale_factor": REQUIRED}
 
 
-class Unfold(Options):
+class Unfold(FunctionLayer):
     """The windows of images as columns."""
 
     function = staticmethod(functional.unfold)
     defaults = {"kernel_size": REQUIRED, "dilation": 1, "padding": 0, "stride": 1}
 
 
-class Fold(Options):
+class Fold(FunctionLayer):
     """Columns summed back into images."""
 
     function = staticmethod(functional.fold)

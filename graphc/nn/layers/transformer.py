@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-class Block(Module):
+class TransformerBlock(Module):
     """What encoder and decoder layers share: attention to itself, then two affine maps."""
 
     self_attn: MultiheadAttention
@@ -85,7 +85,7 @@ class Block(Module):
         return made
 
 
-class TransformerEncoderLayer(Block):
+class TransformerEncoderLayer(TransformerBlock):
     """Attention of the input to itself, then two affine maps with an activation between.
 
     >>> import graphc as gc
@@ -138,7 +138,7 @@ class TransformerEncoderLayer(Block):
         return made
 
 
-class TransformerDecoderLayer(Block):
+class TransformerDecoderLayer(TransformerBlock):
     """Attention of the target to itself and to a memory, then two affine maps."""
 
     def __init__(

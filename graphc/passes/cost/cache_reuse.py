@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 
-from graphc.ir.arena import Layout
+from graphc.ir.arena import ArenaLayout
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.program import Kernel, Place, Program, scatters_in_place, storage
@@ -32,7 +32,7 @@ class Touch:
 
 
 def touches(
-    program: Program, number: Callable[[Size], int], places: Layout
+    program: Program, number: Callable[[Size], int], places: ArenaLayout
 ) -> dict[Kernel, tuple[Touch, ...]]:
     """What each kernel touches, those of inner programs too; `number` evaluates sizes."""
     found: dict[Kernel, tuple[Touch, ...]] = {}
@@ -77,7 +77,7 @@ def _used(
     return [(place, r, w) for place, (r, w) in found.items()]
 
 
-def _place(program: Program, kernel: int, places: Layout, v: Value) -> Hashable:
+def _place(program: Program, kernel: int, places: ArenaLayout, v: Value) -> Hashable:
     """What two values share that begin at one place, while a kernel runs."""
     v = storage(v)
     buffer = program.buffers.get(v)

@@ -23,7 +23,7 @@ from graphc.ir.ops.partial import Partial
 from graphc.ir.program import KINDS, Kind, Program, storage
 from graphc.passes.base import Context, Pass, option
 from graphc.passes.fusion.control_steps import with_all_items
-from graphc.passes.fusion.groups import Group, Groups, common_space, space_of
+from graphc.passes.fusion.groups import Groups, KernelGroup, common_space, space_of
 from graphc.passes.fusion.kernels import KernelMaker
 from graphc.passes.fusion.melting import MATERIAL, Melting, Read
 from graphc.passes.fusion.merging import Merging
@@ -96,9 +96,9 @@ class Fuser:
         group = self._choose(v, sources)
         self.groups.add(group, v, values)
 
-    def _choose(self, v: Value, sources: list[Read]) -> Group:
+    def _choose(self, v: Value, sources: list[Read]) -> KernelGroup:
         own = space_of(v)
-        best: Group | None = None
+        best: KernelGroup | None = None
         of = self.groups.of
         barred = {of[s.value] for s in sources if s.value in of and not s.aligned}
         for number in sorted({of[s.value] for s in sources if s.value in of}):
@@ -115,19 +115,19 @@ class Fuser:
             return self.groups.new(Kind.LOOPS, *own)
         if not self._joins(best, v, own, sources):
             return self.groups.new(Kind.LOOPS, *own)
-        probe = Group(-1, Kind.LOOPS, *own)
+        probe = KernelGroup(-1, Kind.LOOPS, *own)
         space = common_space(best, probe)
         assert space is not None
         best.domain, best.inner = space
         return best
 
-    def _allows(self, a: Group, b: Group, barred: set[int]) -> bool:
+    def _allows(self, a: KernelGroup, b: KernelGroup, barred: set[int]) -> bool:
         others = [self.groups.all[n] for n in sorted(barred)]
         return not any(self.groups.needs(x, g) for x in others for g in (a, b))
 
     def _joins(
         self,
-        group: Group,
+        group: KernelGroup,
         v: Value,
         own: tuple[Shape, tuple[int, ...] | None],
         sources: list[Read],
@@ -135,10 +135,10 @@ class Fuser:
         """Whether v can be a member: one index space, members read in step, no cycle."""
         if group.kind is not Kind.LOOPS:
             return False
-        space = common_space(group, Group(-1, Kind.LOOPS, *own))
+        space = common_space(group, KernelGroup(-1, Kind.LOOPS, *own))
         if space is None:
             return False
-        merged = Group(-1, Kind.LOOPS, *space)
+        merged = KernelGroup(-1, Kind.LOOPS, *space)
         if isinstance(v.op, Partial) and not merged.trailing:
             return False
         if group.partial and not merged.trailing:

@@ -19,7 +19,7 @@ from graphc.passes.fusion.acyclic import Dag
 
 
 @dataclass
-class Group:
+class KernelGroup:
     """A kernel in the making."""
 
     number: int
@@ -55,29 +55,29 @@ class Groups:
     ) -> None:
         self.required, self.updated = required, updated
         self.max_members, self.max_arrays = max_members, max_arrays
-        self.all: dict[int, Group] = {}
+        self.all: dict[int, KernelGroup] = {}
         self.of: dict[Value, int] = {}
         self.dag = Dag()
 
-    def new(self, kind: Kind, domain: Shape, inner: tuple[int, ...] | None = None) -> Group:
+    def new(self, kind: Kind, domain: Shape, inner: tuple[int, ...] | None = None) -> KernelGroup:
         """An empty group."""
-        group = Group(self.dag.add(), kind, domain, inner)
+        group = KernelGroup(self.dag.add(), kind, domain, inner)
         self.all[group.number] = group
         return group
 
-    def needs(self, a: Group, b: Group) -> bool:
+    def needs(self, a: KernelGroup, b: KernelGroup) -> bool:
         """Whether group a depends on group b (also said if that would take long to find out)."""
         return self.dag.depends(a.number, b.number)
 
-    def between(self, a: Group, b: Group) -> bool:
+    def between(self, a: KernelGroup, b: KernelGroup) -> bool:
         """Whether some third group needs a and is needed by b (said, too, if that is not known)."""
         return self.dag.between(a.number, b.number)
 
-    def needed(self, group: Group) -> bool:
+    def needed(self, group: KernelGroup) -> bool:
         """Whether any other group needs this one."""
         return bool(self.dag.users[group.number])
 
-    def commits(self, group: Group) -> bool:
+    def commits(self, group: KernelGroup) -> bool:
         """Whether a kernel does nothing but compute new values of variables, for nobody else, and
         cannot fail: then it runs last, when nothing can stop the run any more."""
         if group.kind is Kind.CONTROL:
@@ -86,7 +86,7 @@ class Groups:
             return False
         return not any(can_fail(m) for m in group.members)
 
-    def add(self, group: Group, v: Value, sources: list[Value]) -> None:
+    def add(self, group: KernelGroup, v: Value, sources: list[Value]) -> None:
         """Puts v, which reads `sources`, in a group."""
         group.members.append(v)
         group.partial |= isinstance(v.op, Partial)
@@ -97,29 +97,29 @@ class Groups:
             if s in self.of and self.of[s] != group.number:
                 self.dag.depend(group.number, self.of[s])
 
-    def joinable(self, group: Group, sources: list[Value]) -> bool:
+    def joinable(self, group: KernelGroup, sources: list[Value]) -> bool:
         """Whether a value that reads `sources` can join without a cycle."""
         others = {self.of[s] for s in sources if s in self.of} - {group.number}
         if len(group.members) >= self.max_members or _arrays(group, sources) >= self.max_arrays:
             return False
         return not any(self.needs(self.all[n], group) for n in others)
 
-    def mergeable(self, a: Group, b: Group) -> bool:
+    def mergeable(self, a: KernelGroup, b: KernelGroup) -> bool:
         """Whether no third group lies between a and b, and both walk the same index space."""
         return self.matching(a, b) and not self.between(a, b) and not self.between(b, a)
 
-    def matching(self, a: Group, b: Group) -> bool:
+    def matching(self, a: KernelGroup, b: KernelGroup) -> bool:
         """Whether two groups walk the same index space, and are small enough to be one."""
         if a.kind is not Kind.LOOPS or b.kind is not Kind.LOOPS or a is b:
             return False
         return self.small(a, b) and common_space(a, b) is not None
 
-    def small(self, a: Group, b: Group) -> bool:
+    def small(self, a: KernelGroup, b: KernelGroup) -> bool:
         """Whether two groups together are no larger than a kernel should be."""
         arrays = _arrays(a, b.reads) + b.results
         return len(a.members) + len(b.members) <= self.max_members and arrays <= self.max_arrays
 
-    def merge(self, a: Group, b: Group) -> Group:
+    def merge(self, a: KernelGroup, b: KernelGroup) -> KernelGroup:
         """a and b as one group (a's number)."""
         space = common_space(a, b)
         assert space is not None
@@ -135,12 +135,12 @@ class Groups:
         return a
 
 
-def _arrays(group: Group, more: Iterable[Value]) -> int:
+def _arrays(group: KernelGroup, more: Iterable[Value]) -> int:
     """About how many arrays a kernel would read and write that reads `more` as well."""
     return len(group.reads.union(more)) + group.results
 
 
-def common_space(a: Group, b: Group) -> tuple[Shape, tuple[int, ...] | None] | None:
+def common_space(a: KernelGroup, b: KernelGroup) -> tuple[Shape, tuple[int, ...] | None] | None:
     """The (domain, inner) that serves both groups, or None."""
     if a.domain == b.domain:
         if a.inner is None or b.inner is None or a.inner == b.inner:

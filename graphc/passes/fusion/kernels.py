@@ -8,7 +8,7 @@ from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Item
 from graphc.ir.program import Kernel, Kind, Program, holds, storage
 from graphc.passes.fusion.control_steps import scan_space, step_graphs
-from graphc.passes.fusion.groups import Group, Groups
+from graphc.passes.fusion.groups import Groups, KernelGroup
 from graphc.passes.fusion.melting import Melting
 
 
@@ -41,7 +41,7 @@ class KernelMaker:
                 group.members.sort(key=position.__getitem__)
                 yield self._kernel(group, tuple(reads[n]), needed)
 
-    def _kernel(self, group: Group, reads: tuple[Value, ...], needed: set[Value]) -> Kernel:
+    def _kernel(self, group: KernelGroup, reads: tuple[Value, ...], needed: set[Value]) -> Kernel:
         members = group.members
         writes = tuple(m for m in members if m in needed)
         product = next((m for m in members if isinstance(m.op, Contraction)), None)
@@ -60,7 +60,7 @@ class KernelMaker:
             commits,
         )
 
-    def _control(self, group: Group, reads: tuple[Value, ...]) -> Kernel:
+    def _control(self, group: KernelGroup, reads: tuple[Value, ...]) -> Kernel:
         """A kernel that runs programs; all its results are stored, used or not."""
         v, *results = group.members
         name, body = v.name or v.op.name, (v, *results)

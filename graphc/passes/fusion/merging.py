@@ -8,7 +8,7 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise
 from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kind, can_fail, storage
-from graphc.passes.fusion.groups import Group, Groups, space_of
+from graphc.passes.fusion.groups import Groups, KernelGroup, space_of
 from graphc.passes.fusion.melting import Melting
 from graphc.passes.fusion.predicates import joins_rows
 
@@ -37,7 +37,7 @@ class Merging:
             if sources and all(isinstance(s.value.op, Partial) for s in sources):
                 readers.setdefault(space_of(v), []).append(self.groups.of[v])
         for numbers in readers.values():
-            first: Group | None = None
+            first: KernelGroup | None = None
             for n in dict.fromkeys(numbers):
                 group = self.groups.all.get(n)
                 if group is None or group.kind is not Kind.LOOPS:
@@ -47,7 +47,7 @@ class Merging:
                 elif self._independent(first, group):
                     first = self.groups.merge(first, group)
 
-    def _independent(self, a: Group, b: Group) -> bool:
+    def _independent(self, a: KernelGroup, b: KernelGroup) -> bool:
         """Neither needs the other, and no commit would have to wait for the other's readers."""
         groups = self.groups
         if a.domain != b.domain or not groups.matching(a, b):
@@ -73,7 +73,7 @@ class Merging:
                 product.domain = group.domain
                 self.groups.merge(product, group)
 
-    def _follows(self, product: Group, group: Group) -> bool:
+    def _follows(self, product: KernelGroup, group: KernelGroup) -> bool:
         """Whether a group is a plain map over the product's index space that may run with it."""
         if group.kind is not Kind.LOOPS or group.inner is not None:
             return False
@@ -83,7 +83,7 @@ class Merging:
             return False
         return not self.groups.between(product, group)
 
-    def _in_step(self, v: Value, group: Group) -> bool:
+    def _in_step(self, v: Value, group: KernelGroup) -> bool:
         """Whether the members of a map read v only at their own place, perhaps reshaped to the
         map's index space."""
         stack = [(a, isinstance(m.op, Pointwise)) for m in group.members for a in m.args]

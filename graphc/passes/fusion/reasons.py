@@ -10,7 +10,7 @@ from graphc.ir.program import Kind, storage
 from graphc.ir.text.graph import names_of
 from graphc.passes.base import Context
 from graphc.passes.fusion.fuse import Fuse, Fuser
-from graphc.passes.fusion.groups import Group, common_space
+from graphc.passes.fusion.groups import KernelGroup, common_space
 from graphc.passes.fusion.melting import MATERIAL, Read
 
 
@@ -22,7 +22,7 @@ class Reasons:
         fuser.run()
         self.groups, self.melting, self.names = fuser.groups, fuser.melting, names_of(graph)
 
-    def group(self, v: Value) -> Group | None:
+    def group(self, v: Value) -> KernelGroup | None:
         """The group of a value; None for inputs and for what is melted."""
         number = self.groups.of.get(v)
         return None if number is None else self.groups.all[number]
@@ -78,7 +78,7 @@ class Reasons:
                     return f"{self.label(v)} is {kind}: {what}"
         return ""
 
-    def _access(self, a: Value, b: Value, second: Group) -> str:
+    def _access(self, a: Value, b: Value, second: KernelGroup) -> str:
         """What the way b reads a forbids."""
         if isinstance(a.op, Partial):
             first, then = self.label(a), self.label(b)
@@ -95,14 +95,14 @@ class Reasons:
                 )
         return ""
 
-    def _space(self, a: Value, b: Value, first: Group, second: Group) -> str:
+    def _space(self, a: Value, b: Value, first: KernelGroup, second: KernelGroup) -> str:
         if common_space(first, second) is None:
             return f"different index spaces: {_space(first)} and {_space(second)}"
         if len(first.members) + len(second.members) > self.groups.max_members:
             return f"together they have more than {self.groups.max_members} values"
         return ""
 
-    def _cycle(self, first: Group, second: Group) -> str:
+    def _cycle(self, first: KernelGroup, second: KernelGroup) -> str:
         between = self.groups.dag.middle(first.number, second.number)
         if not between:
             return ""
@@ -114,7 +114,7 @@ def _axes(s: Read) -> str:
     return ", ".join(map(str, s.rows or ()))
 
 
-def _space(group: Group) -> str:
+def _space(group: KernelGroup) -> str:
     shape = f"[{','.join(map(str, group.domain))}]"
     if group.kind is not Kind.LOOPS or not group.inner:
         return shape

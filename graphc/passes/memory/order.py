@@ -19,7 +19,7 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Foreign
 from graphc.ir.program import Kernel, Program, storage
 from graphc.passes.base import Context, ProgramPass, option
-from graphc.passes.memory.plan import Steps, plan
+from graphc.passes.memory.plan import LockStep, plan
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class OrderKernels(ProgramPass):
         tried = self.orders(program)
         if len(tried) == 1:
             return program
-        steps = Steps()
+        steps = LockStep()
         planned = [plan(p, steps) for p in tried]
         peaks = [[peak(p, sizes) for sizes in self.assignments(p)] for p in planned]
         least = [max(1, min(column)) for column in zip(*peaks, strict=True)]

@@ -15,7 +15,7 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Buffer, Kernel, Kind, Place, Program, storage
+from graphc.ir.program import Kernel, Kind, Place, PlannedBuffer, Program, storage
 from graphc.passes.base import Context, ProgramPass
 from graphc.passes.fusion.row_stages import is_element, stages
 
@@ -36,8 +36,8 @@ class Planner:
     """One run of planning."""
 
     program: Program
-    steps: Steps
-    buffers: dict[Value, Buffer] = field(default_factory=dict)
+    steps: LockStep
+    buffers: dict[Value, PlannedBuffer] = field(default_factory=dict)
     given: set[Value] = field(default_factory=set)  # whose places others have taken
 
     def run(self) -> Program:
@@ -54,7 +54,7 @@ class Planner:
             *(r for k in kernels for r in k.reads if isinstance(r.op, Constant)),
         ):
             place = Place.CONSTANT if isinstance(v.op, Constant) else Place.INPUT
-            self.buffers[v] = Buffer(place, v.type.nbytes)
+            self.buffers[v] = PlannedBuffer(place, v.type.nbytes)
         for number, kernel in enumerate(kernels):
             for v in kernel.writes:
                 if v not in self.buffers:
@@ -87,18 +87,18 @@ class Planner:
         outputs: set[Value],
         updates: dict[Value, Value],
         last: dict[Value, int],
-    ) -> Buffer:
+    ) -> PlannedBuffer:
         kernel = self.program.kernels[number]
         if v in outputs:
-            return Buffer(Place.OUTPUT, self.steps.nbytes(v))
+            return PlannedBuffer(Place.OUTPUT, self.steps.nbytes(v))
         old = updates.get(v)
         if old is not None and self._overwrites(kernel, v, old, number, last):
-            return Buffer(Place.VARIABLE, self.steps.nbytes(v), old)
+            return PlannedBuffer(Place.VARIABLE, self.steps.nbytes(v), old)
         for u in kernel.reads:
             if self._in_place(kernel, u, v, number, last):
                 self.given.add(u)
-                return Buffer(Place.ARENA, self.steps.nbytes(v), u)
-        return Buffer(Place.ARENA, self.steps.nbytes(v))
+                return PlannedBuffer(Place.ARENA, self.steps.nbytes(v), u)
+        return PlannedBuffer(Place.ARENA, self.steps.nbytes(v))
 
     def _overwrites(
         self, kernel: Kernel, new: Value, old: Value, number: int, last: dict[Value, int]
@@ -122,7 +122,7 @@ class Planner:
         return same and self.steps.together(kernel, u, v)
 
 
-class Steps:
+class LockStep:
     """What kernels may overwrite; what was found out about kernels and values is kept."""
 
     def __init__(self) -> None:
@@ -201,6 +201,6 @@ def _melted_reads(m: Value, members: set[Value], stored: set[Value]) -> list[Val
     return found
 
 
-def plan(program: Program, steps: Steps | None = None) -> Program:
+def plan(program: Program, steps: LockStep | None = None) -> Program:
     """The program with a place for every buffer.  `steps` serves several plans of one program."""
-    return Planner(program, steps or Steps()).run()
+    return Planner(program, steps or LockStep()).run()

@@ -17,7 +17,7 @@ from graphc.ir.graph import Value
 from graphc.ir.program import Kernel, Place, Program, may_repeat
 from graphc.passes.cost.work import work
 from graphc.passes.memory.order import OrderKernels
-from graphc.passes.memory.plan import Steps, plan
+from graphc.passes.memory.plan import LockStep, plan
 
 MAX_CHAIN = 64  # kernels that run again for one value
 EXTRA_ROUNDS = 64  # of giving up values, more than there are kernels
@@ -101,7 +101,7 @@ class _Squeeze:
     """One program on its way to less memory."""
 
     def __init__(self, program: Program, sizes: dict[str, int]) -> None:
-        self.program, self.steps, self.numbers = program, Steps(), Numbers(sizes)
+        self.program, self.steps, self.numbers = program, LockStep(), Numbers(sizes)
         self.inner = inner_arenas(program, sizes)
         self.kernels = list(program.kernels)
         self.first = {k: i for i, k in reversed([*enumerate(self.kernels)])}

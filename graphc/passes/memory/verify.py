@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 
 from graphc.errors import VerifyError
 from graphc.ir import dim
-from graphc.ir.arena import Layout, home, layout, lifetimes
+from graphc.ir.arena import ArenaLayout, home, layout, lifetimes
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.program import Kernel, Place, Program, can_fail, may_repeat, reached, storage
 from graphc.passes.fusion.melting import MATERIAL
-from graphc.passes.memory.plan import Steps
+from graphc.passes.memory.plan import LockStep
 
 CHECKED_SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
 
@@ -45,7 +45,7 @@ class _Check:
     written: dict[Value, int] = field(
         default_factory=dict
     )  # the number of the kernel that writes it
-    steps: Steps = field(default_factory=Steps)
+    steps: LockStep = field(default_factory=LockStep)
 
     def run(self) -> None:
         """All checks."""
@@ -197,7 +197,7 @@ class _Check:
         raise VerifyError(f"program: kernel {number} ({kernel.kind.value} {kernel.name}): {what}")
 
 
-def verify_layout(program: Program, places: Layout) -> None:
+def verify_layout(program: Program, places: ArenaLayout) -> None:
     """Nothing that is needed at once overlaps in the arena.  Raises `VerifyError`."""
     stays: dict[tuple[object, int], _Stay] = {}
     lives = lifetimes(program)

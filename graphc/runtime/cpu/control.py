@@ -15,9 +15,9 @@ from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.launches import (
     CANCEL,
     STATUS,
-    Launch,
     Launches,
-    Table,
+    PlanRow,
+    PlanTable,
     address,
     copy,
     table,
@@ -34,21 +34,21 @@ HEAD = int(ControlArgument.BUFFERS)
 
 
 @dataclass(frozen=True)
-class Where:
+class ArgumentStep:
     """An argument of the control kernel, and how far it moves with each step."""
 
     place: int
     stride: int = 0
 
 
-def control_launch(outer: Launches, kernel: Kernel) -> Launch:
+def control_launch(outer: Launches, kernel: Kernel) -> PlanRow:
     """The launch of a control kernel."""
     v = kernel.body[0]
     values = [*(storage(a) for a in v.args), *kernel.writes]
     block = _loop(outer, kernel, v) if isinstance(v.op, Loop) else _switch(outer, kernel, v)
     outer.held.append(block)
     arguments = [(address(block), None), STATUS, CANCEL, *map(outer.place, values)]
-    return Launch(driver().control, arguments, 1, 1, kernel)
+    return PlanRow(driver().control, arguments, 1, 1, kernel)
 
 
 def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -59,10 +59,10 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
     carries, end = op.carries, op.carries + op.slices
     sizes = [outer.number(x.type.nbytes) for x in op.body.inputs]
     rows = [outer.number(y.type.nbytes) for y in op.body.outputs]
-    inputs = [Where(items + 1 + i) for i in range(carries)]
-    inputs += [Where(HEAD + 1 + i, sizes[i]) for i in range(carries, end)]
-    inputs += [Where(HEAD + 1 + i) for i in range(end, len(op.body.inputs))]
-    outputs = [Where(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
+    inputs = [ArgumentStep(items + 1 + i) for i in range(carries)]
+    inputs += [ArgumentStep(HEAD + 1 + i, sizes[i]) for i in range(carries, end)]
+    inputs += [ArgumentStep(HEAD + 1 + i) for i in range(end, len(op.body.inputs))]
+    outputs = [ArgumentStep(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
     step = Step(outer, kernel, program, inputs, outputs, _arena(outer))
     copies = table([(items + 1 + i, HEAD + 1 + i, sizes[i]) for i in range(carries)])
     cleared = table([(w.place, w.stride) for w in outputs])
@@ -83,8 +83,8 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
 def _switch(
     outer: Launches, kernel: Kernel, v: Value
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    inputs = [Where(HEAD + 1 + i) for i in range(len(v.args) - 1)]
-    outputs = [Where(HEAD + len(v.args) + i) for i in range(len(kernel.writes))]
+    inputs = [ArgumentStep(HEAD + 1 + i) for i in range(len(v.args) - 1)]
+    outputs = [ArgumentStep(HEAD + len(v.args) + i) for i in range(len(kernel.writes))]
     arena = _arena(outer)
     rows = [Step(outer, kernel, p, inputs, outputs, arena).words for p in kernel.programs]
     branches = table(rows)
@@ -109,8 +109,8 @@ class Step:
         outer: Launches,
         within: Kernel,
         program: Program,
-        inputs: Sequence[Where],
-        outputs: Sequence[Where],
+        inputs: Sequence[ArgumentStep],
+        outputs: Sequence[ArgumentStep],
         arena: int,
     ) -> None:
         self.within, self.slots = within, list(inputs)
@@ -125,13 +125,13 @@ class Step:
         self.launches.now = len(kernels)
         self.words = self._lay_out([*early, *kernels, *late, *self._updates()])
 
-    def _launch(self, number: int, kernel: Kernel) -> Launch:
+    def _launch(self, number: int, kernel: Kernel) -> PlanRow:
         self.launches.now = number
         if kernel.kind is Kind.CONTROL:
             return control_launch(self.launches, kernel)
         return self.launches.launch(kernel)
 
-    def _results(self, outputs: Sequence[Where]) -> tuple[list[Launch], list[Launch]]:
+    def _results(self, outputs: Sequence[ArgumentStep]) -> tuple[list[PlanRow], list[PlanRow]]:
         """Copies of results that no kernel writes where they belong: inputs and constants, before
         all kernels; second copies of one value, after them."""
         early, late = [], []
@@ -148,7 +148,7 @@ class Step:
                 x.external[base] = slot
         return early, late
 
-    def _updates(self) -> list[Launch]:
+    def _updates(self) -> list[PlanRow]:
         """Copies to carries of new values that no kernel writes in place.  What is itself a carry
         goes by way of a temporary: all are read before any is written."""
         x, before, after = self.launches, [], []
@@ -163,7 +163,7 @@ class Step:
             after.append(copy((0, x.external[old]), source, nbytes))
         return before + after
 
-    def _lay_out(self, launches: Sequence[Launch]) -> tuple[int, int, int, int]:
+    def _lay_out(self, launches: Sequence[PlanRow]) -> tuple[int, int, int, int]:
         """The words of a `Branch`, or of a `LoopBlock` from its patches on."""
         count = len(launches)
         total = sum(len(x.arguments) for x in launches)
@@ -185,5 +185,7 @@ class Step:
         patches = table(rows)
         self.launches.held += [words, patches]
         instructions = words[: count * Instruction.SIZE].reshape(count, Instruction.SIZE)
-        self.launches.tables.append(Table([x.kernel for x in launches], instructions, self.within))
+        self.launches.tables.append(
+            PlanTable([x.kernel for x in launches], instructions, self.within)
+        )
         return address(patches), len(rows), start, count

@@ -28,7 +28,7 @@ from graphc.runtime.cpu.driver_text import DRIVER_IR
 from graphc.runtime.cpu.plan_words import ArrayHeader
 
 
-class Driver:
+class NativeDriver:
     """The native functions, callable from Python with the GIL released, and `copy`, a kernel."""
 
     def __init__(self) -> None:
@@ -77,6 +77,6 @@ def load(cache: Cache) -> None:
 
 
 @functools.cache
-def driver() -> Driver:
+def driver() -> NativeDriver:
     """The process's driver; `load` has been called."""
-    return Driver()
+    return NativeDriver()

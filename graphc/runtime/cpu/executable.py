@@ -21,16 +21,16 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
 from graphc.passes.cost.work import work
 from graphc.passes.graph.unify_sizes import Unified
-from graphc.passes.trace import Span
+from graphc.passes.trace import StageTime
 from graphc.runtime.cpu.control import control_launch
 from graphc.runtime.cpu.launches import (
     CANCEL,
     STATUS,
     Argument,
-    Code as Code,
-    Launch,
+    KernelCode as KernelCode,
     Launches,
-    Table,
+    PlanRow,
+    PlanTable,
     address,
     copy,
 )
@@ -45,8 +45,8 @@ class Executable:
 
     program: Program
     unified: Unified
-    code: dict[Kernel, Code]
-    spans: Sequence[Span] = ()
+    code: dict[Kernel, KernelCode]
+    spans: Sequence[StageTime] = ()
     variants: list[Executable] = field(default_factory=list)  # that keep to a memory limit
 
     def bind(self, sizes: dict[str, int], arena: Arena | None = None) -> Bound:
@@ -118,13 +118,13 @@ class Bound:
         self._lay_out(launches + self._copies())
         self.work = sum(work(k, self.launches.number) for k in program.kernels)
 
-    def _launch(self, number: int, kernel: Kernel) -> Launch:
+    def _launch(self, number: int, kernel: Kernel) -> PlanRow:
         self.launches.now = number
         if kernel.kind is Kind.CONTROL:
             return control_launch(self.launches, kernel)
         return self.launches.launch(kernel)
 
-    def _lay_out(self, launches: list[Launch]) -> None:
+    def _lay_out(self, launches: list[PlanRow]) -> None:
         """All words in one array: head, instructions, externals, status, arguments, patches."""
         arguments = [word for x in launches for word in x.arguments]
         patches = [(e, i) for i, (_, e) in enumerate(arguments) if e is not None]
@@ -145,7 +145,7 @@ class Bound:
         words[Word.STATUS] = at(self.status_at)
         words[Word.COMMIT] = next((i for i, k in enumerate(kernels) if k.commits), len(kernels))
         rows = words[instructions_at : self.externals_at].reshape(-1, Instruction.SIZE)
-        self.launches.tables.append(Table([x.kernel for x in launches], rows))
+        self.launches.tables.append(PlanTable([x.kernel for x in launches], rows))
         here = arguments_at
         for row, x in zip(rows, launches, strict=True):
             row[:] = x.words(at(here), x.chunks)
@@ -159,7 +159,7 @@ class Bound:
             pair[Patch.ARGUMENT] = at(arguments_at + argument)
         self.view = memoryview(words)  # type: ignore[arg-type]
 
-    def _copies(self) -> list[Launch]:
+    def _copies(self) -> list[PlanRow]:
         """Copies to variables of new values that no kernel writes in place; they end the plan.
         What is itself a variable goes by way of a temporary: all are read before any is written."""
         program, before, after = self.executable.program, [], []

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.cpu.kernels import buffers_of
-from graphc.codegen.cpu.printer import Source
+from graphc.codegen.cpu.printer import KernelSource
 from graphc.ir import dim
-from graphc.ir.arena import Layout
+from graphc.ir.arena import ArenaLayout
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
@@ -36,16 +36,16 @@ CANCEL: Argument = (1 - (1 << 63), None)  # of the word that asks for an end
 
 
 @dataclass(frozen=True)
-class Code:
+class KernelCode:
     """A kernel's source, the address of its machine code and those of the routines it calls."""
 
-    source: Source
+    source: KernelSource
     address: int
     routines: tuple[int, ...] = ()
 
 
 @dataclass
-class Launch:
+class PlanRow:
     """An instruction of the plan: a kernel, or a copy."""
 
     function: int
@@ -63,7 +63,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Table:
+class PlanTable:
     """Instructions as they lie in memory, a row for each; `kernels` has None for a copy, `within`
     is the control kernel that runs them."""
 
@@ -72,10 +72,10 @@ class Table:
     within: Kernel | None = None
 
 
-def copy(to: Argument, source: Argument, nbytes: int) -> Launch:
+def copy(to: Argument, source: Argument, nbytes: int) -> PlanRow:
     """Copies bytes."""
     chunks = max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES))
-    return Launch(driver().copy, [to, source], nbytes, chunks)
+    return PlanRow(driver().copy, [to, source], nbytes, chunks)
 
 
 def address(array: Array) -> int:
@@ -94,13 +94,13 @@ class Launches:
     def __init__(
         self,
         program: Program,
-        code: Mapping[Kernel, Code],
+        code: Mapping[Kernel, KernelCode],
         sizes: dict[str, int],
         external: dict[Value, int],
-        layout: Layout,
+        layout: ArenaLayout,
         arena_start: int,
         thunks: list[Thunk],
-        tables: list[Table],
+        tables: list[PlanTable],
     ) -> None:
         self.program, self.code, self.sizes = program, code, sizes
         self.external, self.layout, self.arena_start = external, layout, arena_start
@@ -112,7 +112,7 @@ class Launches:
         """A size as a number."""
         return dim.evaluate(size, self.sizes)
 
-    def launch(self, kernel: Kernel) -> Launch:
+    def launch(self, kernel: Kernel) -> PlanRow:
         """A kernel that has code of its own."""
         code = self.code[kernel]
         extent = self.number(code.source.extent)
@@ -126,7 +126,7 @@ class Launches:
             words.append((self.thunks[-1].address, None))
         most = max(1, extent // max(1, self.number(code.source.least)))
         chunks = min(self._chunks(kernel, extent), most)
-        return Launch(code.address, words, extent, chunks, kernel)
+        return PlanRow(code.address, words, extent, chunks, kernel)
 
     def place(self, v: Value) -> Argument:
         """The address of a stored value."""

@@ -26,7 +26,7 @@ CANCEL = int(Word.CANCEL)
 HELPER = "graphc-helper"  # what helper threads are called
 
 
-class Pool:
+class ThreadPool:
     """Helper threads of this process."""
 
     def __init__(self, size: int) -> None:
@@ -70,8 +70,8 @@ def _help(waiting: Any) -> None:
 
 
 @functools.cache
-def _pool(pid: int, size: int) -> Pool:
-    return Pool(size)
+def _pool(pid: int, size: int) -> ThreadPool:
+    return ThreadPool(size)
 
 
 def execute(bound: Bound, threads: int) -> bool:

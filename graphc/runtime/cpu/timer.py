@@ -158,7 +158,8 @@ class Timing:
 
 def _lanes(threads: Array) -> Array:
     """Threads by number: 0 leads the run (another thread each time, if it is long), the helpers
-    follow."""
-    helpers = [t.ident for t in threading.enumerate() if t.name == HELPER]
+    that took part follow."""
+    seen = threads.tolist()
+    helpers = {t.ident for t in threading.enumerate() if t.name == HELPER and t.ident in seen}
     lane = {ident: n for n, ident in enumerate(sorted(filter(None, helpers)), 1)}
-    return np.array([lane.get(t, 0) for t in threads.tolist()], np.int64)
+    return np.array([lane.get(ident, 0) for ident in seen], np.int64)

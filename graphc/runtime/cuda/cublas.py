@@ -17,7 +17,7 @@ import numpy as np
 
 from graphc.errors import DeviceError
 from graphc.ir.types import DType
-from graphc.runtime.device.protocol import Call, Device, Span, allocated
+from graphc.runtime.device.protocol import Call, Device, MemorySpan, allocated
 
 PACKAGES = ("nvmath-python", "nvidia-cublas")
 WORKSPACE = 32 << 20  # bytes: what cuBLAS advises for Hopper
@@ -34,7 +34,7 @@ TYPES = {  # by element type: of the elements, of the sum, of the scale
 
 
 @dataclass(frozen=True)
-class Product:
+class ProductSizes:
     """C[batch, m, n] = A[batch, m, k] B[batch, k, n], all row-major and contiguous.  With `ta`, A
     is stored as [k, m]; with `tb`, B as [n, k]."""
 
@@ -48,7 +48,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Layout:
+class MatrixLayout:
     """A matrix by columns; `ld` elements lie between columns, `stride` between matrices."""
 
     rows: int
@@ -60,9 +60,9 @@ class Layout:
         return self.ld * self.columns
 
 
-def stored(rows: int, columns: int) -> Layout:
+def stored(rows: int, columns: int) -> MatrixLayout:
     """How a row-major matrix looks by columns: transposed."""
-    return Layout(columns, rows, columns)
+    return MatrixLayout(columns, rows, columns)
 
 
 def library(device: Device) -> Library | None:
@@ -88,13 +88,13 @@ class Library:
     """cublasLt on one device: `lt` is `nvmath.bindings.cublasLt`, `handle` its context.  All
     products share the workspace, so those that need it come one after another."""
 
-    def __init__(self, lt: Any, handle: int, name: str, workspace: Span) -> None:
+    def __init__(self, lt: Any, handle: int, name: str, workspace: MemorySpan) -> None:
         self.lt, self.handle, self.name, self.workspace = lt, handle, name, workspace
         weakref.finalize(self, lt.destroy, handle)
 
-    def plan(self, product: Product) -> Plan | None:
+    def plan(self, product: ProductSizes) -> ProductPlan | None:
         """The way to a product that cublasLt takes for the fastest; None if it knows none."""
-        made = Plan(self, product)
+        made = ProductPlan(self, product)
         return made if made.known else None
 
     def attribute(self, what: str, handle: int, kind: Any, value: int) -> None:
@@ -104,10 +104,10 @@ class Library:
         getattr(self.lt, f"{what}_set_attribute")(handle, kind, buffer.ctypes.data, buffer.itemsize)
 
 
-class Plan:
+class ProductPlan:
     """A product, planned, if cublasLt knows one.  It may be in several graphs."""
 
-    def __init__(self, library: Library, product: Product) -> None:
+    def __init__(self, library: Library, product: ProductSizes) -> None:
         self.library, self.product = library, product
         lt = library.lt
         element, compute, scale = TYPES[product.dtype.name]
@@ -130,7 +130,7 @@ class Plan:
         self.found = lt.MatmulHeuristicResult(1)
         self.known = self._choose()
 
-    def _layout(self, element: int, layout: Layout) -> int:
+    def _layout(self, element: int, layout: MatrixLayout) -> int:
         library, lt = self.library, self.library.lt
         made: int = lt.matrix_layout_create(element, layout.rows, layout.columns, layout.ld)
         weakref.finalize(self, lt.matrix_layout_destroy, made)
@@ -179,7 +179,7 @@ class Plan:
         )
 
     @property
-    def workspace(self) -> Span:
+    def workspace(self) -> MemorySpan:
         """The memory that it needs beside its operands."""
         return self.library.workspace.part(0, int(self.found.workspace_size))
 
@@ -209,7 +209,9 @@ class Plan:
         except lt.cuBLASLtError as error:
             raise self._failure(error) from error
 
-    def call(self, a: Span, b: Span, c: Span, after: tuple[int, ...] = ()) -> Call:
+    def call(
+        self, a: MemorySpan, b: MemorySpan, c: MemorySpan, after: tuple[int, ...] = ()
+    ) -> Call:
         """The product as a node of a graph."""
         return Call(
             lambda stream: self.enqueue(stream, a.address, b.address, c.address),

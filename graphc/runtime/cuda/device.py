@@ -44,7 +44,14 @@ from graphc.runtime.cuda.graph import (
 from graphc.runtime.cuda.products import Products
 from graphc.runtime.cuda.shared_array import SharedArray
 from graphc.runtime.cuda.staging import Staging
-from graphc.runtime.device.protocol import Function, Launch, Memory, Node, Pinned, Span
+from graphc.runtime.device.protocol import (
+    Allocation,
+    LaunchNode,
+    LoadedKernel,
+    MemorySpan,
+    Node,
+    Pinned,
+)
 
 ALIGNED = 16  # bytes: kernels read and write so many at once
 STATIC = 48 << 10  # bytes of shared memory that a block may have without asking
@@ -76,7 +83,7 @@ class CudaDevice:
         self.name, self.number = f"cuda:{number}", number
         self.cache, self.toolkit = cache, toolkit
         self.compiler, self.preparer = compiler, preparer
-        self.functions: dict[DeviceSource, Function] = {}
+        self.functions: dict[DeviceSource, LoadedKernel] = {}
         self.lock = threading.RLock()
         with reported(self.name, "opening the device", toolkit.error):
             self.device = self._current()
@@ -102,7 +109,7 @@ class CudaDevice:
         free, total = check(self.name, "asking for memory", self.toolkit.driver.cuMemGetInfo())
         return int(free), int(total)
 
-    def allocate(self, nbytes: int) -> Memory:
+    def allocate(self, nbytes: int) -> Allocation:
         """Memory that is given back when the last span over it goes, after all work so far."""
         try:
             buffer = self._current().allocate(max(nbytes, 1), stream=self.stream)
@@ -115,7 +122,7 @@ class CudaDevice:
                 "free; make the batch smaller, give the session a memory_limit, or close what else "
                 "uses the device"
             ) from None
-        return Memory(int(buffer.handle), nbytes, buffer)
+        return Allocation(int(buffer.handle), nbytes, buffer)
 
     def pinned(self, nbytes: int) -> Pinned:
         """Host memory that graphs copy from and to."""
@@ -127,23 +134,23 @@ class CudaDevice:
             buffer,
         )
 
-    def copy(self, target: Span | Array, source: Span | Array) -> None:
+    def copy(self, target: MemorySpan | Array, source: MemorySpan | Array) -> None:
         """Copies bytes after all work so far.  A source array may change when it returns."""
         with self.lock, reported(self.name, "a copy", self.toolkit.error):
             self._current()
             match target, source:
-                case Span(), Span():
+                case MemorySpan(), MemorySpan():
                     self._within(target, source)
-                case Span(), np.ndarray():
+                case MemorySpan(), np.ndarray():
                     assert target.nbytes == source.nbytes
                     self.staging.upload(target, source)
-                case np.ndarray(), Span():
+                case np.ndarray(), MemorySpan():
                     assert target.nbytes == source.nbytes and target.flags.c_contiguous
                     self.staging.download(target, source)
                 case _:
                     raise AssertionError("one side of a copy is on the device")
 
-    def _within(self, target: Span, source: Span) -> None:
+    def _within(self, target: MemorySpan, source: MemorySpan) -> None:
         assert target.nbytes == source.nbytes
         if target.nbytes:
             buffer = self.toolkit.core.Buffer.from_handle
@@ -156,7 +163,7 @@ class CudaDevice:
         if self.preparer is not None:
             self.preparer(sources, self.spec.capability, self.cache, options, built)
 
-    def load(self, source: DeviceSource) -> Function:
+    def load(self, source: DeviceSource) -> LoadedKernel:
         """Its code in the device's memory; equal sources share it."""
         with self.lock:
             if source not in self.functions:
@@ -166,7 +173,7 @@ class CudaDevice:
                     module = self.toolkit.core.ObjectCode.from_cubin(code, name=symbol)
                     kernel = module.get_kernel(symbol)
                 self._allow_shared(source, kernel)
-                self.functions[source] = Function(source, kernel)
+                self.functions[source] = LoadedKernel(source, kernel)
             return self.functions[source]
 
     def _allow_shared(self, source: DeviceSource, kernel: Any) -> None:
@@ -187,7 +194,7 @@ class CudaDevice:
             driver.cuKernelSetAttribute(most, allowed, kernel.handle, self.number),
         )
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: LaunchNode) -> None:
         """Runs one kernel after all work so far; returns at once."""
         if nothing(launch):
             return
@@ -232,7 +239,7 @@ class CudaDevice:
         self._current()
         return library(self)
 
-    def adopt(self, array: Any) -> tuple[Span, tuple[int, ...], str]:
+    def adopt(self, array: Any) -> tuple[MemorySpan, tuple[int, ...], str]:
         """An array of another library on this device (`__dlpack__` or `__cuda_array_interface__`),
         without a copy: its place, shape and element type.  Work here waits for what that library
         has put on its stream."""
@@ -254,23 +261,23 @@ class CudaDevice:
                 "make it contiguous first (in torch: .contiguous())"
             )
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.size
-        span = Span(Memory(int(view.ptr), nbytes, (array, view)), 0, nbytes)
+        span = MemorySpan(Allocation(int(view.ptr), nbytes, (array, view)), 0, nbytes)
         return self._aligned(span), shape, dtype.name
 
-    def _aligned(self, span: Span) -> Span:
+    def _aligned(self, span: MemorySpan) -> MemorySpan:
         """The span, or a copy of it where its address does not suit kernels."""
         if span.address % ALIGNED == 0:
             return span
-        copy = Span(self.allocate(span.nbytes), 0, span.nbytes)
+        copy = MemorySpan(self.allocate(span.nbytes), 0, span.nbytes)
         self.copy(copy, span)
         self.synchronize()  # the owner may change or free it when this returns
         return copy
 
-    def shared(self, span: Span, shape: tuple[int, ...], dtype: DType) -> SharedArray:
+    def shared(self, span: MemorySpan, shape: tuple[int, ...], dtype: DType) -> SharedArray:
         """An array over a span that other libraries can take without a copy."""
         return SharedArray(self, span, shape, dtype)
 
-    def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    def export(self, span: MemorySpan, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """A view of finished memory that has `__dlpack__` and keeps the memory."""
         self.synchronize()
         buffer = self.toolkit.core.Buffer.from_handle(span.address, span.nbytes, owner=span.memory)

@@ -24,7 +24,7 @@ NAME = re.compile(r"cuda(?::(\d+))?")
 
 
 @dataclass(frozen=True)
-class Driver:
+class CudaDriver:
     """The driver's CUDA version and the names of its devices."""
 
     version: int
@@ -67,7 +67,7 @@ def number_of(name: str) -> int:
     return int(found[1] or 0)
 
 
-def find_driver(name: str, load: Callable[[str], Any] = ctypes.CDLL) -> Driver:
+def find_driver(name: str, load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
     """The driver of this machine, which must be new enough.  Nothing of CUDA's Python is used."""
     try:
         library = load(LIBRARY)
@@ -85,7 +85,7 @@ def find_driver(name: str, load: Callable[[str], Any] = ctypes.CDLL) -> Driver:
     _ask(library, name, "cuInit", ctypes.c_uint(0))
     count = ctypes.c_int(0)
     _ask(library, name, "cuDeviceGetCount", ctypes.byref(count))
-    return Driver(version.value, tuple(_name(library, name, n) for n in range(count.value)))
+    return CudaDriver(version.value, tuple(_name(library, name, n) for n in range(count.value)))
 
 
 def _ask(library: Any, name: str, function: str, *arguments: Any) -> None:
@@ -113,7 +113,7 @@ def _version(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
-def require_number(name: str, driver: Driver) -> int:
+def require_number(name: str, driver: CudaDriver) -> int:
     """The number of a device that is there."""
     number = number_of(name)
     if number >= len(driver.names):

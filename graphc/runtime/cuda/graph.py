@@ -14,17 +14,17 @@ import numpy as np
 
 from graphc.codegen.cuda.source import POINTER
 from graphc.runtime.cuda.driver import Toolkit, failure, reported
-from graphc.runtime.device.protocol import Call, Copy, Launch, Node, Pinned, Span
+from graphc.runtime.device.protocol import Call, CopyNode, LaunchNode, MemorySpan, Node, Pinned
 
 WHOLE = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
 
 
-def arguments(launch: Launch) -> tuple[Any, ...]:
+def arguments(launch: LaunchNode) -> tuple[Any, ...]:
     """What cuda-core takes: an address is an int (8 bytes), any other number a NumPy scalar of its
     parameter's type, since a plain int would be taken for an address."""
     return tuple(
         value.address
-        if isinstance(value, Span)
+        if isinstance(value, MemorySpan)
         else value
         if parameter.endswith(POINTER)
         else WHOLE[parameter](value)
@@ -34,7 +34,7 @@ def arguments(launch: Launch) -> tuple[Any, ...]:
     )
 
 
-def configuration(toolkit: Toolkit, launch: Launch) -> Any:
+def configuration(toolkit: Toolkit, launch: LaunchNode) -> Any:
     """Its `LaunchConfig`."""
     return toolkit.core.LaunchConfig(
         grid=launch.grid, block=launch.function.source.threads, shmem_size=launch.shared
@@ -44,9 +44,9 @@ def configuration(toolkit: Toolkit, launch: Launch) -> Any:
 def nothing(node: Node) -> bool:
     """Whether a node does nothing: CUDA takes no grid of no blocks."""
     match node:
-        case Launch():
+        case LaunchNode():
             return 0 in node.grid
-        case Copy():
+        case CopyNode():
             return _nbytes(node.target) == 0
     return False
 
@@ -92,11 +92,11 @@ def _add(toolkit: Toolkit, device: Any, definition: Any, node: Node, before: Seq
     if nothing(node):
         return definition.join(*before) if before else definition.empty()
     match node:
-        case Launch():
+        case LaunchNode():
             added = maker.launch(
                 configuration(toolkit, node), node.function.handle, *arguments(node)
             )
-        case Copy():
+        case CopyNode():
             added = maker.memcpy(_address(node.target), _address(node.source), _nbytes(node.target))
         case Call():
             added = maker.embed(_captured(device, node))
@@ -105,14 +105,14 @@ def _add(toolkit: Toolkit, device: Any, definition: Any, node: Node, before: Seq
     return added
 
 
-def _address(place: Span | Pinned) -> int:
-    if isinstance(place, Span):
+def _address(place: MemorySpan | Pinned) -> int:
+    if isinstance(place, MemorySpan):
         return place.address
     return int(place.array.__array_interface__["data"][0])
 
 
-def _nbytes(place: Span | Pinned) -> int:
-    return place.nbytes if isinstance(place, Span) else place.array.nbytes
+def _nbytes(place: MemorySpan | Pinned) -> int:
+    return place.nbytes if isinstance(place, MemorySpan) else place.array.nbytes
 
 
 def _captured(device: Any, call: Call) -> Any:

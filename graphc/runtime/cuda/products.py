@@ -21,9 +21,9 @@ from graphc.config import Method, Options
 from graphc.errors import DeviceError
 from graphc.ir.dim import Size, product
 from graphc.ir.program import Kernel, Kind, contraction_of, storage
-from graphc.runtime.cuda.cublas import ALIGNED, TYPES, Library, Product
+from graphc.runtime.cuda.cublas import ALIGNED, TYPES, Library, ProductSizes
 from graphc.runtime.device.hazards import with_edges
-from graphc.runtime.device.protocol import Device, Launch, Made, Node, Span, uploaded
+from graphc.runtime.device.protocol import Device, LaunchNode, Made, MemorySpan, Node, uploaded
 
 TRIES, REPEATS = 5, 8  # runs of a graph, and how often a product is in it
 
@@ -68,7 +68,7 @@ class Products:
         self,
         kernel: Kernel,
         number: Callable[[Size], int],
-        places: Sequence[Span],
+        places: Sequence[MemorySpan],
         own: Made,
         after: Made,
     ) -> list[Node]:
@@ -83,7 +83,7 @@ class Products:
         if found is None or plan is None:
             return own(places)
 
-        def library(at: Sequence[Span]) -> list[Node]:
+        def library(at: Sequence[MemorySpan]) -> list[Node]:
             left, right, result = (at[i] for i in ends)
             return [replace(plan.call(left, right, result), kernel=kernel), *after(at)]
 
@@ -91,10 +91,15 @@ class Products:
         return (library if fast else own)(places)
 
     def _faster(
-        self, found: Product, kernel: Kernel, places: Sequence[Span], own: Made, library: Made
+        self,
+        found: ProductSizes,
+        kernel: Kernel,
+        places: Sequence[MemorySpan],
+        own: Made,
+        library: Made,
     ) -> bool:
         """Whether the library is the faster; no, where there is no time to try."""
-        nodes = [x for x in own(places) if isinstance(x, Launch)]
+        nodes = [x for x in own(places) if isinstance(x, LaunchNode)]
         key = (
             self.device.name,
             found,
@@ -128,7 +133,7 @@ class Products:
         return best
 
 
-def product_of(kernel: Kernel, number: Callable[[Size], int]) -> Product | None:
+def product_of(kernel: Kernel, number: Callable[[Size], int]) -> ProductSizes | None:
     """The product of a kernel, with sizes as numbers; None if it is empty or of a type that the
     library does not multiply."""
     op, a, b, out = operands(kernel)
@@ -136,10 +141,10 @@ def product_of(kernel: Kernel, number: Callable[[Size], int]) -> Product | None:
     batch = number(product(out.type.shape[:-2]))
     if out.type.dtype.name not in TYPES or 0 in (m, n, k, batch):
         return None
-    return Product(m, n, k, out.type.dtype, op.ta, op.tb, batch)
+    return ProductSizes(m, n, k, out.type.dtype, op.ta, op.tb, batch)
 
 
-def trial_places(device: Device, kernel: Kernel, places: Sequence[Span]) -> list[Span]:
+def trial_places(device: Device, kernel: Kernel, places: Sequence[MemorySpan]) -> list[MemorySpan]:
     """Memory like a kernel's own, for trying it: the operands of its product are random numbers,
     since how fast a GPU multiplies depends on them, all else is zeros."""
     _, a, b, _ = operands(kernel)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.runtime.device.array import DeviceArray
-from graphc.runtime.device.protocol import Device, Span
+from graphc.runtime.device.protocol import Device, MemorySpan
 
 DLPACK_CUDA = 2  # kDLCUDA
 
@@ -20,7 +20,7 @@ class Exporting(Device, Protocol):
 
     number: int
 
-    def export(self, span: Span, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    def export(self, span: MemorySpan, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """A view of finished memory that has `__dlpack__` and keeps the memory."""
 
 

@@ -21,7 +21,16 @@ from graphc.codegen.device_source import DeviceSource
 from graphc.config import Options
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
-from graphc.runtime.device.protocol import Call, Copy, Function, Launch, Memory, Node, Pinned, Span
+from graphc.runtime.device.protocol import (
+    Allocation,
+    Call,
+    CopyNode,
+    LaunchNode,
+    LoadedKernel,
+    MemorySpan,
+    Node,
+    Pinned,
+)
 
 ALIGN = 256
 TYPES = {
@@ -47,9 +56,9 @@ class SimulatedDevice:
         self.name, self.target, self.memory = name, CUDA, memory
         self.next = ALIGN
         self.launches = 0
-        self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()
+        self.memories: weakref.WeakSet[Allocation] = weakref.WeakSet()
 
-    def allocate(self, nbytes: int) -> Memory:
+    def allocate(self, nbytes: int) -> Allocation:
         """Memory, at an address that means nothing to the host."""
         free = self.memory - sum(m.nbytes for m in self.memories)
         if nbytes > free:
@@ -59,7 +68,7 @@ class SimulatedDevice:
             )
         address = self.next
         self.next += -(-max(nbytes, 1) // ALIGN) * ALIGN + ALIGN
-        made = Memory(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
+        made = Allocation(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
         self.memories.add(made)
         return made
 
@@ -67,18 +76,20 @@ class SimulatedDevice:
         """Host memory."""
         return Pinned(np.full(nbytes, POISON, np.uint8))
 
-    def copy(self, target: Span | Array | Pinned, source: Span | Array | Pinned) -> None:
+    def copy(
+        self, target: MemorySpan | Array | Pinned, source: MemorySpan | Array | Pinned
+    ) -> None:
         """Copies bytes."""
         to, taken = self._bytes(target), self._bytes(source)
         if to.nbytes != taken.nbytes:
             raise DeviceError(f"{self.name}: a copy of {taken.nbytes} bytes to {to.nbytes}")
         to[...] = taken
 
-    def _bytes(self, place: Span | Array | Pinned) -> Array:
+    def _bytes(self, place: MemorySpan | Array | Pinned) -> Array:
         """A place as bytes."""
         if isinstance(place, Pinned):
             return place.array
-        if not isinstance(place, Span):
+        if not isinstance(place, MemorySpan):
             return place.reshape(-1).view(np.uint8)
         if place.memory not in self.memories:
             raise DeviceError(f"{self.name}: address {place.address} is of another device")
@@ -88,17 +99,17 @@ class SimulatedDevice:
     def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
         """Nothing is compiled."""
 
-    def load(self, source: DeviceSource) -> Function:
+    def load(self, source: DeviceSource) -> LoadedKernel:
         """The text is all that there is to load."""
-        return Function(source, None)
+        return LoadedKernel(source, None)
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: LaunchNode) -> None:
         """Runs one kernel."""
         self.launches += 1
         source = launch.function.source
         arguments: list[Array | int] = []
         for kind, given in zip(source.parameters, launch.arguments, strict=True):
-            if isinstance(given, Span):
+            if isinstance(given, MemorySpan):
                 if given.address % ALIGNED and VECTORS.search(source.text):
                     raise DeviceError(
                         f"{self.name}: vectors begin at {given.address}, which is no "
@@ -109,9 +120,9 @@ class SimulatedDevice:
                 arguments.append(given)
         simulate(source, launch.grid, launch.shared, arguments)
 
-    def graph(self, nodes: Sequence[Node]) -> Sequential:
+    def graph(self, nodes: Sequence[Node]) -> SimulatedGraph:
         """The nodes, to be run in order."""
-        known: list[Launch | Copy] = []
+        known: list[LaunchNode | CopyNode] = []
         for n, node in enumerate(nodes):
             if isinstance(node, Call):
                 raise DeviceError(
@@ -121,7 +132,7 @@ class SimulatedDevice:
             if any(a >= n for a in node.after):
                 raise DeviceError(f"{self.name}: node {n} of a graph waits for a later one")
             known.append(node)
-        return Sequential(self, tuple(known))
+        return SimulatedGraph(self, tuple(known))
 
     def mark(self) -> Done:
         """Now."""
@@ -140,12 +151,12 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Sequential:
+class SimulatedGraph:
     """A graph of a simulated device: an order that its edges allow, and not the given one where
     they leave a choice, so that a missing edge shows."""
 
     device: SimulatedDevice
-    nodes: tuple[Launch | Copy, ...]
+    nodes: tuple[LaunchNode | CopyNode, ...]
 
     def run(self) -> None:
         """Runs every node after those that it waits for; of those that could run, the last."""
@@ -155,7 +166,7 @@ class Sequential:
             n = max(k for k, node in waiting.items() if done.issuperset(node.after))
             node = waiting.pop(n)
             done.add(n)
-            if isinstance(node, Copy):
+            if isinstance(node, CopyNode):
                 self.device.copy(node.target, node.source)
             else:
                 self.device.launch(node)

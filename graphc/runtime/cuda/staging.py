@@ -15,13 +15,13 @@ import numpy as np
 
 from graphc.ir.op import Array
 from graphc.runtime.cuda.driver import Toolkit
-from graphc.runtime.device.protocol import Span
+from graphc.runtime.device.protocol import MemorySpan
 
 PIECES = 8
 LEAST, MOST = 1 << 16, 8 << 20  # bytes of a piece: it grows from the one to the other
 
 
-class Piece:
+class PinnedPiece:
     """Pinned memory, and the event after which it is free."""
 
     def __init__(self, resource: Any, nbytes: int, device: Any) -> None:
@@ -40,9 +40,9 @@ class Staging:
         self.toolkit, self.device, self.stream = toolkit, device, stream
         # not the stream-ordered PinnedMemoryResource: its host pools are not on every system
         self.resource = toolkit.core.LegacyPinnedMemoryResource()
-        self.pieces: deque[Piece] = deque()
+        self.pieces: deque[PinnedPiece] = deque()
 
-    def upload(self, target: Span, source: Array) -> None:
+    def upload(self, target: MemorySpan, source: Array) -> None:
         """Copies an array's bytes; the array may change when it returns."""
         data = np.ascontiguousarray(source).reshape(-1).view(np.uint8)
         for start, stop in self._parts(target.nbytes):
@@ -51,10 +51,10 @@ class Staging:
             self._move(target.address + start, piece.address, stop - start)
             self.stream.record(piece.free)
 
-    def download(self, target: Array, source: Span) -> None:
+    def download(self, target: Array, source: MemorySpan) -> None:
         """Copies bytes into a contiguous array; they are there when it returns."""
         data = target.reshape(-1).view(np.uint8)
-        coming: deque[tuple[Piece, Array]] = deque()
+        coming: deque[tuple[PinnedPiece, Array]] = deque()
         for start, stop in self._parts(source.nbytes):
             if len(coming) == PIECES:
                 _arrive(*coming.popleft())
@@ -73,12 +73,12 @@ class Staging:
         if not self.pieces or self.pieces[0].nbytes < wanted:
             for piece in self.pieces:
                 piece.free.sync()
-            made = [Piece(self.resource, wanted, self.device) for _ in range(PIECES)]
+            made = [PinnedPiece(self.resource, wanted, self.device) for _ in range(PIECES)]
             self.pieces = deque(made)
         size = self.pieces[0].nbytes
         return [(k, min(k + size, nbytes)) for k in range(0, nbytes, size)]
 
-    def _next(self) -> Piece:
+    def _next(self) -> PinnedPiece:
         """The piece that was used the longest ago, when it is free."""
         piece = self.pieces[0]
         self.pieces.rotate(-1)
@@ -90,7 +90,7 @@ class Staging:
         views[0].copy_from(views[1], stream=self.stream)
 
 
-def _arrive(piece: Piece, into: Array) -> None:
+def _arrive(piece: PinnedPiece, into: Array) -> None:
     """Takes bytes out of a piece when they have come."""
     piece.free.sync()
     into[...] = piece.bytes[: len(into)]

@@ -13,14 +13,14 @@ import numpy as np
 from graphc.errors import DeviceError, user_location
 from graphc.ir.op import Array
 from graphc.ir.types import BY_NAME, DType
-from graphc.runtime.device.protocol import Device, Span
+from graphc.runtime.device.protocol import Device, MemorySpan
 
 
 @runtime_checkable
 class Exporter(Protocol):
     """A device whose memory other libraries can use."""
 
-    def shared(self, span: Span, shape: tuple[int, ...], dtype: DType) -> DeviceArray:
+    def shared(self, span: MemorySpan, shape: tuple[int, ...], dtype: DType) -> DeviceArray:
         """An array over a span that they can take without a copy."""
 
 
@@ -28,11 +28,13 @@ class Exporter(Protocol):
 class Adopter(Protocol):
     """A device that can use other libraries' memory."""
 
-    def adopt(self, array: Any) -> tuple[Span, tuple[int, ...], str]:
+    def adopt(self, array: Any) -> tuple[MemorySpan, tuple[int, ...], str]:
         """An array of another library on this device, without a copy."""
 
 
-def device_array(device: Device, span: Span, shape: tuple[int, ...], dtype: DType) -> DeviceArray:
+def device_array(
+    device: Device, span: MemorySpan, shape: tuple[int, ...], dtype: DType
+) -> DeviceArray:
     """An array over a span; one that can be shared, if the device can do that."""
     if isinstance(device, Exporter):
         return device.shared(span, shape, dtype)
@@ -50,7 +52,9 @@ def adopted(device: Device, array: Any) -> DeviceArray:
 class DeviceArray:
     """An array in a device's memory, which it keeps alive.  Contiguous."""
 
-    def __init__(self, device: Device, span: Span, shape: tuple[int, ...], dtype: DType) -> None:
+    def __init__(
+        self, device: Device, span: MemorySpan, shape: tuple[int, ...], dtype: DType
+    ) -> None:
         self.device, self.span, self.shape, self.type = device, span, shape, dtype
 
     @property

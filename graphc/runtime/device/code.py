@@ -18,10 +18,10 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Program, launched, overwritten
 from graphc.runtime.device.protocol import (
     Device,
-    Function,
+    LoadedKernel,
+    MemorySpan,
     Multiplies,
     ProductLibrary,
-    Span,
     uploaded,
 )
 
@@ -36,11 +36,11 @@ class DeviceProgram:
     device: Device
     program: Program
     options: Options = field(default_factory=Options)
-    functions: dict[Key, tuple[Function, ...]] = field(default_factory=dict)
-    epilogues: dict[tuple[Kernel, bool], tuple[Function, ...]] = field(default_factory=dict)
+    functions: dict[Key, tuple[LoadedKernel, ...]] = field(default_factory=dict)
+    epilogues: dict[tuple[Kernel, bool], tuple[LoadedKernel, ...]] = field(default_factory=dict)
     texts: dict[Key, tuple[DeviceSource, ...]] = field(default_factory=dict)
-    constants: dict[Value, Span] = field(default_factory=dict)
-    numbers: dict[int, Span] = field(default_factory=dict)
+    constants: dict[Value, MemorySpan] = field(default_factory=dict)
+    numbers: dict[int, MemorySpan] = field(default_factory=dict)
     built: Built = field(default_factory=Built)
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class DeviceProgram:
 
     def code(
         self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
-    ) -> tuple[Function, ...]:
+    ) -> tuple[LoadedKernel, ...]:
         """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
         fail, those that change variables look first whether it has."""
         key = kernel, wide, self.variant(kernel, sizes)
@@ -61,7 +61,7 @@ class DeviceProgram:
             )
         return self.functions[key]
 
-    def epilogue(self, kernel: Kernel, wide: bool) -> tuple[Function, ...]:
+    def epilogue(self, kernel: Kernel, wide: bool) -> tuple[LoadedKernel, ...]:
         """The functions of what follows a product that a library has made."""
         if (kernel, wide) not in self.epilogues:
             self.epilogues[kernel, wide] = tuple(
@@ -138,21 +138,21 @@ class DeviceProgram:
         for kernel in after:
             self.epilogue(kernel, False)
 
-    def copier(self, nbytes: int) -> Function:
+    def copier(self, nbytes: int) -> LoadedKernel:
         """What copies bytes unless the run has failed."""
         return self.device.load(self._copier(nbytes))
 
     def _copier(self, nbytes: int) -> DeviceSource:
         return self.target.guarded(self.target.copying(nbytes))
 
-    def constant(self, v: Value) -> Span:
+    def constant(self, v: Value) -> MemorySpan:
         """Where a constant lies."""
         if v not in self.constants:
             assert isinstance(v.op, Constant)
             self.constants[v] = uploaded(self.device, v.op.value.array)
         return self.constants[v]
 
-    def number(self, value: int) -> Span:
+    def number(self, value: int) -> MemorySpan:
         """Where a whole number lies, as an i64."""
         if value not in self.numbers:
             self.numbers[value] = uploaded(self.device, np.array(value, np.int64))

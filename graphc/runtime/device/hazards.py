@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from graphc.runtime.device.protocol import Call, Copy, Launch, Memory, Node, Span
+from graphc.runtime.device.protocol import Allocation, Call, CopyNode, LaunchNode, MemorySpan, Node
 
 
 @dataclass
@@ -23,9 +23,11 @@ class Hazards:
     """Looks at launches in order and tells what each must wait for."""
 
     def __init__(self) -> None:
-        self._uses: dict[Memory, list[_Use]] = {}
+        self._uses: dict[Allocation, list[_Use]] = {}
 
-    def after(self, number: int, read: Sequence[Span], written: Sequence[Span]) -> tuple[int, ...]:
+    def after(
+        self, number: int, read: Sequence[MemorySpan], written: Sequence[MemorySpan]
+    ) -> tuple[int, ...]:
         """The earlier launches that launch `number` must wait for."""
         found: set[int] = set()
         for span in read:
@@ -39,11 +41,11 @@ class Hazards:
         found.discard(number)
         return tuple(sorted(found))
 
-    def _overlapping(self, span: Span) -> list[_Use]:
+    def _overlapping(self, span: MemorySpan) -> list[_Use]:
         start, end = span.offset, span.offset + span.nbytes
         return [u for u in self._uses.get(span.memory, ()) if u.start < end and start < u.end]
 
-    def _note(self, number: int, read: Sequence[Span], written: Sequence[Span]) -> None:
+    def _note(self, number: int, read: Sequence[MemorySpan], written: Sequence[MemorySpan]) -> None:
         for span in read:
             uses = self._uses.setdefault(span.memory, [])
             same = [u for u in uses if (u.start, u.end) == (span.offset, span.offset + span.nbytes)]
@@ -65,17 +67,17 @@ def with_edges(nodes: Sequence[Node]) -> list[Node]:
     return [replace(node, after=hazards.after(n, *touched(node))) for n, node in enumerate(nodes)]
 
 
-def touched(node: Node) -> tuple[Sequence[Span], Sequence[Span]]:
+def touched(node: Node) -> tuple[Sequence[MemorySpan], Sequence[MemorySpan]]:
     """What a node reads and what it writes."""
     match node:
         case Call():
             return node.read, node.written
-        case Copy():
+        case CopyNode():
             return (
-                [x for x in (node.source,) if isinstance(x, Span)],
-                [x for x in (node.target,) if isinstance(x, Span)],
+                [x for x in (node.source,) if isinstance(x, MemorySpan)],
+                [x for x in (node.target,) if isinstance(x, MemorySpan)],
             )
-        case Launch():
-            spans = [(n, a) for n, a in enumerate(node.arguments) if isinstance(a, Span)]
+        case LaunchNode():
+            spans = [(n, a) for n, a in enumerate(node.arguments) if isinstance(a, MemorySpan)]
             return [a for _, a in spans], [a for n, a in spans if n in node.written]
     assert_never(node)

@@ -12,13 +12,20 @@ from dataclasses import dataclass, replace
 
 from graphc.codegen.cpu.kernels import buffers_of
 from graphc.ir import dim
-from graphc.ir.arena import Layout
+from graphc.ir.arena import ArenaLayout
 from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
 from graphc.runtime.device.code import DeviceProgram
-from graphc.runtime.device.protocol import Copy, Function, Launch, Node, Span, allocated
+from graphc.runtime.device.protocol import (
+    CopyNode,
+    LaunchNode,
+    LoadedKernel,
+    MemorySpan,
+    Node,
+    allocated,
+)
 
 WIDE = 1 << 31  # elements from which indices need 64 bits
 ALIGNED = 16  # bytes: what is read and written at once
@@ -31,12 +38,12 @@ class Scope:
     code: DeviceProgram
     program: Program
     sizes: Mapping[str, int]
-    layout: Layout
-    arena: Span
-    inputs: dict[Value, Span]
-    outputs: dict[Value, Span]
-    status: Span
-    scratch: Span
+    layout: ArenaLayout
+    arena: MemorySpan
+    inputs: dict[Value, MemorySpan]
+    outputs: dict[Value, MemorySpan]
+    status: MemorySpan
+    scratch: MemorySpan
 
     def number(self, size: dim.Size) -> int:
         """A size as a number."""
@@ -46,7 +53,7 @@ class Scope:
         """Bytes of a value."""
         return self.number(v.type.nbytes)
 
-    def place(self, v: Value, number: int) -> Span:
+    def place(self, v: Value, number: int) -> MemorySpan:
         """Where a stored value lies while kernel `number` runs."""
         if isinstance(v.op, Constant):
             return self.code.constant(v)
@@ -67,11 +74,11 @@ class Scope:
         places = [self.place(v, number) for v in buffers_of(kernel)]
         wide = max((self.number(v.type.count) for v in buffers_of(kernel)), default=0) >= WIDE
 
-        def own(at: Sequence[Span]) -> list[Node]:
+        def own(at: Sequence[MemorySpan]) -> list[Node]:
             functions = self.code.code(kernel, self.program, wide, self.sizes)
             return self._launched(kernel, functions, at)
 
-        def after(at: Sequence[Span]) -> list[Node]:
+        def after(at: Sequence[MemorySpan]) -> list[Node]:
             return self._launched(kernel, self.code.epilogue(kernel, wide), at)
 
         library = self.code.library(kernel)
@@ -80,14 +87,14 @@ class Scope:
         return library.nodes(kernel, self.number, places, own, after)
 
     def _launched(
-        self, kernel: Kernel, functions: Sequence[Function], places: Sequence[Span]
+        self, kernel: Kernel, functions: Sequence[LoadedKernel], places: Sequence[MemorySpan]
     ) -> list[Node]:
         """The launches of functions over a kernel's buffers."""
         found: list[Node] = []
         for function in functions:
             source = function.source
             x, y, z = map(self.number, source.grid)
-            words: list[Span | int] = [*places]
+            words: list[MemorySpan | int] = [*places]
             written = {*range(len(kernel.reads), len(places))}
             if source.scratch != 0:
                 written.add(len(words))
@@ -98,7 +105,7 @@ class Scope:
                 words.append(self.status)
             if min(x, y, z) > 0:
                 found.append(
-                    Launch(
+                    LaunchNode(
                         function,
                         (x, y, z),
                         self.number(source.shared),
@@ -119,9 +126,9 @@ class Scope:
             source = self.place(base, end)
             if base in self.inputs:
                 temporary = allocated(self.code.device, self.nbytes(base))
-                before.append(Copy(temporary, source))
+                before.append(CopyNode(temporary, source))
                 source = temporary
-            after.append(Copy(self.inputs[old], source))
+            after.append(CopyNode(self.inputs[old], source))
         return before, after
 
     # -- loops
@@ -134,10 +141,10 @@ class Scope:
         operands = [self.place(storage(a), number) for a in v.args[1:]]
         count, *items = [self.place(w, number) for w in kernel.writes]
         length = self.number(op.length)
-        first: list[Node] = [Copy(count, self.code.number(length))]
+        first: list[Node] = [CopyNode(count, self.code.number(length))]
         carries, slices, constants = op.parts(operands)
         kept = items[: op.carries]
-        first += [Copy(to, at) for to, at in zip(kept, carries, strict=True) if at.nbytes]
+        first += [CopyNode(to, at) for to, at in zip(kept, carries, strict=True) if at.nbytes]
         steps = reversed(range(length)) if op.reverse else range(length)
         (program,) = kernel.programs
         arena = self.arena.part(self.layout.workspaces[number], self.layout.inner[program].arena)
@@ -149,7 +156,7 @@ class Scope:
         return [x if x.kernel is not None else replace(x, kernel=kernel) for x in first]
 
 
-def _row(span: Span, t: int, length: int) -> Span:
+def _row(span: MemorySpan, t: int, length: int) -> MemorySpan:
     """Row t of an array of `length` rows."""
     size = span.nbytes // length
     return span.part(t * size, size)
@@ -158,7 +165,9 @@ def _row(span: Span, t: int, length: int) -> Span:
 class _Step:
     """One step of a loop."""
 
-    def __init__(self, outer: Scope, program: Program, arena: Span, inputs: Sequence[Span]) -> None:
+    def __init__(
+        self, outer: Scope, program: Program, arena: MemorySpan, inputs: Sequence[MemorySpan]
+    ) -> None:
         self.device, self.before = outer.code.device, list[Node]()
         given = {v: self._aligned(x) for v, x in zip(program.graph.inputs, inputs, strict=True)}
         self.scope = Scope(
@@ -173,27 +182,27 @@ class _Step:
             outer.scratch,
         )
 
-    def _aligned(self, span: Span) -> Span:
+    def _aligned(self, span: MemorySpan) -> MemorySpan:
         """An input where vectors may begin: a row that does not is copied."""
         if span.address % ALIGNED == 0 or not span.nbytes:
             return span
         copy = allocated(self.device, span.nbytes)
-        self.before.append(Copy(copy, span))
+        self.before.append(CopyNode(copy, span))
         return copy
 
-    def nodes(self, rows: Sequence[Span]) -> list[Node]:
+    def nodes(self, rows: Sequence[MemorySpan]) -> list[Node]:
         """The launches of a step, which leaves its rows there."""
         scope, after = self.scope, list[Node]()
         program = scope.program
         for v, row in zip(program.graph.outputs, rows, strict=True):
             base = storage(v)
             if base in scope.inputs or isinstance(base.op, Constant):
-                self.before.append(Copy(row, scope.place(base, 0)))
+                self.before.append(CopyNode(row, scope.place(base, 0)))
             elif base in scope.outputs:
-                after.append(Copy(row, scope.outputs[base]))
+                after.append(CopyNode(row, scope.outputs[base]))
             elif row.address % ALIGNED:
                 scope.outputs[base] = allocated(self.device, row.nbytes)
-                after.append(Copy(row, scope.outputs[base]))
+                after.append(CopyNode(row, scope.outputs[base]))
             else:
                 scope.outputs[base] = row
         made = [x for n, k in enumerate(program.kernels) for x in scope.launches(n, k)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.ir import dim
-from graphc.ir.arena import Layout, layout
+from graphc.ir.arena import ArenaLayout, layout
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.program import Place, storage
@@ -21,13 +21,13 @@ from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.hazards import with_edges
 from graphc.runtime.device.launches import Scope
 from graphc.runtime.device.protocol import (
-    Copy,
+    CopyNode,
     Device,
-    Launch,
+    LaunchNode,
+    MemorySpan,
     Node,
     Pinned,
     Replay,
-    Span,
     Ticket,
     allocated,
 )
@@ -41,19 +41,21 @@ class DeviceArena:
     def __init__(self, device: Device) -> None:
         self.device, self.span, self.grown = device, allocated(device, 0), 0
 
-    def reserve(self, nbytes: int) -> Span:
+    def reserve(self, nbytes: int) -> MemorySpan:
         """Room for a plan; plans that were made for a smaller arena must be made anew (`grown`
         counts these moments)."""
         if nbytes > self.span.nbytes:
             self.device.synchronize()
-            self.span = Span(self.device.allocate(1), 0, 0)  # the old one goes before the new comes
+            self.span = MemorySpan(
+                self.device.allocate(1), 0, 0
+            )  # the old one goes before the new comes
             self.span = allocated(self.device, nbytes)
             self.grown += 1
         return self.span
 
 
 @dataclass
-class Turn:
+class PinnedTurn:
     """Pinned memory of runs, and the graphs that read and write it.  While the device may still
     read it, `ticket` is the end of that."""
 
@@ -77,12 +79,12 @@ class DevicePlan:
         code: DeviceProgram,
         sizes: dict[str, int],
         arena: DeviceArena,
-        homes: Mapping[Value, Span],
+        homes: Mapping[Value, MemorySpan],
     ) -> None:
         self.code, self.sizes, self.device = code, sizes, code.device
         program = code.program
         code.load(sizes)
-        self.layout: Layout = layout(program, sizes)
+        self.layout: ArenaLayout = layout(program, sizes)
         self.inputs = {v: homes[v] if v in homes else self._slot(v) for v in program.graph.inputs}
         self.slots = {v: s for v, s in self.inputs.items() if v not in homes}
         outputs = {
@@ -105,11 +107,11 @@ class DevicePlan:
             self.status,
             allocated(self.device, code.scratch(sizes)),
         )
-        self.turn, self.next = Turn(), Turn()
+        self.turn, self.next = PinnedTurn(), PinnedTurn()
         self.make: Callable[[Sequence[Node]], Replay] = self.device.graph
         self._schedule()
 
-    def _slot(self, v: Value) -> Span:
+    def _slot(self, v: Value) -> MemorySpan:
         return allocated(self.device, dim.evaluate(v.type.nbytes, self.sizes))
 
     # -- what is launched
@@ -122,33 +124,33 @@ class DevicePlan:
             (last if kernel.commits else first).extend(self.scope.launches(number, kernel))
         before, after = self.scope.commits()
         if self.code.fails:
-            after = [self._guarded(x) for x in after if isinstance(x, Copy)]
+            after = [self._guarded(x) for x in after if isinstance(x, CopyNode)]
         self.nodes = [*first, *before, *self._results(), *last, *after]
         self.launches = len(self.nodes)
 
-    def _guarded(self, copy: Copy) -> Launch:
+    def _guarded(self, copy: CopyNode) -> LaunchNode:
         """A copy that is left out if the run has failed."""
         target, source = copy.target, copy.source
-        assert isinstance(target, Span) and isinstance(source, Span)
+        assert isinstance(target, MemorySpan) and isinstance(source, MemorySpan)
         function = self.code.copier(target.nbytes)
         x, y, z = function.source.grid
         assert isinstance(x, int) and isinstance(y, int) and isinstance(z, int)
         words = (source, target, target.nbytes, self.status)
-        return Launch(function, (x, y, z), 0, words, frozenset({1}))
+        return LaunchNode(function, (x, y, z), 0, words, frozenset({1}))
 
     def _results(self) -> list[Node]:
         """Finds where results lie; copies those that lie in the arena, which other plans use
         too, and variables that the run changes, for a result is what they were before."""
         program, copies = self.code.program, list[Node]()
         updated = {old for old, _ in program.graph.updates}
-        self.results: list[Span] = []
+        self.results: list[MemorySpan] = []
         for v in program.graph.outputs:
             base = storage(v)
             span = self.scope.place(base, len(program.kernels))
             buffer = program.buffers.get(base)
             if base in updated or (buffer is not None and buffer.place is Place.ARENA):
                 own = allocated(self.device, span.nbytes)
-                copies.append(Copy(own, span))
+                copies.append(CopyNode(own, span))
                 span = own
             self.results.append(span)
         return copies
@@ -159,18 +161,18 @@ class DevicePlan:
         replays = self.turn.replays
         if (fed, wanted) not in replays:
             copies: list[Node] = [
-                Copy(self.slots[v], self._pinned(v, s.nbytes))
+                CopyNode(self.slots[v], self._pinned(v, s.nbytes))
                 for v, s in self.slots.items()
                 if v in fed
             ]
             ends: list[Node] = [
-                Copy(self._pinned(i, x.nbytes), x)
+                CopyNode(self._pinned(i, x.nbytes), x)
                 for i, x in enumerate(self.results)
                 if i in wanted
             ]
             if self.code.fails:
-                copies.append(Copy(self.status, self.zeros))
-                ends.append(Copy(self._pinned(self.status, STATUS), self.status))
+                copies.append(CopyNode(self.status, self.zeros))
+                ends.append(CopyNode(self._pinned(self.status, STATUS), self.status))
             nodes = [x for x in (*copies, *self.nodes, *ends) if not _is_empty(x)]
             replays[fed, wanted] = self.make(with_edges(nodes))
         return replays[fed, wanted]
@@ -184,13 +186,13 @@ class DevicePlan:
     def replayed_by(self, make: Callable[[Sequence[Node]], Replay]) -> None:
         """Runs are what `make` makes of their nodes from now on, and no graphs of the device."""
         self.device.synchronize()
-        self.turn, self.next, self.make = Turn(), Turn(), make
+        self.turn, self.next, self.make = PinnedTurn(), PinnedTurn(), make
 
     # -- a run
 
     def run(
         self,
-        fed: Mapping[Value, Array | Span],
+        fed: Mapping[Value, Array | MemorySpan],
         wanted: frozenset[int],
         failed: Callable[[int, int], Exception],
     ) -> dict[int, Array]:
@@ -198,10 +200,10 @@ class DevicePlan:
         `failed` makes the error for an index that is out of range of a size; then no variable has
         changed."""
         self.turn.wait()
-        hosts = frozenset(v for v, x in fed.items() if not isinstance(x, Span))
+        hosts = frozenset(v for v, x in fed.items() if not isinstance(x, MemorySpan))
         replay = self._replay(hosts, wanted)
         for v, given in fed.items():
-            if isinstance(given, Span):
+            if isinstance(given, MemorySpan):
                 self.device.copy(self.slots[v], given)
             else:
                 self._pinned(v, given.nbytes).array[...] = _bytes(given)
@@ -227,8 +229,8 @@ class DevicePlan:
 
 def _is_empty(node: Node) -> bool:
     """Whether a node moves nothing."""
-    return isinstance(node, Copy) and any(
-        isinstance(x, Span) and x.nbytes == 0 for x in (node.target, node.source)
+    return isinstance(node, CopyNode) and any(
+        isinstance(x, MemorySpan) and x.nbytes == 0 for x in (node.target, node.source)
     )
 
 

@@ -1,8 +1,8 @@
 """What a device must be able to do: `Device`, nine methods.  `cuda/device.py` is a GPU,
 `cuda/simulated.py` a fake one.  What opens the devices of one kind is a `DeviceFamily`.
 
-A `Span` is a place in a device's memory; it knows its end, so that a simulated device can tell an
-access outside of it.
+A `MemorySpan` is a place in a device's memory; it knows its end, so that a simulated device can
+tell an access outside of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from graphc.ir.program import Kernel
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
+class Allocation:
     """An allocation: `handle` is the device's own object, which frees it when it goes."""
 
     address: int
@@ -31,10 +31,10 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Span:
+class MemorySpan:
     """`nbytes` of device memory, `offset` bytes into an allocation."""
 
-    memory: Memory
+    memory: Allocation
     offset: int
     nbytes: int
 
@@ -42,13 +42,13 @@ class Span:
     def address(self) -> int:
         return self.memory.address + self.offset
 
-    def part(self, offset: int, nbytes: int) -> Span:
+    def part(self, offset: int, nbytes: int) -> MemorySpan:
         """A piece of it."""
-        return Span(self.memory, self.offset + offset, nbytes)
+        return MemorySpan(self.memory, self.offset + offset, nbytes)
 
 
 @dataclass(frozen=True)
-class Function:
+class LoadedKernel:
     """Loaded code; `handle` is the device's own object."""
 
     source: DeviceSource
@@ -56,15 +56,15 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchNode:
     """A kernel on a grid.  `arguments` fit `function.source.parameters`; those with the numbers
     `written` it writes.  In a graph, `after` are the numbers of earlier nodes that must be done
     first.  `kernel` is whose work it is."""
 
-    function: Function
+    function: LoadedKernel
     grid: tuple[int, int, int]
     shared: int
-    arguments: tuple[Span | int, ...]
+    arguments: tuple[MemorySpan | int, ...]
     written: frozenset[int] = frozenset()
     after: tuple[int, ...] = ()
     kernel: Kernel | None = None
@@ -79,11 +79,11 @@ class Pinned:
 
 
 @dataclass(frozen=True)
-class Copy:
+class CopyNode:
     """Bytes from one place to another, at least one of them on the device."""
 
-    target: Span | Pinned
-    source: Span | Pinned
+    target: MemorySpan | Pinned
+    source: MemorySpan | Pinned
     after: tuple[int, ...] = ()
     kernel: Kernel | None = None
 
@@ -94,13 +94,13 @@ class Call:
     It reads and writes these places."""
 
     enqueue: Callable[[int], None]
-    read: tuple[Span, ...]
-    written: tuple[Span, ...]
+    read: tuple[MemorySpan, ...]
+    written: tuple[MemorySpan, ...]
     after: tuple[int, ...] = ()
     kernel: Kernel | None = None
 
 
-Node = Launch | Copy | Call
+Node = LaunchNode | CopyNode | Call
 
 
 class Replay(Protocol):
@@ -132,22 +132,22 @@ class Device(Protocol):
     def target(self) -> DeviceTarget:
         """What prints its kernels."""
 
-    def allocate(self, nbytes: int) -> Memory:
+    def allocate(self, nbytes: int) -> Allocation:
         """Memory, aligned to 256 bytes."""
 
     def pinned(self, nbytes: int) -> Pinned:
         """Host memory for copies in graphs."""
 
-    def copy(self, target: Span | Array, source: Span | Array) -> None:
+    def copy(self, target: MemorySpan | Array, source: MemorySpan | Array) -> None:
         """Copies bytes, after all work so far; done when it returns if the target is an array."""
 
     def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
         """Compiles what is in no cache, several at once; `built` counts."""
 
-    def load(self, source: DeviceSource) -> Function:
+    def load(self, source: DeviceSource) -> LoadedKernel:
         """Machine code, from the cache or compiled."""
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: LaunchNode) -> None:
         """Runs one kernel, after all work so far."""
 
     def graph(self, nodes: Sequence[Node]) -> Replay:
@@ -160,7 +160,7 @@ class Device(Protocol):
         """Waits for all work."""
 
 
-Made = Callable[[Sequence[Span]], list[Node]]  # the nodes of a kernel whose buffers lie there
+Made = Callable[[Sequence[MemorySpan]], list[Node]]  # the nodes of a kernel whose buffers lie there
 
 
 class ProductLibrary(Protocol):
@@ -177,7 +177,7 @@ class ProductLibrary(Protocol):
         self,
         kernel: Kernel,
         number: Callable[[Size], int],
-        places: Sequence[Span],
+        places: Sequence[MemorySpan],
         own: Made,
         after: Made,
     ) -> list[Node]:
@@ -213,12 +213,12 @@ class DeviceFamily(Protocol):
         """What `graphc devices` says: names, and what is there or what is missing."""
 
 
-def allocated(device: Device, nbytes: int) -> Span:
+def allocated(device: Device, nbytes: int) -> MemorySpan:
     """New memory of a device."""
-    return Span(device.allocate(max(nbytes, 1)), 0, nbytes)
+    return MemorySpan(device.allocate(max(nbytes, 1)), 0, nbytes)
 
 
-def uploaded(device: Device, array: Array) -> Span:
+def uploaded(device: Device, array: Array) -> MemorySpan:
     """New memory of a device, with the bytes of an array."""
     span = allocated(device, array.nbytes)
     device.copy(span, array)

@@ -16,7 +16,7 @@ from graphc.runtime.cpu.plan_words import Event
 from graphc.runtime.cpu.timer import Timed, Times
 from graphc.runtime.device.hazards import touched
 from graphc.runtime.device.plan import DevicePlan
-from graphc.runtime.device.protocol import Copy, Device, Node, Pinned, Replay
+from graphc.runtime.device.protocol import CopyNode, Device, Node, Pinned, Replay
 
 FROM_HOST, TO_HOST, WITHIN = "from the host", "to the host", "on the device"  # copies
 Note = Callable[[Node, int, int], None]
@@ -97,9 +97,9 @@ def kind_of(node: Node) -> str:
     """What a node is that belongs to no kernel: a copy, perhaps by a kernel that can leave it
     out."""
     match node:
-        case Copy(source=Pinned()):
+        case CopyNode(source=Pinned()):
             return FROM_HOST
-        case Copy(target=Pinned()):
+        case CopyNode(target=Pinned()):
             return TO_HOST
     return WITHIN
 

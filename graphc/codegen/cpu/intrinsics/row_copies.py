@@ -23,7 +23,7 @@ WORD = types.int64
 
 
 @dataclass
-class Vectors:
+class VectorPrinter:
     """Prints instructions on vectors of a type."""
 
     bd: Any
@@ -129,7 +129,7 @@ def _function(module: Any, name: str, title: str, step: Any, stride: int) -> Any
     i.add_incoming(ir.Constant(I64, 0), entry)
     bd.cbranch(bd.icmp_signed("<", i, count), body, end)
     bd.position_at_end(body)
-    step(Vectors(bd, name), i, [bd.sub(w, i) for w in (count, start, stop)], x, y, stride)
+    step(VectorPrinter(bd, name), i, [bd.sub(w, i) for w in (count, start, stop)], x, y, stride)
     i.add_incoming(bd.add(i, ir.Constant(I64, LANES[name])), body)
     bd.branch(head)
     bd.position_at_end(end)
@@ -137,7 +137,7 @@ def _function(module: Any, name: str, title: str, step: Any, stride: int) -> Any
     return function
 
 
-def _window(v: Vectors, i: Any, left: Any, x: Any, y: Any, stride: int) -> None:
+def _window(v: VectorPrinter, i: Any, left: Any, x: Any, y: Any, stride: int) -> None:
     """One vector of y[i] = x[i * stride] in [start, stop), else 0."""
     count, start, stop = left
     bd, none = v.bd, ir.Constant(I64, 0)
@@ -145,7 +145,7 @@ def _window(v: Vectors, i: Any, left: Any, x: Any, y: Any, stride: int) -> None:
     v.store(value, bd.gep(y, [i]), v.mask(none, count))
 
 
-def _strided(v: Vectors, place: Any, start: Any, stop: Any, stride: int) -> Any:
+def _strided(v: VectorPrinter, place: Any, start: Any, stop: Any, stride: int) -> Any:
     """The elements `place[i * stride]` for the lanes in [start, stop): every stride-th of as many
     vectors."""
     bd, lanes = v.bd, v.lanes
@@ -163,7 +163,7 @@ def _strided(v: Vectors, place: Any, start: Any, stop: Any, stride: int) -> Any:
     return made
 
 
-def _join(v: Vectors, made: Any, loaded: Any, part: int, stride: int) -> Any:
+def _join(v: VectorPrinter, made: Any, loaded: Any, part: int, stride: int) -> Any:
     """`made` with the lanes whose element lies in the vector number `part` taken from there; the
     first call also brings the lanes of part 0 to their places."""
     indices = []
@@ -176,7 +176,7 @@ def _join(v: Vectors, made: Any, loaded: Any, part: int, stride: int) -> Any:
     return v.bd.shuffle_vector(made, loaded, mask)
 
 
-def _spread(v: Vectors, i: Any, left: Any, x: Any, y: Any, stride: int) -> None:
+def _spread(v: VectorPrinter, i: Any, left: Any, x: Any, y: Any, stride: int) -> None:
     """One vector of y[i] += x[i] in [start, stop)."""
     assert stride == 1
     _, start, stop = left

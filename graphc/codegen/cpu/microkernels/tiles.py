@@ -15,7 +15,7 @@ multiplication" (ACM TOMS 34, 2008), with tiles as in BLIS (Van Zee, van de Geij
 from __future__ import annotations
 
 from graphc.codegen.cpu.microkernels.transpose import transpose_ir
-from graphc.codegen.cpu.microkernels.vectors import NV, Shape, Vectors
+from graphc.codegen.cpu.microkernels.vectors import NV, Shape, VectorNames
 
 WORDS = (
     "ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, i64 %ldc, i64 %adds, i64 %taps, ptr %table"
@@ -32,7 +32,7 @@ def tiles_ir(shape: Shape, dtype: str) -> str:
     return "\n".join([tile.declarations(), *tiles, tile.choice(), transpose_ir(shape, dtype)])
 
 
-class _Tile(Vectors):
+class _Tile(VectorNames):
     """Prints the tiles of one type."""
 
     def function(self, rows: int, vectors: int) -> str:

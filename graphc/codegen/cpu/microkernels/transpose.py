@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.codegen.cpu.microkernels.vectors import BYTES, Shape, Vectors, nest
+from graphc.codegen.cpu.microkernels.vectors import BYTES, Shape, VectorNames, nest
 
 
 def transpose_ir(shape: Shape, dtype: str) -> str:
@@ -11,7 +11,7 @@ def transpose_ir(shape: Shape, dtype: str) -> str:
     return _Transpose(shape, dtype).ir()
 
 
-class _Transpose(Vectors):
+class _Transpose(VectorNames):
     """Prints the transpose of a matrix: square blocks in registers, those at the edges by way of a
     square on the stack."""
 

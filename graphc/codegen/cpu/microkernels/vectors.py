@@ -36,7 +36,7 @@ def shape_for(features: Mapping[str, bool], dtype: str) -> Shape:
     return Shape(6, 16 // BYTES[dtype])
 
 
-class Vectors:
+class VectorNames:
     """The names of LLVM for vectors of a type."""
 
     def __init__(self, shape: Shape, dtype: str) -> None:

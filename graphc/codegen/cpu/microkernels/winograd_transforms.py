@@ -6,7 +6,7 @@ at once; channels are contiguous, and go through vectors.
 
 from __future__ import annotations
 
-from graphc.codegen.cpu.microkernels.vectors import Shape, Vectors, nest
+from graphc.codegen.cpu.microkernels.vectors import Shape, VectorNames, nest
 
 Matrix = tuple[tuple[float, ...], ...]
 MATRICES: dict[str, Matrix] = {
@@ -27,7 +27,7 @@ def transforms_ir(shape: Shape, dtype: str) -> str:
     return "\n".join([made.declarations(), *(made.function(name) for name in MATRICES)])
 
 
-class _Transform(Vectors):
+class _Transform(VectorNames):
     """Prints the transforms of one type."""
 
     def function(self, name: str) -> str:

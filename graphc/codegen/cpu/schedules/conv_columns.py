@@ -18,10 +18,10 @@ from graphc.codegen.loops.ir import (
     Gemm,
     Load,
     Loops,
-    Row,
+    RowMove,
     Store,
 )
-from graphc.codegen.lower.convolution import ADD, FEW, Frame, let
+from graphc.codegen.lower.convolution import ADD, FEW, ConvolutionFrame, let
 from graphc.codegen.lower.emitter import row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
@@ -48,7 +48,7 @@ def lower_columns(kernel: Kernel) -> Loops:
     return _Columns(kernel).lower()
 
 
-class _Columns(Frame):
+class _Columns(ConvolutionFrame):
     """Lowers one convolution; `channel` and `channels` tell which input channels a panel holds."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -239,7 +239,7 @@ class _Columns(Frame):
             if stride <= MOVED:
                 places = (self.slot_x, base), (self.scratch_slot, to)
                 bounds = (self.length, variable("start"), variable("stop"))
-                return [Row(*places, dtype, *bounds, stride)]
+                return [RowMove(*places, dtype, *bounds, stride)]
             zero = Store(self.scratch_slot, to + q, Const(0.0, dtype))
             copied = Store(self.scratch_slot, to + q, Load(self.slot_x, base + q * stride, dtype))
             inside = For("j0.", start, stop, (copied,))
@@ -258,7 +258,7 @@ class _Columns(Frame):
             if stride == 1:
                 places = (self.scratch_slot, to), (self.slot_x, base)
                 stop = variable("stop")
-                return [Row(*places, dtype, stop, variable("start"), stop, adds=True)]
+                return [RowMove(*places, dtype, stop, variable("start"), stop, adds=True)]
             at = base + q * stride
             have, more = Load(self.slot_x, at, dtype), Load(self.scratch_slot, to + q, dtype)
             added = Store(self.slot_x, at, Apply(ADD, (have, more), dtype))

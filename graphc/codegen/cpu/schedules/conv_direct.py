@@ -19,8 +19,17 @@ from typing import Any
 
 from graphc.codegen.cpu.gemm_library import host_shape
 from graphc.codegen.cpu.schedules.conv_columns import PANEL
-from graphc.codegen.loops.ir import For, IndexValue, Loops, Row, Scratch, Store, Tile, Turn
-from graphc.codegen.lower.convolution import Frame, let
+from graphc.codegen.loops.ir import (
+    For,
+    IndexValue,
+    Loops,
+    RowMove,
+    Scratch,
+    Store,
+    Tile,
+    TransposeMove,
+)
+from graphc.codegen.lower.convolution import ConvolutionFrame, let
 from graphc.codegen.lower.emitter import variable
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -53,7 +62,7 @@ def fits_tiles(kernel: Kernel) -> bool:
     return long and math.prod(ints(y.shape[2:])) >= POSITIONS
 
 
-class Direct(Frame):
+class Direct(ConvolutionFrame):
     """Lowers one convolution.  `source` is what tiles walk over, `result` what they make."""
 
     grain = 96  # positions that repay what a chunk does before its first band
@@ -175,7 +184,7 @@ class Direct(Frame):
         columns = dim.minimum(lanes, self.width - s * lanes)
         to = s * (lanes * line)
         if self.forward:  # [o][c, tap] -> [c, tap][o]
-            turn = Turn(
+            turn = TransposeMove(
                 self.dtype,
                 columns,
                 line,
@@ -188,7 +197,7 @@ class Direct(Frame):
         turned = len(self.kernel.reads) + len(self.kernel.writes) + len(self.memory())
         every, tap = self.width * taps, variable("i1")  # [o][c, tap] -> [c, tap][o]
         start = self.column * taps
-        first = Turn(
+        first = TransposeMove(
             self.dtype,
             self.depth,
             self.columns * taps,
@@ -198,7 +207,7 @@ class Direct(Frame):
             self.depth,
         )
         place = s * (lanes * taps * self.depth) + tap * self.depth  # [c][o] of a tap -> [o][c]
-        turn = Turn(
+        turn = TransposeMove(
             self.dtype,
             columns,
             self.depth,
@@ -237,7 +246,7 @@ class Direct(Frame):
         row, image = variable("i0"), variable("image") * (c * self.height * w)
         source = image + (variable("top") + row) * w + skipped
         target = (row * self.padded + max(0, pad_x)) * self.pitch
-        turn = Turn(
+        turn = TransposeMove(
             dtype,
             c,
             shown,
@@ -246,7 +255,7 @@ class Direct(Frame):
             (self.image, target),
             self.pitch,
         )
-        zeros = Row((self.image, 0), (self.image, 0), dtype, cells, 0, 0)
+        zeros = RowMove((self.image, 0), (self.image, 0), dtype, cells, 0, 0)
         return [
             let("top", top),
             let("bottom", high),
@@ -287,7 +296,7 @@ class Direct(Frame):
         n, plane = self.cols_out, self.rows_out * self.cols_out
         place = (variable("image") * self.width + self.column) * plane + variable("first") * n
         return [
-            Turn(
+            TransposeMove(
                 self.dtype,
                 variable("count") * n,
                 self.columns,

@@ -14,7 +14,16 @@ from typing import Any
 
 from graphc.codegen.cpu.gemm_library import host_shape
 from graphc.codegen.cpu.schedules.conv_direct import CHANNELS, POSITIONS, Direct
-from graphc.codegen.loops.ir import For, IndexValue, Loops, Row, Scratch, Store, Tile, Turn
+from graphc.codegen.loops.ir import (
+    For,
+    IndexValue,
+    Loops,
+    RowMove,
+    Scratch,
+    Store,
+    Tile,
+    TransposeMove,
+)
 from graphc.codegen.lower.convolution import let
 from graphc.codegen.lower.emitter import variable
 from graphc.ir import dim
@@ -49,7 +58,7 @@ class WeightDirect(Direct):
         self.image, self.steps, self.sums, self.turned, self.table = range(first, first + 5)
         places = self.depth * math.prod(self.kernel_size)
         columns = dim.minimum(self.lanes, self.width - variable("r") * self.lanes)
-        zero = Row((self.sums, 0), (self.sums, 0), self.dtype, places * self.lanes, 0, 0)
+        zero = RowMove((self.sums, 0), (self.sums, 0), self.dtype, places * self.lanes, 0, 0)
         bands = For("block.", 0, self.bands, tuple(self._one_band()))
         images = For("image.", 0, self.x.shape[0], (bands,))
         body = [let("columns", columns), zero, images, *self._result()]
@@ -78,7 +87,7 @@ class WeightDirect(Direct):
         n, plane = self.cols_out, self.rows_out * self.cols_out
         first: Size = variable("first")
         place = (variable("image") * self.width + variable("r") * self.lanes) * plane + first * n
-        turn = Turn(
+        turn = TransposeMove(
             self.dtype,
             variable("columns"),
             variable("count") * n,
@@ -124,7 +133,7 @@ class WeightDirect(Direct):
         """[tap, c][o] -> [o][tap][c] -> [o][c][tap]."""
         o, taps = variable("i0"), math.prod(self.kernel_size)
         line = taps * self.depth
-        first = Turn(
+        first = TransposeMove(
             self.dtype,
             line,
             variable("columns"),
@@ -134,7 +143,7 @@ class WeightDirect(Direct):
             line,
         )
         place = (variable("r") * self.lanes + o) * line
-        last = Turn(
+        last = TransposeMove(
             self.dtype,
             taps,
             self.depth,

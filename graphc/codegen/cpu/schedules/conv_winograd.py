@@ -21,7 +21,16 @@ from typing import Any
 from graphc.codegen.cpu.gemm_library import host_shape
 from graphc.codegen.cpu.schedules.conv_columns import PANEL
 from graphc.codegen.cpu.schedules.conv_direct import Direct, fits_tiles
-from graphc.codegen.loops.ir import For, IndexValue, Loops, Scratch, Store, Tile, Transform, Turn
+from graphc.codegen.loops.ir import (
+    For,
+    IndexValue,
+    Loops,
+    Scratch,
+    Store,
+    Tile,
+    Transform,
+    TransposeMove,
+)
 from graphc.codegen.lower.convolution import let
 from graphc.codegen.lower.emitter import variable
 from graphc.ir import dim
@@ -189,7 +198,7 @@ class Winograd(Direct):
         line = variable("first") + row
         place = (variable("image") * self.width + self.column) * plane + line * n
         source = row * (n + 1) * self.width + self.column
-        turn = Turn(
+        turn = TransposeMove(
             self.dtype,
             n,
             self.columns,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.codegen.loops.ir import (
-    Accumulate,
     Apply,
-    Buffer,
+    BufferArgument,
     Const,
+    FoldStep,
     For,
     Guard,
     Let,
@@ -41,7 +41,7 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
     names = [emit.name(v.name or v.op.name) for v in (*kernel.reads, *kernel.writes)]
     into = accumulator(kernel)
     buffers = tuple(
-        Buffer(n, v.type.dtype, v is into)
+        BufferArgument(n, v.type.dtype, v is into)
         for n, v in zip(names, (*kernel.reads, *kernel.writes), strict=True)
     )
     slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
@@ -58,7 +58,7 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
     zero = Const(0.0 if dtype.is_float else 0, dtype)
     step: Any = Apply(TIMES, (left, right), dtype)
     step = Guard(bounds, step, zero, dtype) if bounds else step
-    body: list[Any] = [Accumulate("total", ADD, step, dtype)]
+    body: list[Any] = [FoldStep("total", ADD, step, dtype)]
     for name, size in reversed(folded):
         body = [For(f"{name}.", 0, size, tuple(body))]
     store = Store(slots[out], row_major(index, out.type.shape), Ref("total", dtype))

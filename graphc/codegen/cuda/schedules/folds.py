@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.codegen.cuda.printer import keeping, kept, kept_type
-from graphc.codegen.loops.ir import Accumulate, Apply, For, Let, Ref
+from graphc.codegen.loops.ir import Apply, FoldStep, For, Let, Ref
 from graphc.codegen.loops.printer import bare, fold_step
 from graphc.ir.types import DType
 
@@ -19,7 +19,7 @@ AT = "at_part_"  # shared memory for positions
 
 
 @dataclass(frozen=True)
-class Fold:
+class FoldLocal:
     """A local that a loop folds into.  A fold that finds a place has it in `position`."""
 
     name: str
@@ -48,7 +48,7 @@ class Fold:
         ]
 
 
-def folds_of(loop: For) -> list[Fold]:
+def folds_of(loop: For) -> list[FoldLocal]:
     """The folds that a loop makes, without those that each of its steps begins anew."""
     found = _folds(loop)
     return [f for name, f in found.items() if name not in _begun(loop)]
@@ -64,14 +64,14 @@ def _begun(loop: For) -> set[str]:
     return {s.name for s in _inside(loop.body) if isinstance(s, Let) and not _from_itself(s)}
 
 
-def _folds(loop: For) -> dict[str, Fold]:
-    found: dict[str, Fold] = {}
+def _folds(loop: For) -> dict[str, FoldLocal]:
+    found: dict[str, FoldLocal] = {}
     for s in _inside(loop.body):
-        if isinstance(s, Accumulate):
-            found[s.name] = Fold(s.name, s.combine, s.dtype)
+        if isinstance(s, FoldStep):
+            found[s.name] = FoldLocal(s.name, s.combine, s.dtype)
     for taken, chosen, at in _positional(loop.body):
         assert isinstance(taken.value, Apply) and isinstance(chosen.value, Apply)
-        found[chosen.name] = Fold(
+        found[chosen.name] = FoldLocal(
             chosen.name, taken.value.spelling, chosen.value.dtype.accumulates, at.name
         )
     return found
@@ -100,7 +100,7 @@ def _positional(body: Sequence[Any]) -> Iterator[tuple[Let, Let, Let]]:
             yield taken, s, at
 
 
-def shared_parts(fold: Fold, kind: str) -> dict[str, tuple[int, str]]:
+def shared_parts(fold: FoldLocal, kind: str) -> dict[str, tuple[int, str]]:
     """The shared arrays that a fold needs: lengths and element types."""
     if kind == "warp":
         return {}
@@ -109,7 +109,7 @@ def shared_parts(fold: Fold, kind: str) -> dict[str, tuple[int, str]]:
     return found | ({AT: (size, "i64")} if fold.position else {})
 
 
-def meet(fold: Fold, kind: str, lane: str) -> list[str]:
+def meet(fold: FoldLocal, kind: str, lane: str) -> list[str]:
     """Lines after which every thread of a group knows the whole fold."""
     if kind == "columns":
         return _columns(fold, lane)
@@ -117,29 +117,29 @@ def meet(fold: Fold, kind: str, lane: str) -> list[str]:
     return lines if kind == "warp" else [*lines, *_block(fold, lane)]
 
 
-def _shuffled(fold: Fold, distance: int) -> list[str]:
+def _shuffled(fold: FoldLocal, distance: int) -> list[str]:
     at = f"shuffle_xor({fold.position}, {distance})" if fold.position else ""
     return fold.step(f"shuffle_xor({fold.name}, {distance})", at)
 
 
-def _kept(fold: Fold, place: str) -> list[str]:
+def _kept(fold: FoldLocal, place: str) -> list[str]:
     """Lines that put a thread's part into shared memory."""
     lines = [f"{fold.part}[{place}] = {keeping(fold.name, fold.dtype)}"]
     return lines + ([f"{AT}[{place}] = {fold.position}"] if fold.position else [])
 
 
-def _read(fold: Fold, place: str) -> tuple[str, str]:
+def _read(fold: FoldLocal, place: str) -> tuple[str, str]:
     """A part, and its position, from shared memory."""
     return kept(f"{fold.part}[{place}]", fold.dtype), f"{AT}[{place}]"
 
 
-def _taken(fold: Fold, place: str) -> list[str]:
+def _taken(fold: FoldLocal, place: str) -> list[str]:
     """Lines that make a part from shared memory a thread's own."""
     value, at = _read(fold, place)
     return [f"{fold.name} = {value}"] + ([f"{fold.position} = {at}"] if fold.position else [])
 
 
-def _block(fold: Fold, lane: str) -> list[str]:
+def _block(fold: FoldLocal, lane: str) -> list[str]:
     """The parts of the warps of a block."""
     return [
         f"if {lane} % {WARP} == 0:",
@@ -151,7 +151,7 @@ def _block(fold: Fold, lane: str) -> list[str]:
     ]
 
 
-def _columns(fold: Fold, lane: str) -> list[str]:
+def _columns(fold: FoldLocal, lane: str) -> list[str]:
     """The parts of threads above one another."""
     lines = [
         *_kept(fold, f"u32({lane}*{WARP} + cuda.threadIdx.x)"),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.codegen.cuda.frame import Frame, Grid, blocks_of, once
+from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
 from graphc.codegen.cuda.vector import LANES, Vector, divisible
 from graphc.codegen.device_source import THREADS, DeviceSource
-from graphc.codegen.loops.ir import Accumulate, For, IndexValue, Let, Loops, Store
+from graphc.codegen.loops.ir import FoldStep, For, IndexValue, Let, Loops, Store
 from graphc.codegen.loops.transform import loads, map_sizes
 from graphc.codegen.lower.emitter import variable
 from graphc.codegen.lower.fused import Nest, positions
@@ -25,7 +25,7 @@ FEW = 16  # elements in flight that fit into these
 MOST = 8  # elements a thread
 
 
-def elementwise(frame: Frame, nest: Nest, readable: str = "") -> DeviceSource:
+def elementwise(frame: KernelFrame, nest: Nest, readable: str = "") -> DeviceSource:
     """A map over the outer axes; a row (a short loop, perhaps none) is one thread's."""
     count = vector_length(frame, nest)
     axes = list(nest.outer)
@@ -45,7 +45,7 @@ def elementwise(frame: Frame, nest: Nest, readable: str = "") -> DeviceSource:
 
 
 def _with_tail(
-    frame: Frame,
+    frame: KernelFrame,
     body: list[Any],
     axis: tuple[str, Size],
     base: Size,
@@ -65,7 +65,7 @@ def _with_tail(
 
 
 def _finish(
-    frame: Frame,
+    frame: KernelFrame,
     nest: Nest,
     lines: list[str],
     axes: list[tuple[str, Size]],
@@ -88,13 +88,13 @@ def _finish(
     return frame.source("elementwise", [*head, bound, *places, *lines], grid, readable)
 
 
-def place(frame: Frame, let: Let) -> str:
+def place(frame: KernelFrame, let: Let) -> str:
     """The line of an index: a `width` number, not a value of the graph."""
     assert isinstance(let.value, IndexValue)
     return f"{let.name} = {frame.printer.size(let.value.size)}"
 
 
-def vector_length(frame: Frame, nest: Nest) -> int:
+def vector_length(frame: KernelFrame, nest: Nest) -> int:
     """How many neighbours a thread makes: 16 bytes of the narrowest elements that are moved side by
     side, if the last axis lets it."""
     if not nest.outer or folds(nest.body):
@@ -122,7 +122,7 @@ def vector_length(frame: Frame, nest: Nest) -> int:
 def folds(body: Sequence[Any]) -> bool:
     """Whether statements change locals: a loop of one step is its body, and still folds."""
     names = [s.name for s in body if isinstance(s, Let)]
-    return any(isinstance(s, For | Accumulate) for s in body) or len(set(names)) < len(names)
+    return any(isinstance(s, For | FoldStep) for s in body) or len(set(names)) < len(names)
 
 
 def _small(nest: Nest) -> bool:
@@ -131,7 +131,7 @@ def _small(nest: Nest) -> bool:
     return isinstance(total, int) and total <= 1 << 14
 
 
-def serial(frame: Frame, loops: Loops, readable: str = "") -> DeviceSource:
+def serial(frame: KernelFrame, loops: Loops, readable: str = "") -> DeviceSource:
     """Any loops: a thread for each step of the parallel axis.  What every chunk would store alike
     (how many steps a loop made) is the first thread's."""
     thread, printer = frame.name("thread"), frame.printer

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.codegen.cuda.frame import Frame, Grid, blocks_of, once
+from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
 from graphc.codegen.cuda.schedules.folds import (
     WARP,
     WARPS,
@@ -38,7 +38,7 @@ STEPS = 16  # times that it takes its elements, where it keeps them
 
 
 @dataclass(frozen=True)
-class Group:
+class ThreadGroup:
     """The threads that share a row."""
 
     kind: str
@@ -48,16 +48,16 @@ class Group:
 
 
 GROUPS = {
-    "warp": Group("warp", WARP, WARPS, (WARP * WARPS, 1, 1)),
-    "block": Group("block", WARP * WARPS, 1, (WARP * WARPS, 1, 1)),
-    "columns": Group("columns", WARPS, WARP, (WARP, WARPS, 1)),
+    "warp": ThreadGroup("warp", WARP, WARPS, (WARP * WARPS, 1, 1)),
+    "block": ThreadGroup("block", WARP * WARPS, 1, (WARP * WARPS, 1, 1)),
+    "columns": ThreadGroup("columns", WARPS, WARP, (WARP, WARPS, 1)),
 }
 
 
-class Rows:
+class RowPrinter:
     """Prints the rows of a kernel for a group of threads, or its chunks of rows."""
 
-    def __init__(self, frame: Frame, nest: Nest, kind: str) -> None:
+    def __init__(self, frame: KernelFrame, nest: Nest, kind: str) -> None:
         self.frame, self.nest, self.group = frame, nest, GROUPS[kind]
         self.lane, self.inside = frame.name("lane"), ""
         self.row = "c" if nest.chunks else frame.name("row")
@@ -337,7 +337,7 @@ def _varies(offset: Size, s: For) -> bool:
     return s.var in dim.symbols(offset) and not dim.symbols(offset) & names
 
 
-def neighbours(frame: Frame, s: For, lanes: int) -> int:
+def neighbours(frame: KernelFrame, s: For, lanes: int) -> int:
     """How many neighbours a lane should take at once in a loop."""
     body = s.body
     while isinstance(body[0], For):

@@ -7,11 +7,11 @@ along columns   a thread a column: neighbours lie side by side
 
 from __future__ import annotations
 
-from graphc.codegen.cuda.frame import Frame, Grid, blocks_of
+from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
 from graphc.codegen.cuda.schedules.folds import WARP, WARPS
 from graphc.codegen.device_source import THREADS, DeviceSource
-from graphc.codegen.loops.ir import Buffer
+from graphc.codegen.loops.ir import BufferArgument
 from graphc.codegen.loops.printer import bare, fold_step
 from graphc.codegen.lower.emitter import Emitter
 from graphc.ir import dim
@@ -26,8 +26,8 @@ def scan_source(kernel: Kernel, wide: bool = False, readable: str = "") -> Devic
     op, dtype, shape = out.op, out.type.dtype, out.type.shape
     assert isinstance(op, Scan)
     emit = Emitter({})
-    buffers = [Buffer(emit.name(n), dtype, n == "out") for n in ("x", "out")]
-    frame = Frame(buffers, emit.name, {}, wide)
+    buffers = [BufferArgument(emit.name(n), dtype, n == "out") for n in ("x", "out")]
+    frame = KernelFrame(buffers, emit.name, {}, wide)
     outer, length = dim.product(shape[: op.axis]), shape[op.axis]
     inner = dim.product(shape[op.axis + 1 :])
     step = bare(fold_step(op.combine, "{0}", "{1}", dtype))
@@ -39,7 +39,9 @@ def scan_source(kernel: Kernel, wide: bool = False, readable: str = "") -> Devic
 class _Text:
     """The lines of a running fold of rows of `length` elements, `inner` apart."""
 
-    def __init__(self, frame: Frame, length: Size, inner: Size, reverse: bool, step: str) -> None:
+    def __init__(
+        self, frame: KernelFrame, length: Size, inner: Size, reverse: bool, step: str
+    ) -> None:
         self.frame, self.length, self.reverse, self.step = frame, length, reverse, step
         self.n = frame.printer.size(length)
         self.inner = frame.printer.size(inner)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.codegen.cuda.frame import Frame, Grid, blocks_of
+from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
 from graphc.codegen.cuda.schedules.maps import BLOCK, elementwise, place
 from graphc.codegen.device_source import THREADS, DeviceSource
-from graphc.codegen.loops.ir import Apply, Buffer, Load, Store
+from graphc.codegen.loops.ir import Apply, BufferArgument, Load, Store
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
 from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
@@ -43,7 +43,7 @@ def _copy(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
     element = emit.element(x, index)
     store = Store(emit.slots[out], row_major(index, x.type.shape), element.expr)
     nest = Nest(_buffers(kernel, emit), [], [], outer, [*emit.close(), store], [], 0)
-    return elementwise(Frame(nest.buffers, emit.name, {}, wide), nest, readable)
+    return elementwise(KernelFrame(nest.buffers, emit.name, {}, wide), nest, readable)
 
 
 def _emitter(kernel: Kernel) -> Emitter:
@@ -52,9 +52,10 @@ def _emitter(kernel: Kernel) -> Emitter:
     return emit
 
 
-def _buffers(kernel: Kernel, emit: Emitter) -> tuple[Buffer, ...]:
+def _buffers(kernel: Kernel, emit: Emitter) -> tuple[BufferArgument, ...]:
     return tuple(
-        Buffer(emit.name(v.name or v.op.name), v.type.dtype, v in kernel.writes) for v in emit.slots
+        BufferArgument(emit.name(v.name or v.op.name), v.type.dtype, v in kernel.writes)
+        for v in emit.slots
     )
 
 
@@ -82,7 +83,7 @@ class _Scatter:
         self.buffers = _buffers(kernel, self.emit)
         # An operand that the result overwrites is only read through the result.
         over = {i: i for i, v in enumerate(kernel.reads) if v is storage(self.x)}
-        self.frame = Frame(self.buffers, self.emit.name, over, wide)
+        self.frame = KernelFrame(self.buffers, self.emit.name, over, wide)
         shape = self.updates.type.shape
         axes = [variable(f"j{a}") for a in range(len(shape))]
         told = {s for i in op.locate(tuple(axes), *self.types) for s in dim.symbols(i)}

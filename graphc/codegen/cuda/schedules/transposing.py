@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.codegen.cuda.frame import Frame, Grid, blocks_of, once
+from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
 from graphc.codegen.cuda.printer import keeping, kept, kept_type
 from graphc.codegen.cuda.schedules.maps import place
 from graphc.codegen.cuda.vector import Key
@@ -82,7 +82,7 @@ class SharedTile:
 
 
 def by_tiles(
-    frame: Frame, nest: Nest, axis: int, found: dict[Key, Load], readable: str = ""
+    frame: KernelFrame, nest: Nest, axis: int, found: dict[Key, Load], readable: str = ""
 ) -> DeviceSource:
     """The kernel; `axis` is the one that turned operands are read along."""
     printer, width = frame.printer, frame.width

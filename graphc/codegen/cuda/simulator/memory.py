@@ -116,7 +116,7 @@ class Thread:
         self.copies: list[list[Callable[[], None]]] = [[]]
 
 
-class Machine:
+class LaunchState:
     """What all memory of a launch shares: the running thread, and how to say where it is."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class Pointer:
     """Elements in global memory.  Reads are noted only where something is written (`shared`)."""
 
     def __init__(
-        self, machine: Machine, races: Races, name: str, elements: Array, watched: bool
+        self, machine: LaunchState, races: Races, name: str, elements: Array, watched: bool
     ) -> None:
         self.machine, self.races, self.name, self.elements = machine, races, name, elements
         self.watched, self.count, self.size = watched, len(elements), elements.itemsize
@@ -210,10 +210,10 @@ class Pointer:
         return self.elements[k : k + n].view(np.uint8)[:nbytes]
 
 
-class Block:
+class SimulatedBlock:
     """Shared memory of a block: bytes, which of them are arrays, and races at `unit` bytes."""
 
-    def __init__(self, machine: Machine, static: int, dynamic: int, unit: int) -> None:
+    def __init__(self, machine: LaunchState, static: int, dynamic: int, unit: int) -> None:
         self.machine, self.unit, self.races = machine, unit, Races()
         self.bytes = np.full(static + dynamic, POISON, np.uint8)
         self.static, self.dynamic, self.top = static, dynamic, 0
@@ -270,7 +270,9 @@ class Block:
 class Shared:
     """An array in shared memory."""
 
-    def __init__(self, block: Block, base: int, shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(
+        self, block: SimulatedBlock, base: int, shape: tuple[int, ...], dtype: Any
+    ) -> None:
         self.block, self.base, self.shape, self.step = block, base, shape, dtype.itemsize
         nbytes = math.prod(shape) * self.step
         self.elements = block.bytes[base : base + nbytes].view(dtype)
@@ -289,7 +291,7 @@ class Shared:
 class Local:
     """An array of a thread's own."""
 
-    def __init__(self, machine: Machine, shape: Any, dtype: Any) -> None:
+    def __init__(self, machine: LaunchState, shape: Any, dtype: Any) -> None:
         self.machine = machine
         self.shape = tuple(shape) if isinstance(shape, tuple) else (int(shape),)
         nbytes = math.prod(self.shape) * dtype.itemsize
@@ -302,7 +304,7 @@ class Local:
         self.elements[flat(self.machine, i, self.shape, "local")] = value
 
 
-def flat(machine: Machine, i: Any, shape: tuple[int, ...], what: str) -> int:
+def flat(machine: LaunchState, i: Any, shape: tuple[int, ...], what: str) -> int:
     """The number of an element, inside on every axis."""
     at, places = 0, i if isinstance(i, tuple) else (i,)
     if len(places) != len(shape):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.cuda.simulator.memory import Block, Machine, Pointer
+from graphc.codegen.cuda.simulator.memory import LaunchState, Pointer, SimulatedBlock
 from graphc.ir.op import Array
 
 WARP = 32
@@ -56,7 +56,7 @@ def triple(a: Array, b: Array) -> Array:
     return np.asarray(a_low @ b_high + a_high @ b_low + a_high @ b_high)
 
 
-def tile(block: Block, at: int, lines: int, nbytes: int, pitch: int) -> Array:
+def tile(block: SimulatedBlock, at: int, lines: int, nbytes: int, pitch: int) -> Array:
     """Rows of bytes in shared memory."""
     rows = []
     for line in range(lines):
@@ -77,7 +77,7 @@ def _places(rows: int, columns: int) -> tuple[Array, Array]:
 def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], Array]) -> Any:
     """A collective: sums + a b."""
 
-    def multiply(given: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
+    def multiply(given: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
         _, a, b, _, rows, columns, depth, a_pitch, b_pitch, ta, tb = given[0]
         left = tile(block, int(a), depth if ta else rows, (rows if ta else depth) * size, a_pitch)
         right = tile(
@@ -92,7 +92,7 @@ def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], 
     return multiply
 
 
-COLLECTIVES: dict[str, Callable[[Sequence[Any], Block], Sequence[Any]]] = {
+COLLECTIVES: dict[str, Callable[[Sequence[Any], SimulatedBlock], Sequence[Any]]] = {
     "multiply_tiles_bf16": multiply_tiles(_bf16, 2, plain),
     "multiply_tiles_f16": multiply_tiles(_f16, 2, plain),
     "multiply_tiles_f32": multiply_tiles(_f32, 4, triple),
@@ -104,8 +104,8 @@ class Copies:
     """What a thread does with tiles alone."""
 
     def __init__(self, machine: Any) -> None:
-        self.machine: Machine = machine
-        self.memory: Callable[[], Block] = lambda: machine.memory
+        self.machine: LaunchState = machine
+        self.memory: Callable[[], SimulatedBlock] = lambda: machine.memory
 
     def functions(self) -> dict[str, Any]:
         """By the names that kernels call them."""

@@ -24,12 +24,12 @@ import numpy as np
 
 from graphc.codegen.cuda.simulator.memory import (
     Access,
-    Block,
     Index,
+    LaunchState,
     Local,
-    Machine,
     Pointer,
     Races,
+    SimulatedBlock,
     SimulatorError,
     Thread,
 )
@@ -50,7 +50,7 @@ MEETING = {*COLLECTIVES, "syncthreads", "shared", "dynamic_shared"}
 
 
 @dataclass(frozen=True)
-class Kernel:
+class SimulatedKernel:
     """A text, compiled by Python: which parameters it stores through, whether its threads meet, and
     the bytes of the smallest type that it names."""
 
@@ -62,7 +62,7 @@ class Kernel:
 
 
 @functools.lru_cache(maxsize=256)
-def _kernel(text: str) -> Kernel:
+def _kernel(text: str) -> SimulatedKernel:
     tree = ast.parse(text)
     (function,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "kernel")
     parameters = [a.arg for a in function.args.args]
@@ -70,7 +70,7 @@ def _kernel(text: str) -> Kernel:
     called = names | {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     stored = {parameters.index(n) for n in _stored(tree) if n in parameters}
     sizes = [DTYPES[TYPES[n]].itemsize for n in names if n in TYPES]
-    return Kernel(
+    return SimulatedKernel(
         compile(tree, FILE, "exec"),
         tuple(text.splitlines()),
         frozenset(stored),
@@ -104,21 +104,21 @@ def simulate(
 ) -> None:
     """Runs a kernel: `arguments` are one-dimensional arrays of the stored types, which it changes,
     and whole numbers; `shared` is the bytes of dynamic shared memory.  Raises `SimulatorError`."""
-    launch = Launch(source, grid, shared)
+    launch = SimulatedLaunch(source, grid, shared)
     scope: dict[str, Any] = launch.namespace()
     exec(launch.kernel.code, scope)
     with np.errstate(all="ignore"):
         launch.run(functools.partial(scope["kernel"], *launch.bound(arguments)))
 
 
-class Launch(Machine):
+class SimulatedLaunch(LaunchState):
     """One run of a kernel."""
 
     def __init__(self, source: DeviceSource, grid: tuple[int, int, int], shared: int) -> None:
         super().__init__()
         self.source, self.grid, self.dynamic = source, grid, shared
         self.kernel, self.races, self.where = _kernel(source.text), Races(), self._where
-        self.memory = Block(self, STATIC, 0, 1)
+        self.memory = SimulatedBlock(self, STATIC, 0, 1)
         self.cuda = SimpleNamespace(
             gridDim=Index(*grid),
             blockDim=Index(*source.threads),
@@ -174,7 +174,7 @@ class Launch(Machine):
             self.block = self.cuda.blockIdx = Index(*place)
             threads = [Thread(k, p, number) for k, p in enumerate(places)]
             if self.kernel.meets:
-                self.memory = Block(self, STATIC, self.dynamic, self.kernel.unit)
+                self.memory = SimulatedBlock(self, STATIC, self.dynamic, self.kernel.unit)
                 self._together(threads, call)
             else:
                 for thread in threads:
@@ -336,4 +336,6 @@ def _greenlet() -> Any:
 
 def names() -> frozenset[str]:
     """Every name that a kernel's text may call."""
-    return frozenset(Launch(DeviceSource("def kernel(): pass", ()), (1, 1, 1), 0).namespace())
+    return frozenset(
+        SimulatedLaunch(DeviceSource("def kernel(): pass", ()), (1, 1, 1), 0).namespace()
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.cuda.simulator import mma
-from graphc.codegen.cuda.simulator.memory import Block
+from graphc.codegen.cuda.simulator.memory import SimulatedBlock
 from graphc.ir.op import Array
 
 WARP = 32
@@ -19,10 +19,12 @@ LANES = np.arange(WARP)
 GROUP, MEMBER = LANES // 4, LANES % 4  # of a fragment's row, and of its columns
 
 
-def _shuffle(source: Callable[[int, int], int]) -> Callable[[Sequence[Any], Block], list[Any]]:
+def _shuffle(
+    source: Callable[[int, int], int],
+) -> Callable[[Sequence[Any], SimulatedBlock], list[Any]]:
     """Lane i gets the value of lane `source(i, operand)`, its own if there is no such lane."""
 
-    def exchange(given: Sequence[Any], block: Block) -> list[Any]:
+    def exchange(given: Sequence[Any], block: SimulatedBlock) -> list[Any]:
         found = []
         for lane, (value, operand) in enumerate(given):
             other = source(lane, int(operand))
@@ -32,7 +34,7 @@ def _shuffle(source: Callable[[int, int], int]) -> Callable[[Sequence[Any], Bloc
     return exchange
 
 
-def _rows(addresses: Sequence[Any], block: Block) -> Array:
+def _rows(addresses: Sequence[Any], block: SimulatedBlock) -> Array:
     """Four 8x8 matrices of 16-bit elements, a row at each lane's address."""
     rows = []
     for at in map(block.row, addresses):
@@ -48,12 +50,12 @@ def _fragments(matrices: Array) -> list[tuple[Any, ...]]:
     return [tuple(packed[:, lane]) for lane in range(WARP)]
 
 
-def ldmatrix(addresses: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
+def ldmatrix(addresses: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
     """ldmatrix.x4: matrix k is in register k."""
     return _fragments(_rows(addresses, block))
 
 
-def ldmatrix_trans(addresses: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
+def ldmatrix_trans(addresses: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
     """ldmatrix.x4.trans: the matrices transposed."""
     return _fragments(_rows(addresses, block).transpose(0, 2, 1))
 
@@ -92,7 +94,7 @@ def _tf32(registers: Array) -> Array:
 def _product(decode: Callable[[Array], Array], depth: int) -> Any:
     """mma.m16n8: a (16 x depth) @ b (depth x 8) + c."""
 
-    def multiply(given: Sequence[Any], block: Block) -> list[tuple[Any, ...]]:
+    def multiply(given: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
         a = _matrix(np.array([g[0] for g in given], np.uint32), decode, depth)
         b = _matrix(np.array([g[1] for g in given], np.uint32), decode, depth)
         total = a @ b.T
@@ -105,7 +107,7 @@ def _product(decode: Callable[[Array], Array], depth: int) -> Any:
     return multiply
 
 
-COLLECTIVES: dict[str, Callable[[Sequence[Any], Block], Sequence[Any]]] = {
+COLLECTIVES: dict[str, Callable[[Sequence[Any], SimulatedBlock], Sequence[Any]]] = {
     "shuffle_xor": _shuffle(lambda lane, mask: lane ^ mask),
     "shuffle_down": _shuffle(lambda lane, distance: lane + distance),
     "shuffle_up": _shuffle(lambda lane, distance: lane - distance),

@@ -6,8 +6,8 @@ convolutions share.
     then:                 sums through shared memory; the epilogue, element by element
 
 A product has `rows` x `columns` sums over `depth` products, for each of `outer` (a batch, groups).
-How an operand gets into shared memory, its `Source` says.  k goes up in steps of a tile and in the
-fixed order of the instruction, so a result's bits do not depend on the grid.
+An `OperandSource` says how an operand gets into shared memory.  k goes up in steps of a tile and in
+the fixed order of the instruction, so a result's bits do not depend on the grid.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Ends:
     here: str
 
 
-class Source(Protocol):
+class OperandSource(Protocol):
     """How an operand gets into shared memory."""
 
     @property
@@ -95,14 +95,14 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockText:
     """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32.
     Where k is cut into `pieces`, a block makes the sums of one."""
 
     shape: TileShape
     multiply: str
-    left: Source
-    right: Source
+    left: OperandSource
+    right: OperandSource
     pieces: int = 1
 
     @property

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.codegen.cuda.tensorcores.block import Source, TileShape
+from graphc.codegen.cuda.tensorcores.block import OperandSource, TileShape
 from graphc.codegen.cuda.tensorcores.epilogue import SMALL
-from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, Plan, Split, Tiling
+from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, ContractionPlan, Split, Tiling
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, at, depth
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.lower.convolution import FEW, Frame
+from graphc.codegen.lower.convolution import FEW, ConvolutionFrame
 from graphc.codegen.lower.emitter import Index, row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size, product
@@ -60,18 +60,20 @@ def convolution_tiling(kernel: Kernel, known: Mapping[str, int]) -> Tiling | Non
 
 
 def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved | None:
-    frame = Frame(kernel)
+    frame = ConvolutionFrame(kernel)
     if not _fits(frame):
         return None
     make = (
         Points
         if _is_point(frame)
-        else {Convolution: Forward, ConvolutionInput: Input}.get(type(frame.op), Weight)
+        else {Convolution: Forward, ConvolutionInput: InputGradientBlock}.get(
+            type(frame.op), Weight
+        )
     )
     return make(kernel, shape, fast_math, *make.product(frame), literal=True, frame=frame)
 
 
-def _fits(frame: Frame) -> bool:
+def _fits(frame: ConvolutionFrame) -> bool:
     products = product((frame.inputs, frame.outputs))
     thin = frame.groups > 1 and isinstance(products, int) and products <= FEW
     counts = [product(t.shape) for t in (frame.x, frame.w, frame.y)]
@@ -80,7 +82,7 @@ def _fits(frame: Frame) -> bool:
     return frame.out.type.dtype.tensor_cores and known and not thin and not large
 
 
-def _is_point(frame: Frame) -> bool:
+def _is_point(frame: ConvolutionFrame) -> bool:
     """Whether X and Y, or their gradients, are matrices of channels by positions."""
     op = frame.op
     whole = all(n == 1 for n in (*frame.window, *op.strides)) and not any(
@@ -90,13 +92,13 @@ def _is_point(frame: Frame) -> bool:
 
 
 @dataclass
-class Convolved(Plan):
+class Convolved(ContractionPlan):
     """One of the three."""
 
-    frame: Frame = field(kw_only=True)
+    frame: ConvolutionFrame = field(kw_only=True)
 
     @staticmethod
-    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+    def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
         """The sizes of the product, and how many there are."""
         raise NotImplementedError
 
@@ -111,11 +113,11 @@ class Forward(Convolved):
     """Y = W X."""
 
     @staticmethod
-    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+    def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
         columns = product((f.x.shape[0], *f.positions))
         return (f.outputs, columns, f.inputs * f.taps), f.groups
 
-    def operands(self) -> tuple[Source, Source]:
+    def operands(self) -> tuple[OperandSource, OperandSource]:
         f, op = self.frame, self.frame.op
         at_parts, (image, *position) = named(
             RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.positions))
@@ -144,15 +146,15 @@ class Forward(Convolved):
         return (image, GROUP * f.outputs + ROW, *position)
 
 
-class Input(Convolved):
+class InputGradientBlock(Convolved):
     """dX = W dY: each element asks every place of the window which position it served there."""
 
     @staticmethod
-    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+    def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
         columns = product((f.x.shape[0], *f.spatial))
         return (f.inputs, columns, f.outputs * f.taps), f.groups
 
-    def operands(self) -> tuple[Source, Source]:
+    def operands(self) -> tuple[OperandSource, OperandSource]:
         f = self.frame
         k_parts, (channel, tap) = named(
             LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps))
@@ -198,11 +200,11 @@ class Weight(Convolved):
     """dW = dY X, over all images and positions."""
 
     @staticmethod
-    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+    def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
         count = product((f.x.shape[0], *f.positions))
         return (f.outputs, f.inputs * f.taps, count), f.groups
 
-    def operands(self) -> tuple[Source, Source]:
+    def operands(self) -> tuple[OperandSource, OperandSource]:
         f, op = self.frame, self.frame.op
         count = product(f.positions)
         k_parts, (image, position) = named(
@@ -237,12 +239,12 @@ class Points(Convolved):
     """Y = W X or dX = W' dY for each image, where a window has one element."""
 
     @staticmethod
-    def product(f: Frame) -> tuple[tuple[Size, Size, Size], Size]:
+    def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
         forward = isinstance(f.op, Convolution)
         rows, count = (f.outputs, f.inputs) if forward else (f.inputs, f.outputs)
         return (rows, product(f.positions), count), f.x.shape[0]
 
-    def operands(self) -> tuple[Source, Source]:
+    def operands(self) -> tuple[OperandSource, OperandSource]:
         f = self.frame
         forward = isinstance(f.op, Convolution)
         _, columns, _ = self.sizes

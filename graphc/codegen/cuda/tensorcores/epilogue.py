@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.codegen.cuda.printer import CudaPrinter
 from graphc.codegen.cuda.source import pointer
-from graphc.codegen.cuda.tensorcores.block import Block, indented
+from graphc.codegen.cuda.tensorcores.block import BlockText, indented
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.canonical import ASSIGNED, WORD, canonical, simplest, with_buffers
 from graphc.codegen.loops.ir import Load, Ref, Store
@@ -57,7 +57,7 @@ class Epilogue:
         self.name, self.buffers = "kernel", [f"b{i}" for i in range(len(self.values))]
         self.rename: Callable[[str], str] = canonical
 
-    def show(self, name: str, block: Block, place: Index) -> None:
+    def show(self, name: str, block: BlockText, place: Index) -> None:
         """From now on the text is for people: the kernel, its buffers and what follows the product
         have simple names, none of which are the block's."""
         after = self.statements(place)
@@ -84,12 +84,12 @@ class Epilogue:
             },
         )
 
-    def source(self, block: Block, place: Index) -> DeviceSource:
+    def source(self, block: BlockText, place: Index) -> DeviceSource:
         """The kernel; `place` is the index of a sum, of `outer`, `row` and `column`."""
         lines = [*block.head(), *block.product(), *block.epilogue(self.statements(place))]
         return self.kernel_of(lines, block)
 
-    def pieces(self, block: Block) -> DeviceSource:
+    def pieces(self, block: BlockText) -> DeviceSource:
         """The kernel that makes the sums of pieces of k, in memory after the kernel's buffers."""
         line = f"u64(u64(u64(u64(u64(outer) * {block.pieces}) + u64(part)) * u64(rows)) + u64(row))"
         store = f"scratch[u64(u64({line} * u64(columns)) + u64(column))] = total"
@@ -122,7 +122,7 @@ class Epilogue:
         text, parameters, sizes = self.text(lines, True)
         return DeviceSource(text, parameters, sizes, (blocks, 1, 1), THREADS, schedule=SCHEDULE)
 
-    def kernel_of(self, lines: list[str], block: Block, pieces: int = 1) -> DeviceSource:
+    def kernel_of(self, lines: list[str], block: BlockText, pieces: int = 1) -> DeviceSource:
         """The kernel of a block's lines; of several pieces, if it leaves them in memory."""
         shape = block.shape
         text, parameters, sizes = self.text(lines, pieces > 1)

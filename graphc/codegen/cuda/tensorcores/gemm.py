@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphc.codegen.cuda.tensorcores.block import Source, TileShape
-from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, Plan, Split, Tiling
+from graphc.codegen.cuda.tensorcores.block import OperandSource, TileShape
+from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, ContractionPlan, Split, Tiling
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower.contraction import operands
 from graphc.codegen.lower.emitter import Index, variable
@@ -47,16 +47,18 @@ def _fits(kernel: Kernel) -> bool:
     return contraction_of(kernel).type.dtype.tensor_cores
 
 
-def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool, wide: bool = False) -> Plan:
+def _plan(
+    kernel: Kernel, shape: TileShape | None, fast_math: bool, wide: bool = False
+) -> ContractionPlan:
     op, a, b, out = operands(kernel)
     m, k, _, n = op.sizes(a.type, b.type)
-    return Product(kernel, shape, fast_math, (m, n, k), product(out.type.shape[:-2]), wide)
+    return ProductBlock(kernel, shape, fast_math, (m, n, k), product(out.type.shape[:-2]), wide)
 
 
-class Product(Plan):
+class ProductBlock(ContractionPlan):
     """A matrix product, or a batch of them."""
 
-    def operands(self) -> tuple[Source, Source]:
+    def operands(self) -> tuple[OperandSource, OperandSource]:
         op, a, b, _ = operands(self.kernel)
         m, n, k = self.sizes
         left = self.matrix(LEFT, self.slots[storage(a)], op.ta, m if op.ta else k)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphc.codegen.cuda.tensorcores.block import Block, Ends, Source, TileShape, side
+from graphc.codegen.cuda.tensorcores.block import BlockText, Ends, OperandSource, TileShape, side
 from graphc.codegen.cuda.tensorcores.epilogue import Epilogue
 from graphc.codegen.cuda.tensorcores.matrix_operand import Matrix, width
-from graphc.codegen.cuda.tensorcores.window_operand import Formula, Gather
+from graphc.codegen.cuda.tensorcores.window_operand import Formula, WindowOperand
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.lower.contraction import slots_of
 from graphc.codegen.lower.emitter import Index
@@ -67,7 +67,7 @@ def blocks_of(shape: TileShape, m: Size, n: Size, outer: Size) -> Size:
 
 
 @dataclass
-class Plan:
+class ContractionPlan:
     """One contraction; `sizes` are rows, columns and depth of a product, `outer` how many there
     are.  Kinds of contraction say the rest."""
 
@@ -87,7 +87,7 @@ class Plan:
             self.kernel, self.slots, self.sizes, self.outer, self.literal, self.wide
         )
 
-    def operands(self) -> tuple[Source, Source]:
+    def operands(self) -> tuple[OperandSource, OperandSource]:
         """The left and the right operand."""
         raise NotImplementedError
 
@@ -95,10 +95,10 @@ class Plan:
         """The index of a sum."""
         raise NotImplementedError
 
-    def block(self, pieces: int = 1) -> Block:
+    def block(self, pieces: int = 1) -> BlockText:
         """The work of a block."""
         kind = "tf32" if self.fast_math and self.dtype == f32 else self.dtype.name
-        return Block(self.tile, kind, *self.operands(), pieces)
+        return BlockText(self.tile, kind, *self.operands(), pieces)
 
     def source(self, readable: str = "") -> DeviceSource:
         """One kernel; with a `readable` name, for people."""
@@ -140,10 +140,10 @@ class Plan:
         most = k * self.dtype.size // (shape.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
         return max(min(ENOUGH // blocks, most, MOST_PIECES), 1)
 
-    def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> Gather:
+    def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> WindowOperand:
         """An operand that lies as a formula says."""
         tile = side(self.extent(ends), self.tile, self.dtype.size, by_k)
-        return Gather(
+        return WindowOperand(
             tile,
             ends,
             slot,

@@ -49,7 +49,7 @@ def depth(name: str) -> Dim:
 
 
 @dataclass(frozen=True)
-class Gather:
+class WindowOperand:
     """The operand as a source of tiles."""
 
     side: Side

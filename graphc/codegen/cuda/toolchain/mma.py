@@ -270,7 +270,7 @@ def store_sums(
     return types.void(sums, u32, u32, rows, columns, pitch), build
 
 
-class Copy:
+class TileCopy:
     """A tile of a matrix on its way to shared memory: each thread moves some pieces of rows."""
 
     def __init__(self, builder: Any, size: int, shape: Sequence[int]) -> None:
@@ -345,7 +345,7 @@ def copy_tile(
     shape = [literal(x) for x in (rows, columns, pitch, threads, width)]
 
     def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
-        Copy(builder, pointer.dtype.bitwidth // 8, shape).pieces(args)
+        TileCopy(builder, pointer.dtype.bitwidth // 8, shape).pieces(args)
         return ctx.get_dummy_value()
 
     u32 = types.uint32
