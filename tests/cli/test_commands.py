@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import subprocess
 import sys
@@ -306,15 +307,22 @@ def test_ops(capsys: Capture) -> None:
 # ---- the document ----
 
 
+@pytest.mark.parametrize(("name", "commands"), [("cli.md", 13), ("debugging.md", 6)])
 def test_the_document_shows_what_is_printed(
-    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    name: str,
+    commands: int,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    """Every `$ graphc` line of docs/cli.md, run again on the files that the document shows."""
-    document = ROOT / "docs" / "cli.md"
+    """Every `$ graphc` line of a document, run again on the files that the document shows."""
+    document = ROOT / "docs" / name
     text = document.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    for name, body in re.findall(r"`(\S+\.(?:py|gir))`:\n\n```\w*\n(.*?)```", text, re.DOTALL):
-        written(tmp_path / name, body)
+    linecache.clearcache()  # documents have files of one name
+    for file, body in re.findall(r"`(\S+\.(?:py|gir))`:\n\n```\w*\n(.*?)```", text, re.DOTALL):
+        written(tmp_path / file, body)
 
     def again(shown: re.Match[str]) -> str:
         _, out, err = graphc(capsys, *shown[1].split())
@@ -326,9 +334,9 @@ def test_the_document_shows_what_is_printed(
     printed, count = re.subn(
         r"```console\n\$ graphc ([^\n]*)\n(.*?)```", again, text, flags=re.DOTALL
     )
-    assert count == 13
+    assert count == commands
     if request.config.getoption("--update-golden"):
         document.write_text(printed, encoding="utf-8")
     assert printed == document.read_text(encoding="utf-8"), (
-        "docs/cli.md is out of date: make golden"
+        f"docs/{name} is out of date: make golden"
     )

@@ -4,8 +4,9 @@
     python tests/support/docs.py print FILE    prints FILE with every marked text made anew
 
 A text is marked by the line above its fence.  `<!-- output -->`: what the Python block before it
-prints; `<!-- dump: OPTIONS -->`, `<!-- explain: OPTIONS -->`: what `graphc dump` or `graphc
-explain` with these options prints for that block.
+prints; `<!-- output, continued -->`: what it prints after all blocks before it have run;
+`<!-- dump: OPTIONS -->`, `<!-- explain: OPTIONS -->`: what `graphc dump` or `graphc explain` with
+these options prints for that block.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import types
 from pathlib import Path
 from typing import Any
 
+import graphc as gc
 from graphc.cli import main as graphc
 
 ROOT = Path(__file__).parents[2]
 PYTHON = re.compile(r"^```python\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(
-    r"^<!-- (?P<what>output|(?P<command>dump|explain): (?P<options>[^>]+?)) -->\n"
+    r"^<!-- (?P<what>output(, continued)?|(?P<command>dump|explain): (?P<options>[^>]+?)) -->\n"
     r"(?P<fence>```\w+\n)(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -53,20 +55,26 @@ def printed(document: Path) -> str:
     text = document.read_text(encoding="utf-8")
 
     def again(shown: re.Match[str]) -> str:
-        code = [b[1] for b in PYTHON.finditer(SHOWN.sub("", text[: shown.start()]))][-1]
+        blocks = [b[1] for b in PYTHON.finditer(SHOWN.sub("", text[: shown.start()]))]
+        if not shown["what"].endswith("continued"):
+            blocks = blocks[-1:]
         options = (shown["options"] or "").split()
-        body = _told(code, shown["command"], options) if options else _output(code)
+        body = _told(blocks[-1], shown["command"], options) if options else _output(*blocks)
         return f"<!-- {shown['what']} -->\n{shown['fence']}{body.rstrip()}\n```"
 
     return SHOWN.sub(again, text)
 
 
-def _output(code: str) -> str:
-    caught = io.StringIO()
-    lines = code.splitlines(keepends=True)
-    linecache.cache["example.py"] = len(code), None, lines, "example.py"  # for inspect.getsource
-    with contextlib.redirect_stdout(caught):
-        exec(compile(code, "example.py", "exec", dont_inherit=True), _module())
+def _output(*blocks: str) -> str:
+    """What the last of some blocks prints, each of which goes on where the one before it ended."""
+    namespace = _module()
+    with gc.Graph().as_default():
+        for code in blocks:
+            caught = io.StringIO()
+            lines = code.splitlines(keepends=True)
+            linecache.cache["example.py"] = len(code), None, lines, "example.py"  # for its source
+            with contextlib.redirect_stdout(caught):
+                exec(compile(code, "example.py", "exec", dont_inherit=True), namespace)
     return caught.getvalue()
 
 
