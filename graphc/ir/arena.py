@@ -22,8 +22,8 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.program import Place, Program, storage
 
-ALIGN = 64
-MANY = 1000  # blocks, beyond which a faster and less tight way is taken
+ALIGNMENT_BYTES = 64  # a cache line: every value starts on one
+MAX_BLOCKS_TO_COMPARE = 1000  # with more blocks, a faster and less tight way packs them
 
 
 @dataclass(frozen=True, order=True)
@@ -89,7 +89,9 @@ class Numbers:
     def aligned(self, nbytes: Size) -> int:
         """A formula's value, rounded up to whole cache lines."""
         if nbytes not in self._known:
-            self._known[nbytes] = -(-max(0, dim.evaluate(nbytes, self.sizes)) // ALIGN) * ALIGN
+            self._known[nbytes] = (
+                -(-max(0, dim.evaluate(nbytes, self.sizes)) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+            )
         return self._known[nbytes]
 
     def of(self, v: Value) -> int:
@@ -164,7 +166,7 @@ def loads(blocks: Sequence[ArenaBlock], end: int) -> list[int]:
 def pack(blocks: Sequence[ArenaBlock], tight: int = 0) -> tuple[list[int], int]:
     """An offset for each block, and the bytes of all together.  Of the ways to choose, the next is
     tried if there are gaps (more than `tight` bytes are taken)."""
-    if len(blocks) > MANY:
+    if len(blocks) > MAX_BLOCKS_TO_COMPARE:
         return _in_time(blocks)
     found = _packed(blocks, sorted(range(len(blocks)), key=lambda i: (-blocks[i].nbytes, i)))
     if found[1] <= tight:

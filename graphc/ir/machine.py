@@ -18,22 +18,22 @@ from typing import Any, TypeVar
 
 from graphc.errors import DeviceError, user_location
 from graphc.ir.types import BY_NAME, DType
-from graphc.ir.units import BYTES
+from graphc.ir.units import BYTES_PER_UNIT
 
 HOST = "cpu:0"
 # Kinds whose devices have usual names, which need no declaration: those that graphc has a target
 # for.  Names are checked where a user writes them, long before targets are imported; so it is the
 # targets' folders that are looked for.
-CODEGEN = Path(__file__).parents[1] / "codegen"
-KINDS = tuple(sorted(path.parent.name for path in CODEGEN.glob("*/target.py")))
-FORMS = tuple(  # the host has no simulator
+CODEGEN_FOLDER = Path(__file__).parents[1] / "codegen"
+KINDS = tuple(sorted(path.parent.name for path in CODEGEN_FOLDER.glob("*/target.py")))
+NAME_FORMS = tuple(  # the host has no simulator
     form
     for kind in KINDS
     for form in (f"{kind}:N", f"{kind}:sim", f"{kind}:sim:N")[: 1 if HOST.startswith(kind) else 3]
 )
-USUAL = re.compile("|".join([*KINDS, *(form.replace("N", r"\d+") for form in FORMS)]))
+BUILT_IN_NAME = re.compile("|".join([*KINDS, *(form.replace("N", r"\d+") for form in NAME_FORMS)]))
 NAME = re.compile(r"[A-Za-z_]\w*(:\w+)*")
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+SECONDS_PER_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _declared: dict[str, DeviceSpec] = {}  # specs whose names are of no usual form, the last of each
 
 
@@ -42,8 +42,8 @@ def device_name(given: Any) -> str:
     name = given.name if isinstance(given, DeviceSpec) else given
     if isinstance(name, str) and name in _declared:
         return name
-    if not isinstance(name, str) or USUAL.fullmatch(name) is None:
-        known = ", ".join([*FORMS, *_declared])
+    if not isinstance(name, str) or BUILT_IN_NAME.fullmatch(name) is None:
+        known = ", ".join([*NAME_FORMS, *_declared])
         raise DeviceError(
             f"device: there is no device {given!r}; known are {known}. "
             "Declare others with gc.DeviceSpec",
@@ -105,19 +105,24 @@ class DeviceSpec:
         for field, value in (
             ("name", name),
             ("kind", kind),
-            ("memory", int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), BYTES))),
+            (
+                "memory",
+                int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), BYTES_PER_UNIT)),
+            ),
             (
                 "bandwidth",
-                _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), BYTES),
+                _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), BYTES_PER_UNIT),
             ),
             ("flops", MappingProxyType(_rates(base, flops))),
             (
                 "launch",
-                _amount("DeviceSpec: launch", _or(launch, base, "launch"), SECONDS, zero=True),
+                _amount(
+                    "DeviceSpec: launch", _or(launch, base, "launch"), SECONDS_PER_UNIT, zero=True
+                ),
             ),
         ):
             object.__setattr__(self, field, value)
-        if USUAL.fullmatch(name) is None:
+        if BUILT_IN_NAME.fullmatch(name) is None:
             _declared[name] = self
 
     def __hash__(self) -> int:
@@ -143,8 +148,10 @@ class Link:
     ) -> None:
         object.__setattr__(self, "a", device_name(a))
         object.__setattr__(self, "b", device_name(b))
-        object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, BYTES))
-        object.__setattr__(self, "latency", _amount("Link: latency", latency, SECONDS, zero=True))
+        object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, BYTES_PER_UNIT))
+        object.__setattr__(
+            self, "latency", _amount("Link: latency", latency, SECONDS_PER_UNIT, zero=True)
+        )
         if self.a == self.b:
             raise DeviceError(
                 f"Link: {self.a} is linked to itself; expected two devices", user_location()
@@ -230,7 +237,7 @@ def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
 
 def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = False) -> float:
     """A quantity: a number, or text with a unit; `zero`: it may be 0."""
-    example = "'80 GB', '3.3 TB/s'" if units is BYTES else "'5 us', '2 ms'"
+    example = "'80 GB', '3.3 TB/s'" if units is BYTES_PER_UNIT else "'5 us', '2 ms'"
     text = given.strip().lower().removesuffix("/s") if isinstance(given, str) else ""
     found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
     if found is not None and found[2] in units:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from graphc.errors import GraphcError
 from graphc.passes.base import Option, Pass, Setting, spelled
 
-BETWEEN = ", \t\n"  # what may stand between passes; an empty entry counts for nothing
+SEPARATORS = ", \t\n"  # what may stand between passes; an empty entry counts for nothing
 ONE_PASS = re.compile(r"([^,{}\s]+)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
-TRUTH = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
 def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
@@ -23,13 +23,13 @@ def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
     ['simplify', 'split-reductions{chunks=32}']
     """
     found: list[Pass] = []
-    rest = text.strip(BETWEEN)
+    rest = text.strip(SEPARATORS)
     while rest:
         one = ONE_PASS.match(rest)
         if one is None:
             raise GraphcError(f"passes: cannot read {rest!r}; expected name{{field=value,...}},...")
         found.append(_configured(_named(one[1], known), one[2] or ""))
-        rest = rest[one.end() :].strip(BETWEEN)
+        rest = rest[one.end() :].strip(SEPARATORS)
     return found
 
 
@@ -66,7 +66,7 @@ def _field(p: Pass, name: str) -> Option:
 def _value(p: Pass, field: Option, text: str) -> Setting:
     """A field's value, read as the type of its default."""
     try:
-        value: Setting = TRUTH[text] if field.type is bool else field.type(text)
+        value: Setting = BOOLEANS[text] if field.type is bool else field.type(text)
     except (KeyError, ValueError):
         value = ""
     if (not text and field.type is not str) or not field.allows(value):

@@ -59,7 +59,7 @@ def check_order(passes: Sequence[Pass]) -> None:
 
 check_order(PASSES)
 GRAPH_PASSES = tuple(p for p in PASSES if isinstance(p, GraphPass))
-SCHEDULING = tuple(p for p in PASSES if not isinstance(p, GraphPass))
+PROGRAM_PASSES = tuple(p for p in PASSES if not isinstance(p, GraphPass))
 
 
 def check_sequence(passes: Sequence[Pass]) -> None:
@@ -67,9 +67,9 @@ def check_sequence(passes: Sequence[Pass]) -> None:
     then those that make a program and improve it, in theirs."""
     count = sum(isinstance(p, GraphPass) for p in passes)
     late = [p.name for p in passes[count:]]
-    in_order = [p.name for p in SCHEDULING if p.name in late]
+    in_order = [p.name for p in PROGRAM_PASSES if p.name in late]
     if late != in_order or (late and late[0] != Fuse.name):
-        *names, last = (p.name for p in SCHEDULING)
+        *names, last = (p.name for p in PROGRAM_PASSES)
         raise GraphcError(
             f"{', '.join(names)} and {last} come last, in this order: they make a program of the "
             "graph"
@@ -158,7 +158,7 @@ def schedule(
     check_disabled(disable)
     context = Context(takes_epilogue=takes_epilogue)
     current: Graph | Program = graph
-    for p in SCHEDULING:
+    for p in PROGRAM_PASSES:
         if p.name not in disable:
             current = run_scheduling(p, current, context)
     assert isinstance(current, Program)

@@ -174,7 +174,7 @@ class ScatterSlices(Scatter, abstract=True):
         return out
 
 
-ONTO = (
+SCATTER_SAMPLES = (
     sample(f32[5, 3], i32[4], f32[4, 3], axis=0, special=False),
     sample(f64[3, 4], i64[2, 2], f64[3, 2, 2], axis=1, special=False),
     sample(f32[3, 2], i32[0], f32[0, 2], axis=0, special=False),
@@ -186,7 +186,7 @@ class ScatterAdd(ScatterSlices):
     """x with `updates` added to its slices along `axis` at `indices`; repeated indices add up."""
 
     axis: int
-    samples = ONTO
+    samples = SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return quiet(np.add)(x, y)

@@ -19,7 +19,7 @@ from graphc.ir.ops.pointwise import Where
 from graphc.ir.ops.shape import Iota
 from graphc.ir.types import TensorType, f32, f64, i64
 
-MEMORY = ("malloc", "free")
+MALLOC_AND_FREE = ("malloc", "free")
 
 
 def spread(*arrays: Any) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import sample
-from graphc.ir.ops.lapack import MEMORY, Matrices, each, spread, triangle
+from graphc.ir.ops.lapack import MALLOC_AND_FREE, Matrices, each, spread, triangle
 from graphc.ir.ops.lapack_solve import TriangularSolve
 from graphc.ir.ops.logic import Equal
 from graphc.ir.ops.matmul import Matmul, swap
@@ -115,7 +115,7 @@ class Qr(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?gelqf", "LAPACKE_?orglq", *MEMORY)
+        return ("LAPACKE_?gelqf", "LAPACKE_?orglq", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t = out.dtype
@@ -186,7 +186,7 @@ def _qr(x: Any) -> Any:
     return np.concatenate([padded, r * signs[:, None]])
 
 
-TURN = """\
+TRANSPOSE_SOURCE = """\
         for i in range({count}):
             largest = zero
             sign = zero
@@ -229,12 +229,16 @@ class Eigh(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?syevd", *MEMORY)
+        return ("LAPACKE_?syevd", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t, size = out.dtype, out.dtype.size
         work, total = ("out", "(n0 + 1) * n0") if self.vectors else ("matrix", "n0")
-        turn = TURN.format(count="n0", size="n0", at="w + i * n0 + j") if self.vectors else ""
+        turn = (
+            TRANSPOSE_SOURCE.format(count="n0", size="n0", at="w + i * n0 + j")
+            if self.vectors
+            else ""
+        )
         return f"""\
     half, zero = {t}(0.5), {t}(0.0)
     memory = acquire(f1, {0 if self.vectors else size} * n0 * n0 + 8)
@@ -314,7 +318,7 @@ class Svd(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?gesdd", *MEMORY)
+        return ("LAPACKE_?gesdd", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t, size = out.dtype, out.dtype.size
@@ -324,7 +328,7 @@ class Svd(Matrices):
         right = "at(out, v)" if self.vectors else "matrix"
         left = "at(out, o)" if self.vectors else "matrix"
         turn = (
-            TURN.format(count="n2", size="n0", at="o + j * n2 + i").rstrip()
+            TRANSPOSE_SOURCE.format(count="n2", size="n0", at="o + j * n2 + i").rstrip()
             + """
                 for j in range(n1):
                     out[v + i * n1 + j] = -out[v + i * n1 + j]

@@ -15,7 +15,7 @@ import numpy as np
 from graphc.errors import ShapeError
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import sample
-from graphc.ir.ops.lapack import MEMORY, Matrices, each, spread, symmetric, triangle
+from graphc.ir.ops.lapack import MALLOC_AND_FREE, Matrices, each, spread, symmetric, triangle
 from graphc.ir.ops.matmul import Matmul, swap
 from graphc.ir.types import TensorType, f32, f64
 
@@ -194,7 +194,7 @@ class Lu(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?getrf", *MEMORY)
+        return ("LAPACKE_?getrf", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t = out.dtype

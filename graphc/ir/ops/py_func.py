@@ -18,7 +18,7 @@ from graphc.ir.op import Array, Foreign, Opaque, sample
 from graphc.ir.ops.index_math import ints
 from graphc.ir.types import DType, TensorType, f32, u8
 
-ALIGN = 64
+ALIGNMENT_BYTES = 64  # each result of several starts on such a boundary
 
 
 class PythonFunction:
@@ -147,7 +147,9 @@ class PyFuncPacked(Calling):
         """Where each result begins, and the number of all bytes."""
         places: list[Size] = [0]
         for t in self.types():
-            places.append(places[-1] + (t.nbytes + (ALIGN - 1)) // ALIGN * ALIGN)
+            places.append(
+                places[-1] + (t.nbytes + (ALIGNMENT_BYTES - 1)) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
+            )
         return places
 
     def infer(self, *types: TensorType) -> TensorType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.ir.op import sample
-from graphc.ir.ops.gather import ONTO, ScatterAdd, ScatterSlices, Take, zeros_like
+from graphc.ir.ops.gather import SCATTER_SAMPLES, ScatterAdd, ScatterSlices, Take, zeros_like
 from graphc.ir.ops.logic import equal
 from graphc.ir.ops.pointwise import cast, maximum, minimum, multiply, where
 from graphc.ir.ops.reduction import Broadcast
@@ -21,7 +21,7 @@ class ScatterSet(ScatterSlices):
 
     axis: int
     combine, accepts = "{1}", ALL
-    samples = (*ONTO, sample(bool_[4], i32[2], bool_[2], axis=0, special=False))
+    samples = (*SCATTER_SAMPLES, sample(bool_[4], i32[2], bool_[2], axis=0, special=False))
 
     def merge(self, x: Any, y: Any) -> Any:
         return y
@@ -47,7 +47,7 @@ class ScatterMul(ScatterSlices):
     """x with its slices along `axis` at `indices` multiplied; zeros have exact gradients."""
 
     axis: int
-    combine, samples = "({0} * {1})", ONTO
+    combine, samples = "({0} * {1})", SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return multiply.reference(x, y)
@@ -96,7 +96,7 @@ class ScatterMax(ScatterExtreme):
     """x with its slices along `axis` at `indices` at least `updates`; NaN wins."""
 
     axis: int
-    combine, samples = "maximum({0}, {1})", ONTO
+    combine, samples = "maximum({0}, {1})", SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return maximum.reference(x, y)
@@ -106,7 +106,7 @@ class ScatterMin(ScatterExtreme):
     """x with its slices along `axis` at `indices` at most `updates`; NaN wins."""
 
     axis: int
-    combine, samples = "minimum({0}, {1})", ONTO
+    combine, samples = "minimum({0}, {1})", SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return minimum.reference(x, y)

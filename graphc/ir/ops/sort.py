@@ -20,8 +20,8 @@ from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.shape import Reshape, Slice
 from graphc.ir.types import NUMBERS, DType, TensorType, f32, f64, i8, i32, i64
 
-RUN = 8  # elements that are sorted by insertion before runs are merged
-MERGING = """\
+INSERTION_RUN_ELEMENTS = 8  # elements that are sorted by insertion before runs are merged
+MERGE_SORT_SOURCE = """\
     for row in range(lo, hi):
         base = row * n0
         here = base
@@ -65,7 +65,7 @@ MERGING = """\
         for i in range(n0):
             out[base + n1 * n0 + i] = {zero}
 """
-SINKING = """\
+SIFT_DOWN_SOURCE = """\
 at = 0
 child = 1
 while child < SIZE:
@@ -81,7 +81,7 @@ while child < SIZE:
     at = child
     child = 2 * at + 1
 out[heap + at] = moved"""
-HEAPING = """\
+TOP_K_SOURCE = """\
     for row in range(lo, hi):
         base = row * n0
         heap = row * n1
@@ -171,7 +171,9 @@ class MergeSort(Ordered, abstract=True):
         x, y = self.key("x"), self.key("y")
         ahead = before(y, x, types[0].dtype, self.descending)
         zero = f"{out.dtype.accumulates}(0)"
-        return MERGING.format(run=RUN, ahead=ahead, element=self.element("i"), zero=zero)
+        return MERGE_SORT_SOURCE.format(
+            run=INSERTION_RUN_ELEMENTS, ahead=ahead, element=self.element("i"), zero=zero
+        )
 
 
 def upper(v: Any) -> Any:
@@ -186,7 +188,7 @@ def _with_scratch(x: Any) -> Any:
     return np.stack([x, np.zeros_like(x)])
 
 
-SORTS = (
+SORT_SAMPLES = (
     sample(f32[3, 5], descending=False),
     sample(f64[2, 9], descending=True),
     sample(i32[40], descending=True),
@@ -204,7 +206,7 @@ class Sort(MergeSort):
     """The elements of each row in order, in the first half of the result (see `MergeSort`)."""
 
     descending: bool
-    samples = SORTS
+    samples = SORT_SAMPLES
 
     def infer(self, *types: TensorType) -> TensorType:
         return self.halves(types[0], types[0].dtype)
@@ -229,7 +231,7 @@ class Argsort(MergeSort):
     """Where the elements of each row stand that are in order, in the first half of the result."""
 
     descending: bool
-    samples, differentiable = SORTS, False
+    samples, differentiable = SORT_SAMPLES, False
 
     def infer(self, *types: TensorType) -> TensorType:
         return self.halves(types[0], i64)
@@ -287,8 +289,8 @@ class TopK(Ordered):
             tie = f"not {before(b, a, dtype, down)} and {x} < {y}"
             return f"({before(a, b, dtype, down)} or ({tie}))"
 
-        sink = SINKING.format(other=first("held", "other"), moved=first("moved", "held"))
-        return HEAPING.format(
+        sink = SIFT_DOWN_SOURCE.format(other=first("held", "other"), moved=first("moved", "held"))
+        return TOP_K_SOURCE.format(
             above=first("above", "i"),
             enters=first("i", "moved"),
             sink=textwrap.indent(sink.replace("SIZE", "n1"), "    " * 5),

@@ -12,7 +12,7 @@ from graphc.ir import dim
 from graphc.ir.ops.shape import Data
 from graphc.ir.types import BY_NAME, TensorType, tuple_of
 
-LARGE = 16  # elements from which on data is not spelled out
+MAX_PRINTED_ELEMENTS = 16  # data with more elements prints as base64
 TYPE = r"[a-z]\w*\[[^\]]*\]"
 TYPES = rf"{TYPE}|\((?:{TYPE}(?:, )?)*\)"
 
@@ -32,7 +32,7 @@ def show(value: Any) -> str:
 
 def _show_data(value: Data) -> str:
     array = value.array
-    if array.size > LARGE or array.dtype.kind not in "iub":
+    if array.size > MAX_PRINTED_ELEMENTS or array.dtype.kind not in "iub":
         return f'base64"{base64.b64encode(array.tobytes()).decode()}"'
     return "dense[" + ", ".join(str(x).lower() for x in array.ravel().tolist()) + "]"
 

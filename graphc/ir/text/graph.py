@@ -26,7 +26,7 @@ from graphc.ir.op import OPS, Control, Op, Pointwise
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 from graphc.ir.text.fields import (
-    LARGE,
+    MAX_PRINTED_ELEMENTS,
     TYPE as TYPE,
     TYPES,
     parse_type as parse_type,
@@ -36,7 +36,7 @@ from graphc.ir.text.fields import (
 )
 from graphc.ir.types import BY_NAME, DType, TensorType
 
-GIVEN = ("shape", "dtype")
+SHOWN_IN_TYPE = ("shape", "dtype")  # fields that the type of a line gives
 NAME = r"%[\w./:\-]+"
 INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
 HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
@@ -94,7 +94,9 @@ def show_fields(op: Op) -> str:
     shown = [
         f"{f.name}={show(getattr(op, f.name))}"
         for f in op.fields()
-        if f.name not in GIVEN and getattr(op, f.name) != f.default and not graphs_in(op, f.name)
+        if f.name not in SHOWN_IN_TYPE
+        and getattr(op, f.name) != f.default
+        and not graphs_in(op, f.name)
     ]
     return f" {{{', '.join(shown)}}}" if shown else ""
 
@@ -117,7 +119,7 @@ def show_operands(
     """`op operands {fields}`, literals in place but those in `kept`; `elide` leaves out data."""
     op = value.op
     shown = [show_literal(a) if in_place(a, op) and a not in kept else names[a] for a in value.args]
-    large = isinstance(op, Constant) and op.value.array.size > LARGE
+    large = isinstance(op, Constant) and op.value.array.size > MAX_PRINTED_ELEMENTS
     fields = " {value=…}" if elide and large else show_fields(op)
     return f"{op.name} {', '.join(shown)}".rstrip() + fields
 
@@ -178,7 +180,7 @@ def show_return(graph: Graph, names: dict[Value, str]) -> str:
     return f"  return {', '.join(results)}".rstrip()
 
 
-FAULTS = (
+PARSE_ERRORS = (
     ValueError,
     KeyError,
     IndexError,
@@ -215,7 +217,7 @@ def parse_graph(text: str) -> Graph:
                 return parse_return(head[1], inputs, env, source)
             parse_line(source, env)
         raise ValueError("the graph has no `return`")
-    except FAULTS as error:
+    except PARSE_ERRORS as error:
         raise fault(error, number, source) from None
 
 

@@ -43,9 +43,12 @@ from graphc.ir.text.graph import (
     show_return,
 )
 
-WIDTH = 100
-EXAMPLE = 64  # what unknown sizes are taken to be where bytes are printed
-RUNS = (Kind.CONTROL, Kind.SCAN)  # kernels of control ops, all of whose results are stored
+MAX_COLUMNS = 100  # a longer first line of a kernel is broken up
+EXAMPLE_SIZE = 64  # what unknown sizes are taken to be where bytes are printed
+STORES_ALL_RESULTS = (
+    Kind.CONTROL,
+    Kind.SCAN,
+)  # kernels of control ops, all of whose results are stored
 
 
 def print_program(
@@ -59,8 +62,8 @@ def print_program(
 def arena_text(program: Program) -> str:
     """The bytes of the arena, for some sizes where they are not known."""
     sizes = sorted({s for b in program.buffers.values() for s in dim.symbols(b.nbytes)})
-    places = layout(program, dict.fromkeys(sizes, EXAMPLE))
-    given = ", ".join(f"{s}={EXAMPLE}" for s in sizes)
+    places = layout(program, dict.fromkeys(sizes, EXAMPLE_SIZE))
+    given = ", ".join(f"{s}={EXAMPLE_SIZE}" for s in sizes)
     return (
         f"{places.arena} bytes"
         + (f" for {given}" if places.naive and sizes else "")
@@ -71,7 +74,7 @@ def arena_text(program: Program) -> str:
 class _Printer:
     def __init__(self, program: Program, elide: bool, note: Callable[[Kernel], str] | None) -> None:
         self.program, self.elide, self.note = program, elide, note
-        unused = (v for k in program.kernels if k.kind in RUNS for v in k.body)
+        unused = (v for k in program.kernels if k.kind in STORES_ALL_RESULTS for v in k.body)
         self.names = names_of(program.graph, unused)
         self.stored = {v for k in program.kernels for v in k.body}
         self.known = {*program.graph.inputs}
@@ -170,7 +173,7 @@ def _melt(line: str) -> str:
 def _head(start: str, writes: list[str]) -> list[str]:
     """The first line of a kernel, its results each on a line if they are long."""
     line = " ".join([start, ", ".join(writes), "{"]).replace("  {", " {")
-    if len(line) <= WIDTH or not writes:
+    if len(line) <= MAX_COLUMNS or not writes:
         return [line]
     ends = [","] * (len(writes) - 1) + [" {"]
     return [start, *(f"      {w}{end}" for w, end in zip(writes, ends, strict=True))]
@@ -189,7 +192,7 @@ def _space(kernel: Kernel) -> str:
 def is_single(kernel: Kernel) -> bool:
     """Whether one line says all about a kernel."""
     if (
-        kernel.kind in (Kind.LOOPS, *RUNS)
+        kernel.kind in (Kind.LOOPS, *STORES_ALL_RESULTS)
         or len(kernel.body) != 1
         or kernel.writes != kernel.body
         or kernel.inner

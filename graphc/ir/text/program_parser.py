@@ -10,8 +10,8 @@ from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import KINDS, Kernel, Kind, Place, PlannedBuffer, Program, storage
 from graphc.ir.text.graph import (
-    FAULTS,
     NAME,
+    PARSE_ERRORS,
     TYPE,
     code_lines,
     fault,
@@ -35,7 +35,7 @@ KERNEL = re.compile(
 )
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
 WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
-NONE = TensorType(f32, ())
+NO_TYPE = TensorType(f32, ())  # domains and axes hold no arrays that would take a type
 
 
 @dataclass
@@ -214,7 +214,7 @@ def _parse_space(fields: str | None, writes: list[Value]) -> tuple[Shape, tuple[
     given = {}
     for part in split(fields):
         key, _, text = part.partition("=")
-        given[key.strip()] = parse_value(text, NONE)
+        given[key.strip()] = parse_value(text, NO_TYPE)
     if not set(given) <= {"domain", "inner"} or not isinstance(given.get("domain"), tuple):
         raise ValueError("expected {domain=[sizes], inner=[axes]}")
     domain, inner = given["domain"], given.get("inner", ())
@@ -244,7 +244,7 @@ def parse_program(text: str) -> Program:
                 return parser.finish(source)
             parser.line(source)
         raise ValueError("the program has no `return`")
-    except FAULTS as error:
+    except PARSE_ERRORS as error:
         raise fault(error, number, source) from None
 
 

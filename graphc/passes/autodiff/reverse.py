@@ -21,7 +21,13 @@ from graphc.ir.ops.state import Assign
 from graphc.ir.types import TensorType
 from graphc.passes.autodiff.control import control_vjp
 
-LINEAR = (Add, Subtract, Negative, Cast, Where)  # their derivatives are finite constants
+FINITE_DERIVATIVES = (
+    Add,
+    Subtract,
+    Negative,
+    Cast,
+    Where,
+)  # ops whose derivatives are finite constants
 
 
 def gradients(
@@ -100,7 +106,7 @@ def _backward(
             zeroing
             and part is not ct
             and isinstance(value.op, Pointwise)
-            and not isinstance(value.op, LINEAR)
+            and not isinstance(value.op, FINITE_DERIVATIVES)
         ):
             with located(value.loc):
                 part = where(equal(ct, 0.0), 0.0, part)

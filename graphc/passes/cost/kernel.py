@@ -48,7 +48,7 @@ from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.shape import Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Program, scatters_in_place
 
-UNKNOWN_STEPS = 1 << 40  # so many are a way to say that there may be any number
+UNKNOWN_STEPS = 1 << 40  # so many steps or more stand for any number
 Needs = dict[Value, Size]  # elements of each value
 
 

@@ -30,7 +30,7 @@ from graphc.ir.ops.shape import Constant, Reshape
 from graphc.ir.types import TupleType
 from graphc.passes.cost.kernel import flops_of
 
-STORED = (Contraction, Opaque, Scatter, Control, Item)  # their operands lie in memory
+STORES_OPERANDS = (Contraction, Opaque, Scatter, Control, Item)  # ops whose operands never melt
 
 
 class Assumed(dict[str, int]):
@@ -99,7 +99,7 @@ class Costs:
         if v in self.results or not isinstance(v.op, Pointwise | View | Generator):
             return False
         read_by = dict.fromkeys(self.users[v])
-        if any(isinstance(u.op, STORED) for u in read_by):
+        if any(isinstance(u.op, STORES_OPERANDS) for u in read_by):
             return False
         return len(read_by) == 1 or isinstance(v.op, View)
 

@@ -14,7 +14,7 @@ from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kernel, Kind, contraction_of
 from graphc.passes.cost.kernel import UNKNOWN_STEPS, loop_steps
 
-STEP_WORK = 20  # what a step costs besides its kernels
+WORK_PER_LOOP_STEP = 20  # element operations that a step costs besides its kernels
 
 Number = Callable[[Size], int]  # a size's value
 
@@ -23,7 +23,7 @@ def work(kernel: Kernel, number: Number) -> int:
     """About how many element operations a kernel makes."""
     if kernel.kind is Kind.CONTROL:
         once = sum(work(k, number) for p in kernel.programs for k in p.kernels)
-        return _steps(kernel, number) * (STEP_WORK + once)
+        return _steps(kernel, number) * (WORK_PER_LOOP_STEP + once)
     if kernel.kind is Kind.OPAQUE:
         (out,) = kernel.body
         assert isinstance(out.op, Opaque)

@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-PATIENCE = 1000  # edges that one question may walk
+MAX_EDGES_PER_SEARCH = 1000  # steps, after which a search gives up
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Dag:
         stacks = tuple(sorted(found) for found in seen)
         if seen[0] & seen[1]:
             return True
-        for step in range(PATIENCE):
+        for step in range(MAX_EDGES_PER_SEARCH):
             side = step % 2
             if not stacks[side]:
                 return False

@@ -25,7 +25,7 @@ from graphc.passes.base import Context, Pass, option
 from graphc.passes.fusion.control_steps import with_all_items
 from graphc.passes.fusion.groups import Groups, KernelGroup, common_space, space_of
 from graphc.passes.fusion.kernels import KernelMaker
-from graphc.passes.fusion.melting import MATERIAL, Melting, Read
+from graphc.passes.fusion.melting import READS_MEMORY, Melting, Read
 from graphc.passes.fusion.merging import Merging
 from graphc.passes.fusion.predicates import takes_epilogue
 from graphc.passes.graph.split_reductions import SplitReductions
@@ -84,7 +84,7 @@ class Fuser:
 
     def place(self, v: Value) -> None:
         """Puts v in a group."""
-        if isinstance(v.op, MATERIAL):
+        if isinstance(v.op, READS_MEMORY):
             found = next(k for c, k in KINDS.items() if isinstance(v.op, c))
             group = self.groups.new(found, v.type.shape)
             self.groups.add(group, v, [storage(a) for a in v.args])

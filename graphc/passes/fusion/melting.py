@@ -27,7 +27,7 @@ from graphc.ir.ops.window import Window
 from graphc.ir.program import storage
 from graphc.passes.fusion.predicates import is_place
 
-MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
+READS_MEMORY = (Contraction, Opaque, Scatter, Control)  # ops whose operands must lie in memory
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Melting:
         """The values that must lie in memory whatever the kernels are."""
         needed = {storage(v) for v in self.graph.results}
         for v in self.nodes:
-            if isinstance(v.op, MATERIAL):
+            if isinstance(v.op, READS_MEMORY):
                 needed |= {storage(a) for a in v.args}
             if isinstance(v.op, Window):  # else each window would test each element
                 needed |= {a for a in v.args[0].args if isinstance(a.op, Pad)}
@@ -114,7 +114,7 @@ class Melting:
                 return False
             count *= size
         base = storage(x)
-        stored = self.is_input(base) or isinstance(base.op, (*MATERIAL, Partial))
+        stored = self.is_input(base) or isinstance(base.op, (*READS_MEMORY, Partial))
         whole = stored and x.type.rank - 1 not in v.op.axes
         return count <= self.max_unrolled_elements and (whole or isinstance(base.op, Partial))
 
@@ -141,7 +141,7 @@ class Melting:
 
     def stored_sources(self, v: Value) -> list[Read]:
         """The stored values that v reads; operands that must lie in memory are stored."""
-        if isinstance(v.op, MATERIAL):
+        if isinstance(v.op, READS_MEMORY):
             return [Read(storage(a), False) for a in v.args]
         return self.sources(v)
 

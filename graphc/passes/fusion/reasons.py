@@ -11,7 +11,7 @@ from graphc.ir.text.graph import names_of
 from graphc.passes.base import Context
 from graphc.passes.fusion.fuse import Fuse, Fuser
 from graphc.passes.fusion.groups import KernelGroup, common_space
-from graphc.passes.fusion.melting import MATERIAL, Read
+from graphc.passes.fusion.melting import READS_MEMORY, Read
 
 
 class Reasons:
@@ -29,7 +29,7 @@ class Reasons:
 
     def operands(self, v: Value) -> list[Value]:
         """The values of other kernels that v reads."""
-        if isinstance(v.op, MATERIAL):
+        if isinstance(v.op, READS_MEMORY):
             found = [storage(a) for a in v.args]
         else:
             found = [s.value for s in self.melting.sources(v)]

@@ -14,7 +14,7 @@ from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kernel
 
-COSTLY = 8
+MIN_COST_TO_KEEP = 8  # additions: a cheaper value is computed again in each loop
 
 
 @dataclass
@@ -88,7 +88,9 @@ def _keep(kernel: Kernel, s: Stages) -> None:
     """Finds a row to keep each costly value in that several loops need."""
     taken: set[Value] = set()
     for v in kernel.body:
-        costly = (isinstance(v.op, Pointwise) and v.op.cost >= COSTLY) or v.op.name == "random_bits"
+        costly = (
+            isinstance(v.op, Pointwise) and v.op.cost >= MIN_COST_TO_KEEP
+        ) or v.op.name == "random_bits"
         if not costly or len(s.loops[v]) < 2:
             continue
         if v in kernel.writes:

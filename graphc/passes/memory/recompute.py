@@ -19,11 +19,11 @@ from graphc.passes.cost.work import work
 from graphc.passes.memory.order import OrderKernels
 from graphc.passes.memory.plan import LockStep, plan
 
-MAX_CHAIN = 64  # kernels that run again for one value
-EXTRA_ROUNDS = 64  # of giving up values, more than there are kernels
-MAX_TARGETS = 8  # tried, each smaller, to make up for gaps between values
-LIMIT_SHARES = 32  # of which each target is at least one smaller than the one before
-BISECTIONS = 8  # to find the least that can be reached
+MAX_KERNELS_PER_CHAIN = 64  # kernels that run again to have one value
+EXTRA_ROUNDS = 64  # rounds of giving up values, beyond one for each kernel
+MAX_TARGETS = 8  # targets tried, each smaller than the last: gaps between values take bytes too
+TARGET_STEPS_PER_LIMIT = 32  # a target is below the last one by this part of the limit, or more
+BISECTIONS = 8  # halvings of the interval that holds the least memory
 
 
 def fitted(program: Program, sizes: dict[str, int], limit: int) -> Program | None:
@@ -47,7 +47,7 @@ def _fitted(program: Program, sizes: dict[str, int], limit: int) -> Program | No
         over = layout(made, sizes).arena - limit
         if over <= 0:
             return made
-        target -= max(over, limit // LIMIT_SHARES)
+        target -= max(over, limit // TARGET_STEPS_PER_LIMIT)
     return None
 
 
@@ -198,7 +198,7 @@ class _Squeeze:
         """Adds to the chain what must run again at `later` to have the kernel's results, and to
         `others` whose results must wait for it; the bytes that must be kept longer for that.  None:
         it cannot be."""
-        if not self.repeats[kernel] or len(chain) >= MAX_CHAIN:
+        if not self.repeats[kernel] or len(chain) >= MAX_KERNELS_PER_CHAIN:
             return None
         chain.add(kernel)
         kept = 0

@@ -27,10 +27,10 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.program import Kernel, Place, Program, can_fail, may_repeat, reached, storage
-from graphc.passes.fusion.melting import MATERIAL
+from graphc.passes.fusion.melting import READS_MEMORY
 from graphc.passes.memory.plan import LockStep
 
-CHECKED_SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
+CHECKED_SIZES = (1, 7, 128)  # layouts are checked at these sizes (each symbol a little larger)
 
 
 def verify_program(program: Program) -> Program:
@@ -105,7 +105,7 @@ class _Check:
             if a in inputs or isinstance(a.op, Constant) or a in self.written:
                 self._fail(number, f"{_name(v)} uses {_name(a)}, which the kernel does not read")
             stack.extend(a.args)
-        material = isinstance(v.op, MATERIAL)
+        material = isinstance(v.op, READS_MEMORY)
         if material and any(storage(a) not in known for a in v.args):
             self._fail(number, f"an operand of {_name(v)} does not lie in memory")
 

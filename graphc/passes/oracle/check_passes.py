@@ -24,6 +24,7 @@ from graphc.passes.graph.simplify import Simplify
 from graphc.passes.oracle.shrink import neighbourhood, shrink
 from graphc.passes.rewrite.engine import Rewriter
 
+# relative error, and absolute error as a part of the largest element, by element type
 TOLERANCE = {"f16": 2e-2, "bf16": 1e-1, "f32": 1e-3, "f64": 1e-8}
 
 

@@ -20,7 +20,7 @@ from graphc.ir.text.graph import names_of
 from graphc.passes.cost.roofline import Assumed, Costs, portable
 from graphc.passes.placement.placed import MemoryPredicted, Placed, show_bytes
 
-LARGEST = 5  # values that an error names
+VALUES_IN_ERROR = 5  # the largest values, as many as an error names
 
 
 def predict(
@@ -65,7 +65,7 @@ class _Footprint:
         ]
         stored = self._stored()
         every = {v: self.nbytes(v) for v in (*inputs, *constants, *results, *stored)}
-        largest = sorted(every.items(), key=lambda item: -item[1])[:LARGEST]
+        largest = sorted(every.items(), key=lambda item: -item[1])[:VALUES_IN_ERROR]
         return MemoryPredicted(
             self.name,
             self._sum(variables),

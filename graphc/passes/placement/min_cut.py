@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-FEW = 300  # units, up to which more than one start is tried
-UNIT = 1e12  # costs are counted in picoseconds
-SOURCE, SINK = "keep", "take"
+MAX_UNITS_FOR_ALL_STARTS = 300  # with more units, only the cheapest start is improved
+PICOSECONDS_PER_SECOND = 1e12  # costs are whole numbers of picoseconds
+KEEPS_LABEL = "keep"  # the source of the cut: units on its side keep their labels
+TAKES_LABEL = "take"  # the sink of the cut: units on its side take the new label
 Node = Any
 
 
@@ -57,7 +58,7 @@ def solve(problem: Problem) -> list[int]:
     if count == 2:
         return _Expansion(problem, first, 1).run()
     starts = [_towards(problem, first, label) for label in range(count)]
-    if len(first) > FEW:
+    if len(first) > MAX_UNITS_FOR_ALL_STARTS:
         starts = [min(starts, key=problem.total)]
     return min((_descend(problem, s, count) for s in starts), key=problem.total)
 
@@ -81,7 +82,7 @@ def _descend(problem: Problem, labels: list[int], count: int) -> list[int]:
 
 
 class _Expansion:
-    """One cut: every unit keeps its label (the side of `SOURCE`) or takes a new one."""
+    """One cut: every unit keeps its label (the side of `KEEPS_LABEL`) or takes a new one."""
 
     def __init__(self, problem: Problem, labels: Sequence[int], new: int) -> None:
         self.problem, self.labels, self.new = problem, labels, new
@@ -93,32 +94,32 @@ class _Expansion:
         nodes = [self._node(u) for u in range(len(self.labels))]
         for u, costs in enumerate(self.problem.costs):
             if nodes[u] == u:
-                self._arc(SOURCE, u, _whole(costs[self.new]))
-                self._arc(u, SINK, _whole(costs[self.labels[u]]))
+                self._arc(KEEPS_LABEL, u, _whole(costs[self.new]))
+                self._arc(u, TAKES_LABEL, _whole(costs[self.labels[u]]))
         for x in self.problem.crossings:
             self._into_new(x, nodes)
             for label in sorted({self.labels[r] for r in x.readers} - {self.new}):
                 self._into_old(x, nodes, label)
         kept = _kept(self.arcs)
         return [
-            old if n == SOURCE or n in kept else self.new
+            old if n == KEEPS_LABEL or n in kept else self.new
             for n, old in zip(nodes, self.labels, strict=True)
         ]
 
     def _node(self, unit: int) -> Node:
         """The unit, or the side that it is bound to."""
         if self.labels[unit] == self.new:
-            return SINK
-        return unit if math.isfinite(self.problem.costs[unit][self.new]) else SOURCE
+            return TAKES_LABEL
+        return unit if math.isfinite(self.problem.costs[unit][self.new]) else KEEPS_LABEL
 
     def _into_new(self, x: Crossing, nodes: Sequence[Node]) -> None:
         """The source keeps its label, and some reader takes the new one."""
-        if nodes[x.source] == SINK:
+        if nodes[x.source] == TAKES_LABEL:
             return
         cost = _whole(x.cost[self.labels[x.source]][self.new])
-        readers = [nodes[r] for r in x.readers if nodes[r] != SOURCE]
-        if SINK in readers:
-            self._arc(nodes[x.source], SINK, cost)
+        readers = [nodes[r] for r in x.readers if nodes[r] != KEEPS_LABEL]
+        if TAKES_LABEL in readers:
+            self._arc(nodes[x.source], TAKES_LABEL, cost)
         elif len(readers) == 1:
             self._arc(nodes[x.source], readers[0], cost)
         elif readers:
@@ -134,16 +135,16 @@ class _Expansion:
         if old == self.new:
             stays = leaves
         readers = [nodes[r] for r in x.readers if self.labels[r] == label]
-        if SOURCE in readers:
-            middle: Node = SOURCE
+        if KEEPS_LABEL in readers:
+            middle: Node = KEEPS_LABEL
         elif len(readers) == 1:
             middle = readers[0]
         else:
             middle = self._middle()
             for r in readers:
                 self._arc(r, middle, math.inf)
-        self._arc(middle, SINK, stays)
-        if nodes[x.source] != SINK:
+        self._arc(middle, TAKES_LABEL, stays)
+        if nodes[x.source] != TAKES_LABEL:
             self._arc(middle, nodes[x.source], leaves - stays)
 
     def _middle(self) -> Node:
@@ -151,7 +152,7 @@ class _Expansion:
         return -self.extra
 
     def _arc(self, a: Node, b: Node, capacity: float) -> None:
-        if a != b and capacity and b != SOURCE and a != SINK:
+        if a != b and capacity and b != KEEPS_LABEL and a != TAKES_LABEL:
             self.arcs[a, b] = self.arcs.get((a, b), 0) + capacity
 
 
@@ -161,11 +162,11 @@ def _kept(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
     from networkx.algorithms.flow import preflow_push
 
     graph = nx.DiGraph()
-    graph.add_nodes_from((SOURCE, SINK))
+    graph.add_nodes_from((KEEPS_LABEL, TAKES_LABEL))
     for (a, b), capacity in arcs.items():
         graph.add_edge(a, b, **({} if math.isinf(capacity) else {"capacity": capacity}))
-    left = preflow_push(graph, SOURCE, SINK)
-    seen, stack = {SOURCE}, [SOURCE]
+    left = preflow_push(graph, KEEPS_LABEL, TAKES_LABEL)
+    seen, stack = {KEEPS_LABEL}, [KEEPS_LABEL]
     while stack:
         for b, arc in left[stack.pop()].items():
             if b not in seen and arc["flow"] < arc["capacity"]:
@@ -175,4 +176,4 @@ def _kept(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
 
 
 def _whole(cost: float) -> int:
-    return round(cost * UNIT)
+    return round(cost * PICOSECONDS_PER_SECOND)

@@ -25,7 +25,8 @@ from graphc.passes.placement.min_cut import Crossing, Problem, solve
 from graphc.passes.placement.placed import Placed, PlaceOptions, show_seconds
 from graphc.passes.target import Target, target_for
 
-HANDOVER = 10e-6  # seconds that one device's program waits for another's, besides the transfer
+# how long one device's program waits for another's, besides the transfer
+HANDOVER_SECONDS = 10e-6
 
 
 def place(
@@ -157,7 +158,9 @@ class _Placer:
         costs.append([0.0] + [math.inf] * (len(devices) - 1))
         fetched, becomes = set(self.graph.outputs), {new: old for old, new in self.graph.updates}
         crossings, read_by, rows = [], users(self.graph), _Ways(self.machine, self.costs)
-        waiting = tuple(tuple(0.0 if a is b else HANDOVER for b in devices) for a in devices)
+        waiting = tuple(
+            tuple(0.0 if a is b else HANDOVER_SECONDS for b in devices) for a in devices
+        )
         for v in self.values:
             own = numbers[self.units.of(v)]
             readers = dict.fromkeys(numbers[self.units.of(u)] for u in read_by[v])
