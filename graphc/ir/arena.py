@@ -55,20 +55,20 @@ class ArenaLayout:
 
     def at(self, v: Value, number: int) -> int:
         """Where v lies while kernel `number` runs."""
-        found = self.offsets[v]
-        return found[max(n for n in found if n <= number)]
+        by_kernel = self.offsets[v]
+        return by_kernel[max(n for n in by_kernel if n <= number)]
 
 
 def layout(program: Program, sizes: Mapping[str, int]) -> ArenaLayout:
     """The places of all values, and of the programs inside."""
     inner = {p: layout(p, sizes) for k in program.kernels for p in k.programs}
     needs = Needs(program, Numbers(sizes), {p: x.arena for p, x in inner.items()})
-    found, arena = pack(list(needs.blocks.values()), needs.peak + needs.peak // 50)
-    at = dict(zip(needs.blocks, found, strict=True))
+    packed, arena = pack(list(needs.blocks.values()), needs.peak + needs.peak // 50)
+    offset_of = dict(zip(needs.blocks, packed, strict=True))
     offsets: dict[Value, dict[int, int]] = {}
     for (v, born), key in needs.homes.items():
-        offsets.setdefault(v, {})[born] = at[key]
-    workspaces = {born: place for (v, born), place in at.items() if v is None}
+        offsets.setdefault(v, {})[born] = offset_of[key]
+    workspaces = {born: place for (v, born), place in offset_of.items() if v is None}
     return ArenaLayout(arena, needs.peak, needs.naive, offsets, needs.nbytes, workspaces, inner)
 
 
@@ -168,11 +168,11 @@ def pack(blocks: Sequence[ArenaBlock], tight: int = 0) -> tuple[list[int], int]:
     tried if there are gaps (more than `tight` bytes are taken)."""
     if len(blocks) > MAX_BLOCKS_TO_COMPARE:
         return _in_time(blocks)
-    found = _packed(blocks, sorted(range(len(blocks)), key=lambda i: (-blocks[i].nbytes, i)))
-    if found[1] <= tight:
-        return found
-    longest = sorted(range(len(blocks)), key=lambda i: (blocks[i].born - blocks[i].dies, i))
-    return min(found, _packed(blocks, longest), key=lambda x: x[1])
+    by_size = _packed(blocks, sorted(range(len(blocks)), key=lambda i: (-blocks[i].nbytes, i)))
+    if by_size[1] <= tight:
+        return by_size
+    by_lifetime = sorted(range(len(blocks)), key=lambda i: (blocks[i].born - blocks[i].dies, i))
+    return min(by_size, _packed(blocks, by_lifetime), key=lambda x: x[1])
 
 
 def _packed(blocks: Sequence[ArenaBlock], order: Sequence[int]) -> tuple[list[int], int]:

@@ -149,8 +149,8 @@ def topological(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Valu
         seen.add(root)
         stack: list[tuple[Value, Any]] = [(root, iter(root.args))]
         while stack:
-            value, rest = stack[-1]
-            for arg in rest:
+            value, operands = stack[-1]
+            for arg in operands:
                 if arg not in seen:
                     seen.add(arg)
                     stack.append((arg, iter(arg.args)))
@@ -163,12 +163,12 @@ def topological(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Valu
 
 def users(graph: Graph) -> dict[Value, list[Value]]:
     """For each value, the values that read it (one entry for each operand place)."""
-    found: dict[Value, list[Value]] = {v: [] for v in graph.inputs}
+    readers: dict[Value, list[Value]] = {v: [] for v in graph.inputs}
     for v in graph.nodes():
-        found[v] = []
+        readers[v] = []
         for a in v.args:
-            found[a].append(v)
-    return found
+            readers[a].append(v)
+    return readers
 
 
 def placeholder(type: TensorType, name: str) -> Value:

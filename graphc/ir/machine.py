@@ -97,8 +97,8 @@ class DeviceSpec:
             raise _wrong("DeviceSpec: name", name, "a name such as 'cuda:0' or 'tpu:1'")
         name = f"{name}:0" if name in KINDS else name
         first = name.partition(":")[0]
-        found = first if first in KINDS else base.kind if base else ""
-        kind = found if kind is None else kind
+        default_kind = first if first in KINDS else base.kind if base else ""
+        kind = default_kind if kind is None else kind
         if not isinstance(kind, str) or not kind.isidentifier():
             known = " or ".join(map(repr, KINDS))
             raise _wrong("DeviceSpec: kind", kind, f"the kind of a target, such as {known}")
@@ -167,18 +167,18 @@ class Machine:
     links: tuple[Link, ...]
 
     def __init__(self, devices: Iterable[DeviceSpec], links: Iterable[Link] = ()) -> None:
-        given = _all_of("Machine: devices", devices, DeviceSpec, "a sequence of gc.DeviceSpec")
-        ways = _all_of("Machine: links", links, Link, "a sequence of gc.Link")
-        host = [d for d in given if d.name == HOST] or [DeviceSpec(HOST, like=PRESETS["CPU"])]
-        rest = [d for d in given if d.name != HOST]
-        names = [d.name for d in (*host, *rest)]
-        twice = [n for n in names if names.count(n) > 1]
-        if twice:
+        specs = _all_of("Machine: devices", devices, DeviceSpec, "a sequence of gc.DeviceSpec")
+        checked_links = _all_of("Machine: links", links, Link, "a sequence of gc.Link")
+        host = [d for d in specs if d.name == HOST] or [DeviceSpec(HOST, like=PRESETS["CPU"])]
+        others = [d for d in specs if d.name != HOST]
+        names = [d.name for d in (*host, *others)]
+        repeated = [n for n in names if names.count(n) > 1]
+        if repeated:
             raise DeviceError(
-                f"Machine: {twice[0]} is declared twice; give one another name", user_location()
+                f"Machine: {repeated[0]} is declared twice; give one another name", user_location()
             )
-        object.__setattr__(self, "devices", (*host, *rest))
-        object.__setattr__(self, "links", ways)
+        object.__setattr__(self, "devices", (*host, *others))
+        object.__setattr__(self, "links", checked_links)
         for link in self.links:
             for end in (link.a, link.b):
                 self.device(end)
@@ -190,13 +190,13 @@ class Machine:
 
     def device(self, name: str) -> DeviceSpec:
         """The device of that name.  Raises `DeviceError`."""
-        found = next((d for d in self.devices if d.name == name), None)
-        if found is None:
+        spec = next((d for d in self.devices if d.name == name), None)
+        if spec is None:
             raise DeviceError(
                 f"no device {name!r} in this machine; it has {', '.join(self.names)}",
                 user_location(),
             )
-        return found
+        return spec
 
     def link(self, a: str, b: str) -> Link:
         """The way from one device to another."""
@@ -206,8 +206,8 @@ class Machine:
         """How long bytes take from one device to another."""
         if a == b:
             return 0.0
-        way = self.link(a, b)
-        return way.latency + nbytes / way.bandwidth
+        link = self.link(a, b)
+        return link.latency + nbytes / link.bandwidth
 
 
 def _base(like: Any) -> DeviceSpec | None:
@@ -222,12 +222,12 @@ def _base(like: Any) -> DeviceSpec | None:
 def _all_of(what: str, given: Any, kind: type[T], expected: str) -> tuple[T, ...]:
     """A sequence as a tuple.  Raises `DeviceError` unless all are of that kind."""
     try:
-        found = tuple(given)
+        items = tuple(given)
     except Exception:  # whatever an object does that is asked for its elements
-        found = (None,)  # type: ignore[assignment]
-    if not all(isinstance(x, kind) for x in found):
+        items = (None,)  # type: ignore[assignment]
+    if not all(isinstance(x, kind) for x in items):
         raise _wrong(what, given, expected)
-    return found
+    return items
 
 
 def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
@@ -239,9 +239,9 @@ def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = Fal
     """A quantity: a number, or text with a unit; `zero`: it may be 0."""
     example = "'80 GB', '3.3 TB/s'" if units is BYTES_PER_UNIT else "'5 us', '2 ms'"
     text = given.strip().lower().removesuffix("/s") if isinstance(given, str) else ""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
-    if found is not None and found[2] in units:
-        value = float(found[1]) * units[found[2]]
+    quantity = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
+    if quantity is not None and quantity[2] in units:
+        value = float(quantity[1]) * units[quantity[2]]
     elif isinstance(given, int | float) and not isinstance(given, bool):
         value = float(given)
     else:
@@ -255,14 +255,14 @@ def _rates(base: DeviceSpec | None, flops: Any) -> dict[str, float]:
     """Operations a second by element type: those given, else those of another spec."""
     if not isinstance(flops, Mapping | None):
         raise _wrong("DeviceSpec: flops", flops, "a dict from element types to rates")
-    given = {**(base.flops if base else {}), **(flops or {})}
-    for name, rate in given.items():
+    rates = {**(base.flops if base else {}), **(flops or {})}
+    for name, rate in rates.items():
         if name not in BY_NAME:
             raise _wrong("DeviceSpec: flops", name, f"element types: {', '.join(BY_NAME)}")
         _amount(f"DeviceSpec: flops[{name!r}]", rate, {})
-    if "f32" not in given:
-        raise _wrong("DeviceSpec: flops", dict(given), "at least the rate of 'f32'")
-    return {n: float(r) for n, r in given.items()}
+    if "f32" not in rates:
+        raise _wrong("DeviceSpec: flops", dict(rates), "at least the rate of 'f32'")
+    return {n: float(r) for n, r in rates.items()}
 
 
 def _wrong(field: str, given: Any, expected: str) -> DeviceError:

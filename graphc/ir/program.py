@@ -169,12 +169,12 @@ def overwritten(program: Program, kernel: Kernel) -> dict[int, int]:
     if kernel.kind not in (Kind.LOOPS, Kind.SCATTER):
         return {}
     values = (*kernel.reads, *kernel.writes)
-    found = {}
+    operand_of = {}
     for i, w in enumerate(values[len(kernel.reads) :], len(kernel.reads)):
         over = program.buffers[w].over
         if over is not None and over in kernel.reads:
-            found[i] = kernel.reads.index(over)
-    return found
+            operand_of[i] = kernel.reads.index(over)
+    return operand_of
 
 
 def copied_updates(program: Program) -> Iterator[tuple[Value, Value, Value]]:

@@ -114,8 +114,8 @@ def _complete(record: Record, args: tuple[Any, ...], rest: dict[str, Any]) -> No
 
 def _refuse(record: Record, args: tuple[Any, ...], rest: dict[str, Any]) -> None:
     """Raises `TypeError` in Python's words; `rest` are the keywords that found no field."""
-    cls, found = type(record), record.__dict__
-    given = {name: found[name] for name in cls._names[len(args) :] if name in found}
+    cls, values = type(record), record.__dict__
+    given = {name: values[name] for name in cls._names[len(args) :] if name in values}
     try:
         cls.__signature__.bind(*args, **given, **rest)
     except TypeError as error:

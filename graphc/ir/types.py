@@ -131,12 +131,12 @@ def as_dtype(x: Any) -> DType:
     if str(x) == "bfloat16" or getattr(x, "__name__", "") == "bfloat16":
         return bf16
     try:
-        found = np.dtype(x).newbyteorder("=")
+        dtype = np.dtype(x).newbyteorder("=")
     except (TypeError, ValueError, SyntaxError):
         raise DTypeError(f"{x!r} is not an element type; use one of {', '.join(BY_NAME)}") from None
-    if found not in _FROM_NUMPY:
-        raise DTypeError(f"element type {found} is not supported; use one of {', '.join(BY_NAME)}")
-    return _FROM_NUMPY[found]
+    if dtype not in _FROM_NUMPY:
+        raise DTypeError(f"element type {dtype} is not supported; use one of {', '.join(BY_NAME)}")
+    return _FROM_NUMPY[dtype]
 
 
 def promote(a: DType, b: DType) -> DType:

@@ -22,15 +22,17 @@ def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
     >>> [str(p) for p in parse_passes("simplify, split-reductions{chunks=32}", PASSES)]
     ['simplify', 'split-reductions{chunks=32}']
     """
-    found: list[Pass] = []
-    rest = text.strip(SEPARATORS)
-    while rest:
-        one = ONE_PASS.match(rest)
-        if one is None:
-            raise GraphcError(f"passes: cannot read {rest!r}; expected name{{field=value,...}},...")
-        found.append(_configured(_named(one[1], known), one[2] or ""))
-        rest = rest[one.end() :].strip(SEPARATORS)
-    return found
+    passes: list[Pass] = []
+    unread = text.strip(SEPARATORS)
+    while unread:
+        entry = ONE_PASS.match(unread)
+        if entry is None:
+            raise GraphcError(
+                f"passes: cannot read {unread!r}; expected name{{field=value,...}},..."
+            )
+        passes.append(_configured(_named(entry[1], known), entry[2] or ""))
+        unread = unread[entry.end() :].strip(SEPARATORS)
+    return passes
 
 
 def _named(name: str, known: Sequence[Pass]) -> Pass:
@@ -43,8 +45,8 @@ def _named(name: str, known: Sequence[Pass]) -> Pass:
 def _configured(p: Pass, text: str) -> Pass:
     """The pass with the fields that a text (`field=value, ...`) sets."""
     changes: dict[str, Setting] = {}
-    for one in filter(None, map(str.strip, text.split(","))):
-        name, _, value = map(str.strip, one.partition("="))
+    for setting in filter(None, map(str.strip, text.split(","))):
+        name, _, value = map(str.strip, setting.partition("="))
         field = _field(p, name)
         if name in changes:
             raise GraphcError(f"pass {p.name}: {name} is set twice")

@@ -112,11 +112,13 @@ def optimise(
     return run_passes(others, graph, context, options.disable)
 
 
-def _as_pass(given: Callable[[Graph], Graph]) -> GraphPass:
+def _as_pass(function: Callable[[Graph], Graph]) -> GraphPass:
     """A pass that a session was given: one of ours, or a function."""
-    if not callable(given):
-        raise GraphError(f"passes: got {given!r}; expected functions Graph -> Graph, or GraphPass")
-    return given if isinstance(given, GraphPass) else FunctionPass(given)
+    if not callable(function):
+        raise GraphError(
+            f"passes: got {function!r}; expected functions Graph -> Graph, or GraphPass"
+        )
+    return function if isinstance(function, GraphPass) else FunctionPass(function)
 
 
 def run_passes(

@@ -103,9 +103,9 @@ class Convolving(Contraction, abstract=True):
 
     def infer(self, *types: TensorType) -> TensorType:
         self.check(*types)
-        found = self.parts(*types)
-        self.check_result(*found)
-        return found[self.result]
+        roles = self.parts(*types)
+        self.check_result(*roles)
+        return roles[self.result]
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         x, w, y = self.parts(*types)

@@ -121,8 +121,8 @@ class TakeAlongAxis(Gather):
 
     def reference(self, *arrays: Any) -> Any:
         x, indices = arrays
-        found = checked(self.name, indices, x.shape[self.axis])
-        return np.take_along_axis(x, found, axis=self.axis)
+        positions = checked(self.name, indices, x.shape[self.axis])
+        return np.take_along_axis(x, positions, axis=self.axis)
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         x, indices = args
@@ -165,12 +165,12 @@ class ScatterSlices(Scatter, abstract=True):
     def reference(self, *arrays: Any) -> Any:
         x, indices, updates = arrays
         out = x.copy()
-        found = checked(self.name, indices, x.shape[self.axis])
+        positions = checked(self.name, indices, x.shape[self.axis])
         rows = np.moveaxis(out, self.axis, 0)
         last = tuple(range(self.axis, self.axis + indices.ndim))
         steps = np.moveaxis(updates, last, tuple(range(indices.ndim)))
-        for place in np.ndindex(*indices.shape):
-            rows[found[place]] = self.merge(rows[found[place]], steps[place])
+        for number in np.ndindex(*indices.shape):
+            rows[positions[number]] = self.merge(rows[positions[number]], steps[number])
         return out
 
 
@@ -225,9 +225,9 @@ class ScatterAddAlongAxis(Scatter):
     def reference(self, *arrays: Any) -> Any:
         x, indices, updates = arrays
         out = x.copy()
-        found = checked(self.name, indices, x.shape[self.axis])
+        positions = checked(self.name, indices, x.shape[self.axis])
         place = list(np.indices(indices.shape))
-        place[self.axis] = found
+        place[self.axis] = positions
         with np.errstate(all="ignore"):
             np.add.at(out, tuple(place), updates)
         return out

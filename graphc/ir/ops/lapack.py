@@ -24,11 +24,11 @@ MALLOC_AND_FREE = ("malloc", "free")
 
 def spread(*arrays: Any) -> tuple[Any, ...]:
     """Samples: matrices with a heavy, rising diagonal, so that every factorisation is stable."""
-    ready = []
+    spread_out = []
     for a in arrays:
         rows, columns = a.shape[-2:]
-        ready.append(a * 0.25 + 3 * np.eye(rows, columns) * (1 + np.arange(rows))[:, None])
-    return tuple(ready)
+        spread_out.append(a * 0.25 + 3 * np.eye(rows, columns) * (1 + np.arange(rows))[:, None])
+    return tuple(spread_out)
 
 
 def each(compute: Callable[..., Any], shape: tuple[int, ...], *arrays: Any) -> Any:
@@ -75,8 +75,12 @@ class Matrices(Opaque, abstract=True):
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         *lead, rows, columns = types[0].shape
-        own = ((self.batch, product(tuple(lead))), (self.rows, rows), (self.columns, columns))
-        return (*own, *(((rows, columns),) if self.square else ()))
+        from_fields = (
+            (self.batch, product(tuple(lead))),
+            (self.rows, rows),
+            (self.columns, columns),
+        )
+        return (*from_fields, *(((rows, columns),) if self.square else ()))
 
     def infer(self, *types: TensorType) -> TensorType:
         x = types[0]

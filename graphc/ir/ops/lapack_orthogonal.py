@@ -64,8 +64,8 @@ def gaps(v: Any) -> Any:
     """1 / (v[j] - v[i]) at [i, j]; 0 for equal values."""
     shape = (*v.type.shape, v.type.shape[-1])
     lead = tuple(range(len(shape) - 2))
-    own = Broadcast((*lead, len(shape) - 2), shape)(v)
-    return reciprocal(Broadcast((*lead, len(shape) - 1), shape)(v) - own)
+    by_row = Broadcast((*lead, len(shape) - 2), shape)(v)
+    return reciprocal(Broadcast((*lead, len(shape) - 1), shape)(v) - by_row)
 
 
 def mm(a: Any, b: Any, ta: bool = False, tb: bool = False) -> Any:
@@ -165,10 +165,10 @@ class Qr(Matrices):
         rank, lead = x.type.rank, x.type.shape[:-2]
         at, steps = (*(0,) * (rank - 1), k), (1,) * rank
         beyond = Slice(at, steps, (*lead, k, n - k))(dr)
-        rest = Slice(at, steps, (*lead, m, n - k))(x)
-        dq = dq + mm(rest, beyond, tb=True)
-        first = _qr_vjp(q, block(r, 0, k, k), dq, block(dr, 0, k, k))
-        return (Concat(rank - 1)(first, mm(q, beyond)),)
+        other_columns = Slice(at, steps, (*lead, m, n - k))(x)
+        dq = dq + mm(other_columns, beyond, tb=True)
+        first_columns = _qr_vjp(q, block(r, 0, k, k), dq, block(dr, 0, k, k))
+        return (Concat(rank - 1)(first_columns, mm(q, beyond)),)
 
 
 def _qr_vjp(q: Any, r: Any, dq: Any, dr: Any) -> Any:
@@ -377,10 +377,10 @@ class Svd(Matrices):
         gap = gaps(s * s)
         inner = scaled(gap * (left - swap(left)), s) + on_diagonal(ds)
         inner = inner + scaled(gap * (right - swap(right)), s, -2)
-        found = mm(u, mm(inner, vh))
+        dx = mm(u, mm(inner, vh))
         if m != k:
-            found = found + mm(scaled(du - mm(u, left), reciprocal(s)), vh)
+            dx = dx + mm(scaled(du - mm(u, left), reciprocal(s)), vh)
         if n != k:
-            rest = dvh - mm(mm(dvh, vh, tb=True), vh)
-            found = found + mm(u, scaled(rest, reciprocal(s), -2))
-        return (found,)
+            outside_rows = dvh - mm(mm(dvh, vh, tb=True), vh)
+            dx = dx + mm(u, scaled(outside_rows, reciprocal(s), -2))
+        return (dx,)

@@ -29,8 +29,8 @@ class WithGradient(Op):
         return arrays[0]
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
-        made = self.backward(ct, out, *args[1:])
-        parts = tuple(made) if isinstance(made, tuple | list) else (made,)
+        cotangents = self.backward(ct, out, *args[1:])
+        parts = tuple(cotangents) if isinstance(cotangents, tuple | list) else (cotangents,)
         if len(parts) != len(args) - 1:
             raise GraphError(
                 f"custom_gradient: the function has {len(args) - 1} operands, its gradient gave "

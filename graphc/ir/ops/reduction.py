@@ -187,10 +187,10 @@ def fold_extreme(function: Any, x: Any, axes: tuple[int, ...]) -> Any:
     if not is_float(x):
         info = np.iinfo(x.dtype)
         return function.reduce(x, axis=axes, initial=info.max if least else info.min)
-    found = function.reduce(widened(x), axis=axes, initial=np.inf if least else -np.inf)
+    folded = function.reduce(widened(x), axis=axes, initial=np.inf if least else -np.inf)
     either = np.any((x == 0) & (np.signbit(x) == least), axis=axes)
-    zero = np.where(either == least, -0.0, 0.0).astype(found.dtype)
-    return np.where(found == 0, zero, found).astype(x.dtype)
+    zero = np.where(either == least, -0.0, 0.0).astype(folded.dtype)
+    return np.where(folded == 0, zero, folded).astype(x.dtype)
 
 
 class Truth(Reduction, abstract=True):

@@ -197,13 +197,13 @@ class RunningExtreme(Scan, abstract=True):
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         (x,) = args
-        place = x.apply(Iota(self.axis, i64, x.type.shape), ())
+        position = x.apply(Iota(self.axis, i64, x.type.shape), ())
         hit = logical_or(equal(x, out), not_equal(x, x))
         if self.reverse:
-            found = CumulativeMin(self.axis, True)(where(hit, place, BEYOND_ANY_POSITION))
+            sources = CumulativeMin(self.axis, True)(where(hit, position, BEYOND_ANY_POSITION))
         else:
-            found = CumulativeMax(self.axis, False)(where(hit, place, 0))
-        return (ScatterAddAlongAxis(self.axis)(zeros_like(x), found, ct),)
+            sources = CumulativeMax(self.axis, False)(where(hit, position, 0))
+        return (ScatterAddAlongAxis(self.axis)(zeros_like(x), sources, ct),)
 
 
 class CumulativeMax(RunningExtreme):

@@ -119,8 +119,8 @@ def order(x: Any, descending: bool) -> Any:
     wide = widened(x)
     if not descending:
         return np.argsort(wide, axis=-1, kind="stable").astype(np.int64)
-    found = np.argsort(wide[..., ::-1], axis=-1, kind="stable")[..., ::-1]
-    return x.shape[-1] - 1 - found.astype(np.int64)
+    from_end = np.argsort(wide[..., ::-1], axis=-1, kind="stable")[..., ::-1]
+    return x.shape[-1] - 1 - from_end.astype(np.int64)
 
 
 class Ordered(Opaque, abstract=True):
@@ -179,8 +179,8 @@ class MergeSort(Ordered, abstract=True):
 def upper(v: Any) -> Any:
     """The first half of a result."""
     shape = v.type.shape
-    rest = (0,) * (len(shape) - 1)
-    first = Slice((0, *rest), (1,) * len(shape), (1, *shape[1:]))(v)
+    other_starts = (0,) * (len(shape) - 1)
+    first = Slice((0, *other_starts), (1,) * len(shape), (1, *shape[1:]))(v)
     return Reshape(shape[1:])(first)
 
 
@@ -335,8 +335,8 @@ class SearchSorted(Opaque):
         low, high = np.zeros(v.shape, np.int64), np.full(v.shape, len(a))
         for _ in range(len(a).bit_length()):
             middle = (low + high) // 2
-            found = a[np.minimum(middle, len(a) - 1)]
-            up, busy = self._up(found, v), low < high
+            probed = a[np.minimum(middle, len(a) - 1)]
+            up, busy = self._up(probed, v), low < high
             low, high = (np.where(up & busy, middle + 1, low), np.where(~up & busy, middle, high))
         return np.asarray(low)
 

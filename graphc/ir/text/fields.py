@@ -41,10 +41,10 @@ def parse_type(text: str) -> TensorType:
     """`f32[n,784]`, or several in parentheses, as a type.  Raises `ValueError`."""
     if text.startswith("("):
         return tuple_of(parse_type(t) for t in split(text[1:-1]))
-    name, _, rest = text.partition("[")
+    name, _, sizes = text.partition("[")
     if name not in BY_NAME:
         raise ValueError(f"{name!r} is not an element type; use one of {', '.join(BY_NAME)}")
-    inside = rest.removesuffix("]").strip()
+    inside = sizes.removesuffix("]").strip()
     shape = tuple(dim.parse(s) for s in split(inside)) if inside else ()
     if any(isinstance(s, int) and s < 0 for s in shape):
         raise ValueError(f"{text}: a size is negative")

@@ -127,8 +127,8 @@ def show_operands(
 def graphs_in(op: Op, name: str) -> tuple[Graph, ...]:
     """The graphs in a field, if it is a field of graphs."""
     value = getattr(op, name)
-    found = value if isinstance(value, tuple) else (value,)
-    return tuple(g for g in found if isinstance(g, Graph))
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(g for g in values if isinstance(g, Graph))
 
 
 def graph_blocks(v: Value, elide: bool) -> list[str]:
@@ -247,17 +247,17 @@ def nested(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 def parse_blocks(source: str) -> tuple[str, list[tuple[str, str]]]:
     """A line without the blocks it opens, and (field, text) of each block."""
-    head, _, rest = source.partition("\n")
-    found: list[tuple[str, str]] = []
+    head, _, inside = source.partition("\n")
+    blocks: list[tuple[str, str]] = []
     depth = 0
-    for line in rest.splitlines()[:-1]:
+    for line in inside.splitlines()[:-1]:
         if depth == 0:
             field, _, line = line.partition(" ")
-            found.append((field, ""))
+            blocks.append((field, ""))
         depth += line.endswith("{")
         depth -= line == "}"
-        found[-1] = found[-1][0], f"{found[-1][1]}{line}\n"
-    return head.removesuffix(" {") if rest else head, found
+        blocks[-1] = blocks[-1][0], f"{blocks[-1][1]}{line}\n"
+    return head.removesuffix(" {") if inside else head, blocks
 
 
 def parse_inputs(text: str) -> dict[str, Value]:
@@ -313,13 +313,13 @@ def parse_value_line(
 def _parse_op(
     cls: type[Op], text: str, type: TensorType, graphs: dict[str, tuple[Graph, ...]]
 ) -> Op:
-    given: dict[str, Any] = {"shape": type.shape, "dtype": type.dtype}
-    several = {f.name for f in cls.fields() if str(f.type).startswith("tuple")}
-    given |= {k: g if k in several or len(g) != 1 else g[0] for k, g in graphs.items()}
+    available: dict[str, Any] = {"shape": type.shape, "dtype": type.dtype}
+    repeated = {f.name for f in cls.fields() if str(f.type).startswith("tuple")}
+    available |= {k: g if k in repeated or len(g) != 1 else g[0] for k, g in graphs.items()}
     known = {f.name for f in cls.fields()}
     if graphs.keys() - known:
         raise ValueError(f"{cls.name} has no field {min(graphs.keys() - known)!r}")
-    values = {k: v for k, v in given.items() if k in known}
+    values = {k: v for k, v in available.items() if k in known}
     for part in split(text):
         key, _, value = part.partition("=")
         if key.strip() not in known:

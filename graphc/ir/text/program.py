@@ -63,10 +63,10 @@ def arena_text(program: Program) -> str:
     """The bytes of the arena, for some sizes where they are not known."""
     sizes = sorted({s for b in program.buffers.values() for s in dim.symbols(b.nbytes)})
     places = layout(program, dict.fromkeys(sizes, EXAMPLE_SIZE))
-    given = ", ".join(f"{s}={EXAMPLE_SIZE}" for s in sizes)
+    assumed = ", ".join(f"{s}={EXAMPLE_SIZE}" for s in sizes)
     return (
         f"{places.arena} bytes"
-        + (f" for {given}" if places.naive and sizes else "")
+        + (f" for {assumed}" if places.naive and sizes else "")
         + f" ({places.naive} without reuse)"
     )
 
@@ -101,12 +101,12 @@ class _Printer:
         return "\n".join([*lines, show_return(graph, self.names), "}", ""])
 
     def _constants(self) -> list[str]:
-        found: dict[Value, None] = {}
+        constants: dict[Value, None] = {}
         for v in (*(r for k in self.program.kernels for r in k.reads), *self.program.graph.results):
             if isinstance(storage(v).op, Constant):
-                found[storage(v)] = None
-        self.known.update(found)
-        return print_lines(list(found), self.names, elide=self.elide)
+                constants[storage(v)] = None
+        self.known.update(constants)
+        return print_lines(list(constants), self.names, elide=self.elide)
 
     def _views(self, values: list[Value]) -> list[str]:
         """Reshapes outside of kernels: another type for the same buffer."""

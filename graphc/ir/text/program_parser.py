@@ -77,10 +77,10 @@ class _Parser:
     def define(self, source: str, again: bool) -> Value:
         """The value of a line.  An index lambda may stand in several kernels, each time alike."""
         name, value = parse_value_line(source, self.env, self.inner)
-        have = self.env.get(name)
-        if have is not None:
-            if again and _alike(have, value):
-                return have
+        earlier = self.env.get(name)
+        if earlier is not None:
+            if again and _alike(earlier, value):
+                return earlier
             raise ValueError(f"{name} is defined twice")
         self.env[name] = value
         return value
@@ -126,16 +126,16 @@ class _Parser:
         commit, kind, reads, fields, results = match.groups()
         writes, places = [], []
         for text in split(results):
-            found = WRITE.fullmatch(text)
-            if found is None or found[1] not in self.env or self.env[found[1]] not in body:
+            result = WRITE.fullmatch(text)
+            if result is None or result[1] not in self.env or self.env[result[1]] not in body:
                 raise ValueError(
                     f"{text!r} is no result: expected `%name: type @place` of a line of the body"
                 )
-            value = self.env[found[1]]
-            if value.type != parse_type(found[2]):
-                raise ValueError(f"{found[1]} is declared {found[2]} but is {value.type}")
+            value = self.env[result[1]]
+            if value.type != parse_type(result[2]):
+                raise ValueError(f"{result[1]} is declared {result[2]} but is {value.type}")
             writes.append(value)
-            places.append(found[3] or "")
+            places.append(result[3] or "")
         control = Kind(kind) is Kind.CONTROL and fields is None
         domain, inner = ((), ()) if control else _parse_space(fields, writes)
         name = next((v.name for v in reversed(body) if v.name), body[-1].op.name if body else kind)
@@ -157,10 +157,10 @@ class _Parser:
 
     def writer(self, v: Value) -> Kernel:
         """The kernel that has written a value."""
-        found = next((k for k in self.kernels if v in k.writes), None)
-        if found is None:
+        kernel = next((k for k in self.kernels if v in k.writes), None)
+        if kernel is None:
             raise ValueError("no kernel above has written what is to be written again")
-        return found
+        return kernel
 
     def value(self, name: str) -> Value:
         """The value of a name."""
@@ -211,13 +211,13 @@ def _parse_space(fields: str | None, writes: list[Value]) -> tuple[Shape, tuple[
         if not writes:
             raise ValueError("a kernel without results needs {domain=[...]}")
         return writes[0].type.shape, ()
-    given = {}
+    parsed = {}
     for part in split(fields):
         key, _, text = part.partition("=")
-        given[key.strip()] = parse_value(text, NO_TYPE)
-    if not set(given) <= {"domain", "inner"} or not isinstance(given.get("domain"), tuple):
+        parsed[key.strip()] = parse_value(text, NO_TYPE)
+    if not set(parsed) <= {"domain", "inner"} or not isinstance(parsed.get("domain"), tuple):
         raise ValueError("expected {domain=[sizes], inner=[axes]}")
-    domain, inner = given["domain"], given.get("inner", ())
+    domain, inner = parsed["domain"], parsed.get("inner", ())
     if not isinstance(inner, tuple) or any(a not in range(len(domain)) for a in inner):
         raise ValueError(f"inner={inner} are not axes of the domain")
     return domain, inner

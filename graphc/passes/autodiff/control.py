@@ -55,14 +55,16 @@ def _switch(
     for g in op.branches:
         seeds = {i: inner_like(value, ct.type, f"d.{i}") for i, ct in cts.items()}
         wanted = [g.inputs[i - 1] for i in places]
-        found = gradients([g.outputs[i] for i in seeds], wanted, list(seeds.values()))
-        graphs.append(Graph(f"d.{g.name}", (*g.inputs, *seeds.values()), _filled(found, wanted)))
-    held = list(dict.fromkeys(v for g in graphs for v in leaves(g.outputs, g.inputs)))
+        cotangents = gradients([g.outputs[i] for i in seeds], wanted, list(seeds.values()))
+        graphs.append(
+            Graph(f"d.{g.name}", (*g.inputs, *seeds.values()), _filled(cotangents, wanted))
+        )
+    captured = list(dict.fromkeys(v for g in graphs for v in leaves(g.outputs, g.inputs)))
     closing = []
     for g in graphs:
-        more = {v: inner_like(value, v.type, v.name) for v in held}
+        more = {v: inner_like(value, v.type, v.name) for v in captured}
         closing.append(closed(g.name, g.outputs, {v: v for v in g.inputs} | more))
-    out = value.apply(Switch(tuple(closing)), (*value.args, *cts.values(), *held))
+    out = value.apply(Switch(tuple(closing)), (*value.args, *cts.values(), *captured))
     parts: list[Value | None] = [None] * len(value.args)
     for n, i in enumerate(places):
         parts[i] = value.apply(Item(n), (out,))
@@ -109,9 +111,9 @@ class LoopGradient:
                 value.loc,
             )
         forward = value.apply(tape.loop(), value.args)
-        made = 1 + len(op.body.outputs)
+        first_saved = 1 + len(op.body.outputs)
         for n, v in enumerate(tape.saved):
-            self.stacks[v] = value.apply(Item(made + n), (forward,))
+            self.stacks[v] = value.apply(Item(first_saved + n), (forward,))
         for i, v in enumerate(op.body.inputs[op.carries : op.carries + op.slices], op.carries):
             self.stacks[v] = value.args[1 + i]
         self.stacks |= {d: self.cts[i] for i, d in rows.items()}
@@ -129,8 +131,8 @@ class LoopGradient:
         }
         ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
         xs = [body.inputs[i] for i in (*carries, *wanted)]
-        found = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
-        filled = (_turned(d) for d in _filled(found, xs))
+        cotangents = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
+        filled = (_turned(d) for d in _filled(cotangents, xs))
         self.parts = dict(zip((*carries, *wanted), filled, strict=True))
         return seeds, rows
 
@@ -165,26 +167,26 @@ class LoopGradient:
         carried = [*(self.parts[i] for i in seeds), *(s + self.parts[i] for i, s in sums.items())]
         slices = {v: self._input(v, v.name) for v in self.stacks}
         constants = {v: self._input(v, v.name) for v in op.body.inputs[end:]}
-        own = {v: v for v in (*seeds.values(), *sums.values())}
-        held = leaves([*carried, *rows], own | slices | constants)
-        constants |= {v: self._input(v, v.name) for v in held}
-        body = closed(f"d.{op.body.name}", [*carried, *rows], own | slices | constants)
+        carry_inputs = {v: v for v in (*seeds.values(), *sums.values())}
+        captured = leaves([*carried, *rows], carry_inputs | slices | constants)
+        constants |= {v: self._input(v, v.name) for v in captured}
+        body = closed(f"d.{op.body.name}", [*carried, *rows], carry_inputs | slices | constants)
         first = [self.cts.get(i + 1, full(0.0, d.type)) for i, d in seeds.items()]
         first += [full(0.0, s.type) for s in sums.values()]
         operands = dict(zip(op.body.inputs, value.args[1:], strict=True))
         outside = [operands.get(v, v) for v in constants]
         back = Loop(body, len(carried), len(slices), op.length, not op.reverse, tape=op.tape)
-        made = value.apply(back, (count, *first, *self.stacks.values(), *outside))
-        results = [value.apply(Item(1 + n), (made,)) for n in range(len(body.outputs))]
+        loop = value.apply(back, (count, *first, *self.stacks.values(), *outside))
+        results = [value.apply(Item(1 + n), (loop,)) for n in range(len(body.outputs))]
         self.stacks |= dict(zip(rows, results[len(carried) :], strict=True))
-        found: list[Value | None] = [None] * len(value.args)
+        cotangents: list[Value | None] = [None] * len(value.args)
         for n, i in enumerate((*seeds, *sums)):
-            found[1 + i] = results[n]
+            cotangents[1 + i] = results[n]
         for i in range(op.carries, end):
-            found[1 + i] = self.stacks[self.parts[i]] if i in self.parts else None
+            cotangents[1 + i] = self.stacks[self.parts[i]] if i in self.parts else None
         for i in after:
-            found[1 + i] = self._sum(self.parts[i])
-        return found
+            cotangents[1 + i] = self._sum(self.parts[i])
+        return cotangents
 
     def _input(self, like: Value, name: str) -> Value:
         return inner_like(self.value, like.type, name)
@@ -195,8 +197,8 @@ class LoopGradient:
         Not if some steps may be left out: their rows are 0, but 0 times a slice may be NaN.  Nor if
         the stacks would take more than the tape may.
         """
-        made = [a for a in p.args if a not in self.stacks]
-        if not makes_all_steps(self.value) or over(made, self.op):
+        unstacked = [a for a in p.args if a not in self.stacks]
+        if not makes_all_steps(self.value) or over(unstacked, self.op):
             return False
         if isinstance(p.op, Matmul):
             return p.type.rank == 2

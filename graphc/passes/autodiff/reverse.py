@@ -55,10 +55,10 @@ def gradients(
                     _accumulate(cotangents, arg, part)
                     masked.add(cotangents[arg])  # 0 where a branch or a step was left out
         elif value in cotangents and isinstance(value.op, Item):
-            found = results.setdefault(value.args[0], {})
-            have, ct = found.get(value.op.index), cotangents[value]
+            items = results.setdefault(value.args[0], {})
+            earlier, ct = items.get(value.op.index), cotangents[value]
             with located(value.loc):
-                found[value.op.index] = ct if have is None else have + ct
+                items[value.op.index] = ct if earlier is None else earlier + ct
         elif value in cotangents:
             _backward(value, cotangents, active, masked)
     return [cotangents.get(x) for x in xs]
@@ -83,9 +83,9 @@ def _passes(v: Value) -> bool:
 
 
 def _accumulate(cotangents: dict[Value, Value], target: Value, ct: Value) -> None:
-    have = cotangents.get(target)
+    earlier = cotangents.get(target)
     with located(target.loc):
-        cotangents[target] = ct if have is None else have + ct
+        cotangents[target] = ct if earlier is None else earlier + ct
 
 
 def _backward(

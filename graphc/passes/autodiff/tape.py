@@ -33,7 +33,7 @@ class Tape:
 
     def _needed(self, wanted: Iterable[Value], saves: Callable[[Value], bool]) -> list[Value]:
         """The forward values to save; the others that are reached are computed again."""
-        found: dict[Value, None] = {}
+        needed: dict[Value, None] = {}
         seen: set[Value] = set()
         stack = list(wanted)
         while stack:
@@ -42,11 +42,11 @@ class Tape:
                 continue
             seen.add(v)
             if v in self.forward and saves(v):
-                found[v] = None
+                needed[v] = None
             else:
                 stack.extend(v.args)
         order = {v: i for i, v in enumerate(topological(self.op.body.outputs))}
-        return sorted(found, key=lambda v: order.get(v, -1))
+        return sorted(needed, key=lambda v: order.get(v, -1))
 
     def loop(self) -> Loop:
         """The forward loop that saves what is needed, as its last rows."""

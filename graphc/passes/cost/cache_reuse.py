@@ -35,7 +35,7 @@ def touches(
     program: Program, number: Callable[[Size], int], places: ArenaLayout
 ) -> dict[Kernel, tuple[Touch, ...]]:
     """What each kernel touches, those of inner programs too; `number` evaluates sizes."""
-    found: dict[Kernel, tuple[Touch, ...]] = {}
+    by_kernel: dict[Kernel, tuple[Touch, ...]] = {}
     used = {
         k: _used(program, k, number, partial(_place, program, i, places))
         for i, k in enumerate(program.kernels)
@@ -48,15 +48,19 @@ def touches(
         for k in program.kernels:
             cost = cost_of(k, scatters_in_place(program, k))
             before, clock = clock, clock + number(cost.moved)
-            own = sum(max(read, written) for _, read, written in used[k])
-            found[k] = tuple(
-                Touch(read, written, max(own, min(everything, before - last[place] + own)))
+            kernel_bytes = sum(max(read, written) for _, read, written in used[k])
+            by_kernel[k] = tuple(
+                Touch(
+                    read,
+                    written,
+                    max(kernel_bytes, min(everything, before - last[place] + kernel_bytes)),
+                )
                 for place, read, written in used[k]
             )
             last.update((place, clock) for place, _, _ in used[k])
     for inner in (p for k in program.kernels for p in k.programs):
-        found |= touches(inner, number, places.inner[inner])
-    return found
+        by_kernel |= touches(inner, number, places.inner[inner])
+    return by_kernel
 
 
 def _used(
@@ -67,14 +71,14 @@ def _used(
 ) -> list[tuple[Hashable, int, int]]:
     """(place, bytes read, bytes written) of each buffer of a kernel."""
     read, written = touched(kernel, scatters_in_place(program, kernel))
-    found: dict[Hashable, tuple[int, int]] = {}
+    buffers: dict[Hashable, tuple[int, int]] = {}
     for v, count in read.items():
-        r, w = found.get(place := place_of(v), (0, 0))
-        found[place] = r + number(count) * v.type.dtype.size, w
+        r, w = buffers.get(place := place_of(v), (0, 0))
+        buffers[place] = r + number(count) * v.type.dtype.size, w
     for v, count in written.items():
-        r, w = found.get(place := place_of(v), (0, 0))
-        found[place] = r, w + number(count) * v.type.dtype.size
-    return [(place, r, w) for place, (r, w) in found.items()]
+        r, w = buffers.get(place := place_of(v), (0, 0))
+        buffers[place] = r, w + number(count) * v.type.dtype.size
+    return [(place, r, w) for place, (r, w) in buffers.items()]
 
 
 def _place(program: Program, kernel: int, places: ArenaLayout, v: Value) -> Hashable:

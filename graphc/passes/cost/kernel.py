@@ -155,11 +155,11 @@ def _nbytes(elements: Needs) -> Size:
 
 def _bases(v: Value) -> set[Value]:
     """A value and what it is a view of."""
-    found = {v}
+    bases = {v}
     while isinstance(v.op, View) and v.args:
         v = v.args[0]
-        found.add(v)
-    return found
+        bases.add(v)
+    return bases
 
 
 def _control(kernel: Kernel) -> Cost:

@@ -112,15 +112,15 @@ class Dag:
         waits = {n: len(needed) for n, needed in self.needs.items()}
         ready = [rank[n] for n, count in waits.items() if not count]
         heapq.heapify(ready)
-        found: list[int] = []
+        ordered: list[int] = []
         while ready:
             *_, n = heapq.heappop(ready)
-            found.append(n)
+            ordered.append(n)
             for user in self.users[n]:
                 waits[user] -= 1
                 if not waits[user]:
                     heapq.heappush(ready, rank[user])
-        return found
+        return ordered
 
     def _connected(self, down: set[int], up: set[int], low: int, high: int) -> bool:
         """Whether a path leads from `down` to `up` between two places.  True if that is not known
@@ -129,7 +129,7 @@ class Dag:
             return False
         place, edges = self.place, (self.users, self.needs)
         seen = tuple({n for n in start if low < place[n] < high} for start in (down, up))
-        stacks = tuple(sorted(found) for found in seen)
+        stacks = tuple(sorted(reached) for reached in seen)
         if seen[0] & seen[1]:
             return True
         for step in range(MAX_EDGES_PER_SEARCH):

@@ -18,14 +18,14 @@ def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
     if not graph.controls:
         return graph, {}
     graph = _without_twins(graph)
-    known = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
-    found: dict[Value, list[Value]] = {}
+    existing = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
+    results: dict[Value, list[Value]] = {}
     for v in graph.controls:
         assert isinstance(v.type, TupleType)
         for i in range(len(v.type.items)):
-            item = known[v, i] if (v, i) in known else make(Item(i), (v,), "", v.loc)
-            found.setdefault(v, []).append(item)
-    return graph, found
+            item = existing[v, i] if (v, i) in existing else make(Item(i), (v,), "", v.loc)
+            results.setdefault(v, []).append(item)
+    return graph, results
 
 
 def _without_twins(graph: Graph) -> Graph:
@@ -38,11 +38,11 @@ def _without_twins(graph: Graph) -> Graph:
     ]
     if not twins:
         return graph
-    made: dict[tuple[Value, int], Value] = {}
+    merged: dict[tuple[Value, int], Value] = {}
 
     def change(v: Value, args: tuple[Value, ...]) -> Value:
         if isinstance(v.op, Item):
-            return made.setdefault((args[0], v.op.index), remade(v, args))
+            return merged.setdefault((args[0], v.op.index), remade(v, args))
         return remade(v, args)
 
     return replaced(graph, change)
@@ -78,14 +78,14 @@ def scan_space(v: Value) -> Shape | None:
     if len(shapes) != 1:
         return None
     (shape,) = shapes
-    steady = set(body.inputs[op.carries + op.slices :])
+    same_each_step = set(body.inputs[op.carries + op.slices :])
     for w in body.nodes():
-        if isinstance(w.op, View) and all(a in steady for a in w.args):
-            steady.add(w)
+        if isinstance(w.op, View) and all(a in same_each_step for a in w.args):
+            same_each_step.add(w)
         elif isinstance(w.op, Generator):
             if w.args or w.op.cost > 1:
                 return None
-            steady.add(w)
+            same_each_step.add(w)
         elif not isinstance(w.op, Pointwise) or w.op.can_fail or w.type.shape != shape:
             return None
     return (op.length, *shape) if body.nodes() else None

@@ -85,8 +85,8 @@ class Fuser:
     def place(self, v: Value) -> None:
         """Puts v in a group."""
         if isinstance(v.op, READS_MEMORY):
-            found = next(k for c, k in KINDS.items() if isinstance(v.op, c))
-            group = self.groups.new(found, v.type.shape)
+            kind = next(k for c, k in KINDS.items() if isinstance(v.op, c))
+            group = self.groups.new(kind, v.type.shape)
             self.groups.add(group, v, [storage(a) for a in v.args])
             for item in self.items.get(v, ()):
                 self.groups.add(group, item, [])
@@ -97,45 +97,45 @@ class Fuser:
         self.groups.add(group, v, values)
 
     def _choose(self, v: Value, sources: list[Read]) -> KernelGroup:
-        own = space_of(v)
+        own_space = space_of(v)
         best: KernelGroup | None = None
-        of = self.groups.of
-        barred = {of[s.value] for s in sources if s.value in of and not s.aligned}
-        for number in sorted({of[s.value] for s in sources if s.value in of}):
+        group_of = self.groups.of
+        misaligned = {group_of[s.value] for s in sources if s.value in group_of and not s.aligned}
+        for number in sorted({group_of[s.value] for s in sources if s.value in group_of}):
             group = self.groups.all.get(number)
-            if group is None or number in barred:
+            if group is None or number in misaligned:
                 continue
             if best is not None:
-                if self.groups.mergeable(best, group) and self._allows(best, group, barred):
+                if self.groups.mergeable(best, group) and self._allows(best, group, misaligned):
                     best = self.groups.merge(best, group)
                 continue
-            if self._joins(group, v, own, sources):
+            if self._joins(group, v, own_space, sources):
                 best = group
         if best is None:
-            return self.groups.new(Kind.LOOPS, *own)
-        if not self._joins(best, v, own, sources):
-            return self.groups.new(Kind.LOOPS, *own)
-        probe = KernelGroup(-1, Kind.LOOPS, *own)
+            return self.groups.new(Kind.LOOPS, *own_space)
+        if not self._joins(best, v, own_space, sources):
+            return self.groups.new(Kind.LOOPS, *own_space)
+        probe = KernelGroup(-1, Kind.LOOPS, *own_space)
         space = common_space(best, probe)
         assert space is not None
         best.domain, best.inner = space
         return best
 
-    def _allows(self, a: KernelGroup, b: KernelGroup, barred: set[int]) -> bool:
-        others = [self.groups.all[n] for n in sorted(barred)]
+    def _allows(self, a: KernelGroup, b: KernelGroup, misaligned: set[int]) -> bool:
+        others = [self.groups.all[n] for n in sorted(misaligned)]
         return not any(self.groups.needs(x, g) for x in others for g in (a, b))
 
     def _joins(
         self,
         group: KernelGroup,
         v: Value,
-        own: tuple[Shape, tuple[int, ...] | None],
+        own_space: tuple[Shape, tuple[int, ...] | None],
         sources: list[Read],
     ) -> bool:
         """Whether v can be a member: one index space, members read in step, no cycle."""
         if group.kind is not Kind.LOOPS:
             return False
-        space = common_space(group, KernelGroup(-1, Kind.LOOPS, *own))
+        space = common_space(group, KernelGroup(-1, Kind.LOOPS, *own_space))
         if space is None:
             return False
         merged = KernelGroup(-1, Kind.LOOPS, *space)

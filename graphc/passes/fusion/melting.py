@@ -120,7 +120,7 @@ class Melting:
 
     def sources(self, v: Value) -> list[Read]:
         """The stored values that v reads, through what is melted."""
-        found: dict[tuple[Value, bool, tuple[int, ...] | None], Read] = {}
+        reads: dict[tuple[Value, bool, tuple[int, ...] | None], Read] = {}
         gathers = isinstance(v.op, Gather)
         view = isinstance(v.op, View) and not isinstance(v.op, Reshape)
         stack: list[tuple[Value, bool, tuple[int, ...] | None]] = [
@@ -133,11 +133,11 @@ class Melting:
         while stack:
             value, same, rows = stack.pop()
             if not self.melted(value):
-                found[value, same, rows] = Read(value, same, rows)
+                reads[value, same, rows] = Read(value, same, rows)
                 continue
             for a in value.args:
                 stack.append((a, *self._through(value, same, rows)))
-        return list(found.values())
+        return list(reads.values())
 
     def stored_sources(self, v: Value) -> list[Read]:
         """The stored values that v reads; operands that must lie in memory are stored."""

@@ -30,11 +30,15 @@ class Reasons:
     def operands(self, v: Value) -> list[Value]:
         """The values of other kernels that v reads."""
         if isinstance(v.op, READS_MEMORY):
-            found = [storage(a) for a in v.args]
+            sources = [storage(a) for a in v.args]
         else:
-            found = [s.value for s in self.melting.sources(v)]
-        own = self.groups.of.get(v)
-        return [u for u in dict.fromkeys(found) if u in self.groups.of and self.groups.of[u] != own]
+            sources = [s.value for s in self.melting.sources(v)]
+        own_group = self.groups.of.get(v)
+        return [
+            u
+            for u in dict.fromkeys(sources)
+            if u in self.groups.of and self.groups.of[u] != own_group
+        ]
 
     def users(self, v: Value) -> list[Value]:
         """The values of other kernels that read v."""

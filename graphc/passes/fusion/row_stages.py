@@ -51,17 +51,17 @@ def stages(kernel: Kernel, stored: set[Value]) -> Stages:
 
 def reached(v: Value, members: set[Value], stored: set[Value]) -> list[Value]:
     """The members that v reads, directly or through melted values."""
-    found: dict[Value, None] = {}
+    read_members: dict[Value, None] = {}
     stack = list(v.args)
     seen: set[Value] = set()
     while stack:
         a = stack.pop()
         if a in members:
-            found[a] = None
+            read_members[a] = None
         elif a not in seen and a not in stored:
             seen.add(a)
             stack.extend(a.args)
-    return list(found)
+    return list(read_members)
 
 
 def _folds(u: Value) -> bool:

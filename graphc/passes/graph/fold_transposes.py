@@ -25,12 +25,12 @@ class FoldTransposes(GraphPass):
     name = "fold-transposes"
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        kept = set(graph.results)
+        read_directly = set(graph.results)
         for v in graph.nodes():
-            kept |= {a for a in v.args if not _turns(v, a)}
+            read_directly |= {a for a in v.args if not _turns(v, a)}
 
         def change(v: Value, args: tuple[Value, ...]) -> Value:
-            if v.args and _turns(v, v.args[0]) and v.args[0] not in kept:
+            if v.args and _turns(v, v.args[0]) and v.args[0] not in read_directly:
                 a, b = args[0].args
                 op = args[0].op
                 assert isinstance(op, Matmul)

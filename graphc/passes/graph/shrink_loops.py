@@ -39,12 +39,12 @@ def _steps(v: Value, op: Loop) -> object:
 
 
 def _merged(graph: Graph, twins: dict[Value, list[Value]]) -> Graph:
-    made: dict[Value, Value] = {}  # by the first of a group
+    unions: dict[Value, Value] = {}  # by the first of a group
 
     def change(v: Value, args: tuple[Value, ...]) -> Value:
         if isinstance(v.op, Item) and v.args[0] in twins:
             group = twins[v.args[0]]
-            loop, old = made[group[0]], v.args[0].op
+            loop, old = unions[group[0]], v.args[0].op
             assert isinstance(loop.op, Loop) and isinstance(old, Loop)
             place = v.op.index
             if place > old.carries:
@@ -54,9 +54,9 @@ def _merged(graph: Graph, twins: dict[Value, list[Value]]) -> Graph:
         if v not in twins:
             return remade(v, args)
         first = twins[v][0]
-        if first not in made:
-            made[first] = make(_union(twins[v]), args, first.name, first.loc)
-        return made[first]
+        if first not in unions:
+            unions[first] = make(_union(twins[v]), args, first.name, first.loc)
+        return unions[first]
 
     return replaced(graph, change)
 
@@ -138,10 +138,12 @@ def _carries(op: Loop, used: set[int], rows: list[int], fixed: list[int]) -> lis
     """The carries that are used, or that what is used depends on."""
     body = op.body
     wanted = {i for i in used if i not in fixed} | ({0} if op.whilst else set())
-    place = {v: i for i, v in enumerate(body.inputs[: op.carries])}
+    carry_of = {v: i for i, v in enumerate(body.inputs[: op.carries])}
     while True:
         reached = topological([body.outputs[i] for i in (*wanted, *rows)])
-        grown = wanted | {place[v] for v in reached if v in place and place[v] not in fixed}
+        grown = wanted | {
+            carry_of[v] for v in reached if v in carry_of and carry_of[v] not in fixed
+        }
         if grown == wanted:
             return sorted(wanted)
         wanted = grown
@@ -150,12 +152,12 @@ def _carries(op: Loop, used: set[int], rows: list[int], fixed: list[int]) -> lis
 def _hoisted(outputs: Iterable[Value], outside: dict[Value, Value]) -> dict[Value, Value]:
     """What a step needs that is the same in every step, as values outside of the loop."""
     order = topological(outputs)
-    same: dict[Value, Value] = dict(outside)
+    invariant: dict[Value, Value] = dict(outside)
     for v in order:
-        steady = bool(v.args) and all(a in same or isinstance(a.op, Full) for a in v.args)
+        steady = bool(v.args) and all(a in invariant or isinstance(a.op, Full) for a in v.args)
         if steady and not can_fail(v):
-            same[v] = make(v.op, tuple(same.get(a, a) for a in v.args), v.name, v.loc)
-    found: dict[Value, Value] = {}
+            invariant[v] = make(v.op, tuple(invariant.get(a, a) for a in v.args), v.name, v.loc)
+    hoisted: dict[Value, Value] = {}
     stack = list(outputs)
     seen: set[Value] = set()
     while stack:
@@ -163,8 +165,8 @@ def _hoisted(outputs: Iterable[Value], outside: dict[Value, Value]) -> dict[Valu
         if v in seen:
             continue
         seen.add(v)
-        if v in same and (v in outside or not isinstance(v.op, View | Generator)):
-            found[v] = same[v]
+        if v in invariant and (v in outside or not isinstance(v.op, View | Generator)):
+            hoisted[v] = invariant[v]
         else:
             stack.extend(reversed(v.args))
-    return found
+    return hoisted

@@ -135,10 +135,12 @@ def unit_reshape_as_broadcast(v: Value) -> Value | None:
     if not isinstance(v.op, Broadcast) or not isinstance(v.args[0].op, Reshape):
         return None
     wide, (base,) = v.args[0], v.args[0].args
-    kept = [a for a, s in enumerate(wide.type.shape) if s != 1]
-    if tuple(wide.type.shape[a] for a in kept) != base.type.shape:
+    not_units = [a for a, s in enumerate(wide.type.shape) if s != 1]
+    if tuple(wide.type.shape[a] for a in not_units) != base.type.shape:
         return None
-    return make(Broadcast(tuple(v.op.axes[a] for a in kept), v.type.shape), (base,), v.name, v.loc)
+    return make(
+        Broadcast(tuple(v.op.axes[a] for a in not_units), v.type.shape), (base,), v.name, v.loc
+    )
 
 
 def transpose_into_matmul(v: Value) -> Value | None:
@@ -184,12 +186,12 @@ def windows_of_padded(v: Value) -> Value | None:
         return None
     if wide.op.axes != tuple(range(rank - n)) or x.type.rank != rank - n:
         return None
-    none, sides = (0,) * (x.type.rank - n), (0,) * n
-    low, high = (*none, *v.op.before), (*none, *v.op.after)
+    unpadded, no_sides = (0,) * (x.type.rank - n), (0,) * n
+    low, high = (*unpadded, *v.op.before), (*unpadded, *v.op.after)
     padded = make(Pad(low, high, v.op.value), (x,), "", x.loc)
     shape = (*padded.type.shape, *wide.type.shape[rank - n :])
-    again = make(Broadcast(wide.op.axes, shape), (padded,), "", wide.loc)
-    return make(replace(v.op, before=sides, after=sides), (again,), v.name, v.loc)
+    repeated = make(Broadcast(wide.op.axes, shape), (padded,), "", wide.loc)
+    return make(replace(v.op, before=no_sides, after=no_sides), (repeated,), v.name, v.loc)
 
 
 def divide_by_power_of_two(v: Value) -> Value | None:

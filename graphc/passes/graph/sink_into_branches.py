@@ -88,5 +88,5 @@ class _Sinking:
         inputs = {a: placeholder(a.type, short_name(a)) for a in kept}
         done = inputs | dict(zip(sunk, rewired(sunk, inputs), strict=True))
         operands = zip(g.inputs, self.v.args[1:], strict=True)
-        given = {v: done[a] for v, a in operands if v in self.uses[number]}
-        return Graph(g.name, tuple(inputs.values()), tuple(rewired(g.outputs, given)))
+        replacements = {v: done[a] for v, a in operands if v in self.uses[number]}
+        return Graph(g.name, tuple(inputs.values()), tuple(rewired(g.outputs, replacements)))

@@ -48,8 +48,8 @@ def unify_sizes(graph: Graph) -> Unified:
     if known:
         solved = {name: _resolve(size, known) for name, size in known.items()}
         graph = substitute_graph(graph, solved)
-    left = (Check(_resolve(c.left, known), _resolve(c.right, known), c.value) for c in checks)
-    return Unified(graph, declared, tuple(c for c in left if c.left != c.right))
+    unsolved = (Check(_resolve(c.left, known), _resolve(c.right, known), c.value) for c in checks)
+    return Unified(graph, declared, tuple(c for c in unsolved if c.left != c.right))
 
 
 def _resolve(size: Size, known: dict[str, Size]) -> Size:
@@ -61,12 +61,12 @@ def _resolve(size: Size, known: dict[str, Size]) -> Size:
 def _equate(a: Size, b: Size, known: dict[str, Size], checks: list[Check], v: Value) -> None:
     if a == b:
         return
-    for one, other in ((b, a), (a, b)):
+    for unknown, other in ((b, a), (a, b)):
         if (
-            isinstance(one, dim.Dim)
-            and str(one).isidentifier()
-            and str(one) not in dim.symbols(other)
+            isinstance(unknown, dim.Dim)
+            and str(unknown).isidentifier()
+            and str(unknown) not in dim.symbols(other)
         ):
-            known[str(one)] = other
+            known[str(unknown)] = other
             return
     checks.append(Check(a, b, v))

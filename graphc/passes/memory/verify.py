@@ -41,14 +41,15 @@ def verify_program(program: Program) -> Program:
 
 @dataclass
 class _Check:
+    """Checks one program.  `written` maps each value to the number of the kernel that writes it
+    first."""
+
     program: Program
-    written: dict[Value, int] = field(
-        default_factory=dict
-    )  # the number of the kernel that writes it
+    written: dict[Value, int] = field(default_factory=dict)
     steps: LockStep = field(default_factory=LockStep)
 
     def run(self) -> None:
-        """All checks."""
+        """Makes all checks."""
         inputs = set(self.program.graph.inputs)
         for number, kernel in enumerate(self.program.kernels):
             self._kernel(number, kernel, inputs)
@@ -92,7 +93,7 @@ class _Check:
     def _reach(
         self, number: int, v: Value, known: set[Value], members: set[Value], inputs: set[Value]
     ) -> None:
-        """What a member reads, through index lambdas."""
+        """Checks the values that a member reads through index lambdas."""
         stack: list[Value] = list(v.args)
         seen: set[Value] = set()
         while stack:
@@ -176,15 +177,19 @@ class _Check:
             raise VerifyError("program: two values take one place at once")
         sizes = {s for b in self.program.buffers.values() for s in dim.symbols(b.nbytes)}
         for n in CHECKED_SIZES if sizes else CHECKED_SIZES[:1]:
-            given = {name: n + 3 * i for i, name in enumerate(sorted(sizes))}
-            verify_layout(self.program, layout(self.program, given))
+            sizes_tried = {name: n + 3 * i for i, name in enumerate(sorted(sizes))}
+            verify_layout(self.program, layout(self.program, sizes_tried))
 
     def _in_place(self, v: Value, u: Value) -> None:
-        """v may take the place of u: u dies as v is born, and both are written once."""
+        """Checks that v may take the place of u: u dies as v is born, and both are written once."""
         born = self.written[v]
         kernels = self.program.kernels
-        mine = self.program.buffers.get(u)
-        if mine is None or mine.place is not Place.ARENA or mine.nbytes != v.type.nbytes:
+        taken_buffer = self.program.buffers.get(u)
+        if (
+            taken_buffer is None
+            or taken_buffer.place is not Place.ARENA
+            or taken_buffer.nbytes != v.type.nbytes
+        ):
             self._fail(born, f"{_name(v)} takes the place of {_name(u)}, which has no such place")
         if any(storage(r) is u for r in self.program.graph.results):
             self._fail(born, f"{_name(v)} overwrites {_name(u)}, which is still needed")
@@ -198,7 +203,8 @@ class _Check:
 
 
 def verify_layout(program: Program, places: ArenaLayout) -> None:
-    """Nothing that is needed at once overlaps in the arena.  Raises `VerifyError`."""
+    """Checks that no two values needed at the same time overlap in the arena.  Raises
+    `VerifyError`."""
     stays: dict[tuple[object, int], _Stay] = {}
     lives = lifetimes(program)
     first = {v: born for v, born in lives}
@@ -230,16 +236,16 @@ class _Stay:
 
 
 def _apart(stays: Sequence[_Stay], arena: int) -> None:
-    """Swept in time: what is taken at once lies apart, so a newcomer can only meet its
-    neighbours."""
+    """Checks that stays do not overlap, by a sweep over time.  The stays taken at one time lie
+    apart, so a new one can only overlap its neighbours."""
     taken: list[tuple[int, int]] = []  # (start, number), in order
     leaving: list[tuple[int, int]] = []  # (dies, number)
     for number, x in sorted(enumerate(stays), key=lambda pair: pair[1].born):
         if x.start < 0 or x.end > arena:
             raise VerifyError(f"program: {x.name} at {x.start}:{x.end} leaves the arena of {arena}")
         while leaving and leaving[0][0] < x.born:
-            gone = heapq.heappop(leaving)[1]
-            del taken[bisect.bisect_left(taken, (stays[gone].start, gone))]
+            left = heapq.heappop(leaving)[1]
+            del taken[bisect.bisect_left(taken, (stays[left].start, left))]
         if x.start == x.end:
             continue
         at = bisect.bisect_left(taken, (x.start, number))

@@ -1,12 +1,13 @@
-"""Labels for units at the least cost: what placement minimises, as minimum cuts.
+"""Finds the cheapest labels (devices) for units by minimum cuts: the solver behind placement.
 
-A unit costs something under each label; a crossing costs something once for each label, other than
-its source's, that any of its readers has.  Two labels are one cut, and exact; more are
+A unit has a cost under each label.  A crossing is paid once for each label that its readers have,
+other than its source's.  With two labels, one cut gives the optimum.  With more, the solver uses
 alpha-expansion (Boykov, Veksler and Zabih, "Fast approximate energy minimization via graph cuts",
-2001): cuts that each let any units take one label, until none helps.  There, a crossing that costs
-less from the new label than from the old is not submodular; it is taken to cost the same, and a
-step counts only if the true cost falls.  Costs are whole numbers, so nothing depends on rounding;
-of several least cuts, that with the most units of the new label is taken.
+2001): each cut lets any units switch to one label, until no cut lowers the cost.  A crossing that
+costs less from the new label than from the old is not submodular; the cut takes both costs as
+equal, and the step counts only if the true cost falls.  Costs are whole numbers, so no result
+depends on rounding.  Of several minimum cuts, the solver takes the one with the most units of the
+new label.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Node = Any
 
 @dataclass(frozen=True)
 class Crossing:
-    """A value that units other than its own read; `cost[a][b]` is that of going from a to b."""
+    """A value that other units than its own read; `cost[a][b]` is the cost of sending it from label
+    a to label b, in seconds."""
 
     source: int
     readers: tuple[int, ...]
@@ -34,7 +36,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Problem:
-    """`costs[unit][label]`, infinite where the unit cannot have the label."""
+    """`costs[unit][label]` in seconds; infinite where the unit cannot have the label."""
 
     costs: Sequence[Sequence[float]]
     crossings: Sequence[Crossing]
@@ -64,19 +66,21 @@ def solve(problem: Problem) -> list[int]:
 
 
 def _towards(problem: Problem, first: list[int], label: int) -> list[int]:
-    """All units that can have the label have it."""
+    """The labelling in which every unit that can have the label has it."""
     return [
         label if math.isfinite(c[label]) else f for c, f in zip(problem.costs, first, strict=True)
     ]
 
 
 def _descend(problem: Problem, labels: list[int], count: int) -> list[int]:
-    """The labelling after expansions, until none helps."""
-    best, label, idle = problem.total(labels), 0, 0
-    while idle < count:
+    """Expands one label after the other until no expansion lowers the cost."""
+    best, label, without_gain = problem.total(labels), 0, 0
+    while without_gain < count:
         tried = _Expansion(problem, labels, label).run()
         total = problem.total(tried)
-        labels, best, idle = (tried, total, 0) if total < best else (labels, best, idle + 1)
+        labels, best, without_gain = (
+            (tried, total, 0) if total < best else (labels, best, without_gain + 1)
+        )
         label = (label + 1) % count
     return labels
 
@@ -100,20 +104,20 @@ class _Expansion:
             self._into_new(x, nodes)
             for label in sorted({self.labels[r] for r in x.readers} - {self.new}):
                 self._into_old(x, nodes, label)
-        kept = _kept(self.arcs)
+        keeping = _kept(self.arcs)
         return [
-            old if n == KEEPS_LABEL or n in kept else self.new
+            old if n == KEEPS_LABEL or n in keeping else self.new
             for n, old in zip(nodes, self.labels, strict=True)
         ]
 
     def _node(self, unit: int) -> Node:
-        """The unit, or the side that it is bound to."""
+        """The unit's own node, or the terminal that it is bound to."""
         if self.labels[unit] == self.new:
             return TAKES_LABEL
         return unit if math.isfinite(self.problem.costs[unit][self.new]) else KEEPS_LABEL
 
     def _into_new(self, x: Crossing, nodes: Sequence[Node]) -> None:
-        """The source keeps its label, and some reader takes the new one."""
+        """Adds the cost paid if the source keeps its label and a reader takes the new one."""
         if nodes[x.source] == TAKES_LABEL:
             return
         cost = _whole(x.cost[self.labels[x.source]][self.new])
@@ -128,7 +132,7 @@ class _Expansion:
                 self._arc(middle, r, math.inf)
 
     def _into_old(self, x: Crossing, nodes: Sequence[Node], label: int) -> None:
-        """Some reader keeps `label`, and the source does not have it."""
+        """Adds the cost paid if a reader keeps `label` and the source has another."""
         old = self.labels[x.source]
         stays = 0 if old == label else _whole(x.cost[old][label])
         leaves = max(stays, _whole(x.cost[self.new][label]))
@@ -148,6 +152,7 @@ class _Expansion:
             self._arc(middle, nodes[x.source], leaves - stays)
 
     def _middle(self) -> Node:
+        """A new node that stands for several readers."""
         self.extra += 1
         return -self.extra
 
@@ -157,7 +162,7 @@ class _Expansion:
 
 
 def _kept(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
-    """The source's side of the minimum cut, the smallest one."""
+    """The nodes on the source's side of the minimum cut, the smallest such side."""
     import networkx as nx
     from networkx.algorithms.flow import preflow_push
 
@@ -165,15 +170,16 @@ def _kept(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
     graph.add_nodes_from((KEEPS_LABEL, TAKES_LABEL))
     for (a, b), capacity in arcs.items():
         graph.add_edge(a, b, **({} if math.isinf(capacity) else {"capacity": capacity}))
-    left = preflow_push(graph, KEEPS_LABEL, TAKES_LABEL)
-    seen, stack = {KEEPS_LABEL}, [KEEPS_LABEL]
+    residual = preflow_push(graph, KEEPS_LABEL, TAKES_LABEL)
+    reached, stack = {KEEPS_LABEL}, [KEEPS_LABEL]
     while stack:
-        for b, arc in left[stack.pop()].items():
-            if b not in seen and arc["flow"] < arc["capacity"]:
-                seen.add(b)
+        for b, arc in residual[stack.pop()].items():
+            if b not in reached and arc["flow"] < arc["capacity"]:
+                reached.add(b)
                 stack.append(b)
-    return seen
+    return reached
 
 
 def _whole(cost: float) -> int:
+    """A cost in seconds as picoseconds."""
     return round(cost * PICOSECONDS_PER_SECOND)
