@@ -1,12 +1,12 @@
 """Reverse mode through control flow.
 
 The gradient of a loop is a loop that runs the other way: its carries are the cotangents of the
-carries, its slices are the tape (tape.py).  The forward loop with the tape is another loop of the
-same steps; `merge_loops` makes one of it and the loop it came from.  What a constant of the body (a
-weight) receives is a sum over all steps: where a step adds a matrix product or a sum, its operands
-are stacked, and one large product or sum is made after the loop.
+carries, its slices are the tape (tape.py).  The forward loop with the tape is another loop of equal
+steps; `merge_loops` merges the two.  The cotangent of a constant of the body (a weight) is a sum
+over all steps.  Where a step adds a matrix product or a sum, the loop stacks the operands, and one
+large product or sum follows the loop.
 
-The gradient of a switch is a switch: each branch computes its forward part again.
+The gradient of a switch is a switch; each branch computes its forward part again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Parts = Sequence[Value | None]
 
 
 def control_vjp(value: Value, cts: Cotangents, active: set[Value], gradients: Gradients) -> Parts:
-    """The cotangents of a control op's operands, for those of its items."""
+    """The cotangents of a control op's operands, given those of its items."""
     if isinstance(value.op, Loop):
         return LoopGradient(value, value.op, cts, active, gradients).run()
     assert isinstance(value.op, Switch)
@@ -41,8 +41,8 @@ def control_vjp(value: Value, cts: Cotangents, active: set[Value], gradients: Gr
 
 
 def inner_like(like: Value, type: TensorType, name: str) -> Value:
-    """An input of an inner graph, of the same class as `like`: a custom gradient may hold on to it,
-    and what it makes of a plain value is another tensor."""
+    """An input of an inner graph, of the same class as `like`: a custom gradient may keep it, and
+    would make a new tensor of a plain value each time."""
     made = like.apply(Placeholder(type.dtype, type.shape), ())
     return dataclasses.replace(made, name=name)
 
@@ -72,12 +72,12 @@ def _switch(
 
 
 def _filled(found: Parts, like: Sequence[Value]) -> tuple[Value, ...]:
-    """Cotangents, zeros where there is none."""
+    """The cotangents, with zeros for missing ones."""
     return tuple(full(0.0, v.type) if d is None else d for d, v in zip(found, like, strict=True))
 
 
 def _turned(p: Value) -> Value:
-    """(a @ b).T as b.T @ a.T: so is the cotangent of a weight that a step transposes."""
+    """(a @ b).T as b.T @ a.T: the cotangent of a weight that a step transposes has this form."""
     (product,) = p.args if isinstance(p.op, Transpose) else (p,)
     if product is p or not isinstance(product.op, Matmul) or p.type.rank != 2:
         return p
@@ -89,7 +89,7 @@ def _turned(p: Value) -> Value:
 
 @dataclass
 class LoopGradient:
-    """The gradient of one loop.  Keys are places among the body's inputs."""
+    """Builds the gradient of one loop.  Keys are positions among the body's inputs."""
 
     value: Value
     op: Loop
@@ -120,7 +120,7 @@ class LoopGradient:
         return self._backward(value.apply(Item(0), (forward,)), seeds)
 
     def _differentiate(self) -> tuple[dict[int, Value], dict[int, Value]]:
-        """Differentiates a step: the cotangents of what it makes, as inputs, by carry and item."""
+        """Differentiates a step.  The cotangents of its outputs are inputs: (by carry, by item)."""
         op, body = self.op, self.op.body
         wanted, carries = self._wanted()
         seeds = {i: self._input(body.inputs[i], f"d.{body.inputs[i].name}") for i in carries}
@@ -137,7 +137,7 @@ class LoopGradient:
         return seeds, rows
 
     def _wanted(self) -> tuple[list[int], list[int]]:
-        """The inputs, but carries, that need a cotangent; and the carries that do."""
+        """The inputs that need a cotangent: (those that are no carries, carries)."""
         op, body = self.op, self.op.body
         floats = [i for i, v in enumerate(body.inputs) if v.type.dtype.is_float]
         direct = {i for i in floats if self.value.args[i + 1] in self.active}
@@ -154,7 +154,7 @@ class LoopGradient:
             carries = grown
 
     def _backward(self, count: Value, seeds: dict[int, Value]) -> Parts:
-        """The backward loop, and what is made after it."""
+        """Builds the backward loop, and the sums after it."""
         op, value, end = self.op, self.value, self.op.carries + self.op.slices
         after = {i for i, p in self.parts.items() if i >= end and self._is_sum(p)}
         sums = {

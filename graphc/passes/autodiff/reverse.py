@@ -3,7 +3,7 @@
 Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients
 need nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly
 zero on its way through pointwise ops, even where their derivative is not finite ("strong zero").
-What is built for an op is declared where the op is: on its line, pinned to its device.
+The values built for an op take its source line, and are pinned to its device.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def gradients(
     active = depends_on(order, xs)
     cotangents: dict[Value, Value] = {}
     masked: set[Value] = set()
-    results: dict[Value, dict[int, Value]] = {}  # of control ops: the cotangents of their items
+    results: dict[Value, dict[int, Value]] = {}  # control op -> cotangents of its items
     for y, seed in zip(ys, seeds, strict=True):
         if y in active:
             with located(y.loc):

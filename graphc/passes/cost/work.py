@@ -1,5 +1,5 @@
-"""How much work a kernel is: what decides into how many chunks it is cut, and what is cheap to
-compute again."""
+"""Weighs kernels by their work.  The weight decides into how many chunks a kernel is cut, and which
+kernels are cheap to run again."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def work(kernel: Kernel, number: Number) -> int:
 
 def _steps(kernel: Kernel, number: Number) -> int:
     steps = loop_steps(kernel)
-    if steps is None:  # only the run tells: it must be interruptible
+    if steps is None:  # only the run tells: the loop must be interruptible
         return UNKNOWN_STEPS
     return min(number(steps), UNKNOWN_STEPS)

@@ -1,5 +1,5 @@
-"""Control ops as kernels run them: every result is stored, and the carries of a loop are variables
-that a step updates, so that the planner writes a new carry over the old one where it can."""
+"""Prepares control ops for kernels.  Every result is stored.  The carries of a loop become
+variables that a step updates, so the planner writes a new carry over the old one where it can."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphc.passes.rewrite.inner_graphs import remade, replaced
 
 
 def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
-    """The graph with one value for each result of each control op, and these values."""
+    """The graph with one `Item` for each result of each control op, and these items by op."""
     if not graph.controls:
         return graph, {}
     graph = _without_twins(graph)
@@ -29,7 +29,7 @@ def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
 
 
 def _without_twins(graph: Graph) -> Graph:
-    """The graph in which no two values are the same result."""
+    """The graph with one `Item` where several take the same result."""
     first: dict[tuple[Value, int], Value] = {}
     twins = [
         v
@@ -49,7 +49,7 @@ def _without_twins(graph: Graph) -> Graph:
 
 
 def step_graphs(v: Value) -> list[Graph]:
-    """The graphs of a control op, as programs are made of them."""
+    """The graphs of a control op from which its kernel's programs are made."""
     if not isinstance(v.op, Loop):
         assert isinstance(v.op, Control)
         return list(v.op.graphs)
@@ -68,8 +68,8 @@ def _variable(x: Value) -> Value:
 
 
 def scan_space(v: Value) -> Shape | None:
-    """(length, *shape) of a loop whose step is a map over one shape, so that each element goes its
-    own way through the steps; None for any other."""
+    """(length, *shape) of a loop whose step is a map over one shape, so that each element goes
+    through all steps by itself; None for any other loop."""
     op = v.op
     if not isinstance(op, Loop) or not makes_all_steps(v):
         return None

@@ -1,14 +1,14 @@
 """Fusion: Graph -> Program.  Each value joins the kernel where it costs least memory traffic.
 
 Views, literals and 0-d arithmetic are *melted*: they are index lambdas, recomputed wherever they
-are read. Every other value has one group.  Values are visited operands first; a value joins a group
+are read.  Every other value is in one group.  Fusion visits operands first; a value joins a group
 of its operands if both walk the same index space and no cycle arises:
 
     element-level   the group's domain                       a map
     row-level       the domain without the folded axes       what lies between reductions of a row
 
 A reduction joins if it folds the group's inner axes.  So softmax, layer norm, cross entropy and
-their gradients become one kernel whose row stays in cache.  At last, groups that read the same
+their gradients become one kernel whose row stays in cache.  In the end, groups that read the same
 arrays merge.
 """
 
@@ -48,7 +48,7 @@ class Fuse(Pass):
         at_least=0,
     )
     max_members: int = option(300, "values in a kernel", at_least=1)
-    # LLVM is told of at most 64 buffers that they are apart: with more, loops stay scalar
+    # alias metadata covers 64 buffers: with more, LLVM does not vectorise loops
     max_arrays: int = option(60, "arrays that a kernel reads or writes", at_least=1)
 
     def run(self, graph: Graph, context: Context) -> Program:
@@ -97,6 +97,8 @@ class Fuser:
         self.groups.add(group, v, values)
 
     def _choose(self, v: Value, sources: list[Read]) -> KernelGroup:
+        """A group of the operands that v can join (merged, where it can join several); else a new
+        one."""
         own_space = space_of(v)
         best: KernelGroup | None = None
         group_of = self.groups.of
@@ -122,6 +124,7 @@ class Fuser:
         return best
 
     def _allows(self, a: KernelGroup, b: KernelGroup, misaligned: set[int]) -> bool:
+        """Whether v may join a and b merged: no group that v reads out of step needs either."""
         others = [self.groups.all[n] for n in sorted(misaligned)]
         return not any(self.groups.needs(x, g) for x in others for g in (a, b))
 

@@ -1,4 +1,4 @@
-"""Why two values are not in one kernel: fusion's tests, asked about the groups it ended with."""
+"""Explains why two values are not in one kernel: applies fusion's tests to its final groups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphc.passes.fusion.melting import READS_MEMORY, Read
 
 
 class Reasons:
-    """One fused graph, and questions about it."""
+    """Answers questions about one fused graph."""
 
     def __init__(self, graph: Graph) -> None:
         fuser = Fuser(Fuse(), graph, Context())
@@ -83,7 +83,7 @@ class Reasons:
         return ""
 
     def _access(self, a: Value, b: Value, second: KernelGroup) -> str:
-        """What the way b reads a forbids."""
+        """A reason in the way that b reads a; empty if there is none."""
         if isinstance(a.op, Partial):
             first, then = self.label(a), self.label(b)
             return f"all {a.op.chunks} chunks of {first} must be folded before {then} can start"

@@ -2,7 +2,7 @@
 
 A row kernel runs several loops over one row, which stays in cache.  Loop s may use what loops
 before s have folded.  A value needed in several loops is computed again, unless it is costly: then
-the row of some output that is written later keeps it meanwhile (`kept`).
+the row of an output that is written later holds the value until then (`kept`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _loops(
 
 
 def _keep(kernel: Kernel, s: Stages) -> None:
-    """Finds a row to keep each costly value in that several loops need."""
+    """Finds an output row that holds each costly value which several loops need."""
     taken: set[Value] = set()
     for v in kernel.body:
         costly = (

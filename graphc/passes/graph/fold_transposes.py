@@ -1,8 +1,9 @@
-"""Transposes folded into matrix products and into constants; Graph -> Graph.
+"""Folds transposes into matrix products and into constants: Graph -> Graph.
 
-A product that is only read transposed is made transposed: (a b)^T is b^T a^T.  Gradients of layers
-whose weights lie transposed are such products; what updates the weights would read them column by
-column.  A constant that a product reads transposed is transposed at compile time.
+A product that is only read transposed is computed transposed: (a b)^T is b^T a^T.  Gradients of
+layers with transposed weights are such products; without this pass, the update of the weights would
+read them column by column.  A constant that a product reads transposed is transposed at compile
+time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Loops made smaller: Graph -> Graph.
+"""Makes loops smaller: Graph -> Graph.
 
-merge_loops   loops of the same steps, that keep other rows, are one (a loop and its taped twin)
-prune_loops   carries, rows and operands that nothing needs go; a carry that no step changes is
-              a constant; what only depends on constants is computed once, before the loop
+merge_loops   merges loops of equal steps that keep different rows (a loop and its taped twin)
+prune_loops   drops carries, rows and operands that nothing needs; makes a carry that no step
+              changes a constant; computes what depends on constants alone once, before the loop
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _steps(v: Value, op: Loop) -> object:
 
 
 def _merged(graph: Graph, twins: dict[Value, list[Value]]) -> Graph:
-    unions: dict[Value, Value] = {}  # by the first of a group
+    unions: dict[Value, Value] = {}  # first loop of a group -> the merged loop
 
     def change(v: Value, args: tuple[Value, ...]) -> Value:
         if isinstance(v.op, Item) and v.args[0] in twins:
@@ -94,7 +94,7 @@ def prune_loops(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """A smaller loop, and where the items of the old one are found."""
+    """A smaller loop, and the place (or the unchanged value) of each item of the old loop."""
 
     loop: Value
     places: dict[int, int]
@@ -135,7 +135,7 @@ def _prune(v: Value, op: Loop, args: tuple[Value, ...], used: set[int]) -> _Prun
 
 
 def _carries(op: Loop, used: set[int], rows: list[int], fixed: list[int]) -> list[int]:
-    """The carries that are used, or that what is used depends on."""
+    """The carries that are used, or on which a used carry or row depends."""
     body = op.body
     wanted = {i for i in used if i not in fixed} | ({0} if op.whilst else set())
     carry_of = {v: i for i, v in enumerate(body.inputs[: op.carries])}
@@ -150,7 +150,7 @@ def _carries(op: Loop, used: set[int], rows: list[int], fixed: list[int]) -> lis
 
 
 def _hoisted(outputs: Iterable[Value], outside: dict[Value, Value]) -> dict[Value, Value]:
-    """What a step needs that is the same in every step, as values outside of the loop."""
+    """The values that a step needs and no step changes -> their copies outside of the loop."""
     order = topological(outputs)
     invariant: dict[Value, Value] = dict(outside)
     for v in order:

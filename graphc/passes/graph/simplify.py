@@ -1,4 +1,5 @@
-"""Simplification: rules (rules.py), folding, and what needs analysis; Graph -> Graph."""
+"""Simplifies graphs by rules (rules.py), and by functions for what rules cannot say: Graph ->
+Graph."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class Simplify(GraphPass):
     max_rounds: int = option(4, "times that the rules go over the whole graph", at_least=1)
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        # what is settled is so for these rules: another pass with equal fields need not try again
+        # settled values are settled for these rules: a later pass with equal fields skips them
         settled = context.trace.settled[self.max_window_side, context.fast_math]
         rewriter = self.rewriter(context.fast_math, settled)
         graph = self.rewrite(graph, rewriter)
@@ -42,13 +43,13 @@ class Simplify(GraphPass):
         return graph
 
     def rewriter(self, fast_math: bool, settled: set[Value] | None = None) -> Rewriter:
-        """What applies the rules to values, but to those that are `settled`."""
+        """The rewriter that applies the rules to all values but the `settled` ones."""
         joined = JoinedWindows(self.max_window_side)
         functions = (*FUNCTIONS, joined.pointwise_before_merge, joined.reduce_before_merge)
         return Rewriter([r for r in RULES if fast_math or r.kind != "fast"], functions, settled)
 
     def rewrite(self, graph: Graph, rewriter: Rewriter) -> Graph:
-        """The graph after the rules.  Raises `VerifyError` for rules that never end."""
+        """The graph after the rules.  Raises `VerifyError` if rewriting never ends."""
         for _ in range(self.max_rounds):
             before = rewriter.fired.total()
             try:
