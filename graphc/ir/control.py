@@ -53,7 +53,7 @@ class Loop(Control):
 
     @property
     def bounded(self) -> bool:
-        """Whether `length` limits the steps."""
+        """Whether `length` is a limit on the steps."""
         return self.length != -1
 
     def over(self, graphs: Sequence[Any]) -> Loop:

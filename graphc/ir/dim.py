@@ -115,10 +115,12 @@ def _join(a: Monomial, b: Monomial) -> Monomial:
 
 
 def _order(term: tuple[Monomial, int]) -> tuple[int, list[str]]:
+    """The key that sorts terms: higher degrees first, then by name."""
     return -len(term[0]), [atom.text for atom in term[0]]
 
 
 def _collect(terms: tuple[tuple[Monomial, int], ...]) -> Size:
+    """The normal form of a sum of terms."""
     sums: dict[Monomial, int] = {}
     for monomial, coefficient in terms:
         sums[monomial] = sums.get(monomial, 0) + coefficient
@@ -195,6 +197,7 @@ def divide(a: Size, b: Size) -> tuple[Size, Size]:
 
 
 def _without(monomial: Monomial, factor: Monomial) -> Monomial | None:
+    """The monomial divided by a factor; None if the factor does not divide it."""
     left = list(monomial)
     for atom in factor:
         if atom not in left:

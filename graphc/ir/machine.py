@@ -1,4 +1,4 @@
-"""Devices as placement sees them: how fast, how large, how connected.  None of them need exist.
+"""Devices as placement sees them: speed, memory and links.  The devices need not exist.
 
     spec = DeviceSpec("cuda:0", memory="80 GB", bandwidth="3.3 TB/s", like="H100")
     machine = Machine([DeviceSpec("cpu:0", like="CPU"), spec], [Link("cpu:0", "cuda:0")])
@@ -21,9 +21,9 @@ from graphc.ir.types import BY_NAME, DType
 from graphc.ir.units import BYTES_PER_UNIT
 
 HOST = "cpu:0"
-# Kinds whose devices have usual names, which need no declaration: those that graphc has a target
-# for.  Names are checked where a user writes them, long before targets are imported; so it is the
-# targets' folders that are looked for.
+# The kinds that graphc has a target for; their devices have built-in names, which need no
+# declaration.  Names are checked where a user writes them, long before targets are imported: so the
+# kinds are read off the targets' folders.
 CODEGEN_FOLDER = Path(__file__).parents[1] / "codegen"
 KINDS = tuple(sorted(path.parent.name for path in CODEGEN_FOLDER.glob("*/target.py")))
 NAME_FORMS = tuple(  # the host has no simulator
@@ -34,7 +34,7 @@ NAME_FORMS = tuple(  # the host has no simulator
 BUILT_IN_NAME = re.compile("|".join([*KINDS, *(form.replace("N", r"\d+") for form in NAME_FORMS)]))
 NAME = re.compile(r"[A-Za-z_]\w*(:\w+)*")
 SECONDS_PER_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_declared: dict[str, DeviceSpec] = {}  # specs whose names are of no usual form, the last of each
+_declared: dict[str, DeviceSpec] = {}  # the last spec of each name that is not built in
 
 
 def device_name(given: Any) -> str:
@@ -53,7 +53,7 @@ def device_name(given: Any) -> str:
 
 
 def declared(name: str) -> DeviceSpec | None:
-    """The last spec of that name, if the name is of no usual form."""
+    """The last spec of that name; None if there is none, or if the name is built in."""
     return _declared.get(name)
 
 
@@ -211,7 +211,7 @@ class Machine:
 
 
 def _base(like: Any) -> DeviceSpec | None:
-    """The spec that another is like."""
+    """The spec that `like` gives or names."""
     if like is None or isinstance(like, DeviceSpec):
         return like
     if not isinstance(like, str) or like not in PRESETS:
@@ -220,10 +220,10 @@ def _base(like: Any) -> DeviceSpec | None:
 
 
 def _all_of(what: str, given: Any, kind: type[T], expected: str) -> tuple[T, ...]:
-    """A sequence as a tuple.  Raises `DeviceError` unless all are of that kind."""
+    """A sequence as a tuple.  Raises `DeviceError` unless all elements are of that class."""
     try:
         items = tuple(given)
-    except Exception:  # whatever an object does that is asked for its elements
+    except Exception:  # an object may raise anything when asked for its elements
         items = (None,)  # type: ignore[assignment]
     if not all(isinstance(x, kind) for x in items):
         raise _wrong(what, given, expected)
@@ -231,12 +231,12 @@ def _all_of(what: str, given: Any, kind: type[T], expected: str) -> tuple[T, ...
 
 
 def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
-    """What is given, else what the other spec says."""
+    """The given value; if there is none, the field of the base spec."""
     return getattr(base, field, None) if given is None else given
 
 
 def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = False) -> float:
-    """A quantity: a number, or text with a unit; `zero`: it may be 0."""
+    """The quantity that a number or a text with a unit gives; `zero` allows 0."""
     example = "'80 GB', '3.3 TB/s'" if units is BYTES_PER_UNIT else "'5 us', '2 ms'"
     text = given.strip().lower().removesuffix("/s") if isinstance(given, str) else ""
     quantity = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
@@ -252,7 +252,7 @@ def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = Fal
 
 
 def _rates(base: DeviceSpec | None, flops: Any) -> dict[str, float]:
-    """Operations a second by element type: those given, else those of another spec."""
+    """Operations a second by element type: the given rates, else those of the base spec."""
     if not isinstance(flops, Mapping | None):
         raise _wrong("DeviceSpec: flops", flops, "a dict from element types to rates")
     rates = {**(base.flops if base else {}), **(flops or {})}

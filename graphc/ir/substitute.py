@@ -1,4 +1,4 @@
-"""Sizes replaced in graphs: symbols by other symbols, or by numbers."""
+"""Replaces sizes in graphs: symbols by other symbols, or by numbers."""
 
 from __future__ import annotations
 

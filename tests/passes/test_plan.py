@@ -236,7 +236,7 @@ def test_packing_is_sound_and_tight(mean: float = 1.05, worst: float = 1.3) -> N
 
 
 def test_many_blocks_are_packed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout_module, "MANY", 0)
+    monkeypatch.setattr(layout_module, "MAX_BLOCKS_TO_COMPARE", 0)
     test_packing_is_sound_and_tight(1.3, 2.5)
     a, b, c = 640, 64, 320
     blocks = [

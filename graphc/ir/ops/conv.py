@@ -45,17 +45,17 @@ POINT_FIELDS = _fields((1, 1), (1, 1), (0, 0), (0, 0), 1)
 
 
 class Convolving(Contraction, abstract=True):
-    """What the three have in common: where a window meets its input."""
+    """What the three ops share: the geometry of windows over the input."""
 
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     before: tuple[Size, ...]
     after: tuple[Size, ...]
     groups: int
-    result: ClassVar[int]  # which of X, W and Y it computes
+    result: ClassVar[int]  # which of (X, W, Y) the op computes
 
     def parts(self, *types: TensorType) -> tuple[TensorType, TensorType, TensorType]:
-        """The types of X, W and Y, two of which are given."""
+        """The types of X, W and Y, from the types of two of them."""
         raise NotImplementedError(self.name)
 
     @property
@@ -123,7 +123,7 @@ class Convolving(Contraction, abstract=True):
         return dim.product((*y.shape, *w.shape[1:]))
 
     def places(self, spatial: Shape, kernel: Shape) -> Any:
-        """For each place in the kernel: its index, where its elements lie in X and in Y."""
+        """For each place in the kernel: its index, and the elements of X and of Y that it meets."""
         counts = ints(self.positions(spatial, kernel))
         low = ints(self.before)
         for k in itertools.product(*map(range, ints(kernel))):

@@ -19,8 +19,8 @@ from graphc.ir.types import TensorType, f32, f64
 
 
 def roots(n: int) -> Any:
-    """exp(-2 pi i k / n) for k below n, as pairs, each of the two correctly rounded or nearly so:
-    the angles are reduced to an eighth of the circle."""
+    """exp(-2 pi i k / n) for k below n, as pairs (re, im), correctly rounded or nearly so: angles
+    are reduced to an eighth of the circle."""
     k = np.arange(n)
     octant, rest = np.divmod(8 * k, max(n, 1))
     odd = octant % 2

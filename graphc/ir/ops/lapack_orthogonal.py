@@ -55,7 +55,7 @@ def on_diagonal(v: Any) -> Any:
 
 
 def reciprocal(x: Any) -> Any:
-    """1 / x, and 0 where x is 0: what two equal values leave undecided counts as nothing."""
+    """1 / x, and 0 where x is 0: directions that two equal values leave open add nothing."""
     zero = Equal()(x, 0.0)
     return Where()(zero, 0.0, 1.0 / Where()(zero, 1.0, x))
 

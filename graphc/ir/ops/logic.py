@@ -1,4 +1,4 @@
-"""Comparison, logic and bits, and what all modules of pointwise ops share."""
+"""Comparison, logic and bits; and the helpers that all modules of pointwise ops share."""
 
 from __future__ import annotations
 

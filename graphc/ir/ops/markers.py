@@ -1,6 +1,6 @@
 """Markers: ops that stand for their first operand and say something about it until staging.
 
-`frontend/stage.py` reads them and takes them out before the passes run.
+`frontend/stage.py` reads the markers, and removes them before the passes run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Ops that call a Python function during a run (`gc.py_func`).
 
-A function holds state and code that text cannot: such a graph prints, and is refused when it is
-parsed.  Several results are one buffer of bytes, each result on a 64-byte boundary, and a copy out
-of it for each.
+Text cannot hold a function's state and code: a graph with one prints, but the parser refuses it.
+Several results share one buffer of bytes, each on a 64-byte boundary; `Unpack` copies each out.
 """
 
 from __future__ import annotations

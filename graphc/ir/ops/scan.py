@@ -24,7 +24,7 @@ BEYOND_ANY_POSITION = 1 << 62  # a position that no array has
 
 
 def shifted(x: Any, axis: int, by: int, value: float = 0) -> Any:
-    """x moved `by` places along an axis; `value` comes in where nothing was."""
+    """x moved `by` places along an axis; `value` fills the places that become free."""
     low = tuple(by if a == axis else 0 for a in range(x.type.rank))
     return Pad(low, tuple(-n for n in low), value)(x)
 
@@ -73,7 +73,7 @@ class Rows(Opaque, abstract=True):
         return self._line(out) if self.size_arguments(out)[1] == 1 else self._block(out)
 
     def _line(self, out: TensorType) -> str:
-        """Elements of a row are neighbours: the total stays in a register."""
+        """The kernel where elements of a row are neighbours: the total stays in a register."""
         return f"""\
     if n0 > 0:
         for row in range(lo, hi):
@@ -87,7 +87,7 @@ class Rows(Opaque, abstract=True):
 """
 
     def _block(self, out: TensorType) -> str:
-        """Rows lie side by side: a block of them is scanned together."""
+        """The kernel where rows lie side by side: it scans a block of rows together."""
         start = "row * n0 * n1" + (" + (n0 - 1) * n1" if self.reverse else "")
         return f"""\
     blocks = (n1 + {ROWS_PER_BLOCK - 1}) // {ROWS_PER_BLOCK}

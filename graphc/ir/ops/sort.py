@@ -20,7 +20,7 @@ from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.shape import Reshape, Slice
 from graphc.ir.types import NUMBERS, DType, TensorType, f32, f64, i8, i32, i64
 
-INSERTION_RUN_ELEMENTS = 8  # elements that are sorted by insertion before runs are merged
+INSERTION_RUN_ELEMENTS = 8  # runs of so many elements are sorted by insertion, then merged
 MERGE_SORT_SOURCE = """\
     for row in range(lo, hi):
         base = row * n0
@@ -129,7 +129,7 @@ class Ordered(Opaque, abstract=True):
     descending: bool
 
     def check(self, x: TensorType) -> None:
-        """Raises for what has no order."""
+        """Raises for an operand whose elements have no order."""
         if x.dtype not in NUMBERS:
             raise DTypeError(f"{self.name}: operand {x} holds no numbers; use gc.astype")
         if x.rank == 0:
@@ -160,7 +160,7 @@ class MergeSort(Ordered, abstract=True):
         return product(out.shape[1:-1])
 
     def key(self, element: str) -> str:
-        """Source text of what an element of the result is compared by."""
+        """Source text of the key that orders an element of the result."""
         raise NotImplementedError(self.name)
 
     def element(self, at: str) -> str:

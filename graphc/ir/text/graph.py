@@ -8,8 +8,8 @@
     }
 
 A literal carries its dtype and takes the line's shape.  Fields that the type gives (`shape`,
-`dtype`) and fields at their default are not printed.  Graphs in fields follow in a
-block.  ` // ` starts a comment (`n//2` is a size).
+`dtype`) and fields at their default are not printed.  Graphs in fields follow in a block.  ` // `
+starts a comment (`n//2` is a size).
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
 HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
 LINE = re.compile(rf"({NAME})\s*= (\w+)\s*([^{{]*?)\s*(?:\{{(.*)\}})?\s*: ({TYPES})")
 OPENING = re.compile(rf"{NAME}\s*= .*: \(.*\) \{{")
-COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is none
+COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is no comment
 LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|false)")
 
 
 def names_of(graph: Graph, also: Iterable[Value] = ()) -> dict[Value, str]:
-    """A distinct name for every value, made of the user's names and the op names; literals that are
-    written in place come last, so that they never change the name of a line.  `also` are values
-    that nothing needs."""
+    """A distinct name for every value, made from the user's names and the op names.  Literals that
+    are written in place are named last, so they never change the name of a line.  `also` are
+    further values to name, which no result needs."""
     nodes = graph.nodes()
     lines = set(lines_of(graph))
     hidden = [v for v in nodes if v not in lines]
@@ -58,8 +58,8 @@ def names_of(graph: Graph, also: Iterable[Value] = ()) -> dict[Value, str]:
 
 
 def lines_of(graph: Graph) -> list[Value]:
-    """The values that have a line of their own: all but literals written in place.  A literal that
-    has one stands before the first line that names it."""
+    """The values that have a line of their own: all but literals written in place.  A literal with
+    a line stands before the first line that names it."""
     lines: dict[Value, None] = {}
     for v in graph.nodes():
         if not isinstance(v.op, Full):
@@ -80,7 +80,7 @@ def unique_names(values: Iterable[Value]) -> dict[Value, str]:
             name = f"{base}.{used[base]}"
         used[name] = 0
         if isinstance(v.op, Full) and not v.name:
-            del used[name]  # written in place nearly always: keeps the other names short
+            del used[name]  # nearly always written in place: other names stay short
             name = f"c{len(names)}"
             while name in used:
                 name += "_"
@@ -125,7 +125,7 @@ def show_operands(
 
 
 def graphs_in(op: Op, name: str) -> tuple[Graph, ...]:
-    """The graphs in a field, if it is a field of graphs."""
+    """The graphs in a field; none for a field of another kind."""
     value = getattr(op, name)
     values = value if isinstance(value, tuple) else (value,)
     return tuple(g for g in values if isinstance(g, Graph))
@@ -174,7 +174,7 @@ def show_inputs(graph: Graph, names: dict[Value, str]) -> str:
 
 
 def show_return(graph: Graph, names: dict[Value, str]) -> str:
-    """The line that says what is computed."""
+    """The `return` line, which names outputs and updates."""
     results = [names[v] for v in graph.outputs]
     results += [f"{names[old]} <- {names[new]}" for old, new in graph.updates]
     return f"  return {', '.join(results)}".rstrip()
@@ -194,7 +194,7 @@ PARSE_ERRORS = (
 
 
 def fault(error: BaseException, number: int, source: str) -> ParseError:
-    """What went wrong in a line, as the error that users see."""
+    """The error that users see for a failure in a line."""
     if isinstance(error, ParseError):
         return error
     reason = error.message if isinstance(error, GraphcError) else str(error)

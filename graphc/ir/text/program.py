@@ -1,4 +1,4 @@
-"""Programs as text; `program_parser.py` reads it.
+"""Prints programs as text; `program_parser.py` parses it.
 
 Law: `print_program(parse_program(t)) == t` for every printed `t`.
 
@@ -19,7 +19,7 @@ read.  `domain` is not printed where it is the shape of the first result and not
 kernel of one op is one line.  A `commit` kernel runs when nothing can fail any more.  Places are
 `@out` (the caller's), `@var(%w)` (over the variable), `@cpu` (the arena) and `@cpu(%h)` (the place
 of %h, which dies there); before planning there are none.  `again %h` runs the kernel that wrote %h
-once more.  The arena's bytes are for information: they follow from the rest, for each set of sizes.
+once more.  The arena's bytes are information only: they follow from the program and the sizes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from graphc.ir.text.graph import (
 )
 
 MAX_COLUMNS = 100  # a longer first line of a kernel is broken up
-EXAMPLE_SIZE = 64  # what unknown sizes are taken to be where bytes are printed
+EXAMPLE_SIZE = 64  # unknown sizes count as this where bytes are printed
 STORES_ALL_RESULTS = (
     Kind.CONTROL,
     Kind.SCAN,
@@ -60,7 +60,7 @@ def print_program(
 
 
 def arena_text(program: Program) -> str:
-    """The bytes of the arena, for some sizes where they are not known."""
+    """The bytes of the arena, at example sizes where sizes are not known."""
     sizes = sorted({s for b in program.buffers.values() for s in dim.symbols(b.nbytes)})
     places = layout(program, dict.fromkeys(sizes, EXAMPLE_SIZE))
     assumed = ", ".join(f"{s}={EXAMPLE_SIZE}" for s in sizes)
@@ -80,7 +80,7 @@ class _Printer:
         self.known = {*program.graph.inputs}
 
     def run(self) -> str:
-        """All lines."""
+        """The whole text."""
         program, graph = self.program, self.program.graph
         lines = [f"program @{graph.name}({show_inputs(graph, self.names)}) {{"]
         if program.buffers:
@@ -171,7 +171,7 @@ def _melt(line: str) -> str:
 
 
 def _head(start: str, writes: list[str]) -> list[str]:
-    """The first line of a kernel, its results each on a line if they are long."""
+    """The first line of a kernel; if it is too long, each result on a line of its own."""
     line = " ".join([start, ", ".join(writes), "{"]).replace("  {", " {")
     if len(line) <= MAX_COLUMNS or not writes:
         return [line]
@@ -190,7 +190,7 @@ def _space(kernel: Kernel) -> str:
 
 
 def is_single(kernel: Kernel) -> bool:
-    """Whether one line says all about a kernel."""
+    """Whether a kernel prints as one line."""
     if (
         kernel.kind in (Kind.LOOPS, *STORES_ALL_RESULTS)
         or len(kernel.body) != 1
@@ -205,8 +205,8 @@ def is_single(kernel: Kernel) -> bool:
 
 
 def body_lines(kernel: Kernel, stored: set[Value]) -> list[Value]:
-    """The members and what they read through index lambdas, each after its operands, but not the
-    literals that are written where they are used (all that are not in `stored`)."""
+    """The members and the index lambdas that they read, each after its operands.  Literals that are
+    written where they are used (those not in `stored`) have no line."""
     seen = set(kernel.reads)
     order: list[Value] = []
     stack: list[tuple[Value, bool]] = [(v, False) for v in reversed(kernel.body)]

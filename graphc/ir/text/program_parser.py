@@ -1,4 +1,4 @@
-"""Text -> Program; `program.py` tells the form."""
+"""Parses programs: Text -> Program.  `program.py` describes the form."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NO_TYPE = TensorType(f32, ())  # domains and axes hold no arrays that would take
 
 @dataclass
 class _Parser:
-    """What has been read so far."""
+    """The state of the parser: the program that has been read so far."""
 
     name: str
     env: dict[str, Value]
@@ -56,7 +56,7 @@ class _Parser:
         self.inputs = tuple(self.env.values())
 
     def line(self, source: str) -> None:
-        """One line before the `return`."""
+        """Reads one line before the `return`."""
         if self.opened is not None:
             if source == "}":
                 self.block(self.opened, self.body)
@@ -87,7 +87,7 @@ class _Parser:
 
     def inner(self, text: str) -> Graph:
         """The graph of a program inside; the program is kept for the kernel."""
-        if text.startswith("graph"):  # of a scan, whose kernel is made of the graph itself
+        if text.startswith("graph"):  # in a scan, whose kernel is made of the graph itself
             return parse_graph(text)
         self.programs.append(parse_program(text))
         return step_body(self.programs[-1].graph)
@@ -224,8 +224,8 @@ def _parse_space(fields: str | None, writes: list[Value]) -> tuple[Shape, tuple[
 
 
 def step_body(graph: Graph) -> Graph:
-    """The graph of a control op whose program's graph this is: carries are plain inputs, their new
-    values the first outputs."""
+    """The graph in a control op's field, from its program's graph: carries become plain inputs,
+    their new values the first outputs."""
     inputs = {v: placeholder(v.type, v.name) for v in graph.inputs}
     return closed(graph.name, (*(new for _, new in graph.updates), *graph.outputs), inputs)
 
@@ -249,7 +249,7 @@ def parse_program(text: str) -> Program:
 
 
 def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """The lines, each with its continuations."""
+    """The lines, each joined with its continuation lines."""
     joined: list[tuple[int, str]] = []
     for number, source in lines:
         if joined and joined[-1][1].endswith((",", " ->")):
