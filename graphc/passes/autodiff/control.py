@@ -76,7 +76,7 @@ def _filled(found: Parts, like: Sequence[Value]) -> tuple[Value, ...]:
     return tuple(full(0.0, v.type) if d is None else d for d, v in zip(found, like, strict=True))
 
 
-def _turned(p: Value) -> Value:
+def _transposed_product(p: Value) -> Value:
     """(a @ b).T as b.T @ a.T: the cotangent of a weight that a step transposes has this form."""
     (product,) = p.args if isinstance(p.op, Transpose) else (p,)
     if product is p or not isinstance(product.op, Matmul) or p.type.rank != 2:
@@ -132,7 +132,7 @@ class LoopGradient:
         ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
         xs = [body.inputs[i] for i in (*carries, *wanted)]
         cotangents = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
-        filled = (_turned(d) for d in _filled(cotangents, xs))
+        filled = (_transposed_product(d) for d in _filled(cotangents, xs))
         self.parts = dict(zip((*carries, *wanted), filled, strict=True))
         return seeds, rows
 

@@ -23,12 +23,12 @@ class Dag:
     needs: dict[int, set[int]] = field(default_factory=dict)
     users: dict[int, set[int]] = field(default_factory=dict)
     place: dict[int, int] = field(default_factory=dict)  # number -> position in the order
-    made: int = 0
+    next_number: int = 0
 
     def add(self) -> int:
         """A new number, which depends on nothing."""
-        number = self.made
-        self.made += 1
+        number = self.next_number
+        self.next_number += 1
         self.needs[number], self.users[number] = set(), set()
         self.place[number] = number
         return number

@@ -17,7 +17,7 @@ def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
     """The graph with one `Item` for each result of each control op, and these items by op."""
     if not graph.controls:
         return graph, {}
-    graph = _without_twins(graph)
+    graph = _with_items_merged(graph)
     existing = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
     results: dict[Value, list[Value]] = {}
     for v in graph.controls:
@@ -28,7 +28,7 @@ def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
     return graph, results
 
 
-def _without_twins(graph: Graph) -> Graph:
+def _with_items_merged(graph: Graph) -> Graph:
     """The graph with one `Item` where several take the same result."""
     first: dict[tuple[Value, int], Value] = {}
     twins = [

@@ -28,29 +28,31 @@ class FoldTransposes(GraphPass):
     def run(self, graph: Graph, context: Context) -> Graph:
         read_directly = set(graph.results)
         for v in graph.nodes():
-            read_directly |= {a for a in v.args if not _turns(v, a)}
+            read_directly |= {a for a in v.args if not _transposes(v, a)}
 
         def change(v: Value, args: tuple[Value, ...]) -> Value:
-            if v.args and _turns(v, v.args[0]) and v.args[0] not in read_directly:
+            if v.args and _transposes(v, v.args[0]) and v.args[0] not in read_directly:
                 a, b = args[0].args
                 op = args[0].op
                 assert isinstance(op, Matmul)
                 return make(Matmul(ta=not op.tb, tb=not op.ta), (b, a), v.name, v.loc)
             if isinstance(v.op, Matmul) and v.op.tb and isinstance(args[1].op, Constant):
-                return make(Matmul(ta=v.op.ta), (args[0], _turned(args[1])), v.name, v.loc)
+                return make(
+                    Matmul(ta=v.op.ta), (args[0], _transposed_constant(args[1])), v.name, v.loc
+                )
             return remade(v, args)
 
         return replaced(graph, change)
 
 
-def _turned(v: Value) -> Value:
+def _transposed_constant(v: Value) -> Value:
     """A constant with its last two axes exchanged."""
     assert isinstance(v.op, Constant)
     array = np.ascontiguousarray(np.swapaxes(v.op.value.array, -1, -2))
     return make(Constant(Data(array), v.op.dtype, array.shape), (), v.name, v.loc)
 
 
-def _turns(v: Value, product: Value) -> bool:
+def _transposes(v: Value, product: Value) -> bool:
     """Whether v is a product with its last two axes exchanged."""
     rank = v.type.rank
     turned = Transpose((*range(rank - 2), rank - 1, rank - 2)) if rank >= 2 else None

@@ -97,7 +97,7 @@ class _Scheduler:
                 last_caller = i
         return needs
 
-    def _leaves(self, number: int) -> int:
+    def _added_bytes(self, number: int) -> int:
         """The bytes that a kernel adds to memory: its results, less the operands that die."""
         kernel = self.kernels[number]
         written = sum(self.nbytes[w] for w in kernel.writes if self.readers[w] or w in self.kept)
@@ -109,21 +109,21 @@ class _Scheduler:
 
     def run(self) -> Iterable[Kernel]:
         """The kernels in their new order."""
-        ready = [(self._leaves(i), i) for i, needs in enumerate(self.waits) if not needs]
+        ready = [(self._added_bytes(i), i) for i, needs in enumerate(self.waits) if not needs]
         heapq.heapify(ready)
         users = _inverted(self.waits)
         done: set[int] = set()
         while ready:
             left, number = heapq.heappop(ready)
-            if number in done or left != self._leaves(number):
+            if number in done or left != self._added_bytes(number):
                 continue  # it has become cheaper since, and is queued again
             done.add(number)
             yield self.kernels[number]
-            for i in self._after(number, users):
-                heapq.heappush(ready, (self._leaves(i), i))
+            for i in self._newly_ready(number, users):
+                heapq.heappush(ready, (self._added_bytes(i), i))
         yield from self.commits
 
-    def _after(self, number: int, users: Sequence[Sequence[int]]) -> list[int]:
+    def _newly_ready(self, number: int, users: Sequence[Sequence[int]]) -> list[int]:
         """The kernels that kernel `number` makes ready, and ready ones that are last readers
         now."""
         candidates = []

@@ -161,7 +161,7 @@ class _Walk:
         self.order = stages(kernel, self.stored)
         self.kept = set(self.order.kept.values())
         members = set(kernel.body)
-        self.elsewhere = {a for m in members for a in _melted_reads(m, members, self.stored)}
+        self.elsewhere = {a for m in members for a in _read_elsewhere(m, members, self.stored)}
 
     def together(self, u: Value, v: Value) -> bool:
         """Whether v, of u's shape, may be written over u."""
@@ -169,10 +169,10 @@ class _Walk:
         element = is_element(kernel, v) if kernel.inner else True
         if not element or v in self.kept or (kernel.inner and order.at[v] != order.last):
             return False
-        return u not in self.elsewhere and u in _direct(v, self.stored)
+        return u not in self.elsewhere and u in _read_at_own_element(v, self.stored)
 
 
-def _direct(v: Value, stored: set[Value]) -> set[Value]:
+def _read_at_own_element(v: Value, stored: set[Value]) -> set[Value]:
     """The values that v reads at its own element, through pointwise values of its own shape."""
     reached: set[Value] = set()
     stack = [v]
@@ -186,7 +186,7 @@ def _direct(v: Value, stored: set[Value]) -> set[Value]:
     return reached
 
 
-def _melted_reads(m: Value, members: set[Value], stored: set[Value]) -> list[Value]:
+def _read_elsewhere(m: Value, members: set[Value], stored: set[Value]) -> list[Value]:
     """The stored values that a member reads at other elements than its own: through views or other
     index arithmetic."""
     reads = []

@@ -109,9 +109,9 @@ class _Squeeze:
         self.writer = {w: k for k in self.kernels for w in k.writes}
         self.repeats = {k: may_repeat(k) for k in self.kernels}
         self.costs = {k: 1 + work(k, lambda s: dim.evaluate(s, sizes)) for k in self.kernels}
-        self._look()
+        self._plan_again()
 
-    def _look(self) -> None:
+    def _plan_again(self) -> None:
         """Plans the kernels as they are now; notes when values are written and read."""
         self.planned = plan(replace(self.program, kernels=tuple(self.kernels)), self.steps)
         self.needs = Needs(self.planned, self.numbers, self.inner)
@@ -135,16 +135,16 @@ class _Squeeze:
             if self.needs.peak <= target:
                 return self.planned
             at = self.needs.loads.index(self.needs.peak)
-            choices = self._chosen(at, self.needs.peak - target)
+            choices = self._choose(at, self.needs.peak - target)
             if not choices:
                 return None
             for c in choices:  # the chain's results are ready from here on: it need not run later
                 tail = [k for k in self.kernels[c.before :] if k not in c.chain]
                 self.kernels[c.before :] = [*c.chain, *tail]
-            self._look()
+            self._plan_again()
         return None  # giving up one value has brought back another, again and again
 
-    def _chosen(self, at: int, excess: int) -> list[_Choice]:
+    def _choose(self, at: int, excess: int) -> list[_Choice]:
         """Chooses what to give up at kernel `at`: the least work for the bytes, until `excess` is
         freed.  The last in the order comes first, so that inserting it moves no other's place."""
         choices = [c for c in map(self._choice, self._idle(at)) if c is not None]
@@ -187,7 +187,9 @@ class _Squeeze:
             return None
         freed = (
             sum(
-                self.needs.nbytes[w] for w in self.kernels[born].writes if self._waits(w, at, later)
+                self.needs.nbytes[w]
+                for w in self.kernels[born].writes
+                if self._kept_only_for(w, at, later)
             )
             - extended_bytes
         )
@@ -221,7 +223,7 @@ class _Squeeze:
             extended_bytes += more
         return extended_bytes
 
-    def _waits(self, v: Value, at: int, later: int) -> bool:
+    def _kept_only_for(self, v: Value, at: int, later: int) -> bool:
         """Whether v lies in memory at kernel `at` only for kernel `later` and those after it."""
         if v not in self.born or self.planned.buffers[v].place is not Place.ARENA:
             return False

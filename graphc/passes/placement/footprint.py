@@ -48,8 +48,8 @@ class _Footprint:
         self.graph, self.device, self.costs, self.name = graph, device, costs, name
         self.origin = origin
         self.nodes = graph.nodes()
-        self.apart = set(graph.outputs)
-        self.over = {new for old, new in graph.updates if device[old] == device[new]}
+        self.outputs = set(graph.outputs)
+        self.overwriting = {new for old, new in graph.updates if device[old] == device[new]}
 
     def predicted(self) -> MemoryPredicted:
         """The bytes of each kind of value, and the largest values."""
@@ -95,8 +95,8 @@ class _Footprint:
             and not portable(v)
             and not isinstance(v.op, Item)
             and storage(v) is v
-            and v not in self.apart
-            and v not in self.over
+            and v not in self.outputs
+            and v not in self.overwriting
             and (v in sent or isinstance(v.op, Transfer) or not self.costs.melts(self.origin[v]))
         ]
 

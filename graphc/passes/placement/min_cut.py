@@ -43,11 +43,11 @@ class Problem:
 
     def total(self, labels: Sequence[int]) -> int:
         """The cost of a labelling, in picoseconds."""
-        total = sum(_whole(c[label]) for c, label in zip(self.costs, labels, strict=True))
+        total = sum(_picoseconds(c[label]) for c, label in zip(self.costs, labels, strict=True))
         for x in self.crossings:
             here = labels[x.source]
             for there in {labels[r] for r in x.readers} - {here}:
-                total += _whole(x.cost[here][there])
+                total += _picoseconds(x.cost[here][there])
         return total
 
 
@@ -59,13 +59,13 @@ def solve(problem: Problem) -> list[int]:
         return first
     if count == 2:
         return _Expansion(problem, first, 1).run()
-    starts = [_towards(problem, first, label) for label in range(count)]
+    starts = [_all_with_label(problem, first, label) for label in range(count)]
     if len(first) > MAX_UNITS_FOR_ALL_STARTS:
         starts = [min(starts, key=problem.total)]
     return min((_descend(problem, s, count) for s in starts), key=problem.total)
 
 
-def _towards(problem: Problem, first: list[int], label: int) -> list[int]:
+def _all_with_label(problem: Problem, first: list[int], label: int) -> list[int]:
     """The labelling in which every unit that can have the label has it."""
     return [
         label if math.isfinite(c[label]) else f for c, f in zip(problem.costs, first, strict=True)
@@ -91,20 +91,20 @@ class _Expansion:
     def __init__(self, problem: Problem, labels: Sequence[int], new: int) -> None:
         self.problem, self.labels, self.new = problem, labels, new
         self.arcs: dict[tuple[Node, Node], float] = {}
-        self.extra = 0
+        self.extra_nodes = 0
 
     def run(self) -> list[int]:
         """The labels after the best expansion."""
         nodes = [self._node(u) for u in range(len(self.labels))]
         for u, costs in enumerate(self.problem.costs):
             if nodes[u] == u:
-                self._arc(KEEPS_LABEL, u, _whole(costs[self.new]))
-                self._arc(u, TAKES_LABEL, _whole(costs[self.labels[u]]))
+                self._arc(KEEPS_LABEL, u, _picoseconds(costs[self.new]))
+                self._arc(u, TAKES_LABEL, _picoseconds(costs[self.labels[u]]))
         for x in self.problem.crossings:
-            self._into_new(x, nodes)
+            self._add_cost_into_new(x, nodes)
             for label in sorted({self.labels[r] for r in x.readers} - {self.new}):
-                self._into_old(x, nodes, label)
-        keeping = _kept(self.arcs)
+                self._add_cost_into_old(x, nodes, label)
+        keeping = _source_side(self.arcs)
         return [
             old if n == KEEPS_LABEL or n in keeping else self.new
             for n, old in zip(nodes, self.labels, strict=True)
@@ -116,26 +116,26 @@ class _Expansion:
             return TAKES_LABEL
         return unit if math.isfinite(self.problem.costs[unit][self.new]) else KEEPS_LABEL
 
-    def _into_new(self, x: Crossing, nodes: Sequence[Node]) -> None:
+    def _add_cost_into_new(self, x: Crossing, nodes: Sequence[Node]) -> None:
         """Adds the cost paid if the source keeps its label and a reader takes the new one."""
         if nodes[x.source] == TAKES_LABEL:
             return
-        cost = _whole(x.cost[self.labels[x.source]][self.new])
+        cost = _picoseconds(x.cost[self.labels[x.source]][self.new])
         readers = [nodes[r] for r in x.readers if nodes[r] != KEEPS_LABEL]
         if TAKES_LABEL in readers:
             self._arc(nodes[x.source], TAKES_LABEL, cost)
         elif len(readers) == 1:
             self._arc(nodes[x.source], readers[0], cost)
         elif readers:
-            self._arc(nodes[x.source], middle := self._middle(), cost)
+            self._arc(nodes[x.source], middle := self._extra_node(), cost)
             for r in readers:
                 self._arc(middle, r, math.inf)
 
-    def _into_old(self, x: Crossing, nodes: Sequence[Node], label: int) -> None:
+    def _add_cost_into_old(self, x: Crossing, nodes: Sequence[Node], label: int) -> None:
         """Adds the cost paid if a reader keeps `label` and the source has another."""
         old = self.labels[x.source]
-        stays = 0 if old == label else _whole(x.cost[old][label])
-        leaves = max(stays, _whole(x.cost[self.new][label]))
+        stays = 0 if old == label else _picoseconds(x.cost[old][label])
+        leaves = max(stays, _picoseconds(x.cost[self.new][label]))
         if old == self.new:
             stays = leaves
         readers = [nodes[r] for r in x.readers if self.labels[r] == label]
@@ -144,24 +144,24 @@ class _Expansion:
         elif len(readers) == 1:
             middle = readers[0]
         else:
-            middle = self._middle()
+            middle = self._extra_node()
             for r in readers:
                 self._arc(r, middle, math.inf)
         self._arc(middle, TAKES_LABEL, stays)
         if nodes[x.source] != TAKES_LABEL:
             self._arc(middle, nodes[x.source], leaves - stays)
 
-    def _middle(self) -> Node:
+    def _extra_node(self) -> Node:
         """A new node that stands for several readers."""
-        self.extra += 1
-        return -self.extra
+        self.extra_nodes += 1
+        return -self.extra_nodes
 
     def _arc(self, a: Node, b: Node, capacity: float) -> None:
         if a != b and capacity and b != KEEPS_LABEL and a != TAKES_LABEL:
             self.arcs[a, b] = self.arcs.get((a, b), 0) + capacity
 
 
-def _kept(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
+def _source_side(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
     """The nodes on the source's side of the minimum cut, the smallest such side."""
     import networkx as nx
     from networkx.algorithms.flow import preflow_push
@@ -180,6 +180,6 @@ def _kept(arcs: dict[tuple[Node, Node], float]) -> set[Node]:
     return reached
 
 
-def _whole(cost: float) -> int:
+def _picoseconds(cost: float) -> int:
     """A cost in seconds as picoseconds."""
     return round(cost * PICOSECONDS_PER_SECOND)

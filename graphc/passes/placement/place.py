@@ -72,7 +72,7 @@ class _Placer:
         self.values = [v for v in (*graph.inputs, *graph.nodes()) if not portable(v)]
         self.fixed: dict[Value, str] = {}
         self.why: dict[Value, str] = {}
-        self.moved: dict[Value, str] = {}  # values that soft placement moves -> why
+        self.overruled: dict[Value, str] = {}  # values that soft placement moves -> why
         self.units = _Units(self.fixed)
         for v in self.values:
             self._fix(v, homes)
@@ -101,7 +101,7 @@ class _Placer:
             self.why[v] = f"pinned to {pin} at {v.loc}" if v.device else "the session's device"
             return
         if refused:
-            self.moved[v] = refused
+            self.overruled[v] = refused
         if v in homes:
             self.fixed[v] = self.machine.device(homes[v]).name
             self.why[v] = f"the variable lives on {homes[v]}"
@@ -141,14 +141,14 @@ class _Placer:
         variables = {old for old, _ in self.graph.updates}
         becomes = {new: old for old, new in self.graph.updates}
         for old, new in self.graph.updates:
-            if portable(new) or self._bound(new):
+            if portable(new) or self._some_device_cannot(new):
                 continue
             self.units.unite(old, new)
-            for v in _same_update(new):
-                if v in variables or (v in becomes and not self._bound(v)):
+            for v in _computed_elementwise_from(new):
+                if v in variables or (v in becomes and not self._some_device_cannot(v)):
                     self.units.unite(old, v)
 
-    def _bound(self, v: Value) -> bool:
+    def _some_device_cannot(self, v: Value) -> bool:
         """Whether some device cannot run v.  Such a new value must not bind its variable."""
         return any(target.cannot(v) for target in self.targets.values())
 
@@ -164,7 +164,11 @@ class _Placer:
         host_unit = len(costs)
         costs.append([0.0] + [math.inf] * (len(devices) - 1))
         fetched, becomes = set(self.graph.outputs), {new: old for old, new in self.graph.updates}
-        crossings, read_by, transfers = [], users(self.graph), _Ways(self.machine, self.costs)
+        crossings, read_by, transfers = (
+            [],
+            users(self.graph),
+            _TransferCosts(self.machine, self.costs),
+        )
         handover = tuple(
             tuple(0.0 if a is b else HANDOVER_SECONDS for b in devices) for a in devices
         )
@@ -185,7 +189,7 @@ class _Placer:
 
     def _reason(self, v: Value, device: str) -> str:
         """A sentence on why v is on this device."""
-        moved = self.moved.get(v)
+        moved = self.overruled.get(v)
         soft = f"pinned to {v.device} at {v.loc}, which cannot be: {moved}; " if moved else ""
         if v in self.why:
             return soft + self.why[v]
@@ -202,10 +206,10 @@ class _Placer:
 
     def _report(self, device: Mapping[Value, str]) -> None:
         """Warns once about the pins that are not followed."""
-        if not self.moved:
+        if not self.overruled:
             return
-        v, why = next(iter(self.moved.items()))
-        more = f" (and {len(self.moved) - 1} more)" if len(self.moved) > 1 else ""
+        v, why = next(iter(self.overruled.items()))
+        more = f" (and {len(self.overruled) - 1} more)" if len(self.overruled) > 1 else ""
         text = (
             f"{v.op.name}{more} is pinned to {v.device or self.options.default} but placed on "
             f"{device[v]}: {why}; strict=True refuses this"
@@ -253,7 +257,7 @@ class _Units:
         return None if anchor is v else anchor
 
 
-def _same_update(new: Value) -> list[Value]:
+def _computed_elementwise_from(new: Value) -> list[Value]:
     """The values that a variable's new value is computed from, element by element."""
     sources, stack = {new: None}, [new]
     while stack:
@@ -266,7 +270,7 @@ def _same_update(new: Value) -> list[Value]:
     return list(sources)[1:]
 
 
-class _Ways:
+class _TransferCosts:
     """The costs of sending values from device to device."""
 
     def __init__(self, machine: Machine, costs: Costs) -> None:
@@ -297,10 +301,10 @@ class _Inserter:
     def __init__(
         self, costs: Costs, machine: Machine, device: dict[Value, str], why: dict[Value, str]
     ) -> None:
-        self.costs, self.machine, self.given = costs, machine, device
+        self.costs, self.machine, self.chosen = costs, machine, device
         self.reasons = why
         self.done: dict[Value, Value] = {}
-        self.sent: dict[tuple[Value, str], Value] = {}
+        self.transfers: dict[tuple[Value, str], Value] = {}
         self.device: dict[Value, str] = {}
         self.why: dict[Value, str] = {}
         self.origin: dict[Value, Value] = {}
@@ -309,21 +313,21 @@ class _Inserter:
         """The placed graph with its predicted times and memory."""
         graph = self.costs.graph
         for v in graph.inputs:
-            self._note(v, v, self.given[v], self.reasons[v])
+            self._note(v, v, self.chosen[v], self.reasons[v])
         read_by = users(graph)
         for v in graph.nodes():
             if portable(v):
-                device = next((self.given[u] for u in read_by[v]), HOST)
+                device = next((self.chosen[u] for u in read_by[v]), HOST)
                 self._note(v, v, device, "a constant, of which every device has a copy")
                 continue
-            args = tuple(self._at(a, self.given[v]) for a in v.args)
+            args = tuple(self._on_device(a, self.chosen[v]) for a in v.args)
             unchanged = all(a is b for a, b in zip(args, v.args, strict=True))
-            self._note(v, v if unchanged else over(v, args), self.given[v], self.reasons[v])
+            self._note(v, v if unchanged else over(v, args), self.chosen[v], self.reasons[v])
         placed_graph = Graph(
             graph.name,
             graph.inputs,
-            tuple(self._at(v, HOST) for v in graph.outputs),
-            tuple((old, self._at(new, self.given[old])) for old, new in graph.updates),
+            tuple(self._on_device(v, HOST) for v in graph.outputs),
+            tuple((old, self._on_device(new, self.chosen[old])) for old, new in graph.updates),
         )
         return self._predicted(placed_graph)
 
@@ -331,17 +335,17 @@ class _Inserter:
         self.done[v] = new
         self.device[new], self.why[new], self.origin[new] = device, why, v
 
-    def _at(self, v: Value, device: str) -> Value:
+    def _on_device(self, v: Value, device: str) -> Value:
         """The value of the placed graph that holds v on a device."""
         here = self.done[v]
-        if portable(v) or self.given[v] == device:
+        if portable(v) or self.chosen[v] == device:
             return here
-        if (v, device) not in self.sent:
+        if (v, device) not in self.transfers:
             transfer = make(Transfer(device), (here,), v.name, v.loc)
-            self.sent[v, device] = transfer
+            self.transfers[v, device] = transfer
             self.device[transfer], self.origin[transfer] = device, v
-            self.why[transfer] = f"from {self.given[v]}, for what reads it on {device}"
-        return self.sent[v, device]
+            self.why[transfer] = f"from {self.chosen[v]}, for what reads it on {device}"
+        return self.transfers[v, device]
 
     def _predicted(self, graph: Graph) -> Placed:
         seconds = dict.fromkeys(self.machine.names, 0.0)
