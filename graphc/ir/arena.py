@@ -128,7 +128,8 @@ class Needs:
 
 
 def home(program: Program, v: Value) -> Value:
-    """The value that first had the place of v in the arena: v's operand, or that operand's, ..."""
+    """The first value in v's place in the arena: v itself, or the value that it overwrites, and so
+    on."""
     over = program.buffers[v].over
     while over is not None:
         v, over = over, program.buffers[over].over
