@@ -26,7 +26,8 @@ from graphc.codegen.lower.fused import Nest
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-DEAR = ("power(", "exp", "log", "sin", "cos", "tan", "sigmoid", "erf", "cbrt", "atan")
+# How the spellings of functions begin that take many instructions.
+COSTLY_CALLS = ("power(", "exp", "log", "sin", "cos", "tan", "sigmoid", "erf", "cbrt", "atan")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class KernelFrame:
 def once(frame: KernelFrame, nest: Nest) -> list[str]:
     """Lines of what a kernel does once.  What is dear, one thread of a block does for all."""
     printer, top = frame.printer, nest.top
-    if not any(_is_dear(s.value) for s in top):
+    if not any(_is_costly(s.value) for s in top):
         return printer.statements(top, 1)
     body = (*nest.begin, *nest.body, *nest.end)
     used = set().union(*(names_in(s) for s in body)) if body else set()
@@ -123,9 +124,9 @@ def once(frame: KernelFrame, nest: Nest) -> list[str]:
     return lines + [f"    {s.name} = {kept(at, s.value.dtype)}" for s, at in ends]
 
 
-def _is_dear(value: Any) -> bool:
+def _is_costly(value: Any) -> bool:
     """Whether an expression calls a function that takes many instructions."""
-    return isinstance(value, Apply) and value.spelling.startswith(DEAR)
+    return isinstance(value, Apply) and value.spelling.startswith(COSTLY_CALLS)
 
 
 def blocks_of(count: Size, each: int) -> Size:

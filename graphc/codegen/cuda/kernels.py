@@ -34,10 +34,10 @@ from graphc.ir.op import Opaque
 from graphc.ir.ops.scan import Scan
 from graphc.ir.program import Kernel, Kind
 
-SHORT = 32  # elements of a row that one thread folds
-LONG = 1024  # of one that a block folds
-# What a CPU's kernels are written by hand for, and a GPU has kernels for, by family of ops.
-BY_HAND: Mapping[type[Opaque], Callable[[Kernel, bool, str], DeviceSource]] = MappingProxyType(
+MAX_ROW_PER_THREAD = 32  # elements: longer rows are folded by a warp
+MAX_ROW_PER_WARP = 1024  # elements: longer rows are folded by a block
+# Families of ops that have no loops and get their text from a function of their own.
+HAND_WRITTEN: Mapping[type[Opaque], Callable[[Kernel, bool, str], DeviceSource]] = MappingProxyType(
     {Scan: scan_source}
 )
 
@@ -58,7 +58,7 @@ def device_sources(
         return _contraction(kernel, wide, shown, tiling)
     if kernel.kind is Kind.SCATTER:
         return scatter_sources(kernel, bool(over), wide, shown)
-    for family, make in BY_HAND.items():
+    for family, make in HAND_WRITTEN.items():
         if isinstance(kernel.body[0].op, family):
             return (make(kernel, wide, shown),)
     loops = loops_of(kernel, bool(over))
@@ -149,12 +149,14 @@ def _kind(nest: Nest, row: Size) -> str:
     """The group that makes a row; none if a thread does."""
     if nest.chunks:
         folded = any(isinstance(s, For) for s in nest.body)
-        return "warp" if folded and isinstance(row, int) and row <= LONG else "block"
-    if not any(isinstance(s, For) for s in nest.body) or (isinstance(row, int) and row <= SHORT):
+        return "warp" if folded and isinstance(row, int) and row <= MAX_ROW_PER_WARP else "block"
+    if not any(isinstance(s, For) for s in nest.body) or (
+        isinstance(row, int) and row <= MAX_ROW_PER_THREAD
+    ):
         return ""
     if _lies_along_columns(nest):
         return "columns"
-    return "block" if isinstance(row, int) and row > LONG else "warp"
+    return "block" if isinstance(row, int) and row > MAX_ROW_PER_WARP else "warp"
 
 
 def _lies_along_columns(nest: Nest) -> bool:

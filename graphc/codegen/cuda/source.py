@@ -9,12 +9,12 @@ from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
 
-POINTER = "*"
+POINTER_SUFFIX = "*"  # of the parameter types of buffers
 
 
 def pointer(dtype: DType) -> str:
     """The parameter type of a buffer: `f32*`, `u8*` for bool, `u16*` for narrow floats."""
-    return f"{dtype.stored}{POINTER}"
+    return f"{dtype.stored}{POINTER_SUFFIX}"
 
 
 def guarded(source: DeviceSource) -> DeviceSource:
@@ -32,7 +32,7 @@ def guarded(source: DeviceSource) -> DeviceSource:
     )
 
 
-COPY = """\
+COPY_KERNEL = """\
 def kernel(v0, v1, v2):
     v3 = u64(u64(cuda.blockIdx.x)*u64(256) + u64(cuda.threadIdx.x))
     if v3 < v2:
@@ -43,4 +43,4 @@ def kernel(v0, v1, v2):
 def copying(nbytes: int) -> DeviceSource:
     """A kernel that copies so many bytes: for copies that may have to be left out (`guarded`)."""
     grid: tuple[Size, Size, Size] = (-(-nbytes // THREADS[0]), 1, 1)
-    return DeviceSource(COPY, ("u8*", "u8*", "u64"), (nbytes,), grid, schedule="copy")
+    return DeviceSource(COPY_KERNEL, ("u8*", "u8*", "u64"), (nbytes,), grid, schedule="copy")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from graphc.codegen.cuda.kernels import BY_HAND, device_sources, epilogue_sources, tiling_of
+from graphc.codegen.cuda.kernels import HAND_WRITTEN, device_sources, epilogue_sources, tiling_of
 from graphc.codegen.cuda.source import copying, guarded
 from graphc.codegen.cuda.tensorcores.tiling import Tiling
 from graphc.codegen.cuda.toolchain import cubin
@@ -24,7 +24,7 @@ from graphc.passes.base import GraphPass
 from graphc.passes.graph.cleanup import Cleanup
 from graphc.passes.graph.cut_folds import CutFolds
 
-CONTRACTS = (Kind.MATMUL, Kind.CONVOLUTION)
+CONTRACTION_KINDS = (Kind.MATMUL, Kind.CONVOLUTION)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CudaTarget:
 
     def cannot(self, v: Value) -> str:
         """Why a GPU cannot compute v; "" if it can."""
-        return beyond_devices(v, tuple(BY_HAND), self.cannot)
+        return beyond_devices(v, tuple(HAND_WRITTEN), self.cannot)
 
     def takes_epilogue(self, v: Value) -> bool:
         """On tensor cores a map follows while sums are in shared memory; elsewhere it is a launch
@@ -85,7 +85,7 @@ class CudaTarget:
 
     def awaits_sizes(self, kernel: Kernel) -> bool:
         """Contractions of symbolic sizes do: sizes decide how they are tiled."""
-        return kernel.kind in CONTRACTS and any(
+        return kernel.kind in CONTRACTION_KINDS and any(
             dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape
         )
 

@@ -18,7 +18,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
 
-LANES = 16  # bytes of the widest access
+VECTOR_BYTES = 16  # the widest access to memory
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ Key = tuple[int, Size]  # of an element: its buffer and its offset, a formula of
 Saves = Mapping[Key, tuple[Saved, bool]]  # where a store goes, and whether memory gets it too
 
 
-NOTHING: Saves = MappingProxyType({})
+NOTHING_SAVED: Saves = MappingProxyType({})
 
 
 class Vector:
@@ -62,7 +62,7 @@ class Vector:
         variable: str,
         base: Size,
         count: int,
-        saves: Saves = NOTHING,
+        saves: Saves = NOTHING_SAVED,
         number: str = "0",
     ) -> None:
         self.frame, self.printer = frame, frame.printer
@@ -86,7 +86,7 @@ class Vector:
         if known or dim.symbols(e.offset) & later or not self.aligned(e.offset):
             return []
         lines = []
-        piece = min(self.count, max(1, LANES // e.dtype.size))
+        piece = min(self.count, max(1, VECTOR_BYTES // e.dtype.size))
         way = "read" if e.buffer in self.printer.written else "load"
         for start in range(0, self.count, piece):
             name = self.frame.name(f"{self.frame.base(e.buffer)}_vector")
@@ -151,7 +151,7 @@ class Vector:
         if not self.aligned(s.offset):
             return lines + [pad + x for one in made for x in self.printer.simple(one)]
         dtype = self.printer.dtypes[s.buffer]
-        piece = min(self.count, max(1, LANES // dtype.size))
+        piece = min(self.count, max(1, VECTOR_BYTES // dtype.size))
         for start in range(0, self.count, piece):
             values = [
                 storing(bare(self.printer.expression(x.value)), dtype)

@@ -18,7 +18,7 @@ import numpy as np
 
 from graphc.codegen.cache import Built, Cache
 from graphc.codegen.cuda.target import CUDA
-from graphc.codegen.cuda.toolchain.cubin import LEAST, Held, cubin, prepare, require
+from graphc.codegen.cuda.toolchain.cubin import MIN_CAPABILITY, Held, cubin, prepare, require
 from graphc.codegen.device_source import DeviceSource
 from graphc.config import Method, Options
 from graphc.errors import DeviceError
@@ -53,8 +53,8 @@ from graphc.runtime.device.protocol import (
     Pinned,
 )
 
-ALIGNED = 16  # bytes: kernels read and write so many at once
-STATIC = 48 << 10  # bytes of shared memory that a block may have without asking
+ALIGNMENT_BYTES = 16  # of buffers: kernels read and write vectors of 16 bytes
+DEFAULT_SHARED_BYTES = 48 << 10  # shared memory that a block may have without asking
 OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
 
 Compiler = Callable[[DeviceSource, tuple[int, int], Cache], tuple[str, bytes]]
@@ -89,11 +89,11 @@ class CudaDevice:
             self.device = self._current()
             self.stream = self.device.create_stream()
             self.spec = spec_of(self.device, self.free_memory()[1])
-        if self.spec.capability < LEAST:
+        if self.spec.capability < MIN_CAPABILITY:
             raise DeviceError(
                 f"{self.name}: {self.spec.name} has compute capability "
                 f"{'.'.join(map(str, self.spec.capability))}; graphc needs "
-                f"{'.'.join(map(str, LEAST))} (Ampere) or newer"
+                f"{'.'.join(map(str, MIN_CAPABILITY))} (Ampere) or newer"
             )
         self.target = replace(CUDA, capability=self.spec.capability)
         self.staging = Staging(toolkit, self.device, self.stream)
@@ -178,7 +178,7 @@ class CudaDevice:
 
     def _allow_shared(self, source: DeviceSource, kernel: Any) -> None:
         """Lets a kernel have more dynamic shared memory than all may."""
-        if isinstance(source.shared, int) and source.shared <= STATIC:
+        if isinstance(source.shared, int) and source.shared <= DEFAULT_SHARED_BYTES:
             return
         driver = self.toolkit.driver
         most = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -266,7 +266,7 @@ class CudaDevice:
 
     def _aligned(self, span: MemorySpan) -> MemorySpan:
         """The span, or a copy of it where its address does not suit kernels."""
-        if span.address % ALIGNED == 0:
+        if span.address % ALIGNMENT_BYTES == 0:
             return span
         copy = MemorySpan(self.allocate(span.nbytes), 0, span.nbytes)
         self.copy(copy, span)

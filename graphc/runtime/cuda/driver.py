@@ -17,10 +17,10 @@ from typing import Any
 
 from graphc.errors import DeviceError
 
-LIBRARY = "libcuda.so.1"
-LEAST_DRIVER = 13000  # CUDA 13.0, as the driver counts: 1000 * major + 10 * minor
-OTHERWISE = "or use device='cuda:sim' (slow, for tests) or 'cpu:0'"
-NAME = re.compile(r"cuda(?::(\d+))?")
+DRIVER_LIBRARY = "libcuda.so.1"
+MIN_DRIVER_VERSION = 13000  # CUDA 13.0 in the driver's numbers: 1000 * major + 10 * minor
+ALTERNATIVES = "or use device='cuda:sim' (slow, for tests) or 'cpu:0'"
+GPU_NAME = re.compile(r"cuda(?::(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def number_of(name: str) -> int:
     >>> number_of("cuda:2")
     2
     """
-    found = NAME.fullmatch(name)
+    found = GPU_NAME.fullmatch(name)
     if found is None:
         raise DeviceError(f"{name!r} is no GPU; expected cuda:0, cuda:1, ..., or cuda:sim")
     return int(found[1] or 0)
@@ -70,17 +70,19 @@ def number_of(name: str) -> int:
 def find_driver(name: str, load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
     """The driver of this machine, which must be new enough.  Nothing of CUDA's Python is used."""
     try:
-        library = load(LIBRARY)
+        library = load(DRIVER_LIBRARY)
     except OSError as error:
         raise DeviceError(
-            f"{name}: no NVIDIA driver ({error}); install one of version 580 or newer, {OTHERWISE}"
+            f"{name}: no NVIDIA driver ({error}); install one of version 580 or newer, "
+            f"{ALTERNATIVES}"
         ) from None
     version = ctypes.c_int(0)
     _ask(library, name, "cuDriverGetVersion", ctypes.byref(version))
-    if version.value < LEAST_DRIVER:
+    if version.value < MIN_DRIVER_VERSION:
         raise DeviceError(
             f"{name}: the NVIDIA driver is too old: it runs CUDA {_version(version.value)}, graphc "
-            f"needs {_version(LEAST_DRIVER)}; install a driver of version 580 or newer, {OTHERWISE}"
+            f"needs {_version(MIN_DRIVER_VERSION)}; install a driver of version 580 or newer, "
+            f"{ALTERNATIVES}"
         )
     _ask(library, name, "cuInit", ctypes.c_uint(0))
     count = ctypes.c_int(0)
@@ -98,7 +100,7 @@ def _ask(library: Any, name: str, function: str, *arguments: Any) -> None:
     said = (text.value or b"an unknown error").decode()
     raise DeviceError(
         f"{name}: the NVIDIA driver does not work: {function} says {said!r} ({code}); see whether "
-        f"nvidia-smi lists the card and CUDA_VISIBLE_DEVICES hides none, {OTHERWISE}"
+        f"nvidia-smi lists the card and CUDA_VISIBLE_DEVICES hides none, {ALTERNATIVES}"
     )
 
 

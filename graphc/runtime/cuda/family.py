@@ -18,7 +18,7 @@ from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.protocol import Device
 
 SIMULATED = "cuda:sim"
-LIKE = PRESETS["H100"]  # what a GPU is taken for in all that it does not say itself
+DEFAULT_SPEC = PRESETS["H100"]  # stands for whatever a GPU does not say of itself
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class CudaFamily:
     def spec(self, name: str, device: Device | None) -> DeviceSpec:
         """What a card says of itself, else an H100."""
         if not isinstance(device, CudaDevice):
-            return DeviceSpec(name, like=LIKE)
+            return DeviceSpec(name, like=DEFAULT_SPEC)
         found = device.spec
         bandwidth = found.bandwidth or None
-        return DeviceSpec(name, memory=found.memory, bandwidth=bandwidth, like=LIKE)
+        return DeviceSpec(name, memory=found.memory, bandwidth=bandwidth, like=DEFAULT_SPEC)
 
     def holder(self, array: object) -> str:
         """The GPU on which another library's array lies."""

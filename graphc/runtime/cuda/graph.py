@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.cuda.source import POINTER
+from graphc.codegen.cuda.source import POINTER_SUFFIX
 from graphc.runtime.cuda.driver import Toolkit, failure, reported
 from graphc.runtime.device.protocol import Call, CopyNode, LaunchNode, MemorySpan, Node, Pinned
 
-WHOLE = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
+# NumPy's types of whole-number parameters.
+INTEGER_TYPES = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
 
 
 def arguments(launch: LaunchNode) -> tuple[Any, ...]:
@@ -26,8 +27,8 @@ def arguments(launch: LaunchNode) -> tuple[Any, ...]:
         value.address
         if isinstance(value, MemorySpan)
         else value
-        if parameter.endswith(POINTER)
-        else WHOLE[parameter](value)
+        if parameter.endswith(POINTER_SUFFIX)
+        else INTEGER_TYPES[parameter](value)
         for value, parameter in zip(
             launch.arguments, launch.function.source.parameters, strict=True
         )

@@ -21,11 +21,12 @@ from graphc.config import Method, Options
 from graphc.errors import DeviceError
 from graphc.ir.dim import Size, product
 from graphc.ir.program import Kernel, Kind, contraction_of, storage
-from graphc.runtime.cuda.cublas import ALIGNED, TYPES, Library, ProductSizes
+from graphc.runtime.cuda.cublas import CUBLAS_TYPES, OPERAND_ALIGNMENT_BYTES, Library, ProductSizes
 from graphc.runtime.device.hazards import with_edges
-from graphc.runtime.device.protocol import Device, LaunchNode, Made, MemorySpan, Node, uploaded
+from graphc.runtime.device.protocol import Device, LaunchNode, MemorySpan, Node, NodeMaker, uploaded
 
-TRIES, REPEATS = 5, 8  # runs of a graph, and how often a product is in it
+TRIAL_RUNS = 5  # timed runs of a trial's graph, after one that warms up
+PRODUCTS_PER_RUN = 8  # times that a trial's graph has the product
 
 
 class HasLibrary(Device, Protocol):
@@ -61,7 +62,7 @@ class Products:
         return (
             self.library is not None
             and kernel.kind is Kind.MATMUL
-            and contraction_of(kernel).type.dtype.name in TYPES
+            and contraction_of(kernel).type.dtype.name in CUBLAS_TYPES
         )
 
     def nodes(
@@ -69,8 +70,8 @@ class Products:
         kernel: Kernel,
         number: Callable[[Size], int],
         places: Sequence[MemorySpan],
-        own: Made,
-        after: Made,
+        own: NodeMaker,
+        after: NodeMaker,
     ) -> list[Node]:
         """The nodes of a product's kernel: `own`, or the library's and then those that follow."""
         found = product_of(kernel, number)
@@ -78,7 +79,9 @@ class Products:
         ends = [slots[storage(a)], slots[storage(b)], slots[c]]
         assert self.library is not None
         plan = None
-        if found is not None and all(places[i].address % ALIGNED == 0 for i in ends):
+        if found is not None and all(
+            places[i].address % OPERAND_ALIGNMENT_BYTES == 0 for i in ends
+        ):
             plan = self.library.plan(found)
         if found is None or plan is None:
             return own(places)
@@ -95,8 +98,8 @@ class Products:
         found: ProductSizes,
         kernel: Kernel,
         places: Sequence[MemorySpan],
-        own: Made,
-        library: Made,
+        own: NodeMaker,
+        library: NodeMaker,
     ) -> bool:
         """Whether the library is the faster; no, where there is no time to try."""
         nodes = [x for x in own(places) if isinstance(x, LaunchNode)]
@@ -120,9 +123,9 @@ class Products:
 
     def _seconds(self, nodes: Sequence[Node]) -> float:
         """The time of the best of several runs, while there is time."""
-        replay = self.device.graph(with_edges([*nodes] * REPEATS))
+        replay = self.device.graph(with_edges([*nodes] * PRODUCTS_PER_RUN))
         best, end = float("inf"), time.perf_counter() + self.seconds / 2
-        for n in range(TRIES + 1):  # the first warms up
+        for n in range(TRIAL_RUNS + 1):  # the first warms up
             start = time.perf_counter()
             replay.run()
             self.device.synchronize()
@@ -139,7 +142,7 @@ def product_of(kernel: Kernel, number: Callable[[Size], int]) -> ProductSizes | 
     op, a, b, out = operands(kernel)
     m, k, _, n = map(number, op.sizes(a.type, b.type))
     batch = number(product(out.type.shape[:-2]))
-    if out.type.dtype.name not in TYPES or 0 in (m, n, k, batch):
+    if out.type.dtype.name not in CUBLAS_TYPES or 0 in (m, n, k, batch):
         return None
     return ProductSizes(m, n, k, out.type.dtype, op.ta, op.tb, batch)
 

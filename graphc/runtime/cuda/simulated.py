@@ -32,8 +32,8 @@ from graphc.runtime.device.protocol import (
     Pinned,
 )
 
-ALIGN = 256
-TYPES = {
+ALLOCATION_ALIGNMENT_BYTES = 256  # as cudaMalloc's
+ELEMENT_TYPES = {
     "u8": np.uint8,
     "u16": np.uint16,
     "u32": np.uint32,
@@ -45,8 +45,9 @@ TYPES = {
     "f32": np.float32,
     "f64": np.float64,
 }
-ALIGNED, VECTORS = 16, re.compile(r"\b(load|read|store)[248]\(|cp_async")
-POISON = 0xFF  # of fresh memory: NaN as any float
+VECTOR_ALIGNMENT_BYTES = 16
+VECTOR_ACCESS = re.compile(r"\b(load|read|store)[248]\(|cp_async")
+POISON_BYTE = 0xFF  # fills fresh memory: NaN in every float type
 
 
 class SimulatedDevice:
@@ -54,7 +55,7 @@ class SimulatedDevice:
 
     def __init__(self, name: str = "cuda:sim", memory: int = 1 << 33) -> None:
         self.name, self.target, self.memory = name, CUDA, memory
-        self.next = ALIGN
+        self.next = ALLOCATION_ALIGNMENT_BYTES
         self.launches = 0
         self.memories: weakref.WeakSet[Allocation] = weakref.WeakSet()
 
@@ -67,14 +68,17 @@ class SimulatedDevice:
                 "are free; feed smaller batches, or place less on it"
             )
         address = self.next
-        self.next += -(-max(nbytes, 1) // ALIGN) * ALIGN + ALIGN
-        made = Allocation(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
+        self.next += (
+            -(-max(nbytes, 1) // ALLOCATION_ALIGNMENT_BYTES) * ALLOCATION_ALIGNMENT_BYTES
+            + ALLOCATION_ALIGNMENT_BYTES
+        )
+        made = Allocation(address, nbytes, np.full(max(nbytes, 1), POISON_BYTE, np.uint8))
         self.memories.add(made)
         return made
 
     def pinned(self, nbytes: int) -> Pinned:
         """Host memory."""
-        return Pinned(np.full(nbytes, POISON, np.uint8))
+        return Pinned(np.full(nbytes, POISON_BYTE, np.uint8))
 
     def copy(
         self, target: MemorySpan | Array | Pinned, source: MemorySpan | Array | Pinned
@@ -110,12 +114,12 @@ class SimulatedDevice:
         arguments: list[Array | int] = []
         for kind, given in zip(source.parameters, launch.arguments, strict=True):
             if isinstance(given, MemorySpan):
-                if given.address % ALIGNED and VECTORS.search(source.text):
+                if given.address % VECTOR_ALIGNMENT_BYTES and VECTOR_ACCESS.search(source.text):
                     raise DeviceError(
                         f"{self.name}: vectors begin at {given.address}, which is no "
-                        f"multiple of {ALIGNED}:\n{source.text}"
+                        f"multiple of {VECTOR_ALIGNMENT_BYTES}:\n{source.text}"
                     )
-                arguments.append(self._bytes(given).view(TYPES[kind.removesuffix("*")]))
+                arguments.append(self._bytes(given).view(ELEMENT_TYPES[kind.removesuffix("*")]))
             else:
                 arguments.append(given)
         simulate(source, launch.grid, launch.shared, arguments)

@@ -17,8 +17,9 @@ from graphc.ir.op import Array
 from graphc.runtime.cuda.driver import Toolkit
 from graphc.runtime.device.protocol import MemorySpan
 
-PIECES = 8
-LEAST, MOST = 1 << 16, 8 << 20  # bytes of a piece: it grows from the one to the other
+PIECE_COUNT = 8  # pieces of pinned memory, used in turn
+MIN_PIECE_BYTES = 1 << 16  # pieces grow from here, as copies need it
+MAX_PIECE_BYTES = 8 << 20
 
 
 class PinnedPiece:
@@ -56,7 +57,7 @@ class Staging:
         data = target.reshape(-1).view(np.uint8)
         coming: deque[tuple[PinnedPiece, Array]] = deque()
         for start, stop in self._parts(source.nbytes):
-            if len(coming) == PIECES:
+            if len(coming) == PIECE_COUNT:
                 _arrive(*coming.popleft())
             piece = self._next()
             self._move(piece.address, source.address + start, stop - start)
@@ -69,11 +70,11 @@ class Staging:
         """The bytes cut to pieces, which are made large enough."""
         if not nbytes:
             return []
-        wanted = min(MOST, max(LEAST, 1 << (nbytes - 1).bit_length()))
+        wanted = min(MAX_PIECE_BYTES, max(MIN_PIECE_BYTES, 1 << (nbytes - 1).bit_length()))
         if not self.pieces or self.pieces[0].nbytes < wanted:
             for piece in self.pieces:
                 piece.free.sync()
-            made = [PinnedPiece(self.resource, wanted, self.device) for _ in range(PIECES)]
+            made = [PinnedPiece(self.resource, wanted, self.device) for _ in range(PIECE_COUNT)]
             self.pieces = deque(made)
         size = self.pieces[0].nbytes
         return [(k, min(k + size, nbytes)) for k in range(0, nbytes, size)]

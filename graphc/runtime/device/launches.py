@@ -27,8 +27,8 @@ from graphc.runtime.device.protocol import (
     allocated,
 )
 
-WIDE = 1 << 31  # elements from which indices need 64 bits
-ALIGNED = 16  # bytes: what is read and written at once
+MIN_ELEMENTS_FOR_64_BITS = 1 << 31  # of an array: smaller ones are indexed with 32 bits
+ALIGNMENT_BYTES = 16  # of buffers: kernels read and write vectors of 16 bytes
 
 
 @dataclass
@@ -72,7 +72,10 @@ class Scope:
         if kernel.kind is Kind.CONTROL:
             return self._loop(number, kernel)
         places = [self.place(v, number) for v in buffers_of(kernel)]
-        wide = max((self.number(v.type.count) for v in buffers_of(kernel)), default=0) >= WIDE
+        wide = (
+            max((self.number(v.type.count) for v in buffers_of(kernel)), default=0)
+            >= MIN_ELEMENTS_FOR_64_BITS
+        )
 
         def own(at: Sequence[MemorySpan]) -> list[Node]:
             functions = self.code.code(kernel, self.program, wide, self.sizes)
@@ -184,7 +187,7 @@ class _Step:
 
     def _aligned(self, span: MemorySpan) -> MemorySpan:
         """An input where vectors may begin: a row that does not is copied."""
-        if span.address % ALIGNED == 0 or not span.nbytes:
+        if span.address % ALIGNMENT_BYTES == 0 or not span.nbytes:
             return span
         copy = allocated(self.device, span.nbytes)
         self.before.append(CopyNode(copy, span))
@@ -200,7 +203,7 @@ class _Step:
                 self.before.append(CopyNode(row, scope.place(base, 0)))
             elif base in scope.outputs:
                 after.append(CopyNode(row, scope.outputs[base]))
-            elif row.address % ALIGNED:
+            elif row.address % ALIGNMENT_BYTES:
                 scope.outputs[base] = allocated(self.device, row.nbytes)
                 after.append(CopyNode(row, scope.outputs[base]))
             else:

@@ -32,7 +32,7 @@ from graphc.runtime.device.protocol import (
     allocated,
 )
 
-STATUS = 24  # bytes: whether the run failed, the index, the size
+STATUS_BYTES = 24  # three i64: whether the run failed; the bad index; the size that it exceeds
 
 
 class DeviceArena:
@@ -93,8 +93,11 @@ class DevicePlan:
             for w in k.writes
             if program.buffers[w].place is Place.OUTPUT
         }
-        self.status, self.zeros = allocated(self.device, STATUS), allocated(self.device, STATUS)
-        self.device.copy(self.zeros, np.zeros(STATUS, np.uint8))
+        self.status, self.zeros = (
+            allocated(self.device, STATUS_BYTES),
+            allocated(self.device, STATUS_BYTES),
+        )
+        self.device.copy(self.zeros, np.zeros(STATUS_BYTES, np.uint8))
         self.device.copy(self.status, self.zeros)
         self.scope = Scope(
             code,
@@ -172,7 +175,7 @@ class DevicePlan:
             ]
             if self.code.fails:
                 copies.append(CopyNode(self.status, self.zeros))
-                ends.append(CopyNode(self._pinned(self.status, STATUS), self.status))
+                ends.append(CopyNode(self._pinned(self.status, STATUS_BYTES), self.status))
             nodes = [x for x in (*copies, *self.nodes, *ends) if not _is_empty(x)]
             replays[fed, wanted] = self.make(with_edges(nodes))
         return replays[fed, wanted]

@@ -160,7 +160,7 @@ class Device(Protocol):
         """Waits for all work."""
 
 
-Made = Callable[[Sequence[MemorySpan]], list[Node]]  # the nodes of a kernel whose buffers lie there
+NodeMaker = Callable[[Sequence[MemorySpan]], list[Node]]  # a kernel's nodes, for given buffers
 
 
 class ProductLibrary(Protocol):
@@ -178,8 +178,8 @@ class ProductLibrary(Protocol):
         kernel: Kernel,
         number: Callable[[Size], int],
         places: Sequence[MemorySpan],
-        own: Made,
-        after: Made,
+        own: NodeMaker,
+        after: NodeMaker,
     ) -> list[Node]:
         """The nodes of a product's kernel at a run's sizes: `own`, or the library's and `after`."""
 

@@ -18,8 +18,11 @@ from graphc.runtime.device.hazards import touched
 from graphc.runtime.device.plan import DevicePlan
 from graphc.runtime.device.protocol import CopyNode, Device, Node, Pinned, Replay
 
-FROM_HOST, TO_HOST, WITHIN = "from the host", "to the host", "on the device"  # copies
-Note = Callable[[Node, int, int], None]
+# The kinds of copies, as reports name them.
+FROM_HOST = "from the host"
+TO_HOST = "to the host"
+WITHIN = "on the device"
+NoteTimes = Callable[[Node, int, int], None]  # is told a node, its start and its end in ns
 
 
 class DeviceTiming:
@@ -75,10 +78,10 @@ class NodeByNode:
     device: Device
     nodes: tuple[Node, ...]
     replays: tuple[Replay, ...]
-    note: Note
+    note: NoteTimes
 
     @staticmethod
-    def of(device: Device, nodes: Sequence[Node], note: Note) -> NodeByNode:
+    def of(device: Device, nodes: Sequence[Node], note: NoteTimes) -> NodeByNode:
         """The nodes, in an order that their edges allow."""
         alone = tuple(device.graph([replace(node, after=())]) for node in nodes)
         return NodeByNode(device, tuple(nodes), alone, note)

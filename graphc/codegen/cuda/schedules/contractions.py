@@ -29,9 +29,10 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.conv import Convolution, ConvolutionInput, Convolving
 from graphc.ir.program import Kernel, accumulator, contraction_of, storage
 
-ADD, TIMES = "({0} + {1})", "({0} * {1})"
-Bounds = tuple[tuple[Size, Size, Size], ...]
-Folded = list[tuple[str, Size]]  # loops
+ADD = "({0} + {1})"
+TIMES = "({0} * {1})"
+Bounds = tuple[tuple[Size, Size, Size], ...]  # low <= index < high, as (index, low, high)
+FoldedAxes = list[tuple[str, Size]]  # the loops over products: variables and lengths
 
 
 def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
@@ -65,7 +66,7 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
     return Nest(buffers, [], [], outer, [Let("total", zero), *body, store], [], 0), emit
 
 
-def _matrices(kernel: Kernel, index: Shape) -> tuple[Folded, tuple[Size, Size], Bounds]:
+def _matrices(kernel: Kernel, index: Shape) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     """The products of a matrix product, and where their factors lie."""
     op, a, b, _ = operands(kernel)
     k = variable("k")
@@ -75,7 +76,7 @@ def _matrices(kernel: Kernel, index: Shape) -> tuple[Folded, tuple[Size, Size], 
     return [("k", inner)], (row_major(left, a.type.shape), row_major(right, b.type.shape)), ()
 
 
-def _windows(out: Value, index: Shape) -> tuple[Folded, tuple[Size, Size], Bounds]:
+def _windows(out: Value, index: Shape) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     """The products of a convolution or of one of its gradients."""
     op = out.op
     assert isinstance(op, Convolving)
@@ -96,7 +97,7 @@ def _windows(out: Value, index: Shape) -> tuple[Folded, tuple[Size, Size], Bound
 
 def _forward(
     op: Convolving, x: Shape, w: Shape, y: Shape, index: Shape
-) -> tuple[Folded, tuple[Size, Size], Bounds]:
+) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     n, o, *place = index
     axes = range(len(op.strides))
     c, k = variable("c"), [variable(f"j{a}") for a in axes]
@@ -108,7 +109,7 @@ def _forward(
 
 def _input(
     op: Convolving, x: Shape, w: Shape, y: Shape, index: Shape
-) -> tuple[Folded, tuple[Size, Size], Bounds]:
+) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     n, channel, *at = index
     axes = range(len(op.strides))
     c, k = variable("c"), [variable(f"j{a}") for a in axes]

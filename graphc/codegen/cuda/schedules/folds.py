@@ -14,8 +14,9 @@ from graphc.codegen.loops.ir import Apply, FoldStep, For, Let, Ref
 from graphc.codegen.loops.printer import bare, fold_step
 from graphc.ir.types import DType
 
-WARP, WARPS = 32, 8
-AT = "at_part_"  # shared memory for positions
+WARP_THREADS = 32
+WARPS_PER_BLOCK = 8
+POSITIONS = "at_part_"  # name of the shared array of positions, in kernel text
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,9 @@ def shared_parts(fold: FoldLocal, kind: str) -> dict[str, tuple[int, str]]:
     """The shared arrays that a fold needs: lengths and element types."""
     if kind == "warp":
         return {}
-    size = WARPS if kind == "block" else WARP * WARPS
+    size = WARPS_PER_BLOCK if kind == "block" else WARP_THREADS * WARPS_PER_BLOCK
     found = {fold.part: (size, kept_type(fold.dtype))}
-    return found | ({AT: (size, "i64")} if fold.position else {})
+    return found | ({POSITIONS: (size, "i64")} if fold.position else {})
 
 
 def meet(fold: FoldLocal, kind: str, lane: str) -> list[str]:
@@ -125,12 +126,12 @@ def _shuffled(fold: FoldLocal, distance: int) -> list[str]:
 def _kept(fold: FoldLocal, place: str) -> list[str]:
     """Lines that put a thread's part into shared memory."""
     lines = [f"{fold.part}[{place}] = {keeping(fold.name, fold.dtype)}"]
-    return lines + ([f"{AT}[{place}] = {fold.position}"] if fold.position else [])
+    return lines + ([f"{POSITIONS}[{place}] = {fold.position}"] if fold.position else [])
 
 
 def _read(fold: FoldLocal, place: str) -> tuple[str, str]:
     """A part, and its position, from shared memory."""
-    return kept(f"{fold.part}[{place}]", fold.dtype), f"{AT}[{place}]"
+    return kept(f"{fold.part}[{place}]", fold.dtype), f"{POSITIONS}[{place}]"
 
 
 def _taken(fold: FoldLocal, place: str) -> list[str]:
@@ -142,10 +143,10 @@ def _taken(fold: FoldLocal, place: str) -> list[str]:
 def _block(fold: FoldLocal, lane: str) -> list[str]:
     """The parts of the warps of a block."""
     return [
-        f"if {lane} % {WARP} == 0:",
-        *("    " + x for x in _kept(fold, f"u32({lane} // {WARP})")),
+        f"if {lane} % {WARP_THREADS} == 0:",
+        *("    " + x for x in _kept(fold, f"u32({lane} // {WARP_THREADS})")),
         "cuda.syncthreads()",
-        *_taken(fold, f"u32({lane} % {WARPS})"),
+        *_taken(fold, f"u32({lane} % {WARPS_PER_BLOCK})"),
         *(x for d in (4, 2, 1) for x in _shuffled(fold, d)),
         "cuda.syncthreads()",
     ]
@@ -154,11 +155,11 @@ def _block(fold: FoldLocal, lane: str) -> list[str]:
 def _columns(fold: FoldLocal, lane: str) -> list[str]:
     """The parts of threads above one another."""
     lines = [
-        *_kept(fold, f"u32({lane}*{WARP} + cuda.threadIdx.x)"),
+        *_kept(fold, f"u32({lane}*{WARP_THREADS} + cuda.threadIdx.x)"),
         "cuda.syncthreads()",
         *_taken(fold, "u32(cuda.threadIdx.x)"),
     ]
-    for k in range(1, WARPS):
-        value, at = _read(fold, f"u32(cuda.threadIdx.x + {k * WARP})")
+    for k in range(1, WARPS_PER_BLOCK):
+        value, at = _read(fold, f"u32(cuda.threadIdx.x + {k * WARP_THREADS})")
         lines += fold.step(value, at)
     return [*lines, "cuda.syncthreads()"]

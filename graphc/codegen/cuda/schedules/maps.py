@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
-from graphc.codegen.cuda.vector import LANES, Vector, divisible
+from graphc.codegen.cuda.vector import VECTOR_BYTES, Vector, divisible
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import FoldStep, For, IndexValue, Let, Loops, Store
 from graphc.codegen.loops.transform import loads, map_sizes
@@ -19,10 +19,12 @@ from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-BLOCK = THREADS[0]
-RESIDENT = 8  # blocks: all threads that a multiprocessor can hold, each with 32 registers
-FEW = 16  # elements in flight that fit into these
-MOST = 8  # elements a thread
+BLOCK_THREADS = THREADS[0]
+MAX_RESIDENT_BLOCKS = 8  # fill a multiprocessor with threads, which then have 32 registers each
+MAX_ELEMENTS_IN_FLIGHT = 16  # loaded or stored by one thread: so many fit into 32 registers
+MAX_UNVECTORED = 1 << 14  # elements: if threads took several of so few, multiprocessors would idle
+    1 << 14
+)  # elements: fewer would leave multiprocessors idle, if threads took several
 
 
 def elementwise(frame: KernelFrame, nest: Nest, readable: str = "") -> DeviceSource:
@@ -76,15 +78,21 @@ def _finish(
     neighbours."""
     thread, printer = frame.name("thread"), frame.printer
     total = dim.product(tuple(n for _, n in axes))
-    head = [f"    {thread} = {frame.width}(cuda.blockIdx.x*{BLOCK} + cuda.threadIdx.x)"]
+    head = [f"    {thread} = {frame.width}(cuda.blockIdx.x*{BLOCK_THREADS} + cuda.threadIdx.x)"]
     head += once(frame, nest)
     places = [f"        {place(frame, let)}" for let in positions(axes, variable(thread))]
     bound = f"    if {thread} < {printer.size(total)}:"
     moved = {(e.buffer, e.offset) for s in nest.body for e in loads(s)}
     moved |= {(s.buffer, s.offset) for s in nest.body if isinstance(s, Store)}
     flying = count * len(moved)
-    resident = RESIDENT if flying <= FEW else RESIDENT // 2 if flying <= 2 * FEW else 0
-    grid = Grid((blocks_of(total, BLOCK), 1, 1), THREADS, resident)
+    resident = (
+        MAX_RESIDENT_BLOCKS
+        if flying <= MAX_ELEMENTS_IN_FLIGHT
+        else MAX_RESIDENT_BLOCKS // 2
+        if flying <= 2 * MAX_ELEMENTS_IN_FLIGHT
+        else 0
+    )
+    grid = Grid((blocks_of(total, BLOCK_THREADS), 1, 1), THREADS, resident)
     return frame.source("elementwise", [*head, bound, *places, *lines], grid, readable)
 
 
@@ -111,7 +119,7 @@ def vector_length(frame: KernelFrame, nest: Nest) -> int:
         beside = [width for offset, width in moved if fits(count, offset)]
         enough = (
             beside
-            and count * max(2, min(beside)) <= LANES
+            and count * max(2, min(beside)) <= VECTOR_BYTES
             and all(fits(count, s.offset) for s in stores)
         )
         if enough and (len(nest.outer) == 1 or divisible(size, count)) and not _small(nest):
@@ -128,7 +136,7 @@ def folds(body: Sequence[Any]) -> bool:
 def _small(nest: Nest) -> bool:
     """Whether there is too little to do for all multiprocessors with several elements a thread."""
     total = dim.product(tuple(n for _, n in nest.outer))
-    return isinstance(total, int) and total <= 1 << 14
+    return isinstance(total, int) and total <= MAX_UNVECTORED
 
 
 def serial(frame: KernelFrame, loops: Loops, readable: str = "") -> DeviceSource:
@@ -141,10 +149,12 @@ def serial(frame: KernelFrame, loops: Loops, readable: str = "") -> DeviceSource
     alike = [s for s in body if isinstance(s, Store)]
     rest = [s for s in body if not isinstance(s, Store)]
     lines = [
-        f"    {thread} = {frame.width}(cuda.blockIdx.x*{BLOCK} + cuda.threadIdx.x)",
+        f"    {thread} = {frame.width}(cuda.blockIdx.x*{BLOCK_THREADS} + cuda.threadIdx.x)",
         *([f"    if {thread} == 0:", *printer.statements(alike, 2)] if alike else []),
         f"    if {thread} < {printer.size(loops.extent)}:",
         *printer.statements(rest, 2),
     ]
     count = dim.maximum(loops.extent, 1) if alike else loops.extent
-    return frame.source("serial", lines, Grid((blocks_of(count, BLOCK), 1, 1), THREADS), readable)
+    return frame.source(
+        "serial", lines, Grid((blocks_of(count, BLOCK_THREADS), 1, 1), THREADS), readable
+    )

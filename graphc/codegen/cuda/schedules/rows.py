@@ -16,15 +16,15 @@ from typing import Any
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
 from graphc.codegen.cuda.schedules.folds import (
-    WARP,
-    WARPS,
+    WARP_THREADS,
+    WARPS_PER_BLOCK,
     folds_in_steps,
     folds_of,
     meet,
     shared_parts,
 )
 from graphc.codegen.cuda.schedules.maps import place
-from graphc.codegen.cuda.vector import LANES, Key, Saved, Vector, divisible
+from graphc.codegen.cuda.vector import VECTOR_BYTES, Key, Saved, Vector, divisible
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import For, Let, Load, Store
 from graphc.codegen.loops.transform import loads
@@ -33,8 +33,8 @@ from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-REGISTERS = 64  # elements that a thread keeps at most
-STEPS = 16  # times that it takes its elements, where it keeps them
+MAX_KEPT_ELEMENTS = 64  # elements of a row that one thread keeps in registers
+MAX_KEPT_STEPS = 16  # steps of a loop over a row whose elements stay in registers
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,15 @@ class ThreadGroup:
 
 
 GROUPS = {
-    "warp": ThreadGroup("warp", WARP, WARPS, (WARP * WARPS, 1, 1)),
-    "block": ThreadGroup("block", WARP * WARPS, 1, (WARP * WARPS, 1, 1)),
-    "columns": ThreadGroup("columns", WARPS, WARP, (WARP, WARPS, 1)),
+    "warp": ThreadGroup(
+        "warp", WARP_THREADS, WARPS_PER_BLOCK, (WARP_THREADS * WARPS_PER_BLOCK, 1, 1)
+    ),
+    "block": ThreadGroup(
+        "block", WARP_THREADS * WARPS_PER_BLOCK, 1, (WARP_THREADS * WARPS_PER_BLOCK, 1, 1)
+    ),
+    "columns": ThreadGroup(
+        "columns", WARPS_PER_BLOCK, WARP_THREADS, (WARP_THREADS, WARPS_PER_BLOCK, 1)
+    ),
 }
 
 
@@ -113,15 +119,16 @@ class RowPrinter:
                 f"    {self.row} = {width}(cuda.blockIdx.x)",
             ]
         if self.group.kind == "warp":
+            warp = f"cuda.blockIdx.x*{WARPS_PER_BLOCK} + cuda.threadIdx.x // {WARP_THREADS}"
             return [
-                f"    {self.lane} = {width}(cuda.threadIdx.x % {WARP})",
-                f"    {self.row} = {width}(cuda.blockIdx.x*{WARPS} + cuda.threadIdx.x // {WARP})",
+                f"    {self.lane} = {width}(cuda.threadIdx.x % {WARP_THREADS})",
+                f"    {self.row} = {width}({warp})",
             ]
         self.inside = self.frame.name("inside")
         last = self.frame.printer.size(rows - 1)
         return [
             f"    {self.lane} = {width}(cuda.threadIdx.y)",
-            f"    {self.row} = {width}(cuda.blockIdx.x*{WARP} + cuda.threadIdx.x)",
+            f"    {self.row} = {width}(cuda.blockIdx.x*{WARP_THREADS} + cuda.threadIdx.x)",
             f"    {self.inside} = {self.row} <= {last}",  # all meet: nobody may leave
             f"    {self.row} = minimum({self.row}, {last})",
         ]
@@ -246,7 +253,7 @@ class RowPrinter:
             return {}
         steps = -(-size // (self.group.lanes * self.count))
         keys, length = _shared(loops), steps * self.count
-        if steps > STEPS or length * len(keys) > REGISTERS:
+        if steps > MAX_KEPT_STEPS or length * len(keys) > MAX_KEPT_ELEMENTS:
             return {}
         name = {k: self.frame.name(f"{self.frame.base(k[0])}_row") for k in keys}
         dtypes = self.frame.printer.dtypes
@@ -351,7 +358,7 @@ def neighbours(frame: KernelFrame, s: For, lanes: int) -> int:
     for count in (8, 4, 2):
         vector = Vector(frame, s.var, s.low + variable("lane") * count, count)
         beside = [width for offset, width in moved if vector.aligned(offset)]
-        enough = beside and count * max(2, min(beside)) <= LANES
+        enough = beside and count * max(2, min(beside)) <= VECTOR_BYTES
         length = s.high - s.low
         full = isinstance(length, int) and length >= lanes * count and divisible(length, count)
         if enough and full and all(vector.aligned(offset) for offset, _ in stores):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
-from graphc.codegen.cuda.schedules.folds import WARP, WARPS
+from graphc.codegen.cuda.schedules.folds import WARP_THREADS, WARPS_PER_BLOCK
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import BufferArgument
 from graphc.codegen.loops.printer import bare, fold_step
@@ -80,10 +80,11 @@ class _Text:
     def rows(self, count: Size) -> tuple[list[str], Grid]:
         """A warp a row."""
         u, total = self.frame.width, self.frame.printer.size(count)
+        warp = f"cuda.blockIdx.x*{WARPS_PER_BLOCK} + cuda.threadIdx.x // {WARP_THREADS}"
         place = f"{self.n} - 1 - j" if self.reverse else "j"
         lines = [
-            f"    lane = {u}(cuda.threadIdx.x % {WARP})",
-            f"    row = {u}(cuda.blockIdx.x*{WARPS} + cuda.threadIdx.x // {WARP})",
+            f"    lane = {u}(cuda.threadIdx.x % {WARP_THREADS})",
+            f"    row = {u}({warp})",
             f"    if row < {total} and {self.n} > 0:",
             f"        start = {u}(0)",
             f"        while start < {self.n}:",
@@ -102,8 +103,8 @@ class _Text:
             f"                value = {self.fold('carry', 'value')}",
             f"            if {u}(start + lane) < {self.n}:",
             f"                {self.store('at')}",
-            f"            carry = shuffle(value, {WARP - 1})",
-            f"            start = {u}(start + {WARP})",
+            f"            carry = shuffle(value, {WARP_THREADS - 1})",
+            f"            start = {u}(start + {WARP_THREADS})",
         ]
         lines.insert(3, f"        carry = {self.load('0')}")  # of no meaning before the first turn
-        return lines, Grid((blocks_of(count, WARPS), 1, 1), THREADS)
+        return lines, Grid((blocks_of(count, WARPS_PER_BLOCK), 1, 1), THREADS)

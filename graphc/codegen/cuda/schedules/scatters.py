@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
-from graphc.codegen.cuda.schedules.maps import BLOCK, elementwise, place
+from graphc.codegen.cuda.schedules.maps import BLOCK_THREADS, elementwise, place
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import Apply, BufferArgument, Load, Store
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
@@ -22,15 +22,15 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Scatter
 from graphc.ir.program import Kernel, storage
 
-MANY = 1 << 15  # updates, from which on looking at all of them for each is too much
+MAX_UPDATES_BY_BLOCKS = 1 << 15  # above it, comparing each update with all before costs too much
 
 
 def scatter_sources(
     kernel: Kernel, in_place: bool, wide: bool = False, readable: str = ""
 ) -> tuple[DeviceSource, ...]:
     """A copy of the operand, unless the result lies where it lay, and the updates."""
-    made = _Scatter(kernel, wide)
-    updates = made.by_columns(readable) if made.many else made.by_updates(readable)
+    scatter = _Scatter(kernel, wide)
+    updates = scatter.by_columns(readable) if scatter.by_column else scatter.by_updates(readable)
     return (updates,) if in_place else (_copy(kernel, wide, readable), updates)
 
 
@@ -94,8 +94,8 @@ class _Scatter:
         self.slot = self.emit.slots[self.out]
 
     @property
-    def many(self) -> bool:
-        return isinstance(self.count, int) and self.count > MANY
+    def by_column(self) -> bool:
+        return isinstance(self.count, int) and self.count > MAX_UPDATES_BY_BLOCKS
 
     def spot(self, number: str) -> _Spot:
         """Where update `number` goes."""
@@ -161,7 +161,7 @@ class _Scatter:
             *("        " + x for x in theirs.lines),
             f"        if {theirs.name} == {mine.name}:",
             "            again = u32(1)",
-            f"        {other} = {self.frame.width}({other} + {BLOCK})",
+            f"        {other} = {self.frame.width}({other} + {BLOCK_THREADS})",
             *("    " + meet.format(d) for d in (16, 8, 4, 2, 1)),
             f"    if {lane} % 32 == 0:",
             f"        parts[u32({lane} // 32)] = again",
@@ -190,7 +190,7 @@ class _Scatter:
             *("                    " + x for x in step),
             f"                {other} = {u}({other} + 1)",
             f"            @{self.slot}[{at}] = {storing('total', dtype)}",
-            f"            {element} = {u}({element} + {BLOCK})",
+            f"            {element} = {u}({element} + {BLOCK_THREADS})",
         ]
 
     def by_columns(self, readable: str) -> DeviceSource:
@@ -202,7 +202,7 @@ class _Scatter:
         step, offset = self.apply(spot, names)
         at, dtype = frame.printer.size(offset), self.x.type.dtype
         lines = [
-            f"    {element} = {u}(cuda.blockIdx.x*{BLOCK} + cuda.threadIdx.x)",
+            f"    {element} = {u}(cuda.blockIdx.x*{BLOCK_THREADS} + cuda.threadIdx.x)",
             f"    if {element} < {frame.printer.size(self.length)}:",
             *("        " + x for x in places),
             f"        {update} = {u}(0)",
@@ -214,5 +214,5 @@ class _Scatter:
             f"            {update} = {u}({update} + 1)",
         ]
         return frame.source(
-            "scatter", lines, Grid((blocks_of(self.length, BLOCK), 1, 1), THREADS), readable
+            "scatter", lines, Grid((blocks_of(self.length, BLOCK_THREADS), 1, 1), THREADS), readable
         )

@@ -21,8 +21,9 @@ from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
 from graphc.ir.types import DType
 
-TILE, ROWS = 32, 8  # elements a side; rows of threads
-LEAST = 8  # elements an axis must have
+TILE_SIDE = 32  # elements
+THREAD_ROWS = 8  # rows of 32 threads: a thread moves TILE_SIDE // THREAD_ROWS elements
+MIN_TILED_AXIS = 8  # elements: with a shorter axis, most of a tile would be empty
 
 
 def turned(nest: Nest) -> tuple[int, dict[Key, Load]] | None:
@@ -50,7 +51,8 @@ def turned(nest: Nest) -> tuple[int, dict[Key, Load]] | None:
         return None
     (axis,) = axes
     long = all(
-        not isinstance(n, int) or n >= LEAST for n in (nest.outer[axis][1], nest.outer[-1][1])
+        not isinstance(n, int) or n >= MIN_TILED_AXIS
+        for n in (nest.outer[axis][1], nest.outer[-1][1])
     )
     return (axis, found) if long else None
 
@@ -69,7 +71,7 @@ class SharedTile:
 
     def array(self) -> str:
         """The line that makes it."""
-        side = f"({TILE}, {TILE + 1})"
+        side = f"({TILE_SIDE}, {TILE_SIDE + 1})"
         return f"{self.name} = cuda.shared.array({side}, {kept_type(self.dtype)})"
 
     def keep(self, row: str, column: str, value: str) -> str:
@@ -90,7 +92,7 @@ def by_tiles(
     others = [x for n, x in enumerate(nest.outer[:-1]) if n != axis]
     block, down, across = (frame.name(n) for n in ("block", "down", "across"))
     x, y, step = (frame.name(n) for n in ("x", "y", "step"))
-    grid = [*others, (down, blocks_of(high, TILE)), (across, blocks_of(wide, TILE))]
+    grid = [*others, (down, blocks_of(high, TILE_SIDE)), (across, blocks_of(wide, TILE_SIDE))]
     places = positions(grid, variable(block))
     tiles = {key: SharedTile(frame.name("tile"), printer.dtypes[key[0]]) for key in found}
     lines = [f"    {t.array()}" for t in tiles.values()]
@@ -102,12 +104,12 @@ def by_tiles(
     lines += [f"    {place(frame, let)}" for let in places]
     lines += once(frame, nest)
     ends = f"{a} < {printer.size(high)} and {b} < {printer.size(wide)}"
-    corner = (printer.size(variable(down) * TILE), printer.size(variable(across) * TILE))
-    other = f"{width}({y} + {step}*{ROWS})"
+    corner = (printer.size(variable(down) * TILE_SIDE), printer.size(variable(across) * TILE_SIDE))
+    other = f"{width}({y} + {step}*{THREAD_ROWS})"
 
     def elements(along_a: str, along_b: str) -> list[str]:
         return [
-            f"    for {step} in range({TILE // ROWS}):",
+            f"    for {step} in range({TILE_SIDE // THREAD_ROWS}):",
             f"        {a} = {width}({corner[0]} + {along_a})",
             f"        {b} = {width}({corner[1]} + {along_b})",
             f"        if {ends}:",
@@ -120,4 +122,6 @@ def by_tiles(
     printer.known.update({key: t.element(x, other) for key, t in tiles.items()})
     lines += ["    cuda.syncthreads()", *elements(other, x), *printer.statements(nest.body, 3)]
     count = dim.product(tuple(n for _, n in grid))
-    return frame.source("tiles", lines, Grid((count, 1, 1), (TILE, ROWS, 1), 8), readable)
+    return frame.source(
+        "tiles", lines, Grid((count, 1, 1), (TILE_SIDE, THREAD_ROWS, 1), 8), readable
+    )

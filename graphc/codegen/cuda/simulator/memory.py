@@ -16,9 +16,9 @@ import numpy as np
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
 
-POISON = 0xFF
-WIDEST = 16  # bytes of one access
-MANY = -1
+POISON_BYTE = 0xFF  # fills memory that nothing has written: NaN in every float type
+MAX_ACCESS_BYTES = 16
+SEVERAL = -1  # in an `Access`, in place of a number: several blocks, threads or warps
 
 
 class SimulatorError(DeviceError):
@@ -26,7 +26,7 @@ class SimulatorError(DeviceError):
 
 
 class Access(NamedTuple):
-    """Who touched an element, and when: barriers of the block and of the warp passed by then.  MANY
+    """Who touched an element, and when: how many barriers block and warp had passed.  `SEVERAL`
     stands for several blocks, threads or warps."""
 
     block: int
@@ -48,12 +48,12 @@ def ordered(before: Access, now: Access) -> bool:
 def merged(before: Access, now: Access) -> Access:
     """Two reads as one record, which nothing is ordered after that is not after both."""
     if before.block != now.block:
-        return Access(MANY, MANY, now.epoch, MANY, 0)
+        return Access(SEVERAL, SEVERAL, now.epoch, SEVERAL, 0)
     if ordered(before, now):
         return now
     if before.warp == now.warp:
-        return now._replace(thread=MANY)
-    return now._replace(thread=MANY, warp=MANY)
+        return now._replace(thread=SEVERAL)
+    return now._replace(thread=SEVERAL, warp=SEVERAL)
 
 
 class Races:
@@ -88,9 +88,9 @@ class Races:
 
 
 def _who(access: Access) -> str:
-    if access.block == MANY:
+    if access.block == SEVERAL:
         return "threads of several blocks"
-    who = "several threads" if access.thread == MANY else f"thread {access.thread}"
+    who = "several threads" if access.thread == SEVERAL else f"thread {access.thread}"
     return f"{who} of block {access.block}"
 
 
@@ -166,7 +166,7 @@ class Pointer:
         self.elements[k] = value
 
     def _vector(self, i: Any, n: int) -> int:
-        k, nbytes = self._inside(i, n), min(n * self.size, WIDEST)
+        k, nbytes = self._inside(i, n), min(n * self.size, MAX_ACCESS_BYTES)
         if (self.address + k * self.size) % nbytes:
             raise self.machine.fail(
                 f"is misaligned at {self.name}[{k}:{k + n}]: not at a multiple of {nbytes} bytes"
@@ -203,7 +203,7 @@ class Pointer:
         """`nbytes` from element `i` on, to be copied 16 at a time."""
         n = -(-nbytes // self.size)
         k = self._inside(i, n) if n else index(i)
-        if n and (self.address + k * self.size) % WIDEST:
+        if n and (self.address + k * self.size) % MAX_ACCESS_BYTES:
             raise self.machine.fail(f"copies from {self.name}[{k}], not at a multiple of 16 bytes")
         for each in range(k, k + n) if self.watched else ():
             self._note(self.races.read, each)
@@ -215,7 +215,7 @@ class SimulatedBlock:
 
     def __init__(self, machine: LaunchState, static: int, dynamic: int, unit: int) -> None:
         self.machine, self.unit, self.races = machine, unit, Races()
-        self.bytes = np.full(static + dynamic, POISON, np.uint8)
+        self.bytes = np.full(static + dynamic, POISON_BYTE, np.uint8)
         self.static, self.dynamic, self.top = static, dynamic, 0
         self.arrays: dict[Any, Shared] = {}
 
@@ -225,8 +225,8 @@ class SimulatedBlock:
             sizes = tuple(map(int, shape)) if isinstance(shape, tuple) else (int(shape),)
             step = alignment or dtype.itemsize
             base = -(-self.top // step) * step
-            if alignment is None and base % WIDEST == 0:
-                base += step % WIDEST  # aligned to no more than was asked for
+            if alignment is None and base % MAX_ACCESS_BYTES == 0:
+                base += step % MAX_ACCESS_BYTES  # aligned to no more than was asked for
             self.top = base + math.prod(sizes) * dtype.itemsize
             if self.top > self.static:
                 raise self.machine.fail(
@@ -255,12 +255,12 @@ class SimulatedBlock:
     def row(self, address: Any) -> int:
         """A shared address that 16 bytes are accessed at."""
         at = index(address)
-        inside = 0 <= at <= self.top - WIDEST or (
-            self.static <= at <= self.static + self.dynamic - WIDEST
+        inside = 0 <= at <= self.top - MAX_ACCESS_BYTES or (
+            self.static <= at <= self.static + self.dynamic - MAX_ACCESS_BYTES
         )
         if not inside:
             raise self.machine.fail(f"is out of bounds of shared memory at byte {at}")
-        if at % WIDEST:
+        if at % MAX_ACCESS_BYTES:
             raise self.machine.fail(
                 f"is misaligned in shared memory at byte {at}: not at a multiple of 16 bytes"
             )
@@ -295,7 +295,7 @@ class Local:
         self.machine = machine
         self.shape = tuple(shape) if isinstance(shape, tuple) else (int(shape),)
         nbytes = math.prod(self.shape) * dtype.itemsize
-        self.elements = np.full(nbytes, POISON, np.uint8).view(dtype)
+        self.elements = np.full(nbytes, POISON_BYTE, np.uint8).view(dtype)
 
     def __getitem__(self, i: Any) -> Any:
         return self.elements[flat(self.machine, i, self.shape, "local")]

@@ -10,9 +10,10 @@ import numpy as np
 from graphc.codegen.cuda.simulator.memory import LaunchState, Pointer, SimulatedBlock
 from graphc.ir.op import Array
 
-WARP = 32
-LANES = np.arange(WARP)
-GROUP, MEMBER = LANES // 4, LANES % 4
+WARP_THREADS = 32
+LANES = np.arange(WARP_THREADS)
+LANE_GROUP = LANES // 4  # the fragment row that a lane holds
+LANE_IN_GROUP = LANES % 4  # which of that row's columns it holds
 Decode = Callable[[Array], Array]
 
 
@@ -69,9 +70,13 @@ def tile(block: SimulatedBlock, at: int, lines: int, nbytes: int, pitch: int) ->
 def _places(rows: int, columns: int) -> tuple[Array, Array]:
     """The row and the column of each lane's sums."""
     down, across = np.meshgrid(np.arange(rows // 16), np.arange(columns // 8), indexing="ij")
-    row = 16 * down[None, ..., None] + GROUP[:, None, None, None] + np.array([0, 0, 8, 8])
-    column = 8 * across[None, ..., None] + 2 * MEMBER[:, None, None, None] + np.array([0, 1, 0, 1])
-    return row.reshape(WARP, -1), column.reshape(WARP, -1)
+    row = 16 * down[None, ..., None] + LANE_GROUP[:, None, None, None] + np.array([0, 0, 8, 8])
+    column = (
+        8 * across[None, ..., None]
+        + 2 * LANE_IN_GROUP[:, None, None, None]
+        + np.array([0, 1, 0, 1])
+    )
+    return row.reshape(WARP_THREADS, -1), column.reshape(WARP_THREADS, -1)
 
 
 def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], Array]) -> Any:

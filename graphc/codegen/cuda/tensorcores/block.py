@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-SINGLE = ("f32", "tf32")
-WARP = 32
-GROUP = 8  # rows of blocks that run side by side, so that they share columns in the L2 cache
+F32_PRODUCTS = ("f32", "tf32")  # kinds of product whose operands have 4 bytes an element
+WARP_THREADS = 32
+BAND_BLOCKS = 8  # rows of blocks that run side by side, so that they share columns in the L2 cache
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TileShape:
 
     @property
     def threads(self) -> int:
-        return self.down * self.across * WARP
+        return self.down * self.across * WARP_THREADS
 
     @property
     def warp(self) -> tuple[int, int]:
@@ -108,7 +108,7 @@ class BlockText:
     @property
     def depth(self) -> int:
         """The elements of k in one tile."""
-        return self.shape.depth // (4 if self.multiply in SINGLE else 2)
+        return self.shape.depth // (4 if self.multiply in F32_PRODUCTS else 2)
 
     @property
     def stage(self) -> int:
@@ -140,9 +140,9 @@ class BlockText:
             "place = u32(place % u32(blocks_down * blocks_across))",
             f"part = u32(outer % {self.pieces})",
             f"outer = u32(outer // {self.pieces})",
-            f"band = u32(u32(place // u32(blocks_across * {GROUP})) * {GROUP})",
-            f"place = u32(place % u32(blocks_across * {GROUP}))",
-            f"height = minimum(u32(blocks_down - band), u32({GROUP}))",
+            f"band = u32(u32(place // u32(blocks_across * {BAND_BLOCKS})) * {BAND_BLOCKS})",
+            f"place = u32(place % u32(blocks_across * {BAND_BLOCKS}))",
+            f"height = minimum(u32(blocks_down - band), u32({BAND_BLOCKS}))",
             f"top = u32(u32(band + u32(place % height)) * {shape.rows})",
             f"start = u32(u32(place // height) * {shape.columns})",
         ]
@@ -150,9 +150,9 @@ class BlockText:
     def product(self) -> list[str]:
         """The sums of a block, in `sums` of its threads."""
         left, right, depth = self.left.side, self.right.side, self.depth
-        size = 4 if self.multiply in SINGLE else 2
-        kind = "f32" if self.multiply in SINGLE else "u16"
-        count = self.shape.warp[0] * self.shape.warp[1] // WARP
+        size = 4 if self.multiply in F32_PRODUCTS else 2
+        kind = "f32" if self.multiply in F32_PRODUCTS else "u16"
+        count = self.shape.warp[0] * self.shape.warp[1] // WARP_THREADS
         return [
             f"base = shared_address(dynamic_shared({kind}))",
             f"from_left = {_corner('warp_row', left, size)}",

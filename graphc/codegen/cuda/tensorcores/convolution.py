@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.cuda.tensorcores.block import OperandSource, TileShape
-from graphc.codegen.cuda.tensorcores.epilogue import SMALL
+from graphc.codegen.cuda.tensorcores.epilogue import MIN_ELEMENTS_FOR_64_BITS
 from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, ContractionPlan, Split, Tiling
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, at, depth
 from graphc.codegen.device_source import DeviceSource
@@ -28,8 +28,9 @@ from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel
 
-GROUP = variable("outer")
-ROW, COLUMN = variable("row"), variable("column")
+GROUP_INDEX = variable("outer")  # variables of the kernel text
+ROW_INDEX = variable("row")
+COLUMN_INDEX = variable("column")
 
 
 def convolution_source(
@@ -77,7 +78,7 @@ def _fits(frame: ConvolutionFrame) -> bool:
     products = product((frame.inputs, frame.outputs))
     thin = frame.groups > 1 and isinstance(products, int) and products <= FEW
     counts = [product(t.shape) for t in (frame.x, frame.w, frame.y)]
-    large = any(isinstance(n, int) and n >= SMALL for n in counts)
+    large = any(isinstance(n, int) and n >= MIN_ELEMENTS_FOR_64_BITS for n in counts)
     known = all(isinstance(n, int) for n in (*frame.op.before, *frame.window))
     return frame.out.type.dtype.tensor_cores and known and not thin and not large
 
@@ -131,7 +132,7 @@ class Forward(Convolved):
                 position, op.strides, tap, op.dilations, op.before, strict=True
             )
         ]
-        offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
+        offset = row_major((image, GROUP_INDEX * f.inputs + channel, *index), f.x.shape)
         bounds = tuple(
             (i, 0, n)
             for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
@@ -142,8 +143,8 @@ class Forward(Convolved):
 
     def place(self) -> Index:
         f = self.frame
-        image, *position = unflatten(COLUMN, (f.x.shape[0], *f.positions))
-        return (image, GROUP * f.outputs + ROW, *position)
+        image, *position = unflatten(COLUMN_INDEX, (f.x.shape[0], *f.positions))
+        return (image, GROUP_INDEX * f.outputs + ROW_INDEX, *position)
 
 
 class InputGradientBlock(Convolved):
@@ -159,7 +160,7 @@ class InputGradientBlock(Convolved):
         k_parts, (channel, tap) = named(
             LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps))
         )
-        offset = ((GROUP * f.outputs + channel) * f.inputs + at(LEFT.name)) * f.taps + tap
+        offset = ((GROUP_INDEX * f.outputs + channel) * f.inputs + at(LEFT.name)) * f.taps + tap
         left = self.gather(LEFT, f.slot_w, False, Formula((), k_parts, offset))
         return left, self.gather(RIGHT, f.slot_y, True, self.served())
 
@@ -187,13 +188,13 @@ class InputGradientBlock(Convolved):
             position = dim.floordiv(moved, stride)
             bounds.append((position, extra, extra + f.positions[a]))
             index.append(position - extra)
-        offset = row_major((image, GROUP * f.outputs + channel, *index), f.y.shape)
+        offset = row_major((image, GROUP_INDEX * f.outputs + channel, *index), f.y.shape)
         return Formula(at_parts, k_parts, offset, tuple(bounds))
 
     def place(self) -> Index:
         f = self.frame
-        image, *position = unflatten(COLUMN, (f.x.shape[0], *f.spatial))
-        return (image, GROUP * f.inputs + ROW, *position)
+        image, *position = unflatten(COLUMN_INDEX, (f.x.shape[0], *f.spatial))
+        return (image, GROUP_INDEX * f.inputs + ROW_INDEX, *position)
 
 
 class Weight(Convolved):
@@ -210,7 +211,7 @@ class Weight(Convolved):
         k_parts, (image, position) = named(
             LEFT.name, "q", unflatten(depth(LEFT.name), (f.x.shape[0], count))
         )
-        offset = (image * f.y.shape[1] + GROUP * f.outputs + at(LEFT.name)) * count + position
+        offset = (image * f.y.shape[1] + GROUP_INDEX * f.outputs + at(LEFT.name)) * count + position
         left = self.gather(LEFT, f.slot_y, False, Formula((), k_parts, offset))
         at_parts, (channel, *tap) = named(
             RIGHT.name, "p", unflatten(at(RIGHT.name), (f.inputs, *f.window))
@@ -222,7 +223,7 @@ class Weight(Convolved):
             p * s + t * d - b
             for p, s, t, d, b in zip(places, op.strides, tap, op.dilations, op.before, strict=True)
         ]
-        offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
+        offset = row_major((image, GROUP_INDEX * f.inputs + channel, *index), f.x.shape)
         bounds = tuple(
             (i, 0, n)
             for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
@@ -232,7 +233,10 @@ class Weight(Convolved):
 
     def place(self) -> Index:
         f = self.frame
-        return (GROUP * f.outputs + ROW, *unflatten(COLUMN, (f.inputs, *f.window)))
+        return (
+            GROUP_INDEX * f.outputs + ROW_INDEX,
+            *unflatten(COLUMN_INDEX, (f.inputs, *f.window)),
+        )
 
 
 class Points(Convolved):
@@ -254,4 +258,4 @@ class Points(Convolved):
 
     def place(self) -> Index:
         spatial: Shape = self.frame.positions
-        return (variable("outer"), ROW, *unflatten(COLUMN, spatial))
+        return (variable("outer"), ROW_INDEX, *unflatten(COLUMN_INDEX, spatial))

@@ -21,11 +21,11 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.index_math import reindex
 from graphc.ir.program import Kernel, contraction_of
 
-SMALL = 1 << 31  # elements up to which an index has 32 bits
-RESIDENT = 512  # threads of a multiprocessor that suffice; each may then have 128 registers
+MIN_ELEMENTS_FOR_64_BITS = 1 << 31  # of an array: smaller ones are indexed with 32 bits
+RESIDENT_THREADS = 512  # keep a multiprocessor busy, with up to 128 registers each
 SCHEDULE = "tensor cores"
-SUMS = "f32*"  # the parameter type of sums of pieces
-NAMES = ("rows", "columns", "depth")  # of a product's sizes
+SUMS_PARAMETER = "f32*"  # the parameter type of the memory for sums of pieces
+SIZE_NAMES = ("rows", "columns", "depth")  # of a product, in kernel text
 
 
 class Epilogue:
@@ -47,7 +47,10 @@ class Epilogue:
         rows, columns, depth = sizes  # equal sizes have one name: it is `columns` if it can be
         for name, size in (("columns", columns), ("rows", rows), ("depth", depth)):
             self.parameters.values.setdefault(size, symbol(f"{name}."))
-        large = any(isinstance(n := product(v.type.shape), int) and n >= SMALL for v in self.values)
+        large = any(
+            isinstance(n := product(v.type.shape), int) and n >= MIN_ELEMENTS_FOR_64_BITS
+            for v in self.values
+        )
         written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
         self.dtypes = [v.type.dtype for v in self.values]
         self.known: dict[tuple[int, Size], str] = {}
@@ -62,7 +65,7 @@ class Epilogue:
         have simple names, none of which are the block's."""
         after = self.statements(place)
         work = "\n".join((*block.head(), *block.product(), *block.epilogue(after)))
-        taken, fresh = {*WORD.findall(work), *NAMES, "scratch"}, Emitter({}).name
+        taken, fresh = {*WORD.findall(work), *SIZE_NAMES, "scratch"}, Emitter({}).name
         buffers = simplest([fresh(v.name or v.op.name) for v in self.values], taken)
         taken |= set(buffers.values())
 
@@ -131,7 +134,7 @@ class Epilogue:
             for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False)
         )
         grid = (product((self.outer, pieces, *counts)), 1, 1)
-        resident = RESIDENT // shape.threads // (2 if self.printer.width == "u64" else 1)
+        resident = RESIDENT_THREADS // shape.threads // (2 if self.printer.width == "u64" else 1)
         return DeviceSource(
             text,
             parameters,
@@ -150,13 +153,13 @@ class Epilogue:
         given = [
             (size, name)
             for size, name in self.parameters.values.items()
-            if str(name).removesuffix(".") not in NAMES
+            if str(name).removesuffix(".") not in SIZE_NAMES
         ]
-        names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
-        pointers = [*(pointer(d) for d in self.dtypes), *[SUMS] * scratch]
+        names = [*SIZE_NAMES, *(str(name).replace(".", "") for _, name in given)]
+        pointers = [*(pointer(d) for d in self.dtypes), *[SUMS_PARAMETER] * scratch]
         body = with_buffers("\n".join(indented(lines, 1)), self.buffers)
         head = f"def {self.name}({', '.join([*self.buffers, *['scratch'] * scratch, *names])}):"
-        wholes = ["u32"] * len(NAMES) + [self.printer.width] * len(given)
+        wholes = ["u32"] * len(SIZE_NAMES) + [self.printer.width] * len(given)
         return (
             f"{head}\n{body}\n",
             (*pointers, *wholes),

@@ -18,12 +18,15 @@ from graphc.ir.dim import Size, product
 from graphc.ir.program import Kernel, contraction_of
 from graphc.ir.types import f32
 
-ENOUGH = 264  # blocks that keep a large GPU busy
-MOST_PIECES = 64
-UNKNOWN = 16  # pieces, if k is known at run time only
-LEAST_STEPS = 4  # of k, in a piece
-LARGE, MIDDLE, SMALL = 128, 64, 16  # rows or columns of a block's tile
-LEFT, RIGHT = Ends("left", "top", "rows", "row"), Ends("right", "start", "columns", "column")
+BUSY_BLOCKS = 264  # keep a large GPU busy: two for each of an H100's 132 multiprocessors
+MAX_PIECES = 64  # into which k is cut
+PIECES_IF_K_UNKNOWN = 16  # most pieces where k is known at run time only
+MIN_STEPS_PER_PIECE = 4  # steps along k
+LARGE_TILE = 128  # rows or columns of a block's tile
+MIDDLE_TILE = 64
+SMALL_TILE = 16
+LEFT = Ends("left", "top", "rows", "row")
+RIGHT = Ends("right", "start", "columns", "column")
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,15 @@ class Tiling:
 
 def shape_for(m: Size, n: Size, outer: Size) -> TileShape:
     """The tile of a product: large ones read less from memory, small ones make more blocks."""
-    if isinstance(n, int) and n <= SMALL:
-        return TileShape(MIDDLE, SMALL, 4, 1)
-    if isinstance(m, int) and m <= SMALL:
-        return TileShape(SMALL, MIDDLE, 1, 4)
-    short = any(isinstance(x, int) and x <= MIDDLE for x in (m, n))
-    wide = TileShape(LARGE, LARGE)
+    if isinstance(n, int) and n <= SMALL_TILE:
+        return TileShape(MIDDLE_TILE, SMALL_TILE, 4, 1)
+    if isinstance(m, int) and m <= SMALL_TILE:
+        return TileShape(SMALL_TILE, MIDDLE_TILE, 1, 4)
+    short = any(isinstance(x, int) and x <= MIDDLE_TILE for x in (m, n))
+    wide = TileShape(LARGE_TILE, LARGE_TILE)
     blocks = blocks_of(wide, m, n, outer)
-    few = isinstance(blocks, int) and blocks < ENOUGH // 2
-    return TileShape(MIDDLE, MIDDLE, 2, 2) if short or few else wide
+    few = isinstance(blocks, int) and blocks < BUSY_BLOCKS // 2
+    return TileShape(MIDDLE_TILE, MIDDLE_TILE, 2, 2) if short or few else wide
 
 
 def blocks_of(shape: TileShape, m: Size, n: Size, outer: Size) -> Size:
@@ -137,8 +140,12 @@ class ContractionPlan:
         blocks = blocks_of(shape, m, n, outer)
         if not isinstance(blocks, int) or blocks == 0:
             return 1
-        most = k * self.dtype.size // (shape.depth * LEAST_STEPS) if isinstance(k, int) else UNKNOWN
-        return max(min(ENOUGH // blocks, most, MOST_PIECES), 1)
+        most = (
+            k * self.dtype.size // (shape.depth * MIN_STEPS_PER_PIECE)
+            if isinstance(k, int)
+            else PIECES_IF_K_UNKNOWN
+        )
+        return max(min(BUSY_BLOCKS // blocks, most, MAX_PIECES), 1)
 
     def gather(self, ends: Ends, slot: int, by_k: bool, formula: Formula) -> WindowOperand:
         """An operand that lies as a formula says."""

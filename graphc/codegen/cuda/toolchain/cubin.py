@@ -20,22 +20,25 @@ from typing import Any
 
 from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache, hash_of
-from graphc.codegen.cuda.source import POINTER
+from graphc.codegen.cuda.source import POINTER_SUFFIX
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.workers import Compiler, compile_all
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 
 REMEDY = "pip install 'graphc[cuda13]'"
-NEEDED = {  # package: versions from, up to
+REQUIRED_PACKAGES = {  # package: first version, first version that is too new
     "numba-cuda": ((0, 30, 4), (0, 31)),
     "cuda-core": ((1, 2), (2,)),
 }
-LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
-LEAST = (8, 0)  # the oldest compute capability: cp.async, narrow floats
-PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
+LIBRARY_PACKAGES = {
+    "nvidia-nvvm": ((13,), (14,)),
+    "nvidia-nvjitlink": ((13,), (14,)),
+}  # or the system's
+MIN_CAPABILITY = (8, 0)  # compute capability: the first with cp.async and bf16
+MIN_KERNELS_FOR_WORKERS = 4  # starting a helper takes as long as compiling the first kernel here
 # The folders and files that decide what machine code a text becomes (`cache.hash_of`).
-MACHINE_CODE = (
+MACHINE_CODE_SOURCES = (
     "codegen/cuda/toolchain",
     "codegen/cpu/intrinsics/common_scalars.py",
     "codegen/mathlib",
@@ -48,12 +51,12 @@ def require() -> dict[str, str]:
     """The versions of the toolchain's packages.  Raises `DeviceError` if one is missing, too old or
     too new; nothing is imported."""
     found: dict[str, str] = {}
-    for package, (least, beyond) in (NEEDED | LIBRARIES).items():
+    for package, (least, beyond) in (REQUIRED_PACKAGES | LIBRARY_PACKAGES).items():
         wanted = f"{package}>={_dotted(least)},<{_dotted(beyond)}"
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            if package in LIBRARIES:
+            if package in LIBRARY_PACKAGES:
                 continue
             raise DeviceError(
                 f"compiling for a GPU needs {wanted}, which is not installed: {REMEDY}"
@@ -73,7 +76,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 @functools.cache
 def fingerprint() -> bytes:
     """A hash of all that decides what machine code a text becomes, except the text."""
-    return hash_of(MACHINE_CODE, repr(sorted(require().items())))
+    return hash_of(MACHINE_CODE_SOURCES, repr(sorted(require().items())))
 
 
 def symbol_of(source: DeviceSource, capability: tuple[int, int]) -> str:
@@ -130,7 +133,7 @@ def prepare(
         if cache.read(symbol) is None
     }
     start = time.perf_counter()
-    compiler = Compiler(__name__, _compile_words, PARALLEL_FROM)
+    compiler = Compiler(__name__, _compile_words, MIN_KERNELS_FOR_WORKERS)
     for symbol, data in compile_all(jobs, compiler, options).items():
         cache.write(symbol, data)
     built.seconds += time.perf_counter() - start
@@ -166,23 +169,23 @@ def _namespace() -> dict[str, Any]:
 
 def compile_kernel(source: DeviceSource, capability: tuple[int, int]) -> bytes:
     """A cubin that has the kernel under the name `symbol_of(source, capability)`."""
-    with _blamed(source, capability):
+    with _compiling(source, capability):
         return _linked(_ptx(source, capability, symbol_of(source, capability)), capability)
 
 
 def ptx(source: DeviceSource, capability: tuple[int, int]) -> str:
     """The kernel as PTX, for people to read."""
-    with _blamed(source, capability):
+    with _compiling(source, capability):
         return _ptx(source, capability, symbol_of(source, capability))
 
 
 @contextmanager
-def _blamed(source: DeviceSource, capability: tuple[int, int]) -> Iterator[None]:
+def _compiling(source: DeviceSource, capability: tuple[int, int]) -> Iterator[None]:
     """Refuses old GPUs; what the compilers complain about becomes a `CodegenError`."""
-    if capability < LEAST:
+    if capability < MIN_CAPABILITY:
         raise DeviceError(
             f"GPUs of compute capability {_dotted(capability)} are too old: "
-            f"graphc needs {_dotted(LEAST)} or newer"
+            f"graphc needs {_dotted(MIN_CAPABILITY)} or newer"
         )
     try:
         yield
@@ -222,8 +225,8 @@ def _parameter(name: str) -> Any:
     """The numba type of a parameter."""
     from numba.cuda import types
 
-    if name.endswith(POINTER):
-        return types.CPointer(_namespace()[name.removesuffix(POINTER)])
+    if name.endswith(POINTER_SUFFIX):
+        return types.CPointer(_namespace()[name.removesuffix(POINTER_SUFFIX)])
     return _namespace()[name]
 
 

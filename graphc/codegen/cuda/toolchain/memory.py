@@ -15,8 +15,9 @@ from numba.cuda.extending import intrinsic
 
 from graphc.codegen.cuda.toolchain.scalars import I32, I64
 
-GLOBAL, SHARED = 1, 3
-WIDEST = 16  # bytes of one access
+GLOBAL_SPACE = 1  # LLVM's numbers of address spaces
+SHARED_SPACE = 3
+MAX_ACCESS_BYTES = 16
 
 
 def element(context: Any, pointer: Any) -> Any:
@@ -29,13 +30,13 @@ def place(b: Any, pointer: Any, i: Any, index_type: Any) -> Any:
     if i.type.width < 64:
         i = b.sext(i, I64) if index_type.signed else b.zext(i, I64)
     at = b.gep(pointer, [i])
-    return b.addrspacecast(at, at.type.pointee.as_pointer(GLOBAL))
+    return b.addrspacecast(at, at.type.pointee.as_pointer(GLOBAL_SPACE))
 
 
 def chunks(width: int, count: int) -> list[tuple[int, Any]]:
     """Accesses of `count` elements of `width` bytes: elements, and the type that is moved.  Small
     elements move as words: NVVM splits a vector of eight of them."""
-    each = min(count, WIDEST // width)
+    each = min(count, MAX_ACCESS_BYTES // width)
     nbytes = each * width
     if width >= 4:
         word = None
@@ -74,7 +75,8 @@ def _load(count: int, constant: bool) -> Any:
                 moved = word or (ir.VectorType(e, each) if each > 1 else e)
                 here = b.gep(at, [ir.Constant(I64, number * each)])
                 value = b.load(
-                    b.bitcast(here, moved.as_pointer(GLOBAL)), align=each * x.dtype.bitwidth // 8
+                    b.bitcast(here, moved.as_pointer(GLOBAL_SPACE)),
+                    align=each * x.dtype.bitwidth // 8,
                 )
                 if constant:
                     value.set_metadata("invariant.load", b.module.add_metadata([]))
@@ -127,7 +129,7 @@ def _store(count: int) -> Any:
                 target = b.gep(at, [ir.Constant(I64, number * each)])
                 b.store(
                     moved,
-                    b.bitcast(target, moved.type.as_pointer(GLOBAL)),
+                    b.bitcast(target, moved.type.as_pointer(GLOBAL_SPACE)),
                     align=each * x.dtype.bitwidth // 8,
                 )
             return ctx.get_dummy_value()
@@ -137,7 +139,7 @@ def _store(count: int) -> Any:
     return store
 
 
-MEMORY: dict[str, Any] = {
+MEMORY_INTRINSICS: dict[str, Any] = {
     "load": _load(1, True),
     **{f"load{n}": _load(n, True) for n in (2, 4, 8)},
     **{f"read{n}": _load(n, False) for n in (2, 4, 8)},

@@ -1,7 +1,7 @@
 """What kernels with tensor cores call: a whole warp's work on tiles in shared memory as one
 intrinsic each, for numba takes long over the hundreds of small calls that it stands for.
 
-`namespace.py` tells kernels of `INTRINSICS`; `simulator/mma.py` has the twins.  A tile of
+`namespace.py` tells kernels of `TILE_INTRINSICS`; `simulator/mma.py` has the twins.  A tile of
 an operand is rows of bytes in shared memory, `pitch` apart; `address` is a warp's first byte of it.
 Whole numbers that are literals in the kernel's text (sizes, pitches, layouts) are known here.
 
@@ -23,16 +23,17 @@ from numba.cuda.extending import intrinsic
 from graphc.ir.types import NARROW_FLOATS
 
 F32, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-SHARED = 3  # the address space of shared memory
-HALF = "mma.sync.aligned.m16n8k16.row.col.f32.{0}.{0}.f32"
-TF32 = "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"
-MATRICES = "ldmatrix.sync.aligned.m8n8.x4{0}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
-COPY = "cp.async.{0}.shared.global [$0], [$1], {1}, $2;"
-SHORT_COPY = (
+SHARED_SPACE = 3  # LLVM's number of the address space of shared memory
+MMA_16_BIT = "mma.sync.aligned.m16n8k16.row.col.f32.{0}.{0}.f32"
+MMA_TF32 = "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"
+LDMATRIX = "ldmatrix.sync.aligned.m8n8.x4{0}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
+CP_ASYNC = "cp.async.{0}.shared.global [$0], [$1], {1}, $2;"
+COPY_2_BYTES = (
     "{ .reg .pred p; .reg .u16 h; setp.ne.u32 p, $2, 0; mov.u16 h, 0; "
     "@p ld.global.nc.u16 h, [$1]; st.shared.u16 [$0], h; }"
 )
-ROUNDING, KEPT = 0x1000, 0xFFFFE000  # of an f32 to the 10 bits of a tf32's fraction
+TF32_ROUNDING = 0x1000  # half of the last bit that stays: added to an f32's bits, it rounds them
+TF32_BITS = 0xFFFFE000  # the bits of an f32 that a tf32 has: 10 of the fraction
 
 
 def constant(value: int) -> Any:
@@ -85,12 +86,12 @@ class Warp:
 
     def matrices(self, address: Any, turned: bool) -> list[Any]:
         """Four 8x8 matrices, of 16 bytes a row; each lane gives the address of a row."""
-        text = MATRICES.format(".trans" if turned else "")
+        text = LDMATRIX.format(".trans" if turned else "")
         return assembly(self.builder, text, [I32] * 4, [address], volatile=True)
 
     def word(self, address: Any) -> Any:
         """A word of shared memory."""
-        pointer = self.builder.inttoptr(address, I32.as_pointer(SHARED))
+        pointer = self.builder.inttoptr(address, I32.as_pointer(SHARED_SPACE))
         return self.builder.load(pointer, align=4)
 
     def left(self, address: Any, pitch: int, turned: bool) -> list[Any]:
@@ -126,8 +127,8 @@ class Warp:
         """f32 elements as tf32 and what is left of them: x = high + low but for its last bit."""
         builder, high, low = self.builder, [], []
         for word in words:
-            rounded = builder.add(word, constant(ROUNDING))
-            upper = builder.and_(rounded, constant(KEPT))
+            rounded = builder.add(word, constant(TF32_ROUNDING))
+            upper = builder.and_(rounded, constant(TF32_BITS))
             rest = builder.fsub(builder.bitcast(word, F32), builder.bitcast(upper, F32))
             high.append(upper)
             low.append(builder.bitcast(rest, I32))
@@ -160,7 +161,7 @@ def _half_step(kind: str) -> Step:
             left = warp.left(warp.place(a, at), a_pitch, bool(ta))
             for right in rights:
                 have = sums[len(done) : len(done) + 4]
-                done += product(warp.builder, HALF.format(kind), left, right, have)
+                done += product(warp.builder, MMA_16_BIT.format(kind), left, right, have)
         return done
 
     return step
@@ -187,8 +188,8 @@ def _single_step(exact: bool) -> Step:
             for right, rest in rights:
                 have = sums[len(done) : len(done) + 4]
                 for x, y in ((low, right), (high, rest)) if exact else ():
-                    have = product(warp.builder, TF32, x, y, have)
-                done += product(warp.builder, TF32, high, right, have)
+                    have = product(warp.builder, MMA_TF32, x, y, have)
+                done += product(warp.builder, MMA_TF32, high, right, have)
         return done
 
     return step
@@ -262,7 +263,9 @@ def store_sums(
                         one = builder.extract_value(args[0], number + e)
                         value = builder.insert_element(value, one, constant(e))
                     at = warp.place(corner, constant(row * step + 32 * j))
-                    builder.store(value, builder.inttoptr(at, pair.as_pointer(SHARED)), align=8)
+                    builder.store(
+                        value, builder.inttoptr(at, pair.as_pointer(SHARED_SPACE)), align=8
+                    )
                     number += 2
         return ctx.get_dummy_value()
 
@@ -318,9 +321,9 @@ def copy_element(builder: Any, target: Any, source: Any, nbytes: Any, width: int
     """`width` bytes to shared memory, `nbytes` of them from global memory and then zeros."""
     whole = builder.ptrtoint(source, I64)
     if width == 2:
-        text = SHORT_COPY
+        text = COPY_2_BYTES
     else:
-        text = COPY.format("cg" if width == 16 else "ca", width)
+        text = CP_ASYNC.format("cg" if width == 16 else "ca", width)
     assembly(builder, text, [], [target, whole, nbytes], volatile=True)
 
 
@@ -366,7 +369,7 @@ def copy_one(context: Any, address: Any, pointer: Any, index: Any, inside: Any) 
     return types.void(types.uint32, pointer, types.uint64, types.boolean), build
 
 
-INTRINSICS: dict[str, Any] = {
+TILE_INTRINSICS: dict[str, Any] = {
     "zero_sums": zero_sums,
     "store_sums": store_sums,
     "copy_tile": copy_tile,

@@ -13,11 +13,11 @@ from numba.cuda import types
 from numba.cuda.cudaimpl import _generic_array
 from numba.cuda.extending import intrinsic
 
-from graphc.codegen.cuda.toolchain.memory import SHARED, place
+from graphc.codegen.cuda.toolchain.memory import SHARED_SPACE, place
 from graphc.codegen.cuda.toolchain.scalars import F32, I1, I32, I64, assembly, unary
 from graphc.ir.types import NARROW_FLOATS
 
-FULL = ir.Constant(I32, -1)
+ALL_LANES = ir.Constant(I32, -1)  # the mask of a whole warp
 SHUFFLES = {  # mode, and the last lane that a source may be
     "shuffle": (0, 31),
     "shuffle_up": (1, 0),
@@ -43,7 +43,7 @@ def _shuffle(name: str) -> Any:
             kind = ir.FunctionType(ir.LiteralStructType([I32, I1]), [I32] * 5)
             full = "llvm.nvvm.shfl.sync.i32"
             function = b.module.globals.get(full) or ir.Function(b.module, kind, full)
-            return b.extract_value(b.call(function, [FULL, mode, bits, operand, clamp]), 0)
+            return b.extract_value(b.call(function, [ALL_LANES, mode, bits, operand, clamp]), 0)
 
         def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
             given, operand = args
@@ -75,7 +75,7 @@ def dynamic_shared(context: Any, dtype: Any) -> Any:
             shape=(0,),
             dtype=dtype.dtype,
             symbol_name=name,
-            addrspace=SHARED,
+            addrspace=SHARED_SPACE,
             can_dynsized=True,
             alignment=16,
         )
@@ -89,12 +89,12 @@ def shared_address(context: Any, array: Any) -> Any:
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         data = ctx.make_array(array)(ctx, b, args[0]).data
-        return b.ptrtoint(b.addrspacecast(data, data.type.pointee.as_pointer(SHARED)), I32)
+        return b.ptrtoint(b.addrspacecast(data, data.type.pointee.as_pointer(SHARED_SPACE)), I32)
 
     return types.uint32(array), build
 
 
-COPY = "cp.async.cg.shared.global [$0], [$1], 16"
+CP_ASYNC_16 = "cp.async.cg.shared.global [$0], [$1], 16"
 
 
 @intrinsic
@@ -103,7 +103,12 @@ def cp_async16(context: Any, address: Any, x: Any, i: Any) -> Any:
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         effect(
-            b, COPY + ";", "r,l,~{memory}", ir.VoidType(), args[0], place(b, args[1], args[2], i)
+            b,
+            CP_ASYNC_16 + ";",
+            "r,l,~{memory}",
+            ir.VoidType(),
+            args[0],
+            place(b, args[1], args[2], i),
         )
         return ctx.get_dummy_value()
 
@@ -117,7 +122,7 @@ def cp_async16_or_zero(context: Any, address: Any, x: Any, i: Any, nbytes: Any) 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         effect(
             b,
-            COPY + ", $2;",
+            CP_ASYNC_16 + ", $2;",
             "r,l,r,~{memory}",
             ir.VoidType(),
             args[0],
@@ -195,7 +200,7 @@ def _product(shape: str, kind: str) -> Any:
     return multiply
 
 
-WARP: dict[str, Any] = {
+WARP_INTRINSICS: dict[str, Any] = {
     **{name: _shuffle(name) for name in SHUFFLES},
     "dynamic_shared": dynamic_shared,
     "shared_address": shared_address,
