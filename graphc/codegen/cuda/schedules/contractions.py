@@ -1,5 +1,5 @@
-"""Contractions with a thread for each element of the result: for element types and shapes that
-tensor cores do not take.  What follows the contraction is a launch of its own.
+"""Contractions with one thread for each element of the result: for element types and shapes that
+tensor cores do not take.  The epilogue of the contraction is a launch of its own.
 
     for every element: total = 0; for every product: total += left * right
 """
@@ -36,7 +36,8 @@ FoldedAxes = list[tuple[str, Size]]  # the loops over products: variables and le
 
 
 def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
-    """The contraction itself, into the buffer where its epilogue finds it."""
+    """The loops of the contraction alone; they store into the accumulator, which its epilogue
+    reads."""
     out = contraction_of(kernel)
     emit = Emitter({})
     names = [emit.name(v.name or v.op.name) for v in (*kernel.reads, *kernel.writes)]
@@ -118,10 +119,10 @@ def _input(
     bounds: list[tuple[Size, Size, Size]] = []
     place: list[Size] = []
     for a in axes:
-        moved = at[a] + op.before[a] - k[a] * op.dilations[a]
+        start = at[a] + op.before[a] - k[a] * op.dilations[a]  # of the window, in padded X
         if op.strides[a] != 1:
-            bounds.append((dim.modulo(moved, op.strides[a]), 0, 1))
-        place.append(dim.floordiv(moved, op.strides[a]))
+            bounds.append((dim.modulo(start, op.strides[a]), 0, 1))
+        place.append(dim.floordiv(start, op.strides[a]))
         bounds.append((place[a], 0, y[2 + a]))
     loops = [("c", outputs), *((f"j{a}", w[2 + a]) for a in axes)]
     o = group * outputs + c
@@ -130,7 +131,7 @@ def _input(
 
 
 def _at(op: Convolving, axis: int, place: Size, k: Size) -> Size:
-    """Where a window meets X on an axis."""
+    """The index in X, on one axis, of element `k` of the window at position `place`."""
     return place * op.strides[axis] + k * op.dilations[axis] - op.before[axis]
 
 

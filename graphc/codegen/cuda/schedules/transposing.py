@@ -1,8 +1,8 @@
-"""The schedule of CUDA kernels that read rows where they write columns: by tiles.
+"""The schedule of kernels that transpose: they read along one axis and write along another.
 
-A block takes 32 x 32 elements.  Its threads first read each turned operand along its own rows into
-shared memory (33 columns wide, so that a column of it lies in 32 banks), meet, and then make the
-results along theirs.
+A block makes a tile of 32 x 32 elements.  Its threads first read each turned operand along the
+operand's rows into shared memory (33 columns wide, so that a column lies in 32 banks); after a
+barrier they make the results along the results' rows.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MIN_TILED_AXIS = 8  # elements: with a shorter axis, most of a tile would be emp
 
 
 def turned(nest: Nest) -> tuple[int, dict[Key, Load]] | None:
-    """The axis along which operands are read that are not read along the last, and those loads;
-    None if there are none, or several such axes."""
+    """The axis along which turned operands are read, and the loads of these operands (all others
+    are read along the last axis); None if there are no such operands, or several such axes."""
     if len(nest.outer) < 2 or any(isinstance(s, For) for s in nest.body) or nest.chunks:
         return None
     last, names = f"{nest.outer[-1][0]}.", {f"{n}." for n, _ in nest.outer}
-    found: dict[Key, Load] = {}
+    turned_loads: dict[Key, Load] = {}
     axes = set()
     for e in [e for s in nest.body for e in loads(s)]:
         if not dim.is_linear(e.offset, names) or dim.symbols(e.offset) - names - _symbols(nest):
@@ -43,7 +43,7 @@ def turned(nest: Nest) -> tuple[int, dict[Key, Load]] | None:
             a for a, (n, _) in enumerate(nest.outer[:-1]) if dim.coefficient(e.offset, f"{n}.") == 1
         ]
         if along:
-            found[e.buffer, e.offset] = e
+            turned_loads[e.buffer, e.offset] = e
             axes.add(along[-1])
     stores = [s for s in nest.body if isinstance(s, Store)]
     whole = all(dim.coefficient(s.offset, last) == 1 for s in stores)
@@ -54,7 +54,7 @@ def turned(nest: Nest) -> tuple[int, dict[Key, Load]] | None:
         not isinstance(n, int) or n >= MIN_TILED_AXIS
         for n in (nest.outer[axis][1], nest.outer[-1][1])
     )
-    return (axis, found) if long else None
+    return (axis, turned_loads) if long else None
 
 
 def _symbols(nest: Nest) -> set[str]:
@@ -70,23 +70,23 @@ class SharedTile:
     dtype: DType
 
     def array(self) -> str:
-        """The line that makes it."""
+        """The line that allocates it."""
         side = f"({TILE_SIDE}, {TILE_SIDE + 1})"
         return f"{self.name} = cuda.shared.array({side}, {kept_type(self.dtype)})"
 
     def keep(self, row: str, column: str, value: str) -> str:
-        """The line that puts a value in."""
+        """The line that stores an element."""
         return f"{self.name}[{row}, {column}] = {keeping(value, self.dtype)}"
 
     def element(self, row: str, column: str) -> str:
-        """One as a value."""
+        """An element, as a value."""
         return kept(f"{self.name}[{row}, {column}]", self.dtype)
 
 
 def by_tiles(
     frame: KernelFrame, nest: Nest, axis: int, found: dict[Key, Load], readable: str = ""
 ) -> DeviceSource:
-    """The kernel; `axis` is the one that turned operands are read along."""
+    """The kernel; `axis` and `found` are what `turned` returns."""
     printer, width = frame.printer, frame.width
     (a, high), (b, wide) = nest.outer[axis], nest.outer[-1]
     others = [x for n, x in enumerate(nest.outer[:-1]) if n != axis]
