@@ -323,10 +323,9 @@ def _chunk_rows(nest: Nest) -> tuple[Size, Size]:
     """The first row of chunk c and of the next one: `fused.chunk_rows`, by numbers that fit into
     32 bits."""
     rows = dim.product(tuple(n for _, n in nest.outer))
-    each, surplus = dim.floordiv(rows, nest.chunks), dim.modulo(rows, nest.chunks)
+    each, left = dim.floordiv(rows, nest.chunks), dim.modulo(rows, nest.chunks)
     low, high = (
-        each * c + dim.floordiv(surplus * c, nest.chunks)
-        for c in (variable("c"), variable("c") + 1)
+        each * c + dim.floordiv(left * c, nest.chunks) for c in (variable("c"), variable("c") + 1)
     )
     return low, high
 

@@ -1,4 +1,4 @@
-"""Memory of the simulator: pointers, shared and local arrays, and who touched what when.
+"""Memory of the simulator: pointers, shared and local arrays, and a record of accesses.
 
 Invariant: every access is checked: bounds at both ends, alignment of vectors, and races.  Memory
 that nothing has written holds bytes of 0xFF: NaN in every float type.
@@ -46,7 +46,7 @@ def ordered(before: Access, now: Access) -> bool:
 
 
 def merged(before: Access, now: Access) -> Access:
-    """Two reads as one record, which nothing is ordered after that is not after both."""
+    """Two reads as one record: an access is ordered after it only if it is after both."""
     if before.block != now.block:
         return Access(SEVERAL, SEVERAL, now.epoch, SEVERAL, 0)
     if ordered(before, now):
@@ -57,7 +57,7 @@ def merged(before: Access, now: Access) -> Access:
 
 
 class Races:
-    """The last accesses of every element, by a number that stands for it.
+    """The last accesses to every element, by a number (`key`) that stands for the element.
 
     >>> races, first, second = Races(), Access(0, 0, 0, 0, 0), Access(0, 1, 0, 0, 0)
     >>> races.write(8, first), races.write(8, second)
@@ -69,7 +69,7 @@ class Races:
         self.seen: dict[int, Access] = {}
 
     def write(self, key: int, now: Access) -> str | None:
-        """Notes a write; says what is wrong with it."""
+        """Notes a write, and returns what is wrong with it, if anything."""
         for records, done in ((self.written, "wrote"), (self.seen, "read")):
             before = records.get(key)
             if before is not None and before is not now and not ordered(before, now):
@@ -78,7 +78,7 @@ class Races:
         return None
 
     def read(self, key: int, now: Access) -> str | None:
-        """Notes a read; says what is wrong with it."""
+        """Notes a read, and returns what is wrong with it, if anything."""
         before = self.written.get(key)
         if before is not None and before is not now and not ordered(before, now):
             return f"reads what {_who(before)} wrote"
@@ -95,7 +95,7 @@ def _who(access: Access) -> str:
 
 
 class Index(NamedTuple):
-    """`threadIdx` and its like."""
+    """`threadIdx`, `blockIdx` and the like."""
 
     x: int
     y: int
@@ -103,8 +103,8 @@ class Index(NamedTuple):
 
 
 class Thread:
-    """One thread: its place, and `now`, the mark of its accesses.  `request` is what it waits for,
-    and `result` what it then gets; `copies` are its groups of asynchronous copies."""
+    """One thread.  `now` is the record that its accesses leave; `request` is the collective that it
+    waits in, `result` what that returns; `copies` are its groups of asynchronous copies."""
 
     __slots__ = ("copies", "coroutine", "index", "now", "request", "result")
 
@@ -117,7 +117,7 @@ class Thread:
 
 
 class LaunchState:
-    """What all memory of a launch shares: the running thread, and how to say where it is."""
+    """State that all memory of a launch shares: the running thread, and its line for messages."""
 
     def __init__(self) -> None:
         self.thread = Thread(0, Index(0, 0, 0), 0)
@@ -131,7 +131,7 @@ class LaunchState:
 
 
 class Pointer:
-    """Elements in global memory.  Reads are noted only where something is written (`shared`)."""
+    """Elements in global memory.  Reads are noted only if the launch writes here (`watched`)."""
 
     def __init__(
         self, machine: LaunchState, races: Races, name: str, elements: Array, watched: bool
@@ -174,7 +174,7 @@ class Pointer:
         return k
 
     def read(self, i: Any, n: int) -> tuple[Any, ...]:
-        """A vector."""
+        """A vector, of memory that this launch may write."""
         k = self._vector(i, n)
         if self.watched:
             for each in range(k, k + n):
@@ -182,15 +182,15 @@ class Pointer:
         return tuple(self.elements[k : k + n])
 
     def constant(self, i: Any, n: int) -> tuple[Any, ...]:
-        """A vector of what this launch does not write."""
-        found = self.read(i, n)
+        """A vector, of memory that this launch does not write."""
+        values = self.read(i, n)
         if self.watched:
             for each in range(index(i), index(i) + n):
                 if self.address + each * self.size in self.races.written:
                     raise self.machine.fail(
                         f"loads {self.name}[{each}], which this launch wrote, as constant: use read"
                     )
-        return found
+        return values
 
     def write(self, i: Any, values: tuple[Any, ...]) -> None:
         """Stores a vector."""
@@ -200,7 +200,7 @@ class Pointer:
         self.elements[k : k + n] = values
 
     def bytes_at(self, i: Any, nbytes: int) -> Array:
-        """`nbytes` from element `i` on, to be copied 16 at a time."""
+        """`nbytes` bytes from element `i` on, for copies of 16 bytes."""
         n = -(-nbytes // self.size)
         k = self._inside(i, n) if n else index(i)
         if n and (self.address + k * self.size) % MAX_ACCESS_BYTES:
@@ -211,7 +211,7 @@ class Pointer:
 
 
 class SimulatedBlock:
-    """Shared memory of a block: bytes, which of them are arrays, and races at `unit` bytes."""
+    """Shared memory of a block: its bytes, its arrays, and races among pieces of `unit` bytes."""
 
     def __init__(self, machine: LaunchState, static: int, dynamic: int, unit: int) -> None:
         self.machine, self.unit, self.races = machine, unit, Races()
@@ -220,13 +220,15 @@ class SimulatedBlock:
         self.arrays: dict[Any, Shared] = {}
 
     def array(self, site: Any, shape: Any, dtype: Any, alignment: int | None) -> Shared:
-        """The array of a place in the text: all threads get the same."""
+        """The array that a place in the text (`site`) allocates: the same for all threads."""
         if site not in self.arrays:
             sizes = tuple(map(int, shape)) if isinstance(shape, tuple) else (int(shape),)
             step = alignment or dtype.itemsize
             base = -(-self.top // step) * step
             if alignment is None and base % MAX_ACCESS_BYTES == 0:
-                base += step % MAX_ACCESS_BYTES  # aligned to no more than was asked for
+                base += (
+                    step % MAX_ACCESS_BYTES
+                )  # else a text might rely on alignment that it did not ask for
             self.top = base + math.prod(sizes) * dtype.itemsize
             if self.top > self.static:
                 raise self.machine.fail(
@@ -253,7 +255,7 @@ class SimulatedBlock:
                 )
 
     def row(self, address: Any) -> int:
-        """A shared address that 16 bytes are accessed at."""
+        """The address of an access to 16 bytes, which must be inside and aligned."""
         at = index(address)
         inside = 0 <= at <= self.top - MAX_ACCESS_BYTES or (
             self.static <= at <= self.static + self.dynamic - MAX_ACCESS_BYTES
@@ -289,7 +291,7 @@ class Shared:
 
 
 class Local:
-    """An array of a thread's own."""
+    """A thread's own array."""
 
     def __init__(self, machine: LaunchState, shape: Any, dtype: Any) -> None:
         self.machine = machine
@@ -305,7 +307,7 @@ class Local:
 
 
 def flat(machine: LaunchState, i: Any, shape: tuple[int, ...], what: str) -> int:
-    """The number of an element, inside on every axis."""
+    """The number of an element, whose index must be inside on every axis."""
     at, places = 0, i if isinstance(i, tuple) else (i,)
     if len(places) != len(shape):
         raise machine.fail(f"indexes a {what} array of shape {shape} by {len(places)} numbers")

@@ -30,13 +30,13 @@ def _f32(stored: Array) -> Array:
 
 
 def _cut(x: Array, add: int) -> Array:
-    """f32 elements with the 10 bits of fraction that a tf32 has."""
+    """f32 elements plus `add` (to their bits), cut to the 10 bits of fraction of a tf32."""
     bits = (x.view(np.uint32) + np.uint32(add)) & np.uint32(0xFFFFE000)
     return bits.view(np.float32)
 
 
 def rounded(x: Array) -> Array:
-    """f32 as tf32, ties away from zero; NaN and infinities stay."""
+    """f32 rounded to tf32, ties away from zero; NaN and infinities stay."""
     return np.where(np.isfinite(x), _cut(x, 0x1000), x)
 
 
@@ -51,7 +51,7 @@ def single(a: Array, b: Array) -> Array:
 
 
 def triple(a: Array, b: Array) -> Array:
-    """A product of f32 elements in three of tf32."""
+    """A product of f32 elements as three products of tf32."""
     a_high, b_high = _cut(a, 0x1000), _cut(b, 0x1000)
     a_low, b_low = _cut(a - a_high, 0), _cut(b - b_high, 0)
     return np.asarray(a_low @ b_high + a_high @ b_low + a_high @ b_high)
@@ -80,7 +80,7 @@ def _places(rows: int, columns: int) -> tuple[Array, Array]:
 
 
 def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], Array]) -> Any:
-    """A collective: sums + a b."""
+    """A collective that adds the product of two tiles to the sums."""
 
     def multiply(given: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
         _, a, b, _, rows, columns, depth, a_pitch, b_pitch, ta, tb = given[0]
@@ -89,9 +89,9 @@ def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], 
             block, int(b), columns if tb else depth, (depth if tb else columns) * size, b_pitch
         )
         x, y = decode(left), decode(right)
-        found = product(x.T if ta else x, y.T if tb else y)
+        products = product(x.T if ta else x, y.T if tb else y)
         row, column = _places(rows, columns)
-        sums = np.array([g[0] for g in given], np.float32) + found[row, column]
+        sums = np.array([g[0] for g in given], np.float32) + products[row, column]
         return [tuple(lane) for lane in sums]
 
     return multiply
@@ -106,14 +106,14 @@ COLLECTIVES: dict[str, Callable[[Sequence[Any], SimulatedBlock], Sequence[Any]]]
 
 
 class Copies:
-    """What a thread does with tiles alone."""
+    """What one thread does with tiles: zero sums, stored sums, copies."""
 
     def __init__(self, machine: Any) -> None:
         self.machine: LaunchState = machine
         self.memory: Callable[[], SimulatedBlock] = lambda: machine.memory
 
     def functions(self) -> dict[str, Any]:
-        """By the names that kernels call them."""
+        """The functions, by their names in kernel text."""
         return {
             "zero_sums": self.zero_sums,
             "store_sums": self.store_sums,
@@ -167,7 +167,8 @@ class Copies:
         self.copy(int(address), pointer, int(index), int(bool(inside)), 1)
 
     def copy(self, to: int, pointer: Pointer, at: int, count: int, width: int) -> None:
-        """`count` elements and zeros, `width` elements in all; those of 2 bytes arrive at once."""
+        """Copies `count` elements, and zeros up to `width` elements.  Copies of 2 bytes are done at
+        once, larger ones when they are waited for."""
         nbytes, memory = width * pointer.size, self.memory()
         memory.row(to // 16 * 16)
         if to % nbytes or (count and (pointer.address + at * pointer.size) % nbytes):

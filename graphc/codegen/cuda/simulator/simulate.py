@@ -53,8 +53,8 @@ MEETING_CALLS = {*COLLECTIVES, "syncthreads", "shared", "dynamic_shared"}
 
 @dataclass(frozen=True)
 class SimulatedKernel:
-    """A text, compiled by Python: which parameters it stores through, whether its threads meet, and
-    the bytes of the smallest type that it names."""
+    """A text, compiled by Python.  `stored` are the numbers of parameters that it stores through,
+    `meets` says whether its threads meet, `unit` is the size in bytes of its smallest type."""
 
     code: CodeType
     lines: tuple[str, ...]
@@ -82,20 +82,20 @@ def _kernel(text: str) -> SimulatedKernel:
 
 
 def _stored(tree: ast.AST) -> set[str]:
-    """The names that something is stored through."""
-    found = set()
+    """The names of pointers that a text stores through."""
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             if isinstance(node.value, ast.Name):
-                found.add(node.value.id)
+                names.add(node.value.id)
         elif (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
             and node.func.id in VECTOR_STORES
             and isinstance(node.args[0], ast.Name)
         ):
-            found.add(node.args[0].id)
-    return found
+            names.add(node.args[0].id)
+    return names
 
 
 def simulate(
@@ -136,7 +136,7 @@ class SimulatedLaunch(LaunchState):
             )
 
     def bound(self, arguments: Sequence[Array | int]) -> list[Any]:
-        """The arguments as the kernel sees them.  Raises `SimulatorError` if they do not fit."""
+        """The arguments as the kernel gets them.  Raises `SimulatorError` if they do not fit."""
         types = self.source.parameters
         if len(arguments) != len(types):
             raise SimulatorError(f"a kernel takes {len(types)} arguments, got {len(arguments)}")
@@ -186,7 +186,7 @@ class SimulatedLaunch(LaunchState):
                     call()
 
     def _together(self, threads: list[Thread], call: Callable[[], None]) -> None:
-        """Runs the threads of a block by turns, until all are done."""
+        """Runs the threads of a block in turn, each up to where it waits, until all are done."""
         greenlet = _greenlet()
         for thread in threads:
             thread.coroutine = greenlet(call)
@@ -202,7 +202,7 @@ class SimulatedLaunch(LaunchState):
             ready = ready or self._barrier(threads)
 
     def _warp(self, threads: list[Thread], first: int) -> list[Thread]:
-        """The threads of a warp, if all of them have come to the same exchange."""
+        """The threads of a warp, if all of them have come to the same collective, which it runs."""
         warp = threads[first : first + WARP_THREADS]
         waiting = [t for t in warp if t.request and t.request[0] != "syncthreads"]
         if not waiting:
@@ -222,7 +222,7 @@ class SimulatedLaunch(LaunchState):
         return warp
 
     def _barrier(self, threads: list[Thread]) -> list[Thread]:
-        """All threads, if all of them have come to the same barrier; none if all are done."""
+        """All threads, which must have come to the same barrier; none if all are done."""
         live = [t for t in threads if not t.coroutine.dead]
         sites = sorted({t.request[1][0] for t in live if t.request})
         if live and (len(live) < len(threads) or len({t.request for t in live}) > 1):
@@ -237,7 +237,7 @@ class SimulatedLaunch(LaunchState):
         return live
 
     def _wait(self, name: str, payload: Any = None) -> Any:
-        """Gives way until the others have come, and returns what they make of it."""
+        """Lets the other threads run until they have come, too; returns the collective's result."""
         thread, frame = self.thread, sys._getframe(2)
         thread.request = (name, (frame.f_lineno, frame.f_lasti), payload)
         thread.coroutine.parent.switch()
@@ -267,7 +267,7 @@ class SimulatedLaunch(LaunchState):
     def _copy(
         self, address: Any, pointer: Pointer, i: Any, nbytes: Any = WARP_THREADS // 2
     ) -> None:
-        """Starts a copy of 16 bytes, which lands when it is waited for."""
+        """Starts a copy of 16 bytes, which arrives when it is waited for."""
         at, count = self.memory.row(address), int(nbytes)
         if not 0 <= count <= 16:
             raise self.fail(f"copies {count} bytes at once; 0 to 16 can be")

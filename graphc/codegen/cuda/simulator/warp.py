@@ -1,6 +1,6 @@
 """What the 32 threads of a warp do together, in NumPy: shuffles, ldmatrix, matrix products.
 
-Each function takes what the lanes gave, in order, and returns what each gets.
+Each function takes the arguments of all lanes, in order, and returns the result of each.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ LANE_IN_GROUP = LANES % 4  # which of that row's columns it holds
 def _shuffle(
     source: Callable[[int, int], int],
 ) -> Callable[[Sequence[Any], SimulatedBlock], list[Any]]:
-    """Lane i gets the value of lane `source(i, operand)`, its own if there is no such lane."""
+    """Lane i gets the value of lane `source(i, operand)`, or its own if there is no such lane."""
 
     def exchange(given: Sequence[Any], block: SimulatedBlock) -> list[Any]:
-        found = []
+        values = []
         for lane, (value, operand) in enumerate(given):
             other = source(lane, int(operand))
-            found.append(given[other][0] if 0 <= other < WARP_THREADS else value)
-        return found
+            values.append(given[other][0] if 0 <= other < WARP_THREADS else value)
+        return values
 
     return exchange
 
 
 def _rows(addresses: Sequence[Any], block: SimulatedBlock) -> Array:
-    """Four 8x8 matrices of 16-bit elements, a row at each lane's address."""
+    """Four 8x8 matrices of 16-bit elements; each lane gives the address of a row."""
     rows = []
     for at in map(block.row, addresses):
         block.note(block.races.read, at, 16)
@@ -65,18 +65,18 @@ def ldmatrix_trans(addresses: Sequence[Any], block: SimulatedBlock) -> list[tupl
 
 
 def _matrix(registers: Array, decode: Callable[[Array], Array], columns: int) -> Array:
-    """Rows of `columns` elements from fragments: registers count down the rows by 8 first if there
-    are four, then to the right."""
+    """The rows, of `columns` elements, that fragments make.  Where there are four registers, they
+    count first down by 8 rows, then to the right."""
     values = decode(registers)  # lane, register, element
     count, width = values.shape[1:]
     down = count // 2
-    made = np.zeros((8 * down, columns), np.float32)
+    rows = np.zeros((8 * down, columns), np.float32)
     for register in range(count):
         for each in range(width):
             row = LANE_GROUP + 8 * (register % down)
             column = width * LANE_IN_GROUP + each + 4 * width * (register // down)
-            made[row, column] = values[:, register, each]
-    return made
+            rows[row, column] = values[:, register, each]
+    return rows
 
 
 def _halves(registers: Array) -> Array:

@@ -1,12 +1,12 @@
-"""Convolutions and their gradients -> kernel text for GPUs: a product of matrices on tensor cores,
-whose operands are gathered on their way into shared memory (implicit GEMM).
+"""Convolutions and their gradients -> kernel text for GPUs: a matrix product on tensor cores, whose
+operands are gathered while they are copied into shared memory (implicit GEMM).
 
                         rows       columns             depth
     Convolution         outputs    images, positions   inputs, window     Y  = W X
     ConvolutionInput    inputs     images, spatial     outputs, window    dX = W dY
     ConvolutionWeight   outputs    inputs, window      images, positions  dW = dY X
 
-for each group.  Where the window is a point, images are a batch of plain products.
+for each group.  Where the window is a point (`Points`), images are a batch of plain products.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ COLUMN_INDEX = variable("column")
 def convolution_source(
     kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, readable: str = ""
 ) -> DeviceSource | None:
-    """A convolution's kernel; None where plain loops are the way: element types that tensor cores
-    do not multiply, groups of few channels, padding or arrays of unusual size."""
+    """A convolution's kernel; None where loops make it: for element types that tensor cores do not
+    multiply, groups of few channels, symbolic padding or windows, arrays of 2^31 elements."""
     plan = _plan(kernel, shape, fast_math)
     return plan.source(readable) if plan else None
 
@@ -49,7 +49,7 @@ def convolution_split(
     pieces: int = 0,
     readable: str = "",
 ) -> Split | None:
-    """A convolution's two kernels, if its result is small: then they are faster."""
+    """A convolution's two kernels, if its result is so small that two are faster than one."""
     plan = _plan(kernel, shape, fast_math)
     return plan.split(pieces, readable) if plan else None
 
@@ -64,14 +64,14 @@ def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved
     frame = ConvolutionFrame(kernel)
     if not _fits(frame):
         return None
-    make = (
+    plan = (
         Points
         if _is_point(frame)
         else {Convolution: Forward, ConvolutionInput: InputGradientBlock}.get(
             type(frame.op), Weight
         )
     )
-    return make(kernel, shape, fast_math, *make.product(frame), literal=True, frame=frame)
+    return plan(kernel, shape, fast_math, *plan.product(frame), literal=True, frame=frame)
 
 
 def _fits(frame: ConvolutionFrame) -> bool:
@@ -94,18 +94,18 @@ def _is_point(frame: ConvolutionFrame) -> bool:
 
 @dataclass
 class Convolved(ContractionPlan):
-    """One of the three."""
+    """A convolution, or one of its gradients, as a product of matrices."""
 
     frame: ConvolutionFrame = field(kw_only=True)
 
     @staticmethod
     def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
-        """The sizes of the product, and how many there are."""
+        """The sizes of the product, and the number of products."""
         raise NotImplementedError
 
 
 def named(name: str, what: str, index: list[Size]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Variables for the parts of an index: (variable, value), and the variables alone."""
+    """Variables for the parts of an index: pairs (variable, value), and the variables alone."""
     names = tuple(variable(f"{name}_{what}{n}") for n in range(len(index)))
     return tuple(zip(names, index, strict=True)), names
 
@@ -148,7 +148,8 @@ class Forward(Convolved):
 
 
 class InputGradientBlock(Convolved):
-    """dX = W dY: each element asks every place of the window which position it served there."""
+    """dX = W dY: an element of X sums, over all places in the window, dY of the position in whose
+    window it has that place."""
 
     @staticmethod
     def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
@@ -165,7 +166,7 @@ class InputGradientBlock(Convolved):
         return left, self.gather(RIGHT, f.slot_y, True, self.served())
 
     def served(self) -> Formula:
-        """dY at the position whose window has an element of dX at one of its places."""
+        """Where dY lies, for the position whose window has the element of X at a given place."""
         f, op = self.frame, self.frame.op
         at_parts, (image, *place) = named(
             RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.spatial))
@@ -177,7 +178,7 @@ class InputGradientBlock(Convolved):
         bounds: list[tuple[Size, Size, Size]] = []
         for a, (x, t) in enumerate(zip(place, tap, strict=True)):
             stride, last = op.strides[a], (f.window[a] - 1) * op.dilations[a]
-            back = variable(f"{RIGHT.name}_r{a}")  # from the window's end: nothing is negative
+            back = variable(f"{RIGHT.name}_r{a}")  # counted from the window's end, so not negative
             k_parts += ((back, last - t * op.dilations[a]),)
             shift = op.before[a] - last
             assert isinstance(shift, int)
