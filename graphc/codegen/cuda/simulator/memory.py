@@ -226,9 +226,8 @@ class SimulatedBlock:
             step = alignment or dtype.itemsize
             base = -(-self.top // step) * step
             if alignment is None and base % MAX_ACCESS_BYTES == 0:
-                base += (
-                    step % MAX_ACCESS_BYTES
-                )  # else a text might rely on alignment that it did not ask for
+                # Else a text could rely on alignment that it did not ask for.
+                base += step % MAX_ACCESS_BYTES
             self.top = base + math.prod(sizes) * dtype.itemsize
             if self.top > self.static:
                 raise self.machine.fail(

@@ -38,9 +38,7 @@ TYPES: dict[str, Callable[[Any], Any]] = {
     name: BY_NAME[name].numpy.type if name[0] == "f" else _integer(BY_NAME[name].numpy)
     for name in emulate.TYPES
 }
-DTYPES = {
-    convert: BY_NAME[name].numpy for name, convert in TYPES.items()
-}  # of arrays, by conversion
+DTYPES = {convert: BY_NAME[name].numpy for name, convert in TYPES.items()}  # by conversion
 
 
 def to_tf32(x: Any) -> Any:

@@ -1,6 +1,6 @@
 """Plans of contractions on tensor cores: the tile of a block, and the number of kernels.
 
-Where the result has too few blocks to keep a GPU busy, one kernel makes the sums of pieces of k, and
+Where the result has too few blocks to keep a GPU busy, one kernel makes sums of pieces of k, and
 another adds them.
 """
 

@@ -1,8 +1,8 @@
-"""Device source -> machine code of a GPU, offline: no GPU and no driver is asked.
+"""Device source -> machine code of a GPU, without a GPU or a driver.
 
-numba-cuda types the text and makes PTX of it, nvJitLink makes a cubin, which is kept on disk under
-a hash of all that could change it.  The modules of this folder are all that know numba-cuda; a
-warm start needs none of it.
+numba-cuda types the text and makes PTX of it; nvJitLink makes a cubin, which is kept on disk under
+a hash of all that could change it.  Only the modules of this folder use numba-cuda; a warm start
+does not import it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 @functools.cache
 def fingerprint() -> bytes:
-    """A hash of all that decides what machine code a text becomes, except the text."""
+    """A hash of all that decides what machine code a text becomes, except for the text."""
     return hash_of(MACHINE_CODE_SOURCES, repr(sorted(require().items())))
 
 
@@ -98,8 +98,8 @@ def cubin(source: DeviceSource, capability: tuple[int, int], cache: Cache) -> tu
 
 @dataclass(frozen=True)
 class Held(Cache):
-    """A cache that holds what it has read or written: each is read from the disk once, and
-    compiled once even if the disk cannot be written."""
+    """A cache that also holds its entries in memory: each is read from the disk once, and compiled
+    once even if the disk cannot be written."""
 
     held: dict[str, bytes] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ def prepare(
     options: Options,
     built: Built,
 ) -> None:
-    """Compiles what the cache lacks, in several processes if it is much."""
+    """Compiles the kernels that the cache lacks, in several processes if they are many."""
     wanted = {symbol_of(s, capability): s for s in sources}
     jobs = {
         symbol: (s.text, s.parameters, s.threads, s.resident, capability)
@@ -148,7 +148,7 @@ def _compile_words(
     resident: int,
     capability: Sequence[int],
 ) -> bytes:
-    """`compile_kernel` of what JSON can carry."""
+    """`compile_kernel`, with arguments that JSON can carry."""
     x, y, z = threads
     source = DeviceSource(text, tuple(parameters), threads=(x, y, z), resident=resident)
     major, minor = capability
@@ -156,12 +156,12 @@ def _compile_words(
 
 
 def serve() -> None:
-    """What a helper process does."""
+    """The work of a helper process."""
     workers.serve(_namespace, _compile_words)
 
 
 def _namespace() -> dict[str, Any]:
-    """All that the text of a kernel may call, by name; this imports numba-cuda."""
+    """Every name that a kernel's text may call; this imports numba-cuda."""
     from graphc.codegen.cuda.toolchain.namespace import NAMESPACE
 
     return NAMESPACE
@@ -181,7 +181,7 @@ def ptx(source: DeviceSource, capability: tuple[int, int]) -> str:
 
 @contextmanager
 def _compiling(source: DeviceSource, capability: tuple[int, int]) -> Iterator[None]:
-    """Refuses old GPUs; what the compilers complain about becomes a `CodegenError`."""
+    """Refuses old GPUs; makes `CodegenError`s of the compilers' errors."""
     if capability < MIN_CAPABILITY:
         raise DeviceError(
             f"GPUs of compute capability {_dotted(capability)} are too old: "
