@@ -1,7 +1,7 @@
 """Matrix products by cublasLt, where its packages are installed (`graphc[cuda13-blas]`).
 
 cublasLt's matrices are stored by columns.  A row-major matrix is its transpose stored by columns,
-so C = A B is asked for as C' = B' A': the operands change places, nothing is moved.
+so C = A B is computed as C' = B' A': the operands change places, and no element moves.
 Not yet run on a GPU: tested against the signatures of nvmath-python 1.0.
 """
 
@@ -65,7 +65,7 @@ class MatrixLayout:
 
 
 def stored(rows: int, columns: int) -> MatrixLayout:
-    """How a row-major matrix looks by columns: transposed."""
+    """The layout by columns of a row-major matrix, which is the transposed one."""
     return MatrixLayout(columns, rows, columns)
 
 
@@ -97,9 +97,9 @@ class Library:
         weakref.finalize(self, lt.destroy, handle)
 
     def plan(self, product: ProductSizes) -> ProductPlan | None:
-        """The way to a product that cublasLt takes for the fastest; None if it knows none."""
-        made = ProductPlan(self, product)
-        return made if made.known else None
+        """The plan of a product that cublasLt estimates to be fastest; None if it has none."""
+        plan = ProductPlan(self, product)
+        return plan if plan.known else None
 
     def attribute(self, what: str, handle: int, kind: Any, value: int) -> None:
         """Sets an attribute of a `matmul_desc`, a `matrix_layout` or a `matmul_preference`."""
@@ -109,7 +109,7 @@ class Library:
 
 
 class ProductPlan:
-    """A product, planned, if cublasLt knows one.  It may be in several graphs."""
+    """A planned product, if cublasLt has an algorithm for it (`known`); for any number of graphs."""
 
     def __init__(self, library: Library, product: ProductSizes) -> None:
         self.library, self.product = library, product
@@ -136,15 +136,15 @@ class ProductPlan:
 
     def _layout(self, element: int, layout: MatrixLayout) -> int:
         library, lt = self.library, self.library.lt
-        made: int = lt.matrix_layout_create(element, layout.rows, layout.columns, layout.ld)
-        weakref.finalize(self, lt.matrix_layout_destroy, made)
+        handle: int = lt.matrix_layout_create(element, layout.rows, layout.columns, layout.ld)
+        weakref.finalize(self, lt.matrix_layout_destroy, handle)
         kinds = lt.MatrixLayoutAttribute
-        library.attribute("matrix_layout", made, kinds.BATCH_COUNT, self.product.batch)
-        library.attribute("matrix_layout", made, kinds.STRIDED_BATCH_OFFSET, layout.stride)
-        return made
+        library.attribute("matrix_layout", handle, kinds.BATCH_COUNT, self.product.batch)
+        library.attribute("matrix_layout", handle, kinds.STRIDED_BATCH_OFFSET, layout.stride)
+        return handle
 
     def _choose(self) -> bool:
-        """Asks for the best algorithm, which then lies in `found`; tells whether there is one."""
+        """Asks for the best algorithm, which goes to `found`; returns whether there is one."""
         library, lt = self.library, self.library.lt
         preference, count = lt.matmul_preference_create(), np.zeros(1, np.int32)
         kinds = lt.MatmulPreferenceAttribute
@@ -186,12 +186,12 @@ class ProductPlan:
 
     @property
     def workspace(self) -> MemorySpan:
-        """The memory that it needs beside its operands."""
+        """The memory that the product needs besides its operands."""
         return self.library.workspace.part(0, int(self.found.workspace_size))
 
     def enqueue(self, stream: int, a: int, b: int, c: int) -> None:
-        """Puts the product on a stream; all are addresses."""
-        algorithm = self.found.ptr  # of the heuristic's result the algorithm is the first field
+        """Puts the product on a stream; `a`, `b` and `c` are addresses."""
+        algorithm = self.found.ptr  # the first field of the heuristic's result is the algorithm
         lt, workspace = self.library.lt, self.workspace
         try:
             lt.matmul(

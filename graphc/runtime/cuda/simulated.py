@@ -1,8 +1,7 @@
 """A simulated GPU: NumPy memory, and kernels in the warp simulator (`codegen.cuda.simulator`).
 
-It runs everything that a GPU's device runs, text for text, slowly, and finds what a GPU would pass
-over in silence: accesses outside of a buffer, races, reads of memory that nothing has written
-(fresh memory is full of NaN).
+It runs the same texts as a GPU's device, slowly, and finds errors that a GPU would ignore: accesses
+outside of a buffer, races, reads of memory that nothing has written (fresh memory is full of NaN).
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ POISON_BYTE = 0xFF  # fills fresh memory: NaN in every float type
 
 
 class SimulatedDevice:
-    """A device without a GPU.  `memory` bytes are all that it has."""
+    """A device without a GPU.  It has `memory` bytes."""
 
     def __init__(self, name: str = "cuda:sim", memory: int = 1 << 33) -> None:
         self.name, self.target, self.memory = name, CUDA, memory
@@ -60,7 +59,7 @@ class SimulatedDevice:
         self.memories: weakref.WeakSet[Allocation] = weakref.WeakSet()
 
     def allocate(self, nbytes: int) -> Allocation:
-        """Memory, at an address that means nothing to the host."""
+        """New memory, at an address that means nothing to the host."""
         free = self.memory - sum(m.nbytes for m in self.memories)
         if nbytes > free:
             raise DeviceError(
@@ -72,9 +71,9 @@ class SimulatedDevice:
             -(-max(nbytes, 1) // ALLOCATION_ALIGNMENT_BYTES) * ALLOCATION_ALIGNMENT_BYTES
             + ALLOCATION_ALIGNMENT_BYTES
         )
-        made = Allocation(address, nbytes, np.full(max(nbytes, 1), POISON_BYTE, np.uint8))
-        self.memories.add(made)
-        return made
+        allocation = Allocation(address, nbytes, np.full(max(nbytes, 1), POISON_BYTE, np.uint8))
+        self.memories.add(allocation)
+        return allocation
 
     def pinned(self, nbytes: int) -> Pinned:
         """Host memory."""
@@ -84,13 +83,13 @@ class SimulatedDevice:
         self, target: MemorySpan | Array | Pinned, source: MemorySpan | Array | Pinned
     ) -> None:
         """Copies bytes."""
-        to, taken = self._bytes(target), self._bytes(source)
-        if to.nbytes != taken.nbytes:
-            raise DeviceError(f"{self.name}: a copy of {taken.nbytes} bytes to {to.nbytes}")
-        to[...] = taken
+        to, data = self._bytes(target), self._bytes(source)
+        if to.nbytes != data.nbytes:
+            raise DeviceError(f"{self.name}: a copy of {data.nbytes} bytes to {to.nbytes}")
+        to[...] = data
 
     def _bytes(self, place: MemorySpan | Array | Pinned) -> Array:
-        """A place as bytes."""
+        """The bytes of a place, as a view."""
         if isinstance(place, Pinned):
             return place.array
         if not isinstance(place, MemorySpan):
@@ -101,10 +100,10 @@ class SimulatedDevice:
         return memory[place.offset : place.offset + place.nbytes]
 
     def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
-        """Nothing is compiled."""
+        """Does nothing: the simulator compiles nothing."""
 
     def load(self, source: DeviceSource) -> LoadedKernel:
-        """The text is all that there is to load."""
+        """The text, which is all that the simulator needs."""
         return LoadedKernel(source, None)
 
     def launch(self, launch: LaunchNode) -> None:
@@ -139,11 +138,11 @@ class SimulatedDevice:
         return SimulatedGraph(self, tuple(known))
 
     def mark(self) -> Done:
-        """Now."""
+        """A moment that has passed, since all work is done."""
         return Done()
 
     def synchronize(self) -> None:
-        """All work is done when its call returns."""
+        """Does nothing: all work is done when its call returns."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +155,14 @@ class Done:
 
 @dataclass(frozen=True)
 class SimulatedGraph:
-    """A graph of a simulated device: an order that its edges allow, and not the given one where
-    they leave a choice, so that a missing edge shows."""
+    """A graph of a simulated device.  It runs in an order that its edges allow, and in another than
+    the given one where they leave a choice, so that a missing edge shows."""
 
     device: SimulatedDevice
     nodes: tuple[LaunchNode | CopyNode, ...]
 
     def run(self) -> None:
-        """Runs every node after those that it waits for; of those that could run, the last."""
+        """Runs all nodes; of those that wait for no other, always the last one first."""
         waiting = dict(enumerate(self.nodes))
         done: set[int] = set()
         while waiting:

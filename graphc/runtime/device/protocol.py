@@ -1,5 +1,5 @@
-"""The protocol of devices: `Device`, nine methods.  `cuda/device.py` is a GPU, `cuda/simulated.py` a
-simulated one.  A `DeviceFamily` opens the devices of one kind.
+"""The protocol of devices: `Device`, nine methods.  `cuda/device.py` has GPUs, `cuda/simulated.py`
+simulated ones.  A `DeviceFamily` opens the devices of one kind.
 
 A `MemorySpan` is a place in a device's memory; it knows its end, so that a simulated device can
 detect accesses outside of it.
@@ -90,7 +90,7 @@ class CopyNode:
 
 @dataclass(frozen=True)
 class Call:
-    """A library's work: `enqueue` puts it on the stream with a given handle, which may be capturing.
+    """A library's work: `enqueue` puts it on the stream with that handle, which may be capturing.
     The work reads `read` and writes `written`."""
 
     enqueue: Callable[[int], None]
