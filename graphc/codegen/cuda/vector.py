@@ -118,10 +118,10 @@ class Vector:
         for lane in range(self.count):
             here = map_sizes(s, lambda size, lane=lane: self.at(size, lane))  # type: ignore[misc]
             if isinstance(here, Let) and self.count > 1:
-                own = self.frame.name(NUMBERED.sub("", here.name))
+                name = self.frame.name(NUMBERED.sub("", here.name))
                 here = replace(here, value=renamed(here.value, names[lane]))
-                names[lane][here.name] = own
-                here = replace(here, name=own)
+                names[lane][here.name] = name
+                here = replace(here, name=name)
             else:
                 here = renamed(here, names[lane])
             copies.append(here)

@@ -109,7 +109,7 @@ class Library:
 
 
 class ProductPlan:
-    """A planned product, if cublasLt has an algorithm for it (`known`); for any number of graphs."""
+    """A planned product, if cublasLt has an algorithm for it (`known`); many graphs may have it."""
 
     def __init__(self, library: Library, product: ProductSizes) -> None:
         self.library, self.product = library, product

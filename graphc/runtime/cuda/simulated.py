@@ -111,16 +111,16 @@ class SimulatedDevice:
         self.launches += 1
         source = launch.function.source
         arguments: list[Array | int] = []
-        for kind, given in zip(source.parameters, launch.arguments, strict=True):
-            if isinstance(given, MemorySpan):
-                if given.address % VECTOR_ALIGNMENT_BYTES and VECTOR_ACCESS.search(source.text):
+        for kind, argument in zip(source.parameters, launch.arguments, strict=True):
+            if isinstance(argument, MemorySpan):
+                if argument.address % VECTOR_ALIGNMENT_BYTES and VECTOR_ACCESS.search(source.text):
                     raise DeviceError(
-                        f"{self.name}: vectors begin at {given.address}, which is no "
+                        f"{self.name}: vectors begin at {argument.address}, which is no "
                         f"multiple of {VECTOR_ALIGNMENT_BYTES}:\n{source.text}"
                     )
-                arguments.append(self._bytes(given).view(ELEMENT_TYPES[kind.removesuffix("*")]))
+                arguments.append(self._bytes(argument).view(ELEMENT_TYPES[kind.removesuffix("*")]))
             else:
-                arguments.append(given)
+                arguments.append(argument)
         simulate(source, launch.grid, launch.shared, arguments)
 
     def graph(self, nodes: Sequence[Node]) -> SimulatedGraph:

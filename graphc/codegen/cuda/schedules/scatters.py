@@ -31,7 +31,7 @@ def scatter_sources(
 ) -> tuple[DeviceSource, ...]:
     """A launch that copies the operand, unless the result overwrites it, and one of the updates."""
     scatter = _Scatter(kernel, wide)
-    updates = scatter.by_columns(readable) if scatter.by_column else scatter.by_updates(readable)
+    updates = scatter.by_columns(readable) if scatter.too_many else scatter.by_updates(readable)
     return (updates,) if in_place else (_copy(kernel, wide, readable), updates)
 
 
@@ -96,7 +96,8 @@ class _Scatter:
         self.slot = self.emit.slots[self.out]
 
     @property
-    def by_column(self) -> bool:
+    def too_many(self) -> bool:
+        """Whether there are too many updates for a block each."""
         return isinstance(self.count, int) and self.count > MAX_UPDATES_BY_BLOCKS
 
     def spot(self, number: str) -> _Spot:

@@ -82,8 +82,8 @@ def _places(rows: int, columns: int) -> tuple[Array, Array]:
 def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], Array]) -> Any:
     """A collective that adds the product of two tiles to the sums."""
 
-    def multiply(given: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
-        _, a, b, _, rows, columns, depth, a_pitch, b_pitch, ta, tb = given[0]
+    def multiply(arguments: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
+        _, a, b, _, rows, columns, depth, a_pitch, b_pitch, ta, tb = arguments[0]
         left = tile(block, int(a), depth if ta else rows, (rows if ta else depth) * size, a_pitch)
         right = tile(
             block, int(b), columns if tb else depth, (depth if tb else columns) * size, b_pitch
@@ -91,7 +91,7 @@ def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], 
         x, y = decode(left), decode(right)
         products = product(x.T if ta else x, y.T if tb else y)
         row, column = _places(rows, columns)
-        sums = np.array([g[0] for g in given], np.float32) + products[row, column]
+        sums = np.array([own[0] for own in arguments], np.float32) + products[row, column]
         return [tuple(lane) for lane in sums]
 
     return multiply

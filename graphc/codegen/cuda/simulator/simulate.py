@@ -147,19 +147,23 @@ class SimulatedLaunch(LaunchState):
             if k in arrays and arrays[k].size
         ]
         bound: list[Any] = []
-        for k, (given, name) in enumerate(zip(arguments, types, strict=True)):
+        for k, (argument, name) in enumerate(zip(arguments, types, strict=True)):
             if not name.endswith(POINTER_SUFFIX):
-                bound.append(TYPES[name](given))
+                bound.append(TYPES[name](argument))
                 continue
             dtype = DTYPES[TYPES[name.removesuffix(POINTER_SUFFIX)]]
-            if not isinstance(given, np.ndarray) or given.ndim != 1 or given.dtype != dtype:
+            if (
+                not isinstance(argument, np.ndarray)
+                or argument.ndim != 1
+                or argument.dtype != dtype
+            ):
                 raise SimulatorError(
                     f"argument {k} of a kernel must be a one-dimensional array of "
-                    f"{dtype}, got {_described(given)}"
+                    f"{dtype}, got {_described(argument)}"
                 )
-            low, high = np.lib.array_utils.byte_bounds(given)
+            low, high = np.lib.array_utils.byte_bounds(argument)
             watched = any(low < end and start < high for start, end in written)
-            bound.append(Pointer(self, self.races, f"argument {k}", given, watched))
+            bound.append(Pointer(self, self.races, f"argument {k}", argument, watched))
         return bound
 
     def run(self, call: Callable[[], None]) -> None:
@@ -321,13 +325,15 @@ class SimulatedLaunch(LaunchState):
         return store
 
     def _collective(self, name: str) -> Callable[..., Any]:
-        return lambda *given: self._wait(name, given if len(given) > 1 else given[0])
+        return lambda *arguments: self._wait(
+            name, arguments if len(arguments) > 1 else arguments[0]
+        )
 
 
-def _described(given: Any) -> str:
-    if isinstance(given, np.ndarray):
-        return f"one of {given.ndim} dimensions of {given.dtype}"
-    return type(given).__name__
+def _described(argument: Any) -> str:
+    if isinstance(argument, np.ndarray):
+        return f"one of {argument.ndim} dimensions of {argument.dtype}"
+    return type(argument).__name__
 
 
 def _greenlet() -> Any:

@@ -25,11 +25,11 @@ def _shuffle(
 ) -> Callable[[Sequence[Any], SimulatedBlock], list[Any]]:
     """Lane i gets the value of lane `source(i, operand)`, or its own if there is no such lane."""
 
-    def exchange(given: Sequence[Any], block: SimulatedBlock) -> list[Any]:
+    def exchange(arguments: Sequence[Any], block: SimulatedBlock) -> list[Any]:
         values = []
-        for lane, (value, operand) in enumerate(given):
+        for lane, (value, operand) in enumerate(arguments):
             other = source(lane, int(operand))
-            values.append(given[other][0] if 0 <= other < WARP_THREADS else value)
+            values.append(arguments[other][0] if 0 <= other < WARP_THREADS else value)
         return values
 
     return exchange
@@ -98,11 +98,11 @@ def _tf32(registers: Array) -> Array:
 def _product(decode: Callable[[Array], Array], depth: int) -> Any:
     """mma.m16n8: a (16 x depth) @ b (depth x 8) + c."""
 
-    def multiply(given: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
-        a = _matrix(np.array([g[0] for g in given], np.uint32), decode, depth)
-        b = _matrix(np.array([g[1] for g in given], np.uint32), decode, depth)
+    def multiply(arguments: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
+        a = _matrix(np.array([g[0] for g in arguments], np.uint32), decode, depth)
+        b = _matrix(np.array([g[1] for g in arguments], np.uint32), decode, depth)
         total = a @ b.T
-        c = np.array([g[2] for g in given], np.float32).reshape(WARP_THREADS, 2, 2)
+        c = np.array([g[2] for g in arguments], np.float32).reshape(WARP_THREADS, 2, 2)
         result = np.stack(
             [
                 total[LANE_GROUP[:, None] + 8 * down, 2 * LANE_IN_GROUP[:, None] + [0, 1]]

@@ -50,23 +50,24 @@ MACHINE_CODE_SOURCES = (
 def require() -> dict[str, str]:
     """The versions of the toolchain's packages.  Raises `DeviceError` if one is missing, too old or
     too new; nothing is imported."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for package, (least, beyond) in (REQUIRED_PACKAGES | LIBRARY_PACKAGES).items():
         wanted = f"{package}>={_dotted(least)},<{_dotted(beyond)}"
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             if package in LIBRARY_PACKAGES:
                 continue
             raise DeviceError(
                 f"compiling for a GPU needs {wanted}, which is not installed: {REMEDY}"
             ) from None
-        version = tuple(int(n) for n in re.findall(r"\d+", found[package])[:3])
+        version = tuple(int(n) for n in re.findall(r"\d+", versions[package])[:3])
         if not least <= version < beyond:
             raise DeviceError(
-                f"compiling for a GPU needs {wanted}, but {found[package]} is installed: {REMEDY}"
+                f"compiling for a GPU needs {wanted}, but {versions[package]} is installed: "
+                f"{REMEDY}"
             )
-    return found
+    return versions
 
 
 def _dotted(version: tuple[int, ...]) -> str:
@@ -215,10 +216,10 @@ def _ptx(source: DeviceSource, capability: tuple[int, int], symbol: str) -> str:
         cc=capability,
         launch_bounds=(threads, source.resident) if source.resident else threads,
     )
-    found = re.search(r"\.visible \.entry (\S+?)\(", text)
-    assert found, "PTX without an entry"
+    entry = re.search(r"\.visible \.entry (\S+?)\(", text)
+    assert entry, "PTX without an entry"
     environment = r"\.common \.global .*?;\n"  # numba's pointer to Python globals: nothing uses it
-    return re.sub(environment, "", text).replace(found[1], symbol)
+    return re.sub(environment, "", text).replace(entry[1], symbol)
 
 
 def _parameter(name: str) -> Any:
