@@ -1,4 +1,4 @@
-"""The devices that a session uses, opened when they are first needed."""
+"""The devices that a session uses; each is opened when it is first needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Home:
     variables: dict[Value, MemorySpan] = field(default_factory=dict)
 
     def keep(self, v: Value, array: Array) -> MemorySpan:
-        """Gives a variable a place and a value."""
+        """Sets a variable's value; gives it memory on the device if it has none."""
         if v not in self.variables:
             self.variables[v] = allocated(self.device, array.nbytes)
         self.device.copy(self.variables[v], np.ascontiguousarray(array))
@@ -42,8 +42,8 @@ class Home:
 
 
 class Devices:
-    """Homes by device name.  `families` are what opens devices, by kind.  A device whose spec is
-    declared (`what-if`) but which is not there cannot be opened."""
+    """Homes by device name.  `families` open devices, by kind.  A device that is only declared
+    (`what-if`), for planning, cannot be opened."""
 
     def __init__(self, cache_dir: Path, families: Mapping[str, DeviceFamily]) -> None:
         self.cache_dir, self.families = cache_dir, families
@@ -68,12 +68,12 @@ class Devices:
         return family.open(name, Cache(self.cache_dir))
 
     def spec(self, name: str) -> DeviceSpec:
-        """What placement takes a device to be, which is opened for it."""
+        """The device as placement sees it; opens the device, unless it is the host."""
         on_host = family_of(name, self.families) is None
         return spec_of(name, self.families, None if on_host else self.open(name).device)
 
     def keeps(self, name: str) -> bool:
-        """Whether variables that are placed on a device live there: on all but the host."""
+        """Whether variables placed on a device live in its memory: true for all but the host."""
         return family_of(name, self.families) is not None
 
     def holder(self, array: object) -> str:
@@ -81,29 +81,29 @@ class Devices:
         return next(filter(None, (f.holder(array) for f in self.families.values())), "")
 
     def home(self, v: Value) -> Home | None:
-        """Where a variable lives, if not on the host."""
+        """The home in which a variable lives; None if it lives on the host."""
         return next((h for h in self.homes.values() if v in h.variables), None)
 
     def names(self) -> Mapping[Value, str]:
-        """Variables that live on a device, and its name."""
+        """Variables that live on a device, with the name of that device."""
         return {v: name for name, home in self.homes.items() for v in home.variables}
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Frees all memory on devices."""
         self.homes.clear()
 
 
 def family_of(name: str, families: Mapping[str, DeviceFamily]) -> DeviceFamily | None:
-    """What opens the device of a name, which begins with its kind; None if nothing does: the host's
-    names, and specs that are declared for planning."""
+    """The family that opens the device of a name, which begins with its kind; None for names of the
+    host, and for specs that are declared for planning only."""
     return families.get(name.partition(":")[0])
 
 
 def spec_of(
     name: str, families: Mapping[str, DeviceFamily], device: Device | None = None
 ) -> DeviceSpec:
-    """What placement takes a device to be: what it says of itself if it is open, else what its
-    family says, or its declaration; all else is the host."""
+    """The device as placement sees it: by its own word if it is open, else by its family's word, or
+    by its declaration; any other name is the host."""
     family = family_of(name, families)
     if family is not None:
         return family.spec(name, device)

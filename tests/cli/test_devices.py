@@ -158,7 +158,7 @@ def test_ptx_without_the_compiler(
 ) -> None:
     from graphc.codegen.cuda.toolchain import cubin
 
-    monkeypatch.setitem(cubin.NEEDED, "no-such-package", ((1,), (2,)))
+    monkeypatch.setitem(cubin.REQUIRED_PACKAGES, "no-such-package", ((1,), (2,)))
     cubin.fingerprint.cache_clear()
     code, _, err = graphc(
         capsys, "dump", declared, "--fetch", "logits", "--stage", "ptx", *NO_DRIVER

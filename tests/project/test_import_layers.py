@@ -228,7 +228,7 @@ def test_every_folder_says_what_lives_there() -> None:
         ),
         (
             ("codegen/cuda/toolchain/namespace.py", "codegen/cuda/toolchain/cubin.py"),
-            cubin.MACHINE_CODE,
+            cubin.MACHINE_CODE_SOURCES,
         ),
     ],
     ids=["cpu", "cuda"],

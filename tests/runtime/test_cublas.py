@@ -14,7 +14,7 @@ from support.cublas import FakeLt, Refusal, real
 from graphc.errors import DeviceError
 from graphc.ir.types import DType, bf16, f16, f32, f64
 from graphc.runtime.cuda.cublas import (
-    NOT_SUPPORTED,
+    CUBLAS_NOT_SUPPORTED,
     PACKAGES,
     Library,
     ProductPlan,
@@ -68,7 +68,7 @@ def test_types_are_those_of_the_headers() -> None:
         "bf16": (ComputeType.COMPUTE_32F, Kind.CUDA_R_32F, Kind.CUDA_R_16BF),
     }
     assert (Operation.N, Operation.T) == (0, 1)
-    assert Status.NOT_SUPPORTED == NOT_SUPPORTED
+    assert Status.NOT_SUPPORTED == CUBLAS_NOT_SUPPORTED
     assert Refusal(3).__reduce__() == (Refusal, (3,))  # the real one keeps its status there, too
     assert real.matmul_heuristic_result_dtype.fields["algo"][1] == 0
 
@@ -81,7 +81,7 @@ def test_what_a_plan_made_is_given_back() -> None:
     assert fake.kept == {}
 
 
-@pytest.mark.parametrize("knows", [0, -NOT_SUPPORTED])
+@pytest.mark.parametrize("knows", [0, -CUBLAS_NOT_SUPPORTED])
 def test_no_algorithm_is_no_plan(knows: int) -> None:
     fake = FakeLt(knows=knows)
     assert library_of(fake).plan(ProductSizes(2, 2, 2, f32)) is None

@@ -83,7 +83,7 @@ def test_a_device_is_a_device_and_knows_its_card(tmp_path: Path) -> None:
 def test_arrays_go_there_and_back(
     tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "MOST", 1 << 16)  # so that large ones go in pieces
+    monkeypatch.setattr(staging, "MAX_PIECE_BYTES", 1 << 16)  # so that large ones go in pieces
     _, device = opened(tmp_path)
     for seed in range(2):  # the second time through pieces that are kept
         array = np.random.default_rng(seed).standard_normal(count).astype(np.float32)

@@ -22,7 +22,7 @@ from graphc.config import Method, Options
 from graphc.errors import DeviceError, GraphcError
 from graphc.ir.types import DType, bf16, f16, f32, f64
 from graphc.runtime.cuda import device as driver, family, products
-from graphc.runtime.cuda.cublas import WORKSPACE, Library
+from graphc.runtime.cuda.cublas import WORKSPACE_BYTES, Library
 from graphc.runtime.cuda.products import remembered
 from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.protocol import Call, Device, MemorySpan, allocated
@@ -42,7 +42,7 @@ class Gpu:
         graph._node(set(), work, "launch")
 
     def library(self, device: Device) -> Library:
-        return Library(self.lt, self.lt.create(), device.name, allocated(device, WORKSPACE))
+        return Library(self.lt, self.lt.create(), device.name, allocated(device, WORKSPACE_BYTES))
 
 
 @pytest.fixture
@@ -240,13 +240,13 @@ def test_both_are_run_on_memory_of_their_own(gpu: Gpu, tmp_path: Path) -> None:
         data = random(f64, 2, 2)
         sess.run(change, {x: data})
         np.testing.assert_allclose(sess.value(w), data @ data)
-    assert gpu.lt.products >= products.REPEATS * products.TRIES
+    assert gpu.lt.products >= products.PRODUCTS_PER_RUN * products.TRIAL_RUNS
 
 
 def test_without_time_nothing_is_tried(gpu: Gpu, tmp_path: Path) -> None:
     arrays = [random(f64, 2, 3), random(f64, 3, 2)]
     ran(lambda x, y: [x @ y], arrays, tmp_path, device="cuda:0", autotune=1e-9)
-    assert gpu.lt.products <= products.REPEATS * 2 + 1  # two graphs, and the run
+    assert gpu.lt.products <= products.PRODUCTS_PER_RUN * 2 + 1  # two graphs, and the run
 
 
 # -- devices without

@@ -14,7 +14,7 @@ from graphc.codegen.cache import Cache
 from graphc.codegen.cuda.simulator.simulate import simulate
 from graphc.codegen.device_source import DeviceSource
 from graphc.runtime.cuda.device import CudaDevice, Preparer
-from graphc.runtime.cuda.simulated import TYPES
+from graphc.runtime.cuda.simulated import ELEMENT_TYPES
 
 
 def has_driver() -> bool:
@@ -54,7 +54,7 @@ def seen(cuda: FakeCuda, word: int, parameter: str) -> Any:
     allocation."""
     if not parameter.endswith("*"):
         return word - (1 << 64) if parameter == "i64" and word >> 63 else word
-    dtype: Any = np.dtype(TYPES[parameter.removesuffix("*")])
+    dtype: Any = np.dtype(ELEMENT_TYPES[parameter.removesuffix("*")])
     space = next(m for m in cuda.memory if m.ctypes.data <= word < m.ctypes.data + m.nbytes)
     start = word - space.ctypes.data
     count = (space.nbytes - start) // dtype.itemsize

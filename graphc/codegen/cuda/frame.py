@@ -1,6 +1,6 @@
 """The frame of a CUDA kernel: its parameters, the names in it, its text.
 
-A schedule (`schedules/`) prints the lines between.
+Between them stand the lines that a schedule (`schedules/`) prints.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from graphc.codegen.lower.fused import Nest
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-DEAR = ("power(", "exp", "log", "sin", "cos", "tan", "sigmoid", "erf", "cbrt", "atan")
+# How the spellings of functions begin that take many instructions.
+COSTLY_CALLS = ("power(", "exp", "log", "sin", "cos", "tan", "sigmoid", "erf", "cbrt", "atan")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Grid:
 
 
 class KernelFrame:
-    """A kernel under construction.  `over` tells which buffers lie where others do; `wide` asks for
-    64-bit indices."""
+    """A kernel under construction.  `over` says which buffers lie in the memory of which others;
+    `wide` asks for 64-bit indices."""
 
     def __init__(
         self,
@@ -63,13 +64,13 @@ class KernelFrame:
         return self.printer.width
 
     def base(self, buffer: int) -> str:
-        """What locals that hold elements of a buffer are called after."""
+        """The stem of the names of locals that hold elements of a buffer."""
         return NUMBERED.sub("", self.buffers[buffer].name)
 
     def source(
         self, schedule: str, lines: Sequence[str], grid: Grid, readable: str = ""
     ) -> DeviceSource:
-        """The kernel as text; with a `readable` name its own names stay."""
+        """The kernel as text; with a `readable` name, for people: its own names stay."""
         symbols = list(self.printer.symbols)
         names = [b.name for b in self.buffers]
         text = with_buffers("\n".join(lines), names)
@@ -79,8 +80,8 @@ class KernelFrame:
         else:
             keys = []
         status = ["status"] * (re.search(r"\bstatus\b", text) is not None)
-        own = {size_name(s): s for s in symbols}
-        parameters = [*names, *own, *(f"key{i}" for i in range(len(keys))), *status]
+        sizes_by_name = {size_name(s): s for s in symbols}
+        parameters = [*names, *sizes_by_name, *(f"key{i}" for i in range(len(keys))), *status]
         kinds = [
             *(pointer(b.dtype) for b in self.buffers),
             *([self.width] * len(symbols)),
@@ -91,7 +92,7 @@ class KernelFrame:
         full = f"{head}\n{text}\n"
         sizes: list[Size] = [dim.symbol(s) for s in symbols]
         return DeviceSource(
-            plain(full, own, names) if readable else canonical(full, parameters),
+            plain(full, sizes_by_name, names) if readable else canonical(full, parameters),
             tuple(kinds),
             (*sizes, *map(int, keys)),
             grid.blocks,
@@ -104,9 +105,10 @@ class KernelFrame:
 
 
 def once(frame: KernelFrame, nest: Nest) -> list[str]:
-    """Lines of what a kernel does once.  What is dear, one thread of a block does for all."""
+    """Lines of the values that a kernel computes once.  If they are costly, one thread of a block
+    computes them and shares them with the others."""
     printer, top = frame.printer, nest.top
-    if not any(_is_dear(s.value) for s in top):
+    if not any(_is_costly(s.value) for s in top):
         return printer.statements(top, 1)
     body = (*nest.begin, *nest.body, *nest.end)
     used = set().union(*(names_in(s) for s in body)) if body else set()
@@ -123,11 +125,11 @@ def once(frame: KernelFrame, nest: Nest) -> list[str]:
     return lines + [f"    {s.name} = {kept(at, s.value.dtype)}" for s, at in ends]
 
 
-def _is_dear(value: Any) -> bool:
+def _is_costly(value: Any) -> bool:
     """Whether an expression calls a function that takes many instructions."""
-    return isinstance(value, Apply) and value.spelling.startswith(DEAR)
+    return isinstance(value, Apply) and value.spelling.startswith(COSTLY_CALLS)
 
 
 def blocks_of(count: Size, each: int) -> Size:
-    """How many blocks of `each` make `count`."""
+    """How many blocks of `each` elements cover `count`."""
     return dim.floordiv(count + (each - 1), each)

@@ -1,4 +1,4 @@
-"""Kernel -> CUDA source: which schedule makes a kernel."""
+"""Kernel -> CUDA source: chooses the schedule that prints a kernel."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from graphc.ir.op import Opaque
 from graphc.ir.ops.scan import Scan
 from graphc.ir.program import Kernel, Kind
 
-SHORT = 32  # elements of a row that one thread folds
-LONG = 1024  # of one that a block folds
-# What a CPU's kernels are written by hand for, and a GPU has kernels for, by family of ops.
-BY_HAND: Mapping[type[Opaque], Callable[[Kernel, bool, str], DeviceSource]] = MappingProxyType(
+MAX_ROW_PER_THREAD = 32  # elements: longer rows are folded by a warp
+MAX_ROW_PER_WARP = 1024  # elements: longer rows are folded by a block
+# Families of ops that have no loops and get their text from a function of their own.
+HAND_WRITTEN: Mapping[type[Opaque], Callable[[Kernel, bool, str], DeviceSource]] = MappingProxyType(
     {Scan: scan_source}
 )
 
@@ -49,8 +49,9 @@ def device_sources(
     readable: bool = False,
     tiling: Tiling | None = None,
 ) -> tuple[DeviceSource, ...]:
-    """The CUDA source of a kernel: launches one after another, of the same buffers.  `tiling` is
-    how tensor cores share a contraction (`tiling_of`; by default as its static sizes say)."""
+    """The CUDA source of a kernel: launches that run one after another over the same buffers.
+    `tiling` says how tensor cores share a contraction (`tiling_of`); by default, its static sizes
+    decide."""
     shown = re.sub(r"\W", "_", kernel.name) if readable else ""
     if kernel.kind is Kind.LOOPS:
         return (_fused(kernel, over, wide, shown),)
@@ -58,13 +59,15 @@ def device_sources(
         return _contraction(kernel, wide, shown, tiling)
     if kernel.kind is Kind.SCATTER:
         return scatter_sources(kernel, bool(over), wide, shown)
-    for family, make in BY_HAND.items():
+    for family, source_of in HAND_WRITTEN.items():
         if isinstance(kernel.body[0].op, family):
-            return (make(kernel, wide, shown),)
+            return (source_of(kernel, wide, shown),)
     loops = loops_of(kernel, bool(over))
     if loops is None or loops.scratch:
         raise CodegenError(f"no CUDA code for {kernel.kind.value} {kernel.name}")
-    frame = KernelFrame(loops.buffers, lambda hint: f"{hint}_", over, wide)  # no local ends so
+    frame = KernelFrame(
+        loops.buffers, lambda hint: f"{hint}_", over, wide
+    )  # no local's name ends in _
     return (serial(frame, loops, shown),)
 
 
@@ -79,11 +82,11 @@ def _fused(kernel: Kernel, over: Mapping[int, int], wide: bool, shown: str) -> D
 def _contraction(
     kernel: Kernel, wide: bool, shown: str, tiling: Tiling | None
 ) -> tuple[DeviceSource, ...]:
-    """A product or convolution: by tensor cores with what follows it, else by threads, and then
-    what follows it."""
-    found = _by_tensor_cores(kernel, wide, shown, tiling)
-    if found:
-        return found
+    """A product or convolution: tensor cores make it together with its epilogue; where they cannot,
+    one launch makes the sums, another the epilogue."""
+    sources = _by_tensor_cores(kernel, wide, shown, tiling)
+    if sources:
+        return sources
     nest, emit = contraction_nest(kernel)
     first = elementwise(KernelFrame(nest.buffers, emit.name, NOWHERE, wide), nest, shown)
     return first, *epilogue_sources(kernel, wide, shown)
@@ -92,7 +95,7 @@ def _contraction(
 def epilogue_sources(
     kernel: Kernel, wide: bool = False, shown: str = ""
 ) -> tuple[DeviceSource, ...]:
-    """What follows a contraction that lies in its accumulator: one launch, or none."""
+    """The launch of what follows a contraction, whose sums lie in its accumulator; or none."""
     after = Fused(map_after(kernel), slots_of(kernel))
     if not after.kernel.body:
         return ()
@@ -103,19 +106,20 @@ def epilogue_sources(
 
 
 def tiling_of(kernel: Kernel, known: Mapping[str, int], fast_math: bool = False) -> Tiling | None:
-    """How tensor cores best share a contraction at a run's sizes; None for other kernels."""
+    """The best way for tensor cores to share a contraction at a run's sizes; None for kernels that
+    they do not make."""
     if kernel.kind not in (Kind.MATMUL, Kind.CONVOLUTION):
         return None
-    make = gemm_tiling if kernel.kind is Kind.MATMUL else convolution_tiling
-    found = make(kernel, known)
-    return replace(found, fast_math=fast_math) if found is not None else None
+    of_kind = gemm_tiling if kernel.kind is Kind.MATMUL else convolution_tiling
+    tiling = of_kind(kernel, known)
+    return replace(tiling, fast_math=fast_math) if tiling is not None else None
 
 
 def _by_tensor_cores(
     kernel: Kernel, wide: bool, shown: str, tiling: Tiling | None
 ) -> tuple[DeviceSource, ...]:
-    """One launch; two, where the sums are long and the results few; none for element types and
-    shapes that are not for tensor cores."""
+    """One launch; two where sums are long and results are few; none for element types and shapes
+    that tensor cores do not take."""
     product = kernel.kind is Kind.MATMUL
     if wide and not product:
         return ()
@@ -137,32 +141,35 @@ def _by_tensor_cores(
 def _scheduled(
     frame: KernelFrame, nest: Nest, inner: Sequence[tuple[str, Size]], shown: str
 ) -> DeviceSource:
-    """A nest whose rows have the axes `inner`, by the schedule that fits it."""
-    across = turned(nest)
-    if across is not None:
-        return by_tiles(frame, nest, *across, shown)
-    kind = _kind(nest, dim.product(tuple(n for _, n in inner)))
+    """The source of a nest whose rows have the axes `inner`, by the schedule that fits it."""
+    transposed = turned(nest)
+    if transposed is not None:
+        return by_tiles(frame, nest, *transposed, shown)
+    kind = _group_kind(nest, dim.product(tuple(n for _, n in inner)))
     return RowPrinter(frame, nest, kind).source(shown) if kind else elementwise(frame, nest, shown)
 
 
-def _kind(nest: Nest, row: Size) -> str:
-    """The group that makes a row; none if a thread does."""
+def _group_kind(nest: Nest, row: Size) -> str:
+    """The kind of `ThreadGroup` that makes a row of `row` elements; "" if one thread does."""
     if nest.chunks:
         folded = any(isinstance(s, For) for s in nest.body)
-        return "warp" if folded and isinstance(row, int) and row <= LONG else "block"
-    if not any(isinstance(s, For) for s in nest.body) or (isinstance(row, int) and row <= SHORT):
+        return "warp" if folded and isinstance(row, int) and row <= MAX_ROW_PER_WARP else "block"
+    if not any(isinstance(s, For) for s in nest.body) or (
+        isinstance(row, int) and row <= MAX_ROW_PER_THREAD
+    ):
         return ""
     if _lies_along_columns(nest):
         return "columns"
-    return "block" if isinstance(row, int) and row > LONG else "warp"
+    return "block" if isinstance(row, int) and row > MAX_ROW_PER_WARP else "warp"
 
 
 def _lies_along_columns(nest: Nest) -> bool:
-    """Whether neighbours of what a row folds lie far apart, but neighbouring rows side by side."""
+    """Whether the elements that a row folds lie far apart, and neighbouring rows side by side."""
     if not nest.outer:
         return False
     loops = [s for s in nest.body if isinstance(s, For)]
-    last, found = f"{nest.outer[-1][0]}.", [(e.offset, s.var) for s in loops for e in loads(s)]
-    across = any(dim.coefficient(at, last) == 1 for at, _ in found)
-    along = any(dim.coefficient(at, var) == 1 for at, var in found)
+    last = f"{nest.outer[-1][0]}."
+    offsets = [(e.offset, s.var) for s in loops for e in loads(s)]
+    across = any(dim.coefficient(at, last) == 1 for at, _ in offsets)
+    along = any(dim.coefficient(at, var) == 1 for at, var in offsets)
     return across and not along and not any(isinstance(x, For) for s in loops for x in s.body)

@@ -1,8 +1,8 @@
 """Statements and expressions of the loop IR in the spelling of CUDA kernels (numba-cuda).
 
 Index arithmetic is unsigned and 32 bits wide (64 past 2^31 elements): numba would widen a sum of
-two u32, so every whole polynomial is cut back, which LLVM turns into 32-bit instructions.  What may
-be negative is divided, and compared where that matters, as a signed number.
+two u32, so each polynomial is converted back as a whole, which LLVM turns into 32-bit instructions.
+Sizes that may be negative are divided as signed numbers, and compared so where the sign matters.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SIGNED = {"u32": "i32", "u64": "i64"}
 
 @dataclass
 class CudaPrinter(Printer):
-    """`width` is the type of indices, `written` the buffers that the kernel writes: others are
-    loaded through the read-only path.  `known` are elements that have a name already; `symbols` the
-    size names that were printed."""
+    """`width` is the type of indices; `written` are the buffers that the kernel writes: others are
+    loaded through the read-only path.  `known` holds the text of elements that were loaded already,
+    `symbols` the size names that were printed."""
 
     width: str
     dtypes: Sequence[DType]
@@ -32,7 +32,7 @@ class CudaPrinter(Printer):
     symbols: dict[str, None] = field(default_factory=dict)
 
     def size(self, size: Size) -> str:
-        """A size that is a `width` number."""
+        """A size as a number of type `width`."""
         if isinstance(size, int):
             return f"{self.width}({size})" if size >= 0 else f"{self.width}(0 - {-size})"
         text = polynomial(size, self)
@@ -45,7 +45,7 @@ class CudaPrinter(Printer):
         return f"{kind}({size if isinstance(size, int) else polynomial(size, self)})"
 
     def load(self, e: Load) -> str:
-        """An element of a buffer, in the type that is computed with."""
+        """An element of a buffer, in the type of computations."""
         if (e.buffer, e.offset) in self.known:
             return self.known[e.buffer, e.offset]
         at = self.size(e.offset)
@@ -61,7 +61,8 @@ class CudaPrinter(Printer):
         return f"i64({self.signed(size) if may_be_negative(size) else self.size(size)})"
 
     def test(self, e: Size, low: Size, high: Size) -> str:
-        """Whether low <= e < high: below 0 is far above, if numbers have no sign."""
+        """Whether low <= e < high: one comparison where a negative difference, without a sign, is
+        too large."""
         if may_be_negative(high - low) or may_be_negative(low):
             return f"{self.signed(low)} <= {self.signed(e)} < {self.signed(high)}"
         return f"{self.size(e - low)} < {self.size(high - low)}"
@@ -119,7 +120,7 @@ class CudaPrinter(Printer):
 
 
 def bare_index(text: str) -> str:
-    """An index without the conversion of a literal, which needs none."""
+    """An index; a literal stands without its conversion."""
     inner = text[4:-1]
     return inner if text[:4] in ("u32(", "u64(") and inner.isdigit() else text
 
@@ -135,7 +136,7 @@ def _is_call(text: str) -> bool:
 
 
 def may_be_negative(size: Size) -> bool:
-    """Whether a size might be below 0: only a difference can."""
+    """Whether a size might be below 0: only differences might."""
     if isinstance(size, int):
         return size < 0
     return any(
@@ -145,8 +146,8 @@ def may_be_negative(size: Size) -> bool:
 
 
 def polynomial(size: Dim, printer: CudaPrinter) -> str:
-    """The sum of a size's terms, those that are added first: a number without sign is none of
-    Python's negative literals."""
+    """The sum of a size's terms.  Positive terms come first, because unsigned types have no
+    negative literals."""
     terms = sorted(size.terms, key=lambda term: term[1] < 0)
     text = ""
     for monomial, coefficient in terms:
@@ -184,7 +185,7 @@ def _atom(atom: Any, printer: CudaPrinter) -> str:
 
 
 def size_name(symbol: str) -> str:
-    """The parameter of a size: no local has such a name."""
+    """The name of a size's parameter; no local has such a name."""
     return f"_{symbol}"
 
 
@@ -196,22 +197,22 @@ def loaded(text: str, dtype: DType) -> str:
 
 
 def kept_type(dtype: DType) -> str:
-    """The type of the arrays, in registers or shared memory, that values wait in between loops."""
+    """The element type of arrays, in registers or shared memory, that keep values of a type."""
     return str(dtype.stored if dtype.kind == "bool" else dtype.accumulates)
 
 
 def keeping(text: str, dtype: DType) -> str:
-    """A value as such an array has it."""
+    """A value as an array of `kept_type` holds it."""
     return f"u8({text})" if dtype.kind == "bool" else text
 
 
 def kept(text: str, dtype: DType) -> str:
-    """An element of such an array as a value."""
+    """An element of an array of `kept_type`, as a value."""
     return f"({text} != 0)" if dtype.kind == "bool" else text
 
 
 def storing(text: str, dtype: DType) -> str:
-    """A value as it is stored."""
+    """A value as a buffer holds it."""
     if dtype.is_narrow:
         return f"to_{dtype}({text})"
     return keeping(text, dtype)

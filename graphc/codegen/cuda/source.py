@@ -1,5 +1,4 @@
-"""What texts for GPUs have in common: the types of pointers, copies, and kernels that a failed run
-leaves out."""
+"""CUDA texts of any schedule: pointer types, kernels that copy, kernels that check for failure."""
 
 from __future__ import annotations
 
@@ -9,19 +8,19 @@ from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
 
-POINTER = "*"
+POINTER_SUFFIX = "*"  # of the parameter types of buffers
 
 
 def pointer(dtype: DType) -> str:
     """The parameter type of a buffer: `f32*`, `u8*` for bool, `u16*` for narrow floats."""
-    return f"{dtype.stored}{POINTER}"
+    return f"{dtype.stored}{POINTER_SUFFIX}"
 
 
 def guarded(source: DeviceSource) -> DeviceSource:
-    """The kernel that does nothing once a run has failed: what changes variables."""
+    """The kernel, made to do nothing once a run has failed: for kernels that change variables."""
     head, body = source.text.split("):\n", 1)
     name = "status"
-    if source.uses_status:  # the name of its last parameter
+    if source.uses_status:  # `status` is its last parameter, by any name
         name = head.rpartition(",")[2].strip()
         return replace(source, text=f"{head}):\n    if {name}[0] != 0:\n        return\n{body}")
     return replace(
@@ -32,7 +31,7 @@ def guarded(source: DeviceSource) -> DeviceSource:
     )
 
 
-COPY = """\
+COPY_KERNEL = """\
 def kernel(v0, v1, v2):
     v3 = u64(u64(cuda.blockIdx.x)*u64(256) + u64(cuda.threadIdx.x))
     if v3 < v2:
@@ -41,6 +40,6 @@ def kernel(v0, v1, v2):
 
 
 def copying(nbytes: int) -> DeviceSource:
-    """A kernel that copies so many bytes: for copies that may have to be left out (`guarded`)."""
+    """A kernel that copies `nbytes` bytes: for copies that a failed run leaves out (`guarded`)."""
     grid: tuple[Size, Size, Size] = (-(-nbytes // THREADS[0]), 1, 1)
-    return DeviceSource(COPY, ("u8*", "u8*", "u64"), (nbytes,), grid, schedule="copy")
+    return DeviceSource(COPY_KERNEL, ("u8*", "u8*", "u64"), (nbytes,), grid, schedule="copy")

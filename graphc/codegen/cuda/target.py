@@ -1,6 +1,7 @@
-"""NVIDIA GPUs as a target: what they cannot do, which passes fit graphs to them, their texts.
+"""NVIDIA GPUs as a target: what they cannot compute, the passes that fit graphs to them, the source
+of their kernels.
 
-The simulator `cuda:sim` is a device of this target: it runs the same texts.
+The simulator `cuda:sim` is a device of this target and runs the same texts.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from graphc.codegen.cuda.kernels import BY_HAND, device_sources, epilogue_sources, tiling_of
+from graphc.codegen.cuda.kernels import HAND_WRITTEN, device_sources, epilogue_sources, tiling_of
 from graphc.codegen.cuda.source import copying, guarded
 from graphc.codegen.cuda.tensorcores.tiling import Tiling
 from graphc.codegen.cuda.toolchain import cubin
@@ -24,12 +25,12 @@ from graphc.passes.base import GraphPass
 from graphc.passes.graph.cleanup import Cleanup
 from graphc.passes.graph.cut_folds import CutFolds
 
-CONTRACTS = (Kind.MATMUL, Kind.CONVOLUTION)
+CONTRACTION_KINDS = (Kind.MATMUL, Kind.CONVOLUTION)
 
 
 @dataclass(frozen=True)
 class CudaTarget:
-    """GPUs of a compute capability, for which texts are compiled unless a device says its own."""
+    """GPUs of one compute capability; devices replace it by their own."""
 
     kind: str = "cuda"
     capability: tuple[int, int] = (9, 0)  # H100
@@ -44,18 +45,18 @@ class CudaTarget:
 
     def cannot(self, v: Value) -> str:
         """Why a GPU cannot compute v; "" if it can."""
-        return beyond_devices(v, tuple(BY_HAND), self.cannot)
+        return beyond_devices(v, tuple(HAND_WRITTEN), self.cannot)
 
     def takes_epilogue(self, v: Value) -> bool:
-        """On tensor cores a map follows while sums are in shared memory; elsewhere it is a launch
-        of its own over the same buffers."""
+        """Tensor cores apply the epilogue while sums are in shared memory; elsewhere, the epilogue
+        is a launch of its own over the same buffers."""
         return v.type.dtype.is_float and isinstance(v.op, Convolution | ConvolutionInput | Matmul)
 
     # -- for people
 
     @property
     def stages(self) -> tuple[DumpStage, ...]:
-        """Texts, and what NVIDIA's compiler makes of them."""
+        """The texts of kernels, and the PTX that NVIDIA's compiler makes of them."""
         return (
             DumpStage("kernels", "py", "#", _readable),
             DumpStage("ptx", "ptx", "//", self._ptx),
@@ -84,8 +85,9 @@ class CudaTarget:
         return tiling_of(kernel, sizes, fast_math)
 
     def awaits_sizes(self, kernel: Kernel) -> bool:
-        """Contractions of symbolic sizes do: sizes decide how they are tiled."""
-        return kernel.kind in CONTRACTS and any(
+        """Whether a kernel's text depends on a run's sizes: these decide how a contraction of
+        symbolic sizes is tiled."""
+        return kernel.kind in CONTRACTION_KINDS and any(
             dim.symbols(n) for v in (*kernel.reads, *kernel.writes) for n in v.type.shape
         )
 
@@ -101,15 +103,15 @@ class CudaTarget:
         return device_sources(kernel, over, wide, tiling=self.variant(kernel, sizes, fast_math))
 
     def epilogue(self, kernel: Kernel, wide: bool) -> tuple[DeviceSource, ...]:
-        """The launches of what follows a product by cublasLt."""
+        """The launches of what follows a product that cublasLt has made."""
         return epilogue_sources(kernel, wide)
 
     def guarded(self, source: DeviceSource) -> DeviceSource:
-        """The kernel that does nothing once a run has failed."""
+        """The kernel, made to do nothing once a run has failed."""
         return guarded(source)
 
     def copying(self, nbytes: int) -> DeviceSource:
-        """A kernel that copies so many bytes."""
+        """A kernel that copies `nbytes` bytes."""
         return copying(nbytes)
 
 
@@ -119,7 +121,7 @@ def _readable(kernel: Kernel, over: Mapping[int, int]) -> str:
 
 
 def launch(source: DeviceSource) -> str:
-    """How a kernel is launched, in a line: `rows by warp: (n+7)//8 blocks of 256 threads`."""
+    """One line on how a kernel is launched: `rows by warp: blocks (n+7)//8, threads 256`."""
     blocks, threads = (
         " x ".join(str(n) for n in counts if n != 1) or "1"
         for counts in (source.grid, source.threads)

@@ -1,5 +1,4 @@
-"""Vectors of elements in a CUDA kernel: what one thread does for neighbours, in memory and in
-registers."""
+"""Vectors in CUDA kernels: how one thread loads, computes and stores several neighbours."""
 
 from __future__ import annotations
 
@@ -18,12 +17,12 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
 
-LANES = 16  # bytes of the widest access
+VECTOR_BYTES = 16  # the widest access to memory
 
 
 @dataclass(frozen=True)
 class Saved:
-    """An array of a thread's own, in registers, that holds elements of a buffer."""
+    """A thread's own array, in registers, that holds elements of a buffer."""
 
     name: str
     length: int
@@ -35,26 +34,27 @@ class Saved:
         return kept_type(self.dtype)
 
     def element(self, number: str) -> str:
-        """One as a value."""
+        """An element, as a value."""
         return kept(f"{self.name}[{number}]", self.dtype)
 
     def keep(self, number: str, value: str) -> str:
-        """The line that puts a value in."""
+        """The line that stores an element."""
         return f"{self.name}[{number}] = {keeping(value, self.dtype)}"
 
 
 Key = tuple[int, Size]  # of an element: its buffer and its offset, a formula of a loop's variable
 
 
-Saves = Mapping[Key, tuple[Saved, bool]]  # where a store goes, and whether memory gets it too
+Saves = Mapping[Key, tuple[Saved, bool]]  # registers that a store fills; whether memory, too
 
 
-NOTHING: Saves = MappingProxyType({})
+NOTHING_SAVED: Saves = MappingProxyType({})
 
 
 class Vector:
     """Prints statements for `count` neighbours along a variable: at `base`, base + 1, ...  Elements
-    that lie side by side are moved together; what does not depend on the variable is done once."""
+    that lie side by side are loaded and stored together; statements that do not depend on the
+    variable are printed once.  `number` is the place of the first neighbour in `saves`."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Vector:
         variable: str,
         base: Size,
         count: int,
-        saves: Saves = NOTHING,
+        saves: Saves = NOTHING_SAVED,
         number: str = "0",
     ) -> None:
         self.frame, self.printer = frame, frame.printer
@@ -70,35 +70,35 @@ class Vector:
         self.saves, self.number = saves, number
 
     def at(self, size: Size, lane: int) -> Size:
-        """A size for one of the neighbours."""
+        """A size, at neighbour number `lane`."""
         return dim.substitute(size, {self.variable: self.base + lane})
 
     def aligned(self, offset: Size) -> bool:
-        """Whether neighbours lie side by side, the first where a vector may begin."""
+        """Whether neighbours lie side by side, and the first one where a vector may begin."""
         if self.count == 1 or not dim.is_linear(offset, {self.variable}):
             return False
         first = self.at(offset, 0)
         return dim.coefficient(offset, self.variable) == 1 and divisible(first, self.count)
 
     def load(self, e: Load, later: set[str], pad: str) -> list[str]:
-        """Lines that load neighbours as vectors and make them known."""
+        """Lines that load neighbours as vectors; the printer then knows the elements by name."""
         known = (e.buffer, self.at(e.offset, 0)) in self.printer.known
         if known or dim.symbols(e.offset) & later or not self.aligned(e.offset):
             return []
         lines = []
-        piece = min(self.count, max(1, LANES // e.dtype.size))
-        way = "read" if e.buffer in self.printer.written else "load"
+        piece = min(self.count, max(1, VECTOR_BYTES // e.dtype.size))
+        call = "read" if e.buffer in self.printer.written else "load"
         for start in range(0, self.count, piece):
             name = self.frame.name(f"{self.frame.base(e.buffer)}_vector")
             at = bare_index(self.printer.size(self.at(e.offset, start)))
-            lines.append(f"{pad}{name} = {way}{piece}(@{e.buffer}, {at})")
+            lines.append(f"{pad}{name} = {call}{piece}(@{e.buffer}, {at})")
             for k in range(piece):
                 text = loaded(f"{name}[{k}]", e.dtype)
                 self.printer.known[e.buffer, self.at(e.offset, start + k)] = text
         return lines
 
     def lines(self, body: Sequence[Any], pad: str) -> list[str]:
-        """All loads, then the statements, then stores of whole vectors."""
+        """Lines of statements: first all loads, and stores as whole vectors."""
         later = {f"{s.name}." for s in body if isinstance(s, Let)}
         lines = [x for s in body for e in loads(s) for x in self.load(e, later, pad)]
         changing = {self.variable}
@@ -113,35 +113,35 @@ class Vector:
         return lines
 
     def _each(self, s: Any, names: list[dict[str, str]], pad: str) -> list[str]:
-        """A statement for each of the neighbours."""
-        made = []
+        """Lines of a statement, for each of the neighbours."""
+        copies = []
         for lane in range(self.count):
             here = map_sizes(s, lambda size, lane=lane: self.at(size, lane))  # type: ignore[misc]
             if isinstance(here, Let) and self.count > 1:
-                own = self.frame.name(NUMBERED.sub("", here.name))
+                name = self.frame.name(NUMBERED.sub("", here.name))
                 here = replace(here, value=renamed(here.value, names[lane]))
-                names[lane][here.name] = own
-                here = replace(here, name=own)
+                names[lane][here.name] = name
+                here = replace(here, name=name)
             else:
                 here = renamed(here, names[lane])
-            made.append(here)
+            copies.append(here)
         if isinstance(s, Store):
-            return self._store(s, made, pad)
+            return self._store(s, copies, pad)
         if isinstance(s, FoldStep) and self.count > 1:
-            return [pad + x for x in self.printer.simple(_together(made))]
-        return [pad + x for one in made for x in self.printer.simple(one)]
+            return [pad + x for x in self.printer.simple(_together(copies))]
+        return [pad + x for one in copies for x in self.printer.simple(one)]
 
     def place(self, lane: int) -> str:
-        """The number of a neighbour among the elements that a thread keeps."""
+        """The place of a neighbour among the elements that a thread keeps."""
         return " + ".join(x for x in (self.number, str(lane)) if x != "0") or "0"
 
-    def _store(self, s: Store, made: Sequence[Store], pad: str) -> list[str]:
-        """Results: to registers, to memory, or both; to memory as vectors where they may be."""
+    def _store(self, s: Store, copies: Sequence[Store], pad: str) -> list[str]:
+        """Lines that store results in registers, in memory (as vectors if possible), or both."""
         saved, to_memory = self.saves.get((s.buffer, s.offset), (None, True))
         lines = (
             [
                 pad + saved.keep(self.place(lane), bare(self.printer.expression(x.value)))
-                for lane, x in enumerate(made)
+                for lane, x in enumerate(copies)
             ]
             if saved
             else []
@@ -149,23 +149,23 @@ class Vector:
         if not to_memory:
             return lines
         if not self.aligned(s.offset):
-            return lines + [pad + x for one in made for x in self.printer.simple(one)]
+            return lines + [pad + x for one in copies for x in self.printer.simple(one)]
         dtype = self.printer.dtypes[s.buffer]
-        piece = min(self.count, max(1, LANES // dtype.size))
+        piece = min(self.count, max(1, VECTOR_BYTES // dtype.size))
         for start in range(0, self.count, piece):
             values = [
                 storing(bare(self.printer.expression(x.value)), dtype)
-                for x in made[start : start + piece]
+                for x in copies[start : start + piece]
             ]
-            at = bare_index(self.printer.size(made[start].offset))
+            at = bare_index(self.printer.size(copies[start].offset))
             lines.append(f"{pad}store{piece}(@{s.buffer}, {at}, ({', '.join(values)}))")
         return lines
 
 
-def _together(made: Sequence[FoldStep]) -> FoldStep:
-    """Steps of a fold as one: neighbours are folded in pairs first."""
-    values = [s.value for s in made]
-    first = made[0]
+def _together(steps: Sequence[FoldStep]) -> FoldStep:
+    """Steps of a fold as one step, which first folds neighbours in pairs."""
+    values = [s.value for s in steps]
+    first = steps[0]
     while len(values) > 1:
         values = [
             Apply(first.combine, (a, b), first.dtype)
@@ -175,7 +175,7 @@ def _together(made: Sequence[FoldStep]) -> FoldStep:
 
 
 def divisible(size: Size, by: int) -> bool:
-    """Whether a size surely is a multiple of a number."""
+    """Whether a size is known to be a multiple of a number."""
     if isinstance(size, int):
         return size % by == 0
     return all(coefficient % by == 0 for _, coefficient in size.terms)

@@ -1,4 +1,4 @@
 """NVIDIA's devices: driver, CUDA graphs, pinned memory, cublasLt; and the simulated `cuda:sim`.
 
-Kernels come from `codegen.cuda`.
+The text of kernels comes from `codegen.cuda`.
 """

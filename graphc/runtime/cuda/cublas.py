@@ -1,7 +1,7 @@
 """Matrix products by cublasLt, where its packages are installed (`graphc[cuda13-blas]`).
 
 cublasLt's matrices are stored by columns.  A row-major matrix is its transpose stored by columns,
-so C = A B is asked for as C' = B' A': the operands change places, nothing is moved.
+so C = A B is computed as C' = B' A': the operands change places, and no element moves.
 Not yet run on a GPU: tested against the signatures of nvmath-python 1.0.
 """
 
@@ -20,16 +20,20 @@ from graphc.ir.types import DType
 from graphc.runtime.device.protocol import Call, Device, MemorySpan, allocated
 
 PACKAGES = ("nvmath-python", "nvidia-cublas")
-WORKSPACE = 32 << 20  # bytes: what cuBLAS advises for Hopper
-ALIGNED = 16  # bytes: what operands' addresses are multiples of
-HALF, BRAIN, SINGLE, DOUBLE = 2, 14, 0, 1  # cudaDataType_t
-NOT_SUPPORTED = 15  # cublasStatus_t
-COMPUTE_SINGLE, COMPUTE_DOUBLE = 68, 70  # cublasComputeType_t: f32 is f32, not TF32
-TYPES = {  # by element type: of the elements, of the sum, of the scale
-    "f32": (SINGLE, COMPUTE_SINGLE, SINGLE),
-    "f64": (DOUBLE, COMPUTE_DOUBLE, DOUBLE),
-    "f16": (HALF, COMPUTE_SINGLE, SINGLE),
-    "bf16": (BRAIN, COMPUTE_SINGLE, SINGLE),
+WORKSPACE_BYTES = 32 << 20  # cuBLAS's advice for Hopper
+OPERAND_ALIGNMENT_BYTES = 16  # of operands' addresses
+CUDA_R_16F = 2  # values of cudaDataType_t
+CUDA_R_16BF = 14
+CUDA_R_32F = 0
+CUDA_R_64F = 1
+CUBLAS_NOT_SUPPORTED = 15  # a value of cublasStatus_t
+CUBLAS_COMPUTE_32F = 68  # values of cublasComputeType_t: f32 is multiplied as f32, not as TF32
+CUBLAS_COMPUTE_64F = 70
+CUBLAS_TYPES = {  # by element type: types of the elements, of the sum, of the scale
+    "f32": (CUDA_R_32F, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+    "f64": (CUDA_R_64F, CUBLAS_COMPUTE_64F, CUDA_R_64F),
+    "f16": (CUDA_R_16F, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+    "bf16": (CUDA_R_16BF, CUBLAS_COMPUTE_32F, CUDA_R_32F),
 }
 
 
@@ -61,7 +65,7 @@ class MatrixLayout:
 
 
 def stored(rows: int, columns: int) -> MatrixLayout:
-    """How a row-major matrix looks by columns: transposed."""
+    """The layout by columns of a row-major matrix, which is the transposed one."""
     return MatrixLayout(columns, rows, columns)
 
 
@@ -81,7 +85,7 @@ def library(device: Device) -> Library | None:
             f"cublasLt does not work: {error}; pip install 'graphc[cuda13-blas]', or uninstall "
             "nvmath-python, and graphc uses its own products"
         ) from error
-    return Library(module, handle, device.name, allocated(device, WORKSPACE))
+    return Library(module, handle, device.name, allocated(device, WORKSPACE_BYTES))
 
 
 class Library:
@@ -93,9 +97,9 @@ class Library:
         weakref.finalize(self, lt.destroy, handle)
 
     def plan(self, product: ProductSizes) -> ProductPlan | None:
-        """The way to a product that cublasLt takes for the fastest; None if it knows none."""
-        made = ProductPlan(self, product)
-        return made if made.known else None
+        """The plan of a product that cublasLt estimates to be fastest; None if it has none."""
+        plan = ProductPlan(self, product)
+        return plan if plan.known else None
 
     def attribute(self, what: str, handle: int, kind: Any, value: int) -> None:
         """Sets an attribute of a `matmul_desc`, a `matrix_layout` or a `matmul_preference`."""
@@ -105,13 +109,13 @@ class Library:
 
 
 class ProductPlan:
-    """A product, planned, if cublasLt knows one.  It may be in several graphs."""
+    """A planned product, if cublasLt has an algorithm for it (`known`); many graphs may have it."""
 
     def __init__(self, library: Library, product: ProductSizes) -> None:
         self.library, self.product = library, product
         lt = library.lt
-        element, compute, scale = TYPES[product.dtype.name]
-        number = np.float64 if scale == DOUBLE else np.float32
+        element, compute, scale = CUBLAS_TYPES[product.dtype.name]
+        number = np.float64 if scale == CUDA_R_64F else np.float32
         self.alpha, self.beta = np.ones(1, number), np.zeros(1, number)
         self.description = lt.matmul_desc_create(compute, scale)
         weakref.finalize(self, lt.matmul_desc_destroy, self.description)
@@ -132,26 +136,28 @@ class ProductPlan:
 
     def _layout(self, element: int, layout: MatrixLayout) -> int:
         library, lt = self.library, self.library.lt
-        made: int = lt.matrix_layout_create(element, layout.rows, layout.columns, layout.ld)
-        weakref.finalize(self, lt.matrix_layout_destroy, made)
+        handle: int = lt.matrix_layout_create(element, layout.rows, layout.columns, layout.ld)
+        weakref.finalize(self, lt.matrix_layout_destroy, handle)
         kinds = lt.MatrixLayoutAttribute
-        library.attribute("matrix_layout", made, kinds.BATCH_COUNT, self.product.batch)
-        library.attribute("matrix_layout", made, kinds.STRIDED_BATCH_OFFSET, layout.stride)
-        return made
+        library.attribute("matrix_layout", handle, kinds.BATCH_COUNT, self.product.batch)
+        library.attribute("matrix_layout", handle, kinds.STRIDED_BATCH_OFFSET, layout.stride)
+        return handle
 
     def _choose(self) -> bool:
-        """Asks for the best algorithm, which then lies in `found`; tells whether there is one."""
+        """Asks for the best algorithm, which goes to `found`; returns whether there is one."""
         library, lt = self.library, self.library.lt
         preference, count = lt.matmul_preference_create(), np.zeros(1, np.int32)
         kinds = lt.MatmulPreferenceAttribute
-        library.attribute("matmul_preference", preference, kinds.MAX_WORKSPACE_BYTES, WORKSPACE)
+        library.attribute(
+            "matmul_preference", preference, kinds.MAX_WORKSPACE_BYTES, WORKSPACE_BYTES
+        )
         for kind in (
             kinds.MIN_ALIGNMENT_A_BYTES,
             kinds.MIN_ALIGNMENT_B_BYTES,
             kinds.MIN_ALIGNMENT_C_BYTES,
             kinds.MIN_ALIGNMENT_D_BYTES,
         ):
-            library.attribute("matmul_preference", preference, kind, ALIGNED)
+            library.attribute("matmul_preference", preference, kind, OPERAND_ALIGNMENT_BYTES)
         try:
             lt.matmul_algo_get_heuristic(
                 library.handle,
@@ -166,7 +172,7 @@ class ProductPlan:
                 count.ctypes.data,
             )
         except lt.cuBLASLtError as error:
-            if error.status != NOT_SUPPORTED:
+            if error.status != CUBLAS_NOT_SUPPORTED:
                 raise self._failure(error) from error
         finally:
             lt.matmul_preference_destroy(preference)
@@ -180,12 +186,12 @@ class ProductPlan:
 
     @property
     def workspace(self) -> MemorySpan:
-        """The memory that it needs beside its operands."""
+        """The memory that the product needs besides its operands."""
         return self.library.workspace.part(0, int(self.found.workspace_size))
 
     def enqueue(self, stream: int, a: int, b: int, c: int) -> None:
-        """Puts the product on a stream; all are addresses."""
-        algorithm = self.found.ptr  # of the heuristic's result the algorithm is the first field
+        """Puts the product on a stream; `a`, `b` and `c` are addresses."""
+        algorithm = self.found.ptr  # the first field of the heuristic's result is the algorithm
         lt, workspace = self.library.lt, self.workspace
         try:
             lt.matmul(

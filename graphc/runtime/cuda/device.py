@@ -18,7 +18,7 @@ import numpy as np
 
 from graphc.codegen.cache import Built, Cache
 from graphc.codegen.cuda.target import CUDA
-from graphc.codegen.cuda.toolchain.cubin import LEAST, Held, cubin, prepare, require
+from graphc.codegen.cuda.toolchain.cubin import MIN_CAPABILITY, Held, cubin, prepare, require
 from graphc.codegen.device_source import DeviceSource
 from graphc.config import Method, Options
 from graphc.errors import DeviceError
@@ -53,8 +53,8 @@ from graphc.runtime.device.protocol import (
     Pinned,
 )
 
-ALIGNED = 16  # bytes: kernels read and write so many at once
-STATIC = 48 << 10  # bytes of shared memory that a block may have without asking
+ALIGNMENT_BYTES = 16  # of buffers: kernels read and write vectors of 16 bytes
+DEFAULT_SHARED_BYTES = 48 << 10  # shared memory that a block may have without asking
 OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
 
 Compiler = Callable[[DeviceSource, tuple[int, int], Cache], tuple[str, bytes]]
@@ -89,28 +89,28 @@ class CudaDevice:
             self.device = self._current()
             self.stream = self.device.create_stream()
             self.spec = spec_of(self.device, self.free_memory()[1])
-        if self.spec.capability < LEAST:
+        if self.spec.capability < MIN_CAPABILITY:
             raise DeviceError(
                 f"{self.name}: {self.spec.name} has compute capability "
                 f"{'.'.join(map(str, self.spec.capability))}; graphc needs "
-                f"{'.'.join(map(str, LEAST))} (Ampere) or newer"
+                f"{'.'.join(map(str, MIN_CAPABILITY))} (Ampere) or newer"
             )
         self.target = replace(CUDA, capability=self.spec.capability)
         self.staging = Staging(toolkit, self.device, self.stream)
 
     def _current(self) -> Any:
-        """The device, current in this thread (CUDA keeps that by thread; others may change it)."""
+        """The device, made current in this thread (other libraries may have changed that)."""
         device = self.toolkit.core.Device(self.number)
         device.set_current()
         return device
 
     def free_memory(self) -> tuple[int, int]:
-        """Bytes that are free, and all there are."""
+        """Bytes of memory: free, and in total."""
         free, total = check(self.name, "asking for memory", self.toolkit.driver.cuMemGetInfo())
         return int(free), int(total)
 
     def allocate(self, nbytes: int) -> Allocation:
-        """Memory that is given back when the last span over it goes, after all work so far."""
+        """Memory, freed when the last span over it is gone and all work so far is done."""
         try:
             buffer = self._current().allocate(max(nbytes, 1), stream=self.stream)
         except self.toolkit.error as error:
@@ -159,12 +159,12 @@ class CudaDevice:
             )
 
     def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
-        """Compiles what is in no cache, in several processes at once; `built` counts."""
+        """Compiles the sources that no cache has, in several processes; `built` counts them."""
         if self.preparer is not None:
             self.preparer(sources, self.spec.capability, self.cache, options, built)
 
     def load(self, source: DeviceSource) -> LoadedKernel:
-        """Its code in the device's memory; equal sources share it."""
+        """Loads a source's code into the device's memory; equal sources share it."""
         with self.lock:
             if source not in self.functions:
                 symbol, code = self.compiler(source, self.spec.capability, self.cache)
@@ -177,8 +177,8 @@ class CudaDevice:
             return self.functions[source]
 
     def _allow_shared(self, source: DeviceSource, kernel: Any) -> None:
-        """Lets a kernel have more dynamic shared memory than all may."""
-        if isinstance(source.shared, int) and source.shared <= STATIC:
+        """Lets a kernel have more dynamic shared memory than the default."""
+        if isinstance(source.shared, int) and source.shared <= DEFAULT_SHARED_BYTES:
             return
         driver = self.toolkit.driver
         most = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -219,14 +219,14 @@ class CudaDevice:
         return Mark(self.name, self.toolkit, event)
 
     def synchronize(self) -> None:
-        """Waits for all work; what failed in it is raised here."""
+        """Waits for all work; raises the errors of that work."""
         with reported(self.name, "waiting for the device", self.toolkit.error):
             self._current()
             self.stream.sync()
 
     def products(self, options: Options) -> Products | None:
-        """cublasLt for one program; None if it is neither asked for nor may be tried.  Raises
-        `DeviceError` if it is asked for and not installed."""
+        """cublasLt for one program; None if the options neither demand it nor allow trials.  Raises
+        `DeviceError` if they demand it and it is not installed."""
         wanted = options.method is Method.BLAS or options.autotune > 0
         return Products(self, options) if wanted else None
 
@@ -241,8 +241,8 @@ class CudaDevice:
 
     def adopt(self, array: Any) -> tuple[MemorySpan, tuple[int, ...], str]:
         """An array of another library on this device (`__dlpack__` or `__cuda_array_interface__`),
-        without a copy: its place, shape and element type.  Work here waits for what that library
-        has put on its stream."""
+        without a copy: its place, shape and element type.  Work here waits for the work that the
+        library has put on its stream."""
         with reported(self.name, "taking an array", (self.toolkit.error, BufferError)):
             self._current()
             view = self.toolkit.core.utils.StridedMemoryView.from_any_interface(
@@ -265,8 +265,8 @@ class CudaDevice:
         return self._aligned(span), shape, dtype.name
 
     def _aligned(self, span: MemorySpan) -> MemorySpan:
-        """The span, or a copy of it where its address does not suit kernels."""
-        if span.address % ALIGNED == 0:
+        """The span, or a copy of it if its address is not aligned."""
+        if span.address % ALIGNMENT_BYTES == 0:
             return span
         copy = MemorySpan(self.allocate(span.nbytes), 0, span.nbytes)
         self.copy(copy, span)
@@ -278,7 +278,7 @@ class CudaDevice:
         return SharedArray(self, span, shape, dtype)
 
     def export(self, span: MemorySpan, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        """A view of finished memory that has `__dlpack__` and keeps the memory."""
+        """A view with `__dlpack__` of memory that no work writes any more; it keeps the memory."""
         self.synchronize()
         buffer = self.toolkit.core.Buffer.from_handle(span.address, span.nbytes, owner=span.memory)
         return self.toolkit.core.utils.StridedMemoryView.from_buffer(buffer, shape, dtype=dtype)
@@ -293,13 +293,13 @@ class Mark:
     event: Any
 
     def wait(self) -> None:
-        """Waits until all work before it is done; what failed in it is raised here."""
+        """Waits until all work before the mark is done; raises the errors of that work."""
         with reported(self.name, "waiting for a run", self.toolkit.error):
             self.event.sync()
 
 
 def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...] | None) -> bool:
-    """Whether strides (in elements) are those of rows one after another."""
+    """Whether strides (in elements) are those of a contiguous row-major array."""
     if strides is None or 0 in shape:
         return True
     expected = 1

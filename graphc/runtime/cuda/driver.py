@@ -1,7 +1,7 @@
-"""What stands between graphc and the NVIDIA driver: whether there is one, and the packages.
+"""Access to the NVIDIA driver: whether there is one, CUDA's Python modules, errors, a card's facts.
 
-libcuda is asked through ctypes, before cuda-core is touched: cuda-core 1.2 without a driver raises
-unlike errors, and printing its objects has been seen to deadlock.
+libcuda is called through ctypes before cuda-core is imported: without a driver, cuda-core 1.2
+raises errors of several kinds, and printing its objects has been seen to deadlock.
 Invariant: importing this file imports neither cuda.core nor numba.cuda.
 """
 
@@ -17,10 +17,10 @@ from typing import Any
 
 from graphc.errors import DeviceError
 
-LIBRARY = "libcuda.so.1"
-LEAST_DRIVER = 13000  # CUDA 13.0, as the driver counts: 1000 * major + 10 * minor
-OTHERWISE = "or use device='cuda:sim' (slow, for tests) or 'cpu:0'"
-NAME = re.compile(r"cuda(?::(\d+))?")
+DRIVER_LIBRARY = "libcuda.so.1"
+MIN_DRIVER_VERSION = 13000  # CUDA 13.0 in the driver's numbers: 1000 * major + 10 * minor
+ALTERNATIVES = "or use device='cuda:sim' (slow, for tests) or 'cpu:0'"
+GPU_NAME = re.compile(r"cuda(?::(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CudaDriver:
 @dataclass(frozen=True)
 class Toolkit:
     """The modules `cuda.core`, `cuda.core.graph` and `cuda.bindings.driver`, and the class of
-    cuda-core's errors.  A test gives others."""
+    cuda-core's errors.  Tests put fakes in their places."""
 
     core: Any
     graph: Any
@@ -44,7 +44,7 @@ class Toolkit:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a card is.  `bandwidth` (bytes a second) and `clock` (Hz) are 0 where unknown."""
+    """Facts of a card.  `bandwidth` (bytes a second) and `clock` (Hz) are 0 if unknown."""
 
     name: str
     memory: int
@@ -61,26 +61,28 @@ def number_of(name: str) -> int:
     >>> number_of("cuda:2")
     2
     """
-    found = NAME.fullmatch(name)
-    if found is None:
+    match = GPU_NAME.fullmatch(name)
+    if match is None:
         raise DeviceError(f"{name!r} is no GPU; expected cuda:0, cuda:1, ..., or cuda:sim")
-    return int(found[1] or 0)
+    return int(match[1] or 0)
 
 
 def find_driver(name: str, load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriver:
-    """The driver of this machine, which must be new enough.  Nothing of CUDA's Python is used."""
+    """The driver of this machine, which must be new enough.  Imports none of CUDA's modules."""
     try:
-        library = load(LIBRARY)
+        library = load(DRIVER_LIBRARY)
     except OSError as error:
         raise DeviceError(
-            f"{name}: no NVIDIA driver ({error}); install one of version 580 or newer, {OTHERWISE}"
+            f"{name}: no NVIDIA driver ({error}); install one of version 580 or newer, "
+            f"{ALTERNATIVES}"
         ) from None
     version = ctypes.c_int(0)
     _ask(library, name, "cuDriverGetVersion", ctypes.byref(version))
-    if version.value < LEAST_DRIVER:
+    if version.value < MIN_DRIVER_VERSION:
         raise DeviceError(
             f"{name}: the NVIDIA driver is too old: it runs CUDA {_version(version.value)}, graphc "
-            f"needs {_version(LEAST_DRIVER)}; install a driver of version 580 or newer, {OTHERWISE}"
+            f"needs {_version(MIN_DRIVER_VERSION)}; install a driver of version 580 or newer, "
+            f"{ALTERNATIVES}"
         )
     _ask(library, name, "cuInit", ctypes.c_uint(0))
     count = ctypes.c_int(0)
@@ -89,7 +91,7 @@ def find_driver(name: str, load: Callable[[str], Any] = ctypes.CDLL) -> CudaDriv
 
 
 def _ask(library: Any, name: str, function: str, *arguments: Any) -> None:
-    """Calls libcuda; what it refuses is a `DeviceError` in its own words."""
+    """Calls libcuda; raises a `DeviceError` with libcuda's own words if the call fails."""
     code = getattr(library, function)(*arguments)
     if not code:
         return
@@ -98,7 +100,7 @@ def _ask(library: Any, name: str, function: str, *arguments: Any) -> None:
     said = (text.value or b"an unknown error").decode()
     raise DeviceError(
         f"{name}: the NVIDIA driver does not work: {function} says {said!r} ({code}); see whether "
-        f"nvidia-smi lists the card and CUDA_VISIBLE_DEVICES hides none, {OTHERWISE}"
+        f"nvidia-smi lists the card and CUDA_VISIBLE_DEVICES hides none, {ALTERNATIVES}"
     )
 
 
@@ -114,7 +116,7 @@ def _version(version: int) -> str:
 
 
 def require_number(name: str, driver: CudaDriver) -> int:
-    """The number of a device that is there."""
+    """The number of a device, which must be there."""
     number = number_of(name)
     if number >= len(driver.names):
         there = ", ".join(f"cuda:{n} ({card})" for n, card in enumerate(driver.names)) or "no GPU"
@@ -135,7 +137,7 @@ def toolkit() -> Toolkit:
 def reported(
     name: str, what: str, error: type[Exception] | tuple[type[Exception], ...]
 ) -> Iterator[None]:
-    """Makes `DeviceError`s of cuda-core's errors."""
+    """Turns cuda-core's errors into `DeviceError`s; `what` says what was done."""
     try:
         yield
     except error as cause:
@@ -143,7 +145,7 @@ def reported(
 
 
 def failure(name: str, what: str, cause: Exception) -> DeviceError:
-    """What to say of an error of cuda-core's."""
+    """The `DeviceError` for an error of cuda-core's."""
     lost = any(word in str(cause) for word in ("ILLEGAL", "LAUNCH", "MISALIGNED", "ASSERT"))
     remedy = (
         "; a kernel went wrong, and this process has lost the device: start a new one, and "
@@ -153,7 +155,7 @@ def failure(name: str, what: str, cause: Exception) -> DeviceError:
 
 
 def check(name: str, what: str, result: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The results of a call of `cuda.bindings.driver`, whose first is its status."""
+    """The results of a call of `cuda.bindings.driver`, of which the first is a status to check."""
     status, *values = result
     if int(status):
         raise failure(name, what, RuntimeError(getattr(status, "name", str(status))))
@@ -161,7 +163,7 @@ def check(name: str, what: str, result: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def spec_of(device: Any, memory: int) -> Spec:
-    """The facts that `cuda.core.Device` tells."""
+    """The facts that a `cuda.core.Device` has."""
     properties, capability = device.properties, device.compute_capability
     return Spec(
         name=device.name,

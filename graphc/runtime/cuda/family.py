@@ -18,7 +18,7 @@ from graphc.runtime.cuda.simulated import SimulatedDevice
 from graphc.runtime.device.protocol import Device
 
 SIMULATED = "cuda:sim"
-LIKE = PRESETS["H100"]  # what a GPU is taken for in all that it does not say itself
+DEFAULT_SPEC = PRESETS["H100"]  # stands for whatever a GPU does not say of itself
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class CudaFamily:
         return open_device(name, cache)
 
     def spec(self, name: str, device: Device | None) -> DeviceSpec:
-        """What a card says of itself, else an H100."""
+        """The spec of an open card, by its own word; of any other GPU, an H100's."""
         if not isinstance(device, CudaDevice):
-            return DeviceSpec(name, like=LIKE)
-        found = device.spec
-        bandwidth = found.bandwidth or None
-        return DeviceSpec(name, memory=found.memory, bandwidth=bandwidth, like=LIKE)
+            return DeviceSpec(name, like=DEFAULT_SPEC)
+        card = device.spec
+        bandwidth = card.bandwidth or None
+        return DeviceSpec(name, memory=card.memory, bandwidth=bandwidth, like=DEFAULT_SPEC)
 
     def holder(self, array: object) -> str:
         """The GPU on which another library's array lies."""
@@ -51,7 +51,7 @@ class CudaFamily:
 
 
 def _gpus(cache: Cache) -> list[tuple[str, str]]:
-    """The GPUs that the driver lists, and what can be said of each."""
+    """The GPUs that the driver lists, and a line about each."""
     try:
         cards = find_driver("cuda:0").names
     except DeviceError as error:
@@ -81,10 +81,10 @@ def _simulated() -> str:
 def _compiler() -> str:
     """Whether kernels for GPUs can be compiled here."""
     try:
-        found = require()
+        versions = require()
     except DeviceError as error:
         return _line(error)
-    return ", ".join(f"{package} {version}" for package, version in found.items())
+    return ", ".join(f"{package} {version}" for package, version in versions.items())
 
 
 def _line(error: DeviceError) -> str:

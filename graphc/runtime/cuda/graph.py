@@ -1,5 +1,5 @@
-"""Launches and copies as one CUDA graph: its edges are the nodes' real dependencies, so that what
-does not depend on each other may overlap.  A run is one launch.
+"""Launches and copies as one CUDA graph: its edges are the nodes' real dependencies, so independent
+nodes may overlap.  A run is one launch.
 
 Not yet run on a GPU: tested against the signatures of cuda-core 1.2.2.
 """
@@ -12,22 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.cuda.source import POINTER
+from graphc.codegen.cuda.source import POINTER_SUFFIX
 from graphc.runtime.cuda.driver import Toolkit, failure, reported
 from graphc.runtime.device.protocol import Call, CopyNode, LaunchNode, MemorySpan, Node, Pinned
 
-WHOLE = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
+# NumPy's types of whole-number parameters.
+INTEGER_TYPES = {"u32": np.uint32, "u64": np.uint64, "i64": np.int64}
 
 
 def arguments(launch: LaunchNode) -> tuple[Any, ...]:
-    """What cuda-core takes: an address is an int (8 bytes), any other number a NumPy scalar of its
-    parameter's type, since a plain int would be taken for an address."""
+    """The arguments as cuda-core takes them: an int is an address (8 bytes), so any other number is
+    a NumPy scalar of its parameter's type."""
     return tuple(
         value.address
         if isinstance(value, MemorySpan)
         else value
-        if parameter.endswith(POINTER)
-        else WHOLE[parameter](value)
+        if parameter.endswith(POINTER_SUFFIX)
+        else INTEGER_TYPES[parameter](value)
         for value, parameter in zip(
             launch.arguments, launch.function.source.parameters, strict=True
         )
@@ -35,14 +36,14 @@ def arguments(launch: LaunchNode) -> tuple[Any, ...]:
 
 
 def configuration(toolkit: Toolkit, launch: LaunchNode) -> Any:
-    """Its `LaunchConfig`."""
+    """The `LaunchConfig` of a launch."""
     return toolkit.core.LaunchConfig(
         grid=launch.grid, block=launch.function.source.threads, shmem_size=launch.shared
     )
 
 
 def nothing(node: Node) -> bool:
-    """Whether a node does nothing: CUDA takes no grid of no blocks."""
+    """Whether a node does nothing: CUDA rejects grids without blocks."""
     match node:
         case LaunchNode():
             return 0 in node.grid
@@ -53,8 +54,8 @@ def nothing(node: Node) -> bool:
 
 @dataclass(frozen=True)
 class CudaReplay:
-    """A graph, instantiated on its device.  It holds its nodes: their memory and code must live as
-    long as it does."""
+    """A graph, instantiated on its device.  It keeps its nodes, whose memory and code must live as
+    long as the graph."""
 
     name: str
     toolkit: Toolkit
@@ -64,7 +65,7 @@ class CudaReplay:
     nodes: tuple[Node, ...]
 
     def run(self) -> None:
-        """Runs it after all work so far; returns at once."""
+        """Runs the graph after all work so far; returns at once."""
         try:
             self.device.set_current()
             self.executable.launch(self.stream)
@@ -78,28 +79,30 @@ def build(
     """The nodes as a graph, ready to run.  The device must be current."""
     with reported(name, "making a graph of a program", toolkit.error):
         definition = toolkit.graph.GraphDefinition()
-        made: list[Any] = []
+        added: list[Any] = []
         for node in nodes:
-            made.append(_add(toolkit, device, definition, node, [made[k] for k in node.after]))
+            added.append(_add(toolkit, device, definition, node, [added[k] for k in node.after]))
         executable = definition.instantiate()
         executable.upload(stream)
     return CudaReplay(name, toolkit, device, stream, executable, tuple(nodes))
 
 
 def _add(toolkit: Toolkit, device: Any, definition: Any, node: Node, before: Sequence[Any]) -> Any:
-    """A node of the graph, after those `before` it."""
-    maker = before[0] if before else definition
+    """Adds a node to the graph, after the nodes `before`."""
+    parent = before[0] if before else definition
     if nothing(node):
         return definition.join(*before) if before else definition.empty()
     match node:
         case LaunchNode():
-            added = maker.launch(
+            added = parent.launch(
                 configuration(toolkit, node), node.function.handle, *arguments(node)
             )
         case CopyNode():
-            added = maker.memcpy(_address(node.target), _address(node.source), _nbytes(node.target))
+            added = parent.memcpy(
+                _address(node.target), _address(node.source), _nbytes(node.target)
+            )
         case Call():
-            added = maker.embed(_captured(device, node))
+            added = parent.embed(_captured(device, node))
     for other in before[1:]:
         added.pred.add(other)
     return added
@@ -116,7 +119,7 @@ def _nbytes(place: MemorySpan | Pinned) -> int:
 
 
 def _captured(device: Any, call: Call) -> Any:
-    """What a library does on a stream, as a graph of its own."""
+    """The work that a library puts on a stream, as a graph of its own."""
     builder = device.create_graph_builder()
     builder.begin_building("relaxed")
     try:

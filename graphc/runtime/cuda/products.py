@@ -1,8 +1,8 @@
-"""Who makes a matrix product on a device: graphc's kernels, or a library and then a kernel of what
-follows the product.
+"""Chooses what makes a matrix product on a device: graphc's kernel, or a library, whose product a
+kernel of the epilogue follows.
 
-graphc's own are used unless the session's method is `Method.BLAS`, or it may try (`autotune`): then
-both are timed on memory of their own, and the faster one is remembered.
+graphc's kernel does, unless the session's method is `Method.BLAS`.  If the session may try
+(`autotune`), both are timed on memory of their own, and the faster one is remembered.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ from graphc.config import Method, Options
 from graphc.errors import DeviceError
 from graphc.ir.dim import Size, product
 from graphc.ir.program import Kernel, Kind, contraction_of, storage
-from graphc.runtime.cuda.cublas import ALIGNED, TYPES, Library, ProductSizes
+from graphc.runtime.cuda.cublas import CUBLAS_TYPES, OPERAND_ALIGNMENT_BYTES, Library, ProductSizes
 from graphc.runtime.device.hazards import with_edges
-from graphc.runtime.device.protocol import Device, LaunchNode, Made, MemorySpan, Node, uploaded
+from graphc.runtime.device.protocol import Device, LaunchNode, MemorySpan, Node, NodeMaker, uploaded
 
-TRIES, REPEATS = 5, 8  # runs of a graph, and how often a product is in it
+TRIAL_RUNS = 5  # timed runs of a trial's graph, after one that warms up
+PRODUCTS_PER_RUN = 8  # times that a trial's graph has the product
 
 
 class HasLibrary(Device, Protocol):
     """A device for which cublasLt may be installed."""
 
     def library(self) -> Library | None:
-        """It, if it is installed."""
+        """cublasLt, if it is installed."""
 
 
 @functools.cache
 def remembered() -> dict[object, bool]:
-    """Whether the library was the faster, by device, text and sizes."""
+    """Whether the library was faster, by device, product, and text and sizes of graphc's kernel."""
     return {}
 
 
 class Products:
-    """The choice for one program on one device.  `forced` says that the library makes what it
-    can; `seconds` are left for trying."""
+    """The choice for one program on one device.  If `forced`, the library makes all products that
+    it can; `seconds` are left for trials."""
 
     def __init__(self, device: HasLibrary, options: Options) -> None:
         self.device, self.seconds = device, options.autotune
@@ -61,7 +62,7 @@ class Products:
         return (
             self.library is not None
             and kernel.kind is Kind.MATMUL
-            and contraction_of(kernel).type.dtype.name in TYPES
+            and contraction_of(kernel).type.dtype.name in CUBLAS_TYPES
         )
 
     def nodes(
@@ -69,40 +70,42 @@ class Products:
         kernel: Kernel,
         number: Callable[[Size], int],
         places: Sequence[MemorySpan],
-        own: Made,
-        after: Made,
+        own: NodeMaker,
+        after: NodeMaker,
     ) -> list[Node]:
-        """The nodes of a product's kernel: `own`, or the library's and then those that follow."""
-        found = product_of(kernel, number)
+        """The nodes of a product's kernel: `own`, or the library's and then the epilogue's."""
+        sizes = product_of(kernel, number)
         slots, (_, a, b, c) = slots_of(kernel), operands(kernel)
         ends = [slots[storage(a)], slots[storage(b)], slots[c]]
         assert self.library is not None
         plan = None
-        if found is not None and all(places[i].address % ALIGNED == 0 for i in ends):
-            plan = self.library.plan(found)
-        if found is None or plan is None:
+        if sizes is not None and all(
+            places[i].address % OPERAND_ALIGNMENT_BYTES == 0 for i in ends
+        ):
+            plan = self.library.plan(sizes)
+        if sizes is None or plan is None:
             return own(places)
 
         def library(at: Sequence[MemorySpan]) -> list[Node]:
             left, right, result = (at[i] for i in ends)
             return [replace(plan.call(left, right, result), kernel=kernel), *after(at)]
 
-        fast = self.forced or self._faster(found, kernel, places, own, library)
+        fast = self.forced or self._faster(sizes, kernel, places, own, library)
         return (library if fast else own)(places)
 
     def _faster(
         self,
-        found: ProductSizes,
+        sizes: ProductSizes,
         kernel: Kernel,
         places: Sequence[MemorySpan],
-        own: Made,
-        library: Made,
+        own: NodeMaker,
+        library: NodeMaker,
     ) -> bool:
-        """Whether the library is the faster; no, where there is no time to try."""
+        """Whether the library is faster; False if no time is left for a trial."""
         nodes = [x for x in own(places) if isinstance(x, LaunchNode)]
         key = (
             self.device.name,
-            found,
+            sizes,
             *(
                 (x.function.source.text, x.grid, *(a for a in x.arguments if isinstance(a, int)))
                 for x in nodes
@@ -119,10 +122,10 @@ class Products:
         return known[key]
 
     def _seconds(self, nodes: Sequence[Node]) -> float:
-        """The time of the best of several runs, while there is time."""
-        replay = self.device.graph(with_edges([*nodes] * REPEATS))
+        """The shortest time of several runs, or of as many as there is time for."""
+        replay = self.device.graph(with_edges([*nodes] * PRODUCTS_PER_RUN))
         best, end = float("inf"), time.perf_counter() + self.seconds / 2
-        for n in range(TRIES + 1):  # the first warms up
+        for n in range(TRIAL_RUNS + 1):  # the first warms up
             start = time.perf_counter()
             replay.run()
             self.device.synchronize()
@@ -134,25 +137,25 @@ class Products:
 
 
 def product_of(kernel: Kernel, number: Callable[[Size], int]) -> ProductSizes | None:
-    """The product of a kernel, with sizes as numbers; None if it is empty or of a type that the
-    library does not multiply."""
+    """The sizes of a kernel's product; None if it is empty, or of a type that the library does not
+    multiply."""
     op, a, b, out = operands(kernel)
     m, k, _, n = map(number, op.sizes(a.type, b.type))
     batch = number(product(out.type.shape[:-2]))
-    if out.type.dtype.name not in TYPES or 0 in (m, n, k, batch):
+    if out.type.dtype.name not in CUBLAS_TYPES or 0 in (m, n, k, batch):
         return None
     return ProductSizes(m, n, k, out.type.dtype, op.ta, op.tb, batch)
 
 
 def trial_places(device: Device, kernel: Kernel, places: Sequence[MemorySpan]) -> list[MemorySpan]:
-    """Memory like a kernel's own, for trying it: the operands of its product are random numbers,
-    since how fast a GPU multiplies depends on them, all else is zeros."""
+    """Memory like a kernel's own, for a trial.  The product's operands are random numbers, because
+    a GPU's speed depends on their values; all else is zeros."""
     _, a, b, _ = operands(kernel)
-    made, rng = [], np.random.default_rng(0)
+    copies, rng = [], np.random.default_rng(0)
     for v, place in zip(buffers_of(kernel), places, strict=True):
         array = np.zeros(place.nbytes, np.uint8)
         if v in (storage(a), storage(b)):
             count = place.nbytes // v.type.dtype.size
             array = rng.standard_normal(count, np.float32).astype(v.type.dtype.numpy)
-        made.append(uploaded(device, array))
-    return made
+        copies.append(uploaded(device, array))
+    return copies

@@ -1,4 +1,4 @@
-"""Arrays in a GPU's memory that other libraries and graphc use without a copy.
+"""Arrays in a GPU's memory that graphc shares with other libraries, without a copy.
 
 torch.from_dlpack(y)       # the same memory
 """
@@ -21,11 +21,11 @@ class Exporting(Device, Protocol):
     number: int
 
     def export(self, span: MemorySpan, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        """A view of finished memory that has `__dlpack__` and keeps the memory."""
+        """A view with `__dlpack__` of memory that no work writes any more; it keeps the memory."""
 
 
 class SharedArray(DeviceArray):
-    """One that other libraries can take without a copy: all work on it is done by then."""
+    """A `DeviceArray` that other libraries can take without a copy, after all work on it."""
 
     device: Exporting
 
@@ -38,7 +38,7 @@ class SharedArray(DeviceArray):
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        if self.dtype.isbuiltin != 1:  # it is none of NumPy's own
+        if self.dtype.isbuiltin != 1:  # not a type of NumPy's own
             raise AttributeError(f"__cuda_array_interface__ has no {self.type}; use __dlpack__")
         self.device.synchronize()
         return {

@@ -1,8 +1,7 @@
 """A simulated GPU: NumPy memory, and kernels in the warp simulator (`codegen.cuda.simulator`).
 
-It runs everything that a GPU's device runs, text for text, slowly, and finds what a GPU would pass
-over in silence: accesses outside of a buffer, races, reads of memory that nothing has written
-(fresh memory is full of NaN).
+It runs the same texts as a GPU's device, slowly, and finds errors that a GPU would ignore: accesses
+outside of a buffer, races, reads of memory that nothing has written (fresh memory is full of NaN).
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from graphc.runtime.device.protocol import (
     Pinned,
 )
 
-ALIGN = 256
-TYPES = {
+ALLOCATION_ALIGNMENT_BYTES = 256  # as cudaMalloc's
+ELEMENT_TYPES = {
     "u8": np.uint8,
     "u16": np.uint16,
     "u32": np.uint32,
@@ -45,21 +44,22 @@ TYPES = {
     "f32": np.float32,
     "f64": np.float64,
 }
-ALIGNED, VECTORS = 16, re.compile(r"\b(load|read|store)[248]\(|cp_async")
-POISON = 0xFF  # of fresh memory: NaN as any float
+VECTOR_ALIGNMENT_BYTES = 16
+VECTOR_ACCESS = re.compile(r"\b(load|read|store)[248]\(|cp_async")
+POISON_BYTE = 0xFF  # fills fresh memory: NaN in every float type
 
 
 class SimulatedDevice:
-    """A device without a GPU.  `memory` bytes are all that it has."""
+    """A device without a GPU.  It has `memory` bytes."""
 
     def __init__(self, name: str = "cuda:sim", memory: int = 1 << 33) -> None:
         self.name, self.target, self.memory = name, CUDA, memory
-        self.next = ALIGN
+        self.next = ALLOCATION_ALIGNMENT_BYTES
         self.launches = 0
         self.memories: weakref.WeakSet[Allocation] = weakref.WeakSet()
 
     def allocate(self, nbytes: int) -> Allocation:
-        """Memory, at an address that means nothing to the host."""
+        """New memory, at an address that means nothing to the host."""
         free = self.memory - sum(m.nbytes for m in self.memories)
         if nbytes > free:
             raise DeviceError(
@@ -67,26 +67,29 @@ class SimulatedDevice:
                 "are free; feed smaller batches, or place less on it"
             )
         address = self.next
-        self.next += -(-max(nbytes, 1) // ALIGN) * ALIGN + ALIGN
-        made = Allocation(address, nbytes, np.full(max(nbytes, 1), POISON, np.uint8))
-        self.memories.add(made)
-        return made
+        self.next += (
+            -(-max(nbytes, 1) // ALLOCATION_ALIGNMENT_BYTES) * ALLOCATION_ALIGNMENT_BYTES
+            + ALLOCATION_ALIGNMENT_BYTES
+        )
+        allocation = Allocation(address, nbytes, np.full(max(nbytes, 1), POISON_BYTE, np.uint8))
+        self.memories.add(allocation)
+        return allocation
 
     def pinned(self, nbytes: int) -> Pinned:
         """Host memory."""
-        return Pinned(np.full(nbytes, POISON, np.uint8))
+        return Pinned(np.full(nbytes, POISON_BYTE, np.uint8))
 
     def copy(
         self, target: MemorySpan | Array | Pinned, source: MemorySpan | Array | Pinned
     ) -> None:
         """Copies bytes."""
-        to, taken = self._bytes(target), self._bytes(source)
-        if to.nbytes != taken.nbytes:
-            raise DeviceError(f"{self.name}: a copy of {taken.nbytes} bytes to {to.nbytes}")
-        to[...] = taken
+        to, data = self._bytes(target), self._bytes(source)
+        if to.nbytes != data.nbytes:
+            raise DeviceError(f"{self.name}: a copy of {data.nbytes} bytes to {to.nbytes}")
+        to[...] = data
 
     def _bytes(self, place: MemorySpan | Array | Pinned) -> Array:
-        """A place as bytes."""
+        """The bytes of a place, as a view."""
         if isinstance(place, Pinned):
             return place.array
         if not isinstance(place, MemorySpan):
@@ -97,10 +100,10 @@ class SimulatedDevice:
         return memory[place.offset : place.offset + place.nbytes]
 
     def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
-        """Nothing is compiled."""
+        """Does nothing: the simulator compiles nothing."""
 
     def load(self, source: DeviceSource) -> LoadedKernel:
-        """The text is all that there is to load."""
+        """The text, which is all that the simulator needs."""
         return LoadedKernel(source, None)
 
     def launch(self, launch: LaunchNode) -> None:
@@ -108,16 +111,16 @@ class SimulatedDevice:
         self.launches += 1
         source = launch.function.source
         arguments: list[Array | int] = []
-        for kind, given in zip(source.parameters, launch.arguments, strict=True):
-            if isinstance(given, MemorySpan):
-                if given.address % ALIGNED and VECTORS.search(source.text):
+        for kind, argument in zip(source.parameters, launch.arguments, strict=True):
+            if isinstance(argument, MemorySpan):
+                if argument.address % VECTOR_ALIGNMENT_BYTES and VECTOR_ACCESS.search(source.text):
                     raise DeviceError(
-                        f"{self.name}: vectors begin at {given.address}, which is no "
-                        f"multiple of {ALIGNED}:\n{source.text}"
+                        f"{self.name}: vectors begin at {argument.address}, which is no "
+                        f"multiple of {VECTOR_ALIGNMENT_BYTES}:\n{source.text}"
                     )
-                arguments.append(self._bytes(given).view(TYPES[kind.removesuffix("*")]))
+                arguments.append(self._bytes(argument).view(ELEMENT_TYPES[kind.removesuffix("*")]))
             else:
-                arguments.append(given)
+                arguments.append(argument)
         simulate(source, launch.grid, launch.shared, arguments)
 
     def graph(self, nodes: Sequence[Node]) -> SimulatedGraph:
@@ -135,11 +138,11 @@ class SimulatedDevice:
         return SimulatedGraph(self, tuple(known))
 
     def mark(self) -> Done:
-        """Now."""
+        """A moment that has passed, since all work is done."""
         return Done()
 
     def synchronize(self) -> None:
-        """All work is done when its call returns."""
+        """Does nothing: all work is done when its call returns."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +155,14 @@ class Done:
 
 @dataclass(frozen=True)
 class SimulatedGraph:
-    """A graph of a simulated device: an order that its edges allow, and not the given one where
-    they leave a choice, so that a missing edge shows."""
+    """A graph of a simulated device.  It runs in an order that its edges allow, and in another than
+    the given one where they leave a choice, so that a missing edge shows."""
 
     device: SimulatedDevice
     nodes: tuple[LaunchNode | CopyNode, ...]
 
     def run(self) -> None:
-        """Runs every node after those that it waits for; of those that could run, the last."""
+        """Runs all nodes; of those that wait for no other, always the last one first."""
         waiting = dict(enumerate(self.nodes))
         done: set[int] = set()
         while waiting:

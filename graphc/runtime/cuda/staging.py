@@ -1,8 +1,8 @@
-"""Copies between NumPy arrays and a GPU, by way of pinned memory, which is kept.
+"""Copies between NumPy arrays and a GPU, through pinned memory, which is kept for later copies.
 
-The GPU reads and writes pinned memory by itself, at the link's speed.  There are several pieces,
-used in turn: while some are on their way, the next is filled or emptied; and the feeds of a run
-need not wait for the run before.  Not yet run on a GPU.
+The GPU reads and writes pinned memory by itself, at the link's speed.  Several pieces are used in
+turn: while some are being copied, the host fills or empties the next, and the feeds of a run need
+not wait for the run before.  Not yet run on a GPU.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from graphc.ir.op import Array
 from graphc.runtime.cuda.driver import Toolkit
 from graphc.runtime.device.protocol import MemorySpan
 
-PIECES = 8
-LEAST, MOST = 1 << 16, 8 << 20  # bytes of a piece: it grows from the one to the other
+PIECE_COUNT = 8  # pieces of pinned memory, used in turn
+MIN_PIECE_BYTES = 1 << 16  # pieces grow from here, as copies need it
+MAX_PIECE_BYTES = 8 << 20
 
 
 class PinnedPiece:
-    """Pinned memory, and the event after which it is free."""
+    """A piece of pinned memory, and the event after which it is free."""
 
     def __init__(self, resource: Any, nbytes: int, device: Any) -> None:
         self.buffer = resource.allocate(nbytes)
@@ -52,34 +53,34 @@ class Staging:
             self.stream.record(piece.free)
 
     def download(self, target: Array, source: MemorySpan) -> None:
-        """Copies bytes into a contiguous array; they are there when it returns."""
+        """Copies bytes into a contiguous array, and waits for them."""
         data = target.reshape(-1).view(np.uint8)
-        coming: deque[tuple[PinnedPiece, Array]] = deque()
+        pending: deque[tuple[PinnedPiece, Array]] = deque()
         for start, stop in self._parts(source.nbytes):
-            if len(coming) == PIECES:
-                _arrive(*coming.popleft())
+            if len(pending) == PIECE_COUNT:
+                _arrive(*pending.popleft())
             piece = self._next()
             self._move(piece.address, source.address + start, stop - start)
             self.stream.record(piece.free)
-            coming.append((piece, data[start:stop]))
-        while coming:
-            _arrive(*coming.popleft())
+            pending.append((piece, data[start:stop]))
+        while pending:
+            _arrive(*pending.popleft())
 
     def _parts(self, nbytes: int) -> list[tuple[int, int]]:
-        """The bytes cut to pieces, which are made large enough."""
+        """The ranges of bytes that pieces take; replaces pieces that are too small."""
         if not nbytes:
             return []
-        wanted = min(MOST, max(LEAST, 1 << (nbytes - 1).bit_length()))
+        wanted = min(MAX_PIECE_BYTES, max(MIN_PIECE_BYTES, 1 << (nbytes - 1).bit_length()))
         if not self.pieces or self.pieces[0].nbytes < wanted:
             for piece in self.pieces:
                 piece.free.sync()
-            made = [PinnedPiece(self.resource, wanted, self.device) for _ in range(PIECES)]
-            self.pieces = deque(made)
+            pieces = [PinnedPiece(self.resource, wanted, self.device) for _ in range(PIECE_COUNT)]
+            self.pieces = deque(pieces)
         size = self.pieces[0].nbytes
         return [(k, min(k + size, nbytes)) for k in range(0, nbytes, size)]
 
     def _next(self) -> PinnedPiece:
-        """The piece that was used the longest ago, when it is free."""
+        """The least recently used piece; waits until it is free."""
         piece = self.pieces[0]
         self.pieces.rotate(-1)
         piece.free.sync()
@@ -91,6 +92,6 @@ class Staging:
 
 
 def _arrive(piece: PinnedPiece, into: Array) -> None:
-    """Takes bytes out of a piece when they have come."""
+    """Waits for a piece's copy, then takes its bytes out."""
     piece.free.sync()
     into[...] = piece.bytes[: len(into)]

@@ -1,4 +1,4 @@
-"""What a device must do (`protocol`), and plans, launches and hazards on any device.
+"""The protocol of devices (`protocol`), and plans, launches and hazards for any device.
 
-The devices themselves are folders beside this one: `cuda`.
+Each kind of device has a folder beside this one: `cuda`.
 """

@@ -21,7 +21,7 @@ class Exporter(Protocol):
     """A device whose memory other libraries can use."""
 
     def shared(self, span: MemorySpan, shape: tuple[int, ...], dtype: DType) -> DeviceArray:
-        """An array over a span that they can take without a copy."""
+        """An array over a span that other libraries can take without a copy."""
 
 
 @runtime_checkable
@@ -35,7 +35,7 @@ class Adopter(Protocol):
 def device_array(
     device: Device, span: MemorySpan, shape: tuple[int, ...], dtype: DType
 ) -> DeviceArray:
-    """An array over a span; one that can be shared, if the device can do that."""
+    """An array over a span; other libraries can use it if the device is an `Exporter`."""
     if isinstance(device, Exporter):
         return device.shared(span, shape, dtype)
     return DeviceArray(device, span, shape, dtype)
@@ -63,9 +63,9 @@ class DeviceArray:
 
     def numpy(self) -> Array:
         """A copy on the host."""
-        found = np.empty(self.shape, self.dtype)
-        self.device.copy(found, self.span)
-        return found
+        array = np.empty(self.shape, self.dtype)
+        self.device.copy(array, self.span)
+        return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:

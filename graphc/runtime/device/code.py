@@ -1,4 +1,4 @@
-"""A program's code on one device, and what lies there for all its plans."""
+"""A program's code on one device, and the constants that all its plans share there."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from graphc.runtime.device.protocol import (
     uploaded,
 )
 
-Key = tuple[Kernel, bool, Hashable]  # of code: 64-bit indices, `DeviceTarget.variant`
+Key = tuple[Kernel, bool, Hashable]  # of code: kernel, 64-bit indices, `DeviceTarget.variant`
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass
 class DeviceProgram:
-    """A program's code on one device.  `constants` lie there since they were first needed."""
+    """A program's code on one device.  `constants` and `numbers` are uploaded when first needed."""
 
     device: Device
     program: Program
@@ -52,8 +52,8 @@ class DeviceProgram:
     def code(
         self, kernel: Kernel, home: Program, wide: bool, sizes: Mapping[str, int]
     ) -> tuple[LoadedKernel, ...]:
-        """The functions of a kernel, in order; `wide` ones count with 64 bits.  Where a run can
-        fail, those that change variables look first whether it has."""
+        """The functions of a kernel, in order; `wide` ones have 64-bit indices.  Where a run can
+        fail, functions that change variables first check whether it has."""
         key = kernel, wide, self.variant(kernel, sizes)
         if key not in self.functions:
             self.functions[key] = tuple(
@@ -62,7 +62,7 @@ class DeviceProgram:
         return self.functions[key]
 
     def epilogue(self, kernel: Kernel, wide: bool) -> tuple[LoadedKernel, ...]:
-        """The functions of what follows a product that a library has made."""
+        """The functions of a kernel's epilogue, for a product that a library has made."""
         if (kernel, wide) not in self.epilogues:
             self.epilogues[kernel, wide] = tuple(
                 map(self.device.load, self.target.epilogue(kernel, wide))
@@ -70,17 +70,17 @@ class DeviceProgram:
         return self.epilogues[kernel, wide]
 
     def variant(self, kernel: Kernel, sizes: Mapping[str, int]) -> Hashable:
-        """What sizes decide of a kernel's text."""
+        """The part of a kernel's text that sizes decide, as a key."""
         return self.target.variant(kernel, sizes, self.options.fast_math)
 
     def library(self, kernel: Kernel) -> ProductLibrary | None:
-        """What may make a kernel's product in place of its own code."""
-        found = self.products
-        usable = found is not None and not self.guards(kernel) and found.may_make(kernel)
-        return found if usable else None
+        """The library that may make a kernel's product, in place of the kernel's own code."""
+        products = self.products
+        usable = products is not None and not self.guards(kernel) and products.may_make(kernel)
+        return products if usable else None
 
     def guards(self, kernel: Kernel) -> bool:
-        """Whether a kernel must look whether the run has failed."""
+        """Whether a kernel must check whether the run has failed."""
         return kernel.commits and self.fails
 
     def _guarded(
@@ -109,51 +109,51 @@ class DeviceProgram:
         )
 
     def scratch(self, sizes: Mapping[str, int]) -> int:
-        """Bytes that the most demanding kernel wants for itself."""
-        wanted = (
+        """Bytes of scratch memory of the kernel that needs most."""
+        needs = (
             s.scratch
             for home, kernel in launched(self.program)
             for s in self._sources(kernel, home, False, sizes)
         )
-        return max((dim.evaluate(n, sizes) for n in wanted), default=0)
+        return max((dim.evaluate(n, sizes) for n in needs), default=0)
 
     def load(self, sizes: Mapping[str, int] = NO_SIZES) -> None:
-        """Compiles every kernel that plans for these sizes need, or finds it in the cache; without
-        sizes, all but contractions of symbolic sizes, which a run's decide how to tile."""
-        own, after, first = [], [], not self.functions
+        """Loads every kernel that plans for these sizes need, from the cache or compiled; without
+        sizes, all but contractions of symbolic sizes, whose tiling a run's sizes decide."""
+        own, epilogues, first = [], [], not self.functions
         for home, kernel in launched(self.program):
             library = self.library(kernel)
-            after += [kernel] * (library is not None and (kernel, False) not in self.epilogues)
+            epilogues += [kernel] * (library is not None and (kernel, False) not in self.epilogues)
             known = (kernel, False, self.variant(kernel, sizes)) in self.functions
             waits = not sizes and self.target.awaits_sizes(kernel)
             if not (known or waits or (library is not None and library.forced)):
                 own.append((kernel, home))
         texts = [s for kernel, home in own for s in self._guarded(kernel, home, False, sizes)]
-        texts += [s for kernel in after for s in self.target.epilogue(kernel, False)]
+        texts += [s for kernel in epilogues for s in self.target.epilogue(kernel, False)]
         texts += [self._copier(1)] * (self.fails and first)
         if texts:
             self.device.prepare(texts, self.options, self.built)
         for kernel, home in own:
             self.code(kernel, home, False, sizes)
-        for kernel in after:
+        for kernel in epilogues:
             self.epilogue(kernel, False)
 
     def copier(self, nbytes: int) -> LoadedKernel:
-        """What copies bytes unless the run has failed."""
+        """The function that copies `nbytes` bytes, unless the run has failed."""
         return self.device.load(self._copier(nbytes))
 
     def _copier(self, nbytes: int) -> DeviceSource:
         return self.target.guarded(self.target.copying(nbytes))
 
     def constant(self, v: Value) -> MemorySpan:
-        """Where a constant lies."""
+        """The place of a constant on the device."""
         if v not in self.constants:
             assert isinstance(v.op, Constant)
             self.constants[v] = uploaded(self.device, v.op.value.array)
         return self.constants[v]
 
     def number(self, value: int) -> MemorySpan:
-        """Where a whole number lies, as an i64."""
+        """The place on the device of a whole number, as an i64."""
         if value not in self.numbers:
             self.numbers[value] = uploaded(self.device, np.array(value, np.int64))
         return self.numbers[value]

@@ -1,4 +1,4 @@
-"""Which launches must wait for which: those that share memory that one of them writes."""
+"""Finds which launches must wait for which: two that share memory, if one of them writes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphc.runtime.device.protocol import Allocation, Call, CopyNode, LaunchNod
 
 @dataclass
 class _Use:
-    """A stretch of memory: who wrote it last, and who has read it since."""
+    """A stretch of memory: the launch that wrote it last, and those that have read it since."""
 
     start: int
     end: int
@@ -20,7 +20,7 @@ class _Use:
 
 
 class Hazards:
-    """Looks at launches in order and tells what each must wait for."""
+    """Takes launches in order, and says which earlier ones each must wait for."""
 
     def __init__(self) -> None:
         self._uses: dict[Allocation, list[_Use]] = {}
@@ -29,17 +29,17 @@ class Hazards:
         self, number: int, read: Sequence[MemorySpan], written: Sequence[MemorySpan]
     ) -> tuple[int, ...]:
         """The earlier launches that launch `number` must wait for."""
-        found: set[int] = set()
+        earlier: set[int] = set()
         for span in read:
             for use in self._overlapping(span):
-                found |= {use.writer} if use.writer is not None else set()
+                earlier |= {use.writer} if use.writer is not None else set()
         for span in written:
             for use in self._overlapping(span):
-                found |= {use.writer} if use.writer is not None else set()
-                found |= set(use.readers)
+                earlier |= {use.writer} if use.writer is not None else set()
+                earlier |= set(use.readers)
         self._note(number, read, written)
-        found.discard(number)
-        return tuple(sorted(found))
+        earlier.discard(number)
+        return tuple(sorted(earlier))
 
     def _overlapping(self, span: MemorySpan) -> list[_Use]:
         start, end = span.offset, span.offset + span.nbytes
@@ -56,19 +56,19 @@ class Hazards:
         for span in written:
             start, end = span.offset, span.offset + span.nbytes
             uses = self._uses.setdefault(span.memory, [])
-            # What lies whole in the stretch is behind this launch: who waits for it waits for them.
+            # This launch waits for all uses inside its stretch, so later ones need not.
             uses[:] = [u for u in uses if not (start <= u.start and u.end <= end)]
             uses.append(_Use(start, end, number))
 
 
 def with_edges(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes, each waiting for those that it shares memory with."""
+    """The nodes, each with the numbers of the earlier nodes that it must wait for."""
     hazards = Hazards()
     return [replace(node, after=hazards.after(n, *touched(node))) for n, node in enumerate(nodes)]
 
 
 def touched(node: Node) -> tuple[Sequence[MemorySpan], Sequence[MemorySpan]]:
-    """What a node reads and what it writes."""
+    """The memory that a node reads, and the memory that it writes."""
     match node:
         case Call():
             return node.read, node.written

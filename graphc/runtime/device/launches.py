@@ -1,8 +1,8 @@
-"""What the kernels of one program launch on a device, at given sizes.
+"""The launches of a program's kernels on a device, at given sizes.
 
-A `Scope` knows where the values of a program lie.  A loop is a scope inside another: its steps, of
-which the number is known, are written out one after the other, each with the slices and rows that
-are its own, so that a whole run stays one graph.
+A `Scope` knows where the values of a program lie.  A loop is a scope inside another.  The number of
+its steps is known, so all steps are launched one after another, each with its own slices and rows,
+and a whole run stays one graph.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from graphc.runtime.device.protocol import (
     allocated,
 )
 
-WIDE = 1 << 31  # elements from which indices need 64 bits
-ALIGNED = 16  # bytes: what is read and written at once
+MIN_ELEMENTS_FOR_64_BITS = 1 << 31  # of an array: smaller ones are indexed with 32 bits
+ALIGNMENT_BYTES = 16  # of buffers: kernels read and write vectors of 16 bytes
 
 
 @dataclass
 class Scope:
-    """A program, the places of its inputs and of results that do not lie in its arena."""
+    """A program, the places of its inputs, and of those results that are outside of its arena."""
 
     code: DeviceProgram
     program: Program
@@ -54,7 +54,7 @@ class Scope:
         return self.number(v.type.nbytes)
 
     def place(self, v: Value, number: int) -> MemorySpan:
-        """Where a stored value lies while kernel `number` runs."""
+        """The place of a stored value while kernel `number` runs."""
         if isinstance(v.op, Constant):
             return self.code.constant(v)
         if v not in self.program.buffers:
@@ -68,11 +68,14 @@ class Scope:
         return self.outputs[v] if v in self.outputs else self.inputs[v]
 
     def launches(self, number: int, kernel: Kernel) -> list[Node]:
-        """The launches of a kernel: none where there is nothing to do."""
+        """The launches of a kernel; those without blocks are left out."""
         if kernel.kind is Kind.CONTROL:
             return self._loop(number, kernel)
         places = [self.place(v, number) for v in buffers_of(kernel)]
-        wide = max((self.number(v.type.count) for v in buffers_of(kernel)), default=0) >= WIDE
+        wide = (
+            max((self.number(v.type.count) for v in buffers_of(kernel)), default=0)
+            >= MIN_ELEMENTS_FOR_64_BITS
+        )
 
         def own(at: Sequence[MemorySpan]) -> list[Node]:
             functions = self.code.code(kernel, self.program, wide, self.sizes)
@@ -90,35 +93,36 @@ class Scope:
         self, kernel: Kernel, functions: Sequence[LoadedKernel], places: Sequence[MemorySpan]
     ) -> list[Node]:
         """The launches of functions over a kernel's buffers."""
-        found: list[Node] = []
+        nodes: list[Node] = []
         for function in functions:
             source = function.source
             x, y, z = map(self.number, source.grid)
-            words: list[MemorySpan | int] = [*places]
+            arguments: list[MemorySpan | int] = [*places]
             written = {*range(len(kernel.reads), len(places))}
             if source.scratch != 0:
-                written.add(len(words))
-                words.append(self.scratch.part(0, self.number(source.scratch)))
-            words += map(self.number, source.sizes)
+                written.add(len(arguments))
+                arguments.append(self.scratch.part(0, self.number(source.scratch)))
+            arguments += map(self.number, source.sizes)
             if source.uses_status:
-                written.add(len(words))
-                words.append(self.status)
+                written.add(len(arguments))
+                arguments.append(self.status)
             if min(x, y, z) > 0:
-                found.append(
+                nodes.append(
                     LaunchNode(
                         function,
                         (x, y, z),
                         self.number(source.shared),
-                        tuple(words),
+                        tuple(arguments),
                         frozenset(written),
                         kernel=kernel,
                     )
                 )
-        return found
+        return nodes
 
     def commits(self) -> tuple[list[Node], list[Node]]:
-        """Copies to variables of new values that no kernel writes in place; what is itself an input
-        goes by way of a temporary, because all are read before any is written."""
+        """Copies, early and late ones, that give variables the new values which no kernel writes in
+        place.  A new value that is itself an input is copied early to a temporary, because all
+        inputs are read before any is written."""
         before: list[Node] = []
         after: list[Node] = []
         end = len(self.program.kernels)
@@ -134,26 +138,26 @@ class Scope:
     # -- loops
 
     def _loop(self, number: int, kernel: Kernel) -> list[Node]:
-        """All steps of a loop, after the copies that start it."""
+        """The nodes of a loop: copies of its initial state, then all steps."""
         v = kernel.body[0]
         op = v.op
         assert isinstance(op, Loop)
         operands = [self.place(storage(a), number) for a in v.args[1:]]
         count, *items = [self.place(w, number) for w in kernel.writes]
         length = self.number(op.length)
-        first: list[Node] = [CopyNode(count, self.code.number(length))]
+        nodes: list[Node] = [CopyNode(count, self.code.number(length))]
         carries, slices, constants = op.parts(operands)
-        kept = items[: op.carries]
-        first += [CopyNode(to, at) for to, at in zip(kept, carries, strict=True) if at.nbytes]
+        state = items[: op.carries]
+        nodes += [CopyNode(to, at) for to, at in zip(state, carries, strict=True) if at.nbytes]
         steps = reversed(range(length)) if op.reverse else range(length)
         (program,) = kernel.programs
         arena = self.arena.part(self.layout.workspaces[number], self.layout.inner[program].arena)
         for t in steps:
             step = _Step(
-                self, program, arena, [*kept, *(_row(x, t, length) for x in slices), *constants]
+                self, program, arena, [*state, *(_row(x, t, length) for x in slices), *constants]
             )
-            first += step.nodes([_row(x, t, length) for x in items[op.carries :]])
-        return [x if x.kernel is not None else replace(x, kernel=kernel) for x in first]
+            nodes += step.nodes([_row(x, t, length) for x in items[op.carries :]])
+        return [x if x.kernel is not None else replace(x, kernel=kernel) for x in nodes]
 
 
 def _row(span: MemorySpan, t: int, length: int) -> MemorySpan:
@@ -169,29 +173,29 @@ class _Step:
         self, outer: Scope, program: Program, arena: MemorySpan, inputs: Sequence[MemorySpan]
     ) -> None:
         self.device, self.before = outer.code.device, list[Node]()
-        given = {v: self._aligned(x) for v, x in zip(program.graph.inputs, inputs, strict=True)}
+        places = {v: self._aligned(x) for v, x in zip(program.graph.inputs, inputs, strict=True)}
         self.scope = Scope(
             outer.code,
             program,
             outer.sizes,
             outer.layout.inner[program],
             arena,
-            given,
+            places,
             {},
             outer.status,
             outer.scratch,
         )
 
     def _aligned(self, span: MemorySpan) -> MemorySpan:
-        """An input where vectors may begin: a row that does not is copied."""
-        if span.address % ALIGNED == 0 or not span.nbytes:
+        """An input at an address where vectors may begin: a copy, if its own address is none."""
+        if span.address % ALIGNMENT_BYTES == 0 or not span.nbytes:
             return span
         copy = allocated(self.device, span.nbytes)
         self.before.append(CopyNode(copy, span))
         return copy
 
     def nodes(self, rows: Sequence[MemorySpan]) -> list[Node]:
-        """The launches of a step, which leaves its rows there."""
+        """The nodes of a step, which stores its rows of results in `rows`."""
         scope, after = self.scope, list[Node]()
         program = scope.program
         for v, row in zip(program.graph.outputs, rows, strict=True):
@@ -200,11 +204,11 @@ class _Step:
                 self.before.append(CopyNode(row, scope.place(base, 0)))
             elif base in scope.outputs:
                 after.append(CopyNode(row, scope.outputs[base]))
-            elif row.address % ALIGNED:
+            elif row.address % ALIGNMENT_BYTES:
                 scope.outputs[base] = allocated(self.device, row.nbytes)
                 after.append(CopyNode(row, scope.outputs[base]))
             else:
                 scope.outputs[base] = row
-        made = [x for n, k in enumerate(program.kernels) for x in scope.launches(n, k)]
+        launches = [x for n, k in enumerate(program.kernels) for x in scope.launches(n, k)]
         early, late = scope.commits()
-        return [*self.before, *made, *after, *early, *late]
+        return [*self.before, *launches, *after, *early, *late]

@@ -1,8 +1,7 @@
-"""A program's plan for one batch size on a device, replayed as one graph.
+"""A program's plan on a device, for one set of sizes, replayed as one graph.
 
-Every value has a place: variables where the session keeps them, inputs and results in slots of
-their own, all else in the device's arena.  Launches depend on one another where they share memory,
-and only there.
+Every value has a place: variables lie where the session keeps them, inputs and results in slots of
+their own, all else in the device's arena.  A launch waits for another only if they share memory.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from graphc.runtime.device.protocol import (
     allocated,
 )
 
-STATUS = 24  # bytes: whether the run failed, the index, the size
+STATUS_BYTES = 24  # three i64: whether the run failed; the bad index; the size that it exceeds
 
 
 class DeviceArena:
@@ -42,13 +41,12 @@ class DeviceArena:
         self.device, self.span, self.grown = device, allocated(device, 0), 0
 
     def reserve(self, nbytes: int) -> MemorySpan:
-        """Room for a plan; plans that were made for a smaller arena must be made anew (`grown`
-        counts these moments)."""
+        """Memory for a plan.  When the arena grows, plans for the smaller one must be made anew
+        (`grown` counts how often it grew)."""
         if nbytes > self.span.nbytes:
             self.device.synchronize()
-            self.span = MemorySpan(
-                self.device.allocate(1), 0, 0
-            )  # the old one goes before the new comes
+            # Frees the old memory before the new is allocated.
+            self.span = MemorySpan(self.device.allocate(1), 0, 0)
             self.span = allocated(self.device, nbytes)
             self.grown += 1
         return self.span
@@ -56,23 +54,23 @@ class DeviceArena:
 
 @dataclass
 class PinnedTurn:
-    """Pinned memory of runs, and the graphs that read and write it.  While the device may still
-    read it, `ticket` is the end of that."""
+    """Pinned memory of runs, and the graphs that read and write it.  While a run may still read it,
+    `ticket` is that run's end."""
 
     pinned: dict[object, Pinned] = field(default_factory=dict)
     replays: dict[tuple[frozenset[Value], frozenset[int]], Replay] = field(default_factory=dict)
     ticket: Ticket | None = None
 
     def wait(self) -> None:
-        """Waits until the host may write."""
+        """Waits until the host may write to the memory."""
         if self.ticket is not None:
             self.ticket.wait()
             self.ticket = None
 
 
 class DevicePlan:
-    """A program bound to sizes.  `homes` are the places of inputs that live on the device; other
-    inputs get slots, into which a run copies what it is fed."""
+    """A program bound to sizes.  `homes` are the places of inputs that live on the device; a run
+    copies other inputs into slots."""
 
     def __init__(
         self,
@@ -93,8 +91,11 @@ class DevicePlan:
             for w in k.writes
             if program.buffers[w].place is Place.OUTPUT
         }
-        self.status, self.zeros = allocated(self.device, STATUS), allocated(self.device, STATUS)
-        self.device.copy(self.zeros, np.zeros(STATUS, np.uint8))
+        self.status, self.zeros = (
+            allocated(self.device, STATUS_BYTES),
+            allocated(self.device, STATUS_BYTES),
+        )
+        self.device.copy(self.zeros, np.zeros(STATUS_BYTES, np.uint8))
         self.device.copy(self.status, self.zeros)
         self.scope = Scope(
             code,
@@ -117,7 +118,7 @@ class DevicePlan:
     # -- what is launched
 
     def _schedule(self) -> None:
-        """All launches, those last that change variables."""
+        """Lists all nodes of a run; those that change variables come last."""
         first: list[Node] = []
         last: list[Node] = []
         for number, kernel in enumerate(self.code.program.kernels):
@@ -135,12 +136,12 @@ class DevicePlan:
         function = self.code.copier(target.nbytes)
         x, y, z = function.source.grid
         assert isinstance(x, int) and isinstance(y, int) and isinstance(z, int)
-        words = (source, target, target.nbytes, self.status)
-        return LaunchNode(function, (x, y, z), 0, words, frozenset({1}))
+        arguments = (source, target, target.nbytes, self.status)
+        return LaunchNode(function, (x, y, z), 0, arguments, frozenset({1}))
 
     def _results(self) -> list[Node]:
-        """Finds where results lie; copies those that lie in the arena, which other plans use
-        too, and variables that the run changes, for a result is what they were before."""
+        """Finds where results lie.  Two kinds are copied: results in the arena, which other plans
+        use, too, and variables that the run changes, since the result is their value before."""
         program, copies = self.code.program, list[Node]()
         updated = {old for old, _ in program.graph.updates}
         self.results: list[MemorySpan] = []
@@ -172,7 +173,7 @@ class DevicePlan:
             ]
             if self.code.fails:
                 copies.append(CopyNode(self.status, self.zeros))
-                ends.append(CopyNode(self._pinned(self.status, STATUS), self.status))
+                ends.append(CopyNode(self._pinned(self.status, STATUS_BYTES), self.status))
             nodes = [x for x in (*copies, *self.nodes, *ends) if not _is_empty(x)]
             replays[fed, wanted] = self.make(with_edges(nodes))
         return replays[fed, wanted]
@@ -184,7 +185,7 @@ class DevicePlan:
         return pinned[key]
 
     def replayed_by(self, make: Callable[[Sequence[Node]], Replay]) -> None:
-        """Runs are what `make` makes of their nodes from now on, and no graphs of the device."""
+        """From now on, `make` makes a run of its nodes, in place of the device's graphs."""
         self.device.synchronize()
         self.turn, self.next, self.make = PinnedTurn(), PinnedTurn(), make
 
@@ -196,21 +197,21 @@ class DevicePlan:
         wanted: frozenset[int],
         failed: Callable[[int, int], Exception],
     ) -> dict[int, Array]:
-        """One run: inputs by value, and the numbers of the results that are wanted on the host.
-        `failed` makes the error for an index that is out of range of a size; then no variable has
-        changed."""
+        """One run: `fed` are inputs, `wanted` the numbers of results that the host needs.  `failed`
+        makes the error for an index that is out of range of a size; then no variable has changed.
+        """
         self.turn.wait()
         hosts = frozenset(v for v, x in fed.items() if not isinstance(x, MemorySpan))
         replay = self._replay(hosts, wanted)
-        for v, given in fed.items():
-            if isinstance(given, MemorySpan):
-                self.device.copy(self.slots[v], given)
+        for v, source in fed.items():
+            if isinstance(source, MemorySpan):
+                self.device.copy(self.slots[v], source)
             else:
-                self._pinned(v, given.nbytes).array[...] = _bytes(given)
+                self._pinned(v, source.nbytes).array[...] = _bytes(source)
         replay.run()
         if wanted or self.code.fails:
             self.device.synchronize()
-        elif hosts:  # it may go on for long: the host fills other memory meanwhile
+        elif hosts:  # the run goes on: the host fills other memory meanwhile
             self.turn.ticket = self.device.mark()
             self.turn, self.next = self.next, self.turn
         if self.code.fails:
@@ -220,7 +221,7 @@ class DevicePlan:
         return {i: self._result(i) for i in wanted}
 
     def _result(self, number: int) -> Array:
-        """A result on the host, the caller's own."""
+        """A result, as a new array on the host."""
         v = self.code.program.graph.outputs[number]
         array = np.empty(dim.numbers(v.type.shape, self.sizes), v.type.dtype.numpy)
         _bytes(array)[...] = self._pinned(number, array.nbytes).array

@@ -1,8 +1,8 @@
-"""What a device must be able to do: `Device`, nine methods.  `cuda/device.py` is a GPU,
-`cuda/simulated.py` a fake one.  What opens the devices of one kind is a `DeviceFamily`.
+"""The protocol of devices: `Device`, nine methods.  `cuda/device.py` has GPUs, `cuda/simulated.py`
+simulated ones.  A `DeviceFamily` opens the devices of one kind.
 
 A `MemorySpan` is a place in a device's memory; it knows its end, so that a simulated device can
-tell an access outside of it.
+detect accesses outside of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from graphc.ir.program import Kernel
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
-    """An allocation: `handle` is the device's own object, which frees it when it goes."""
+    """An allocation: `handle` is the device's own object, which frees the memory at its end."""
 
     address: int
     nbytes: int
@@ -43,7 +43,7 @@ class MemorySpan:
         return self.memory.address + self.offset
 
     def part(self, offset: int, nbytes: int) -> MemorySpan:
-        """A piece of it."""
+        """A piece of the span."""
         return MemorySpan(self.memory, self.offset + offset, nbytes)
 
 
@@ -57,9 +57,9 @@ class LoadedKernel:
 
 @dataclass(frozen=True)
 class LaunchNode:
-    """A kernel on a grid.  `arguments` fit `function.source.parameters`; those with the numbers
-    `written` it writes.  In a graph, `after` are the numbers of earlier nodes that must be done
-    first.  `kernel` is whose work it is."""
+    """A launch of a function on a grid.  `arguments` fit `function.source.parameters`; `written`
+    are the numbers of the arguments that it writes.  In a graph, `after` are the numbers of earlier
+    nodes that must be done first.  `kernel` is the program's kernel that it belongs to."""
 
     function: LoadedKernel
     grid: tuple[int, int, int]
@@ -72,7 +72,7 @@ class LaunchNode:
 
 @dataclass(frozen=True, eq=False)
 class Pinned:
-    """Bytes of host memory that the device reads and writes by itself; `handle` keeps them."""
+    """Host memory that the device reads and writes by itself; `handle` keeps it alive."""
 
     array: Array
     handle: Any = None
@@ -80,7 +80,7 @@ class Pinned:
 
 @dataclass(frozen=True)
 class CopyNode:
-    """Bytes from one place to another, at least one of them on the device."""
+    """A copy of bytes; its source, its target, or both are on the device."""
 
     target: MemorySpan | Pinned
     source: MemorySpan | Pinned
@@ -90,8 +90,8 @@ class CopyNode:
 
 @dataclass(frozen=True)
 class Call:
-    """A library's work: `enqueue` puts it on the stream with this handle, which may be capturing.
-    It reads and writes these places."""
+    """A library's work: `enqueue` puts it on the stream with that handle, which may be capturing.
+    The work reads `read` and writes `written`."""
 
     enqueue: Callable[[int], None]
     read: tuple[MemorySpan, ...]
@@ -118,8 +118,8 @@ class Ticket(Protocol):
 
 
 class Device(Protocol):
-    """A device: a name, a target, and nine methods.  What fails raises `DeviceError` with what to
-    change.
+    """A device: a name, a target, and nine methods.  Methods that fail raise a `DeviceError` that
+    says what to change.
 
     memory     `allocate`, `pinned`, `copy`
     kernels    `prepare`, `load`, `launch`
@@ -130,28 +130,28 @@ class Device(Protocol):
 
     @property
     def target(self) -> DeviceTarget:
-        """What prints its kernels."""
+        """The target that prints the device's kernels."""
 
     def allocate(self, nbytes: int) -> Allocation:
-        """Memory, aligned to 256 bytes."""
+        """New memory, aligned to 256 bytes."""
 
     def pinned(self, nbytes: int) -> Pinned:
         """Host memory for copies in graphs."""
 
     def copy(self, target: MemorySpan | Array, source: MemorySpan | Array) -> None:
-        """Copies bytes, after all work so far; done when it returns if the target is an array."""
+        """Copies bytes, after all work so far; waits for the copy if the target is an array."""
 
     def prepare(self, sources: Sequence[DeviceSource], options: Options, built: Built) -> None:
-        """Compiles what is in no cache, several at once; `built` counts."""
+        """Compiles the sources that no cache has, several at once; `built` counts them."""
 
     def load(self, source: DeviceSource) -> LoadedKernel:
-        """Machine code, from the cache or compiled."""
+        """Loads machine code, from the cache or compiled."""
 
     def launch(self, launch: LaunchNode) -> None:
         """Runs one kernel, after all work so far."""
 
     def graph(self, nodes: Sequence[Node]) -> Replay:
-        """Nodes with their dependencies, to be run often."""
+        """A graph of nodes and their dependencies, to be run many times."""
 
     def mark(self) -> Ticket:
         """The end of all work so far."""
@@ -160,7 +160,7 @@ class Device(Protocol):
         """Waits for all work."""
 
 
-Made = Callable[[Sequence[MemorySpan]], list[Node]]  # the nodes of a kernel whose buffers lie there
+NodeMaker = Callable[[Sequence[MemorySpan]], list[Node]]  # a kernel's nodes, for given buffers
 
 
 class ProductLibrary(Protocol):
@@ -168,25 +168,26 @@ class ProductLibrary(Protocol):
 
     @property
     def forced(self) -> bool:
-        """Whether it makes all that it can; else the faster way is found by trying."""
+        """Whether the library makes all products that it can; else trials find the faster way."""
 
     def may_make(self, kernel: Kernel) -> bool:
-        """Whether it can make a kernel's contraction."""
+        """Whether the library can make a kernel's contraction."""
 
     def nodes(
         self,
         kernel: Kernel,
         number: Callable[[Size], int],
         places: Sequence[MemorySpan],
-        own: Made,
-        after: Made,
+        own: NodeMaker,
+        after: NodeMaker,
     ) -> list[Node]:
-        """The nodes of a product's kernel at a run's sizes: `own`, or the library's and `after`."""
+        """The nodes of a product's kernel at a run's sizes: graphc's `own`, or the library's and
+        those of the epilogue, `after`."""
 
 
 @runtime_checkable
 class Multiplies(Protocol):
-    """A device that a library makes products for."""
+    """A device for which a library may make products."""
 
     def products(self, options: Options) -> ProductLibrary | None:
         """The library for one program; None where graphc's kernels make all products.  Raises
@@ -194,32 +195,32 @@ class Multiplies(Protocol):
 
 
 class DeviceFamily(Protocol):
-    """The devices of one kind, which may be here or not."""
+    """The devices of one kind; this machine may have none."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """How they are called, for messages: `cuda:N`."""
+        """The devices' names, for messages: `cuda:N`."""
 
     def open(self, name: str, cache: Cache) -> Device:
         """The device of that name.  Raises `DeviceError` if it is not there, and says why."""
 
     def spec(self, name: str, device: Device | None) -> DeviceSpec:
-        """What placement takes a device to be; of one that is not open, a usual one."""
+        """The device as placement sees it; a typical one, if the device is not open."""
 
     def holder(self, array: object) -> str:
-        """The name of the device on which another library's array lies; "" if on none of these."""
+        """The name of the device on which another library's array lies; "" for other devices."""
 
     def listed(self, cache: Cache) -> tuple[tuple[str, str], ...]:
-        """What `graphc devices` says: names, and what is there or what is missing."""
+        """The lines of `graphc devices`: names, and what is there or what is missing."""
 
 
 def allocated(device: Device, nbytes: int) -> MemorySpan:
-    """New memory of a device."""
+    """New memory on a device."""
     return MemorySpan(device.allocate(max(nbytes, 1)), 0, nbytes)
 
 
 def uploaded(device: Device, array: Array) -> MemorySpan:
-    """New memory of a device, with the bytes of an array."""
+    """New memory on a device, with the bytes of an array."""
     span = allocated(device, array.nbytes)
     device.copy(span, array)
     return span

@@ -1,6 +1,6 @@
-"""Timed plans of devices: every node of a run by itself, with a wait after it.
+"""Timed plans of devices: every node of a run is launched by itself, with a wait after it.
 
-What overlaps in a plain run does not here, and each node's time has that of its launch in it.
+Nodes that overlap in a plain run do not overlap here, and a node's time includes its launch.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from graphc.runtime.device.hazards import touched
 from graphc.runtime.device.plan import DevicePlan
 from graphc.runtime.device.protocol import CopyNode, Device, Node, Pinned, Replay
 
-FROM_HOST, TO_HOST, WITHIN = "from the host", "to the host", "on the device"  # copies
-Note = Callable[[Node, int, int], None]
+# The kinds of copies, as reports name them.
+FROM_HOST = "from the host"
+TO_HOST = "to the host"
+WITHIN = "on the device"
+NoteTimes = Callable[[Node, int, int], None]  # is told a node, its start and its end in ns
 
 
 class DeviceTiming:
-    """The times of a plan's nodes; it changes how the plan runs for good.  `places` are what its
-    kernels are, those of loops too, and the three kinds of copies."""
+    """The times of a plan's nodes; the plan runs node by node from now on.  `places` are what is
+    timed: the program's kernels, those in loops, and the three kinds of copies."""
 
     def __init__(self, plan: DevicePlan) -> None:
         self.plan = plan
@@ -50,7 +53,7 @@ class DeviceTiming:
         self.moved = dict.fromkeys(self.moved, 0)
 
     def taken(self) -> Times:
-        """The last run.  A loop takes what its steps take."""
+        """The times of the last run.  A loop's time is the sum of its steps'."""
         calls, spent = np.zeros((2, len(self.places)), np.int64)
         rows = np.zeros((len(self.log), Event.SIZE), np.int64)
         for row, (number, start, end) in zip(rows, self.log, strict=True):
@@ -70,16 +73,16 @@ class DeviceTiming:
 
 @dataclass(frozen=True)
 class NodeByNode:
-    """A graph's nodes, each by itself; `note` is told when each began and ended."""
+    """A graph's nodes, each run by itself; `note` is called with each node's start and end."""
 
     device: Device
     nodes: tuple[Node, ...]
     replays: tuple[Replay, ...]
-    note: Note
+    note: NoteTimes
 
     @staticmethod
-    def of(device: Device, nodes: Sequence[Node], note: Note) -> NodeByNode:
-        """The nodes, in an order that their edges allow."""
+    def of(device: Device, nodes: Sequence[Node], note: NoteTimes) -> NodeByNode:
+        """The nodes, which come in an order that their edges allow."""
         alone = tuple(device.graph([replace(node, after=())]) for node in nodes)
         return NodeByNode(device, tuple(nodes), alone, note)
 
@@ -94,8 +97,8 @@ class NodeByNode:
 
 
 def kind_of(node: Node) -> str:
-    """What a node is that belongs to no kernel: a copy, perhaps by a kernel that can leave it
-    out."""
+    """The kind of copy of a node that belongs to no kernel (a launch is a copy within the device
+    that a failed run leaves out)."""
     match node:
         case CopyNode(source=Pinned()):
             return FROM_HOST
@@ -111,11 +114,11 @@ def _moved(node: Node) -> int:
 
 
 def _places(program: Program, within: Kernel | None) -> list[Timed]:
-    """The kernels of a program, each once."""
-    found = []
+    """The kernels of a program and of its loops, each once."""
+    places = []
     for kernel in dict.fromkeys(program.kernels):
-        found.append(Timed(kernel, within, 0))
+        places.append(Timed(kernel, within, 0))
         if kernel.kind is Kind.CONTROL:
             for inner in kernel.programs:
-                found += _places(inner, kernel)
-    return found
+                places += _places(inner, kernel)
+    return places

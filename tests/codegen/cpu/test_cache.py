@@ -104,7 +104,9 @@ def test_names_of_kernels_depend_on_the_source_and_the_cpu_alone() -> None:
     assert len({jit.symbol_of("a", cpu) for cpu in (host, *others)}) == 4
 
 
-@pytest.mark.parametrize("sources", [jit.MACHINE_CODE, cubin.MACHINE_CODE], ids=["cpu", "cuda"])
+@pytest.mark.parametrize(
+    "sources", [jit.MACHINE_CODE, cubin.MACHINE_CODE_SOURCES], ids=["cpu", "cuda"]
+)
 def test_each_file_that_makes_machine_code_changes_the_names(
     sources: tuple[str, ...], tmp_path: Path
 ) -> None:

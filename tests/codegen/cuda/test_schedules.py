@@ -50,7 +50,7 @@ def check(
         wanted = list(interpret(made.graph, *arrays))
         assert not disagreements(made.graph, arrays, wanted, made(arrays)), f"n={n}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launches, "WIDE", 0)
+        patch.setattr(launches, "MIN_ELEMENTS_FOR_64_BITS", 0)
         assert not disagreements(made.graph, arrays, wanted, made(arrays)), f"n={n}, 64 bits"
     assert any("u64" in text for text in made.texts)
 

@@ -382,7 +382,7 @@ def options(cache: Path) -> Options:
 def test_many_are_compiled_by_helpers_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cubin, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(cubin, "MIN_KERNELS_FOR_WORKERS", 2)
     monkeypatch.setattr(workers, "SHOW_AFTER", 0.0)
     given = [source(f"y[i] = x[i] + f32({k})") for k in range(6)]
     built = Built()
@@ -419,7 +419,7 @@ def test_a_helper_answers_with_code() -> None:
 def test_what_a_helper_cannot_compile_is_an_error_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cubin, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(cubin, "MIN_KERNELS_FOR_WORKERS", 2)
     given = [source(f"y[i] = no_such_function({k})") for k in range(4)]
     with pytest.raises(CodegenError, match="no_such_function"):
         cubin.prepare(given, HOPPER, Cache(tmp_path), options(tmp_path), Built())

@@ -1,4 +1,4 @@
-"""How threads share a fused kernel: a file for each way, chosen by `codegen.cuda.kernels`.
+"""Schedules: how threads share a kernel.  One file for each; `codegen.cuda.kernels` chooses.
 
 Contractions on tensor cores are in `codegen.cuda.tensorcores`.
 """

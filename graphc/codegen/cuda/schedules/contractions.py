@@ -1,5 +1,5 @@
-"""Contractions with a thread for each element of the result: for element types and shapes that
-tensor cores do not take.  What follows the contraction is a launch of its own.
+"""Contractions with one thread for each element of the result: for element types and shapes that
+tensor cores do not take.  The epilogue of the contraction is a launch of its own.
 
     for every element: total = 0; for every product: total += left * right
 """
@@ -29,13 +29,15 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.conv import Convolution, ConvolutionInput, Convolving
 from graphc.ir.program import Kernel, accumulator, contraction_of, storage
 
-ADD, TIMES = "({0} + {1})", "({0} * {1})"
-Bounds = tuple[tuple[Size, Size, Size], ...]
-Folded = list[tuple[str, Size]]  # loops
+ADD = "({0} + {1})"
+TIMES = "({0} * {1})"
+Bounds = tuple[tuple[Size, Size, Size], ...]  # low <= index < high, as (index, low, high)
+FoldedAxes = list[tuple[str, Size]]  # the loops over products: variables and lengths
 
 
 def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
-    """The contraction itself, into the buffer where its epilogue finds it."""
+    """The loops of the contraction alone; they store into the accumulator, which its epilogue
+    reads."""
     out = contraction_of(kernel)
     emit = Emitter({})
     names = [emit.name(v.name or v.op.name) for v in (*kernel.reads, *kernel.writes)]
@@ -65,7 +67,7 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
     return Nest(buffers, [], [], outer, [Let("total", zero), *body, store], [], 0), emit
 
 
-def _matrices(kernel: Kernel, index: Shape) -> tuple[Folded, tuple[Size, Size], Bounds]:
+def _matrices(kernel: Kernel, index: Shape) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     """The products of a matrix product, and where their factors lie."""
     op, a, b, _ = operands(kernel)
     k = variable("k")
@@ -75,7 +77,7 @@ def _matrices(kernel: Kernel, index: Shape) -> tuple[Folded, tuple[Size, Size], 
     return [("k", inner)], (row_major(left, a.type.shape), row_major(right, b.type.shape)), ()
 
 
-def _windows(out: Value, index: Shape) -> tuple[Folded, tuple[Size, Size], Bounds]:
+def _windows(out: Value, index: Shape) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     """The products of a convolution or of one of its gradients."""
     op = out.op
     assert isinstance(op, Convolving)
@@ -96,7 +98,7 @@ def _windows(out: Value, index: Shape) -> tuple[Folded, tuple[Size, Size], Bound
 
 def _forward(
     op: Convolving, x: Shape, w: Shape, y: Shape, index: Shape
-) -> tuple[Folded, tuple[Size, Size], Bounds]:
+) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     n, o, *place = index
     axes = range(len(op.strides))
     c, k = variable("c"), [variable(f"j{a}") for a in axes]
@@ -108,7 +110,7 @@ def _forward(
 
 def _input(
     op: Convolving, x: Shape, w: Shape, y: Shape, index: Shape
-) -> tuple[Folded, tuple[Size, Size], Bounds]:
+) -> tuple[FoldedAxes, tuple[Size, Size], Bounds]:
     n, channel, *at = index
     axes = range(len(op.strides))
     c, k = variable("c"), [variable(f"j{a}") for a in axes]
@@ -117,10 +119,10 @@ def _input(
     bounds: list[tuple[Size, Size, Size]] = []
     place: list[Size] = []
     for a in axes:
-        moved = at[a] + op.before[a] - k[a] * op.dilations[a]
+        start = at[a] + op.before[a] - k[a] * op.dilations[a]  # of the window, in padded X
         if op.strides[a] != 1:
-            bounds.append((dim.modulo(moved, op.strides[a]), 0, 1))
-        place.append(dim.floordiv(moved, op.strides[a]))
+            bounds.append((dim.modulo(start, op.strides[a]), 0, 1))
+        place.append(dim.floordiv(start, op.strides[a]))
         bounds.append((place[a], 0, y[2 + a]))
     loops = [("c", outputs), *((f"j{a}", w[2 + a]) for a in axes)]
     o = group * outputs + c
@@ -129,7 +131,7 @@ def _input(
 
 
 def _at(op: Convolving, axis: int, place: Size, k: Size) -> Size:
-    """Where a window meets X on an axis."""
+    """The index in X, on one axis, of element `k` of the window at position `place`."""
     return place * op.strides[axis] + k * op.dilations[axis] - op.before[axis]
 
 

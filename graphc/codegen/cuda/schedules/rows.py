@@ -1,11 +1,12 @@
 """Schedules of CUDA kernels in which a group of threads makes a row together.
 
-    warp      32 threads a row: partial folds meet by shuffles
+    warp      32 threads a row: shuffles combine partial folds
     block     256 threads a row: shuffles, then shared memory
-    columns   8 threads a row, rows side by side: what is folded lies along columns
+    columns   8 threads a row, and 32 rows side by side: for folds along columns
 
-Where the length of a row is known and short, what is loaded stays in registers from one loop to the
-next: each thread comes by the same elements in each.  A fold's order depends on the sizes alone.
+Where the length of a row is known and short, loaded elements stay in registers from one loop to the
+next, since each thread visits the same elements in every loop.  The order of a fold depends on the
+sizes alone.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from typing import Any
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
 from graphc.codegen.cuda.schedules.folds import (
-    WARP,
-    WARPS,
+    WARP_THREADS,
+    WARPS_PER_BLOCK,
     folds_in_steps,
     folds_of,
     meet,
     shared_parts,
 )
 from graphc.codegen.cuda.schedules.maps import place
-from graphc.codegen.cuda.vector import LANES, Key, Saved, Vector, divisible
+from graphc.codegen.cuda.vector import VECTOR_BYTES, Key, Saved, Vector, divisible
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.loops.ir import For, Let, Load, Store
 from graphc.codegen.loops.transform import loads
@@ -33,8 +34,8 @@ from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-REGISTERS = 64  # elements that a thread keeps at most
-STEPS = 16  # times that it takes its elements, where it keeps them
+MAX_KEPT_ELEMENTS = 64  # elements of a row that one thread keeps in registers
+MAX_KEPT_STEPS = 16  # steps of a loop over a row whose elements stay in registers
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,20 @@ class ThreadGroup:
 
 
 GROUPS = {
-    "warp": ThreadGroup("warp", WARP, WARPS, (WARP * WARPS, 1, 1)),
-    "block": ThreadGroup("block", WARP * WARPS, 1, (WARP * WARPS, 1, 1)),
-    "columns": ThreadGroup("columns", WARPS, WARP, (WARP, WARPS, 1)),
+    "warp": ThreadGroup(
+        "warp", WARP_THREADS, WARPS_PER_BLOCK, (WARP_THREADS * WARPS_PER_BLOCK, 1, 1)
+    ),
+    "block": ThreadGroup(
+        "block", WARP_THREADS * WARPS_PER_BLOCK, 1, (WARP_THREADS * WARPS_PER_BLOCK, 1, 1)
+    ),
+    "columns": ThreadGroup(
+        "columns", WARPS_PER_BLOCK, WARP_THREADS, (WARP_THREADS, WARPS_PER_BLOCK, 1)
+    ),
 }
 
 
 class RowPrinter:
-    """Prints the rows of a kernel for a group of threads, or its chunks of rows."""
+    """Prints a kernel in which each group of threads makes a row, or a chunk of rows."""
 
     def __init__(self, frame: KernelFrame, nest: Nest, kind: str) -> None:
         self.frame, self.nest, self.group = frame, nest, GROUPS[kind]
@@ -69,10 +76,10 @@ class RowPrinter:
         self.count = min((neighbours(frame, s, self.group.lanes) for s in loops), default=1)
         self.kept = self._keep([s for s in (*nest.begin, *nest.body) if isinstance(s, For)])
         self.filled: set[Key] = set()
-        self.done = False  # with the rows of a chunk: what is stored now goes to memory
+        self.done = False  # all rows of a chunk are printed: from now on, stores go to memory
 
     def _chunk_loop(self) -> list[Any]:
-        """The rows of a chunk as a loop for the lanes, where a row is a single element."""
+        """Where a row is a single element: the rows of a chunk, as a loop that lanes share."""
         nest = self.nest
         if any(isinstance(s, For) for s in nest.body):
             return []
@@ -105,7 +112,7 @@ class RowPrinter:
         return self.frame.source(name, [*arrays, *head, *body], grid, readable)
 
     def _head(self, rows: Size) -> list[str]:
-        """Which lane a thread is, and of which row."""
+        """Lines that set the lane and the row of a thread."""
         width = self.frame.width
         if self.group.kind == "block":
             return [
@@ -113,21 +120,22 @@ class RowPrinter:
                 f"    {self.row} = {width}(cuda.blockIdx.x)",
             ]
         if self.group.kind == "warp":
+            warp = f"cuda.blockIdx.x*{WARPS_PER_BLOCK} + cuda.threadIdx.x // {WARP_THREADS}"
             return [
-                f"    {self.lane} = {width}(cuda.threadIdx.x % {WARP})",
-                f"    {self.row} = {width}(cuda.blockIdx.x*{WARPS} + cuda.threadIdx.x // {WARP})",
+                f"    {self.lane} = {width}(cuda.threadIdx.x % {WARP_THREADS})",
+                f"    {self.row} = {width}({warp})",
             ]
         self.inside = self.frame.name("inside")
         last = self.frame.printer.size(rows - 1)
         return [
             f"    {self.lane} = {width}(cuda.threadIdx.y)",
-            f"    {self.row} = {width}(cuda.blockIdx.x*{WARP} + cuda.threadIdx.x)",
-            f"    {self.inside} = {self.row} <= {last}",  # all meet: nobody may leave
+            f"    {self.row} = {width}(cuda.blockIdx.x*{WARP_THREADS} + cuda.threadIdx.x)",
+            f"    {self.inside} = {self.row} <= {last}",  # no thread may leave before the barriers
             f"    {self.row} = minimum({self.row}, {last})",
         ]
 
     def _body(self, depth: int) -> list[str]:
-        """What a group does: one row, or the rows of a chunk."""
+        """Lines of a group: one row, or the rows of a chunk."""
         nest, printer = self.nest, self.frame.printer
         if not nest.chunks:
             return self._places(variable(self.row), depth) + self._statements(nest.body, depth)
@@ -153,7 +161,7 @@ class RowPrinter:
     # -- the statements of a row
 
     def _statements(self, body: Sequence[Any], depth: int) -> list[str]:
-        """Lines of a row's statements: loops are shared by the lanes, all else is done by each."""
+        """Lines of a row's statements: lanes share the loops; each lane does all else."""
         pad, printer = "    " * depth, self.frame.printer
         lines: list[str] = []
         for s in body:
@@ -171,7 +179,7 @@ class RowPrinter:
         return lines
 
     def _loop(self, s: For, depth: int) -> list[str]:
-        """A loop along the row: each lane takes its elements."""
+        """Lines of a loop along the row, in which each lane takes its elements."""
         printer, lanes = self.frame.printer, self.group.lanes
         name, (first, *_) = s.var.rstrip("."), s.body
         if isinstance(first, For):
@@ -205,12 +213,12 @@ class RowPrinter:
         ]
 
     def _steps(self, s: For) -> int:
-        """How many times a lane takes its elements, if what it loads is kept; else 0."""
+        """How many steps of a loop a lane makes, if loaded elements are kept; else 0."""
         steps = -(-s.high // (self.group.lanes * self.count)) if isinstance(s.high, int) else 0
         return steps if self.kept or steps == 1 else 0
 
     def _bounded(self, s: For, base: Size, number: str, depth: int) -> list[str]:
-        """The elements of one step, unless they lie behind the row's end."""
+        """Lines for the elements of one step, which are left out behind the row's end."""
         assert isinstance(s.high, int)
         if s.high % (self.group.lanes * self.count) == 0:
             return self._elements(s, base, number, depth)
@@ -218,15 +226,15 @@ class RowPrinter:
         return ["    " * depth + f"if {test}:", *self._elements(s, base, number, depth + 1)]
 
     def _elements(self, s: For, base: Size, number: str, depth: int) -> list[str]:
-        """The statements for the elements from `base` on; `number` is that of the first among what
-        a lane keeps."""
+        """Lines for the elements from `base` on; `number` is the place of the first one among the
+        elements that a lane keeps."""
         pad, printer = "    " * depth, self.frame.printer
         printer.known.clear()
         vector = Vector(self.frame, s.var, base, self.count, self._saves(s), number)
         touches = any(isinstance(x, Store) for x in s.body) or any(
             e.buffer in printer.written for x in s.body for e in loads(x, True)
         )
-        if not (self.inside and touches):  # what only reads may read a row twice
+        if not (self.inside and touches):  # reading the last row twice does no harm
             return self._loads(s, vector, pad) + vector.lines(s.body, pad)
         inner = pad + "    "
         return [
@@ -238,7 +246,8 @@ class RowPrinter:
     # -- what stays in registers
 
     def _keep(self, loops: list[For]) -> dict[Key, Saved]:
-        """The elements that more than one loop over the row uses, or every row of a chunk."""
+        """The elements to keep in registers: those that more than one loop over the row uses, or
+        every row of a chunk."""
         sizes = {s.high for s in loops}
         nested = any(isinstance(x, For) for s in loops for x in s.body)
         (size, *more) = sizes or {0}
@@ -246,14 +255,15 @@ class RowPrinter:
             return {}
         steps = -(-size // (self.group.lanes * self.count))
         keys, length = _shared(loops), steps * self.count
-        if steps > STEPS or length * len(keys) > REGISTERS:
+        if steps > MAX_KEPT_STEPS or length * len(keys) > MAX_KEPT_ELEMENTS:
             return {}
         name = {k: self.frame.name(f"{self.frame.base(k[0])}_row") for k in keys}
         dtypes = self.frame.printer.dtypes
         return {k: Saved(name[k], length, dtypes[k[0]]) for k in keys}
 
     def _loads(self, s: For, vector: Vector, pad: str) -> list[str]:
-        """Lines that load what a lane keeps and does not have yet; what it has is known."""
+        """Lines that load the elements that a lane keeps, but those that it has already; later
+        loads of all of them read the registers."""
         printer, lines = self.frame.printer, []
         wanted = {(e.buffer, e.offset): e for x in s.body for e in loads(x)}
         for key, saved in self.kept.items():
@@ -270,9 +280,9 @@ class RowPrinter:
         return lines
 
     def _saves(self, s: For) -> dict[Key, tuple[Saved, bool]]:
-        """Which stores of a loop go to registers, and which of these to memory too.  An element of
-        a row is kept while a later loop loads it, and stored when none does; a chunk's is stored
-        at its end (`_flush`)."""
+        """Which stores of a loop go to registers, and which of these go to memory, too.  An element
+        of a row is kept while a later loop loads it; its last store goes to memory.  A total of a
+        chunk goes to memory at the chunk's end (`_flush`)."""
         saves: dict[Key, tuple[Saved, bool]] = {}
         if self.done:
             return saves
@@ -286,18 +296,18 @@ class RowPrinter:
         return saves
 
     def _after(self, s: For) -> list[Any]:
-        """The statements of the loops after one."""
+        """The statements of the loops after `s`."""
         later = [f for f in self.nest.body if isinstance(f, For)]
         number = next((n for n, f in enumerate(later) if f is s), -1)
         return [x for f in later[number + 1 :] for x in f.body]
 
     def _is_total(self, key: Key) -> bool:
-        """Whether an element is a chunk's own: its place does not depend on the row."""
+        """Whether an element is a total of a chunk: its offset does not depend on the row."""
         rows = {f"{n}." for n, _ in self.nest.outer}
         return bool(self.nest.chunks) and not dim.symbols(key[1]) & rows
 
     def _flush(self, depth: int) -> list[str]:
-        """Totals of a chunk, from registers to memory."""
+        """Lines that store the totals of a chunk, from registers to memory."""
         dtypes, lines = self.frame.printer.dtypes, []
         totals = {k: x for k, x in self.kept.items() if self._is_total(k)}
         for s in [s for s in self.nest.begin if isinstance(s, For)]:
@@ -310,8 +320,8 @@ class RowPrinter:
 
 
 def _chunk_rows(nest: Nest) -> tuple[Size, Size]:
-    """The first row of chunk c and of the next: `fused.chunk_rows`, in numbers that 32 bits
-    hold."""
+    """The first row of chunk c and of the next one: `fused.chunk_rows`, by numbers that fit into
+    32 bits."""
     rows = dim.product(tuple(n for _, n in nest.outer))
     each, left = dim.floordiv(rows, nest.chunks), dim.modulo(rows, nest.chunks)
     low, high = (
@@ -321,18 +331,18 @@ def _chunk_rows(nest: Nest) -> tuple[Size, Size]:
 
 
 def _shared(loops: Sequence[For]) -> dict[Key, None]:
-    """The elements that a loop loads and an earlier one has loaded or stored."""
+    """The elements that a loop loads and an earlier loop has loaded or stored, in order."""
     seen: set[Key] = set()
-    found: dict[Key, None] = {}
+    shared: dict[Key, None] = {}
     for s in loops:
         here = {(e.buffer, e.offset) for x in s.body for e in loads(x) if _varies(e.offset, s)}
-        found |= dict.fromkeys(sorted(here & seen, key=str))
+        shared |= dict.fromkeys(sorted(here & seen, key=str))
         seen |= here | {(x.buffer, x.offset) for x in s.body if isinstance(x, Store)}
-    return found
+    return shared
 
 
 def _varies(offset: Size, s: For) -> bool:
-    """Whether an offset is known from the loop's variable alone, not from what the loop loads."""
+    """Whether an offset depends on the loop's variable, and on no value that the loop loads."""
     names = {f"{x.name}." for x in s.body if isinstance(x, Let)}
     return s.var in dim.symbols(offset) and not dim.symbols(offset) & names
 
@@ -351,7 +361,7 @@ def neighbours(frame: KernelFrame, s: For, lanes: int) -> int:
     for count in (8, 4, 2):
         vector = Vector(frame, s.var, s.low + variable("lane") * count, count)
         beside = [width for offset, width in moved if vector.aligned(offset)]
-        enough = beside and count * max(2, min(beside)) <= LANES
+        enough = beside and count * max(2, min(beside)) <= VECTOR_BYTES
         length = s.high - s.low
         full = isinstance(length, int) and length >= lanes * count and divisible(length, count)
         if enough and full and all(vector.aligned(offset) for offset, _ in stores):

@@ -1,15 +1,15 @@
 """Running folds (cumulative sums, products, extremes) as CUDA text.
 
-along rows      a warp a row: 32 elements at a time, folded by shuffles, then the carry of those
-                before; so the order of a sum is not a CPU's, but the same each time
-along columns   a thread a column: neighbours lie side by side
+along rows      one warp a row: 32 elements at a time are folded by shuffles, then with the carry of
+                the elements before; the order of a sum differs from a CPU's, but never changes
+along columns   one thread a column: neighbouring threads read neighbouring elements
 """
 
 from __future__ import annotations
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
-from graphc.codegen.cuda.schedules.folds import WARP, WARPS
+from graphc.codegen.cuda.schedules.folds import WARP_THREADS, WARPS_PER_BLOCK
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import BufferArgument
 from graphc.codegen.loops.printer import bare, fold_step
@@ -31,13 +31,13 @@ def scan_source(kernel: Kernel, wide: bool = False, readable: str = "") -> Devic
     outer, length = dim.product(shape[: op.axis]), shape[op.axis]
     inner = dim.product(shape[op.axis + 1 :])
     step = bare(fold_step(op.combine, "{0}", "{1}", dtype))
-    made = _Text(frame, length, inner, op.reverse, step)
-    lines, grid = made.rows(outer) if inner == 1 else made.columns(outer * inner)
+    text = _Text(frame, length, inner, op.reverse, step)
+    lines, grid = text.rows(outer) if inner == 1 else text.columns(outer * inner)
     return frame.source("scan", lines, grid, readable)
 
 
 class _Text:
-    """The lines of a running fold of rows of `length` elements, `inner` apart."""
+    """The lines of a running fold of rows whose `length` elements lie `inner` apart."""
 
     def __init__(
         self, frame: KernelFrame, length: Size, inner: Size, reverse: bool, step: str
@@ -47,7 +47,7 @@ class _Text:
         self.inner = frame.printer.size(inner)
 
     def fold(self, before: str, value: str) -> str:
-        """A value after those before it."""
+        """The fold of a value with all before it."""
         return self.step.format(before, value)
 
     def load(self, at: str) -> str:
@@ -57,7 +57,7 @@ class _Text:
         return f"@1[{at}] = {storing('value', self.frame.printer.dtypes[1])}"
 
     def columns(self, count: Size) -> tuple[list[str], Grid]:
-        """A thread a column."""
+        """Lines in which one thread makes a column."""
         u, total = self.frame.width, self.frame.printer.size(count)
         start = f" + {u}({self.n} - 1)*{self.inner}" if self.reverse else ""
         sign = "-" if self.reverse else "+"
@@ -78,12 +78,13 @@ class _Text:
         return lines, Grid((blocks_of(count, THREADS[0]), 1, 1), THREADS)
 
     def rows(self, count: Size) -> tuple[list[str], Grid]:
-        """A warp a row."""
+        """Lines in which one warp makes a row."""
         u, total = self.frame.width, self.frame.printer.size(count)
+        warp = f"cuda.blockIdx.x*{WARPS_PER_BLOCK} + cuda.threadIdx.x // {WARP_THREADS}"
         place = f"{self.n} - 1 - j" if self.reverse else "j"
         lines = [
-            f"    lane = {u}(cuda.threadIdx.x % {WARP})",
-            f"    row = {u}(cuda.blockIdx.x*{WARPS} + cuda.threadIdx.x // {WARP})",
+            f"    lane = {u}(cuda.threadIdx.x % {WARP_THREADS})",
+            f"    row = {u}({warp})",
             f"    if row < {total} and {self.n} > 0:",
             f"        start = {u}(0)",
             f"        while start < {self.n}:",
@@ -102,8 +103,10 @@ class _Text:
             f"                value = {self.fold('carry', 'value')}",
             f"            if {u}(start + lane) < {self.n}:",
             f"                {self.store('at')}",
-            f"            carry = shuffle(value, {WARP - 1})",
-            f"            start = {u}(start + {WARP})",
+            f"            carry = shuffle(value, {WARP_THREADS - 1})",
+            f"            start = {u}(start + {WARP_THREADS})",
         ]
-        lines.insert(3, f"        carry = {self.load('0')}")  # of no meaning before the first turn
-        return lines, Grid((blocks_of(count, WARPS), 1, 1), THREADS)
+        lines.insert(
+            3, f"        carry = {self.load('0')}"
+        )  # numba wants it defined; the first turn does not use it
+        return lines, Grid((blocks_of(count, WARPS_PER_BLOCK), 1, 1), THREADS)

@@ -1,9 +1,10 @@
 """Scatters as CUDA text, without atomics: the same bits in every run.
 
-A block has one update (one index, with the slice that goes there).  If an earlier update goes to
-the same place, that one's block does the work; else this one applies all updates of its place, in
-their order.  Finding them takes a look at every index: for very many, a thread for each element of
-a slice goes through all updates instead.
+By updates: a block has one update (one index, with the slice that goes there).  If an earlier
+update has the same target, the block does nothing; else it applies all updates of this target, in
+their order.  Each block reads every index.
+By columns, where updates are too many for that: a thread has one element of a slice, and goes
+through all updates.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
-from graphc.codegen.cuda.schedules.maps import BLOCK, elementwise, place
+from graphc.codegen.cuda.schedules.maps import BLOCK_THREADS, elementwise, place
 from graphc.codegen.device_source import THREADS, DeviceSource
 from graphc.codegen.loops.ir import Apply, BufferArgument, Load, Store
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
@@ -22,15 +23,15 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Scatter
 from graphc.ir.program import Kernel, storage
 
-MANY = 1 << 15  # updates, from which on looking at all of them for each is too much
+MAX_UPDATES_BY_BLOCKS = 1 << 15  # above it, comparing each update with all before costs too much
 
 
 def scatter_sources(
     kernel: Kernel, in_place: bool, wide: bool = False, readable: str = ""
 ) -> tuple[DeviceSource, ...]:
-    """A copy of the operand, unless the result lies where it lay, and the updates."""
-    made = _Scatter(kernel, wide)
-    updates = made.by_columns(readable) if made.many else made.by_updates(readable)
+    """A launch that copies the operand, unless the result overwrites it, and one of the updates."""
+    scatter = _Scatter(kernel, wide)
+    updates = scatter.by_columns(readable) if scatter.too_many else scatter.by_updates(readable)
     return (updates,) if in_place else (_copy(kernel, wide, readable), updates)
 
 
@@ -61,17 +62,18 @@ def _buffers(kernel: Kernel, emit: Emitter) -> tuple[BufferArgument, ...]:
 
 @dataclass(frozen=True)
 class _Spot:
-    """Lines that find where an update goes: the offset of its slice's first element."""
+    """The target of an update.  `lines` set the local `name` to the offset of its slice's first
+    element; `index` is the update's own, `target` the checked index that it holds."""
 
     lines: list[str]
     name: str
     index: Index
-    found: Size
+    target: Size
 
 
 class _Scatter:
-    """The updates of one scatter.  `which` are the axes of the updates that tell one index from
-    another, `along` those of the slice that goes there."""
+    """The updates of one scatter.  Of the axes of the updates, `which` tell one index from another,
+    and `along` are those of a slice."""
 
     def __init__(self, kernel: Kernel, wide: bool) -> None:
         (self.out,) = kernel.body
@@ -86,19 +88,20 @@ class _Scatter:
         self.frame = KernelFrame(self.buffers, self.emit.name, over, wide)
         shape = self.updates.type.shape
         axes = [variable(f"j{a}") for a in range(len(shape))]
-        told = {s for i in op.locate(tuple(axes), *self.types) for s in dim.symbols(i)}
-        self.which = [a for a in range(len(shape)) if f"j{a}." in told]
+        used = {s for i in op.locate(tuple(axes), *self.types) for s in dim.symbols(i)}
+        self.which = [a for a in range(len(shape)) if f"j{a}." in used]
         self.along = [a for a in range(len(shape)) if a not in self.which]
         self.count = dim.product(tuple(shape[a] for a in self.which))
         self.length = dim.product(tuple(shape[a] for a in self.along))
         self.slot = self.emit.slots[self.out]
 
     @property
-    def many(self) -> bool:
-        return isinstance(self.count, int) and self.count > MANY
+    def too_many(self) -> bool:
+        """Whether there are too many updates for a block each."""
+        return isinstance(self.count, int) and self.count > MAX_UPDATES_BY_BLOCKS
 
     def spot(self, number: str) -> _Spot:
-        """Where update `number` goes."""
+        """The target of update `number`."""
         emit, shape = self.emit, self.updates.type.shape
         names = {a: emit.name(f"i{a}_") for a in self.which}
         lets = positions([(names[a], shape[a]) for a in self.which], variable(number))
@@ -106,11 +109,11 @@ class _Scatter:
         index: Index = tuple(variable(names[a]) if a in names else 0 for a in range(len(shape)))
         emit.open(number, *names.values())
         raw = emit.element(self.indices, self.op.locate(index, *self.types))
-        found = emit.checked(raw, self.op.extent(self.x.type), emit.emitter(0))
+        checked = emit.checked(raw, self.op.extent(self.x.type), emit.emitter(0))
         lines += [x for s in emit.close() for x in self.frame.printer.simple(s)]
         name = emit.name("spot")
-        target = row_major(self.op.target(index, found, *self.types), self.x.type.shape)
-        return _Spot([*lines, f"{name} = {self.frame.printer.size(target)}"], name, index, found)
+        target = row_major(self.op.target(index, checked, *self.types), self.x.type.shape)
+        return _Spot([*lines, f"{name} = {self.frame.printer.size(target)}"], name, index, checked)
 
     def apply(self, spot: _Spot, columns: dict[int, str]) -> tuple[list[str], Size]:
         """Lines that fold an update's element into `total`, and the element's offset."""
@@ -125,18 +128,18 @@ class _Scatter:
             total = Load(-1, 0, dtype)
             printer.known[-1, 0] = "total"
             value = printer.expression(Apply(combine, (total, element.expr), dtype))
-        offset = row_major(self.op.target(index, spot.found, *self.types), self.x.type.shape)
+        offset = row_major(self.op.target(index, spot.target, *self.types), self.x.type.shape)
         return [*lines, f"total = {value}"], offset
 
     def columns(self, linear: str) -> tuple[list[str], dict[int, str]]:
-        """Where an element lies in a slice."""
+        """Lines that set the indices of element `linear` of a slice, and their names by axis."""
         names = {a: self.emit.name(f"k{a}_") for a in self.along}
         shape = self.updates.type.shape
         lets = positions([(names[a], shape[a]) for a in self.along], variable(linear))
         return [place(self.frame, let) for let in lets], names
 
     def by_updates(self, readable: str) -> DeviceSource:
-        """A block for each update."""
+        """The kernel with a block for each update."""
         frame = self.frame
         update, other, lane = (frame.name(n) for n in ("update", "other", "lane"))
         mine, theirs, later = self.spot(update), self.spot(other), self.spot(other)
@@ -152,7 +155,7 @@ class _Scatter:
         return frame.source("scatter", lines, Grid((self.count, 1, 1), THREADS), readable)
 
     def _again(self, theirs: _Spot, mine: _Spot, update: str, other: str, lane: str) -> list[str]:
-        """Lines after which all threads know whether an earlier update goes to the same place."""
+        """Lines that set `again`, in all threads: whether an earlier update has the same target."""
         meet = "again = u32(again | shuffle_xor(again, {}))"
         return [
             f"    {other} = {lane}",
@@ -161,7 +164,7 @@ class _Scatter:
             *("        " + x for x in theirs.lines),
             f"        if {theirs.name} == {mine.name}:",
             "            again = u32(1)",
-            f"        {other} = {self.frame.width}({other} + {BLOCK})",
+            f"        {other} = {self.frame.width}({other} + {BLOCK_THREADS})",
             *("    " + meet.format(d) for d in (16, 8, 4, 2, 1)),
             f"    if {lane} % 32 == 0:",
             f"        parts[u32({lane} // 32)] = again",
@@ -171,7 +174,7 @@ class _Scatter:
         ]
 
     def _fold(self, mine: _Spot, later: _Spot, update: str, other: str, lane: str) -> list[str]:
-        """Lines that fold all updates of a place into it: each thread some elements."""
+        """Lines that fold all updates of a target into it; each thread takes some elements."""
         frame, u, dtype = self.frame, self.frame.width, self.x.type.dtype
         element = frame.name("element")
         places, names = self.columns(element)
@@ -190,11 +193,11 @@ class _Scatter:
             *("                    " + x for x in step),
             f"                {other} = {u}({other} + 1)",
             f"            @{self.slot}[{at}] = {storing('total', dtype)}",
-            f"            {element} = {u}({element} + {BLOCK})",
+            f"            {element} = {u}({element} + {BLOCK_THREADS})",
         ]
 
     def by_columns(self, readable: str) -> DeviceSource:
-        """A thread for each element of a slice."""
+        """The kernel with a thread for each element of a slice."""
         frame, u = self.frame, self.frame.width
         element, update = frame.name("element"), frame.name("update")
         places, names = self.columns(element)
@@ -202,7 +205,7 @@ class _Scatter:
         step, offset = self.apply(spot, names)
         at, dtype = frame.printer.size(offset), self.x.type.dtype
         lines = [
-            f"    {element} = {u}(cuda.blockIdx.x*{BLOCK} + cuda.threadIdx.x)",
+            f"    {element} = {u}(cuda.blockIdx.x*{BLOCK_THREADS} + cuda.threadIdx.x)",
             f"    if {element} < {frame.printer.size(self.length)}:",
             *("        " + x for x in places),
             f"        {update} = {u}(0)",
@@ -214,5 +217,5 @@ class _Scatter:
             f"            {update} = {u}({update} + 1)",
         ]
         return frame.source(
-            "scatter", lines, Grid((blocks_of(self.length, BLOCK), 1, 1), THREADS), readable
+            "scatter", lines, Grid((blocks_of(self.length, BLOCK_THREADS), 1, 1), THREADS), readable
         )

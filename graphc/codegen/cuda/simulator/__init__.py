@@ -1,4 +1,4 @@
-"""The text of a GPU kernel run by NumPy, warp by warp: a GPU without a GPU, for tests.
+"""Runs the text of GPU kernels in NumPy, warp by warp, without a GPU: for tests.
 
-It finds races, divergence, misaligned and foreign accesses; it says nothing of speed.
+It finds races, divergence, misaligned and out-of-bounds accesses; it says nothing of speed.
 """

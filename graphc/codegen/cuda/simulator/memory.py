@@ -1,4 +1,4 @@
-"""Memory of the simulator: pointers, shared and local arrays, and who touched what when.
+"""Memory of the simulator: pointers, shared and local arrays, and a record of accesses.
 
 Invariant: every access is checked: bounds at both ends, alignment of vectors, and races.  Memory
 that nothing has written holds bytes of 0xFF: NaN in every float type.
@@ -16,9 +16,9 @@ import numpy as np
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
 
-POISON = 0xFF
-WIDEST = 16  # bytes of one access
-MANY = -1
+POISON_BYTE = 0xFF  # fills memory that nothing has written: NaN in every float type
+MAX_ACCESS_BYTES = 16
+SEVERAL = -1  # in an `Access`, in place of a number: several blocks, threads or warps
 
 
 class SimulatorError(DeviceError):
@@ -26,7 +26,7 @@ class SimulatorError(DeviceError):
 
 
 class Access(NamedTuple):
-    """Who touched an element, and when: barriers of the block and of the warp passed by then.  MANY
+    """Who touched an element, and when: how many barriers block and warp had passed.  `SEVERAL`
     stands for several blocks, threads or warps."""
 
     block: int
@@ -46,18 +46,18 @@ def ordered(before: Access, now: Access) -> bool:
 
 
 def merged(before: Access, now: Access) -> Access:
-    """Two reads as one record, which nothing is ordered after that is not after both."""
+    """Two reads as one record: an access is ordered after it only if it is after both."""
     if before.block != now.block:
-        return Access(MANY, MANY, now.epoch, MANY, 0)
+        return Access(SEVERAL, SEVERAL, now.epoch, SEVERAL, 0)
     if ordered(before, now):
         return now
     if before.warp == now.warp:
-        return now._replace(thread=MANY)
-    return now._replace(thread=MANY, warp=MANY)
+        return now._replace(thread=SEVERAL)
+    return now._replace(thread=SEVERAL, warp=SEVERAL)
 
 
 class Races:
-    """The last accesses of every element, by a number that stands for it.
+    """The last accesses to every element, by a number (`key`) that stands for the element.
 
     >>> races, first, second = Races(), Access(0, 0, 0, 0, 0), Access(0, 1, 0, 0, 0)
     >>> races.write(8, first), races.write(8, second)
@@ -69,7 +69,7 @@ class Races:
         self.seen: dict[int, Access] = {}
 
     def write(self, key: int, now: Access) -> str | None:
-        """Notes a write; says what is wrong with it."""
+        """Notes a write, and returns what is wrong with it, if anything."""
         for records, done in ((self.written, "wrote"), (self.seen, "read")):
             before = records.get(key)
             if before is not None and before is not now and not ordered(before, now):
@@ -78,7 +78,7 @@ class Races:
         return None
 
     def read(self, key: int, now: Access) -> str | None:
-        """Notes a read; says what is wrong with it."""
+        """Notes a read, and returns what is wrong with it, if anything."""
         before = self.written.get(key)
         if before is not None and before is not now and not ordered(before, now):
             return f"reads what {_who(before)} wrote"
@@ -88,14 +88,14 @@ class Races:
 
 
 def _who(access: Access) -> str:
-    if access.block == MANY:
+    if access.block == SEVERAL:
         return "threads of several blocks"
-    who = "several threads" if access.thread == MANY else f"thread {access.thread}"
+    who = "several threads" if access.thread == SEVERAL else f"thread {access.thread}"
     return f"{who} of block {access.block}"
 
 
 class Index(NamedTuple):
-    """`threadIdx` and its like."""
+    """`threadIdx`, `blockIdx` and the like."""
 
     x: int
     y: int
@@ -103,8 +103,8 @@ class Index(NamedTuple):
 
 
 class Thread:
-    """One thread: its place, and `now`, the mark of its accesses.  `request` is what it waits for,
-    and `result` what it then gets; `copies` are its groups of asynchronous copies."""
+    """One thread.  `now` is the record that its accesses leave; `request` is the collective that it
+    waits in, `result` what that returns; `copies` are its groups of asynchronous copies."""
 
     __slots__ = ("copies", "coroutine", "index", "now", "request", "result")
 
@@ -117,7 +117,7 @@ class Thread:
 
 
 class LaunchState:
-    """What all memory of a launch shares: the running thread, and how to say where it is."""
+    """State that all memory of a launch shares: the running thread, and its line for messages."""
 
     def __init__(self) -> None:
         self.thread = Thread(0, Index(0, 0, 0), 0)
@@ -131,7 +131,7 @@ class LaunchState:
 
 
 class Pointer:
-    """Elements in global memory.  Reads are noted only where something is written (`shared`)."""
+    """Elements in global memory.  Reads are noted only if the launch writes here (`watched`)."""
 
     def __init__(
         self, machine: LaunchState, races: Races, name: str, elements: Array, watched: bool
@@ -166,7 +166,7 @@ class Pointer:
         self.elements[k] = value
 
     def _vector(self, i: Any, n: int) -> int:
-        k, nbytes = self._inside(i, n), min(n * self.size, WIDEST)
+        k, nbytes = self._inside(i, n), min(n * self.size, MAX_ACCESS_BYTES)
         if (self.address + k * self.size) % nbytes:
             raise self.machine.fail(
                 f"is misaligned at {self.name}[{k}:{k + n}]: not at a multiple of {nbytes} bytes"
@@ -174,7 +174,7 @@ class Pointer:
         return k
 
     def read(self, i: Any, n: int) -> tuple[Any, ...]:
-        """A vector."""
+        """A vector, of memory that this launch may write."""
         k = self._vector(i, n)
         if self.watched:
             for each in range(k, k + n):
@@ -182,15 +182,15 @@ class Pointer:
         return tuple(self.elements[k : k + n])
 
     def constant(self, i: Any, n: int) -> tuple[Any, ...]:
-        """A vector of what this launch does not write."""
-        found = self.read(i, n)
+        """A vector, of memory that this launch does not write."""
+        values = self.read(i, n)
         if self.watched:
             for each in range(index(i), index(i) + n):
                 if self.address + each * self.size in self.races.written:
                     raise self.machine.fail(
                         f"loads {self.name}[{each}], which this launch wrote, as constant: use read"
                     )
-        return found
+        return values
 
     def write(self, i: Any, values: tuple[Any, ...]) -> None:
         """Stores a vector."""
@@ -200,10 +200,10 @@ class Pointer:
         self.elements[k : k + n] = values
 
     def bytes_at(self, i: Any, nbytes: int) -> Array:
-        """`nbytes` from element `i` on, to be copied 16 at a time."""
+        """`nbytes` bytes from element `i` on, for copies of 16 bytes."""
         n = -(-nbytes // self.size)
         k = self._inside(i, n) if n else index(i)
-        if n and (self.address + k * self.size) % WIDEST:
+        if n and (self.address + k * self.size) % MAX_ACCESS_BYTES:
             raise self.machine.fail(f"copies from {self.name}[{k}], not at a multiple of 16 bytes")
         for each in range(k, k + n) if self.watched else ():
             self._note(self.races.read, each)
@@ -211,22 +211,23 @@ class Pointer:
 
 
 class SimulatedBlock:
-    """Shared memory of a block: bytes, which of them are arrays, and races at `unit` bytes."""
+    """Shared memory of a block: its bytes, its arrays, and races among pieces of `unit` bytes."""
 
     def __init__(self, machine: LaunchState, static: int, dynamic: int, unit: int) -> None:
         self.machine, self.unit, self.races = machine, unit, Races()
-        self.bytes = np.full(static + dynamic, POISON, np.uint8)
+        self.bytes = np.full(static + dynamic, POISON_BYTE, np.uint8)
         self.static, self.dynamic, self.top = static, dynamic, 0
         self.arrays: dict[Any, Shared] = {}
 
     def array(self, site: Any, shape: Any, dtype: Any, alignment: int | None) -> Shared:
-        """The array of a place in the text: all threads get the same."""
+        """The array that a place in the text (`site`) allocates: the same for all threads."""
         if site not in self.arrays:
             sizes = tuple(map(int, shape)) if isinstance(shape, tuple) else (int(shape),)
             step = alignment or dtype.itemsize
             base = -(-self.top // step) * step
-            if alignment is None and base % WIDEST == 0:
-                base += step % WIDEST  # aligned to no more than was asked for
+            if alignment is None and base % MAX_ACCESS_BYTES == 0:
+                # Else a text could rely on alignment that it did not ask for.
+                base += step % MAX_ACCESS_BYTES
             self.top = base + math.prod(sizes) * dtype.itemsize
             if self.top > self.static:
                 raise self.machine.fail(
@@ -253,14 +254,14 @@ class SimulatedBlock:
                 )
 
     def row(self, address: Any) -> int:
-        """A shared address that 16 bytes are accessed at."""
+        """The address of an access to 16 bytes, which must be inside and aligned."""
         at = index(address)
-        inside = 0 <= at <= self.top - WIDEST or (
-            self.static <= at <= self.static + self.dynamic - WIDEST
+        inside = 0 <= at <= self.top - MAX_ACCESS_BYTES or (
+            self.static <= at <= self.static + self.dynamic - MAX_ACCESS_BYTES
         )
         if not inside:
             raise self.machine.fail(f"is out of bounds of shared memory at byte {at}")
-        if at % WIDEST:
+        if at % MAX_ACCESS_BYTES:
             raise self.machine.fail(
                 f"is misaligned in shared memory at byte {at}: not at a multiple of 16 bytes"
             )
@@ -289,13 +290,13 @@ class Shared:
 
 
 class Local:
-    """An array of a thread's own."""
+    """A thread's own array."""
 
     def __init__(self, machine: LaunchState, shape: Any, dtype: Any) -> None:
         self.machine = machine
         self.shape = tuple(shape) if isinstance(shape, tuple) else (int(shape),)
         nbytes = math.prod(self.shape) * dtype.itemsize
-        self.elements = np.full(nbytes, POISON, np.uint8).view(dtype)
+        self.elements = np.full(nbytes, POISON_BYTE, np.uint8).view(dtype)
 
     def __getitem__(self, i: Any) -> Any:
         return self.elements[flat(self.machine, i, self.shape, "local")]
@@ -305,7 +306,7 @@ class Local:
 
 
 def flat(machine: LaunchState, i: Any, shape: tuple[int, ...], what: str) -> int:
-    """The number of an element, inside on every axis."""
+    """The number of an element, whose index must be inside on every axis."""
     at, places = 0, i if isinstance(i, tuple) else (i,)
     if len(places) != len(shape):
         raise machine.fail(f"indexes a {what} array of shape {shape} by {len(places)} numbers")

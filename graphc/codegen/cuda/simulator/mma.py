@@ -10,9 +10,10 @@ import numpy as np
 from graphc.codegen.cuda.simulator.memory import LaunchState, Pointer, SimulatedBlock
 from graphc.ir.op import Array
 
-WARP = 32
-LANES = np.arange(WARP)
-GROUP, MEMBER = LANES // 4, LANES % 4
+WARP_THREADS = 32
+LANES = np.arange(WARP_THREADS)
+LANE_GROUP = LANES // 4  # the fragment row that a lane holds
+LANE_IN_GROUP = LANES % 4  # which of that row's columns it holds
 Decode = Callable[[Array], Array]
 
 
@@ -29,13 +30,13 @@ def _f32(stored: Array) -> Array:
 
 
 def _cut(x: Array, add: int) -> Array:
-    """f32 elements with the 10 bits of fraction that a tf32 has."""
+    """f32 elements plus `add` (to their bits), cut to the 10 bits of fraction of a tf32."""
     bits = (x.view(np.uint32) + np.uint32(add)) & np.uint32(0xFFFFE000)
     return bits.view(np.float32)
 
 
 def rounded(x: Array) -> Array:
-    """f32 as tf32, ties away from zero; NaN and infinities stay."""
+    """f32 rounded to tf32, ties away from zero; NaN and infinities stay."""
     return np.where(np.isfinite(x), _cut(x, 0x1000), x)
 
 
@@ -50,7 +51,7 @@ def single(a: Array, b: Array) -> Array:
 
 
 def triple(a: Array, b: Array) -> Array:
-    """A product of f32 elements in three of tf32."""
+    """A product of f32 elements as three products of tf32."""
     a_high, b_high = _cut(a, 0x1000), _cut(b, 0x1000)
     a_low, b_low = _cut(a - a_high, 0), _cut(b - b_high, 0)
     return np.asarray(a_low @ b_high + a_high @ b_low + a_high @ b_high)
@@ -69,24 +70,28 @@ def tile(block: SimulatedBlock, at: int, lines: int, nbytes: int, pitch: int) ->
 def _places(rows: int, columns: int) -> tuple[Array, Array]:
     """The row and the column of each lane's sums."""
     down, across = np.meshgrid(np.arange(rows // 16), np.arange(columns // 8), indexing="ij")
-    row = 16 * down[None, ..., None] + GROUP[:, None, None, None] + np.array([0, 0, 8, 8])
-    column = 8 * across[None, ..., None] + 2 * MEMBER[:, None, None, None] + np.array([0, 1, 0, 1])
-    return row.reshape(WARP, -1), column.reshape(WARP, -1)
+    row = 16 * down[None, ..., None] + LANE_GROUP[:, None, None, None] + np.array([0, 0, 8, 8])
+    column = (
+        8 * across[None, ..., None]
+        + 2 * LANE_IN_GROUP[:, None, None, None]
+        + np.array([0, 1, 0, 1])
+    )
+    return row.reshape(WARP_THREADS, -1), column.reshape(WARP_THREADS, -1)
 
 
 def multiply_tiles(decode: Decode, size: int, product: Callable[[Array, Array], Array]) -> Any:
-    """A collective: sums + a b."""
+    """A collective that adds the product of two tiles to the sums."""
 
-    def multiply(given: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
-        _, a, b, _, rows, columns, depth, a_pitch, b_pitch, ta, tb = given[0]
+    def multiply(arguments: Sequence[Any], block: SimulatedBlock) -> list[tuple[Any, ...]]:
+        _, a, b, _, rows, columns, depth, a_pitch, b_pitch, ta, tb = arguments[0]
         left = tile(block, int(a), depth if ta else rows, (rows if ta else depth) * size, a_pitch)
         right = tile(
             block, int(b), columns if tb else depth, (depth if tb else columns) * size, b_pitch
         )
         x, y = decode(left), decode(right)
-        found = product(x.T if ta else x, y.T if tb else y)
+        products = product(x.T if ta else x, y.T if tb else y)
         row, column = _places(rows, columns)
-        sums = np.array([g[0] for g in given], np.float32) + found[row, column]
+        sums = np.array([own[0] for own in arguments], np.float32) + products[row, column]
         return [tuple(lane) for lane in sums]
 
     return multiply
@@ -101,14 +106,14 @@ COLLECTIVES: dict[str, Callable[[Sequence[Any], SimulatedBlock], Sequence[Any]]]
 
 
 class Copies:
-    """What a thread does with tiles alone."""
+    """What one thread does with tiles: zero sums, stored sums, copies."""
 
     def __init__(self, machine: Any) -> None:
         self.machine: LaunchState = machine
         self.memory: Callable[[], SimulatedBlock] = lambda: machine.memory
 
     def functions(self) -> dict[str, Any]:
-        """By the names that kernels call them."""
+        """The functions, by their names in kernel text."""
         return {
             "zero_sums": self.zero_sums,
             "store_sums": self.store_sums,
@@ -162,7 +167,8 @@ class Copies:
         self.copy(int(address), pointer, int(index), int(bool(inside)), 1)
 
     def copy(self, to: int, pointer: Pointer, at: int, count: int, width: int) -> None:
-        """`count` elements and zeros, `width` elements in all; those of 2 bytes arrive at once."""
+        """Copies `count` elements, and zeros up to `width` elements.  Copies of 2 bytes are done at
+        once, larger ones when they are waited for."""
         nbytes, memory = width * pointer.size, self.memory()
         memory.row(to // 16 * 16)
         if to % nbytes or (count and (pointer.address + at * pointer.size) % nbytes):

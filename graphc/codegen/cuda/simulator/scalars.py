@@ -1,4 +1,4 @@
-"""Scalars of the simulator: `emulate.SCALARS`, with cheap types and device-only conversions.
+"""Scalars of the simulator: `emulate.SCALARS`, with faster types and what only GPUs have.
 
 Types are NumPy's, so u32 arithmetic wraps at 32 bits as a GPU's does once `u32(...)` is round it.
 """
@@ -20,7 +20,7 @@ from graphc.ir.types import BY_NAME
 
 
 def _integer(dtype: Any) -> Callable[[Any], Any]:
-    """Conversion to an integer type: it wraps."""
+    """Conversion to an integer type, which wraps."""
     kind, mask = dtype.type, (1 << 8 * dtype.itemsize) - 1
     over = mask + 1 if dtype.kind == "i" else 0
     half = mask >> 1
@@ -38,7 +38,7 @@ TYPES: dict[str, Callable[[Any], Any]] = {
     name: BY_NAME[name].numpy.type if name[0] == "f" else _integer(BY_NAME[name].numpy)
     for name in emulate.TYPES
 }
-DTYPES = {convert: BY_NAME[name].numpy for name, convert in TYPES.items()}  # of arrays
+DTYPES = {convert: BY_NAME[name].numpy for name, convert in TYPES.items()}  # by conversion
 
 
 def to_tf32(x: Any) -> Any:
@@ -81,8 +81,8 @@ def rsqrt(x: Any) -> Any:
 
 
 def random_bits(key: Any, counter: Any, position: Any) -> Any:
-    """The first word of Philox4x32-10, in Python's integers: NumPy's takes ten times as long for
-    one."""
+    """The first word of Philox4x32-10.  In Python's integers, which are ten times as fast as
+    NumPy's for a single number."""
     place, count, keys, low = int(position), int(counter), int(key), 0xFFFFFFFF
     x0, x1, x2, x3 = place & low, place >> 32 & low, count & low, count >> 32
     k0, k1 = keys & low, keys >> 32

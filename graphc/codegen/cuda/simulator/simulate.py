@@ -35,24 +35,26 @@ from graphc.codegen.cuda.simulator.memory import (
 )
 from graphc.codegen.cuda.simulator.mma import Copies
 from graphc.codegen.cuda.simulator.scalars import DTYPES, SCALARS, TYPES
-from graphc.codegen.cuda.simulator.warp import COLLECTIVES, WARP
-from graphc.codegen.cuda.source import POINTER
+from graphc.codegen.cuda.simulator.warp import COLLECTIVES, WARP_THREADS
+from graphc.codegen.cuda.source import POINTER_SUFFIX
 from graphc.codegen.device_source import DeviceSource
 from graphc.errors import DeviceError
 from graphc.ir.op import Array
 
 __all__ = ["SimulatorError", "names", "simulate"]
 
-FILE = "<kernel>"
-STATIC, MOST = 48 << 10, 227 << 10  # bytes of shared memory in a block
-STORES = ("store2", "store4", "store8")
-MEETING = {*COLLECTIVES, "syncthreads", "shared", "dynamic_shared"}
+KERNEL_FILE = "<kernel>"  # the file name of compiled kernel text, in frames
+MAX_STATIC_SHARED_BYTES = 48 << 10  # of a block
+MAX_DYNAMIC_SHARED_BYTES = 227 << 10  # of a block
+VECTOR_STORES = ("store2", "store4", "store8")
+# Calls in kernel text for which the threads of a block must run side by side.
+MEETING_CALLS = {*COLLECTIVES, "syncthreads", "shared", "dynamic_shared"}
 
 
 @dataclass(frozen=True)
 class SimulatedKernel:
-    """A text, compiled by Python: which parameters it stores through, whether its threads meet, and
-    the bytes of the smallest type that it names."""
+    """A text, compiled by Python.  `stored` are the numbers of parameters that it stores through,
+    `meets` says whether its threads meet, `unit` is the size in bytes of its smallest type."""
 
     code: CodeType
     lines: tuple[str, ...]
@@ -71,29 +73,29 @@ def _kernel(text: str) -> SimulatedKernel:
     stored = {parameters.index(n) for n in _stored(tree) if n in parameters}
     sizes = [DTYPES[TYPES[n]].itemsize for n in names if n in TYPES]
     return SimulatedKernel(
-        compile(tree, FILE, "exec"),
+        compile(tree, KERNEL_FILE, "exec"),
         tuple(text.splitlines()),
         frozenset(stored),
-        bool(called & MEETING),
+        bool(called & MEETING_CALLS),
         min([4, *sizes]),
     )
 
 
 def _stored(tree: ast.AST) -> set[str]:
-    """The names that something is stored through."""
-    found = set()
+    """The names of pointers that a text stores through."""
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             if isinstance(node.value, ast.Name):
-                found.add(node.value.id)
+                names.add(node.value.id)
         elif (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
-            and node.func.id in STORES
+            and node.func.id in VECTOR_STORES
             and isinstance(node.args[0], ast.Name)
         ):
-            found.add(node.args[0].id)
-    return found
+            names.add(node.args[0].id)
+    return names
 
 
 def simulate(
@@ -118,7 +120,7 @@ class SimulatedLaunch(LaunchState):
         super().__init__()
         self.source, self.grid, self.dynamic = source, grid, shared
         self.kernel, self.races, self.where = _kernel(source.text), Races(), self._where
-        self.memory = SimulatedBlock(self, STATIC, 0, 1)
+        self.memory = SimulatedBlock(self, MAX_STATIC_SHARED_BYTES, 0, 1)
         self.cuda = SimpleNamespace(
             gridDim=Index(*grid),
             blockDim=Index(*source.threads),
@@ -127,14 +129,14 @@ class SimulatedLaunch(LaunchState):
             shared=SimpleNamespace(array=self._shared),
             local=SimpleNamespace(array=self._local),
         )
-        if shared > MOST:
+        if shared > MAX_DYNAMIC_SHARED_BYTES:
             raise SimulatorError(
                 f"a kernel wants {shared} bytes of dynamic shared memory; "
-                f"a block has at most {MOST}"
+                f"a block has at most {MAX_DYNAMIC_SHARED_BYTES}"
             )
 
     def bound(self, arguments: Sequence[Array | int]) -> list[Any]:
-        """The arguments as the kernel sees them.  Raises `SimulatorError` if they do not fit."""
+        """The arguments as the kernel gets them.  Raises `SimulatorError` if they do not fit."""
         types = self.source.parameters
         if len(arguments) != len(types):
             raise SimulatorError(f"a kernel takes {len(types)} arguments, got {len(arguments)}")
@@ -145,19 +147,23 @@ class SimulatedLaunch(LaunchState):
             if k in arrays and arrays[k].size
         ]
         bound: list[Any] = []
-        for k, (given, name) in enumerate(zip(arguments, types, strict=True)):
-            if not name.endswith(POINTER):
-                bound.append(TYPES[name](given))
+        for k, (argument, name) in enumerate(zip(arguments, types, strict=True)):
+            if not name.endswith(POINTER_SUFFIX):
+                bound.append(TYPES[name](argument))
                 continue
-            dtype = DTYPES[TYPES[name.removesuffix(POINTER)]]
-            if not isinstance(given, np.ndarray) or given.ndim != 1 or given.dtype != dtype:
+            dtype = DTYPES[TYPES[name.removesuffix(POINTER_SUFFIX)]]
+            if (
+                not isinstance(argument, np.ndarray)
+                or argument.ndim != 1
+                or argument.dtype != dtype
+            ):
                 raise SimulatorError(
                     f"argument {k} of a kernel must be a one-dimensional array of "
-                    f"{dtype}, got {_described(given)}"
+                    f"{dtype}, got {_described(argument)}"
                 )
-            low, high = np.lib.array_utils.byte_bounds(given)
+            low, high = np.lib.array_utils.byte_bounds(argument)
             watched = any(low < end and start < high for start, end in written)
-            bound.append(Pointer(self, self.races, f"argument {k}", given, watched))
+            bound.append(Pointer(self, self.races, f"argument {k}", argument, watched))
         return bound
 
     def run(self, call: Callable[[], None]) -> None:
@@ -174,7 +180,9 @@ class SimulatedLaunch(LaunchState):
             self.block = self.cuda.blockIdx = Index(*place)
             threads = [Thread(k, p, number) for k, p in enumerate(places)]
             if self.kernel.meets:
-                self.memory = SimulatedBlock(self, STATIC, self.dynamic, self.kernel.unit)
+                self.memory = SimulatedBlock(
+                    self, MAX_STATIC_SHARED_BYTES, self.dynamic, self.kernel.unit
+                )
                 self._together(threads, call)
             else:
                 for thread in threads:
@@ -182,7 +190,7 @@ class SimulatedLaunch(LaunchState):
                     call()
 
     def _together(self, threads: list[Thread], call: Callable[[], None]) -> None:
-        """Runs the threads of a block by turns, until all are done."""
+        """Runs the threads of a block in turn, each up to where it waits, until all are done."""
         greenlet = _greenlet()
         for thread in threads:
             thread.coroutine = greenlet(call)
@@ -192,20 +200,22 @@ class SimulatedLaunch(LaunchState):
             for thread in ready:
                 self.thread, self.cuda.threadIdx, thread.request = thread, thread.index, None
                 thread.coroutine.switch()
-            ready = [t for k in range(0, len(threads), WARP) for t in self._warp(threads, k)]
+            ready = [
+                t for k in range(0, len(threads), WARP_THREADS) for t in self._warp(threads, k)
+            ]
             ready = ready or self._barrier(threads)
 
     def _warp(self, threads: list[Thread], first: int) -> list[Thread]:
-        """The threads of a warp, if all of them have come to the same exchange."""
-        warp = threads[first : first + WARP]
+        """The threads of a warp, if all of them have come to the same collective, which it runs."""
+        warp = threads[first : first + WARP_THREADS]
         waiting = [t for t in warp if t.request and t.request[0] != "syncthreads"]
         if not waiting:
             return []
         self.thread = waiting[0]
         name, (line, _), _ = waiting[0].request or ()
-        if len({(t.request or ())[:2] for t in warp}) > 1 or len(warp) < WARP:
+        if len({(t.request or ())[:2] for t in warp}) > 1 or len(warp) < WARP_THREADS:
             raise self.fail(
-                f"is at {name} in line {line}, where not all {WARP} of its "
+                f"is at {name} in line {line}, where not all {WARP_THREADS} of its "
                 "warp are: it is divergent"
             )
         results = COLLECTIVES[name]([(t.request or ())[2] for t in warp], self.memory)
@@ -216,7 +226,7 @@ class SimulatedLaunch(LaunchState):
         return warp
 
     def _barrier(self, threads: list[Thread]) -> list[Thread]:
-        """All threads, if all of them have come to the same barrier; none if all are done."""
+        """All threads, which must have come to the same barrier; none if all are done."""
         live = [t for t in threads if not t.coroutine.dead]
         sites = sorted({t.request[1][0] for t in live if t.request})
         if live and (len(live) < len(threads) or len({t.request for t in live}) > 1):
@@ -231,7 +241,7 @@ class SimulatedLaunch(LaunchState):
         return live
 
     def _wait(self, name: str, payload: Any = None) -> Any:
-        """Gives way until the others have come, and returns what they make of it."""
+        """Lets the other threads run until they have come, too; returns the collective's result."""
         thread, frame = self.thread, sys._getframe(2)
         thread.request = (name, (frame.f_lineno, frame.f_lasti), payload)
         thread.coroutine.parent.switch()
@@ -252,14 +262,16 @@ class SimulatedLaunch(LaunchState):
 
     def _where(self) -> str:
         frame = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename != FILE:
+        while frame is not None and frame.f_code.co_filename != KERNEL_FILE:
             frame = frame.f_back  # type: ignore[assignment]
         if frame is None:
             return ""
         return f"\n  line {frame.f_lineno}: {self.kernel.lines[frame.f_lineno - 1].strip()}"
 
-    def _copy(self, address: Any, pointer: Pointer, i: Any, nbytes: Any = WARP // 2) -> None:
-        """Starts a copy of 16 bytes, which lands when it is waited for."""
+    def _copy(
+        self, address: Any, pointer: Pointer, i: Any, nbytes: Any = WARP_THREADS // 2
+    ) -> None:
+        """Starts a copy of 16 bytes, which arrives when it is waited for."""
         at, count = self.memory.row(address), int(nbytes)
         if not 0 <= count <= 16:
             raise self.fail(f"copies {count} bytes at once; 0 to 16 can be")
@@ -293,7 +305,7 @@ class SimulatedLaunch(LaunchState):
             "load": lambda x, i: x.constant(i, 1)[0],
             **loads,
             **reads,
-            **{name: self._store(int(name[5:])) for name in STORES},
+            **{name: self._store(int(name[5:])) for name in VECTOR_STORES},
             **{name: self._collective(name) for name in COLLECTIVES if name != "syncwarp"},
             "dynamic_shared": lambda dtype: self.memory.dynamic_array(DTYPES[dtype]),
             "shared_address": lambda array: np.uint32(array.base),
@@ -313,13 +325,15 @@ class SimulatedLaunch(LaunchState):
         return store
 
     def _collective(self, name: str) -> Callable[..., Any]:
-        return lambda *given: self._wait(name, given if len(given) > 1 else given[0])
+        return lambda *arguments: self._wait(
+            name, arguments if len(arguments) > 1 else arguments[0]
+        )
 
 
-def _described(given: Any) -> str:
-    if isinstance(given, np.ndarray):
-        return f"one of {given.ndim} dimensions of {given.dtype}"
-    return type(given).__name__
+def _described(argument: Any) -> str:
+    if isinstance(argument, np.ndarray):
+        return f"one of {argument.ndim} dimensions of {argument.dtype}"
+    return type(argument).__name__
 
 
 def _greenlet() -> Any:

@@ -1,4 +1,4 @@
-"""Contractions on tensor cores: tiling, operands, the loop of a block, what follows a product.
+"""Contractions on tensor cores: tiling, operands, the work of a block, the epilogue.
 
-Contractions that they do not take are loops: `codegen.cuda.schedules.contractions`.
+Contractions that tensor cores do not take are in `codegen.cuda.schedules.contractions`.
 """

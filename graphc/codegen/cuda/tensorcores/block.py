@@ -1,12 +1,12 @@
-"""A block's part of a product on tensor cores, as kernel text: what products of matrices and
-convolutions share.
+"""A block's part of a product on tensor cores, as kernel text, for matrix products and convolutions
+alike.
 
-    for each step of k:   tiles of both operands on their way into shared memory (several stages)
-                          each warp multiplies its part of the tiles, sums in registers
-    then:                 sums through shared memory; the epilogue, element by element
+    for each step of k:   tiles of both operands are copied into shared memory (several stages)
+                          each warp multiplies its part of the tiles into sums in registers
+    then:                 sums go through shared memory to the epilogue, element by element
 
 A product has `rows` x `columns` sums over `depth` products, for each of `outer` (a batch, groups).
-An `OperandSource` says how an operand gets into shared memory.  k goes up in steps of a tile and in
+An `OperandSource` says how an operand gets into shared memory.  k grows in steps of a tile and in
 the fixed order of the instruction, so a result's bits do not depend on the grid.
 """
 
@@ -16,36 +16,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-SINGLE = ("f32", "tf32")
-WARP = 32
-GROUP = 8  # rows of blocks that run side by side, so that they share columns in the L2 cache
+F32_PRODUCTS = ("f32", "tf32")  # kinds of product whose operands have 4 bytes an element
+WARP_THREADS = 32
+BAND_BLOCKS = 8  # rows of blocks that run side by side, so that they share columns in the L2 cache
 
 
 @dataclass(frozen=True)
 class TileShape:
-    """A block's tile, in elements, and how its warps share it; `depth` is in bytes of k."""
+    """A block's tile of `rows` x `columns` elements, and how its warps share it.  `depth` is what a
+    step takes of k, in bytes."""
 
     rows: int
     columns: int
-    down: int = 2  # warps
-    across: int = 4
+    down: int = 2  # warps along rows
+    across: int = 4  # warps along columns
     depth: int = 64
     stages: int = 4
 
     @property
     def threads(self) -> int:
-        return self.down * self.across * WARP
+        return self.down * self.across * WARP_THREADS
 
     @property
     def warp(self) -> tuple[int, int]:
-        """Rows and columns of a warp."""
+        """Rows and columns of a warp's part."""
         return self.rows // self.down, self.columns // self.across
 
 
 @dataclass(frozen=True)
 class Side:
     """An operand's tile in shared memory: `lines` of `length` elements, `pitch` bytes apart.
-    Lines are rows of k (`by_k`), or lie along k."""
+    A line is for one k (`by_k`), or lies along k."""
 
     lines: int
     length: int
@@ -58,8 +59,8 @@ class Side:
 
 
 def side(extent: int, shape: TileShape, size: int, by_k: bool) -> Side:
-    """The tile of an operand of which a block needs `extent` rows or columns.  Its pitch lets a
-    warp read without two lanes meeting in one bank."""
+    """The tile of an operand of which a block needs `extent` rows or columns, of elements of `size`
+    bytes.  Its pitch keeps two lanes of a warp from reading the same bank."""
     depth = shape.depth // size
     lines, length = (depth, extent) if by_k else (extent, depth)
     gap = 32 if by_k and size == 4 else 16
@@ -68,8 +69,8 @@ def side(extent: int, shape: TileShape, size: int, by_k: bool) -> Side:
 
 @dataclass(frozen=True)
 class Ends:
-    """The names of an operand: its own; of the block's first row (or column) of the result, of how
-    many there are, and of one of them."""
+    """Names in kernel text: of an operand; of the block's first row (or column) of the result, of
+    the number of rows, and of the current row."""
 
     name: str
     first: str
@@ -82,13 +83,13 @@ class OperandSource(Protocol):
 
     @property
     def side(self) -> Side:
-        """Its tile."""
+        """The operand's tile."""
 
     def setup(self) -> list[str]:
         """Lines before the loop over k."""
 
     def copy(self) -> list[str]:
-        """Lines that start copying the tile of k from `first` on to the address `to`."""
+        """Lines that start to copy the tile whose k begins at `first` to the address `to`."""
 
     def element(self, name: str) -> list[str]:
         """Lines that load the operand's element for `row` or `column` and k = `first`."""
@@ -96,8 +97,8 @@ class OperandSource(Protocol):
 
 @dataclass(frozen=True)
 class BlockText:
-    """The text of a block's work.  `multiply` is the kind of product: a type's name, or tf32.
-    Where k is cut into `pieces`, a block makes the sums of one."""
+    """The text of a block's work.  `multiply` is the kind of product: an element type, or tf32.
+    Where k is cut into `pieces`, a block makes the sums of one piece."""
 
     shape: TileShape
     multiply: str
@@ -107,17 +108,17 @@ class BlockText:
 
     @property
     def depth(self) -> int:
-        """The elements of k in one tile."""
-        return self.shape.depth // (4 if self.multiply in SINGLE else 2)
+        """Elements of k in one tile."""
+        return self.shape.depth // (4 if self.multiply in F32_PRODUCTS else 2)
 
     @property
     def stage(self) -> int:
-        """Bytes of one stage."""
+        """Bytes of the tiles of one stage."""
         return self.left.side.nbytes + self.right.side.nbytes
 
     @property
     def pitch(self) -> int:
-        """Bytes of a row of sums in shared memory."""
+        """Bytes between rows of sums in shared memory."""
         return self.shape.columns * 4 + 32
 
     @property
@@ -126,7 +127,7 @@ class BlockText:
         return max(self.stage * self.shape.stages, self.shape.rows * self.pitch)
 
     def head(self) -> list[str]:
-        """Which part of the result is this block's; `rows`, `columns` and `depth` are known."""
+        """Lines that find the block's part of the result; `rows`, `columns` and `depth` are set."""
         shape = self.shape
         return [
             "thread = u32(cuda.threadIdx.x)",
@@ -140,19 +141,19 @@ class BlockText:
             "place = u32(place % u32(blocks_down * blocks_across))",
             f"part = u32(outer % {self.pieces})",
             f"outer = u32(outer // {self.pieces})",
-            f"band = u32(u32(place // u32(blocks_across * {GROUP})) * {GROUP})",
-            f"place = u32(place % u32(blocks_across * {GROUP}))",
-            f"height = minimum(u32(blocks_down - band), u32({GROUP}))",
+            f"band = u32(u32(place // u32(blocks_across * {BAND_BLOCKS})) * {BAND_BLOCKS})",
+            f"place = u32(place % u32(blocks_across * {BAND_BLOCKS}))",
+            f"height = minimum(u32(blocks_down - band), u32({BAND_BLOCKS}))",
             f"top = u32(u32(band + u32(place % height)) * {shape.rows})",
             f"start = u32(u32(place // height) * {shape.columns})",
         ]
 
     def product(self) -> list[str]:
-        """The sums of a block, in `sums` of its threads."""
+        """Lines that make a block's sums; its threads hold them in `sums`."""
         left, right, depth = self.left.side, self.right.side, self.depth
-        size = 4 if self.multiply in SINGLE else 2
-        kind = "f32" if self.multiply in SINGLE else "u16"
-        count = self.shape.warp[0] * self.shape.warp[1] // WARP
+        size = 4 if self.multiply in F32_PRODUCTS else 2
+        kind = "f32" if self.multiply in F32_PRODUCTS else "u16"
+        count = self.shape.warp[0] * self.shape.warp[1] // WARP_THREADS
         return [
             f"base = shared_address(dynamic_shared({kind}))",
             f"from_left = {_corner('warp_row', left, size)}",
@@ -171,7 +172,7 @@ class BlockText:
         ]
 
     def turn(self) -> list[str]:
-        """One turn: waits for the oldest stage, starts to fill another, multiplies the oldest."""
+        """Lines of one step of k: wait for the oldest stage, start to fill another, multiply."""
         left, right, shape = self.left.side, self.right.side, self.shape
         behind, end = shape.stages - 1, self.stage * shape.stages
         literals = ", ".join(
@@ -210,8 +211,8 @@ class BlockText:
         ]
 
     def epilogue(self, body: Sequence[str]) -> list[str]:
-        """The sums as rows in shared memory; `body` for each element: `total`, at `row` and
-        `column`."""
+        """Lines that put the sums into shared memory, by rows, and do `body` for each element:
+        `total` at `row` and `column`."""
         shape = self.shape
         return [
             "cp_async_wait(0)",
@@ -233,8 +234,8 @@ class BlockText:
         ]
 
     def again(self) -> list[str]:
-        """A sum that is NaN is made again of f32 products.  Splitting a number into two of tf32
-        makes NaN of an infinity, and of what rounds to one."""
+        """Lines that make a sum again, of f32 products, if it is NaN: splitting an f32 into two
+        tf32 makes NaN of an infinity, and of a number that rounds to one."""
         return [
             "if total != total:",
             "    total = f32(0.0)",
@@ -248,10 +249,10 @@ class BlockText:
 
 
 def _corner(name: str, tile: Side, size: int) -> str:
-    """Where in an operand's tile a warp's part begins."""
+    """The byte in an operand's tile at which a warp's part begins."""
     return f"u32({name} * {size if tile.by_k else tile.pitch})"
 
 
 def indented(lines: Sequence[str], depth: int) -> list[str]:
-    """Lines, deeper."""
+    """The lines, `depth` levels deeper."""
     return ["    " * depth + line for line in lines]

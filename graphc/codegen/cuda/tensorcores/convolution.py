@@ -1,12 +1,12 @@
-"""Convolutions and their gradients -> kernel text for GPUs: a product of matrices on tensor cores,
-whose operands are gathered on their way into shared memory (implicit GEMM).
+"""Convolutions and their gradients -> kernel text for GPUs: a matrix product on tensor cores, whose
+operands are gathered while they are copied into shared memory (implicit GEMM).
 
                         rows       columns             depth
     Convolution         outputs    images, positions   inputs, window     Y  = W X
     ConvolutionInput    inputs     images, spatial     outputs, window    dX = W dY
     ConvolutionWeight   outputs    inputs, window      images, positions  dW = dY X
 
-for each group.  Where the window is a point, images are a batch of plain products.
+for each group.  Where the window is a point (`Points`), images are a batch of plain products.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.cuda.tensorcores.block import OperandSource, TileShape
-from graphc.codegen.cuda.tensorcores.epilogue import SMALL
+from graphc.codegen.cuda.tensorcores.epilogue import MIN_ELEMENTS_FOR_64_BITS
 from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, ContractionPlan, Split, Tiling
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, at, depth
 from graphc.codegen.device_source import DeviceSource
@@ -28,15 +28,16 @@ from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel
 
-GROUP = variable("outer")
-ROW, COLUMN = variable("row"), variable("column")
+GROUP_INDEX = variable("outer")  # variables of the kernel text
+ROW_INDEX = variable("row")
+COLUMN_INDEX = variable("column")
 
 
 def convolution_source(
     kernel: Kernel, shape: TileShape | None = None, fast_math: bool = False, readable: str = ""
 ) -> DeviceSource | None:
-    """A convolution's kernel; None where plain loops are the way: element types that tensor cores
-    do not multiply, groups of few channels, padding or arrays of unusual size."""
+    """A convolution's kernel; None where loops make it: for element types that tensor cores do not
+    multiply, groups of few channels, symbolic padding or windows, arrays of 2^31 elements."""
     plan = _plan(kernel, shape, fast_math)
     return plan.source(readable) if plan else None
 
@@ -48,7 +49,7 @@ def convolution_split(
     pieces: int = 0,
     readable: str = "",
 ) -> Split | None:
-    """A convolution's two kernels, if its result is small: then they are faster."""
+    """A convolution's two kernels, if its result is so small that two are faster than one."""
     plan = _plan(kernel, shape, fast_math)
     return plan.split(pieces, readable) if plan else None
 
@@ -63,21 +64,21 @@ def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved
     frame = ConvolutionFrame(kernel)
     if not _fits(frame):
         return None
-    make = (
+    plan = (
         Points
         if _is_point(frame)
         else {Convolution: Forward, ConvolutionInput: InputGradientBlock}.get(
             type(frame.op), Weight
         )
     )
-    return make(kernel, shape, fast_math, *make.product(frame), literal=True, frame=frame)
+    return plan(kernel, shape, fast_math, *plan.product(frame), literal=True, frame=frame)
 
 
 def _fits(frame: ConvolutionFrame) -> bool:
     products = product((frame.inputs, frame.outputs))
     thin = frame.groups > 1 and isinstance(products, int) and products <= FEW
     counts = [product(t.shape) for t in (frame.x, frame.w, frame.y)]
-    large = any(isinstance(n, int) and n >= SMALL for n in counts)
+    large = any(isinstance(n, int) and n >= MIN_ELEMENTS_FOR_64_BITS for n in counts)
     known = all(isinstance(n, int) for n in (*frame.op.before, *frame.window))
     return frame.out.type.dtype.tensor_cores and known and not thin and not large
 
@@ -93,18 +94,18 @@ def _is_point(frame: ConvolutionFrame) -> bool:
 
 @dataclass
 class Convolved(ContractionPlan):
-    """One of the three."""
+    """A convolution, or one of its gradients, as a product of matrices."""
 
     frame: ConvolutionFrame = field(kw_only=True)
 
     @staticmethod
     def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
-        """The sizes of the product, and how many there are."""
+        """The sizes of the product, and the number of products."""
         raise NotImplementedError
 
 
 def named(name: str, what: str, index: list[Size]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Variables for the parts of an index: (variable, value), and the variables alone."""
+    """Variables for the parts of an index: pairs (variable, value), and the variables alone."""
     names = tuple(variable(f"{name}_{what}{n}") for n in range(len(index)))
     return tuple(zip(names, index, strict=True)), names
 
@@ -131,7 +132,7 @@ class Forward(Convolved):
                 position, op.strides, tap, op.dilations, op.before, strict=True
             )
         ]
-        offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
+        offset = row_major((image, GROUP_INDEX * f.inputs + channel, *index), f.x.shape)
         bounds = tuple(
             (i, 0, n)
             for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
@@ -142,12 +143,13 @@ class Forward(Convolved):
 
     def place(self) -> Index:
         f = self.frame
-        image, *position = unflatten(COLUMN, (f.x.shape[0], *f.positions))
-        return (image, GROUP * f.outputs + ROW, *position)
+        image, *position = unflatten(COLUMN_INDEX, (f.x.shape[0], *f.positions))
+        return (image, GROUP_INDEX * f.outputs + ROW_INDEX, *position)
 
 
 class InputGradientBlock(Convolved):
-    """dX = W dY: each element asks every place of the window which position it served there."""
+    """dX = W dY: an element of X sums, over all places in the window, dY of the position in whose
+    window it has that place."""
 
     @staticmethod
     def product(f: ConvolutionFrame) -> tuple[tuple[Size, Size, Size], Size]:
@@ -159,12 +161,12 @@ class InputGradientBlock(Convolved):
         k_parts, (channel, tap) = named(
             LEFT.name, "q", unflatten(depth(LEFT.name), (f.outputs, f.taps))
         )
-        offset = ((GROUP * f.outputs + channel) * f.inputs + at(LEFT.name)) * f.taps + tap
+        offset = ((GROUP_INDEX * f.outputs + channel) * f.inputs + at(LEFT.name)) * f.taps + tap
         left = self.gather(LEFT, f.slot_w, False, Formula((), k_parts, offset))
         return left, self.gather(RIGHT, f.slot_y, True, self.served())
 
     def served(self) -> Formula:
-        """dY at the position whose window has an element of dX at one of its places."""
+        """Where dY lies, for the position whose window has the element of X at a given place."""
         f, op = self.frame, self.frame.op
         at_parts, (image, *place) = named(
             RIGHT.name, "p", unflatten(at(RIGHT.name), (f.x.shape[0], *f.spatial))
@@ -176,7 +178,7 @@ class InputGradientBlock(Convolved):
         bounds: list[tuple[Size, Size, Size]] = []
         for a, (x, t) in enumerate(zip(place, tap, strict=True)):
             stride, last = op.strides[a], (f.window[a] - 1) * op.dilations[a]
-            back = variable(f"{RIGHT.name}_r{a}")  # from the window's end: nothing is negative
+            back = variable(f"{RIGHT.name}_r{a}")  # counted from the window's end, so not negative
             k_parts += ((back, last - t * op.dilations[a]),)
             shift = op.before[a] - last
             assert isinstance(shift, int)
@@ -187,13 +189,13 @@ class InputGradientBlock(Convolved):
             position = dim.floordiv(moved, stride)
             bounds.append((position, extra, extra + f.positions[a]))
             index.append(position - extra)
-        offset = row_major((image, GROUP * f.outputs + channel, *index), f.y.shape)
+        offset = row_major((image, GROUP_INDEX * f.outputs + channel, *index), f.y.shape)
         return Formula(at_parts, k_parts, offset, tuple(bounds))
 
     def place(self) -> Index:
         f = self.frame
-        image, *position = unflatten(COLUMN, (f.x.shape[0], *f.spatial))
-        return (image, GROUP * f.inputs + ROW, *position)
+        image, *position = unflatten(COLUMN_INDEX, (f.x.shape[0], *f.spatial))
+        return (image, GROUP_INDEX * f.inputs + ROW_INDEX, *position)
 
 
 class Weight(Convolved):
@@ -210,7 +212,7 @@ class Weight(Convolved):
         k_parts, (image, position) = named(
             LEFT.name, "q", unflatten(depth(LEFT.name), (f.x.shape[0], count))
         )
-        offset = (image * f.y.shape[1] + GROUP * f.outputs + at(LEFT.name)) * count + position
+        offset = (image * f.y.shape[1] + GROUP_INDEX * f.outputs + at(LEFT.name)) * count + position
         left = self.gather(LEFT, f.slot_y, False, Formula((), k_parts, offset))
         at_parts, (channel, *tap) = named(
             RIGHT.name, "p", unflatten(at(RIGHT.name), (f.inputs, *f.window))
@@ -222,7 +224,7 @@ class Weight(Convolved):
             p * s + t * d - b
             for p, s, t, d, b in zip(places, op.strides, tap, op.dilations, op.before, strict=True)
         ]
-        offset = row_major((image, GROUP * f.inputs + channel, *index), f.x.shape)
+        offset = row_major((image, GROUP_INDEX * f.inputs + channel, *index), f.x.shape)
         bounds = tuple(
             (i, 0, n)
             for a, (i, n) in enumerate(zip(index, f.spatial, strict=True))
@@ -232,7 +234,10 @@ class Weight(Convolved):
 
     def place(self) -> Index:
         f = self.frame
-        return (GROUP * f.outputs + ROW, *unflatten(COLUMN, (f.inputs, *f.window)))
+        return (
+            GROUP_INDEX * f.outputs + ROW_INDEX,
+            *unflatten(COLUMN_INDEX, (f.inputs, *f.window)),
+        )
 
 
 class Points(Convolved):
@@ -254,4 +259,4 @@ class Points(Convolved):
 
     def place(self) -> Index:
         spatial: Shape = self.frame.positions
-        return (variable("outer"), ROW, *unflatten(COLUMN, spatial))
+        return (variable("outer"), ROW_INDEX, *unflatten(COLUMN_INDEX, spatial))

@@ -1,4 +1,4 @@
-"""What follows a product on a GPU, element by element, and the kernel around it."""
+"""Kernels of contractions on tensor cores, with the epilogue: what follows, element by element."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.index_math import reindex
 from graphc.ir.program import Kernel, contraction_of
 
-SMALL = 1 << 31  # elements up to which an index has 32 bits
-RESIDENT = 512  # threads of a multiprocessor that suffice; each may then have 128 registers
+MIN_ELEMENTS_FOR_64_BITS = 1 << 31  # of an array: smaller ones are indexed with 32 bits
+RESIDENT_THREADS = 512  # keep a multiprocessor busy, with up to 128 registers each
 SCHEDULE = "tensor cores"
-SUMS = "f32*"  # the parameter type of sums of pieces
-NAMES = ("rows", "columns", "depth")  # of a product's sizes
+SUMS_PARAMETER = "f32*"  # the parameter type of the memory for sums of pieces
+SIZE_NAMES = ("rows", "columns", "depth")  # of a product, in kernel text
 
 
 class Epilogue:
-    """Prints one contraction: its block's work, then the other values of its kernel."""
+    """Prints the kernels of one contraction: a block's work, then the other values."""
 
     def __init__(
         self,
@@ -44,10 +44,13 @@ class Epilogue:
         self.out = contraction_of(kernel)
         self.values = (*kernel.reads, *kernel.writes)
         self.parameters = Parameters()
-        rows, columns, depth = sizes  # equal sizes have one name: it is `columns` if it can be
+        rows, columns, depth = sizes  # equal sizes have one name, `columns` before others
         for name, size in (("columns", columns), ("rows", rows), ("depth", depth)):
             self.parameters.values.setdefault(size, symbol(f"{name}."))
-        large = any(isinstance(n := product(v.type.shape), int) and n >= SMALL for v in self.values)
+        large = any(
+            isinstance(n := product(v.type.shape), int) and n >= MIN_ELEMENTS_FOR_64_BITS
+            for v in self.values
+        )
         written = frozenset(i for i, v in enumerate(self.values) if v in kernel.writes)
         self.dtypes = [v.type.dtype for v in self.values]
         self.known: dict[tuple[int, Size], str] = {}
@@ -58,23 +61,23 @@ class Epilogue:
         self.rename: Callable[[str], str] = canonical
 
     def show(self, name: str, block: BlockText, place: Index) -> None:
-        """From now on the text is for people: the kernel, its buffers and what follows the product
-        have simple names, none of which are the block's."""
+        """Makes text for people from now on: the kernel, its buffers and the epilogue's locals have
+        simple names, which the block's text does not use."""
         after = self.statements(place)
         work = "\n".join((*block.head(), *block.product(), *block.epilogue(after)))
-        taken, fresh = {*WORD.findall(work), *NAMES, "scratch"}, Emitter({}).name
+        taken, fresh = {*WORD.findall(work), *SIZE_NAMES, "scratch"}, Emitter({}).name
         buffers = simplest([fresh(v.name or v.op.name) for v in self.values], taken)
         taken |= set(buffers.values())
 
         def rename(text: str) -> str:
-            own = dict.fromkeys(ASSIGNED.findall(text))
-            names = simplest(own, taken | (set(WORD.findall(text)) - {*own}))
+            assigned = dict.fromkeys(ASSIGNED.findall(text))
+            names = simplest(assigned, taken | (set(WORD.findall(text)) - {*assigned}))
             return WORD.sub(lambda m: names.get(m[0], m[0]), text)
 
         self.name, self.buffers, self.rename = name, list(buffers.values()), rename
 
     def named(self, size: Size) -> Size:
-        """A size whose numbers stay, and whose symbols are arguments."""
+        """A size with parameters in place of its symbols; its numbers stay."""
         return dim.substitute(
             size,
             {
@@ -85,12 +88,12 @@ class Epilogue:
         )
 
     def source(self, block: BlockText, place: Index) -> DeviceSource:
-        """The kernel; `place` is the index of a sum, of `outer`, `row` and `column`."""
+        """The only kernel of a contraction; `place` is the index of a sum."""
         lines = [*block.head(), *block.product(), *block.epilogue(self.statements(place))]
         return self.kernel_of(lines, block)
 
     def pieces(self, block: BlockText) -> DeviceSource:
-        """The kernel that makes the sums of pieces of k, in memory after the kernel's buffers."""
+        """The first of two kernels: stores the sums of pieces of k in scratch memory."""
         line = f"u64(u64(u64(u64(u64(outer) * {block.pieces}) + u64(part)) * u64(rows)) + u64(row))"
         store = f"scratch[u64(u64({line} * u64(columns)) + u64(column))] = total"
         return self.kernel_of(
@@ -98,7 +101,7 @@ class Epilogue:
         )
 
     def combined(self, pieces: int, place: Index) -> DeviceSource:
-        """The kernel that adds the pieces, in order, and does what follows."""
+        """The second of two kernels: adds the pieces, in order; then comes the epilogue."""
         line = f"u64(u64(u64(u64(u64(outer) * {pieces}) + u64(part)) * u64(rows)) + u64(row))"
         count = f"u32(u32(rows * columns) * {self.printer.size(self.named(self.outer))})"
         lines = [
@@ -123,7 +126,7 @@ class Epilogue:
         return DeviceSource(text, parameters, sizes, (blocks, 1, 1), THREADS, schedule=SCHEDULE)
 
     def kernel_of(self, lines: list[str], block: BlockText, pieces: int = 1) -> DeviceSource:
-        """The kernel of a block's lines; of several pieces, if it leaves them in memory."""
+        """The kernel of a block's lines, which makes so many `pieces` of k."""
         shape = block.shape
         text, parameters, sizes = self.text(lines, pieces > 1)
         counts = (
@@ -131,7 +134,7 @@ class Epilogue:
             for n, tile in zip(self.sizes, (shape.rows, shape.columns), strict=False)
         )
         grid = (product((self.outer, pieces, *counts)), 1, 1)
-        resident = RESIDENT // shape.threads // (2 if self.printer.width == "u64" else 1)
+        resident = RESIDENT_THREADS // shape.threads // (2 if self.printer.width == "u64" else 1)
         return DeviceSource(
             text,
             parameters,
@@ -147,24 +150,24 @@ class Epilogue:
         self, lines: list[str], scratch: bool
     ) -> tuple[str, tuple[str, ...], tuple[Size, ...]]:
         """A kernel's text, the types of its parameters and its sizes."""
-        given = [
+        extra = [
             (size, name)
             for size, name in self.parameters.values.items()
-            if str(name).removesuffix(".") not in NAMES
+            if str(name).removesuffix(".") not in SIZE_NAMES
         ]
-        names = [*NAMES, *(str(name).replace(".", "") for _, name in given)]
-        pointers = [*(pointer(d) for d in self.dtypes), *[SUMS] * scratch]
+        names = [*SIZE_NAMES, *(str(name).replace(".", "") for _, name in extra)]
+        pointers = [*(pointer(d) for d in self.dtypes), *[SUMS_PARAMETER] * scratch]
         body = with_buffers("\n".join(indented(lines, 1)), self.buffers)
         head = f"def {self.name}({', '.join([*self.buffers, *['scratch'] * scratch, *names])}):"
-        wholes = ["u32"] * len(NAMES) + [self.printer.width] * len(given)
+        integers = ["u32"] * len(SIZE_NAMES) + [self.printer.width] * len(extra)
         return (
             f"{head}\n{body}\n",
-            (*pointers, *wholes),
-            (*self.sizes, *(size for size, _ in given)),
+            (*pointers, *integers),
+            (*self.sizes, *(size for size, _ in extra)),
         )
 
     def statements(self, place: Index) -> list[str]:
-        """Lines for one element."""
+        """Lines of the epilogue for one element."""
         out = self.out
         body: list[Any] = []
         if out in self.kernel.writes:
@@ -186,13 +189,13 @@ class Epilogue:
         return [*lines, *text.split("\n")]
 
     def after(self, place: Index) -> list[Any]:
-        """The statements of a map at the place of a sum."""
+        """The statements of the map that follows, at a sum's index."""
         after = map_after(self.kernel)
         if not after.body:
             return []
-        made = Fused(after, self.slots, whole=False).nest()
-        index = reindex(place, self.out.type.shape, tuple(n for _, n in made.outer))
-        moved = {f"{name}.": i for (name, _), i in zip(made.outer, index, strict=True)}
+        nest = Fused(after, self.slots, whole=False).nest()
+        index = reindex(place, self.out.type.shape, tuple(n for _, n in nest.outer))
+        moved = {f"{name}.": i for (name, _), i in zip(nest.outer, index, strict=True)}
         return [
-            map_sizes(s, lambda size: dim.substitute(size, moved)) for s in (*made.top, *made.body)
+            map_sizes(s, lambda size: dim.substitute(size, moved)) for s in (*nest.top, *nest.body)
         ]

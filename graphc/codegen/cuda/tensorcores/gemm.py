@@ -1,4 +1,4 @@
-"""Matrix products -> kernel text for GPUs: tensor cores, and what follows the product."""
+"""Matrix products and their epilogues -> kernel text for tensor cores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def gemm_split(
     pieces: int = 0,
     readable: str = "",
 ) -> Split | None:
-    """A product's two kernels, if its result is small and k is long: then they are faster."""
+    """A product's two kernels, if its result is so small and k so long that two are faster."""
     return _plan(kernel, shape, fast_math).split(pieces, readable) if _fits(kernel) else None
 
 

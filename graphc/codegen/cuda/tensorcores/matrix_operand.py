@@ -11,14 +11,14 @@ from graphc.ir.dim import Size
 
 @dataclass(frozen=True)
 class Matrix:
-    """The operand as a source of tiles, of which a copy moves `width` elements."""
+    """The operand as a source of tiles; one copy moves `width` elements."""
 
     side: Side
     ends: Ends
     buffer: int
     threads: int
     width: int
-    batched: bool = True  # or there is one for all of `outer`
+    batched: bool = True  # else all products share one matrix
 
     def setup(self) -> list[str]:
         if not self.batched:
@@ -43,12 +43,13 @@ class Matrix:
         return [f"{name} = load(@{self.buffer}, {at})"]
 
     def place(self, line: str, column: str, length: str) -> str:
-        """The number of an element."""
+        """The offset of an element in its buffer."""
         return f"u64({self.ends.name} + u64(u64(u64({line}) * u64({length})) + u64({column})))"
 
 
 def width(length: Size, size: int) -> int:
-    """How many elements one copy may move: rows of `length` elements begin at multiples of it."""
+    """How many elements of `size` bytes one copy may move: a divisor of the length of rows, so that
+    rows begin where a copy may."""
     for count in (16 // size, 8 // size, 4 // size):
         if dim.modulo(length, count) == 0:
             return count

@@ -1,8 +1,8 @@
-"""An operand of a product on a GPU that lies in memory as no matrix: windows of images.
+"""An operand of a product on a GPU that is not a matrix in memory: windows of images.
 
-Its element for row (or column) `at` and depth `k` lies at an offset, within bounds, that are
-formulas of both; outside of the bounds it is 0.  Threads stand along the lines of the tile in
-shared memory; what their own index alone decides is computed once.
+The offset of its element for row (or column) `at` and depth `k` is a formula of both; so are bounds
+outside of which the element is 0.  Threads stand along the lines of the tile in shared memory; what
+depends on a thread's own index alone is computed once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Parts = tuple[tuple[Dim, Size], ...]
 
 @dataclass(frozen=True)
 class Formula:
-    """Where elements lie.  `outer` is of the block; `at_parts` are names for formulas of `at`,
-    `k_parts` of `k`, and `offset` and `bounds` (low <= e < high) are formulas of those."""
+    """Where elements lie.  `at_parts` names formulas of `at`, `k_parts` formulas of `k`; `offset`
+    and `bounds` (e, low, high: low <= e < high) are formulas of these names and of `outer`."""
 
     at_parts: Parts
     k_parts: Parts
@@ -50,7 +50,7 @@ def depth(name: str) -> Dim:
 
 @dataclass(frozen=True)
 class WindowOperand:
-    """The operand as a source of tiles."""
+    """The operand as a source of tiles, of elements of `size` bytes."""
 
     side: Side
     ends: Ends

@@ -1,4 +1,4 @@
-"""The text of a GPU kernel to a cubin, by numba-cuda and nvJitLink, which only this folder knows.
+"""Compiles the text of GPU kernels to cubins.  Only this folder uses numba-cuda and nvJitLink.
 
-No GPU and no driver is asked, and `import graphc` loads none of it.
+It needs no GPU and no driver; `import graphc` loads none of it.
 """

@@ -1,8 +1,8 @@
-"""Device source -> machine code of a GPU, offline: no GPU and no driver is asked.
+"""Device source -> machine code of a GPU, without a GPU or a driver.
 
-numba-cuda types the text and makes PTX of it, nvJitLink makes a cubin, which is kept on disk under
-a hash of all that could change it.  The modules of this folder are all that know numba-cuda; a
-warm start needs none of it.
+numba-cuda types the text and makes PTX of it; nvJitLink makes a cubin, which is kept on disk under
+a hash of all that could change it.  Only the modules of this folder use numba-cuda; a warm start
+does not import it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ from typing import Any
 
 from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache, hash_of
-from graphc.codegen.cuda.source import POINTER
+from graphc.codegen.cuda.source import POINTER_SUFFIX
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.workers import Compiler, compile_all
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 
 REMEDY = "pip install 'graphc[cuda13]'"
-NEEDED = {  # package: versions from, up to
+REQUIRED_PACKAGES = {  # package: first version, first version that is too new
     "numba-cuda": ((0, 30, 4), (0, 31)),
     "cuda-core": ((1, 2), (2,)),
 }
-LIBRARIES = {"nvidia-nvvm": ((13,), (14,)), "nvidia-nvjitlink": ((13,), (14,))}  # or the system's
-LEAST = (8, 0)  # the oldest compute capability: cp.async, narrow floats
-PARALLEL_FROM = 4  # missing kernels; a helper starts in the time that one takes here at first
+LIBRARY_PACKAGES = {
+    "nvidia-nvvm": ((13,), (14,)),
+    "nvidia-nvjitlink": ((13,), (14,)),
+}  # or the system's
+MIN_CAPABILITY = (8, 0)  # compute capability: the first with cp.async and bf16
+MIN_KERNELS_FOR_WORKERS = 4  # starting a helper takes as long as compiling the first kernel here
 # The folders and files that decide what machine code a text becomes (`cache.hash_of`).
-MACHINE_CODE = (
+MACHINE_CODE_SOURCES = (
     "codegen/cuda/toolchain",
     "codegen/cpu/intrinsics/common_scalars.py",
     "codegen/mathlib",
@@ -47,23 +50,24 @@ MACHINE_CODE = (
 def require() -> dict[str, str]:
     """The versions of the toolchain's packages.  Raises `DeviceError` if one is missing, too old or
     too new; nothing is imported."""
-    found: dict[str, str] = {}
-    for package, (least, beyond) in (NEEDED | LIBRARIES).items():
+    versions: dict[str, str] = {}
+    for package, (least, beyond) in (REQUIRED_PACKAGES | LIBRARY_PACKAGES).items():
         wanted = f"{package}>={_dotted(least)},<{_dotted(beyond)}"
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            if package in LIBRARIES:
+            if package in LIBRARY_PACKAGES:
                 continue
             raise DeviceError(
                 f"compiling for a GPU needs {wanted}, which is not installed: {REMEDY}"
             ) from None
-        version = tuple(int(n) for n in re.findall(r"\d+", found[package])[:3])
+        version = tuple(int(n) for n in re.findall(r"\d+", versions[package])[:3])
         if not least <= version < beyond:
             raise DeviceError(
-                f"compiling for a GPU needs {wanted}, but {found[package]} is installed: {REMEDY}"
+                f"compiling for a GPU needs {wanted}, but {versions[package]} is installed: "
+                f"{REMEDY}"
             )
-    return found
+    return versions
 
 
 def _dotted(version: tuple[int, ...]) -> str:
@@ -72,8 +76,8 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 @functools.cache
 def fingerprint() -> bytes:
-    """A hash of all that decides what machine code a text becomes, except the text."""
-    return hash_of(MACHINE_CODE, repr(sorted(require().items())))
+    """A hash of all that decides what machine code a text becomes, except for the text."""
+    return hash_of(MACHINE_CODE_SOURCES, repr(sorted(require().items())))
 
 
 def symbol_of(source: DeviceSource, capability: tuple[int, int]) -> str:
@@ -95,8 +99,8 @@ def cubin(source: DeviceSource, capability: tuple[int, int], cache: Cache) -> tu
 
 @dataclass(frozen=True)
 class Held(Cache):
-    """A cache that holds what it has read or written: each is read from the disk once, and
-    compiled once even if the disk cannot be written."""
+    """A cache that also holds its entries in memory: each is read from the disk once, and compiled
+    once even if the disk cannot be written."""
 
     held: dict[str, bytes] = field(default_factory=dict)
 
@@ -122,7 +126,7 @@ def prepare(
     options: Options,
     built: Built,
 ) -> None:
-    """Compiles what the cache lacks, in several processes if it is much."""
+    """Compiles the kernels that the cache lacks, in several processes if they are many."""
     wanted = {symbol_of(s, capability): s for s in sources}
     jobs = {
         symbol: (s.text, s.parameters, s.threads, s.resident, capability)
@@ -130,7 +134,7 @@ def prepare(
         if cache.read(symbol) is None
     }
     start = time.perf_counter()
-    compiler = Compiler(__name__, _compile_words, PARALLEL_FROM)
+    compiler = Compiler(__name__, _compile_words, MIN_KERNELS_FOR_WORKERS)
     for symbol, data in compile_all(jobs, compiler, options).items():
         cache.write(symbol, data)
     built.seconds += time.perf_counter() - start
@@ -145,7 +149,7 @@ def _compile_words(
     resident: int,
     capability: Sequence[int],
 ) -> bytes:
-    """`compile_kernel` of what JSON can carry."""
+    """`compile_kernel`, with arguments that JSON can carry."""
     x, y, z = threads
     source = DeviceSource(text, tuple(parameters), threads=(x, y, z), resident=resident)
     major, minor = capability
@@ -153,12 +157,12 @@ def _compile_words(
 
 
 def serve() -> None:
-    """What a helper process does."""
+    """The work of a helper process."""
     workers.serve(_namespace, _compile_words)
 
 
 def _namespace() -> dict[str, Any]:
-    """All that the text of a kernel may call, by name; this imports numba-cuda."""
+    """Every name that a kernel's text may call; this imports numba-cuda."""
     from graphc.codegen.cuda.toolchain.namespace import NAMESPACE
 
     return NAMESPACE
@@ -166,23 +170,23 @@ def _namespace() -> dict[str, Any]:
 
 def compile_kernel(source: DeviceSource, capability: tuple[int, int]) -> bytes:
     """A cubin that has the kernel under the name `symbol_of(source, capability)`."""
-    with _blamed(source, capability):
+    with _compiling(source, capability):
         return _linked(_ptx(source, capability, symbol_of(source, capability)), capability)
 
 
 def ptx(source: DeviceSource, capability: tuple[int, int]) -> str:
     """The kernel as PTX, for people to read."""
-    with _blamed(source, capability):
+    with _compiling(source, capability):
         return _ptx(source, capability, symbol_of(source, capability))
 
 
 @contextmanager
-def _blamed(source: DeviceSource, capability: tuple[int, int]) -> Iterator[None]:
-    """Refuses old GPUs; what the compilers complain about becomes a `CodegenError`."""
-    if capability < LEAST:
+def _compiling(source: DeviceSource, capability: tuple[int, int]) -> Iterator[None]:
+    """Refuses old GPUs; makes `CodegenError`s of the compilers' errors."""
+    if capability < MIN_CAPABILITY:
         raise DeviceError(
             f"GPUs of compute capability {_dotted(capability)} are too old: "
-            f"graphc needs {_dotted(LEAST)} or newer"
+            f"graphc needs {_dotted(MIN_CAPABILITY)} or newer"
         )
     try:
         yield
@@ -212,18 +216,18 @@ def _ptx(source: DeviceSource, capability: tuple[int, int], symbol: str) -> str:
         cc=capability,
         launch_bounds=(threads, source.resident) if source.resident else threads,
     )
-    found = re.search(r"\.visible \.entry (\S+?)\(", text)
-    assert found, "PTX without an entry"
+    entry = re.search(r"\.visible \.entry (\S+?)\(", text)
+    assert entry, "PTX without an entry"
     environment = r"\.common \.global .*?;\n"  # numba's pointer to Python globals: nothing uses it
-    return re.sub(environment, "", text).replace(found[1], symbol)
+    return re.sub(environment, "", text).replace(entry[1], symbol)
 
 
 def _parameter(name: str) -> Any:
     """The numba type of a parameter."""
     from numba.cuda import types
 
-    if name.endswith(POINTER):
-        return types.CPointer(_namespace()[name.removesuffix(POINTER)])
+    if name.endswith(POINTER_SUFFIX):
+        return types.CPointer(_namespace()[name.removesuffix(POINTER_SUFFIX)])
     return _namespace()[name]
 
 

@@ -1,8 +1,8 @@
-"""Memory on a GPU: vectors of elements, shared memory, asynchronous copies into it.
+"""Global memory on a GPU, as numba-cuda intrinsics: loads and stores of elements and vectors.
 
-A pointer is numba's `CPointer`.  Vectors are LLVM vectors, of 16 bytes at most, so that LLVM sees
-them; the caller promises their alignment.  What is loaded with `nc` (`load...`) the kernel must not
-write; `read...` may.
+A pointer is numba's `CPointer`.  Vectors are LLVM vectors of 16 bytes at most, so that LLVM sees
+them; the caller promises their alignment.  A kernel must not write memory that it loads with
+`load...` (`nc` in PTX); memory that it loads with `read...` it may write.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from numba.cuda.extending import intrinsic
 
 from graphc.codegen.cuda.toolchain.scalars import I32, I64
 
-GLOBAL, SHARED = 1, 3
-WIDEST = 16  # bytes of one access
+GLOBAL_SPACE = 1  # LLVM's numbers of address spaces
+SHARED_SPACE = 3
+MAX_ACCESS_BYTES = 16
 
 
 def element(context: Any, pointer: Any) -> Any:
-    """The LLVM type of what a pointer points at."""
+    """The LLVM type of the elements behind a pointer."""
     return context.get_data_type(pointer.dtype)
 
 
@@ -29,13 +30,13 @@ def place(b: Any, pointer: Any, i: Any, index_type: Any) -> Any:
     if i.type.width < 64:
         i = b.sext(i, I64) if index_type.signed else b.zext(i, I64)
     at = b.gep(pointer, [i])
-    return b.addrspacecast(at, at.type.pointee.as_pointer(GLOBAL))
+    return b.addrspacecast(at, at.type.pointee.as_pointer(GLOBAL_SPACE))
 
 
 def chunks(width: int, count: int) -> list[tuple[int, Any]]:
-    """Accesses of `count` elements of `width` bytes: elements, and the type that is moved.  Small
-    elements move as words: NVVM splits a vector of eight of them."""
-    each = min(count, WIDEST // width)
+    """The accesses for `count` elements of `width` bytes: for each, its elements and the LLVM type
+    that moves.  Small elements move as words, because NVVM splits a vector of eight of them."""
+    each = min(count, MAX_ACCESS_BYTES // width)
     nbytes = each * width
     if width >= 4:
         word = None
@@ -47,17 +48,17 @@ def chunks(width: int, count: int) -> list[tuple[int, Any]]:
 
 
 def unpacked(b: Any, value: Any, kind: Any) -> list[Any]:
-    """The elements of an LLVM vector, or a value alone."""
+    """The elements of an LLVM vector; of a scalar, itself."""
     if not isinstance(kind, ir.VectorType):
         return [value]
     return [b.extract_element(value, ir.Constant(I32, k)) for k in range(kind.count)]
 
 
-def elements(b: Any, given: list[Any], kind: Any) -> list[Any]:
-    """The small elements that words are made of.  By arithmetic, as in `words`."""
+def elements(b: Any, packed: list[Any], kind: Any) -> list[Any]:
+    """The small elements in words, by arithmetic, as in `words`."""
     return [
         b.trunc(b.lshr(word, ir.Constant(word.type, at)), kind)
-        for word in given
+        for word in packed
         for at in range(0, word.type.width, kind.width)
     ]
 
@@ -74,12 +75,13 @@ def _load(count: int, constant: bool) -> Any:
                 moved = word or (ir.VectorType(e, each) if each > 1 else e)
                 here = b.gep(at, [ir.Constant(I64, number * each)])
                 value = b.load(
-                    b.bitcast(here, moved.as_pointer(GLOBAL)), align=each * x.dtype.bitwidth // 8
+                    b.bitcast(here, moved.as_pointer(GLOBAL_SPACE)),
+                    align=each * x.dtype.bitwidth // 8,
                 )
                 if constant:
                     value.set_metadata("invariant.load", b.module.add_metadata([]))
-                found = unpacked(b, value, moved)
-                parts += elements(b, found, e) if word else found
+                values = unpacked(b, value, moved)
+                parts += elements(b, values, e) if word else values
             return parts[0] if count == 1 else ctx.make_tuple(b, sig.return_type, parts)
 
         return result(x, i), build
@@ -88,28 +90,28 @@ def _load(count: int, constant: bool) -> Any:
 
 
 def vector(b: Any, parts: list[Any]) -> Any:
-    """Values as an LLVM vector; one alone stays as it is."""
+    """Values as an LLVM vector; a single one stays a scalar."""
     if len(parts) == 1:
         return parts[0]
-    made: Any = ir.Constant(ir.VectorType(parts[0].type, len(parts)), ir.Undefined)
+    packed: Any = ir.Constant(ir.VectorType(parts[0].type, len(parts)), ir.Undefined)
     for k, part in enumerate(parts):
-        made = b.insert_element(made, part, ir.Constant(I32, k))
-    return made
+        packed = b.insert_element(packed, part, ir.Constant(I32, k))
+    return packed
 
 
 def words(b: Any, parts: list[Any], word: Any) -> list[Any]:
-    """Small elements as the words that they make, the first lowest.  By arithmetic: LLVM takes a
-    bitcast of their vector away again, and NVVM splits that."""
+    """Small elements packed into words, the first one lowest.  By arithmetic, because LLVM would
+    undo a bitcast of their vector, and NVVM splits such a vector."""
     kind = getattr(word, "element", word)
     each = kind.width // parts[0].type.width
-    made = []
+    packed = []
     for first in range(0, len(parts), each):
         whole = b.zext(parts[first], kind)
         for k in range(1, each):
             up = ir.Constant(kind, k * parts[0].type.width)
             whole = b.or_(whole, b.shl(b.zext(parts[first + k], kind), up))
-        made.append(whole)
-    return made
+        packed.append(whole)
+    return packed
 
 
 def _store(count: int) -> Any:
@@ -127,7 +129,7 @@ def _store(count: int) -> Any:
                 target = b.gep(at, [ir.Constant(I64, number * each)])
                 b.store(
                     moved,
-                    b.bitcast(target, moved.type.as_pointer(GLOBAL)),
+                    b.bitcast(target, moved.type.as_pointer(GLOBAL_SPACE)),
                     align=each * x.dtype.bitwidth // 8,
                 )
             return ctx.get_dummy_value()
@@ -137,7 +139,7 @@ def _store(count: int) -> Any:
     return store
 
 
-MEMORY: dict[str, Any] = {
+MEMORY_INTRINSICS: dict[str, Any] = {
     "load": _load(1, True),
     **{f"load{n}": _load(n, True) for n in (2, 4, 8)},
     **{f"read{n}": _load(n, False) for n in (2, 4, 8)},

@@ -1,9 +1,9 @@
-"""What kernels with tensor cores call: a whole warp's work on tiles in shared memory as one
-intrinsic each, for numba takes long over the hundreds of small calls that it stands for.
+"""Intrinsics for tensor cores: each does a whole warp's work on tiles in shared memory, because
+numba would take long over the hundreds of small calls that it replaces.
 
-`namespace.py` tells kernels of `INTRINSICS`; `simulator/mma.py` has the twins.  A tile of
-an operand is rows of bytes in shared memory, `pitch` apart; `address` is a warp's first byte of it.
-Whole numbers that are literals in the kernel's text (sizes, pitches, layouts) are known here.
+`namespace.py` gives `TILE_INTRINSICS` to kernels; `simulator/mma.py` has their twins.  A tile of an
+operand is rows of bytes in shared memory, `pitch` apart; `address` is a warp's first byte of it.
+Sizes, pitches and layouts are literals in the kernel's text, and so known here.
 
 Invariant: fragments are those of the PTX manual for m16n8k16 (16-bit elements) and m16n8k8 (tf32):
 with g = lane // 4 and t = lane % 4, a thread holds rows g and g + 8, and of a result the columns
@@ -23,35 +23,36 @@ from numba.cuda.extending import intrinsic
 from graphc.ir.types import NARROW_FLOATS
 
 F32, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-SHARED = 3  # the address space of shared memory
-HALF = "mma.sync.aligned.m16n8k16.row.col.f32.{0}.{0}.f32"
-TF32 = "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"
-MATRICES = "ldmatrix.sync.aligned.m8n8.x4{0}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
-COPY = "cp.async.{0}.shared.global [$0], [$1], {1}, $2;"
-SHORT_COPY = (
+SHARED_SPACE = 3  # LLVM's number of the address space of shared memory
+MMA_16_BIT = "mma.sync.aligned.m16n8k16.row.col.f32.{0}.{0}.f32"
+MMA_TF32 = "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"
+LDMATRIX = "ldmatrix.sync.aligned.m8n8.x4{0}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
+CP_ASYNC = "cp.async.{0}.shared.global [$0], [$1], {1}, $2;"
+COPY_2_BYTES = (
     "{ .reg .pred p; .reg .u16 h; setp.ne.u32 p, $2, 0; mov.u16 h, 0; "
     "@p ld.global.nc.u16 h, [$1]; st.shared.u16 [$0], h; }"
 )
-ROUNDING, KEPT = 0x1000, 0xFFFFE000  # of an f32 to the 10 bits of a tf32's fraction
+TF32_ROUNDING = 0x1000  # half of the last bit that stays: added to an f32's bits, it rounds them
+TF32_BITS = 0xFFFFE000  # the bits of an f32 that a tf32 has: 10 of the fraction
 
 
 def constant(value: int) -> Any:
-    """A u32."""
+    """A u32 constant."""
     return ir.Constant(I32, value)
 
 
 def assembly(
     builder: Any, text: str, results: Sequence[Any], args: Sequence[Any], volatile: bool = False
 ) -> list[Any]:
-    """Inline PTX; what touches memory is volatile."""
+    """Inline PTX; it must be volatile if it touches memory."""
     letters = {F32: "f", I32: "r", I64: "l"}
     outs = [f"={letters[t]}" for t in results]
     ins = [letters.get(a.type, "l") for a in args]
     result = ir.LiteralStructType(list(results)) if results else ir.VoidType()
     constraints = ",".join([*outs, *ins, *(["~{memory}"] if volatile else [])])
     kind = ir.FunctionType(result, [a.type for a in args])
-    made = builder.call(ir.InlineAsm(kind, text, constraints, side_effect=volatile), args)
-    return [builder.extract_value(made, i) for i in range(len(results))]
+    called = builder.call(ir.InlineAsm(kind, text, constraints, side_effect=volatile), args)
+    return [builder.extract_value(called, i) for i in range(len(results))]
 
 
 def _numbers(*names: int) -> str:
@@ -61,13 +62,13 @@ def _numbers(*names: int) -> str:
 def product(
     builder: Any, name: str, a: Sequence[Any], b: Sequence[Any], c: Sequence[Any]
 ) -> list[Any]:
-    """One mma: c + a b."""
+    """One mma instruction: c + a b."""
     parts = (_numbers(*range(4)), _numbers(*range(4, 8)), _numbers(8, 9), _numbers(*range(10, 14)))
     return assembly(builder, f"{name} {', '.join(parts)};", [F32] * 4, [*a, *b, *c])
 
 
 class Warp:
-    """Fragments of one warp's tiles."""
+    """Loads fragments of one warp's tiles."""
 
     def __init__(self, builder: Any, lane: Any) -> None:
         self.builder, self.lane = builder, lane
@@ -78,19 +79,19 @@ class Warp:
         return self.builder.mul(self.builder.and_(low, constant(mask)), constant(scale))
 
     def place(self, address: Any, *parts: Any) -> Any:
-        """An address, moved."""
+        """An address plus offsets."""
         for part in parts:
             address = self.builder.add(address, part)
         return address
 
     def matrices(self, address: Any, turned: bool) -> list[Any]:
         """Four 8x8 matrices, of 16 bytes a row; each lane gives the address of a row."""
-        text = MATRICES.format(".trans" if turned else "")
+        text = LDMATRIX.format(".trans" if turned else "")
         return assembly(self.builder, text, [I32] * 4, [address], volatile=True)
 
     def word(self, address: Any) -> Any:
         """A word of shared memory."""
-        pointer = self.builder.inttoptr(address, I32.as_pointer(SHARED))
+        pointer = self.builder.inttoptr(address, I32.as_pointer(SHARED_SPACE))
         return self.builder.load(pointer, align=4)
 
     def left(self, address: Any, pitch: int, turned: bool) -> list[Any]:
@@ -123,20 +124,20 @@ class Warp:
         ]
 
     def split(self, words: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """f32 elements as tf32 and what is left of them: x = high + low but for its last bit."""
+        """f32 elements as tf32, and the remainders: x = high + low, but for x's last bit."""
         builder, high, low = self.builder, [], []
         for word in words:
-            rounded = builder.add(word, constant(ROUNDING))
-            upper = builder.and_(rounded, constant(KEPT))
-            rest = builder.fsub(builder.bitcast(word, F32), builder.bitcast(upper, F32))
+            rounded = builder.add(word, constant(TF32_ROUNDING))
+            upper = builder.and_(rounded, constant(TF32_BITS))
+            remainder = builder.fsub(builder.bitcast(word, F32), builder.bitcast(upper, F32))
             high.append(upper)
-            low.append(builder.bitcast(rest, I32))
+            low.append(builder.bitcast(remainder, I32))
         return high, low
 
 
 def literal(value: Any) -> int:
-    """A number in the kernel's text.  numba tries its type without the value first, and tries
-    again where that fails."""
+    """A number in the kernel's text.  numba first tries a type without the value; the error makes
+    it try again with the literal."""
     if not isinstance(value, types.Literal):
         raise TypingError("a size that is no literal")
     return int(value.literal_value)
@@ -146,7 +147,7 @@ Step = Callable[..., list[Any]]
 
 
 def _half_step(kind: str) -> Step:
-    """16 of k: elements of 16 bits."""
+    """A step over 16 of k, for elements of 16 bits."""
 
     def step(warp: Warp, sums: list[Any], a: Any, b: Any, shape: Sequence[int]) -> list[Any]:
         rows, columns, _, a_pitch, b_pitch, ta, tb = shape
@@ -160,14 +161,14 @@ def _half_step(kind: str) -> Step:
             left = warp.left(warp.place(a, at), a_pitch, bool(ta))
             for right in rights:
                 have = sums[len(done) : len(done) + 4]
-                done += product(warp.builder, HALF.format(kind), left, right, have)
+                done += product(warp.builder, MMA_16_BIT.format(kind), left, right, have)
         return done
 
     return step
 
 
 def _single_step(exact: bool) -> Step:
-    """8 of k: f32 elements as tf32, with what that leaves out unless it is not wanted."""
+    """A step over 8 of k, for f32 elements as tf32; if `exact`, with products of the remainders."""
 
     def step(warp: Warp, sums: list[Any], a: Any, b: Any, shape: Sequence[int]) -> list[Any]:
         rows, columns, _, a_pitch, b_pitch, ta, tb = shape
@@ -184,18 +185,18 @@ def _single_step(exact: bool) -> Step:
             at = warp.place(a, constant(64 * i if ta else 16 * i * a_pitch))
             left = warp.words(at, a_pitch, 2) if ta else warp.left(at, a_pitch, False)
             high, low = warp.split(left)
-            for right, rest in rights:
+            for right, right_low in rights:
                 have = sums[len(done) : len(done) + 4]
-                for x, y in ((low, right), (high, rest)) if exact else ():
-                    have = product(warp.builder, TF32, x, y, have)
-                done += product(warp.builder, TF32, high, right, have)
+                for x, y in ((low, right), (high, right_low)) if exact else ():
+                    have = product(warp.builder, MMA_TF32, x, y, have)
+                done += product(warp.builder, MMA_TF32, high, right, have)
         return done
 
     return step
 
 
 def multiply_tiles(step: Step, k: int, size: int) -> Any:
-    """An intrinsic: sums + a b over the depth of two tiles, of k by k."""
+    """An intrinsic that adds the product of two tiles to the sums, in steps over `k` of k."""
 
     @intrinsic
     def function(
@@ -233,7 +234,7 @@ def multiply_tiles(step: Step, k: int, size: int) -> Any:
 
 @intrinsic
 def zero_sums(context: Any, count: Any) -> Any:
-    """Sums of a warp's tile before the first product."""
+    """A warp's sums before the first product: zeros."""
     result = types.UniTuple(types.float32, literal(count))
 
     def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -246,7 +247,7 @@ def zero_sums(context: Any, count: Any) -> Any:
 def store_sums(
     context: Any, sums: Any, address: Any, lane: Any, rows: Any, columns: Any, pitch: Any
 ) -> Any:
-    """A warp's tile of sums, as rows of f32 in shared memory."""
+    """Stores a warp's sums as rows of f32 in shared memory."""
     high, wide, step = literal(rows), literal(columns), literal(pitch)
 
     def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -262,7 +263,9 @@ def store_sums(
                         one = builder.extract_value(args[0], number + e)
                         value = builder.insert_element(value, one, constant(e))
                     at = warp.place(corner, constant(row * step + 32 * j))
-                    builder.store(value, builder.inttoptr(at, pair.as_pointer(SHARED)), align=8)
+                    builder.store(
+                        value, builder.inttoptr(at, pair.as_pointer(SHARED_SPACE)), align=8
+                    )
                     number += 2
         return ctx.get_dummy_value()
 
@@ -271,14 +274,14 @@ def store_sums(
 
 
 class TileCopy:
-    """A tile of a matrix on its way to shared memory: each thread moves some pieces of rows."""
+    """Copies a tile of a matrix to shared memory: each thread copies some pieces of rows."""
 
     def __init__(self, builder: Any, size: int, shape: Sequence[int]) -> None:
         self.builder, self.size = builder, size
         self.rows, self.columns, self.pitch, self.threads, self.width = shape
 
     def pieces(self, args: Sequence[Any]) -> None:
-        """All pieces of a thread."""
+        """Copies all pieces of a thread."""
         total = self.rows * self.columns // self.width
         for first in range(0, total, self.threads):
             piece = self.builder.add(args[6], constant(first))
@@ -289,7 +292,7 @@ class TileCopy:
                     self.piece(piece, args)
 
     def piece(self, piece: Any, args: Sequence[Any]) -> None:
-        """One piece; of what lies outside of the matrix, zeros."""
+        """Copies one piece, with zeros for elements outside of the matrix."""
         address, pointer, start, length, rows_left, columns_left = args[:6]
         builder, line = self.builder, self.columns // self.width
         row = builder.udiv(piece, constant(line))
@@ -315,12 +318,12 @@ class TileCopy:
 
 
 def copy_element(builder: Any, target: Any, source: Any, nbytes: Any, width: int) -> None:
-    """`width` bytes to shared memory, `nbytes` of them from global memory and then zeros."""
+    """Starts to copy `nbytes` bytes to shared memory, and zeros up to `width` bytes."""
     whole = builder.ptrtoint(source, I64)
     if width == 2:
-        text = SHORT_COPY
+        text = COPY_2_BYTES
     else:
-        text = COPY.format("cg" if width == 16 else "ca", width)
+        text = CP_ASYNC.format("cg" if width == 16 else "ca", width)
     assembly(builder, text, [], [target, whole, nbytes], volatile=True)
 
 
@@ -340,8 +343,8 @@ def copy_tile(
     threads: Any,
     width: Any,
 ) -> Any:
-    """Starts copying a tile of a matrix, whose rows are `length` elements, from element `start`;
-    what lies beyond the matrix is 0.  A copy moves `width` elements."""
+    """Starts to copy the tile at element `start` of a matrix with rows of `length` elements;
+    elements beyond the matrix are 0.  One copy moves `width` elements."""
     shape = [literal(x) for x in (rows, columns, pitch, threads, width)]
 
     def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -349,13 +352,13 @@ def copy_tile(
         return ctx.get_dummy_value()
 
     u32 = types.uint32
-    given = (u32, pointer, types.uint64, u32, u32, u32, u32)
-    return types.void(*given, rows, columns, pitch, threads, width), build
+    arguments = (u32, pointer, types.uint64, u32, u32, u32, u32)
+    return types.void(*arguments, rows, columns, pitch, threads, width), build
 
 
 @intrinsic
 def copy_one(context: Any, address: Any, pointer: Any, index: Any, inside: Any) -> Any:
-    """Starts copying one element; 0 instead if it is not inside."""
+    """Starts to copy one element, or 0 if it is not inside."""
 
     def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
         size = pointer.dtype.bitwidth // 8
@@ -366,7 +369,7 @@ def copy_one(context: Any, address: Any, pointer: Any, index: Any, inside: Any) 
     return types.void(types.uint32, pointer, types.uint64, types.boolean), build
 
 
-INTRINSICS: dict[str, Any] = {
+TILE_INTRINSICS: dict[str, Any] = {
     "zero_sums": zero_sums,
     "store_sums": store_sums,
     "copy_tile": copy_tile,

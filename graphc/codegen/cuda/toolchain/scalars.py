@@ -1,7 +1,7 @@
-"""Scalars on a GPU: the names of kernel source that compute, as numba-cuda intrinsics.
+"""Scalars on a GPU: the arithmetic and mathematics of kernel text, as numba-cuda intrinsics.
 
 Integers are emitted as for the CPU (`common_scalars`); mathematics is libdevice's, in f32 for f32
-and in f64 for f64.  NVVM reads LLVM 7: what is newer there is spelled out here.
+and in f64 for f64.  NVVM reads LLVM 7; operations of newer LLVM are spelled out here.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def libdevice(b: Any, name: str, *args: Any) -> Any:
 
 
 def math(b: Any, name: str, *args: Any) -> Any:
-    """A function of floats: one of the table's, or one that C has."""
+    """A function of floats: one of `FUNCTIONS`, or one of C's."""
     return libdevice(b, FUNCTIONS[name].libdevice if name in FUNCTIONS else name, *args)
 
 
 def _sigmoid(b: Any, x: Any, t: Any) -> Any:
-    """With exp(-|x|), which does not overflow: the tail below is as good as exp."""
+    """By exp(-|x|), which does not overflow; for large negative x, it is as accurate as exp."""
     one, zero = ir.Constant(x.type, 1.0), ir.Constant(x.type, 0.0)
     near = libdevice(b, "exp", b.fsub(ir.Constant(x.type, -0.0), libdevice(b, "fabs", x)))
     total = b.fadd(one, near)
@@ -116,8 +116,8 @@ def _cast(name: str) -> Any:
         if name == "bool":
             return to_bool(b, x, t)
         if isinstance(target, types.Float):
-            made = _to_float(b, x, t, F64 if name == "f64" else F32)
-            return _round(name)(b, made, t) if name in NARROW_CONVERSIONS else made
+            value = _to_float(b, x, t, F64 if name == "f64" else F32)
+            return _round(name)(b, value, t) if name in NARROW_CONVERSIONS else value
         to = ir.IntType(target.bitwidth)
         if isinstance(t, types.Float):
             return saturated(b, x, to, target.signed)
@@ -136,7 +136,7 @@ def _to_float(b: Any, x: Any, t: Any, to: Any) -> Any:
 
 
 def saturated(b: Any, x: Any, to: Any, signed: bool) -> Any:
-    """A float as the nearest integer that there is, towards zero; 0 for NaN."""
+    """A float rounded towards zero, and limited to the integers of a type; 0 for NaN."""
     bits = to.width - signed
     low, high = -(1 << bits) if signed else 0, (1 << bits) - 1
     plain = b.fptosi(x, to) if signed else b.fptoui(x, to)
@@ -148,8 +148,8 @@ def saturated(b: Any, x: Any, to: Any, signed: bool) -> Any:
 
 @intrinsic
 def check_index(context: Any, index: Any, extent: Any, status: Any) -> Any:
-    """The index made non-negative; out of range, the first thread to find one notes it in `status`
-    as 1, index, size, and 0 is returned."""
+    """The index, made non-negative.  If it is out of range, the result is 0; the first thread that
+    meets such an index notes 1, index and size in `status`."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         raw, n, words = args

@@ -1,7 +1,7 @@
-"""What threads of a GPU do together: shuffles, shared memory, asynchronous copies, tensor cores.
+"""Intrinsics by which threads work together: shuffles, shared memory, asynchronous copies, mma.
 
-These are PTX instructions with an effect or a meeting of the warp: LLVM may neither move them into
-a branch nor copy them (`convergent`).
+These are PTX instructions that have an effect or need the whole warp: LLVM may neither move them
+into a branch nor copy them (`convergent`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numba.cuda import types
 from numba.cuda.cudaimpl import _generic_array
 from numba.cuda.extending import intrinsic
 
-from graphc.codegen.cuda.toolchain.memory import SHARED, place
+from graphc.codegen.cuda.toolchain.memory import SHARED_SPACE, place
 from graphc.codegen.cuda.toolchain.scalars import F32, I1, I32, I64, assembly, unary
 from graphc.ir.types import NARROW_FLOATS
 
-FULL = ir.Constant(I32, -1)
+ALL_LANES = ir.Constant(I32, -1)  # the mask of a whole warp
 SHUFFLES = {  # mode, and the last lane that a source may be
     "shuffle": (0, 31),
     "shuffle_up": (1, 0),
@@ -27,7 +27,7 @@ SHUFFLES = {  # mode, and the last lane that a source may be
 
 
 def effect(b: Any, text: str, constraints: str, result: Any, *args: Any) -> Any:
-    """A PTX instruction that touches memory, or is for the whole warp."""
+    """A PTX instruction that touches memory or needs the whole warp."""
     kind = ir.FunctionType(result, [a.type for a in args])
     call = b.call(ir.InlineAsm(kind, text, constraints, side_effect=True), args)
     call.attributes.add("convergent")
@@ -43,20 +43,20 @@ def _shuffle(name: str) -> Any:
             kind = ir.FunctionType(ir.LiteralStructType([I32, I1]), [I32] * 5)
             full = "llvm.nvvm.shfl.sync.i32"
             function = b.module.globals.get(full) or ir.Function(b.module, kind, full)
-            return b.extract_value(b.call(function, [FULL, mode, bits, operand, clamp]), 0)
+            return b.extract_value(b.call(function, [ALL_LANES, mode, bits, operand, clamp]), 0)
 
         def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-            given, operand = args
-            width = given.type.width if isinstance(given.type, ir.IntType) else value.bitwidth
-            bits = b.bitcast(given, ir.IntType(width))
+            own, operand = args
+            width = own.type.width if isinstance(own.type, ir.IntType) else value.bitwidth
+            bits = b.bitcast(own, ir.IntType(width))
             if width < 64:
                 moved = word(b, b.zext(bits, I32) if width < 32 else bits, operand)
-                return b.bitcast(b.trunc(moved, bits.type) if width < 32 else moved, given.type)
+                return b.bitcast(b.trunc(moved, bits.type) if width < 32 else moved, own.type)
             half = ir.Constant(I64, 32)
             low = word(b, b.trunc(bits, I32), operand)
             high = word(b, b.trunc(b.lshr(bits, half), I32), operand)
             whole = b.or_(b.zext(low, I64), b.shl(b.zext(high, I64), half))
-            return b.bitcast(whole, given.type)
+            return b.bitcast(whole, own.type)
 
         return value(value, types.uint32), build
 
@@ -75,7 +75,7 @@ def dynamic_shared(context: Any, dtype: Any) -> Any:
             shape=(0,),
             dtype=dtype.dtype,
             symbol_name=name,
-            addrspace=SHARED,
+            addrspace=SHARED_SPACE,
             can_dynsized=True,
             alignment=16,
         )
@@ -85,16 +85,16 @@ def dynamic_shared(context: Any, dtype: Any) -> Any:
 
 @intrinsic
 def shared_address(context: Any, array: Any) -> Any:
-    """Where a shared array begins, for `cp_async16` and `ldmatrix_x4`."""
+    """The address of a shared array, for `cp_async16` and `ldmatrix_x4`."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         data = ctx.make_array(array)(ctx, b, args[0]).data
-        return b.ptrtoint(b.addrspacecast(data, data.type.pointee.as_pointer(SHARED)), I32)
+        return b.ptrtoint(b.addrspacecast(data, data.type.pointee.as_pointer(SHARED_SPACE)), I32)
 
     return types.uint32(array), build
 
 
-COPY = "cp.async.cg.shared.global [$0], [$1], 16"
+CP_ASYNC_16 = "cp.async.cg.shared.global [$0], [$1], 16"
 
 
 @intrinsic
@@ -103,7 +103,12 @@ def cp_async16(context: Any, address: Any, x: Any, i: Any) -> Any:
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         effect(
-            b, COPY + ";", "r,l,~{memory}", ir.VoidType(), args[0], place(b, args[1], args[2], i)
+            b,
+            CP_ASYNC_16 + ";",
+            "r,l,~{memory}",
+            ir.VoidType(),
+            args[0],
+            place(b, args[1], args[2], i),
         )
         return ctx.get_dummy_value()
 
@@ -112,12 +117,12 @@ def cp_async16(context: Any, address: Any, x: Any, i: Any) -> Any:
 
 @intrinsic
 def cp_async16_or_zero(context: Any, address: Any, x: Any, i: Any, nbytes: Any) -> Any:
-    """Like `cp_async16`, of the first `nbytes` bytes; the others become 0."""
+    """Like `cp_async16`, but of `nbytes` bytes; the others become 0."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         effect(
             b,
-            COPY + ", $2;",
+            CP_ASYNC_16 + ", $2;",
             "r,l,r,~{memory}",
             ir.VoidType(),
             args[0],
@@ -131,7 +136,7 @@ def cp_async16_or_zero(context: Any, address: Any, x: Any, i: Any, nbytes: Any) 
 
 @intrinsic
 def cp_async_commit(context: Any) -> Any:
-    """Makes a group of the copies begun since the last one."""
+    """Makes a group of the copies since the last group."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         effect(b, "cp.async.commit_group;", "~{memory}", ir.VoidType())
@@ -160,8 +165,8 @@ def _ldmatrix(suffix: str) -> Any:
     def load(context: Any, address: Any) -> Any:
         def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
             four = ir.LiteralStructType([I32] * 4)
-            made = effect(b, text, "=r,=r,=r,=r,r,~{memory}", four, *args)
-            return ctx.make_tuple(b, sig.return_type, [b.extract_value(made, k) for k in range(4)])
+            words = effect(b, text, "=r,=r,=r,=r,r,~{memory}", four, *args)
+            return ctx.make_tuple(b, sig.return_type, [b.extract_value(words, k) for k in range(4)])
 
         return types.UniTuple(types.uint32, 4)(types.uint32), build
 
@@ -180,13 +185,13 @@ def _product(shape: str, kind: str) -> Any:
     def multiply(context: Any, a: Any, b: Any, c: Any) -> Any:
         def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
             parts = [
-                b.extract_value(given, k)
-                for given, n in zip(args, (4, 2, 4), strict=True)
+                b.extract_value(fragment, k)
+                for fragment, n in zip(args, (4, 2, 4), strict=True)
                 for k in range(n)
             ]
-            made = assembly(b, text, constraints, ir.LiteralStructType([F32] * 4), *parts)
-            made.attributes.add("convergent")
-            return ctx.make_tuple(b, sig.return_type, [b.extract_value(made, k) for k in range(4)])
+            sums = assembly(b, text, constraints, ir.LiteralStructType([F32] * 4), *parts)
+            sums.attributes.add("convergent")
+            return ctx.make_tuple(b, sig.return_type, [b.extract_value(sums, k) for k in range(4)])
 
         four, two = (types.UniTuple(types.uint32, n) for n in (4, 2))
         floats = types.UniTuple(types.float32, 4)
@@ -195,7 +200,7 @@ def _product(shape: str, kind: str) -> Any:
     return multiply
 
 
-WARP: dict[str, Any] = {
+WARP_INTRINSICS: dict[str, Any] = {
     **{name: _shuffle(name) for name in SHUFFLES},
     "dynamic_shared": dynamic_shared,
     "shared_address": shared_address,
