@@ -19,7 +19,12 @@ from graphc.ir.text.program import print_program
 from graphc.passes.cost.kernel import cost_of
 from graphc.passes.placement.text import placement_table
 
-SUFFIX = {"graph": "gir", "optimized": "gir", "placed": "txt", "program": "gir"}  # before code
+GRAPH_STAGE_SUFFIX = {
+    "graph": "gir",
+    "optimized": "gir",
+    "placed": "txt",
+    "program": "gir",
+}  # stages before code
 
 
 def code_stages() -> dict[str, DumpStage]:
@@ -40,7 +45,10 @@ def register(commands: Any) -> None:
     )
     add_model_options(p)
     p.add_argument(
-        "--stage", choices=[*SUFFIX, *code_stages()], default="program", help="(default: program)"
+        "--stage",
+        choices=[*GRAPH_STAGE_SUFFIX, *code_stages()],
+        default="program",
+        help="(default: program)",
     )
     p.add_argument("--full", action="store_true", help="print the data of large constants, too")
     p.set_defaults(act=act)
@@ -134,7 +142,11 @@ def write_all(seen: Sequence[Stages], directory: Path) -> None:
         for number, made in enumerate(seen):
             between = "placed" if isinstance(made, LoweredPlaced) else "loops"
             for stage in ("graph", "optimized", between, "program", "kernels"):
-                suffix = SUFFIX[stage] if stage in SUFFIX else code_stages()[stage].suffix
+                suffix = (
+                    GRAPH_STAGE_SUFFIX[stage]
+                    if stage in GRAPH_STAGE_SUFFIX
+                    else code_stages()[stage].suffix
+                )
                 path = directory / f"{number:02}.{stage}.{suffix}"
                 path.write_text(text_of(made, stage, False), encoding="utf-8")
     except OSError as error:

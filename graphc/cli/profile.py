@@ -13,10 +13,11 @@ from graphc.cli.model_file import Model, UsageError, add_model_options, opened, 
 from graphc.cli.run import add_feed_options, fetching, needs_fetches, tables
 from graphc.config import Options, defaults
 from graphc.profile.machine_limits import limits
-from graphc.profile.report import SORTS, Profile, trace
+from graphc.profile.report import SORT_KEYS, Profile, trace
 from graphc.session.recorder import Recorder
 
-STEPS, WARMUP = 20, 3  # of what --fetch names
+DEFAULT_STEPS = 20  # timed runs of what --fetch names
+DEFAULT_WARMUP = 3  # runs of it before those
 
 
 def register(commands: Any) -> None:
@@ -35,21 +36,21 @@ def register(commands: Any) -> None:
         "--steps",
         type=positive,
         metavar="N",
-        help=f"runs to time (default: {STEPS} of --fetch, all of a script); a script "
+        help=f"runs to time (default: {DEFAULT_STEPS} of --fetch, all of a script); a script "
         "ends when one signature has had them",
     )
     p.add_argument(
         "--warmup",
         type=int,
         metavar="N",
-        help=f"runs before them (default: {WARMUP} of --fetch, none of a script)",
+        help=f"runs before them (default: {DEFAULT_WARMUP} of --fetch, none of a script)",
     )
     p.add_argument(
         "--fastest",
         action="store_true",
         help="the fastest run of each kernel, not the median: for a busy machine",
     )
-    p.add_argument("--sort", choices=list(SORTS), default="time", help="(default: time)")
+    p.add_argument("--sort", choices=list(SORT_KEYS), default="time", help="(default: time)")
     p.add_argument("--group", action="store_true", help="kernels that are alike in one row")
     p.add_argument("--top", type=positive, metavar="N", help="show so many kernels")
     p.add_argument("--trace", metavar="FILE.json", help="write a trace for ui.perfetto.dev")
@@ -92,10 +93,10 @@ def _profiles(model: Model, args: argparse.Namespace, recorder: Recorder) -> Seq
     """Profiles of what the file ran, or of what is fetched."""
     if not needs_fetches(model, args):
         return recorder.profiles()
-    warmup = WARMUP if args.warmup is None else args.warmup
-    again = Recorder(args.steps or STEPS, warmup, args.fastest)
+    warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
+    again = Recorder(args.steps or DEFAULT_STEPS, warmup, args.fastest)
     with defaults(watch=again.watch), fetching(model, args) as once:
-        for _ in range(warmup + (args.steps or STEPS)):
+        for _ in range(warmup + (args.steps or DEFAULT_STEPS)):
             once()
         found = again.profiles()
     if not args.fetch:

@@ -28,8 +28,8 @@ from graphc.profile.report import Profile
 from graphc.session.recorder import Recorder
 from graphc.session.session import Session
 
-SIZE = 8  # of a symbolic axis of a random feed
-LEAST = 0.01  # of the time of all signatures: others get no table
+DEFAULT_SIZE = 8  # of a symbolic axis of a random feed
+MIN_TIME_SHARE = 0.01  # of all signatures' time; a signature with less gets no table
 Results = dict[str, tuple[str, Any]]
 Once = Callable[[], Results]
 
@@ -68,7 +68,7 @@ def add_feed_options(p: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=N",
-        help=f"a symbolic size for random feeds (default: {SIZE})",
+        help=f"a symbolic size for random feeds (default: {DEFAULT_SIZE})",
     )
 
 
@@ -176,7 +176,7 @@ def make_feeds(
     for t in dict.fromkeys([*given, *(needed if rest else [])]):
         if t not in feeds:
             names = {s for size in t.type.shape for s in dim.symbols(size)}
-            feeds[t] = draw(rng, t.type, {name: known.get(name, SIZE) for name in names})
+            feeds[t] = draw(rng, t.type, {name: known.get(name, DEFAULT_SIZE) for name in names})
     return feeds
 
 
@@ -271,7 +271,7 @@ def summary(value: Any) -> str:
 def tables(profiles: Sequence[Profile], sort: str = "time", top: int | None = None) -> str:
     """The profiles that matter as text, and how many do not."""
     total = sum(p.runs * p.run_seconds for p in profiles) or 1.0
-    large = [p for p in profiles if p.runs * p.run_seconds >= LEAST * total]
+    large = [p for p in profiles if p.runs * p.run_seconds >= MIN_TIME_SHARE * total]
     shown = [p.table(sort, top) for p in large]
     left = len(profiles) - len(large)
     if left:

@@ -30,8 +30,8 @@ from graphc.ir.text.graph import print_graph
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.executable import Executable
 
-ASSUMED = 32  # of a size that only a run knows
-ROUNDS = 5
+ASSUMED_SIZE = 32  # stands for a size that only a run knows
+TIMED_RUNS = 5  # of each method; the fastest counts
 Build = Callable[[Graph, Options], Executable]
 
 
@@ -68,7 +68,7 @@ class Tuner:
         """The least time of a few runs."""
         executable = self.build(graph, replace(self.options, autotune=0.0, method=method))
         inputs = executable.program.graph.inputs
-        sizes = {s: ASSUMED for v in inputs for d in v.type.shape for s in dim.symbols(d)}
+        sizes = {s: ASSUMED_SIZE for v in inputs for d in v.type.shape for s in dim.symbols(d)}
         bound = executable.bind(sizes)
         arrays: list[Any] = []
         for v in (*inputs, *bound.outputs):
@@ -77,7 +77,7 @@ class Tuner:
         for i, array in enumerate(arrays):
             bound.view[bound.externals_at + i] = id(array)
         taken = []
-        for _ in range(ROUNDS):
+        for _ in range(TIMED_RUNS):
             start = time.perf_counter()
             driver().run(bound.address)
             taken.append(time.perf_counter() - start)

@@ -37,8 +37,8 @@ from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.devices import Devices, spec_of
 
-NONE: Mapping[int, str] = MappingProxyType({})
-UNKNOWN: Mapping[str, int] = MappingProxyType({})
+NO_HOMES: Mapping[int, str] = MappingProxyType({})
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def cut_up(
     optimised: Graph,
     options: Options,
     machine: Machine,
-    homes: Mapping[int, str] = NONE,
-    sizes: Mapping[str, int] = UNKNOWN,
+    homes: Mapping[int, str] = NO_HOMES,
+    sizes: Mapping[str, int] = NO_SIZES,
     trace: Trace | None = None,
 ) -> tuple[Placed, Segments, tuple[Lowered, ...]]:
     """A prepared graph, placed, and its segments.  `homes` are the inputs, by number, that live on
@@ -112,7 +112,7 @@ def cut_up(
 
 
 def lower_placed(
-    graph: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NONE
+    graph: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NO_HOMES
 ) -> LoweredPlaced:
     """All that needs no device."""
     trace = Trace()

@@ -20,7 +20,7 @@ import numpy as np
 
 from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, user_location
 
-RAW = (
+UNTYPED_ERRORS = (
     TypeError,
     ValueError,
     AttributeError,
@@ -30,8 +30,8 @@ RAW = (
     SyntaxError,
     DeprecationWarning,  # where warnings are errors: NumPy's, of what a later NumPy refuses
 )
-NAMED = re.compile(r"[\w.]+: ")
-NUMPY = str(Path(np.__file__).parent)
+STARTS_WITH_NAME = re.compile(r"[\w.]+: ")  # a message that names its function
+NUMPY_FOLDER = str(Path(np.__file__).parent)
 
 
 def guard(namespace: dict[str, Any], home: str, prefix: str = "") -> None:
@@ -62,7 +62,7 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             ):
                 raise
             raise type(error)(message, error.location or user_location()) from error.__cause__
-        except RAW as error:
+        except UNTYPED_ERRORS as error:
             trace = error.__traceback__
             if trace is None or trace.tb_next is None or not _inside(trace.tb_next):
                 raise
@@ -77,7 +77,7 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 def named(message: str, name: str) -> str:
     """The message of an error, beginning with the name of a function."""
-    return message if NAMED.match(message) else f"{name}: {message}"
+    return message if STARTS_WITH_NAME.match(message) else f"{name}: {message}"
 
 
 def short(x: Any) -> str:
@@ -90,7 +90,7 @@ def _inside(trace: TracebackType | None) -> bool:
     """Whether no code but graphc's and NumPy's took part."""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith((PACKAGE, NUMPY, "<")):
+        if not file.startswith((PACKAGE, NUMPY_FOLDER, "<")):
             return False
         trace = trace.tb_next
     return True

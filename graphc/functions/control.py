@@ -34,7 +34,7 @@ from graphc.ir.types import TensorType, bool_, i64
 
 __all__ = ["cond", "map_fn", "scan", "switch", "while_loop"]
 
-UNLIMITED = (1 << 63) - 1
+MAX_STEPS = (1 << 63) - 1  # the largest i64: a loop without a limit
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
@@ -267,7 +267,7 @@ def _length(what: str, arrays: Sequence[Tensor], length: Any) -> Size:
 
 def _countable(what: str, steps: Size) -> Size:
     """A number of steps that an i64 holds."""
-    if isinstance(steps, int) and steps > UNLIMITED:
+    if isinstance(steps, int) and steps > MAX_STEPS:
         raise ShapeError(f"{what}: {steps} steps are too many to count", user_location())
     return steps
 
@@ -319,7 +319,7 @@ def _loop(
     closer = Closer(what)
     closer.discover(outputs, depending(outputs, inputs), inputs)
     body = closer.graph(what, outputs, inputs)
-    steps = size_tensor(length, i64) if length is not None else full((), UNLIMITED, i64)
+    steps = size_tensor(length, i64) if length is not None else full((), MAX_STEPS, i64)
     size = length if length is not None else -1
     op = Loop(body, len(carries), len(slices), size, reverse, whilst, tape)
     made = build(op, (steps, *first, *arrays, *closer.captured))

@@ -167,7 +167,7 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     return _scatter("scatter_add", "add", x, indices, updates, axis)
 
 
-MODES: dict[str, type[ScatterSlices]] = {
+SCATTER_OPS: dict[str, type[ScatterSlices]] = {
     "set": ScatterSet,
     "add": ScatterAdd,
     "mul": ScatterMul,
@@ -177,7 +177,7 @@ MODES: dict[str, type[ScatterSlices]] = {
 
 
 def _scatter(what: str, mode: Any, x: Any, indices: Any, updates: Any, axis: Any) -> Tensor:
-    kind = choice(what, "mode", mode, MODES)
+    kind = choice(what, "mode", mode, SCATTER_OPS)
     t, found = tensor(what, x), indices_of(what, indices)
     along = axis_of(what, axis, t.ndim)
     new = converted(tensor(what, updates, None), t.dtype)

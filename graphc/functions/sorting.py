@@ -176,7 +176,7 @@ def histogram(
     return counts[:-1], edges
 
 
-MOST_BINS = 1 << 24  # their edges are a constant of the graph
+MAX_BINS = 1 << 24  # the bins' edges are a constant of the graph
 
 
 def _edges(what: str, bins: Any, limits: Any, dtype: DType) -> Tensor:
@@ -197,9 +197,9 @@ def _edges(what: str, bins: Any, limits: Any, dtype: DType) -> Tensor:
             user_location(),
         )
     low, high = map(float, ends)
-    if not 1 <= int(bins) <= MOST_BINS or not low < high < math.inf or low == -math.inf:
+    if not 1 <= int(bins) <= MAX_BINS or not low < high < math.inf or low == -math.inf:
         raise ShapeError(
-            f"{what}: {bins} bins in range {limits}: expected 1 to {MOST_BINS}, of "
+            f"{what}: {bins} bins in range {limits}: expected 1 to {MAX_BINS}, of "
             "positive finite width",
             user_location(),
         )

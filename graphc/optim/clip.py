@@ -23,7 +23,7 @@ from graphc.optim.arguments import number
 __all__ = ["clip_by_global_norm", "clip_grad_norm", "clip_grad_value", "global_norm"]
 
 Pair = tuple[Tensor | None, Variable]
-SMALL = 1e-6  # what torch adds to the norm it divides by
+NORM_EPSILON = 1e-6  # PyTorch, too, adds it to the norm that it divides by
 
 
 def global_norm(tensors: Any, norm_type: float = 2.0) -> Tensor:
@@ -108,7 +108,7 @@ def clip_grad_norm(
     if not found:
         return pairs
     norm = _norm(what, found, norm_type)
-    factor = pw.minimum(pw.divide(limit, pw.add(norm, SMALL)), 1.0)
+    factor = pw.minimum(pw.divide(limit, pw.add(norm, NORM_EPSILON)), 1.0)
     return [
         (None if g is None else pw.multiply(g, converted(factor, g.dtype)), v) for g, v in pairs
     ]

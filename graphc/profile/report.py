@@ -25,12 +25,13 @@ from graphc.passes.trace import StageTime
 from graphc.profile.machine_limits import Limits
 from graphc.runtime.cpu.plan_words import Event
 
-SORTS: dict[str, Callable[[ProfileRow], float]] = {
+SORT_KEYS: dict[str, Callable[[ProfileRow], float]] = {
     "time": lambda row: row.seconds,
     "bytes": lambda row: row.moved,
     "flops": lambda row: row.flops,
 }
-COMPILE, THREADS = 0, 1  # lanes of a trace: stages of the compilation, then threads
+COMPILATION_LANE = 0  # of a trace: the stages of the compilation
+FIRST_THREAD_LANE = 1  # of a trace: thread 0; one more lane for each further thread
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,9 @@ class Profile:
     def sorted(self, sort: str = "time", top: int | None = None) -> tuple[ProfileRow, ...]:
         """The rows that have most of `time`, `bytes` or `flops`.  Raises `GraphcError` for another
         order."""
-        if sort not in SORTS:
-            raise GraphcError(f"profile: cannot sort by {sort!r}; choose {', '.join(SORTS)}")
-        return _sorted(self.rows, SORTS[sort], top)
+        if sort not in SORT_KEYS:
+            raise GraphcError(f"profile: cannot sort by {sort!r}; choose {', '.join(SORT_KEYS)}")
+        return _sorted(self.rows, SORT_KEYS[sort], top)
 
     def grouped(self) -> Profile:
         """The same with one row for kernels that are alike: the same work for the same lines, as
@@ -183,13 +184,15 @@ def trace(profiles: Sequence[Profile]) -> dict[str, Any]:
     starts += [r.start for p in profiles for r in p.recorded]
     zero = min(starts, default=0)
     spans = dict.fromkeys(s for p in profiles for s in p.spans)
-    events = [_event(s.name, "compilation", s.start - zero, s.end - zero, COMPILE) for s in spans]
+    events = [
+        _event(s.name, "compilation", s.start - zero, s.end - zero, COMPILATION_LANE) for s in spans
+    ]
     for p in profiles:
         for number, run in enumerate(p.recorded):
             events += _run_events(p, number, run, zero)
-    lanes = {COMPILE: "compilation", THREADS: "thread 0 (leads)"}
+    lanes = {COMPILATION_LANE: "compilation", FIRST_THREAD_LANE: "thread 0 (leads)"}
     for event in events:
-        lanes.setdefault(event["tid"], f"thread {event['tid'] - THREADS}")
+        lanes.setdefault(event["tid"], f"thread {event['tid'] - FIRST_THREAD_LANE}")
     names = [
         {"name": "thread_name", "ph": "M", "pid": 1, "tid": lane, "args": {"name": name}}
         for lane, name in lanes.items()
@@ -204,9 +207,9 @@ def _run_events(p: Profile, number: int, run: Run, zero: int) -> Iterator[dict[s
     """A recorded run, and each call in it."""
     start, end = run.start - zero, run.end - zero
     about = {"what": p.title, "events_left_out": run.dropped}
-    yield _event(f"run {number}", "run", start, end, THREADS, **about)
+    yield _event(f"run {number}", "run", start, end, FIRST_THREAD_LANE, **about)
     for e in run.events.tolist():
-        label, lane = p.labels[e[Event.NUMBER]], THREADS + e[Event.THREAD]
+        label, lane = p.labels[e[Event.NUMBER]], FIRST_THREAD_LANE + e[Event.THREAD]
         start, end = e[Event.START] - zero, e[Event.END] - zero
         about = {"line": label.line, "bytes": label.bytes, "flops": label.flops}
         yield _event(label.name, label.kind, start, end, lane, **about)
@@ -264,13 +267,16 @@ def _data(row: ProfileRow) -> dict[str, Any]:
 
 # -- the table
 
-NAME, LINE = 40, 32  # columns at most
+MAX_NAME_COLUMNS = 40  # of a kernel's kind and name
+MAX_LINE_COLUMNS = 32  # of the user's file and line
 
 
 def _table(rows: Sequence[ProfileRow], total: float) -> list[str]:
     """The head, and a line for each row and those inside it."""
     found = list(_nested(rows, 0))
-    names = [_cut("  " * depth + f"{row.kind} {row.name}", NAME) for depth, row in found]
+    names = [
+        _cut("  " * depth + f"{row.kind} {row.name}", MAX_NAME_COLUMNS) for depth, row in found
+    ]
     places = [_place(row.lines) for _, row in found]
     wide, far = (max(map(len, (*texts, "kernel"))) for texts in (names, places))
     lines = [
@@ -333,7 +339,7 @@ def _place(lines: Sequence[Location]) -> str:
         return ""
     more = f" +{len(lines) - 1}" if len(lines) > 1 else ""
     text = f"{Path(lines[0].file).name}:{lines[0].line}{more}"
-    return text if len(text) <= LINE else "…" + text[1 - LINE :]
+    return text if len(text) <= MAX_LINE_COLUMNS else "…" + text[1 - MAX_LINE_COLUMNS :]
 
 
 def scaled(number: float) -> str:

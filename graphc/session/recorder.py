@@ -19,7 +19,8 @@ from graphc.runtime.cpu.timer import Times
 from graphc.session.engine import Fed, RunPlan
 from graphc.session.runner import Runner
 
-TRACED = 20  # runs of a plan of which the events are kept
+MAX_TRACED_RUNS = 20  # the first runs of a plan, whose events are kept
+NO_EVENTS = np.zeros((0, 4), np.int64)
 
 
 class Recorder:
@@ -75,9 +76,9 @@ class Watched:
         end = time.perf_counter_ns()
         times = _together([t.taken() for t in self.plan.timers])
         self.fed = sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
-        self.times.append(Times(times.calls, times.nanoseconds, EMPTY, 0))
-        traced = len(self.times) <= TRACED
-        self.runs.append(Run(start, end, times.events if traced else EMPTY, times.dropped))
+        self.times.append(Times(times.calls, times.nanoseconds, NO_EVENTS, 0))
+        traced = len(self.times) <= MAX_TRACED_RUNS
+        self.runs.append(Run(start, end, times.events if traced else NO_EVENTS, times.dropped))
         if len(self.times) == self.recorder.steps:
             self.recorder.enough()
         return result
@@ -101,7 +102,7 @@ class Watched:
             found,
             tuple(plan.stages),
             tuple(label for t in tables for label in t.labels()),
-            tuple(self.runs[:TRACED]),
+            tuple(self.runs[:MAX_TRACED_RUNS]),
             typical is np.min,
         )
 
@@ -132,9 +133,6 @@ class Watched:
         return tables, limits_of(declared[0])
 
 
-EMPTY = np.zeros((0, 4), np.int64)
-
-
 def record(runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastest: bool) -> Profile:
     """A profile of a runner's signature, with these feeds.  Raises `SessionError` unless there is a
     step, and what a run raises."""
@@ -158,9 +156,9 @@ def _together(times: Sequence[Times]) -> Times:
         events.append(t.events + np.array([at, 0, 0, 0]))
         at += len(t.calls)
     return Times(
-        np.concatenate([EMPTY[:0, 0], *(t.calls for t in times)]),
-        np.concatenate([EMPTY[:0, 0], *(t.nanoseconds for t in times)]),
-        np.concatenate([EMPTY, *events]),
+        np.concatenate([NO_EVENTS[:0, 0], *(t.calls for t in times)]),
+        np.concatenate([NO_EVENTS[:0, 0], *(t.nanoseconds for t in times)]),
+        np.concatenate([NO_EVENTS, *events]),
         sum(t.dropped for t in times),
     )
 

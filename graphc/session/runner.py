@@ -17,8 +17,8 @@ from graphc.session.feeds import Shape, sizes_of_feeds
 if TYPE_CHECKING:
     from graphc.session.engine import Engine, Owner, RunPlan, Runs, Signature
 
-KEPT_PLANS = 256
-USABLE = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+MAX_PLANS = 256  # of one runner; beyond that the oldest is dropped
+CONTIGUOUS_AND_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 
 
 class Runner:
@@ -53,7 +53,7 @@ class Runner:
                 if (
                     type(a) is not np.ndarray
                     or a.dtype is not dtype
-                    or a.flags.num & USABLE != USABLE
+                    or a.flags.num & CONTIGUOUS_AND_ALIGNED != CONTIGUOUS_AND_ALIGNED
                 ):
                     arrays[i] = self.engine.converted(self.signature.fed[i], a)
             key = tuple([a.shape for a in arrays])
@@ -98,7 +98,7 @@ class Runner:
         """The plan for these shapes, which is kept.  Raises `FeedError`, `MemoryLimitError`."""
         sizes = sizes_of_feeds(self.signature, self.engine.unified, shapes)
         made = self.engine.bind(self.signature, sizes)
-        if len(self.plans) >= KEPT_PLANS:
+        if len(self.plans) >= MAX_PLANS:
             self.plans.pop(next(iter(self.plans)))
         self.plans[shapes] = self.watch(made) if self.watch is not None else made
         return self.plans[shapes]

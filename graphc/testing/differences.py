@@ -22,7 +22,7 @@ from graphc.testing.faults import fault, judging
 from graphc.testing.meaning import accepted
 from graphc.testing.samples import in_f64, make_op, sample_inputs
 
-LARGEST = 200  # elements of an operand of which second differences are taken
+MAX_ELEMENTS = 200  # of an operand; larger ones get no second differences
 
 
 def check_gradient(op_cls: type[Op], sample: Sample) -> None:
@@ -54,7 +54,7 @@ def check_second_gradient(op_cls: type[Op], sample: Sample) -> None:
     with judging(op_cls, wide, "second gradient"), GraphScope().as_default():
         inputs, out = _declared(op_cls, wide)
         arrays = sample_inputs(op_cls, wide, seed=4)
-        if out.dtype != f64 or arrays[0].size > LARGEST:
+        if out.dtype != f64 or arrays[0].size > MAX_ELEMENTS:
             return  # differences of differences would see roundings, or take long
         for first in _first_gradients(inputs, out):
             graph = Graph("d", tuple(inputs), (first,))

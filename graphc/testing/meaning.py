@@ -24,8 +24,8 @@ from graphc.testing.samples import (
     symbolic,
 )
 
-SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (3, 0), (2, 3, 5))  # of pointwise ops
-RESIZED: tuple[Callable[[int], int], ...] = (lambda s: 0, lambda s: 1, lambda s: 2 * s + 1)
+POINTWISE_SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (3, 0), (2, 3, 5))
+SIZE_CHANGES: tuple[Callable[[int], int], ...] = (lambda s: 0, lambda s: 1, lambda s: 2 * s + 1)
 
 
 def check_type(op_cls: type[Op], sample: Sample) -> None:
@@ -110,9 +110,9 @@ def other_sizes(op_cls: type[Op], sample: Sample) -> list[Sample]:
     """The sample, and if its operands may be anything the sample in other sizes."""
     if not sample.special:
         return [sample]
-    found = [sample, *(resized(op_cls, sample, change) for change in RESIZED)]
+    found = [sample, *(resized(op_cls, sample, change) for change in SIZE_CHANGES)]
     if issubclass(op_cls, Pointwise):
-        found += [shaped(sample, shape) for shape in SHAPES]
+        found += [shaped(sample, shape) for shape in POINTWISE_SHAPES]
     return found
 
 

@@ -19,8 +19,8 @@ import pytest
 from graphc.testing.judge import check_graph
 from graphc.testing.random_graphs import random_graph
 
-GRAPHS = 50  # in a run that does not say how many
-CHUNK = 50  # graphs of one test
+DEFAULT_GRAPHS = 50  # of a run that does not say how many
+GRAPHS_PER_TEST = 50
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,8 +39,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "graphc_fuzz" not in metafunc.fixturenames:
         return
     given, first = (metafunc.config.getoption(f"graphc_fuzz{x}") for x in ("", "_seed"))
-    end = first + (GRAPHS if given is None else given)
-    chunks = [range(at, min(at + CHUNK, end)) for at in range(first, end, CHUNK)]
+    end = first + (DEFAULT_GRAPHS if given is None else given)
+    chunks = [
+        range(at, min(at + GRAPHS_PER_TEST, end)) for at in range(first, end, GRAPHS_PER_TEST)
+    ]
     names = [f"seeds-{c.start}-{c.stop - 1}" for c in chunks]
     metafunc.parametrize("graphc_fuzz", chunks, indirect=True, ids=names)
 

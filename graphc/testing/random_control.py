@@ -25,12 +25,12 @@ from graphc.passes.autodiff.reverse import gradients
 from graphc.passes.graph.shrink_loops import merge_loops
 from graphc.passes.rewrite.inner_graphs import without_markers
 from graphc.testing.random_graphs import Builder
-from graphc.testing.random_values import MOST_ELEMENTS, N, count
+from graphc.testing.random_values import MAX_ELEMENTS, N, count
 
-UNLIMITED = (1 << 63) - 1
-FLAG = TensorType(bool_, ())
-SMALL = 300  # elements of a carry
-LONGEST = 40  # steps at the largest n
+MAX_STEPS = (1 << 63) - 1  # the largest i64: a loop without a limit
+FLAG_TYPE = TensorType(bool_, ())
+MAX_CARRY_ELEMENTS = 300
+MAX_SCAN_STEPS = 40  # at the largest n
 
 
 class ControlBuilder(Builder):
@@ -159,7 +159,7 @@ def _kept(b: ControlBuilder, made: Value) -> Value:
 def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
     """The length of a loop, and what it takes slices of."""
     lengths: list[Size] = [0, 1, 2, 3, 3, 5, 8, *([N, N, N + 1] if b.symbolic else [])]
-    x = b.value(lambda v: v.type.rank > 0 and count(v.type.shape[:1]) <= LONGEST)
+    x = b.value(lambda v: v.type.rank > 0 and count(v.type.shape[:1]) <= MAX_SCAN_STEPS)
     if x is None or b.chance(0.3):
         return b.pick(lengths), []
     length, arrays = x.type.shape[0], [x]
@@ -174,7 +174,7 @@ def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
 
 def _first(b: ControlBuilder, whilst: bool) -> list[Value]:
     """The first carries."""
-    found = [b.like(FLAG), b.like(COUNTER)] if whilst else []
+    found = [b.like(FLAG_TYPE), b.like(COUNTER)] if whilst else []
     for _ in range(int(b.rng.integers(0, 4))):
         roll = b.rng.random()
         if roll < 0.35 and found:
@@ -182,7 +182,7 @@ def _first(b: ControlBuilder, whilst: bool) -> list[Value]:
         elif roll < 0.5:
             found.append(b.like(COUNTER))
         else:
-            v = b.value(lambda v: count(v.type.shape) <= SMALL)
+            v = b.value(lambda v: count(v.type.shape) <= MAX_CARRY_ELEMENTS)
             found.append(v or b.like(TensorType(b.pick(b.dtypes), (3,))))
     return found
 
@@ -218,7 +218,7 @@ def _rows(body: Inner, states: Sequence[Value], made: Sequence[Value]) -> list[V
         kinds: list[Sequence[Value]] = [states, made, rows, body.inputs, *[body.pool] * 5]
         kind = body.pick([k for k in kinds if k] or [[body.any_value()]])
         v = body.pick(kind)
-        if count(v.type.shape) <= MOST_ELEMENTS:
+        if count(v.type.shape) <= MAX_ELEMENTS:
             rows.append(v)
     return rows
 
@@ -243,11 +243,11 @@ def _steps(b: ControlBuilder, length: Size, whilst: bool) -> Value:
     """The number of steps of a loop."""
     if length == -1:
         few = b.pick([b.scalar(6), full(3, COUNTER), full(-1, COUNTER)])
-        return full(UNLIMITED, COUNTER) if whilst else few
+        return full(MAX_STEPS, COUNTER) if whilst else few
     if b.chance(0.6):
         return full(length, COUNTER) if isinstance(length, int) else make(SizeOf(length, i64), ())
     few = make(add, (b.scalar(7), full(-1, COUNTER)))
-    return b.pick([few, few, full(2, COUNTER), full(UNLIMITED, COUNTER)])
+    return b.pick([few, few, full(2, COUNTER), full(MAX_STEPS, COUNTER)])
 
 
 # ---- branches

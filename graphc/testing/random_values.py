@@ -34,9 +34,9 @@ from graphc.testing.samples import special_values
 
 Rng = np.random.Generator
 T = TypeVar("T")
-FIXED = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33)
+FIXED_SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33)
 SIZES_OF_N = (0, 1, 2, 7, 16, 33)
-MOST_ELEMENTS = 3000
+MAX_ELEMENTS = 3000
 LITERALS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -3.0, 7.0, float("inf"), float("nan"))
 
 N, M = symbol("n"), symbol("m")  # two names for one size, as users have them
@@ -78,13 +78,13 @@ class ValuePool:
     def random_size(self) -> Size:
         if self.symbolic and self.chance(0.35):
             return self.pick([N, N, N, N + 1, 2 * N])
-        return int(self.pick(FIXED[1:] if self.chance(0.9) else FIXED))
+        return int(self.pick(FIXED_SIZES[1:] if self.chance(0.9) else FIXED_SIZES))
 
     def random_shape(self, rank: int) -> tuple[Size, ...]:
         shape = tuple(self.random_size() for _ in range(rank))
         if self.chance(0.25):
             shape = shape[:1] * rank
-        while count(shape) > MOST_ELEMENTS:
+        while count(shape) > MAX_ELEMENTS:
             shape = tuple(s if self.chance(0.5) else 2 for s in shape)
         return shape
 
@@ -93,7 +93,7 @@ class ValuePool:
 
     def keep(self, v: Value) -> Value:
         """The value, put in the pool unless it is too large."""
-        if count(v.type.shape) <= 2 * MOST_ELEMENTS:
+        if count(v.type.shape) <= 2 * MAX_ELEMENTS:
             self.pool.append(v)
         return v
 

@@ -15,7 +15,8 @@ import numpy as np
 from graphc.extend.kernel_language.source import KernelFunction
 from graphc.ir.types import TensorType, as_dtype
 
-WEAK, OTHER = "weak", "other"
+WEAK = "weak"  # a Python number: takes the type of the array elements that it meets
+OTHER = "other"  # no float, or floats of two types
 Kind = str | None  # None: nothing is known yet; else WEAK, "f32", "f64", or OTHER
 
 

@@ -29,9 +29,9 @@ from graphc.nn.functional.softmax import softmax
 
 __all__ = ["scaled_dot_product_attention"]
 
-SCORES = 1 << 18  # of one head, held at once
-LEAST_ROWS = 16  # queries in a block
-LEAST = {"f16": -65504.0, "f32": -3.3e38, "f64": -1.79e308}  # about the least number
+MAX_SCORES = 1 << 18  # elements that one head holds at once
+MIN_QUERIES_PER_BLOCK = 16
+LOWEST_SCORE = {"f16": -65504.0, "f32": -3.3e38, "f64": -1.79e308}  # finite: masked scores
 
 
 def scaled_dot_product_attention(
@@ -70,7 +70,7 @@ def scaled_dot_product_attention(
         k, v = _grown(what, k, q), _grown(what, v, q)
     m = None if attn_mask is None else _mask(what, q, k, attn_mask)
     scores = q.shape[-2] * k.shape[-2]
-    if isinstance(scores, int) and scores <= SCORES:
+    if isinstance(scores, int) and scores <= MAX_SCORES:
         weights = attention_weights(what, q, k, m, is_causal, scale)
         return matmul(dropout(weights, dropout_p), v)
     return _blockwise(what, q, k, v, m, is_causal, scale, dropout_p)
@@ -111,7 +111,7 @@ def _blockwise(
 
 def _blocks(length: Size, size: Size) -> tuple[Size, Size]:
     """How many queries a block has, and how many blocks there are."""
-    most = dims.maximum(SCORES // dims.maximum(size, 1), LEAST_ROWS)
+    most = dims.maximum(MAX_SCORES // dims.maximum(size, 1), MIN_QUERIES_PER_BLOCK)
     rows = dims.maximum(dims.minimum(length, most), 1)
     blocks = (length + rows - 1) // rows
     if isinstance(length, int) and isinstance(blocks, int):
@@ -189,7 +189,7 @@ def _softmax(scores: Tensor, stays: Tensor | None) -> Tensor:
     What is left out counts as the least number, not -inf: LLVM makes no vectors of a maximum of
     numbers chosen between x and -inf.
     """
-    least = LEAST.get(scores.dtype.name, LEAST["f32"])
+    least = LOWEST_SCORE.get(scores.dtype.name, LOWEST_SCORE["f32"])
     seen = pw.stop_gradient(scores)
     seen = seen if stays is None else pw.where(stays, seen, least)
     shifted = pw.subtract(scores, pw.maximum(reductions.max(seen, -1, keepdims=True), least))

@@ -29,7 +29,7 @@ from graphc.nn.functional.loss import reduced
 
 __all__ = ["ctc_loss"]
 
-WHAT = "ctc_loss"
+FUNCTION_NAME = "ctc_loss"
 
 
 def ctc_loss(
@@ -54,10 +54,10 @@ def ctc_loss(
     >>> ctc_loss(gc.zeros((9, 2, 5)), [[1, 2, 2], [3, 4, 0]], [9, 7], [3, 2]).type
     f32[]
     """
-    x, blank = floats(WHAT, log_probs), integer(WHAT, "blank", blank)
+    x, blank = floats(FUNCTION_NAME, log_probs), integer(FUNCTION_NAME, "blank", blank)
     if x.ndim not in (2, 3):
         raise ShapeError(
-            f"{WHAT}: log_probs {x.type}: expected [time, n, classes], or [time, "
+            f"{FUNCTION_NAME}: log_probs {x.type}: expected [time, n, classes], or [time, "
             "classes] without a batch",
             user_location(),
         )
@@ -66,7 +66,7 @@ def ctc_loss(
     classes = x.shape[2]
     if blank < 0 or (isinstance(classes, int) and blank >= classes):
         raise GraphError(
-            f"{WHAT}: blank is {blank}; expected one of {classes} classes", user_location()
+            f"{FUNCTION_NAME}: blank is {blank}; expected one of {classes} classes", user_location()
         )
     n = x.shape[1]
     times = _lengths("input_lengths", input_lengths, n, x.shape[0])
@@ -75,24 +75,24 @@ def ctc_loss(
     inside = pw.less(iota(labels.shape, 1), expand_dims(sizes, 1))
     labels = _checked(pw.where(inside, labels, blank), classes)
     loss = pw.negative(_log_likelihood(x, labels, times, sizes, blank))
-    if flag(WHAT, "zero_infinity", zero_infinity):
+    if flag(FUNCTION_NAME, "zero_infinity", zero_infinity):
         loss = pw.where(pw.equal(loss, math.inf), 0.0, loss)
     if reduction == "mean":
         loss = pw.divide(loss, converted(pw.maximum(sizes, 1), loss.dtype))
-    return reduced(WHAT, loss[0] if single else loss, reduction)
+    return reduced(FUNCTION_NAME, loss[0] if single else loss, reduction)
 
 
 def _lengths(name: str, given: Any, n: Size, most: Size) -> Tensor:
     """Lengths [n]: a run fails where one is not in 0 .. most."""
-    lengths = tensor(WHAT, given)
+    lengths = tensor(FUNCTION_NAME, given)
     if not lengths.dtype.is_integer or lengths.ndim > 1:
         raise ShapeError(
-            f"{WHAT}: {name} is {lengths.type}; expected integers, one for each "
+            f"{FUNCTION_NAME}: {name} is {lengths.type}; expected integers, one for each "
             "sequence of the batch",
             user_location(),
         )
     lengths = reshape(lengths, (1,)) if lengths.ndim == 0 else lengths
-    require_equal(WHAT, lengths.shape[0], n, f"of {name} {lengths.type} and the batch")
+    require_equal(FUNCTION_NAME, lengths.shape[0], n, f"of {name} {lengths.type} and the batch")
     return _checked(lengths, most + 1)
 
 
@@ -104,19 +104,20 @@ def _checked(x: Tensor, limit: Size) -> Tensor:
 
 def _targets(targets: Any, lengths: Any, n: Size, single: bool) -> Tensor:
     """The labels as [n, s]."""
-    labels = tensor(WHAT, targets)
+    labels = tensor(FUNCTION_NAME, targets)
     if not labels.dtype.is_integer:
         raise DTypeError(
-            f"{WHAT}: targets {labels.type} are no integer labels; use gc.astype", user_location()
+            f"{FUNCTION_NAME}: targets {labels.type} are no integer labels; use gc.astype",
+            user_location(),
         )
     if single and labels.ndim == 1:
         return expand_dims(labels, 0)
     if labels.ndim == 2:
-        require_equal(WHAT, labels.shape[0], n, f"of targets {labels.type} and the batch")
+        require_equal(FUNCTION_NAME, labels.shape[0], n, f"of targets {labels.type} and the batch")
         return labels
     if labels.ndim != 1 or isinstance(lengths, Tensor):
         raise ShapeError(
-            f"{WHAT}: targets {labels.type}: expected [n, s]; targets one after the "
+            f"{FUNCTION_NAME}: targets {labels.type}: expected [n, s]; targets one after the "
             "other need target_lengths that are a list",
             user_location(),
         )
@@ -125,7 +126,9 @@ def _targets(targets: Any, lengths: Any, n: Size, single: bool) -> Tensor:
 
 def _spread(labels: Tensor, sizes: Any) -> Tensor:
     """Labels one after the other as rows of equal length, 0 beyond their sizes."""
-    require_equal(WHAT, labels.shape[0], int(sizes.sum()), "of targets and the sum of lengths")
+    require_equal(
+        FUNCTION_NAME, labels.shape[0], int(sizes.sum()), "of targets and the sum of lengths"
+    )
     rows = [labels[end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
     longest = int(sizes.max(initial=0))
     padded = [pad(r, (0, longest - int(s))) for r, s in zip(rows, sizes, strict=True)]

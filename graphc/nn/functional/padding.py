@@ -18,7 +18,7 @@ from graphc.nn.functional.sliding import images, per_axis, sizes_per_axis, unbat
 
 __all__ = ["fold", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
-MODES = ("constant", "reflect", "replicate", "circular")
+PADDING_MODES = ("constant", "reflect", "replicate", "circular")
 
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
@@ -36,8 +36,10 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
     """
     x = tensor("pad", input)
     pairs = _pairs(x, pad)
-    if mode not in MODES:
-        raise GraphError(f"pad: mode {mode!r}: expected one of {', '.join(MODES)}", user_location())
+    if mode not in PADDING_MODES:
+        raise GraphError(
+            f"pad: mode {mode!r}: expected one of {', '.join(PADDING_MODES)}", user_location()
+        )
     if mode == "constant":
         return _constant(x, pairs, value)
     if value is not None and value != 0:

@@ -23,7 +23,7 @@ from graphc.ir.dim import Size
 from graphc.nn.functional.activation import relu, sigmoid
 
 State = tuple[Tensor, ...]
-GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
+GATES_PER_CELL = {"RNN": 1, "LSTM": 4, "GRU": 3}
 NONLINEARITIES: dict[str, Callable[[Any], Tensor]] = {"tanh": tanh, "relu": relu}
 
 

@@ -19,7 +19,7 @@ from graphc.nn import functional
 from graphc.nn.functional import recurrent
 from graphc.nn.functional.activation import floats
 from graphc.nn.functional.dropout import probability
-from graphc.nn.functional.recurrent import GATES, NONLINEARITIES, State, Step, Weights
+from graphc.nn.functional.recurrent import GATES_PER_CELL, NONLINEARITIES, State, Step, Weights
 from graphc.nn.layers.linear import positive
 from graphc.nn.module import Module, Parameter
 
@@ -161,7 +161,7 @@ class Recurrent(Module):
 
 def weights(module: Any, suffix: str, size: int, out: int, dtype: Any) -> None:
     """Gives a module the weights of one direction, uniform over [-1, 1) / sqrt(hidden_size)."""
-    rows = GATES[module.mode] * module.hidden_size
+    rows = GATES_PER_CELL[module.mode] * module.hidden_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, size), "weight_hh": (rows, out)}
     if module.bias:
         shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
