@@ -120,15 +120,15 @@ def parse_bytes(given: object) -> int:
     >>> parse_bytes("1.5 GiB"), parse_bytes("200MB"), parse_bytes(4096)
     (1610612736, 200000000, 4096)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().lower())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().lower())
     whole = isinstance(given, str) or (hasattr(given, "__index__") and not isinstance(given, bool))
-    if found is None or found[2] not in BYTES or not whole or float(found[1]) <= 0:
+    if match is None or match[2] not in BYTES or not whole or float(match[1]) <= 0:
         raise GraphcError(
             f"memory_limit is {given!r}; expected a positive number of bytes, or text like "
             "'1.5 GiB', '200MB'",
             user_location(),
         )
-    return int(float(found[1]) * BYTES[found[2]]) if found[2] else int(float(found[1]))
+    return int(float(match[1]) * BYTES[match[2]]) if match[2] else int(float(match[1]))
 
 
 @dataclass(frozen=True)

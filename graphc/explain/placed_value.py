@@ -43,17 +43,17 @@ def _segment(
     placed: Placed, parts: Sequence[Lowered], v: Value, sizes: Mapping[str, int], options: Options
 ) -> list[str]:
     """The part of the graph that computes v, and what v is there."""
-    number, part, found = next(
+    number, part, counterpart = next(
         (n, p, _counterpart(p, m))
         for n, p in enumerate(parts)
         for m in p.segment.members
         if placed.origin[m] is v
     )
     lines = [f"  segment     {number} of {len(parts)}, on {part.segment.device}"]
-    if found is None:
+    if counterpart is None:
         return [*lines, "  became      other values: see `graphc dump --stage program`"]
-    lines += story(part.graph, found, sizes, options)
-    kernel = next((k for k in part.program.kernels if found in k.body), None)
+    lines += story(part.graph, counterpart, sizes, options)
+    kernel = next((k for k in part.program.kernels if counterpart in k.body), None)
     schedule = part.target.schedule(kernel) if kernel is not None else ""
     if schedule:
         lines = [s for s in lines if not s.startswith("  method ")] + [f"  schedule    {schedule}"]

@@ -148,8 +148,8 @@ class _Story:
         return ["  kernel      none"]
 
     def _readers(self, program: Program) -> list[str]:
-        found = [i for i, k in enumerate(program.kernels) if self.value in k.reads]
-        where = ", ".join(map(str, found)) or "none"
+        readers = [i for i, k in enumerate(program.kernels) if self.value in k.reads]
+        where = ", ".join(map(str, readers)) or "none"
         return [f"  read by     kernel {where} of {len(program.kernels)}"]
 
     def _refusals(self, program: Program) -> list[str]:

@@ -91,7 +91,7 @@ def op(
     if name in OPS and not issubclass(OPS[name], Made):
         raise GraphError(f"gc.op: {name!r} is a built-in op; choose another name", user_location())
     arity = function.__code__.co_argcount
-    made = _pointwise(function, name, arity, gradient)
+    instance = _pointwise(function, name, arity, gradient)
 
     @functools.wraps(function)
     def call(*operands: Any) -> Any:
@@ -104,7 +104,7 @@ def op(
         ]
         if not any(isinstance(t, Operand) for t in tensors):
             tensors = [as_tensor(t) for t in tensors]
-        return made(*tensors)
+        return instance(*tensors)
 
     return call
 
@@ -129,8 +129,8 @@ class Made(Pointwise, abstract=True):
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         backward = type(self).gradient
         if backward is not None:
-            made = backward(ct, out, *args)
-            return tuple(made) if isinstance(made, tuple | list) else (made,)
+            cotangents = backward(ct, out, *args)
+            return tuple(cotangents) if isinstance(cotangents, tuple | list) else (cotangents,)
         traced = type(self).trace(args[0].type.dtype)
         with GraphScope().as_default():
             parts = reverse.gradients([traced.output], traced.inputs, [None])

@@ -25,11 +25,11 @@ def placeholder(dtype: Any, shape: Sequence[Any] = (), name: str | None = None) 
     element = as_dtype(dtype)
     sizes = tuple(graph.size(s, loc) for s in shape)
     full_name = graph.unique(name or "placeholder", loc)
-    made = Tensor(
+    tensor = Tensor(
         Placeholder(element, sizes), (), TensorType(element, sizes), full_name, loc, graph
     )
-    graph.by_name[full_name] = made
-    return made
+    graph.by_name[full_name] = tensor
+    return tensor
 
 
 def variable(
@@ -64,7 +64,7 @@ def declared(initial: Any, name: str, dtype: Any) -> Declared:
     return op, (), start.type, graph.unique(name, loc), loc, graph, start
 
 
-def register(made: Variable) -> None:
+def register(variable: Variable) -> None:
     """Makes a new variable known to its graph."""
-    made.graph.variables.append(made)
-    made.graph.by_name[made.name] = made
+    variable.graph.variables.append(variable)
+    variable.graph.by_name[variable.name] = variable

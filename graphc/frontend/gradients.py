@@ -35,12 +35,12 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
         if not t.dtype.is_float:
             raise DTypeError(f"gradients: {t!r} is not of a float type; use gc.astype", loc)
     seeds = _seeds(y_list, grad_ys)
-    found = reverse.gradients(stabilised(y_list, x_list), x_list, seeds)
+    derivatives = reverse.gradients(stabilised(y_list, x_list), x_list, seeds)
     if not allow_unused:
-        for x, g in zip(x_list, found, strict=True):
+        for x, g in zip(x_list, derivatives, strict=True):
             if g is None:
                 raise reverse.missing(y_list[0], x, loc)
-    return [_named(g, x) for g, x in zip(found, x_list, strict=True)]
+    return [_named(g, x) for g, x in zip(derivatives, x_list, strict=True)]
 
 
 def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:

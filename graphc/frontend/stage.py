@@ -50,7 +50,7 @@ def reachable(
 
     `earlier`: for values, one more that must come before them.
     """
-    more = earlier or {}
+    before = earlier or {}
     fed_set = set(fed)
     order: list[Tensor] = []
     seen: set[Value] = set()
@@ -64,22 +64,22 @@ def reachable(
             stack.append((v, True))
             if v not in fed_set:
                 stack += [(a, False) for a in reversed(v.args)]
-                stack += [(more[v], False)] if v in more else []
+                stack += [(before[v], False)] if v in before else []
     return order
 
 
 def chained(order: Sequence[Tensor]) -> tuple[dict[Value, Tensor], dict[Value, Tensor]]:
     """For updates that ride along: what each starts from, where an earlier one of the same variable
     is needed too; and the last new value of each variable."""
-    made = {v.op.order: v for v in order if isinstance(v.op, WithUpdate)}
-    starts = [v for v in order if isinstance(v.op, BeforeUpdate) and v.op.order in made]
+    by_order = {v.op.order: v for v in order if isinstance(v.op, WithUpdate)}
+    starts = [v for v in order if isinstance(v.op, BeforeUpdate) and v.op.order in by_order]
     earlier: dict[Value, Tensor] = {}
     last: dict[Value, Tensor] = {}
-    for number in sorted(made):
+    for number in sorted(by_order):
         for v in starts:
             if v.op == BeforeUpdate(number) and v.args[0] in last:
                 earlier[v] = last[v.args[0]]
-        last.update(updates_of(made[number]))
+        last.update(updates_of(by_order[number]))
     return earlier, last
 
 

@@ -78,29 +78,29 @@ def is_literal(v: Value) -> bool:
 
 def depending(outputs: Sequence[Value], inputs: Sequence[Value]) -> set[Value]:
     """The values that change with the inputs: a loop computes the others once, outside."""
-    found: set[Value] = set()
+    varying: set[Value] = set()
     known = set(inputs)
     for v in topological(outputs, inputs):
-        if any(a in found or a in known for a in v.args):
-            found.add(v)
-    stack = [*found]
+        if any(a in varying or a in known for a in v.args):
+            varying.add(v)
+    stack = [*varying]
     while stack:  # index lambdas go along: stored outside, they would only take memory
         for a in stack.pop().args:
-            if isinstance(a.op, View) and a not in found and a not in known:
-                found.add(a)
+            if isinstance(a.op, View) and a not in varying and a not in known:
+                varying.add(a)
                 stack.append(a)
-    return found
+    return varying
 
 
 def made_within(outputs: Sequence[Value], frame: TraceFrame) -> set[Value]:
     """The values that a function made, or that depend on such: a branch computes them only when it
     is taken."""
-    found: set[Value] = set()
+    own: set[Value] = set()
     for v in topological(outputs):
         lives = bool(v.args) and not isinstance(v.op, Placeholder)
-        if lives and (v in frame.made or any(a in found for a in v.args)):
-            found.add(v)
-    return found
+        if lives and (v in frame.made or any(a in own for a in v.args)):
+            own.add(v)
+    return own
 
 
 def same_nest(what: str, wanted: Any, got: Any, whose: str) -> None:

@@ -24,7 +24,7 @@ def flatten(nest: Any) -> tuple[list[Any], Pack]:
     else:
         return [nest], lambda leaves: leaves[0]
     parts = [flatten(c) for c in children]
-    found = [leaf for leaves, _ in parts for leaf in leaves]
+    all_leaves = [leaf for leaves, _ in parts for leaf in leaves]
 
     def pack(leaves: list[Any]) -> Any:
         made, at = [], 0
@@ -37,7 +37,7 @@ def flatten(nest: Any) -> tuple[list[Any], Pack]:
             return type(nest)(*made)
         return type(nest)(made)
 
-    return found, pack
+    return all_leaves, pack
 
 
 def shape_of(nest: Any) -> Any:

@@ -40,8 +40,8 @@ def with_update(x: Any, variables: Variable | Sequence[Variable], step: Callable
         if not isinstance(v, Variable):
             raise GraphError(f"with_update: {v!r} is no variable", user_location())
     order = out.graph.next_effect()
-    made = step(*(build(BeforeUpdate(order), (v,)) for v in olds))
-    news = tuple(made) if isinstance(made, list | tuple) else (made,)
+    values = step(*(build(BeforeUpdate(order), (v,)) for v in olds))
+    news = tuple(values) if isinstance(values, list | tuple) else (values,)
     if len(news) != len(olds):
         raise GraphError(
             f"with_update: step gave {len(news)} values for {len(olds)} variables", user_location()

@@ -96,21 +96,23 @@ def limits(options: Options, again: bool = False) -> Limits:
     known = _read(path)
     if known is not None and not again:
         return known
-    found = measure(options.threads)
+    measured = measure(options.threads)
     if known is not None:
-        found = _better(known, found)
-    Cache(options.cache_dir).keep(path.name, json.dumps(asdict(found)).encode())
-    return found
+        measured = _better(known, measured)
+    Cache(options.cache_dir).keep(path.name, json.dumps(asdict(measured)).encode())
+    return measured
 
 
 def measure(threads: int) -> Limits:
     """The limits of this machine, measured."""
     rates = {}
-    for what, arrays in ARRAYS_OF_STREAM.items():
-        found = [_stream(what, size // arrays // 4 // threads, threads) for size in WORKING_SETS]
-        for at in range(len(found) - 2, -1, -1):  # what fits a large working set fits a small one
-            found[at] = max(found[at], found[at + 1])
-        rates[what] = tuple(found)
+    for stream, arrays in ARRAYS_OF_STREAM.items():
+        by_size = [
+            _stream(stream, size // arrays // 4 // threads, threads) for size in WORKING_SETS
+        ]
+        for at in range(len(by_size) - 2, -1, -1):  # what fits a large working set fits a small one
+            by_size[at] = max(by_size[at], by_size[at + 1])
+        rates[stream] = tuple(by_size)
     peaks = {dtype: _peak(dtype, threads) for dtype in LLVM}
     return Limits(cpu_name(), threads, WORKING_SETS, rates, peaks)
 
@@ -135,7 +137,7 @@ def _read(path: Path) -> Limits | None:
         return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        rates = {name: tuple(found) for name, found in kept["rates"].items()}
+        rates = {name: tuple(by_size) for name, by_size in kept["rates"].items()}
         return Limits(
             kept["cpu"], kept["threads"], tuple(kept["working_sets"]), rates, kept["peaks"]
         )
@@ -280,8 +282,8 @@ def _function(name: str) -> Any:
         else _fma_text(name.removeprefix("gc_fma_"))
     )
     data = jit.object_code(text, host_cpu())
-    found = jit.loader().load(name, data)
-    return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(found)
+    code_address = jit.loader().load(name, data)
+    return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(code_address)
 
 
 def _stream(what: str, count: int, threads: int) -> float:
@@ -300,41 +302,41 @@ def _peak(dtype: str, threads: int) -> float:
 
 def _best(call: Any, count: int, work: int, threads: int, arrays: int) -> float:
     """Work a second of all threads together; `work` is that of one round of one thread."""
-    held = [_arguments(arrays, count) for _ in range(threads)]
+    arguments = [_arguments(arrays, count) for _ in range(threads)]
     rounds = 1
-    while (taken := _together(call, count, rounds, held)) < MIN_TRY_SECONDS:
-        rounds = max(2 * rounds, int(rounds * MIN_TRY_SECONDS / max(taken, 1e-7)) + 1)
-    best, since = taken, 0
+    while (seconds := _together(call, count, rounds, arguments)) < MIN_TRY_SECONDS:
+        rounds = max(2 * rounds, int(rounds * MIN_TRY_SECONDS / max(seconds, 1e-7)) + 1)
+    best, since = seconds, 0
     for _ in range(MAX_TRIES):
         if since == TRIES_WITHOUT_GAIN:
             break
-        taken = _together(call, count, rounds, held)
-        best, since = min(best, taken), 0 if taken < 0.99 * best else since + 1
+        seconds = _together(call, count, rounds, arguments)
+        best, since = min(best, seconds), 0 if seconds < 0.99 * best else since + 1
     return threads * rounds * work / best
 
 
 def _arguments(arrays: int, count: int) -> tuple[Any, ...]:
     """Argument words, and the arrays they point at: a, b, c, results."""
-    made = [_aligned(count) for _ in range(arrays)]
+    arrays_held = [_aligned(count) for _ in range(arrays)]
     if arrays == 1:
-        made.insert(0, made[0])
-    made += [_aligned(RESULT_FLOATS) for _ in range(4 - len(made))]
-    words = np.array([address(a) for a in made], np.int64)
-    return words, made
+        arrays_held.insert(0, arrays_held[0])
+    arrays_held += [_aligned(RESULT_FLOATS) for _ in range(4 - len(arrays_held))]
+    words = np.array([address(a) for a in arrays_held], np.int64)
+    return words, arrays_held
 
 
 def _aligned(count: int) -> Any:
     raw = np.empty(count * 4 + ALIGNMENT_BYTES, np.uint8)
     start = -address(raw) % ALIGNMENT_BYTES
-    found = raw[start : start + count * 4].view(np.float32)
-    found.fill(1.0)  # untouched pages would all be one page of zeros
-    return found
+    array = raw[start : start + count * 4].view(np.float32)
+    array.fill(1.0)  # untouched pages would all be one page of zeros
+    return array
 
 
-def _together(call: Any, count: int, rounds: int, held: Sequence[tuple[Any, ...]]) -> float:
+def _together(call: Any, count: int, rounds: int, arguments: Sequence[tuple[Any, ...]]) -> float:
     """Seconds from the first thread's start to the last one's end."""
     spans: list[tuple[float, float]] = []
-    gate = threading.Barrier(len(held))
+    gate = threading.Barrier(len(arguments))
 
     def work(words: Any) -> None:
         gate.wait()
@@ -342,7 +344,7 @@ def _together(call: Any, count: int, rounds: int, held: Sequence[tuple[Any, ...]
         call(address(words), count, rounds)
         spans.append((start, time.perf_counter()))
 
-    jobs: list[Callable[[], None]] = [functools.partial(work, words) for words, _ in held]
+    jobs: list[Callable[[], None]] = [functools.partial(work, words) for words, _ in arguments]
     others = [threading.Thread(target=job) for job in jobs[1:]]
     for t in others:
         t.start()

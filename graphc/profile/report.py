@@ -155,13 +155,13 @@ class Profile:
 
     def data(self) -> dict[str, Any]:
         """All figures, as JSON takes them: seconds, bytes, operations."""
-        kept = {
+        fields = {
             k: getattr(self, k)
             for k in ("title", "runs", "fastest", "run_seconds", "kernel_seconds", "threads")
         }
         stages = [{"name": s.name, "seconds": (s.end - s.start) / 1e9} for s in self.spans]
         return {
-            **kept,
+            **fields,
             "memory": asdict(self.memory),
             "limits": asdict(self.limits),
             "compilation": stages,
@@ -273,17 +273,17 @@ MAX_LINE_COLUMNS = 32  # of the user's file and line
 
 def _table(rows: Sequence[ProfileRow], total: float) -> list[str]:
     """The head, and a line for each row and those inside it."""
-    found = list(_nested(rows, 0))
+    nested = list(_nested(rows, 0))
     names = [
-        _cut("  " * depth + f"{row.kind} {row.name}", MAX_NAME_COLUMNS) for depth, row in found
+        _cut("  " * depth + f"{row.kind} {row.name}", MAX_NAME_COLUMNS) for depth, row in nested
     ]
-    places = [_place(row.lines) for _, row in found]
+    places = [_place(row.lines) for _, row in nested]
     wide, far = (max(map(len, (*texts, "kernel"))) for texts in (names, places))
     lines = [
         f"{'time us':>9} {'share':>6} {'launches':>8}  {'kernel':{wide}}  {'line':{far}} "
         f"{'bytes':>8} {'GB/s':>6} {'%mem':>5} {'flops':>8} {'GF/s':>6} {'%peak':>5}  bound"
     ]
-    for (_, row), name, place in zip(found, names, places, strict=True):
+    for (_, row), name, place in zip(nested, names, places, strict=True):
         seconds = row.seconds or float("inf")
         lines.append(
             f"{row.seconds * 1e6:9.2f} {row.seconds / total:6.1%} {_count(row.launches):>8}  "
@@ -303,13 +303,13 @@ def _nested(rows: Sequence[ProfileRow], depth: int) -> Iterator[tuple[int, Profi
 
 def _totals(p: Profile) -> list[str]:
     m, inside = p.memory, p.kernel_seconds
-    rest = max(p.run_seconds - inside, 0.0)
+    outside = max(p.run_seconds - inside, 0.0)
     memory, cache = p.limits.working_sets[-1], p.limits.working_sets[2]
     copies = [f"{p.limits.bandwidth('copy', size) / 1e9:.0f} GB/s" for size in (memory, cache)]
     peaks = ", ".join(f"{rate / 1e9:.0f} GF/s {name}" for name, rate in p.limits.peaks.items())
     return [
         f"run     {p.run_seconds * 1e6:.2f} us: {inside * 1e6:.2f} in kernels, "
-        f"{rest * 1e6:.2f} around them",
+        f"{outside * 1e6:.2f} around them",
         f"memory  arena {scaled(m.arena)}B ({scaled(m.naive)}B without reuse), variables "
         f"{scaled(m.variables)}B, fed {scaled(m.fed)}B, results {scaled(m.results)}B; the process "
         f"at most {scaled(m.peak)}B",

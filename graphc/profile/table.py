@@ -62,9 +62,9 @@ class ProfileTable:
 
     def rows(self, within: Kernel | None = None) -> tuple[ProfileRow, ...]:
         """The rows of a control kernel's steps, or of the run; copies that were made."""
-        chosen = [(i, p) for i, p in enumerate(self.places) if p.within is within]
+        shown = [(i, p) for i, p in enumerate(self.places) if p.within is within]
         return tuple(
-            self._row(i, p) for i, p in chosen if p.kernel is not None or self.calls[:, i].any()
+            self._row(i, p) for i, p in shown if p.kernel is not None or self.calls[:, i].any()
         )
 
     def _row(self, number: int, place: Timed) -> ProfileRow:
@@ -106,14 +106,14 @@ class ProfileTable:
 
     def labels(self) -> tuple[Label, ...]:
         """What each instruction is, for a trace."""
-        made = []
+        labels = []
         for place in self.places:
             if place.kernel is None:
-                made.append(Label(place.name, "copy", "", 2 * place.nbytes, 0))
+                labels.append(Label(place.name, "copy", "", 2 * place.nbytes, 0))
                 continue
             kernel, cost = place.kernel, self.costs[place.kernel]
             lines = lines_of(kernel)
-            made.append(
+            labels.append(
                 Label(
                     kernel.name,
                     kernel.kind.value,
@@ -122,7 +122,7 @@ class ProfileTable:
                     self.number(cost.flops),
                 )
             )
-        return tuple(made)
+        return tuple(labels)
 
 
 class HostTable(ProfileTable):
@@ -137,10 +137,10 @@ class HostTable(ProfileTable):
         spent: Array,
         typical: Typical,
         layout: ArenaLayout,
-        found: Limits,
+        limits: Limits,
     ) -> None:
         super().__init__(program, sizes, places, calls, spent, typical)
-        self.limits = found
+        self.limits = limits
         self.touches = touches(program, self.number, layout)
 
     def memory_seconds(self, kernel: Kernel) -> float:
@@ -228,5 +228,7 @@ def _around(
 
 def lines_of(kernel: Kernel) -> tuple[Location, ...]:
     """The user's lines that a kernel computes: that of its last result first."""
-    found = [v.loc for v in (*reversed(kernel.writes), *reversed(kernel.body)) if v.loc is not None]
-    return tuple(dict.fromkeys(found))
+    locations = [
+        v.loc for v in (*reversed(kernel.writes), *reversed(kernel.body)) if v.loc is not None
+    ]
+    return tuple(dict.fromkeys(locations))

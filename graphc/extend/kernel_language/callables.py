@@ -37,8 +37,8 @@ PYTHON_FUNCTIONS = {
 @functools.cache
 def kernel_names() -> dict[int, str]:
     """Python functions, by identity, and what the kernel language calls them."""
-    found = {id(f): name for name, same in PYTHON_FUNCTIONS.items() for f in same}
-    found |= {id(getattr(np, name)): name for name in SAME_IN_NUMPY}
+    names = {id(f): name for name, same in PYTHON_FUNCTIONS.items() for f in same}
+    names |= {id(getattr(np, name)): name for name in SAME_IN_NUMPY}
     for row in scalar_functions.FUNCTIONS.values():
-        found |= {id(f): row.name for f in (row.numpy, row.math) if f is not None}
-    return found
+        names |= {id(f): row.name for f in (row.numpy, row.math) if f is not None}
+    return names

@@ -89,9 +89,9 @@ def _code(
     return code
 
 
-def _caller(made: Written) -> Callable[..., Any]:
+def _caller(instance: Written) -> Callable[..., Any]:
     """What users call."""
-    code = made.code
+    code = instance.code
 
     @functools.wraps(code.function)
     def call(*operands: Any) -> Any:
@@ -101,8 +101,8 @@ def _caller(made: Written) -> Callable[..., Any]:
                 user_location(),
             )
         tensors = tuple(operand(code.name, x) for x in operands)
-        out = build(made, tensors)
-        made.body(out.type, *(t.type for t in tensors))  # refuses now what no kernel can be
+        out = build(instance, tensors)
+        instance.body(out.type, *(t.type for t in tensors))  # refuses now what no kernel can be
         return out
 
     return call
@@ -123,12 +123,12 @@ class Written(Opaque, abstract=True):
 
     def infer(self, *types: TensorType) -> TensorType:
         rule = type(self).rule
-        made = types[0] if rule is None else rule(*types)
-        if not isinstance(made, TensorType):
-            raise GraphError(f"{self.name}: `result` gave {short(made)}; expected a tensor type")
-        if self.code.rows and not made.shape:
+        result = types[0] if rule is None else rule(*types)
+        if not isinstance(result, TensorType):
+            raise GraphError(f"{self.name}: `result` gave {short(result)}; expected a tensor type")
+        if self.code.rows and not result.shape:
             raise GraphError(f"{self.name}: a parallel kernel needs a result with an axis")
-        return made
+        return result
 
     def body(self, out: TensorType, *types: TensorType) -> Body:
         """The body of the kernel.  Raises `GraphError` at the guilty line."""
@@ -163,8 +163,8 @@ class Written(Opaque, abstract=True):
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         backward = type(self).backward
         assert backward is not None  # otherwise it is not differentiable
-        made = backward(ct, out, *args)
-        return tuple(made) if isinstance(made, tuple | list) else (made,)
+        cotangents = backward(ct, out, *args)
+        return tuple(cotangents) if isinstance(cotangents, tuple | list) else (cotangents,)
 
 
 def _op(code: KernelFunction, rules: dict[str, Callable[..., Any] | None]) -> Written:

@@ -22,10 +22,10 @@ Kind = str | None  # None: nothing is known yet; else WEAK, "f32", "f64", or OTH
 
 def join(*kinds: Kind) -> Kind:
     """The kind of an arithmetic result."""
-    found = {k for k in kinds if k is not None}
-    strong = found - {WEAK}
+    known = {k for k in kinds if k is not None}
+    strong = known - {WEAK}
     if not strong:
-        return WEAK if found else None
+        return WEAK if known else None
     if strong == {"f32", "f64"}:
         return "f64"
     return strong.pop() if len(strong) == 1 else OTHER
