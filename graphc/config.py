@@ -55,7 +55,7 @@ def blas_core() -> str | None:
 
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables set for a moment, for a library that reads them when it is loaded."""
+    """Sets environment variables within the block, for a library that reads them when loaded."""
     before = {k: os.environ.get(k) for k in values}
     os.environ.update(values)
     try:
@@ -69,7 +69,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def data_dir() -> Path | None:
-    """Where data sets lie, if GRAPHC_DATA says so."""
+    """The folder of data sets that GRAPHC_DATA names; None without it."""
     given = os.environ.get("GRAPHC_DATA")
     return Path(given) if given else None
 
@@ -110,7 +110,7 @@ def defaults(**given: Any) -> Iterator[None]:
 
 
 def default(name: str, otherwise: Callable[[], T]) -> Callable[[], T]:
-    """What makes the default of a field: the value that `defaults` has for it, else another."""
+    """A function that makes a field's default: the value set by `defaults`, else `otherwise()`."""
     return lambda: _given[name] if name in _given else otherwise()
 
 

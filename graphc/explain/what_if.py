@@ -1,5 +1,5 @@
-"""Planning on a machine that need not exist: where everything would run, how long it would take,
-what memory it would need.
+"""`gc.plan`: predicts a run on a machine that need not exist: the device of every value, the time,
+the memory.
 
     machine = gc.Machine([gc.DeviceSpec("cuda:0", memory="24 GB", like="A100")])
     print(gc.plan([loss, train], machine, {"n": 512}))
@@ -119,8 +119,8 @@ def _tensor(fetch: Any) -> Tensor:
 
 
 def sizes_of(staged: Staged, given: Mapping[Any, Any]) -> dict[str, int]:
-    """The sizes of a staged graph, after those that must be equal have one name; given are shapes
-    of tensors, and sizes by name."""
+    """The numbers for the symbols of a staged graph, from shapes of tensors and sizes by name.
+    Sizes that must be equal have one symbol."""
     graph = staged.graph
     named = {k: v for k, v in given.items() if isinstance(k, str)}
     shapes = {k: tuple(v) for k, v in given.items() if not isinstance(k, str)}

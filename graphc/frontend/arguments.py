@@ -1,6 +1,7 @@
-"""Arguments of functions: what is accepted, what it becomes, and how a wrong one is reported.
+"""Checks and conversions of functions' arguments.
 
-Every error names the function, the argument, what was expected and what came, and the user's line.
+Every error names the function, the argument, what was expected, what was given, and the user's
+line.
 """
 
 from __future__ import annotations

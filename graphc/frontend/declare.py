@@ -1,4 +1,4 @@
-"""What a graph starts from: placeholders, which are fed, and variables, which a session keeps."""
+"""The sources of a graph: placeholders, which runs feed, and variables, which sessions keep."""
 
 from __future__ import annotations
 

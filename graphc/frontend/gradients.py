@@ -1,4 +1,4 @@
-"""What users call to differentiate: `gradients`, `custom_gradient`, `explain_gradient`."""
+"""Differentiation for users: `gradients`, `custom_gradient`, `explain_gradient`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
 
 
 def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
-    """The ys after the stabilising rules (log-softmax, softplus, ...), not looking behind xs: their
+    """The ys after the stabilising rules (log-softmax, softplus, ...), which stop at xs: their
     gradients stay finite where those of the naive formulas are 0 / 0."""
     rewriter = Rewriter(STABLE, ())
     graph = rewriter.run(Graph("gradients", tuple(dict.fromkeys(xs)), tuple(ys)))
@@ -64,7 +64,7 @@ def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:
 
 
 def _named(g: Any, x: Tensor) -> Any:
-    """The gradient of `w` prints as `d.w`."""
+    """The gradient of x under a name: that of `w` prints as `d.w`."""
     if g is None or not x.name or g.name:
         return g
     return Tensor(g.op, g.args, g.type, f"d.{x.name}", g.loc, x.graph)

@@ -1,4 +1,4 @@
-"""Several tensors fetched as one, for their effects."""
+"""`gc.group`: several tensors, fetched together for their effects."""
 
 from __future__ import annotations
 

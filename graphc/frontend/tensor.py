@@ -1,7 +1,7 @@
 """Tensor: what users hold.  A Value with sugar: implicit broadcasting, dtype promotion, NumPy
 constants.
 
-The sugar ends here: below this layer every broadcast and every cast is an op of its own.
+Below this layer nothing is implicit: every broadcast and every cast is an op of its own.
 """
 
 from __future__ import annotations
@@ -245,7 +245,8 @@ def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:
 
 
 def _with_literal(common: DType, v: Any) -> DType:
-    """A plain number only changes the kind: int + 0.5 is f32, bool + 1 is i64."""
+    """The type of an element and a plain number, which changes only the kind of type: int + 0.5
+    is f32, bool + 1 is i64."""
     if isinstance(v, Tensor | bool):
         return common
     if isinstance(v, float) and not common.is_float:

@@ -1,4 +1,4 @@
-"""Nested lists, tuples and dicts of tensors, as what functions of control flow take and give."""
+"""Nests (lists, tuples and dicts) of tensors: control flow takes and returns them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Pack = Callable[[list[Any]], Any]
 
 
 def flatten(nest: Any) -> tuple[list[Any], Pack]:
-    """The leaves of a nest, and what puts other leaves in their places.
+    """The leaves of a nest, and a function that puts other leaves in their places.
 
     >>> leaves, pack = flatten((1, {"a": 2, "b": [3]}))
     >>> leaves, pack([10, 20, 30])
@@ -41,6 +41,6 @@ def flatten(nest: Any) -> tuple[list[Any], Pack]:
 
 
 def shape_of(nest: Any) -> Any:
-    """The nest with every leaf made None, for comparing structures."""
+    """The nest with None for every leaf, for comparing structures."""
     leaves, pack = flatten(nest)
     return pack([None] * len(leaves))

@@ -1,12 +1,12 @@
-"""What this machine can do: bytes and operations in a second, measured with kernels of graphc's.
+"""Measures what this machine can do, in bytes and operations a second, with kernels of its own.
 
     bandwidth   summing an array (read), copying one (copy), a = b + s * c (triad), a = s * a + s
                 (update), over working sets from the first-level cache to memory; all threads at
                 once, each its own part
     peak        multiply-adds in registers, f32 and f64, two operations each
 
-The best of several tries counts, because a limit is what the machine does when nothing disturbs
-it. Limits are measured once and kept in the cache directory, by CPU and number of threads.
+The best of several tries counts, because a limit is what the machine does undisturbed.  Limits are
+measured once and kept in the cache directory, by CPU and number of threads.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ PASSES_OF_STREAM = {"read": 1, "copy": 2, "triad": 3, "update": 2}
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes in a second by stream, at each working set, and operations in a second by element type,
-    of `threads` threads together."""
+    """The limits of `threads` threads together: `rates` are bytes a second by stream, at each
+    working set; `peaks` are operations a second by element type."""
 
     cpu: str
     threads: int
@@ -90,8 +90,8 @@ class Limits:
 
 
 def limits(options: Options, again: bool = False) -> Limits:
-    """The limits for the options' number of threads, from the cache directory or, at first (it
-    takes about two seconds), measured.  `again` measures anew and keeps what is better."""
+    """The limits for the options' number of threads, from the cache directory; the first call
+    measures them, in about two seconds.  `again` measures anew and keeps the better figures."""
     path = options.cache_dir / f"limits-{_name(options.threads)}.json"
     known = _read(path)
     if known is not None and not again:
@@ -132,7 +132,7 @@ def _name(threads: int) -> str:
 
 
 def _read(path: Path) -> Limits | None:
-    """Limits that were kept; None if there are none, or if they are damaged (a warning says so)."""
+    """The limits in a file; None if there is no file, or a damaged one, which gives a warning."""
     if not path.exists():
         return None
     try:
@@ -287,7 +287,7 @@ def _function(name: str) -> Any:
 
 
 def _stream(what: str, count: int, threads: int) -> float:
-    """Bytes a second, of arrays of `count` f32 for each thread."""
+    """Bytes a second of a stream over arrays of `count` f32 for each thread."""
     step = 4 * host_shape("f32").lanes  # of the loop: four vectors
     count = max(count // step, 1) * step
     moved = 4 * count * PASSES_OF_STREAM[what]
@@ -301,7 +301,7 @@ def _peak(dtype: str, threads: int) -> float:
 
 
 def _best(call: Any, count: int, work: int, threads: int, arrays: int) -> float:
-    """Work a second of all threads together; `work` is that of one round of one thread."""
+    """Work a second of all threads together; `work` is the work of one round of one thread."""
     arguments = [_arguments(arrays, count) for _ in range(threads)]
     rounds = 1
     while (seconds := _together(call, count, rounds, arguments)) < MIN_TRY_SECONDS:
@@ -316,7 +316,7 @@ def _best(call: Any, count: int, work: int, threads: int, arrays: int) -> float:
 
 
 def _arguments(arrays: int, count: int) -> tuple[Any, ...]:
-    """Argument words, and the arrays they point at: a, b, c, results."""
+    """The argument words of a kernel, and the arrays that they point at: a, b, c, results."""
     arrays_held = [_aligned(count) for _ in range(arrays)]
     if arrays == 1:
         arrays_held.insert(0, arrays_held[0])

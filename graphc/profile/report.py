@@ -2,13 +2,13 @@
 
 `str(profile)` is a table, `profile.trace()` a Chrome trace, `profile.data()` plain numbers.
 
-    time        of all its launches in a run, chunks side by side count once; of the median run, or
-                the fastest
-    bytes       what must be moved (`graphc.passes.cost.kernel`); %mem is the share of the time that
-                moving them takes at best, as sums and copies of this size do it
-    flops       operations that must be made; %peak is the share of the time that they take at
-                best, as multiply-adds in registers
-    bound       the limit that is nearer: memory or compute
+    time        of all launches of the kernel in the median run, or the fastest; chunks that run
+                side by side count once
+    bytes       bytes that the kernel must move (`graphc.passes.cost.kernel`); %mem is the share of
+                the time that moving them takes at best, at the speed of sums and copies
+    flops       operations that the kernel must make; %peak is the share of the time that they take
+                at best, at the speed of multiply-adds in registers
+    bound       the nearer limit: memory or compute
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ FIRST_THREAD_LANE = 1  # of a trace: thread 0; one more lane for each further th
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """A kernel in one run.  `best_memory` and `best_compute` are the seconds that its bytes and its
-    operations take at least; `lines` are the user's, the one that names it first."""
+    """A kernel in one run.  `best_memory` and `best_compute` are the least seconds that its bytes
+    and its operations take; `lines` are the user's, first the one that named the kernel."""
 
     name: str
     kind: str
@@ -77,7 +77,7 @@ class ProfileRow:
 @dataclass(frozen=True)
 class MemoryUse:
     """Bytes that a run needs; `naive` is the arena without reuse, `peak` the most memory that the
-    process has had."""
+    process ever held."""
 
     arena: int
     naive: int
@@ -89,8 +89,8 @@ class MemoryUse:
 
 @dataclass(frozen=True)
 class Run:
-    """One recorded run: when it began and ended (`perf_counter_ns`), the rows of `Event` in it, and
-    how many more events there was no room for."""
+    """One recorded run: its start and end (`perf_counter_ns`), its events (rows of `Event`), and
+    how many events were dropped for want of room."""
 
     start: int
     end: int
@@ -100,7 +100,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Label:
-    """What a trace says about an instruction; figures are of one launch."""
+    """The text that a trace shows for an instruction; figures are of one launch."""
 
     name: str
     kind: str
@@ -272,7 +272,7 @@ MAX_LINE_COLUMNS = 32  # of the user's file and line
 
 
 def _table(rows: Sequence[ProfileRow], total: float) -> list[str]:
-    """The head, and a line for each row and those inside it."""
+    """The head of the table, and a line for each row and each row inside it."""
     nested = list(_nested(rows, 0))
     names = [
         _cut("  " * depth + f"{row.kind} {row.name}", MAX_NAME_COLUMNS) for depth, row in nested
