@@ -28,7 +28,7 @@ GRAPH_STAGE_SUFFIX = {
 
 
 def code_stages() -> dict[str, DumpStage]:
-    """The stages of which each kernel has a text, of all targets, by name."""
+    """The stages of all targets that print each kernel as a text, by name."""
     return {stage.name: stage for target in targets().values() for stage in target.stages}
 
 
@@ -77,7 +77,7 @@ def text_of(made: Stages, stage: str, elide: bool) -> str:
 
 
 def _of(target: CodeTarget, stage: str) -> DumpStage | None:
-    """What a target has to show at a stage, if it has that stage."""
+    """A target's printer for a stage; None if it has no such stage."""
     return next((s for s in target.stages if s.name == stage), None)
 
 
@@ -129,7 +129,7 @@ def each(program: Program, stage: DumpStage) -> str:
 
 
 def note(kernel: Kernel) -> str:
-    """What the text of a kernel of several ops does not show: the bytes it moves."""
+    """A note with the bytes that a kernel of several ops moves; its text does not show them."""
     if len(kernel.body) <= 1:
         return ""
     return f"moves {cost_of(kernel).moved} bytes"

@@ -42,7 +42,7 @@ class ModelFailure(Exception):
 
 
 def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> None:
-    """What all commands on models take."""
+    """Adds the options that all commands on models have."""
     p.add_argument(
         "model", help="a Python file, or a graph as text (.gir)", nargs="?" if optional else None
     )
@@ -80,7 +80,7 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
 
 
 def add_device_options(p: argparse.ArgumentParser) -> None:
-    """Where sessions run; `graphc devices` lists what there is."""
+    """Adds the options that say where sessions run; `graphc devices` lists the devices."""
     p.add_argument(
         "--device",
         type=_device,
@@ -110,7 +110,7 @@ def _device(text: str) -> str:
 
 
 def _devices(text: str) -> tuple[DeviceSpec, ...]:
-    """`cpu:0,cuda:0=A100`."""
+    """The devices in an argument like `cpu:0,cuda:0=A100`."""
     found = []
     try:
         for part in filter(None, text.split(",")):
@@ -148,7 +148,7 @@ class Model:
     code: int = 0
 
     def fetch(self, name: str) -> Fetch:
-        """What a name means: a tensor's name, or a variable of the file (`layer.weight`)."""
+        """The tensor or group that a name means: a tensor's name, or the file's `layer.weight`."""
         plain = name.removeprefix("%")
         if plain in self.scope.by_name:
             return self.scope.by_name[plain]  # type: ignore[no-any-return]
@@ -176,7 +176,7 @@ class Model:
         }
 
     def sinks(self) -> dict[str, Fetch]:
-        """What the file computes and nothing else it declares uses."""
+        """The tensors of the file that nothing else in it uses."""
         declared = self.declared()
         tensors = {k: v for k, v in declared.items() if isinstance(v, Tensor)}
         groups: dict[str, Fetch] = {k: v for k, v in declared.items() if isinstance(v, Group)}

@@ -85,7 +85,7 @@ def act(args: argparse.Namespace) -> int:
 
 
 def _end_script() -> None:
-    """The script ends where it is, as if it had called `sys.exit`."""
+    """Ends the script where it is, as if it had called `sys.exit`."""
     raise SystemExit(0)
 
 
@@ -105,7 +105,7 @@ def _profiles(model: Model, args: argparse.Namespace, recorder: Recorder) -> Seq
 
 
 def _title(fetches: Sequence[str], title: str) -> str:
-    """The names that were given, and the sizes."""
+    """The title: the names of the fetches, and the sizes."""
     _, at, sizes = title.partition(" at ")
     return ", ".join(fetches) + at + sizes
 

@@ -1,4 +1,4 @@
-"""`graphc run model.py`: runs a model file; fetches of one that only declares."""
+"""`graphc run model.py`: runs a model file, and fetches tensors of one that only declares."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def register(commands: Any) -> None:
 
 
 def add_feed_options(p: argparse.ArgumentParser) -> None:
-    """What commands take that run a graph."""
+    """Adds the options of commands that run a graph."""
     p.add_argument(
         "--feed",
         action="append",
@@ -149,7 +149,7 @@ def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
 
 
 def _parse_feeds(texts: Sequence[str]) -> dict[str, str]:
-    """Name -> file or `random`; the name "" stands for all that are left."""
+    """Name -> file or `random`; the name "" stands for all placeholders not named."""
     feeds = {}
     for text in texts:
         name, sign, what = text.rpartition("=")
@@ -269,7 +269,7 @@ def summary(value: Any) -> str:
 
 
 def tables(profiles: Sequence[Profile], sort: str = "time", top: int | None = None) -> str:
-    """The profiles that matter as text, and how many do not."""
+    """The profiles of signatures that take much time, as text, and the number of the others."""
     total = sum(p.runs * p.run_seconds for p in profiles) or 1.0
     large = [p for p in profiles if p.runs * p.run_seconds >= MIN_TIME_SHARE * total]
     shown = [p.table(sort, top) for p in large]

@@ -1,7 +1,7 @@
-"""Own parts in a few lines: `gc.op` makes a pointwise op of a scalar function, `gc.function` a
-callable.
+"""The decorators `gc.op`, which makes a pointwise op of a scalar function, and `gc.function`, which
+makes a compiled callable of a function of tensors.
 
-An op made here is like a built-in: checked, differentiated, fused and compiled.
+An op made by `gc.op` is like a built-in: checked, differentiated, fused and compiled.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def py_func(
 
 
 def _label(function: Any, gradient: Any, name: Any) -> str:
-    """What errors call the function.  Raises `GraphError` for what is none."""
+    """The function's name in errors.  Raises `GraphError` for wrong arguments."""
     if not callable(function):
         raise GraphError(
             f"py_func: function is {short(function)}; expected a function", user_location()
@@ -74,7 +74,7 @@ def _label(function: Any, gradient: Any, name: Any) -> str:
 
 
 def _checked(t: Any, operands: Sequence[Tensor], loc: Location | None) -> TensorType:
-    """A type of a result.  Raises `GraphError` or `ShapeError`."""
+    """The type of a result, checked.  Raises `GraphError` or `ShapeError`."""
     if not isinstance(t, TensorType):
         raise GraphError(
             f"py_func: output type {short(t)}; expected a tensor type such as "
@@ -118,7 +118,7 @@ def _with_gradient(
     gradient: Callable[..., Any] | None,
     label: str,
 ) -> list[Tensor]:
-    """The results, each with its share of the gradient: that is linear in the cotangents."""
+    """The results, each with its share of the gradient, which is linear in the cotangents."""
     if gradient is None:
         return results
 
@@ -140,7 +140,7 @@ def _with_gradient(
 
 
 def _parts(gradient: Any, operands: Sequence[Any], label: str) -> tuple[Any, ...]:
-    """The cotangents that a gradient gave.  Raises `GradientError` unless they fit."""
+    """The cotangents that a user's gradient returned.  Raises `GradientError` unless they fit."""
     parts = tuple(gradient) if isinstance(gradient, tuple | list) else (gradient,)
     if len(parts) != len(operands):
         raise GradientError(

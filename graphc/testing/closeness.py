@@ -51,8 +51,8 @@ def spacing(x: Any) -> Any:
 
 
 def _rounds(op: Op) -> bool:
-    """Whether an op may round otherwise than its reference: what foreign routines do, and what a
-    user's kernel or fold does in an order of its own."""
+    """Whether an op may round unlike its reference, as foreign routines do, and users' kernels
+    and folds in an order of their own."""
     if not built_in(type(op)):
         return isinstance(op, Opaque | Reduction)
     return isinstance(op, Opaque) and bool(op.routines) and not isinstance(op, Lu)  # holds indices
@@ -190,7 +190,8 @@ def disagreements(
     got: Sequence[Any],
     loose: bool = False,
 ) -> list[str]:
-    """What is wrong with `got` as the results of `graph`, whose oracle says `wanted`; nothing: [].
+    """What is wrong with `got` as the results of `graph`, whose oracle says `wanted`; [] if all is
+    well.
 
     `loose`: rules have fired that are only `stable`.
     """

@@ -1,4 +1,4 @@
-"""Checks of an op's gradients, by finite differences."""
+"""Checks of an op's gradients against finite differences."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MAX_ELEMENTS = 200  # of an operand; larger ones get no second differences
 
 
 def check_gradient(op_cls: type[Op], sample: Sample) -> None:
-    """The gradient by every operand of floats against central differences: in f64, unless the op
-    does not take it."""
+    """Compares the gradient by every float operand with central differences, in f64 if the op
+    accepts it."""
     wide = _in_floats(op_cls, sample)
     if wide is None:
         return

@@ -33,11 +33,11 @@ from graphc.testing.random_values import SIZES_OF_N
 from graphc.testing.shrinker import shrink
 
 INEXACT_RULES = {r.name for r in RULES if r.kind != "exact"}
-Fault = str  # what is wrong; "" if nothing is
+Fault = str  # the description of what is wrong; "" for a good graph
 
 
 class Judge(Protocol):
-    """What finds the fault of a graph, on feeds that a seed decides."""
+    """A function that finds the fault of a graph, on feeds that a seed decides."""
 
     def __call__(self, graph: Graph, seed: int) -> Fault: ...
 
@@ -47,7 +47,7 @@ def is_symbolic(graph: Graph) -> bool:
 
 
 def sizes_for(graph: Graph, seed: int, count: int) -> list[int]:
-    """Values of n to try; for a graph without n there is one."""
+    """The values of n to try; just one for a graph without n."""
     if not is_symbolic(graph):
         return [1]
     return [SIZES_OF_N[(seed + i) % len(SIZES_OF_N)] for i in range(count)]
@@ -63,7 +63,7 @@ def feeds(graph: Graph, seed: int, count: int) -> list[list[Any]]:
 
 
 def pass_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
-    """The first pass that changes what the graph means, with how.
+    """The first pass that changes the meaning of the graph, and how.
 
     Rules that are only `stable` are left out, for what is cut off after them (a comparison, a cast)
     may come out otherwise; where the graph has nothing of that kind they are tried too.
@@ -99,7 +99,7 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
 
 
 def smooth(graph: Graph) -> bool:
-    """Whether no op of the graph makes a jump of a small difference."""
+    """Whether the graph has no op that turns a small difference into a jump."""
     return all(_smooth(v) for v in deep_nodes(graph))
 
 
@@ -114,7 +114,7 @@ def _smooth(v: Value) -> bool:
 
 
 def text_fault(graph: Graph, seed: int) -> Fault:
-    """Whether a graph is not what its text says."""
+    """How a graph differs from the graph that its text parses to."""
     text = print_graph(graph)
     parsed = parse_graph(text)
     if print_graph(parsed) != text:
@@ -190,7 +190,7 @@ def check_graph(graph: Graph, seed: int = 0) -> None:
 
 
 def guarded(fault: Callable[[Graph], Fault]) -> Callable[[Graph], Fault]:
-    """A check in which every exception is a fault too."""
+    """A check that returns every exception as a fault."""
 
     def check(graph: Graph) -> Fault:
         try:

@@ -85,8 +85,8 @@ def together(op_cls: type[Op], samples: Sequence[Sample]) -> Graph:
 
 
 def results(compiled: CompiledGraph, arrays: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    """For each result of a compiled graph the oracle's array and its own, which two threads in
-    small chunks and poisoned memory have to repeat.  Raises `AssertionError`."""
+    """For each result of a compiled graph, the oracle's array and its own.  Raises `AssertionError`
+    unless two threads, in small chunks and poisoned memory, give the same bits."""
     got = compiled(arrays)
     with small_chunks():
         compiled.forget()

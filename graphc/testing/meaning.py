@@ -1,4 +1,4 @@
-"""Checks of what an op means: its type rule, reference and text, in all sizes."""
+"""Checks of an op's meaning: its type rule, reference and text, in all sizes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _check_result(
 
 
 def check_text(op_cls: type[Op], sample: Sample) -> None:
-    """The graph that its text is parsed to prints and means the same."""
+    """The op's text parses to a graph that prints the same text and gives the same results."""
     if issubclass(op_cls, Foreign):  # holds Python code, which text cannot
         return
     with judging(op_cls, sample, "text"):
@@ -107,7 +107,7 @@ def check_sizes(op_cls: type[Op], sample: Sample) -> None:
 
 
 def other_sizes(op_cls: type[Op], sample: Sample) -> list[Sample]:
-    """The sample, and if its operands may be anything the sample in other sizes."""
+    """The sample and, if its operands may be any values, the sample in other sizes."""
     if not sample.special:
         return [sample]
     found = [sample, *(resized(op_cls, sample, change) for change in SIZE_CHANGES)]

@@ -1,12 +1,13 @@
 """The pytest plug-in: random graphs with a user's ops in them, as many as `--graphc-fuzz` says.
 
-A project that wants it says `pytest_plugins = ["graphc.testing.plugin"]` in its top conftest.py
-(or `-p graphc.testing.plugin`), and writes a test:
+A project enables it with `pytest_plugins = ["graphc.testing.plugin"]` in its top conftest.py
+(or with `-p graphc.testing.plugin`), and writes a test:
 
     def test_softsign_in_random_graphs(graphc_fuzz):
         graphc_fuzz(Softsign)
 
-It is no entry point: pytest would import it, and so graphc, in every project on the machine.
+The plug-in is no entry point, because pytest would then import graphc in every project on the
+machine.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `graphc_fuzz` is one test for each chunk of seeds."""
+    """Makes one test for each chunk of seeds of a test with the fixture `graphc_fuzz`."""
     if "graphc_fuzz" not in metafunc.fixturenames:
         return
     given, first = (metafunc.config.getoption(f"graphc_fuzz{x}") for x in ("", "_seed"))
@@ -49,7 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def graphc_fuzz(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """A function of ops: it judges random graphs that have them (`graphc.testing.check_graph`)."""
+    """A function that judges random graphs with the given ops (`graphc.testing.check_graph`)."""
 
     def fuzz(*ops: Any) -> None:
         for seed in request.param:

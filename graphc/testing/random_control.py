@@ -1,7 +1,7 @@
 """Random graphs with control flow: loops and branches, two deep, and gradients of such graphs.
 
-What the body of a loop or a branch lacks, it takes from outside: `Inner` is a `Builder` whose
-inputs are captured values.
+The body of a loop or a branch captures values from outside: `Inner` is a `Builder` whose inputs are
+captured values.
 """
 
 from __future__ import annotations
@@ -63,18 +63,18 @@ class Inner(ControlBuilder):
         self.counter = None
 
     def given(self, t: TensorType) -> Value:
-        """An input that is no captured value."""
+        """An input of the loop body itself: a carry or a slice."""
         return self.keep(make(Placeholder(t.dtype, t.shape), (), f"g{len(self.pool)}"))
 
     def capture(self, v: Value) -> Value:
-        """A value from outside, inside."""
+        """The input that stands for a value from outside."""
         made = make(Placeholder(v.type.dtype, v.type.shape), (), f"o{len(self.inputs)}")
         self.inputs.append(made)
         self.captured.append(v)
         return self.keep(made)
 
     def capture_some(self, most: int) -> None:
-        """A few values from outside; some of them are needed here only."""
+        """Captures a few values from outside; some are made for this purpose only."""
         for _ in range(int(self.rng.integers(0, most + 1))):
             maker = self.pick([self.outer.pointwise, self.outer.reduction, self.outer.layer])
             self.capture(maker() if self.chance(0.4) else self.outer.any_value())
@@ -89,7 +89,7 @@ class Inner(ControlBuilder):
         return self.counter
 
     def fill(self, most: int) -> None:
-        """A few more values."""
+        """Adds a few values to the pool."""
         self.nodes = len(self.pool) + int(self.rng.integers(1, most + 1))
         self.grow()
 
@@ -103,7 +103,7 @@ class Inner(ControlBuilder):
 
 
 def loop(b: ControlBuilder) -> Value:
-    """Some item of a new loop; the others are in the pool."""
+    """One item of a new loop; most others go to the pool."""
     length, arrays = _arrays(b)
     whilst, reverse = b.chance(0.3), b.chance(0.35)
     first = _first(b, whilst)
@@ -131,7 +131,7 @@ def loop(b: ControlBuilder) -> Value:
         tape=b.pick([-1, -1, -1, 0, 100]),
     )
     operands = (steps, *first, *arrays, *body.captured)
-    if length != -1 and b.chance(0.3):  # another one of the same steps
+    if length != -1 and b.chance(0.3):  # another loop over the same steps
         others = [body.pick([*rows, *body.pool]) for _ in range(int(b.rng.integers(1, 4)))]
         twin = Loop(
             Graph("twin", inputs, (*made, *others)),
@@ -147,7 +147,7 @@ def loop(b: ControlBuilder) -> Value:
 
 
 def _kept(b: ControlBuilder, made: Value) -> Value:
-    """Some item of a control op; more of them go to the pool."""
+    """One item of a control op; most of the items go to the pool."""
     assert isinstance(made.type, TupleType)
     found = [make(Item(i), (made,)) for i in range(len(made.type.items))]
     for v in found:
@@ -157,7 +157,7 @@ def _kept(b: ControlBuilder, made: Value) -> Value:
 
 
 def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
-    """The length of a loop, and what it takes slices of."""
+    """The length of a loop, and the arrays that its steps take slices of."""
     lengths: list[Size] = [0, 1, 2, 3, 3, 5, 8, *([N, N, N + 1] if b.symbolic else [])]
     x = b.value(lambda v: v.type.rank > 0 and count(v.type.shape[:1]) <= MAX_SCAN_STEPS)
     if x is None or b.chance(0.3):
@@ -197,7 +197,7 @@ def _draws(body: Inner, states: Sequence[Value]) -> None:
 
 
 def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
-    """What a step makes of a carry."""
+    """The next value of a carry."""
     t = states[i].type
     twins = [s for s in states if s.type == t and s is not states[i]]
     roll = body.rng.random()
@@ -212,7 +212,7 @@ def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
 
 
 def _rows(body: Inner, states: Sequence[Value], made: Sequence[Value]) -> list[Value]:
-    """What a step gives."""
+    """The rows that a step yields."""
     rows: list[Value] = []
     for _ in range(int(body.rng.integers(0, 4))):
         kinds: list[Sequence[Value]] = [states, made, rows, body.inputs, *[body.pool] * 5]
@@ -224,7 +224,7 @@ def _rows(body: Inner, states: Sequence[Value], made: Sequence[Value]) -> list[V
 
 
 def _condition(body: Inner, states: Sequence[Value], bounded: bool) -> list[Value]:
-    """The flag and the counter of a loop with a condition; without a bound it must end."""
+    """The next flag and counter of a loop with a condition; an unbounded one is sure to end."""
     if bounded and body.chance(0.2):
         return [states[0], body.same(COUNTER)]
     after = make(add, (states[1], full(1, COUNTER)))
@@ -254,7 +254,7 @@ def _steps(b: ControlBuilder, length: Size, whilst: bool) -> Value:
 
 
 def switch(b: ControlBuilder) -> Value:
-    """Some item of a new switch; the others are in the pool."""
+    """One item of a new switch; most others go to the pool."""
     branches, outputs = [], []
     wanted: list[TensorType] = []
     for number in range(int(b.rng.integers(2, 4))):
@@ -293,7 +293,7 @@ def switch(b: ControlBuilder) -> Value:
 
 
 def _numbered(inside: Inner) -> dict[tuple[Value, int], Value]:
-    """Inputs by captured value; a value that is captured twice has several."""
+    """The inputs of a branch by captured value and how often it was captured before."""
     found: dict[tuple[Value, int], Value] = {}
     for v, own in zip(inside.captured, inside.inputs, strict=True):
         number = 0
@@ -353,12 +353,12 @@ def with_gradients(graph: Graph) -> Graph | None:
 
 
 def staged(graph: Graph) -> Graph:
-    """The graph as `stage` would give it."""
+    """The graph after the passes that `stage` ends with."""
     return without_markers(merge_loops(graph), (WithGradient, StopGradient))
 
 
 def deep_nodes(graph: Graph) -> list[Value]:
-    """The values of a graph and of those inside it."""
+    """The values of a graph and of its inner graphs."""
     found = graph.nodes()
     inner = [g for v in found if isinstance(v.op, Control) for g in v.op.graphs]
     return [*found, *(v for g in inner for v in deep_nodes(g))]

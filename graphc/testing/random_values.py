@@ -1,4 +1,4 @@
-"""What random graphs are made of: choices, sizes, and values of wanted types, found or new."""
+"""The material of random graphs: choices, sizes, and values of wanted types, found or new."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def count(shape: Sequence[Size]) -> int:
 
 
 def sizes_of(n: int) -> dict[str, int]:
-    """What the names of sizes stand for."""
+    """The numbers that the names of sizes stand for."""
     return {"n": n, "m": n}
 
 

@@ -1,4 +1,4 @@
-"""Random views: what moves, repeats, cuts or joins elements and computes nothing."""
+"""Random views: ops that move, repeat, cut or join elements and compute nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ops are tried on: arrays for their samples, special values, and graphs of one op."""
+"""Inputs for checks of ops: arrays for their samples, special values, and graphs of one op."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def sample_inputs(op_cls: type[Op], sample: Sample, seed: int = 0) -> list[Any]:
 
 
 def prepared(sample: Sample, arrays: list[Any]) -> list[Any]:
-    """The arrays as a sample wants its operands."""
+    """The arrays after the sample's own preparation of its operands."""
     return (
         arrays
         if sample.prepare is None

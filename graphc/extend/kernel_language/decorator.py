@@ -1,9 +1,9 @@
 """`gc.kernel`: a hand-written loop over arrays as an op.
 
-It is compiled by numba, and kept on disk by its text, like graphc's own kernels.  It may use loops,
-`if`, arithmetic, elements of arrays (all indices at once), `x.shape`, `x.size`, `x.ndim`, `len(x)`,
-`x.dtype.type(...)`, the element-wise functions of `math` and `numpy`, and numbers of the module
-around it.  As in NumPy, numbers, indices and sizes take the float type of what they meet.
+numba compiles the loop, and the disk cache keeps it by its text, like graphc's own kernels.  The
+function may use loops, `if`, arithmetic, elements of arrays (all indices at once), `x.shape`,
+`x.size`, `x.ndim`, `len(x)`, `x.dtype.type(...)`, the element-wise functions of `math` and `numpy`,
+and numbers of the module around it.  As in NumPy, numbers, indices and sizes take the float type of what they meet.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def kernel(
 def _code(
     function: Callable[..., Any], rules: dict[str, Callable[..., Any] | None], parallel: bool
 ) -> KernelFunction:
-    """The function's code.  Raises `GraphError` for what can be no kernel."""
+    """The function's code.  Raises `GraphError` for a function that cannot be a kernel."""
     for what, given in {"function": function, **rules}.items():
         if given is not None and not callable(given):
             raise GraphError(
@@ -90,7 +90,7 @@ def _code(
 
 
 def _caller(instance: Written) -> Callable[..., Any]:
-    """What users call."""
+    """The function that users call: it applies the op to operands."""
     code = instance.code
 
     @functools.wraps(code.function)
@@ -102,7 +102,7 @@ def _caller(instance: Written) -> Callable[..., Any]:
             )
         tensors = tuple(operand(code.name, x) for x in operands)
         out = build(instance, tensors)
-        instance.body(out.type, *(t.type for t in tensors))  # refuses now what no kernel can be
+        instance.body(out.type, *(t.type for t in tensors))  # raises now if it cannot be translated
         return out
 
     return call

@@ -1,7 +1,7 @@
-"""Which float type each expression of a hand-written kernel has, as far as it can be seen.
+"""Infers the float type of each expression of a hand-written kernel, as far as possible.
 
-Numbers in the code, loop variables and sizes are Python's: in NumPy they are `WEAK` and take the
-type of what they meet, where numba would widen f32 to f64.  So the translator converts them.
+Numbers in the code, loop variables and sizes are Python's.  In NumPy these are `WEAK`: they take
+the type of the other operand, where numba would widen f32 to f64.  So the translator converts them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def join(*kinds: Kind) -> Kind:
 
 
 def of_dtype(dtype: Any) -> str:
-    """What kernels compute with for elements of a type."""
+    """The kind that kernels compute with for elements of a type."""
     t = as_dtype(dtype)
     return OTHER if not t.is_float else "f64" if t.name == "f64" else "f32"
 
