@@ -109,7 +109,7 @@ def _step(p: Pass, current: Graph | Program, context: Context) -> Graph | Progra
 
 
 def listed(passes: Sequence[Pass]) -> str:
-    """The text of `--list`: each pass, what it does, its fields, defaults and units."""
+    """The text of `--list-passes`: each pass, what it does, its fields, defaults and units."""
     width = max(len(f"{o.name}={spelled(o.default)}") for p in passes for o in p.options())
     lines = []
     for p in passes:

@@ -3,7 +3,8 @@
 numba compiles the loop, and the disk cache keeps it by its text, like graphc's own kernels.  The
 function may use loops, `if`, arithmetic, elements of arrays (all indices at once), `x.shape`,
 `x.size`, `x.ndim`, `len(x)`, `x.dtype.type(...)`, the element-wise functions of `math` and `numpy`,
-and numbers of the module around it.  As in NumPy, numbers, indices and sizes take the float type of what they meet.
+and numbers of the module around it.  As in NumPy, numbers, indices and sizes take the float type of
+the other operand.
 """
 
 from __future__ import annotations
