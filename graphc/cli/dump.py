@@ -62,18 +62,18 @@ def act(args: argparse.Namespace) -> int:
     return model.code
 
 
-def text_of(made: Stages, stage: str, elide: bool) -> str:
+def text_of(stages: Stages, stage: str, elide: bool) -> str:
     """A stage as text.  `elide` leaves out the data of constants: then the text does not parse."""
-    if isinstance(made, LoweredPlaced):
-        return placed_text(made, stage, elide)
+    if isinstance(stages, LoweredPlaced):
+        return placed_text(stages, stage, elide)
     match stage:
         case "graph":
-            return print_graph(made.staged, elide)
+            return print_graph(stages.staged, elide)
         case "optimized":
-            return print_graph(made.optimised, elide)
+            return print_graph(stages.optimised, elide)
     if stage != "program" and _of(HOST_TARGET, stage) is None:
         raise UsageError(f"--stage {stage} is for devices: name some with --device, --devices")
-    return program_text(made.program, HOST_TARGET, stage, elide)
+    return program_text(stages.program, HOST_TARGET, stage, elide)
 
 
 def _of(target: CodeTarget, stage: str) -> DumpStage | None:
@@ -85,30 +85,32 @@ def program_text(program: Program, target: CodeTarget, stage: str, elide: bool) 
     """A stage of a program for one device."""
     if stage == "program":
         return print_program(program, elide, note)
-    found = _of(target, stage)
-    if found is None:
+    printer = _of(target, stage)
+    if printer is None:
         known = ", ".join(["placed", "program", *(s.name for s in target.stages)])
         raise UsageError(f"--stage {stage} is not for {target.kind}, which has {known}")
-    return each(program, found)
+    return each(program, printer)
 
 
-def placed_text(made: LoweredPlaced, stage: str, elide: bool) -> str:
+def placed_text(lowered: LoweredPlaced, stage: str, elide: bool) -> str:
     """A stage of a compilation over devices: from `program` on, of each segment; of a stage that
     the host lacks, only of those that have it."""
     match stage:
         case "graph":
-            return print_graph(made.staged, elide)
+            return print_graph(lowered.staged, elide)
         case "optimized":
-            return print_graph(made.optimised, elide)
+            return print_graph(lowered.optimised, elide)
         case "placed":
-            table = placement_table(made.placed).replace("\n", "\n// ")
-            return f"{print_graph(made.placed.graph, elide)}\n// {table}\n".replace("// \n", "//\n")
+            table = placement_table(lowered.placed).replace("\n", "\n// ")
+            return f"{print_graph(lowered.placed.graph, elide)}\n// {table}\n".replace(
+                "// \n", "//\n"
+            )
     comment = "//" if stage == "program" else code_stages()[stage].comment
     everywhere = stage == "program" or _of(HOST_TARGET, stage) is not None
     return "\n".join(
-        f"{comment} segment {n} of {len(made.parts)}, on {p.segment.device}\n"
+        f"{comment} segment {n} of {len(lowered.parts)}, on {p.segment.device}\n"
         + program_text(p.program, p.target, stage, elide)
-        for n, p in enumerate(made.parts)
+        for n, p in enumerate(lowered.parts)
         if everywhere or _of(p.target, stage) is not None
     )
 
@@ -139,8 +141,8 @@ def write_all(seen: Sequence[Stages], directory: Path) -> None:
     """The readable stages of each compilation, as files `00.graph.gir`, `00.kernels.py`, ..."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for number, made in enumerate(seen):
-            between = "placed" if isinstance(made, LoweredPlaced) else "loops"
+        for number, stages in enumerate(seen):
+            between = "placed" if isinstance(stages, LoweredPlaced) else "loops"
             for stage in ("graph", "optimized", between, "program", "kernels"):
                 suffix = (
                     GRAPH_STAGE_SUFFIX[stage]
@@ -148,6 +150,6 @@ def write_all(seen: Sequence[Stages], directory: Path) -> None:
                     else code_stages()[stage].suffix
                 )
                 path = directory / f"{number:02}.{stage}.{suffix}"
-                path.write_text(text_of(made, stage, False), encoding="utf-8")
+                path.write_text(text_of(stages, stage, False), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {directory}: {error}") from None

@@ -111,12 +111,12 @@ def _device(text: str) -> str:
 
 def _devices(text: str) -> tuple[DeviceSpec, ...]:
     """The devices in an argument like `cpu:0,cuda:0=A100`."""
-    found = []
+    specs = []
     try:
         for part in filter(None, text.split(",")):
             name, _, like = part.strip().partition("=")
-            found.append(DeviceSpec(name, like=like) if like else spec(name))
-        return Machine(found).devices
+            specs.append(DeviceSpec(name, like=like) if like else spec(name))
+        return Machine(specs).devices
     except GraphcError as error:
         raise argparse.ArgumentTypeError(error.message) from None
 
@@ -152,9 +152,9 @@ class Model:
         plain = name.removeprefix("%")
         if plain in self.scope.by_name:
             return self.scope.by_name[plain]  # type: ignore[no-any-return]
-        found = self._variable(plain)
-        if isinstance(found, Tensor | Group):
-            return found
+        member = self._variable(plain)
+        if isinstance(member, Tensor | Group):
+            return member
         known = sorted({*self.scope.by_name, *self.declared()})
         raise GraphcError(
             f"{self.path}: no tensor is called {name!r}; there are {', '.join(known) or 'none'}"
@@ -182,15 +182,15 @@ class Model:
         groups: dict[str, Fetch] = {k: v for k, v in declared.items() if isinstance(v, Group)}
         inside = [t for g in groups.values() if isinstance(g, Group) for t in g.tensors]
         used = {a for v in topological([*tensors.values(), *inside]) for a in v.args}
-        found: dict[str, Fetch] = {
+        fetches: dict[str, Fetch] = {
             k: t
             for k, t in tensors.items()
             if t not in used and not isinstance(t.op, State | Constant | Full)
         }
-        found |= groups
-        if not found:
+        fetches |= groups
+        if not fetches:
             raise UsageError(f"{self.path} declares nothing to compute; name it with --fetch")
-        return found
+        return fetches
 
     def chosen(self, names: Sequence[str]) -> dict[str, Fetch]:
         """The fetches named, or all sinks."""

@@ -69,9 +69,9 @@ def act(args: argparse.Namespace) -> int:
     if args.limits or args.remeasure:
         given = {"threads": args.threads, "cache_dir": Path(args.cache) if args.cache else None}
         with defaults(**{k: v for k, v in given.items() if v is not None}):
-            found = limits(Options(), args.remeasure)
+            measured = limits(Options(), args.remeasure)
         if args.limits:
-            print(found)
+            print(measured)
             return 0
     if args.model is None:
         raise UsageError("which model? name a Python file or a graph as text, or ask for --limits")
@@ -98,10 +98,10 @@ def _profiles(model: Model, args: argparse.Namespace, recorder: Recorder) -> Seq
     with defaults(watch=again.watch), fetching(model, args) as once:
         for _ in range(warmup + (args.steps or DEFAULT_STEPS)):
             once()
-        found = again.profiles()
+        profiles = again.profiles()
     if not args.fetch:
-        return found
-    return [dataclasses.replace(p, title=_title(args.fetch, p.title)) for p in found]
+        return profiles
+    return [dataclasses.replace(p, title=_title(args.fetch, p.title)) for p in profiles]
 
 
 def _title(fetches: Sequence[str], title: str) -> str:

@@ -215,8 +215,11 @@ def _running_graph(
     names = [f"%{v.name or v.op.name}" for v in graph.results]
     scope = GraphScope()
     with scope.as_default(), Session(scope) as session:
-        made = _tensors_of(graph, scope)
-        results, fed = [made[r] for r in graph.results], {made[v]: a for v, a in feeds.items()}
+        tensors = _tensors_of(graph, scope)
+        results, fed = (
+            [tensors[r] for r in graph.results],
+            {tensors[v]: a for v, a in feeds.items()},
+        )
 
         def once() -> Results:
             return {
@@ -231,13 +234,13 @@ def _running_graph(
 
 def _tensors_of(graph: Graph, scope: GraphScope) -> dict[Value, Tensor]:
     """Tensors that stand for a graph's values."""
-    made: dict[Value, Tensor] = {}
+    tensors: dict[Value, Tensor] = {}
     for v in graph.inputs:
         op = v.op if isinstance(v.op, RunCounter) else Placeholder(v.type.dtype, v.type.shape)
-        made[v] = Tensor(op, (), v.type, v.name, v.loc, scope)
+        tensors[v] = Tensor(op, (), v.type, v.name, v.loc, scope)
     for v in graph.nodes():
-        made[v] = Tensor(v.op, tuple(made[a] for a in v.args), v.type, v.name, v.loc, scope)
-    return made
+        tensors[v] = Tensor(v.op, tuple(tensors[a] for a in v.args), v.type, v.name, v.loc, scope)
+    return tensors
 
 
 def _show(results: Mapping[str, tuple[str, Any]], out: str | None) -> None:

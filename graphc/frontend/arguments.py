@@ -158,12 +158,12 @@ def sequence(what: str, argument: str, xs: Any) -> list[Tensor]:
         raise GraphError(
             f"{what}: {argument} must be a sequence of tensors, got {short(xs)}", user_location()
         )
-    made = [tensor(what, x) for x in xs]
-    if not made:
+    tensors = [tensor(what, x) for x in xs]
+    if not tensors:
         raise GraphError(
             f"{what}: {argument} is empty; expected at least one tensor", user_location()
         )
-    return made
+    return tensors
 
 
 def require_equal(what: str, a: Size, b: Size, where: str) -> None:

@@ -43,9 +43,9 @@ def variable(
     >>> w.type
     f32[2]
     """
-    made = Variable(*declared(initial, name or "variable", dtype), trainable)
-    register(made)
-    return made
+    result = Variable(*declared(initial, name or "variable", dtype), trainable)
+    register(result)
+    return result
 
 
 Declared = tuple[VariableOp, tuple[()], TensorType, str, Location | None, GraphScope, Tensor]

@@ -166,10 +166,10 @@ def build(
     graph = graphs.pop() if graphs else graph or current()
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
-    made = Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
+    result = Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
     for frame in frames():
-        frame.made.add(made)
-    return made
+        frame.made.add(result)
+    return result
 
 
 def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
@@ -189,9 +189,9 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
     if array.dtype == np.float64 and not isinstance(x, np.ndarray | np.generic):
         array = array.astype(np.float32)
     own = as_dtype(array.dtype)
-    found = dtype or own
-    array = array.astype(found.numpy, copy=False)  # `Data` copies
-    op = Constant(Data(array), found, array.shape)
+    element = dtype or own
+    array = array.astype(element.numpy, copy=False)  # `Data` copies
+    op = Constant(Data(array), element, array.shape)
     return build(op, ())
 
 

@@ -1,4 +1,4 @@
-"""Slices whose place is known only when the graph runs, and folds over segments."""
+"""Slices at places that only a run knows, and folds over segments."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def segment_sum(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
 
 
 def _wide(t: Tensor) -> Tensor:
-    """What is summed: narrow floats in f32 (semantics 9.1)."""
+    """The tensor in the type of its sum: narrow floats in f32 (semantics 9.1)."""
     return converted(t, t.dtype.accumulates)
 
 

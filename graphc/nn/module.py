@@ -41,7 +41,7 @@ M = TypeVar("M", bound="Module")
 
 
 def _constructor(init: Callable[..., None], name: str) -> Callable[..., None]:
-    """A constructor behind the door, which must not look at a half-made module."""
+    """A guarded constructor; its errors must not print a half-made module."""
 
     @functools.wraps(init)
     def call(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -152,8 +152,8 @@ class Module:
 
     def __deepcopy__(self: M, memo: dict[int, Any]) -> M:
         """A module with variables of its own, which start from equal values."""
-        made = object.__new__(type(self))
-        memo[id(self)] = made
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
         for name, value in vars(self).items():
             if isinstance(value, Parameter) and id(value) not in memo:
                 memo[id(value)] = Parameter(value.initial_value, value.trainable)
@@ -163,8 +163,8 @@ class Module:
                     if value.trainable
                     else Buffer(value.initial_value)
                 )
-            setattr(made, name, copy.deepcopy(value, memo))
-        return made
+            setattr(twin, name, copy.deepcopy(value, memo))
+        return twin
 
     # -- members
 
@@ -336,7 +336,7 @@ class Module:
 
 
 def _name_members(module: Module, prefix: str) -> None:
-    """Makes the names of variables longer where more of the path to them is known now."""
+    """Extends the names of variables, now that more of the path to them is known."""
     for path, v in [*module.named_parameters(prefix), *module.named_buffers(prefix)]:
         if isinstance(v, Owned) and path.endswith(f".{v.path}"):
             v.found_at(path)

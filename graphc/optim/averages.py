@@ -21,7 +21,7 @@ __all__ = ["EMA", "SWA"]
 
 
 class _Averages:
-    """Averages of variables.  A subclass says what an update adds: `share` of the difference."""
+    """Averages of variables; subclasses define `share`, how far an update moves them."""
 
     def __init__(self) -> None:
         self._averages: dict[Variable, Variable] = {}

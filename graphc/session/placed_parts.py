@@ -121,9 +121,9 @@ class HostSegment(HostPart):
             raise self.plan.failed(view[bound.status_at + 1], view[bound.status_at + 2])
         for v, r in zip(self.segment.results, bound.results, strict=True):
             own = r.external is not None and not r.is_input
-            array = r.array if r.external is None else (*inputs, *outputs)[r.external]
-            assert array is not None
-            held[v] = array.reshape(r.shape) if own else array.reshape(r.shape).copy()
+            stored = r.array if r.external is None else (*inputs, *outputs)[r.external]
+            assert stored is not None
+            held[v] = stored.reshape(r.shape) if own else stored.reshape(r.shape).copy()
 
 
 class DeviceSegment:

@@ -137,8 +137,8 @@ class CompiledGraph:
             fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
             staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
             signature = Signature(staged, fed, lambda values: values)  # type: ignore[arg-type]
-            made = Runner(owner, signature, HostEngine(owner, self.executable))
-            self._runners[threads] = made, owner
+            runner = Runner(owner, signature, HostEngine(owner, self.executable))
+            self._runners[threads] = runner, owner
         return self._runners[threads]
 
 

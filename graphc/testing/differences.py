@@ -109,12 +109,12 @@ class _Slopes:
         """Raises `ConformanceError` where the gradient is not that of `value`, which computes the
         tensor from arrays."""
         step, wide = 1e-6, [_widened(a) for a in self.arrays]
-        made = np.asarray(value(*wide))
+        result = np.asarray(value(*wide))
         if self.out.dtype != f64:  # the gradient rounds more
             tolerance = 1e-3
-        if made.dtype != np.float64:  # the value too
+        if result.dtype != np.float64:  # the value too
             step, tolerance = 1e-2, 3e-2
-        drawn = np.random.default_rng(5).uniform(0.5, 1.5, made.shape)
+        drawn = np.random.default_rng(5).uniform(0.5, 1.5, result.shape)
         weights = np.asarray(drawn, self.out.dtype.numpy)
         floats = [i for i, t in enumerate(self.inputs) if t.dtype in (f32, f64)]
         xs = [self.inputs[i] for i in floats]

@@ -83,8 +83,8 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
     with mock.patch.object(simplify_module, "RULES", rules):
         context = Context()
         for p in GRAPH_PASSES:
-            made = p.run_deeply(stages[-1][1], context)
-            stages.append((p.name, verify(made, p.name, context.trace.proven)))
+            result = p.run_deeply(stages[-1][1], context)
+            stages.append((p.name, verify(result, p.name, context.trace.proven)))
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(graph, *arrays))
         for (_, before), (name, after) in itertools.pairwise(stages):
@@ -132,21 +132,21 @@ def compiled_fault(
 ) -> Fault:
     """How the compiled program of a graph differs from the oracle (of the optimised graph)."""
     with small_products() if seed % 2 else contextlib.nullcontext():
-        made = CompiledGraph(graph, disable=disable)
-    program = made.executable.program
+        compiled = CompiledGraph(graph, disable=disable)
+    program = compiled.executable.program
     text = print_program(program)
     if print_program(parse_program(text)) != text:
         return "text: the program is printed differently after parsing"
     optimised = program.graph
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(optimised, *arrays))
-        once = made(arrays)
+        once = compiled(arrays)
         wrong = disagreements(optimised, arrays, wanted, once)
         if wrong:
             return f"compiled, inputs {[a.shape for a in arrays]}: {wrong[0]}"
         with small_chunks():
-            made.forget()
-            chunked = made(arrays, 1, poison=0xFF)
+            compiled.forget()
+            chunked = compiled(arrays, 1, poison=0xFF)
             wrong = (
                 []
                 if all(map(same_bits, once, chunked))
@@ -154,10 +154,10 @@ def compiled_fault(
             )
             if wrong:
                 return f"compiled, in small chunks, inputs {[a.shape for a in arrays]}: {wrong[0]}"
-            made.forget()
-            if not all(map(same_bits, chunked, made(arrays, 2))):
+            compiled.forget()
+            if not all(map(same_bits, chunked, compiled(arrays, 2))):
                 return f"other bits on two threads, inputs {[a.shape for a in arrays]}"
-        made.forget()
+        compiled.forget()
     return ""
 
 
@@ -216,11 +216,11 @@ def run_seeds(
     graphs: Callable[[int], Graph] = random_graph,
 ) -> list[str]:
     """Reports of the seeds that fail (three are enough)."""
-    found: list[str] = []
+    reports: list[str] = []
     for seed in seeds:
         graph = graphs(seed)
         if guarded(partial(fault, seed=seed))(graph):
-            found.append(report(graph, seed, partial(fault, seed=seed)))
-        if len(found) == 3:
+            reports.append(report(graph, seed, partial(fault, seed=seed)))
+        if len(reports) == 3:
             break
-    return found
+    return reports

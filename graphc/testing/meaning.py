@@ -50,13 +50,13 @@ def _check_result(
     (out,) = graph.outputs
     before = [np.array(a, copy=True) for a in arrays]
     with judging(op_cls, sample, check):
-        made = np.asarray(out.op.reference(*arrays))
-    if made.shape != out.type.shape or made.dtype != out.type.dtype.numpy:
+        result = np.asarray(out.op.reference(*arrays))
+    if result.shape != out.type.shape or result.dtype != out.type.dtype.numpy:
         raise fault(
             op_cls,
             sample,
             check,
-            f"infer gives {out.type}, reference gives {made.dtype}{list(made.shape)}; "
+            f"infer gives {out.type}, reference gives {result.dtype}{list(result.shape)}; "
             "mend whichever is wrong",
         )
     for i, (a, b) in enumerate(zip(arrays, before, strict=True)):
@@ -110,10 +110,10 @@ def other_sizes(op_cls: type[Op], sample: Sample) -> list[Sample]:
     """The sample and, if its operands may be any values, the sample in other sizes."""
     if not sample.special:
         return [sample]
-    found = [sample, *(resized(op_cls, sample, change) for change in SIZE_CHANGES)]
+    sized = [sample, *(resized(op_cls, sample, change) for change in SIZE_CHANGES)]
     if issubclass(op_cls, Pointwise):
-        found += [shaped(sample, shape) for shape in POINTWISE_SHAPES]
-    return found
+        sized += [shaped(sample, shape) for shape in POINTWISE_SHAPES]
+    return sized
 
 
 def shaped(sample: Sample, shape: tuple[int, ...]) -> Sample:

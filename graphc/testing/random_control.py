@@ -39,11 +39,11 @@ class ControlBuilder(Builder):
     depth = 0
 
     def makers(self) -> list[tuple[Callable[[], Value], float]]:
-        found = super().makers()
+        makers = super().makers()
         if self.depth < 2:
             weight = (6.0, 2.0)[self.depth]
-            found += [(lambda: loop(self), weight), (lambda: switch(self), weight)]
-        return found
+            makers += [(lambda: loop(self), weight), (lambda: switch(self), weight)]
+        return makers
 
     def scalar(self, modulus: int) -> Value:
         """An i64[] below `modulus` that depends on what is fed."""
@@ -68,10 +68,10 @@ class Inner(ControlBuilder):
 
     def capture(self, v: Value) -> Value:
         """The input that stands for a value from outside."""
-        made = make(Placeholder(v.type.dtype, v.type.shape), (), f"o{len(self.inputs)}")
-        self.inputs.append(made)
+        inside = make(Placeholder(v.type.dtype, v.type.shape), (), f"o{len(self.inputs)}")
+        self.inputs.append(inside)
         self.captured.append(v)
-        return self.keep(made)
+        return self.keep(inside)
 
     def capture_some(self, most: int) -> None:
         """Captures a few values from outside; some are made for this purpose only."""
@@ -113,17 +113,17 @@ def loop(b: ControlBuilder) -> Value:
     body.capture_some(3)
     _draws(body, states)
     body.fill(6)
-    made = [_next(body, states, i) for i in range(len(states))]
-    rows = _rows(body, states, made)
+    carries = [_next(body, states, i) for i in range(len(states))]
+    rows = _rows(body, states, carries)
     if not arrays and not rows and b.chance(0.6):
         length = -1
     if whilst:
-        made[:2] = _condition(body, states, length != -1)
+        carries[:2] = _condition(body, states, length != -1)
     steps = _steps(b, length, whilst)
     inputs = (*states, *slices, *body.inputs)
     op = Loop(
-        Graph("body", inputs, (*made, *rows)),
-        len(made),
+        Graph("body", inputs, (*carries, *rows)),
+        len(carries),
         len(slices),
         length,
         reverse,
@@ -134,8 +134,8 @@ def loop(b: ControlBuilder) -> Value:
     if length != -1 and b.chance(0.3):  # another loop over the same steps
         others = [body.pick([*rows, *body.pool]) for _ in range(int(b.rng.integers(1, 4)))]
         twin = Loop(
-            Graph("twin", inputs, (*made, *others)),
-            len(made),
+            Graph("twin", inputs, (*carries, *others)),
+            len(carries),
             len(slices),
             length,
             reverse,
@@ -146,14 +146,14 @@ def loop(b: ControlBuilder) -> Value:
     return _kept(b, make(op, operands, b.name()))
 
 
-def _kept(b: ControlBuilder, made: Value) -> Value:
+def _kept(b: ControlBuilder, out: Value) -> Value:
     """One item of a control op; most of the items go to the pool."""
-    assert isinstance(made.type, TupleType)
-    found = [make(Item(i), (made,)) for i in range(len(made.type.items))]
-    for v in found:
+    assert isinstance(out.type, TupleType)
+    items = [make(Item(i), (out,)) for i in range(len(out.type.items))]
+    for v in items:
         if b.chance(0.7):
             b.keep(v)
-    return b.pick(found)
+    return b.pick(items)
 
 
 def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
@@ -174,17 +174,17 @@ def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
 
 def _first(b: ControlBuilder, whilst: bool) -> list[Value]:
     """The first carries."""
-    found = [b.like(FLAG_TYPE), b.like(COUNTER)] if whilst else []
+    carries = [b.like(FLAG_TYPE), b.like(COUNTER)] if whilst else []
     for _ in range(int(b.rng.integers(0, 4))):
         roll = b.rng.random()
-        if roll < 0.35 and found:
-            found.append(b.like(b.pick(found).type))
+        if roll < 0.35 and carries:
+            carries.append(b.like(b.pick(carries).type))
         elif roll < 0.5:
-            found.append(b.like(COUNTER))
+            carries.append(b.like(COUNTER))
         else:
             v = b.value(lambda v: count(v.type.shape) <= MAX_CARRY_ELEMENTS)
-            found.append(v or b.like(TensorType(b.pick(b.dtypes), (3,))))
-    return found
+            carries.append(v or b.like(TensorType(b.pick(b.dtypes), (3,))))
+    return carries
 
 
 def _draws(body: Inner, states: Sequence[Value]) -> None:
@@ -211,11 +211,11 @@ def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
     return body.same(t)
 
 
-def _rows(body: Inner, states: Sequence[Value], made: Sequence[Value]) -> list[Value]:
+def _rows(body: Inner, states: Sequence[Value], carries: Sequence[Value]) -> list[Value]:
     """The rows that a step yields."""
     rows: list[Value] = []
     for _ in range(int(body.rng.integers(0, 4))):
-        kinds: list[Sequence[Value]] = [states, made, rows, body.inputs, *[body.pool] * 5]
+        kinds: list[Sequence[Value]] = [states, carries, rows, body.inputs, *[body.pool] * 5]
         kind = body.pick([k for k in kinds if k] or [[body.any_value()]])
         v = body.pick(kind)
         if count(v.type.shape) <= MAX_ELEMENTS:
@@ -262,25 +262,25 @@ def switch(b: ControlBuilder) -> Value:
         inside.capture_some(3)
         inside.fill(5)
         if number == 0:
-            made = [inside.any_value() for _ in range(int(b.rng.integers(1, 4)))]
-            wanted = [v.type for v in made]
+            results = [inside.any_value() for _ in range(int(b.rng.integers(1, 4)))]
+            wanted = [v.type for v in results]
         else:
-            made = [inside.same(t) for t in wanted]
+            results = [inside.same(t) for t in wanted]
         branches.append(inside)
-        outputs.append(made)
+        outputs.append(results)
     operands: dict[tuple[Value, int], Value] = {}
     taken = [_numbered(inside) for inside in branches]
-    for found in taken:
-        operands |= {key: key[0] for key in found}
+    for numbered in taken:
+        operands |= {key: key[0] for key in numbered}
     graphs = []
-    for number, (found, made) in enumerate(zip(taken, outputs, strict=True)):
+    for number, (numbered, results) in enumerate(zip(taken, outputs, strict=True)):
         inputs = tuple(
-            found[key]
-            if key in found
+            numbered[key]
+            if key in numbered
             else make(Placeholder(v.type.dtype, v.type.shape), (), f"u{i}")
             for i, (key, v) in enumerate(operands.items())
         )
-        graphs.append(Graph(f"branch.{number}", inputs, tuple(made)))
+        graphs.append(Graph(f"branch.{number}", inputs, tuple(results)))
     index = b.pick(
         [
             b.scalar(len(graphs)),
@@ -294,13 +294,13 @@ def switch(b: ControlBuilder) -> Value:
 
 def _numbered(inside: Inner) -> dict[tuple[Value, int], Value]:
     """The inputs of a branch by captured value and how often it was captured before."""
-    found: dict[tuple[Value, int], Value] = {}
+    by_value: dict[tuple[Value, int], Value] = {}
     for v, own in zip(inside.captured, inside.inputs, strict=True):
         number = 0
-        while (v, number) in found:
+        while (v, number) in by_value:
             number += 1
-        found[v, number] = own
-    return found
+        by_value[v, number] = own
+    return by_value
 
 
 # ---- graphs
@@ -313,11 +313,11 @@ def control_graph(seed: int, nodes: int = 12) -> Graph:
             seed + 1_000_003 * attempt + 17, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 3
         )
         try:
-            found = builder.graph(f"control_{seed}")
+            graph = builder.graph(f"control_{seed}")
         except (GraphcError, OverflowError):
             continue
-        if any(isinstance(v.op, Control) for v in found.nodes()):
-            return found
+        if any(isinstance(v.op, Control) for v in graph.nodes()):
+            return graph
     raise AssertionError(f"seed {seed} gives no graph")
 
 
@@ -327,13 +327,13 @@ def gradient_graph(seed: int, nodes: int = 9) -> Graph:
         builder = ControlBuilder(seed + 1_000_003 * attempt + 29, nodes, False, seed % 4 < 2, False)
         builder.dtypes = [f64, f64, builder.pick([f32, i64, bool_])]
         try:
-            found = with_gradients(builder.graph(f"gradient_{seed}"))
-            if found is not None and seed % 4 == 3:
-                found = with_gradients(found) or found
+            graph = with_gradients(builder.graph(f"gradient_{seed}"))
+            if graph is not None and seed % 4 == 3:
+                graph = with_gradients(graph) or graph
         except (GraphcError, OverflowError):
             continue
-        if found is not None:
-            return found
+        if graph is not None:
+            return graph
     raise AssertionError(f"seed {seed} gives no graph")
 
 
@@ -342,14 +342,14 @@ def with_gradients(graph: Graph) -> Graph | None:
     ys = [v for v in graph.outputs if v.type.dtype.is_float and v.args]
     xs = [v for v in graph.inputs if v.type.dtype.is_float]
     try:
-        found = [g for g in gradients(ys, xs, [None] * len(ys)) if g is not None]
+        derivatives = [g for g in gradients(ys, xs, [None] * len(ys)) if g is not None]
     except GradientError:
         return None
     before = sum(isinstance(v.op, Control) for v in graph.nodes())
-    made = Graph(graph.name, graph.inputs, (*graph.outputs, *found), graph.updates)
-    if sum(isinstance(v.op, Control) for v in made.nodes()) == before:
+    result = Graph(graph.name, graph.inputs, (*graph.outputs, *derivatives), graph.updates)
+    if sum(isinstance(v.op, Control) for v in result.nodes()) == before:
         return None
-    return made
+    return result
 
 
 def staged(graph: Graph) -> Graph:
@@ -359,6 +359,6 @@ def staged(graph: Graph) -> Graph:
 
 def deep_nodes(graph: Graph) -> list[Value]:
     """The values of a graph and of its inner graphs."""
-    found = graph.nodes()
-    inner = [g for v in found if isinstance(v.op, Control) for g in v.op.graphs]
-    return [*found, *(v for g in inner for v in deep_nodes(g))]
+    nodes = graph.nodes()
+    inner = [g for v in nodes if isinstance(v.op, Control) for g in v.op.graphs]
+    return [*nodes, *(v for g in inner for v in deep_nodes(g))]

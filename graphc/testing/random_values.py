@@ -99,11 +99,11 @@ class ValuePool:
 
     def value(self, accept: Callable[[Value], bool] = lambda v: True) -> Value | None:
         """A value of the pool; late ones more often."""
-        found = [v for v in self.pool if accept(v)]
-        if not found:
+        accepted = [v for v in self.pool if accept(v)]
+        if not accepted:
             return None
-        at = len(found) - 1 - int(len(found) * self.rng.random() ** 2)
-        return found[max(at, 0)]
+        at = len(accepted) - 1 - int(len(accepted) * self.rng.random() ** 2)
+        return accepted[max(at, 0)]
 
     def any_value(self) -> Value:
         return self.value() or self.input(
@@ -112,9 +112,9 @@ class ValuePool:
 
     def of_dtype(self, dtypes: Sequence[DType]) -> Value:
         """A value with one of these element types: found, cast or new."""
-        found = self.value(lambda v: v.type.dtype in dtypes)
-        if found is not None and self.chance(0.85):
-            return found
+        value = self.value(lambda v: v.type.dtype in dtypes)
+        if value is not None and self.chance(0.85):
+            return value
         wanted = [d for d in self.dtypes if d in dtypes] or list(dtypes)
         base = self.any_value()
         if self.chance(0.5):
@@ -149,21 +149,21 @@ class ValuePool:
         """A value of exactly this type."""
         roll = self.rng.random()
         if roll < 0.45:
-            found = self.value(lambda v: v.type == t)
-            if found is not None:
-                return found
+            value = self.value(lambda v: v.type == t)
+            if value is not None:
+                return value
         if roll < 0.6:
             return self.literal(t)
         if roll < 0.75:
-            found = self.value(lambda v: v.type.shape == t.shape and v.type.dtype != t.dtype)
-            if found is not None:
-                return self.keep(make(Cast(t.dtype), (found,), self.name()))
+            value = self.value(lambda v: v.type.shape == t.shape and v.type.dtype != t.dtype)
+            if value is not None:
+                return self.keep(make(Cast(t.dtype), (value,), self.name()))
         if roll < 0.9 and t.rank:
             axes = tuple(a for a in range(t.rank) if self.chance(0.5))
             small = TensorType(t.dtype, tuple(t.shape[a] for a in axes))
             if small != t:
-                found = self.value(lambda v: v.type == small) or self.input(small)
-                return self.keep(make(Broadcast(axes, t.shape), (found,), self.name()))
+                value = self.value(lambda v: v.type == small) or self.input(small)
+                return self.keep(make(Broadcast(axes, t.shape), (value,), self.name()))
         return self.input(t)
 
 

@@ -42,9 +42,13 @@ def op_class(op: Any) -> type[Op]:
     `GraphError`."""
     if isinstance(op, type) and issubclass(op, Op) and not op.abstract:
         return op
-    made = OPS.get(getattr(op, "__name__", ""))
-    if made is not None and not isinstance(op, type) and made.__module__ == op.__module__:
-        return made
+    registered = OPS.get(getattr(op, "__name__", ""))
+    if (
+        registered is not None
+        and not isinstance(op, type)
+        and registered.__module__ == op.__module__
+    ):
+        return registered
     raise GraphError(
         f"graphc.testing: {op!r} is no op; expected a subclass of graphc.extend.Op, or a function "
         "made by gc.op or gc.kernel",

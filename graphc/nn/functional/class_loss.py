@@ -166,8 +166,8 @@ def _hits(
         wide = pw.astype(checked, i64)
         least = -(1 << 63)
         checked = pw.where(pw.less(wide, 0), least, wide)
-    found = build(CheckIndex(classes), (checked,))
-    column = found[(slice(None),) * axis + (None,)]
+    labels_checked = build(CheckIndex(classes), (checked,))
+    column = labels_checked[(slice(None),) * axis + (None,)]
     return kept, pw.equal(iota(x.shape, axis), column)
 
 

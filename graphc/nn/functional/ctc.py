@@ -1,8 +1,8 @@
-"""Connectionist temporal classification: the loss of labels whose places in time are not known.
+"""Connectionist temporal classification: the loss of labels at unknown places in time.
 
-Graves et al. 2006: paths of one label or blank for each time, in log space.  Between, before and
-after the labels of a target lies a blank; `alpha[k]` is the log-probability of all paths that have
-come to the k-th of these 2 * s + 1 symbols.
+Graves et al. 2006, in log space: a path has one label or blank for each time.  Blanks lie before,
+between and after the labels of a target; `alpha[k]` is the log-probability of all paths that have
+reached the k-th of these 2 * s + 1 symbols.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _log_likelihood(x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, bla
     emitted = take_along_axis(x, broadcast_to(symbols, shape), axis=2)
     before = _shifted(_shifted(symbols, blank), blank)
     skips = pw.logical_and(pw.not_equal(symbols, blank), pw.not_equal(symbols, before))
-    kept = pw.less(iota((x.shape[0], n, 1), 0), expand_dims(times, 1))
+    running = pw.less(iota((x.shape[0], n, 1), 0), expand_dims(times, 1))
     start = pw.where(pw.equal(iota(shape[1:], 1), 0), full((), 0.0, x.dtype), -math.inf)
 
     def step(alpha: Tensor, row: Any) -> tuple[Tensor, tuple[()]]:
@@ -154,7 +154,7 @@ def _log_likelihood(x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, bla
         new = _log_sum(alpha, one, two)
         return pw.where(row[1], pw.add(new, row[0]), alpha), ()
 
-    alpha, _ = scan(step, start, (emitted, kept))
+    alpha, _ = scan(step, start, (emitted, running))
     last = expand_dims(pw.multiply(sizes, 2), 1)
     blanked = take_along_axis(alpha, last, axis=1)
     ended = take_along_axis(alpha, pw.maximum(pw.subtract(last, 1), 0), axis=1)
@@ -163,7 +163,7 @@ def _log_likelihood(x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, bla
 
 
 def _shifted(x: Tensor, fill: float) -> Tensor:
-    """x[:, k - 1], and `fill` before."""
+    """x moved by one along axis 1: x[:, k - 1] at k, and `fill` at 0."""
     return pad(x[:, : x.shape[1] - 1], ((0, 0), (1, 0)), constant_values=fill)
 
 

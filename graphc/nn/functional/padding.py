@@ -59,14 +59,14 @@ def _pairs(x: Tensor, pad: Any) -> dict[int, tuple[Size, Size]]:
             user_location(),
         )
     widths = [w if isinstance(w, Dim) else integer("pad", "pad", w) for w in given]
-    found = {x.ndim - 1 - i // 2: (widths[i], widths[i + 1]) for i in range(0, len(widths), 2)}
-    for axis, (before, after) in found.items():
+    pairs = {x.ndim - 1 - i // 2: (widths[i], widths[i + 1]) for i in range(0, len(widths), 2)}
+    for axis, (before, after) in pairs.items():
         size = x.shape[axis] + before + after
         if isinstance(size, int) and not 0 <= size < 1 << 62:
             raise ShapeError(
                 f"pad: pad {pad} makes axis {axis} of {x.type} have size {size}", user_location()
             )
-    return {axis: pair for axis, pair in found.items() if pair != (0, 0)}
+    return {axis: pair for axis, pair in pairs.items() if pair != (0, 0)}
 
 
 def _constant(x: Tensor, pairs: dict[int, tuple[Size, Size]], value: float | None) -> Tensor:
@@ -97,7 +97,7 @@ def _extended(x: Tensor, axis: int, before: Size, after: Size, mode: str) -> Ten
 
 
 def _side(x: Tensor, axis: int, size: Size, width: Size, mode: str, start: bool) -> Tensor:
-    """What continues an axis at one end."""
+    """The elements that continue an axis at one end."""
     if mode == "replicate":
         edge = part(x, axis, 0 if start else size - 1, 1)
         shape = tuple(width if a == axis else n for a, n in enumerate(x.shape))

@@ -133,7 +133,7 @@ class MultiheadAttention(Module):
     def _attended(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, shown: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """What each head sees, and its weights if they are to be shown."""
+        """The output of each head, and its weights if they are wanted."""
         if causal and (shown or mask is not None):
             mask, causal = _both(mask, past(q.shape[2], k.shape[2])), False
         p = self.dropout if self.training else 0.0
@@ -170,7 +170,7 @@ class MultiheadAttention(Module):
 
     def _with_extras(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [n, heads, s, size] with the learned one, and with a zero."""
-        found = []
+        extended = []
         for t, bias in ((k, self.bias_k), (v, self.bias_v)):
             shape = (t.shape[0], self.num_heads, 1, self.head_dim)
             parts = [t]
@@ -179,13 +179,13 @@ class MultiheadAttention(Module):
                 parts.append(broadcast_to(own, shape))
             if self.add_zero_attn:
                 parts.append(zeros(shape, t.dtype))
-            found.append(concat(parts, 2))
-        return found[0], found[1]
+            extended.append(concat(parts, 2))
+        return extended[0], extended[1]
 
     def _mask(self, q: Tensor, k: Tensor, padding: Any, mask: Any, extra: int) -> Tensor | None:
         """Both masks as one that broadcasts to [n, heads, l, s]: what stays, or what is added."""
         n, heads, rows, s = *q.shape[:3], k.shape[2] - extra
-        found: Tensor | None = None
+        merged: Tensor | None = None
         if mask is not None:
             m = _masking("attn_mask", mask)
             if m.ndim not in (2, 3):
@@ -198,7 +198,7 @@ class MultiheadAttention(Module):
                     LAYER_NAME, m.shape[axis], size, f"along axis {axis} of attn_mask {m.type}"
                 )
             m = m if m.ndim == 2 else reshape(m, (n, heads, rows, s))
-            found = _stays(_padded(m, extra))
+            merged = _stays(_padded(m, extra))
         if padding is not None:
             p = _masking("key_padding_mask", padding)
             p = p[None] if p.ndim == 1 else p
@@ -208,12 +208,12 @@ class MultiheadAttention(Module):
                 )
             for axis, size in ((0, n), (1, s)):
                 require_equal(LAYER_NAME, p.shape[axis], size, f"of key_padding_mask {p.type}")
-            found = _both(found, _stays(_padded(p, extra))[:, None, None, :])
-        return found
+            merged = _both(merged, _stays(_padded(p, extra))[:, None, None, :])
+        return merged
 
 
 def _each(f: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
-    """f of each tensor, the same one of the same."""
+    """f of each tensor; equal tensors share one result."""
     made = {t: f(t) for t in tensors}
     return [made[t] for t in tensors]
 
@@ -229,13 +229,13 @@ def _masking(name: str, mask: Any) -> Tensor:
 
 
 def _padded(m: Tensor, extra: int) -> Tensor:
-    """Keys put in at the end are seen by all."""
+    """The mask with a column for each extra key at the end, which every query sees."""
     widths = [(0, 0)] * (m.ndim - 1) + [(0, extra)]
     return pad(m, widths, constant_values=False if m.dtype == bool_ else 0.0) if extra else m
 
 
 def _stays(m: Tensor) -> Tensor:
-    """A mask of what is left out as one of what stays; floats are added either way."""
+    """The mask with True for what stays, from one with True for what goes; floats unchanged."""
     return pw.logical_not(m) if m.dtype == bool_ else m
 
 

@@ -71,7 +71,7 @@ class Recurrent(Module):
                 weights(self, suffix, size, out, dtype)
 
     def _suffixes(self, layer: int) -> list[str]:
-        """What the names of a layer's weights end in, for each direction."""
+        """The endings of the names of a layer's weights, for each direction."""
         names = [f"_l{layer}", f"_l{layer}_reverse"]
         return names if self.bidirectional else names[:1]
 
@@ -124,7 +124,7 @@ class Recurrent(Module):
         shapes = [(count, x.shape[1], s) for s in sizes]
         if state is None:
             return tuple(zeros(s, x.dtype) for s in shapes)
-        made = []
+        starts = []
         for name, given, shape in zip(self._names(), state, shapes, strict=True):
             t = floats(self.mode, given)
             if t.ndim != 3 - single:
@@ -140,8 +140,8 @@ class Recurrent(Module):
                     b,
                     f"of {name} {t.type} and [layers * directions, n, size] = {list(shape)}",
                 )
-            made.append(converted(t, x.dtype))
-        return tuple(made)
+            starts.append(converted(t, x.dtype))
+        return tuple(starts)
 
     def _names(self) -> tuple[str, ...]:
         return ("h_0", "c_0") if self.mode == "LSTM" else ("h_0",)
