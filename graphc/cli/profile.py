@@ -111,11 +111,11 @@ def _title(fetches: Sequence[str], title: str) -> str:
 
 
 def _write(args: argparse.Namespace, profiles: Sequence[Profile]) -> None:
-    made: list[tuple[str | None, Callable[[], Any]]] = [
+    outputs: list[tuple[str | None, Callable[[], Any]]] = [
         (args.trace, lambda: trace(profiles)),
         (args.json, lambda: [p.data() for p in profiles]),
     ]
-    for path, content in made:
+    for path, content in outputs:
         if path is not None:
             try:
                 Path(path).write_text(json.dumps(content()), encoding="utf-8")

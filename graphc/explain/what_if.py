@@ -30,9 +30,9 @@ from graphc.passes.trace import Trace
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is predicted of a run.  `seconds` are by device, `link_seconds` by (from, to), `memory`
-    is the peak by device; `total` is how long all would take one after another.  Printed, it is a
-    table of all values and a summary."""
+    """A prediction of a run.  `seconds` are by device, `link_seconds` by (from, to), `memory` is
+    the peak by device; `total` is the time of all work done one after another.  Printed, a plan is
+    a table of all values and a summary."""
 
     placed: Placed
 
@@ -130,10 +130,10 @@ def sizes_of(staged: Staged, given: Mapping[Any, Any]) -> dict[str, int]:
         staged.inputs, graph.inputs, unify_sizes(graph).graph.inputs, strict=True
     ):
         shape = shapes.get(tensor, declared.type.shape)
-        for size, own in zip(shape, v.type.shape, strict=True):
+        for size, symbol in zip(shape, v.type.shape, strict=True):
             number = dim.substitute(size, named)
-            if isinstance(number, int) and str(own).isidentifier():
-                known.setdefault(str(own), number)
+            if isinstance(number, int) and str(symbol).isidentifier():
+                known.setdefault(str(symbol), number)
     return known
 
 

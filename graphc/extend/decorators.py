@@ -134,8 +134,8 @@ class Made(Pointwise, abstract=True):
         traced = type(self).trace(args[0].type.dtype)
         with GraphScope().as_default():
             parts = reverse.gradients([traced.output], traced.inputs, [None])
-        given = dict(zip(traced.inputs, args, strict=True))
-        return tuple(None if p is None else ct * traced.replay(p, given) for p in parts)
+        by_input = dict(zip(traced.inputs, args, strict=True))
+        return tuple(None if p is None else ct * traced.replay(p, by_input) for p in parts)
 
 
 def _pointwise(

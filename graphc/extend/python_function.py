@@ -128,15 +128,17 @@ def _with_gradient(
                 return _parts(gradient(ct, out, *args), args, label)
             cts = [zeros(r.shape, r.dtype) if r.dtype.is_float else None for r in results]
             return _parts(
-                gradient((*cts[:number], ct, *cts[number + 1 :]), tuple(made), *args), args, label
+                gradient((*cts[:number], ct, *cts[number + 1 :]), tuple(outputs), *args),
+                args,
+                label,
             )
 
         return backward
 
-    made = [
+    outputs = [
         build(WithGradient(backward_of(i)), (r, *operands), label) for i, r in enumerate(results)
     ]
-    return made
+    return outputs
 
 
 def _parts(gradient: Any, operands: Sequence[Any], label: str) -> tuple[Any, ...]:

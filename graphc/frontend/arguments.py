@@ -86,7 +86,7 @@ def flag(what: str, argument: str, value: Any) -> bool:
 
 
 def choice(what: str, argument: str, value: Any, options: Mapping[str, C]) -> C:
-    """What a name stands for.  Raises `GraphError` for a name that is none of the options."""
+    """The option with this name.  Raises `GraphError` for a name that is no option."""
     if isinstance(value, str) and value in options:
         return options[value]
     wanted = ", ".join(map(repr, options))

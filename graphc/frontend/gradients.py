@@ -54,12 +54,12 @@ def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
 def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:
     if grad_ys is None:
         return [None] * len(ys)
-    given = grad_ys if isinstance(grad_ys, list | tuple) else [grad_ys]
-    if len(given) != len(ys):
-        raise GraphError(f"gradients: {len(ys)} ys but {len(given)} grad_ys", user_location())
+    weights = grad_ys if isinstance(grad_ys, list | tuple) else [grad_ys]
+    if len(weights) != len(ys):
+        raise GraphError(f"gradients: {len(ys)} ys but {len(weights)} grad_ys", user_location())
     return [
         None if g is None else broadcast_to(as_tensor(g, y.dtype), y.shape)
-        for g, y in zip(given, ys, strict=True)
+        for g, y in zip(weights, ys, strict=True)
     ]
 
 

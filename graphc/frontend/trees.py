@@ -27,15 +27,15 @@ def flatten(nest: Any) -> tuple[list[Any], Pack]:
     all_leaves = [leaf for leaves, _ in parts for leaf in leaves]
 
     def pack(leaves: list[Any]) -> Any:
-        made, at = [], 0
+        packed, at = [], 0
         for inner, repack in parts:
-            made.append(repack(leaves[at : at + len(inner)]))
+            packed.append(repack(leaves[at : at + len(inner)]))
             at += len(inner)
         if isinstance(nest, dict):
-            return dict(zip(keys, made, strict=True))
+            return dict(zip(keys, packed, strict=True))
         if hasattr(nest, "_fields"):
-            return type(nest)(*made)
-        return type(nest)(made)
+            return type(nest)(*packed)
+        return type(nest)(packed)
 
     return all_leaves, pack
 

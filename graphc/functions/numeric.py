@@ -144,11 +144,11 @@ def quantile(
     if count == 0:
         return full_like(number(0, t.dtype, shares.shape + shape), math.nan)
     rows = sort(rows)
-    found = [
+    quantiles = [
         reshape(_between(rows, float(share) * (count - 1), rule), shape) for share in shares.ravel()
     ]
     broken = reshape(isnan(rows[..., -1]), shape)
-    done = [pw.where(broken, math.nan, v) for v in found]
+    done = [pw.where(broken, math.nan, v) for v in quantiles]
     return done[0] if shares.ndim == 0 else concat([expand_dims(v, 0) for v in done])
 
 

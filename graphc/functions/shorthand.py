@@ -138,8 +138,8 @@ def _steps(t: Tensor, along: int, combine: Any) -> Tensor:
     """Neighbours along an axis, combined."""
     size = t.shape[along]
     less = max(size - 1, 0) if isinstance(size, int) else dim.maximum(size - 1, 0)
-    made: Tensor = combine(part(t, along, size - less, less), part(t, along, 0, less))
-    return made
+    result: Tensor = combine(part(t, along, size - less, less), part(t, along, 0, less))
+    return result
 
 
 def cov(m: Any, correction: float = 1.0) -> Tensor:
@@ -161,7 +161,7 @@ def cov(m: Any, correction: float = 1.0) -> Tensor:
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Tensor:
-    """Of the choices the one whose condition holds first, else `default`."""
+    """The first choice whose condition holds, else `default`."""
     what = "select"
     conditions = sequence(what, "condlist", condlist)
     choices = same_type(what, *sequence(what, "choicelist", choicelist))

@@ -2,7 +2,7 @@
 
 A module's members are its attributes: a `Parameter` (or a trainable `gc.variable`) is a parameter,
 another variable is a buffer, a `Module` is a child.  Constructors make variables in the current
-graph; calling a module builds graph, it computes nothing:
+graph.  Calling a module builds graph and computes nothing:
 
 >>> import graphc as gc
 >>> class Net(gc.nn.Module):
@@ -116,7 +116,7 @@ class Buffer(Owned):
 
 
 class LoadResult(NamedTuple):
-    """What `load_state_dict` left out."""
+    """The names that `load_state_dict` left out."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -136,7 +136,7 @@ class Module:
             )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes, as graph."""
+        """Builds the graph of what the module computes."""
         raise GraphError(f"{type(self).__name__}: forward is not defined", user_location())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -277,8 +277,8 @@ class Module:
     # -- mode
 
     def train(self: M, mode: bool = True) -> M:
-        """What is called next builds its training graph (dropout drops, batch norm takes the
-        batch's statistics); returns this module."""
+        """Later calls build the training graph (dropout drops, batch norm takes the batch's
+        statistics); returns this module."""
         if not isinstance(mode, bool):
             raise GraphError(
                 f"{type(self).__name__}: train: mode is {mode!r}; expected a bool", user_location()
@@ -288,7 +288,7 @@ class Module:
         return self
 
     def eval(self: M) -> M:
-        """What is called next builds its graph for use; returns this module."""
+        """Later calls build the graph for use, not for training; returns this module."""
         return self.train(False)
 
     # -- state
@@ -321,7 +321,7 @@ class Module:
     # -- text
 
     def extra_repr(self) -> str:
-        """What the repr shows of this module itself."""
+        """The text in the repr about this module itself."""
         return ""
 
     def __repr__(self) -> str:

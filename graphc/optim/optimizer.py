@@ -1,4 +1,4 @@
-"""What optimizers share: gradients in, assigns out; schedules, clipping, groups of parameters."""
+"""The base of optimizers: from gradients to assigns; schedules, clipping, parameter groups."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Optimizer(Minimizer):
         raise NotImplementedError(type(self).__name__)
 
     def prepare(self) -> tuple[Any, Sequence[Tensor]]:
-        """What all variables share in a step, and the assigns that it takes."""
+        """The value that `update` gets for all variables of a step, and the assigns it needs."""
         return None, ()
 
     # ---- what it may use ----

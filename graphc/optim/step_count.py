@@ -22,7 +22,7 @@ class StepCount:
 
     @property
     def before(self) -> Tensor:
-        """How many steps were made before this one (f64)."""
+        """The number of steps before this one (f64)."""
         return converted(self._counter(), f64)
 
     @property

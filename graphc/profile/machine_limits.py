@@ -69,8 +69,8 @@ class Limits:
         )
 
     def seconds(self, read: float, written: float, nbytes: float) -> float:
-        """How long it takes at best to read and write parts of one buffer, in a working set of
-        `nbytes`.  A byte written that is not read costs what a copy takes beyond reading."""
+        """The least seconds for reading and writing parts of one buffer, in a working set of
+        `nbytes`.  Writing a byte that is not read costs what a copy takes beyond reading."""
         both = min(read, written)
         reading = 1 / self.bandwidth("read", nbytes)
         writing = max(2 / self.bandwidth("copy", nbytes) - reading, reading / 4)
@@ -136,10 +136,10 @@ def _read(path: Path) -> Limits | None:
     if not path.exists():
         return None
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        rates = {name: tuple(by_size) for name, by_size in kept["rates"].items()}
+        data = json.loads(path.read_text(encoding="utf-8"))
+        rates = {name: tuple(by_size) for name, by_size in data["rates"].items()}
         return Limits(
-            kept["cpu"], kept["threads"], tuple(kept["working_sets"]), rates, kept["peaks"]
+            data["cpu"], data["threads"], tuple(data["working_sets"]), rates, data["peaks"]
         )
     except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         warnings.warn(f"graphc: cannot read {path}: {error}; measuring again", stacklevel=2)
@@ -288,7 +288,7 @@ def _function(name: str) -> Any:
 
 def _stream(what: str, count: int, threads: int) -> float:
     """Bytes a second of a stream over arrays of `count` f32 for each thread."""
-    step = 4 * host_shape("f32").lanes  # of the loop: four vectors
+    step = 4 * host_shape("f32").lanes  # a round of the loop takes four vectors
     count = max(count // step, 1) * step
     moved = 4 * count * PASSES_OF_STREAM[what]
     return _best(_function(f"gc_{what}"), count, moved, threads, ARRAYS_OF_STREAM[what])

@@ -111,7 +111,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Profile:
-    """What `Session.profile` found.  Seconds are of the median of `runs` runs, or the `fastest`."""
+    """The result of `Session.profile`.  Seconds are the median of `runs` runs, or the `fastest`."""
 
     title: str
     rows: tuple[ProfileRow, ...]

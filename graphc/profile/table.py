@@ -45,7 +45,7 @@ class ProfileTable:
                 homes += k.programs
 
     def memory_seconds(self, kernel: Kernel) -> float:
-        """How long it takes at best to move a kernel's bytes."""
+        """The least seconds for moving a kernel's bytes."""
         raise NotImplementedError
 
     def peak(self, kernel: Kernel) -> float:
@@ -53,7 +53,7 @@ class ProfileTable:
         raise NotImplementedError
 
     def copy_seconds(self, place: Timed, nbytes: float) -> float:
-        """How long it takes at best to copy bytes."""
+        """The least seconds for copying bytes."""
         raise NotImplementedError
 
     def number(self, size: Size) -> int:

@@ -40,9 +40,8 @@ def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | N
     if len(suspects) == 1:
         return suspects[0]
     outer = set(graph.nodes())
-    inside = next(
-        (v for v in suspects if v not in outer), None
-    )  # of a loop: its steps are not known
+    # a value inside a loop comes last: the steps at which to check it are not known
+    inside = next((v for v in suspects if v not in outer), None)
     return next((v for v in suspects if v in outer and _fails(graph, v, arrays, sizes)), inside)
 
 

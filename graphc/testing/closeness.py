@@ -99,7 +99,7 @@ class Disturbed:
             if self.all_floats and is_float(exact) and self.scatters:
                 with np.errstate(invalid="ignore"):
                     if not np.all(np.isfinite(widened(exact))):
-                        raise Lost  # what overflowed may end up at any position
+                        raise Lost  # the overflow may stand at any position
         return [env[r] for r in graph.results]
 
     def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
@@ -205,7 +205,7 @@ def disagreements(
 
 
 class _Bounds:
-    """How far each element may lie from the oracle's."""
+    """The allowed distance of each element from the oracle's."""
 
     def __init__(
         self, graph: Graph, arrays: Sequence[Any], wanted: Sequence[Any], runs: int, loose: bool

@@ -34,7 +34,7 @@ def check_gradient(op_cls: type[Op], sample: Sample) -> None:
     with judging(op_cls, wide, "gradient"), GraphScope().as_default():
         inputs, out = _declared(op_cls, wide)
         if not out.dtype.is_float or (out.dtype != f64 and wide is not sample):
-            return  # it rounds: differences would see steps
+            return  # the op rounds, so differences would see steps
         parts = out.op.vjp(out, out, *out.args)
         if len(parts) != len(inputs):
             text = f"vjp gives {len(parts)} cotangents; expected {len(inputs)}, one an operand"
@@ -55,7 +55,7 @@ def check_second_gradient(op_cls: type[Op], sample: Sample) -> None:
         inputs, out = _declared(op_cls, wide)
         arrays = sample_inputs(op_cls, wide, seed=4)
         if out.dtype != f64 or arrays[0].size > MAX_ELEMENTS:
-            return  # differences of differences would see roundings, or take long
+            return  # second differences would see rounding errors, or take long
         for first in _first_gradients(inputs, out):
             graph = Graph("d", tuple(inputs), (first,))
             slopes = _Slopes(inputs, first, arrays)

@@ -106,7 +106,7 @@ def smooth(graph: Graph) -> bool:
 def _smooth(v: Value) -> bool:
     if isinstance(v.op, Gather | Scatter) or getattr(v.op, "positional", False):
         return False
-    if isinstance(v.op, Control | Item):  # what is inside is asked itself
+    if isinstance(v.op, Control | Item):  # `smooth` asks the values inside
         return True
     inward = any(a.type.dtype.is_float for a in v.args)
     jumps = v.op.name in ("sign", "floor", "ceil", "round", "trunc", "floor_divide", "remainder")

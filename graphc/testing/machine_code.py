@@ -75,12 +75,12 @@ def together(op_cls: type[Op], samples: Sequence[Sample]) -> Graph:
     inputs: list[Value] = []
     outputs: list[Value] = []
     for sample in samples:
-        own = tuple(
+        operands = tuple(
             make(Placeholder(t.dtype, t.shape), (), f"x{len(inputs) + i}")
             for i, t in enumerate(sample.types)
         )
-        inputs += own
-        outputs.append(make(make_op(op_cls, sample), own))
+        inputs += operands
+        outputs.append(make(make_op(op_cls, sample), operands))
     return Graph("samples", tuple(inputs), tuple(outputs))
 
 
@@ -122,8 +122,8 @@ def _compare(
     op_cls: type[Op], compiled: CompiledGraph, tried: Sequence[tuple[Sample, list[Any]]]
 ) -> None:
     with judging(op_cls, tried[0][0], "compiled"):
-        found = list(results(compiled, [a for _, arrays in tried for a in arrays]))
-    for (sample, arrays), (wanted, got) in zip(tried, found, strict=True):
+        pairs = list(results(compiled, [a for _, arrays in tried for a in arrays]))
+    for (sample, arrays), (wanted, got) in zip(tried, pairs, strict=True):
         _agree(op_cls, sample, "compiled", arrays, wanted, got)
 
 

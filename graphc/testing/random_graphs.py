@@ -120,15 +120,15 @@ class Builder(Ops):
         swap = [v for v in self.inputs if v.type == old.type and v is not old]
         if swap and self.chance(0.3):
             return self.pick(swap)
-        found = self.value(lambda v: v.type == old.type)
-        if found is None or found is old or self.chance(0.3):
+        new = self.value(lambda v: v.type == old.type)
+        if new is None or new is old or self.chance(0.3):
             op = OPS[
                 "logical_xor"
                 if old.type.dtype == bool_
                 else self.pick(["add", "subtract", "multiply"])
             ]()
-            found = make(op, (old, self.value(lambda v: v.type == old.type) or old))
-        return found
+            new = make(op, (old, self.value(lambda v: v.type == old.type) or old))
+        return new
 
 
 def random_graph(seed: int, nodes: int = 20, ops: Sequence[Any] = ()) -> Graph:

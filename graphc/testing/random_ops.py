@@ -128,12 +128,12 @@ class Ops(Views):
             return self.pointwise()
         signed = tuple(d for d in r.dtypes or _accepted(r.left.op) if d.kind != "uint")
         x = self.of_dtype(signed)
-        found = {h: x for h in "xyz"}
+        operands = {h: x for h in "xyz"}
         for h in "yz":
-            found[h] = self.like(x.type)
+            operands[h] = self.like(x.type)
         if isinstance(r.left.op, Where):
-            found["c"] = self.like(x.type.with_dtype(bool_))
-        return instantiate(r.left, found, x)
+            operands["c"] = self.like(x.type.with_dtype(bool_))
+        return instantiate(r.left, operands, x)
 
     def unified(self) -> Value:
         """A value with one whose size has another name."""

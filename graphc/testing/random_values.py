@@ -52,7 +52,7 @@ class ValuePool:
         self.inputs: list[Value] = []
         self.pool: list[Value] = []
         self.symbolic = symbolic
-        self.ops: Sequence[type[Op]] = ()  # of the user
+        self.ops: Sequence[type[Op]] = ()  # the user's ops
         self.counter: Value | None = None
         ranks = self.rng.choice([1, 2, 2, 3, 3], 2)
         self.shapes = [self.random_shape(int(r)) for r in ranks]
@@ -60,7 +60,7 @@ class ValuePool:
         rare = [f16, bf16, u8, *INTS]
         self.dtypes = [self.pick(common), self.pick(common), self.pick(rare)]
         self.square = square
-        if square:  # many values of one type, many kernels: food for the memory planner
+        if square:  # many values of one type and many kernels exercise the memory planner
             k = N if symbolic else int(self.pick([2, 3, 5, 8, 17]))
             self.shapes = [(k, k), (k, k), (k,)]
             self.dtypes = [self.pick([i32, i64] if exact else [f32, f32, f64])] * 3

@@ -269,14 +269,14 @@ class Translator(ast.NodeTransformer):
 
     def _as(self, node: ast.expr, kind: Kind) -> ast.expr:
         """An operand; a `WEAK` one is cast to the float type `kind` of its partner."""
-        made: ast.expr = self.visit(node)
+        operand: ast.expr = self.visit(node)
         if kind not in ("f32", "f64") or self.kinds.of(node) != WEAK:
-            return made
+            return operand
         known: Any = (node.value,) if isinstance(node, ast.Constant) else self.code.value(node)
         if known is not None and _name(node) not in self.code.locals:
             text = literal(known[0], {"f32": f32, "f64": f64}[kind])
             return ast.parse(text, mode="eval").body
-        return ast.Call(ast.Name(kind, ast.Load()), [made], [])
+        return ast.Call(ast.Name(kind, ast.Load()), [operand], [])
 
     def _cast(self, node: ast.expr) -> str:
         """The kernel's name of `x.dtype.type`; "" for anything else."""

@@ -39,7 +39,7 @@ def _counts(what: str, x: Tensor, output_size: Any, axes: int) -> Shape:
 
 
 def longest(size: Size, count: Size) -> Size:
-    """How many elements the longest of `count` windows over `size` has, at most."""
+    """A bound on the elements of the longest of `count` windows over `size`."""
     if isinstance(size, int) and isinstance(count, int):
         return max(-(-(o + 1) * size // count) - o * size // count for o in range(count))
     if size == count:

@@ -88,7 +88,7 @@ def _blockwise(
 ) -> Tensor:
     """Attention in a loop over blocks of queries."""
     flat = q.ndim == k.ndim == 2
-    if flat:  # of batches, the gradient's sums over all blocks are made block by block
+    if flat:  # with a batch axis, the gradient sums block by block
         q, k, v = (expand_dims(t, 0) for t in (q, k, v))
     length = q.shape[-2]
     rows, blocks = _blocks(length, k.shape[-2])

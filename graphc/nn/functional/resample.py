@@ -166,7 +166,7 @@ class _Axis:
         return pw.astype(iota((self.count,), 0), self.real)
 
     def step(self) -> Tensor | float:
-        """How far positions of the result are apart in the input."""
+        """The distance in the input between neighbours of the result."""
         if self.given is not None:
             return 1.0 / self.given
         if isinstance(self.size, int) and isinstance(self.count, int):
@@ -201,7 +201,7 @@ class _Axis:
         return out
 
     def sources(self) -> Tensor:
-        """Where positions of the result lie in the input."""
+        """The positions in the input of the elements of the result."""
         places = self.places()
         if not self.corners:
             return pw.subtract(pw.multiply(pw.add(places, 0.5), self.step()), 0.5)

@@ -250,6 +250,6 @@ def _both(a: Tensor | None, b: Tensor) -> Tensor:
 
 
 def past(rows: Any, columns: Any) -> Tensor:
-    """What stays if position i sees positions up to i."""
+    """The causal mask, True for what stays: position i sees positions up to i."""
     row, col = (iota((rows, columns), axis) for axis in (0, 1))
     return pw.less_equal(col, row)

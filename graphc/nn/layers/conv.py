@@ -36,7 +36,7 @@ def spread(what: str, argument: str, value: Any, axes: int, least: int = 0) -> t
 
 
 class ConvolutionLayer(Module):
-    """What all convolutions hold: sizes, a weight and a bias."""
+    """The base of all convolutions: sizes, a weight and a bias."""
 
     axes: ClassVar[int] = 0
 

@@ -27,7 +27,7 @@ __all__ = ["GRU", "LSTM", "RNN"]
 
 
 class Recurrent(Module):
-    """What RNN, LSTM and GRU share."""
+    """The base of RNN, LSTM and GRU."""
 
     mode: ClassVar[str] = ""
 
