@@ -97,7 +97,7 @@ class HostPlan:
             if place >= 0
         ]
         fed = set(signature.fed)
-        self.inputs = [None if t in fed else self._kept(t) for t in self.staged.inputs]
+        self.inputs = [None if t in fed else self._session_array(t) for t in self.staged.inputs]
         for i, t in enumerate(self.staged.inputs):
             if t not in fed:
                 bound.view[bound.externals_at + i] = id(self.inputs[i])
@@ -112,7 +112,7 @@ class HostPlan:
         stats.arena_planned = max(stats.arena_planned, bound.layout.arena)
         stats.arena_allocated = session.arena.nbytes
 
-    def _kept(self, tensor: Value) -> Array | None:
+    def _session_array(self, tensor: Value) -> Array | None:
         """The session's array for an input that is not fed; None for an unneeded placeholder."""
         if isinstance(tensor.op, RunCounter):
             return self.session.counter

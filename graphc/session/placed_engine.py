@@ -297,7 +297,7 @@ class PlacedPlan:
         return self.signature.pack(
             [
                 a if isinstance(a, DeviceArray) else a.reshape(s)
-                for a, s in zip(_own(fetched), self.shapes, strict=True)
+                for a, s in zip(_without_aliases(fetched), self.shapes, strict=True)
             ]
         )
 
@@ -324,7 +324,7 @@ class PlacedPlan:
                 np.copyto(self.session.values[tensors[old]], array)
 
 
-def _own(arrays: list[Fed]) -> list[Fed]:
+def _without_aliases(arrays: list[Fed]) -> list[Fed]:
     """The arrays, with a copy wherever one stands a second time: callers may write to them."""
     seen: set[int] = set()
     result = []

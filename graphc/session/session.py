@@ -215,7 +215,7 @@ class Session:
             if home is not None:
                 home.keep(v, array)
             else:
-                self._own([v])
+                self._unshare([v])
                 np.copyto(self.values[v], array)
 
     # -- internals
@@ -252,7 +252,7 @@ class Session:
                 [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
             )
             tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
-            self._own([tensors[old] for old, _ in staged.graph.updates])
+            self._unshare([tensors[old] for old, _ in staged.graph.updates])
             signature = Signature(staged, fed, pack, on_device)
             runner = Runner(self, signature, self.engine(staged), self.hooks.watch)
             self._runners[key] = runner
@@ -318,7 +318,7 @@ class Session:
             if not first:
                 self.values[v] = self._initial(v, staged)
 
-    def _own(self, variables: Sequence[Value]) -> None:
+    def _unshare(self, variables: Sequence[Value]) -> None:
         """Copies the arrays of variables about to be written: until now they may share the array of
         their initial constant."""
         shared = [v for v in variables if not self.values[v].flags.writeable]
