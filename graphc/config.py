@@ -55,7 +55,7 @@ def blas_core() -> str | None:
 
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables set for a moment, for a library that reads them when it is loaded."""
+    """Sets environment variables within the block, for a library that reads them when loaded."""
     before = {k: os.environ.get(k) for k in values}
     os.environ.update(values)
     try:
@@ -69,7 +69,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def data_dir() -> Path | None:
-    """Where data sets lie, if GRAPHC_DATA says so."""
+    """The folder of data sets that GRAPHC_DATA names; None without it."""
     given = os.environ.get("GRAPHC_DATA")
     return Path(given) if given else None
 
@@ -110,7 +110,7 @@ def defaults(**given: Any) -> Iterator[None]:
 
 
 def default(name: str, otherwise: Callable[[], T]) -> Callable[[], T]:
-    """What makes the default of a field: the value that `defaults` has for it, else another."""
+    """A function that makes a field's default: the value set by `defaults`, else `otherwise()`."""
     return lambda: _given[name] if name in _given else otherwise()
 
 
@@ -120,15 +120,15 @@ def parse_bytes(given: object) -> int:
     >>> parse_bytes("1.5 GiB"), parse_bytes("200MB"), parse_bytes(4096)
     (1610612736, 200000000, 4096)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().lower())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().lower())
     whole = isinstance(given, str) or (hasattr(given, "__index__") and not isinstance(given, bool))
-    if found is None or found[2] not in BYTES_PER_UNIT or not whole or float(found[1]) <= 0:
+    if match is None or match[2] not in BYTES_PER_UNIT or not whole or float(match[1]) <= 0:
         raise GraphcError(
             f"memory_limit is {given!r}; expected a positive number of bytes, or text like "
             "'1.5 GiB', '200MB'",
             user_location(),
         )
-    return int(float(found[1]) * BYTES_PER_UNIT[found[2]]) if found[2] else int(float(found[1]))
+    return int(float(match[1]) * BYTES_PER_UNIT[match[2]]) if match[2] else int(float(match[1]))
 
 
 @dataclass(frozen=True)

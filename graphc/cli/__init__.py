@@ -19,7 +19,7 @@ COMMANDS = (run, profile, dump, opt, explain, devices, ops, cache)
 
 
 class ShowVersion(argparse.Action):
-    """Prints the version that is installed; pyproject.toml says it."""
+    """Prints the installed version, which pyproject.toml declares."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib import metadata  # 10 ms, so only where it is asked for

@@ -10,7 +10,7 @@ from typing import Any
 from graphc.cli.model_file import UsageError
 from graphc.config import Options
 
-DAY = 86400.0  # seconds
+SECONDS_PER_DAY = 86400.0
 
 
 def register(commands: Any) -> None:
@@ -38,7 +38,7 @@ def act(args: argparse.Namespace) -> int:
         raise UsageError("--prune-days: expected a number of days")
     try:
         files = [(p, p.stat()) for p in directory.glob("*") if p.suffix in (".o", ".tmp")]
-        old = time.time() - DAY * (args.prune_days or 0)
+        old = time.time() - SECONDS_PER_DAY * (args.prune_days or 0)
         if args.clear or args.prune_days is not None:
             doomed = [p for p, s in files if args.clear or s.st_mtime < old]
             for p in doomed:

@@ -1,4 +1,4 @@
-"""`graphc devices`: where programs can run on this machine, and what may be planned for."""
+"""`graphc devices`: the devices of this machine, and the models that plans can be made for."""
 
 from __future__ import annotations
 

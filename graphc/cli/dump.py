@@ -19,11 +19,16 @@ from graphc.ir.text.program import print_program
 from graphc.passes.cost.kernel import cost_of
 from graphc.passes.placement.text import placement_table
 
-SUFFIX = {"graph": "gir", "optimized": "gir", "placed": "txt", "program": "gir"}  # before code
+GRAPH_STAGE_SUFFIX = {
+    "graph": "gir",
+    "optimized": "gir",
+    "placed": "txt",
+    "program": "gir",
+}  # stages before code
 
 
 def code_stages() -> dict[str, DumpStage]:
-    """The stages of which each kernel has a text, of all targets, by name."""
+    """The stages of all targets that print each kernel as a text, by name."""
     return {stage.name: stage for target in targets().values() for stage in target.stages}
 
 
@@ -40,7 +45,10 @@ def register(commands: Any) -> None:
     )
     add_model_options(p)
     p.add_argument(
-        "--stage", choices=[*SUFFIX, *code_stages()], default="program", help="(default: program)"
+        "--stage",
+        choices=[*GRAPH_STAGE_SUFFIX, *code_stages()],
+        default="program",
+        help="(default: program)",
     )
     p.add_argument("--full", action="store_true", help="print the data of large constants, too")
     p.set_defaults(act=act)
@@ -54,22 +62,22 @@ def act(args: argparse.Namespace) -> int:
     return model.code
 
 
-def text_of(made: Stages, stage: str, elide: bool) -> str:
+def text_of(stages: Stages, stage: str, elide: bool) -> str:
     """A stage as text.  `elide` leaves out the data of constants: then the text does not parse."""
-    if isinstance(made, LoweredPlaced):
-        return placed_text(made, stage, elide)
+    if isinstance(stages, LoweredPlaced):
+        return placed_text(stages, stage, elide)
     match stage:
         case "graph":
-            return print_graph(made.staged, elide)
+            return print_graph(stages.staged, elide)
         case "optimized":
-            return print_graph(made.optimised, elide)
+            return print_graph(stages.optimised, elide)
     if stage != "program" and _of(HOST_TARGET, stage) is None:
         raise UsageError(f"--stage {stage} is for devices: name some with --device, --devices")
-    return program_text(made.program, HOST_TARGET, stage, elide)
+    return program_text(stages.program, HOST_TARGET, stage, elide)
 
 
 def _of(target: CodeTarget, stage: str) -> DumpStage | None:
-    """What a target has to show at a stage, if it has that stage."""
+    """A target's printer for a stage; None if it has no such stage."""
     return next((s for s in target.stages if s.name == stage), None)
 
 
@@ -77,30 +85,32 @@ def program_text(program: Program, target: CodeTarget, stage: str, elide: bool) 
     """A stage of a program for one device."""
     if stage == "program":
         return print_program(program, elide, note)
-    found = _of(target, stage)
-    if found is None:
+    printer = _of(target, stage)
+    if printer is None:
         known = ", ".join(["placed", "program", *(s.name for s in target.stages)])
         raise UsageError(f"--stage {stage} is not for {target.kind}, which has {known}")
-    return each(program, found)
+    return each(program, printer)
 
 
-def placed_text(made: LoweredPlaced, stage: str, elide: bool) -> str:
+def placed_text(lowered: LoweredPlaced, stage: str, elide: bool) -> str:
     """A stage of a compilation over devices: from `program` on, of each segment; of a stage that
     the host lacks, only of those that have it."""
     match stage:
         case "graph":
-            return print_graph(made.staged, elide)
+            return print_graph(lowered.staged, elide)
         case "optimized":
-            return print_graph(made.optimised, elide)
+            return print_graph(lowered.optimised, elide)
         case "placed":
-            table = placement_table(made.placed).replace("\n", "\n// ")
-            return f"{print_graph(made.placed.graph, elide)}\n// {table}\n".replace("// \n", "//\n")
+            table = placement_table(lowered.placed).replace("\n", "\n// ")
+            return f"{print_graph(lowered.placed.graph, elide)}\n// {table}\n".replace(
+                "// \n", "//\n"
+            )
     comment = "//" if stage == "program" else code_stages()[stage].comment
     everywhere = stage == "program" or _of(HOST_TARGET, stage) is not None
     return "\n".join(
-        f"{comment} segment {n} of {len(made.parts)}, on {p.segment.device}\n"
+        f"{comment} segment {n} of {len(lowered.parts)}, on {p.segment.device}\n"
         + program_text(p.program, p.target, stage, elide)
-        for n, p in enumerate(made.parts)
+        for n, p in enumerate(lowered.parts)
         if everywhere or _of(p.target, stage) is not None
     )
 
@@ -121,7 +131,7 @@ def each(program: Program, stage: DumpStage) -> str:
 
 
 def note(kernel: Kernel) -> str:
-    """What the text of a kernel of several ops does not show: the bytes it moves."""
+    """A note with the bytes that a kernel of several ops moves; its text does not show them."""
     if len(kernel.body) <= 1:
         return ""
     return f"moves {cost_of(kernel).moved} bytes"
@@ -131,11 +141,15 @@ def write_all(seen: Sequence[Stages], directory: Path) -> None:
     """The readable stages of each compilation, as files `00.graph.gir`, `00.kernels.py`, ..."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for number, made in enumerate(seen):
-            between = "placed" if isinstance(made, LoweredPlaced) else "loops"
+        for number, stages in enumerate(seen):
+            between = "placed" if isinstance(stages, LoweredPlaced) else "loops"
             for stage in ("graph", "optimized", between, "program", "kernels"):
-                suffix = SUFFIX[stage] if stage in SUFFIX else code_stages()[stage].suffix
+                suffix = (
+                    GRAPH_STAGE_SUFFIX[stage]
+                    if stage in GRAPH_STAGE_SUFFIX
+                    else code_stages()[stage].suffix
+                )
                 path = directory / f"{number:02}.{stage}.{suffix}"
-                path.write_text(text_of(made, stage, False), encoding="utf-8")
+                path.write_text(text_of(stages, stage, False), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {directory}: {error}") from None

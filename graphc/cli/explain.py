@@ -70,7 +70,8 @@ def _told(graph: Graph, value: Value, sizes: dict[str, int]) -> str:
 
 
 def _graphs(model: Model, args: argparse.Namespace) -> list[Graph]:
-    """The graphs to look in: of --fetch, else what the file ran, largest first, else sinks."""
+    """The graphs to search: those of --fetch, else those that the file ran, the largest first, else
+    that of its sinks."""
     if model.graph is not None:
         return [model.graph]
     if args.fetch or not model.seen:

@@ -42,7 +42,7 @@ class ModelFailure(Exception):
 
 
 def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> None:
-    """What all commands on models take."""
+    """Adds the options that all commands on models have."""
     p.add_argument(
         "model", help="a Python file, or a graph as text (.gir)", nargs="?" if optional else None
     )
@@ -80,7 +80,7 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
 
 
 def add_device_options(p: argparse.ArgumentParser) -> None:
-    """Where sessions run; `graphc devices` lists what there is."""
+    """Adds the options that say where sessions run; `graphc devices` lists the devices."""
     p.add_argument(
         "--device",
         type=_device,
@@ -110,13 +110,13 @@ def _device(text: str) -> str:
 
 
 def _devices(text: str) -> tuple[DeviceSpec, ...]:
-    """`cpu:0,cuda:0=A100`."""
-    found = []
+    """The devices in an argument like `cpu:0,cuda:0=A100`."""
+    specs = []
     try:
         for part in filter(None, text.split(",")):
             name, _, like = part.strip().partition("=")
-            found.append(DeviceSpec(name, like=like) if like else spec(name))
-        return Machine(found).devices
+            specs.append(DeviceSpec(name, like=like) if like else spec(name))
+        return Machine(specs).devices
     except GraphcError as error:
         raise argparse.ArgumentTypeError(error.message) from None
 
@@ -148,13 +148,13 @@ class Model:
     code: int = 0
 
     def fetch(self, name: str) -> Fetch:
-        """What a name means: a tensor's name, or a variable of the file (`layer.weight`)."""
+        """The tensor or group that a name means: a tensor's name, or the file's `layer.weight`."""
         plain = name.removeprefix("%")
         if plain in self.scope.by_name:
             return self.scope.by_name[plain]  # type: ignore[no-any-return]
-        found = self._variable(plain)
-        if isinstance(found, Tensor | Group):
-            return found
+        member = self._variable(plain)
+        if isinstance(member, Tensor | Group):
+            return member
         known = sorted({*self.scope.by_name, *self.declared()})
         raise GraphcError(
             f"{self.path}: no tensor is called {name!r}; there are {', '.join(known) or 'none'}"
@@ -176,21 +176,21 @@ class Model:
         }
 
     def sinks(self) -> dict[str, Fetch]:
-        """What the file computes and nothing else it declares uses."""
+        """The tensors of the file that nothing else in it uses."""
         declared = self.declared()
         tensors = {k: v for k, v in declared.items() if isinstance(v, Tensor)}
         groups: dict[str, Fetch] = {k: v for k, v in declared.items() if isinstance(v, Group)}
         inside = [t for g in groups.values() if isinstance(g, Group) for t in g.tensors]
         used = {a for v in topological([*tensors.values(), *inside]) for a in v.args}
-        found: dict[str, Fetch] = {
+        fetches: dict[str, Fetch] = {
             k: t
             for k, t in tensors.items()
             if t not in used and not isinstance(t.op, State | Constant | Full)
         }
-        found |= groups
-        if not found:
+        fetches |= groups
+        if not fetches:
             raise UsageError(f"{self.path} declares nothing to compute; name it with --fetch")
-        return found
+        return fetches
 
     def chosen(self, names: Sequence[str]) -> dict[str, Fetch]:
         """The fetches named, or all sinks."""

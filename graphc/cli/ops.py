@@ -54,7 +54,7 @@ def summary(op: type[Op]) -> str:
 
 
 def details(op: type[Op]) -> str:
-    """All that an op says about itself."""
+    """The lines of everything that an op declares."""
     doc = inspect.cleandoc(op.__doc__ or "")
     lines = [f"{op.name}: {family(op)}", "", *(f"  {line}" for line in doc.split("\n")), ""]
     for f in op.fields():

@@ -101,7 +101,7 @@ def chosen(text: str) -> list[Pass]:
 
 
 def _step(p: Pass, current: Graph | Program, context: Context) -> Graph | Program:
-    """What one pass makes, verified."""
+    """The result of one pass, verified."""
     if isinstance(p, GraphPass) and isinstance(current, Graph):
         return run_pass(p, current, context)
     with context.trace.span(str(p)):
@@ -109,7 +109,7 @@ def _step(p: Pass, current: Graph | Program, context: Context) -> Graph | Progra
 
 
 def listed(passes: Sequence[Pass]) -> str:
-    """The passes with what they do, and their fields with defaults and what they count."""
+    """The text of `--list-passes`: each pass, what it does, its fields, defaults and units."""
     width = max(len(f"{o.name}={spelled(o.default)}") for p in passes for o in p.options())
     lines = []
     for p in passes:

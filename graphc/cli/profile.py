@@ -13,10 +13,11 @@ from graphc.cli.model_file import Model, UsageError, add_model_options, opened, 
 from graphc.cli.run import add_feed_options, fetching, needs_fetches, tables
 from graphc.config import Options, defaults
 from graphc.profile.machine_limits import limits
-from graphc.profile.report import SORTS, Profile, trace
+from graphc.profile.report import SORT_KEYS, Profile, trace
 from graphc.session.recorder import Recorder
 
-STEPS, WARMUP = 20, 3  # of what --fetch names
+DEFAULT_STEPS = 20  # timed runs of what --fetch names
+DEFAULT_WARMUP = 3  # runs of it before those
 
 
 def register(commands: Any) -> None:
@@ -35,21 +36,21 @@ def register(commands: Any) -> None:
         "--steps",
         type=positive,
         metavar="N",
-        help=f"runs to time (default: {STEPS} of --fetch, all of a script); a script "
+        help=f"runs to time (default: {DEFAULT_STEPS} of --fetch, all of a script); a script "
         "ends when one signature has had them",
     )
     p.add_argument(
         "--warmup",
         type=int,
         metavar="N",
-        help=f"runs before them (default: {WARMUP} of --fetch, none of a script)",
+        help=f"runs before them (default: {DEFAULT_WARMUP} of --fetch, none of a script)",
     )
     p.add_argument(
         "--fastest",
         action="store_true",
         help="the fastest run of each kernel, not the median: for a busy machine",
     )
-    p.add_argument("--sort", choices=list(SORTS), default="time", help="(default: time)")
+    p.add_argument("--sort", choices=list(SORT_KEYS), default="time", help="(default: time)")
     p.add_argument("--group", action="store_true", help="kernels that are alike in one row")
     p.add_argument("--top", type=positive, metavar="N", help="show so many kernels")
     p.add_argument("--trace", metavar="FILE.json", help="write a trace for ui.perfetto.dev")
@@ -68,9 +69,9 @@ def act(args: argparse.Namespace) -> int:
     if args.limits or args.remeasure:
         given = {"threads": args.threads, "cache_dir": Path(args.cache) if args.cache else None}
         with defaults(**{k: v for k, v in given.items() if v is not None}):
-            found = limits(Options(), args.remeasure)
+            measured = limits(Options(), args.remeasure)
         if args.limits:
-            print(found)
+            print(measured)
             return 0
     if args.model is None:
         raise UsageError("which model? name a Python file or a graph as text, or ask for --limits")
@@ -84,7 +85,7 @@ def act(args: argparse.Namespace) -> int:
 
 
 def _end_script() -> None:
-    """The script ends where it is, as if it had called `sys.exit`."""
+    """Ends the script where it is, as if it had called `sys.exit`."""
     raise SystemExit(0)
 
 
@@ -92,29 +93,29 @@ def _profiles(model: Model, args: argparse.Namespace, recorder: Recorder) -> Seq
     """Profiles of what the file ran, or of what is fetched."""
     if not needs_fetches(model, args):
         return recorder.profiles()
-    warmup = WARMUP if args.warmup is None else args.warmup
-    again = Recorder(args.steps or STEPS, warmup, args.fastest)
+    warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
+    again = Recorder(args.steps or DEFAULT_STEPS, warmup, args.fastest)
     with defaults(watch=again.watch), fetching(model, args) as once:
-        for _ in range(warmup + (args.steps or STEPS)):
+        for _ in range(warmup + (args.steps or DEFAULT_STEPS)):
             once()
-        found = again.profiles()
+        profiles = again.profiles()
     if not args.fetch:
-        return found
-    return [dataclasses.replace(p, title=_title(args.fetch, p.title)) for p in found]
+        return profiles
+    return [dataclasses.replace(p, title=_title(args.fetch, p.title)) for p in profiles]
 
 
 def _title(fetches: Sequence[str], title: str) -> str:
-    """The names that were given, and the sizes."""
+    """The title: the names of the fetches, and the sizes."""
     _, at, sizes = title.partition(" at ")
     return ", ".join(fetches) + at + sizes
 
 
 def _write(args: argparse.Namespace, profiles: Sequence[Profile]) -> None:
-    made: list[tuple[str | None, Callable[[], Any]]] = [
+    outputs: list[tuple[str | None, Callable[[], Any]]] = [
         (args.trace, lambda: trace(profiles)),
         (args.json, lambda: [p.data() for p in profiles]),
     ]
-    for path, content in made:
+    for path, content in outputs:
         if path is not None:
             try:
                 Path(path).write_text(json.dumps(content()), encoding="utf-8")

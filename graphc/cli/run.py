@@ -1,4 +1,4 @@
-"""`graphc run model.py`: runs a model file; fetches of one that only declares."""
+"""`graphc run model.py`: runs a model file, and fetches tensors of one that only declares."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from graphc.profile.report import Profile
 from graphc.session.recorder import Recorder
 from graphc.session.session import Session
 
-SIZE = 8  # of a symbolic axis of a random feed
-LEAST = 0.01  # of the time of all signatures: others get no table
+DEFAULT_SIZE = 8  # of a symbolic axis of a random feed
+MIN_TIME_SHARE = 0.01  # of all signatures' time; a signature with less gets no table
 Results = dict[str, tuple[str, Any]]
 Once = Callable[[], Results]
 
@@ -55,7 +55,7 @@ def register(commands: Any) -> None:
 
 
 def add_feed_options(p: argparse.ArgumentParser) -> None:
-    """What commands take that run a graph."""
+    """Adds the options of commands that run a graph."""
     p.add_argument(
         "--feed",
         action="append",
@@ -68,7 +68,7 @@ def add_feed_options(p: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=N",
-        help=f"a symbolic size for random feeds (default: {SIZE})",
+        help=f"a symbolic size for random feeds (default: {DEFAULT_SIZE})",
     )
 
 
@@ -149,7 +149,7 @@ def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
 
 
 def _parse_feeds(texts: Sequence[str]) -> dict[str, str]:
-    """Name -> file or `random`; the name "" stands for all that are left."""
+    """Name -> file or `random`; the name "" stands for all placeholders not named."""
     feeds = {}
     for text in texts:
         name, sign, what = text.rpartition("=")
@@ -176,7 +176,7 @@ def make_feeds(
     for t in dict.fromkeys([*given, *(needed if rest else [])]):
         if t not in feeds:
             names = {s for size in t.type.shape for s in dim.symbols(size)}
-            feeds[t] = draw(rng, t.type, {name: known.get(name, SIZE) for name in names})
+            feeds[t] = draw(rng, t.type, {name: known.get(name, DEFAULT_SIZE) for name in names})
     return feeds
 
 
@@ -215,8 +215,11 @@ def _running_graph(
     names = [f"%{v.name or v.op.name}" for v in graph.results]
     scope = GraphScope()
     with scope.as_default(), Session(scope) as session:
-        made = _tensors_of(graph, scope)
-        results, fed = [made[r] for r in graph.results], {made[v]: a for v, a in feeds.items()}
+        tensors = _tensors_of(graph, scope)
+        results, fed = (
+            [tensors[r] for r in graph.results],
+            {tensors[v]: a for v, a in feeds.items()},
+        )
 
         def once() -> Results:
             return {
@@ -231,13 +234,13 @@ def _running_graph(
 
 def _tensors_of(graph: Graph, scope: GraphScope) -> dict[Value, Tensor]:
     """Tensors that stand for a graph's values."""
-    made: dict[Value, Tensor] = {}
+    tensors: dict[Value, Tensor] = {}
     for v in graph.inputs:
         op = v.op if isinstance(v.op, RunCounter) else Placeholder(v.type.dtype, v.type.shape)
-        made[v] = Tensor(op, (), v.type, v.name, v.loc, scope)
+        tensors[v] = Tensor(op, (), v.type, v.name, v.loc, scope)
     for v in graph.nodes():
-        made[v] = Tensor(v.op, tuple(made[a] for a in v.args), v.type, v.name, v.loc, scope)
-    return made
+        tensors[v] = Tensor(v.op, tuple(tensors[a] for a in v.args), v.type, v.name, v.loc, scope)
+    return tensors
 
 
 def _show(results: Mapping[str, tuple[str, Any]], out: str | None) -> None:
@@ -269,9 +272,9 @@ def summary(value: Any) -> str:
 
 
 def tables(profiles: Sequence[Profile], sort: str = "time", top: int | None = None) -> str:
-    """The profiles that matter as text, and how many do not."""
+    """The profiles of signatures that take much time, as text, and the number of the others."""
     total = sum(p.runs * p.run_seconds for p in profiles) or 1.0
-    large = [p for p in profiles if p.runs * p.run_seconds >= LEAST * total]
+    large = [p for p in profiles if p.runs * p.run_seconds >= MIN_TIME_SHARE * total]
     shown = [p.table(sort, top) for p in large]
     left = len(profiles) - len(large)
     if left:

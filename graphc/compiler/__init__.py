@@ -1,4 +1,4 @@
-"""Graph to executable: `compile.py`, the forty lines to read first, and the same over devices.
+"""From graph to executable: `compile.py` (read it first), and `compile_placed.py` for devices.
 
-Passes are in `passes`, printers in `codegen`; what runs an executable is `session`.
+Passes are in `passes`, printers in `codegen`; `session` runs executables.
 """

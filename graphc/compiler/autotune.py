@@ -1,8 +1,8 @@
-"""The autotuner: which of several methods computes a contraction fastest, found by trying.
+"""The autotuner: times the methods that can compute a contraction, and chooses the fastest.
 
-What was found is kept in the cache directory (`tuned.json`, keyed by the contraction with its types
+It keeps the choices in the cache directory (`tuned.json`, keyed by the contraction with its types
 and the kernels' fingerprint), so a contraction is timed once on a machine.  Without a budget
-(`Options.autotune`, seconds) the cost model of `codegen/cpu/kernels.py` decides.
+(`Options.autotune`, seconds) the cost model of `codegen/cpu/kernels.py` chooses.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from graphc.ir.text.graph import print_graph
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.executable import Executable
 
-ASSUMED = 32  # of a size that only a run knows
-ROUNDS = 5
+ASSUMED_SIZE = 32  # stands for a size that only a run knows
+TIMED_RUNS = 5  # of each method; the fastest counts
 Build = Callable[[Graph, Options], Executable]
 
 
@@ -51,9 +51,9 @@ class Tuner:
             return next(iter(allowed), None)
         graph = _alone(contraction_of(kernel))
         name = jit.symbol_of(print_graph(graph), host_cpu())
-        found = next((m for m in allowed if m.name == self.known.get(name)), None)
-        if found is not None:
-            return found
+        kept = next((m for m in allowed if m.name == self.known.get(name)), None)
+        if kept is not None:
+            return kept
         times: dict[Method, float] = {}
         for method in allowed:
             if time.perf_counter() >= self.until:
@@ -65,10 +65,10 @@ class Tuner:
         return best
 
     def _seconds(self, graph: Graph, method: Method) -> float:
-        """The least time of a few runs."""
+        """The time of the fastest of a few runs."""
         executable = self.build(graph, replace(self.options, autotune=0.0, method=method))
         inputs = executable.program.graph.inputs
-        sizes = {s: ASSUMED for v in inputs for d in v.type.shape for s in dim.symbols(d)}
+        sizes = {s: ASSUMED_SIZE for v in inputs for d in v.type.shape for s in dim.symbols(d)}
         bound = executable.bind(sizes)
         arrays: list[Any] = []
         for v in (*inputs, *bound.outputs):
@@ -76,12 +76,12 @@ class Tuner:
             arrays.append(np.ones(shape, v.type.dtype.numpy))
         for i, array in enumerate(arrays):
             bound.view[bound.externals_at + i] = id(array)
-        taken = []
-        for _ in range(ROUNDS):
+        seconds = []
+        for _ in range(TIMED_RUNS):
             start = time.perf_counter()
             driver().run(bound.address)
-            taken.append(time.perf_counter() - start)
-        return min(taken)
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
 
 
 def _alone(v: Value) -> Graph:
@@ -92,9 +92,11 @@ def _alone(v: Value) -> Graph:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        found = json.loads(path.read_text())
-        if isinstance(found, dict) and all(isinstance(x, str) for kv in found.items() for x in kv):
-            return found
+        methods_kept = json.loads(path.read_text())
+        if isinstance(methods_kept, dict) and all(
+            isinstance(x, str) for kv in methods_kept.items() for x in kv
+        ):
+            return methods_kept
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -105,7 +107,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, known: dict[str, str]) -> None:
-    """Keeps what was found, whole or not at all; beside what other processes found meanwhile."""
+    """Writes the choices atomically, together with those that other processes wrote meanwhile."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")

@@ -39,7 +39,7 @@ from graphc.runtime.cpu.openblas import routine_address
 
 @dataclass
 class Compiled:
-    """Every stage of one compilation, for those who want to look."""
+    """Every stage of one compilation, for dumps and tests."""
 
     staged: Graph
     unified: Unified
@@ -55,7 +55,7 @@ Observe = Callable[[Compiled], None]
 def lower(
     graph: Graph, options: Options, trace: Trace | None = None, observe: Observe | None = None
 ) -> Compiled:
-    """All that needs no machine code; `observe` is shown what the autotuner compiles for it."""
+    """Every step before machine code; `observe` is shown what the autotuner compiles."""
     trace = trace or Trace()
     with trace.span("unify sizes"):
         unified = unify_sizes(graph)
@@ -80,11 +80,13 @@ def compile_graph(
 ) -> Executable:
     """The executable of a graph; `built` counts compilations and cache hits, `observe` is shown
     each."""
-    made = lower(graph, options, observe=observe)
+    compiled = lower(graph, options, observe=observe)
     if observe:
-        observe(made)
+        observe(compiled)
     driver.load(Cache(options.cache_dir))
-    return assemble(made.program, made.unified, options, built, made.sources, made.trace)
+    return assemble(
+        compiled.program, compiled.unified, options, built, compiled.sources, compiled.trace
+    )
 
 
 def assemble(
@@ -96,7 +98,7 @@ def assemble(
     trace: Trace,
     known: Mapping[Kernel, KernelCode] | None = None,
 ) -> Executable:
-    """The executable of a program; `known` is code of kernels that have no source here."""
+    """The executable of a program; `known` has the code of kernels that `sources` lacks."""
     start, before = time.perf_counter_ns(), built.seconds
     try:
         addresses = build([s.text for s in sources.values()], options, built)
@@ -120,10 +122,11 @@ def sources_of(
     choose: Callable[[Kernel], Method | None],
     known: Mapping[Kernel, KernelCode] = MappingProxyType({}),
 ) -> dict[Kernel, KernelSource]:
-    """The source of every kernel that is not known.  It depends on what results overwrite."""
-    made = {}
+    """The source of every kernel whose code is not known, or was made for other overwritten
+    buffers."""
+    sources = {}
     for home, k in launched(program):
         over = overwritten(home, k)
         if k not in known or known[k].source.over != tuple(over.items()):
-            made[k] = source_of(k, over=over, method=choose(k))
-    return made
+            sources[k] = source_of(k, over=over, method=choose(k))
+    return sources

@@ -37,14 +37,14 @@ from graphc.runtime.cpu.executable import Executable
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.devices import Devices, spec_of
 
-NONE: Mapping[int, str] = MappingProxyType({})
-UNKNOWN: Mapping[str, int] = MappingProxyType({})
+NO_HOMES: Mapping[int, str] = MappingProxyType({})
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A segment, and what becomes of it before it is code: its graph for the target of the device
-    it is on, and the program of that."""
+    """A segment before it is code: its graph, tailored to the target of its device, and the
+    program of that graph."""
 
     segment: Segment
     target: CodeTarget
@@ -54,7 +54,7 @@ class Lowered:
 
 @dataclass
 class LoweredPlaced:
-    """Every stage of one compilation over devices, for those who want to look."""
+    """Every stage of one compilation over devices, for dumps and tests."""
 
     staged: Graph
     unified: Unified
@@ -85,7 +85,7 @@ class PlacedExecutable:
 
 
 def prepared(graph: Graph, options: Options, trace: Trace) -> tuple[Unified, Graph]:
-    """The graph as placement takes it: what is best on every device."""
+    """The graph as placement takes it, after the passes that help on every device."""
     with trace.span("unify sizes"):
         unified = unify_sizes(graph)
     early = before_placement(options, HOST_BACKEND.target)
@@ -96,12 +96,12 @@ def cut_up(
     optimised: Graph,
     options: Options,
     machine: Machine,
-    homes: Mapping[int, str] = NONE,
-    sizes: Mapping[str, int] = UNKNOWN,
+    homes: Mapping[int, str] = NO_HOMES,
+    sizes: Mapping[str, int] = NO_SIZES,
     trace: Trace | None = None,
 ) -> tuple[Placed, Segments, tuple[Lowered, ...]]:
-    """A prepared graph, placed, and its segments.  `homes` are the inputs, by number, that live on
-    a device; `sizes` are those known, so that what is predicted is of them."""
+    """Places a prepared graph and cuts it into segments.  `homes` names the device of each input
+    that lives on one, by number; predictions use the `sizes` that are known."""
     trace = trace or Trace()
     at = {optimised.inputs[i]: name for i, name in homes.items()}
     wanted = PlaceOptions(strict=options.strict, default=options.device, sizes=sizes)
@@ -112,9 +112,9 @@ def cut_up(
 
 
 def lower_placed(
-    graph: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NONE
+    graph: Graph, options: Options, machine: Machine, homes: Mapping[int, str] = NO_HOMES
 ) -> LoweredPlaced:
-    """All that needs no device."""
+    """Every step of the compilation that needs no device."""
     trace = Trace()
     unified, optimised = prepared(graph, options, trace)
     return LoweredPlaced(
@@ -138,16 +138,18 @@ def compile_placed(
     homes: Mapping[int, str],
     observe: Callable[[LoweredPlaced], None] | None = None,
 ) -> PlacedExecutable:
-    """The executable of a graph on the devices of a session; `observe` is shown how it is made."""
+    """The executable of a graph on a session's devices; `observe` is shown every stage."""
     machine = machine_of(graph, options, devices, homes)
-    made = lower_placed(graph, options, machine, homes)
+    lowered = lower_placed(graph, options, machine, homes)
     if observe:
-        observe(made)
+        observe(lowered)
     driver.load(Cache(options.cache_dir))
     parts = tuple(
-        Part(p.segment, _code(p, options, built, devices, made.trace)) for p in made.parts
+        Part(p.segment, _code(p, options, built, devices, lowered.trace)) for p in lowered.parts
     )
-    return PlacedExecutable(made.unified, made.placed, made.segments, parts, made.trace.spans)
+    return PlacedExecutable(
+        lowered.unified, lowered.placed, lowered.segments, parts, lowered.trace.spans
+    )
 
 
 def _code(
@@ -158,16 +160,16 @@ def _code(
         unified = Unified(part.graph, tuple(v.type for v in part.graph.inputs), ())
         sources = sources_of(part.program, lambda _: options.method)
         return assemble(part.program, unified, options, built, sources, Trace())
-    made = DeviceProgram(
+    program = DeviceProgram(
         devices.open(part.segment.device).device, part.program, options, built=built
     )
     with trace.span("compile"):
-        made.load()
-    return made
+        program.load()
+    return program
 
 
 def planned_machine(graph: Graph, options: Options) -> Machine:
-    """The devices that a session would choose from, as if all that are named were there."""
+    """The devices that a session would choose from, if every named device existed."""
     specs = {s.name: s for s in options.devices}
     pinned = sorted({v.device for v in (*graph.inputs, *graph.nodes())})
     for name in [n for n in (options.device, *pinned) if n]:
@@ -178,11 +180,10 @@ def planned_machine(graph: Graph, options: Options) -> Machine:
 def machine_of(
     graph: Graph, options: Options, devices: Devices, homes: Mapping[int, str]
 ) -> Machine:
-    """The devices to choose from: the session's, and those that lines are pinned to and that are
-    there."""
+    """The devices to choose from: the session's, and existing ones that lines are pinned to."""
     specs = {s.name: s for s in options.devices}
     for name in [n for n in (options.device, *homes.values()) if n]:
-        specs.setdefault(name, devices.spec(name))  # if it is not there, an error says why
+        specs.setdefault(name, devices.spec(name))  # raises if the device does not exist
     for name in sorted({v.device for v in (*graph.inputs, *graph.nodes())} - {"", *specs}):
         if _is_there(name, options, devices):
             specs[name] = devices.spec(name)
@@ -193,7 +194,7 @@ def machine_of(
 
 
 def _is_there(name: str, options: Options, devices: Devices) -> bool:
-    """Whether a device that a line is pinned to exists; without it, soft placement tells."""
+    """Whether a device that a line is pinned to exists; if not, placement reports it, softly."""
     kind = name.partition(":")[0]
     if kind in targets() and kind not in families():  # the host, by another number
         return True
@@ -206,14 +207,14 @@ def _is_there(name: str, options: Options, devices: Devices) -> bool:
     return True
 
 
-def places_of(values: Sequence[Value], found: Mapping[Value, str]) -> dict[int, str]:
-    """The numbers of those values that have a home, and its name."""
-    return {i: found[v] for i, v in enumerate(values) if v in found}
+def places_of(values: Sequence[Value], homes: Mapping[Value, str]) -> dict[int, str]:
+    """The home of each value that has one, by the value's number."""
+    return {i: homes[v] for i, v in enumerate(values) if v in homes}
 
 
 def spec(given: DeviceSpec | str) -> DeviceSpec:
-    """What is known of a device that a session was given.  Raises `DeviceError` for an unknown
-    name, and for a kind that there is no target of."""
+    """The spec of a device that a session was given.  Raises `DeviceError` for an unknown name,
+    and for a kind without a target."""
     if not isinstance(given, DeviceSpec):
         return spec_of(device_name(given), families())
     target_for(targets(), given.kind)

@@ -1,6 +1,6 @@
 """The table of targets: a new backend is one line here, and folders of its own (docs/backends.md).
 
-`TARGETS` is looked at when it is needed and never copied, so a test may put another in its place.
+`TARGETS` is read at every use and never copied, so a test may replace it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graphc.runtime.device.protocol import DeviceFamily
 
 @dataclass(frozen=True)
 class Backend:
-    """A target, and the devices that run what it prints; None: this process does."""
+    """A target, and the devices that run its code; None if this process runs it."""
 
     target: CodeTarget
     family: DeviceFamily | None = None
@@ -36,5 +36,5 @@ def targets() -> Mapping[str, CodeTarget]:
 
 
 def families() -> Mapping[str, DeviceFamily]:
-    """What opens devices, by kind; the host's kind is not in it."""
+    """The families that open devices, by kind; the host has none."""
     return {b.target.kind: b.family for b in TARGETS if b.family is not None}

@@ -1,5 +1,5 @@
-"""What became of a value of a graph that is placed: on which device, why, at what cost, and which
-kernel computes it there."""
+"""Explains a value of a placed graph: its device, the reason, the cost, and the kernel that
+computes it there."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def explain_placed(
     machine: Machine,
     sizes: Mapping[str, int] | None = None,
 ) -> str:
-    """The story of a value of a staged graph on the devices of a machine.  With `sizes`, costs and
-    bytes are of them."""
+    """The story of a value of a staged graph on the devices of a machine; `sizes` turn costs and
+    bytes into numbers."""
     probed = Graph(graph.name, graph.inputs, (*graph.outputs, value), graph.updates)
     _, done = prepared(probed, options, Trace())
     final, v = Graph(done.name, done.inputs, done.outputs[:-1], done.updates), done.outputs[-1]
@@ -42,18 +42,18 @@ def explain_placed(
 def _segment(
     placed: Placed, parts: Sequence[Lowered], v: Value, sizes: Mapping[str, int], options: Options
 ) -> list[str]:
-    """The part of the graph that computes v, and what v is there."""
-    number, part, found = next(
+    """The lines about the segment that computes v, and about v in it."""
+    number, part, counterpart = next(
         (n, p, _counterpart(p, m))
         for n, p in enumerate(parts)
         for m in p.segment.members
         if placed.origin[m] is v
     )
     lines = [f"  segment     {number} of {len(parts)}, on {part.segment.device}"]
-    if found is None:
+    if counterpart is None:
         return [*lines, "  became      other values: see `graphc dump --stage program`"]
-    lines += story(part.graph, found, sizes, options)
-    kernel = next((k for k in part.program.kernels if found in k.body), None)
+    lines += story(part.graph, counterpart, sizes, options)
+    kernel = next((k for k in part.program.kernels if counterpart in k.body), None)
     schedule = part.target.schedule(kernel) if kernel is not None else ""
     if schedule:
         lines = [s for s in lines if not s.startswith("  method ")] + [f"  schedule    {schedule}"]
@@ -61,8 +61,9 @@ def _segment(
 
 
 def _counterpart(part: Lowered, member: Value) -> Value | None:
-    """What a member of a segment is in its program: the last passes keep op, type and line of what
-    they do not rewrite, and the order of values that are alike in these."""
+    """The value of the part's tailored graph that a member of its segment became, if it is still
+    there.  Passes keep op, type and line of the values that they do not rewrite, and the order of
+    values that agree in these."""
 
     def alike(values: Sequence[Value]) -> list[Value]:
         return [w for w in values if (w.op, w.type, w.loc) == (member.op, member.type, member.loc)]

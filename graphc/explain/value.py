@@ -1,4 +1,4 @@
-"""What became of a value: which kernel computes it, where it lies, why it was not fused further."""
+"""Explains a value: its kernel, where it is stored, and why it was not fused further."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphc.passes.pipeline import optimise, schedule
 
 
 def find(graph: Graph, name: str) -> Value | None:
-    """The value that prints as `name`, or that has this name."""
+    """The value that the text calls `name`, or else the one with this name."""
     wanted = name.removeprefix("%")
     shown = names_of(graph)
     by_text = next((v for v, n in shown.items() if n == f"%{wanted}"), None)
@@ -31,7 +31,7 @@ def find(graph: Graph, name: str) -> Value | None:
 def explain(
     graph: Graph, value: Value, options: Options, sizes: Mapping[str, int] | None = None
 ) -> str:
-    """The story of a value of a staged graph.  With `sizes`, bytes are numbers."""
+    """The story of a value of a staged graph; `sizes` turn bytes into numbers."""
     if value not in {*graph.inputs, *graph.nodes()}:
         raise GraphError(f"explain: {value!r} is no value of the graph")
     probed = Graph(graph.name, graph.inputs, (*graph.outputs, value), graph.updates)
@@ -42,7 +42,7 @@ def explain(
 
 
 def declared(graph: Graph, value: Value) -> list[str]:
-    """A value as it was declared, and where."""
+    """The lines about a value's declaration: its op, and the user's line."""
     names = names_of(graph)
     head = f"{names[value]} = {show_operands(value, names, elide=True)} : {value.type}"
     if value.loc is None:
@@ -52,7 +52,7 @@ def declared(graph: Graph, value: Value) -> list[str]:
 
 
 def story(graph: Graph, value: Value, sizes: Mapping[str, int], options: Options) -> list[str]:
-    """What became of a value of an optimised graph."""
+    """The lines about what became of a value of an optimised graph."""
     return _Story(graph, value, sizes, options).lines()
 
 
@@ -64,7 +64,7 @@ class _Story:
     options: Options
 
     def lines(self) -> list[str]:
-        """What became of the value."""
+        """See `story`."""
         v, names = self.value, names_of(self.graph)
         if v in set(self.graph.inputs):
             return [f"  became      {names[v]}, an input", *self._readers(self._program())]
@@ -103,7 +103,7 @@ class _Story:
         return lines + self._method(kernel)
 
     def _method(self, kernel: Kernel) -> list[str]:
-        """How a kernel's contraction is computed, and how it could be."""
+        """The method of a kernel's contraction, and the other possible ones."""
         chosen = method_of(kernel, self.options.method)
         if chosen is None:
             return []
@@ -148,12 +148,12 @@ class _Story:
         return ["  kernel      none"]
 
     def _readers(self, program: Program) -> list[str]:
-        found = [i for i, k in enumerate(program.kernels) if self.value in k.reads]
-        where = ", ".join(map(str, found)) or "none"
+        readers = [i for i, k in enumerate(program.kernels) if self.value in k.reads]
+        where = ", ".join(map(str, readers)) or "none"
         return [f"  read by     kernel {where} of {len(program.kernels)}"]
 
     def _refusals(self, program: Program) -> list[str]:
-        """Why the neighbours are other kernels."""
+        """Why each neighbour is in another kernel."""
         reasons = Reasons(self.graph)
         number = {v: i for i, k in enumerate(program.kernels) for v in k.body}
         lines = []

@@ -1,5 +1,5 @@
-"""Planning on a machine that need not exist: where everything would run, how long it would take,
-what memory it would need.
+"""`gc.plan`: predicts a run on a machine that need not exist: the device of every value, the time,
+the memory.
 
     machine = gc.Machine([gc.DeviceSpec("cuda:0", memory="24 GB", like="A100")])
     print(gc.plan([loss, train], machine, {"n": 512}))
@@ -30,9 +30,9 @@ from graphc.passes.trace import Trace
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is predicted of a run.  `seconds` are by device, `link_seconds` by (from, to), `memory`
-    is the peak by device; `total` is how long all would take one after another.  Printed, it is a
-    table of all values and a summary."""
+    """A prediction of a run.  `seconds` are by device, `link_seconds` by (from, to), `memory` is
+    the peak by device; `total` is the time of all work done one after another.  Printed, a plan is
+    a table of all values and a summary."""
 
     placed: Placed
 
@@ -119,8 +119,8 @@ def _tensor(fetch: Any) -> Tensor:
 
 
 def sizes_of(staged: Staged, given: Mapping[Any, Any]) -> dict[str, int]:
-    """The sizes of a staged graph, after those that must be equal have one name; given are shapes
-    of tensors, and sizes by name."""
+    """The numbers for the symbols of a staged graph, from shapes of tensors and sizes by name.
+    Sizes that must be equal have one symbol."""
     graph = staged.graph
     named = {k: v for k, v in given.items() if isinstance(k, str)}
     shapes = {k: tuple(v) for k, v in given.items() if not isinstance(k, str)}
@@ -130,10 +130,10 @@ def sizes_of(staged: Staged, given: Mapping[Any, Any]) -> dict[str, int]:
         staged.inputs, graph.inputs, unify_sizes(graph).graph.inputs, strict=True
     ):
         shape = shapes.get(tensor, declared.type.shape)
-        for size, own in zip(shape, v.type.shape, strict=True):
+        for size, symbol in zip(shape, v.type.shape, strict=True):
             number = dim.substitute(size, named)
-            if isinstance(number, int) and str(own).isidentifier():
-                known.setdefault(str(own), number)
+            if isinstance(number, int) and str(symbol).isidentifier():
+                known.setdefault(str(symbol), number)
     return known
 
 

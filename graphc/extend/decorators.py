@@ -1,7 +1,7 @@
-"""Own parts in a few lines: `gc.op` makes a pointwise op of a scalar function, `gc.function` a
-callable.
+"""The decorators `gc.op`, which makes a pointwise op of a scalar function, and `gc.function`, which
+makes a compiled callable of a function of tensors.
 
-An op made here is like a built-in: checked, differentiated, fused and compiled.
+An op made by `gc.op` is like a built-in: checked, differentiated, fused and compiled.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def op(
     if name in OPS and not issubclass(OPS[name], Made):
         raise GraphError(f"gc.op: {name!r} is a built-in op; choose another name", user_location())
     arity = function.__code__.co_argcount
-    made = _pointwise(function, name, arity, gradient)
+    instance = _pointwise(function, name, arity, gradient)
 
     @functools.wraps(function)
     def call(*operands: Any) -> Any:
@@ -104,7 +104,7 @@ def op(
         ]
         if not any(isinstance(t, Operand) for t in tensors):
             tensors = [as_tensor(t) for t in tensors]
-        return made(*tensors)
+        return instance(*tensors)
 
     return call
 
@@ -129,13 +129,13 @@ class Made(Pointwise, abstract=True):
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         backward = type(self).gradient
         if backward is not None:
-            made = backward(ct, out, *args)
-            return tuple(made) if isinstance(made, tuple | list) else (made,)
+            cotangents = backward(ct, out, *args)
+            return tuple(cotangents) if isinstance(cotangents, tuple | list) else (cotangents,)
         traced = type(self).trace(args[0].type.dtype)
         with GraphScope().as_default():
             parts = reverse.gradients([traced.output], traced.inputs, [None])
-        given = dict(zip(traced.inputs, args, strict=True))
-        return tuple(None if p is None else ct * traced.replay(p, given) for p in parts)
+        by_input = dict(zip(traced.inputs, args, strict=True))
+        return tuple(None if p is None else ct * traced.replay(p, by_input) for p in parts)
 
 
 def _pointwise(

@@ -53,13 +53,13 @@ def py_func(
     types = [_checked(t, operands, loc) for t in (output_types if several else [output_types])]
     if not types:
         raise GraphError("py_func: output_types is empty; expected at least one type", loc)
-    held = PythonFunction(function, label, bool(stateful), loc)
-    results = _with_gradient(_calls(held, operands, types), operands, gradient, label)
+    python = PythonFunction(function, label, bool(stateful), loc)
+    results = _with_gradient(_calls(python, operands, types), operands, gradient, label)
     return results if several else results[0]
 
 
 def _label(function: Any, gradient: Any, name: Any) -> str:
-    """What errors call the function.  Raises `GraphError` for what is none."""
+    """The function's name in errors.  Raises `GraphError` for wrong arguments."""
     if not callable(function):
         raise GraphError(
             f"py_func: function is {short(function)}; expected a function", user_location()
@@ -74,7 +74,7 @@ def _label(function: Any, gradient: Any, name: Any) -> str:
 
 
 def _checked(t: Any, operands: Sequence[Tensor], loc: Location | None) -> TensorType:
-    """A type of a result.  Raises `GraphError` or `ShapeError`."""
+    """The type of a result, checked.  Raises `GraphError` or `ShapeError`."""
     if not isinstance(t, TensorType):
         raise GraphError(
             f"py_func: output type {short(t)}; expected a tensor type such as "
@@ -96,16 +96,16 @@ def _checked(t: Any, operands: Sequence[Tensor], loc: Location | None) -> Tensor
 
 
 def _calls(
-    held: PythonFunction, operands: tuple[Tensor, ...], types: Sequence[TensorType]
+    python: PythonFunction, operands: tuple[Tensor, ...], types: Sequence[TensorType]
 ) -> list[Tensor]:
     """The results of the function."""
     if len(types) == 1:
         (t,) = types
-        return [build(PyFunc(held, t.dtype, t.shape), operands, held.name)]
+        return [build(PyFunc(python, t.dtype, t.shape), operands, python.name)]
     ranks = tuple(t.rank for t in types)
     sizes = tuple(s for t in types for s in t.shape)
-    op = PyFuncPacked(held, tuple(t.dtype for t in types), ranks, sizes)
-    packed = build(op, operands, held.name)
+    op = PyFuncPacked(python, tuple(t.dtype for t in types), ranks, sizes)
+    packed = build(op, operands, python.name)
     return [
         build(Unpack(t.dtype, t.shape, at), (packed,))
         for t, at in zip(types, op.places()[:-1], strict=True)
@@ -118,7 +118,7 @@ def _with_gradient(
     gradient: Callable[..., Any] | None,
     label: str,
 ) -> list[Tensor]:
-    """The results, each with its share of the gradient: that is linear in the cotangents."""
+    """The results, each with its share of the gradient, which is linear in the cotangents."""
     if gradient is None:
         return results
 
@@ -128,32 +128,34 @@ def _with_gradient(
                 return _parts(gradient(ct, out, *args), args, label)
             cts = [zeros(r.shape, r.dtype) if r.dtype.is_float else None for r in results]
             return _parts(
-                gradient((*cts[:number], ct, *cts[number + 1 :]), tuple(made), *args), args, label
+                gradient((*cts[:number], ct, *cts[number + 1 :]), tuple(outputs), *args),
+                args,
+                label,
             )
 
         return backward
 
-    made = [
+    outputs = [
         build(WithGradient(backward_of(i)), (r, *operands), label) for i, r in enumerate(results)
     ]
-    return made
+    return outputs
 
 
-def _parts(made: Any, operands: Sequence[Any], label: str) -> tuple[Any, ...]:
-    """The cotangents that a gradient gave.  Raises `GradientError` unless they fit."""
-    parts = tuple(made) if isinstance(made, tuple | list) else (made,)
+def _parts(gradient: Any, operands: Sequence[Any], label: str) -> tuple[Any, ...]:
+    """The cotangents that a user's gradient returned.  Raises `GradientError` unless they fit."""
+    parts = tuple(gradient) if isinstance(gradient, tuple | list) else (gradient,)
     if len(parts) != len(operands):
         raise GradientError(
             f"py_func: the gradient of {label} gave {len(parts)} cotangents for "
             f"{len(operands)} inputs",
             user_location(),
         )
-    found = tuple(None if p is None else as_tensor(p) for p in parts)
-    for i, (part, x) in enumerate(zip(found, operands, strict=True)):
+    cotangents = tuple(None if p is None else as_tensor(p) for p in parts)
+    for i, (part, x) in enumerate(zip(cotangents, operands, strict=True)):
         if part is not None and not same_type(part.type, x.type):
             raise GradientError(
                 f"py_func: the gradient of {label} gave input {i} a cotangent {part.type}; "
                 f"expected {x.type}",
                 user_location(),
             )
-    return found
+    return cotangents

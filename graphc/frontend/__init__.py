@@ -1,4 +1,5 @@
-"""What users hold: tensors, variables, scopes, gradients, fetches; up to the graph of a run.
+"""The objects that users hold (tensors, variables, scopes, gradients, fetches), and staging, which
+makes the graph of a run from them.
 
-No code is generated here, and nothing runs; what users call by NumPy's names is `functions`.
+No code is generated here, and nothing runs.  Functions under NumPy's names are in `functions`.
 """

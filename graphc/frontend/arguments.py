@@ -1,6 +1,7 @@
-"""Arguments of functions: what is accepted, what it becomes, and how a wrong one is reported.
+"""Checks and conversions of functions' arguments.
 
-Every error names the function, the argument, what was expected and what came, and the user's line.
+Every error names the function, the argument, what was expected, what was given, and the user's
+line.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def flag(what: str, argument: str, value: Any) -> bool:
 
 
 def choice(what: str, argument: str, value: Any, options: Mapping[str, C]) -> C:
-    """What a name stands for.  Raises `GraphError` for a name that is none of the options."""
+    """The option with this name.  Raises `GraphError` for a name that is no option."""
     if isinstance(value, str) and value in options:
         return options[value]
     wanted = ", ".join(map(repr, options))
@@ -157,12 +158,12 @@ def sequence(what: str, argument: str, xs: Any) -> list[Tensor]:
         raise GraphError(
             f"{what}: {argument} must be a sequence of tensors, got {short(xs)}", user_location()
         )
-    made = [tensor(what, x) for x in xs]
-    if not made:
+    tensors = [tensor(what, x) for x in xs]
+    if not tensors:
         raise GraphError(
             f"{what}: {argument} is empty; expected at least one tensor", user_location()
         )
-    return made
+    return tensors
 
 
 def require_equal(what: str, a: Size, b: Size, where: str) -> None:

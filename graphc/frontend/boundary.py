@@ -1,10 +1,10 @@
-"""The door of the library: what leaves a public function is a `GraphcError` that names it and the
-user's line.
+"""The library's boundary: wraps public functions so that all they raise is a `GraphcError` which
+names the function and the user's line.
 
-Functions check what they are given and say what they want.  This is for what slips through: an
-object that fails in the middle of a function still ends in a typed error, its cause attached.
-Errors of the user's own code, called from within, pass unchanged, and so does Python's `TypeError`
-for a wrong number of arguments.
+Functions check their arguments themselves.  The wrapper catches what slips through: an object that
+fails in the middle of a function still ends in a typed error, with its cause attached.  Errors of
+the user's own code, called from within, pass unchanged, and so does Python's `TypeError` for a
+wrong number of arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, user_location
 
-RAW = (
+UNTYPED_ERRORS = (
     TypeError,
     ValueError,
     AttributeError,
@@ -28,14 +28,14 @@ RAW = (
     ArithmeticError,
     RecursionError,
     SyntaxError,
-    DeprecationWarning,  # where warnings are errors: NumPy's, of what a later NumPy refuses
+    DeprecationWarning,  # raised by NumPy where the user makes warnings errors
 )
-NAMED = re.compile(r"[\w.]+: ")
-NUMPY = str(Path(np.__file__).parent)
+STARTS_WITH_NAME = re.compile(r"[\w.]+: ")  # a message that names its function
+NUMPY_FOLDER = str(Path(np.__file__).parent)
 
 
 def guard(namespace: dict[str, Any], home: str, prefix: str = "") -> None:
-    """Puts the door before every public function in a module's namespace that comes from `home`."""
+    """Wraps every public function in a module's namespace that comes from the package `home`."""
     for name, f in list(namespace.items()):
         ours = isinstance(f, FunctionType) and f.__module__.startswith(home)
         if ours and name[0] != "_" and not hasattr(f, "guarded"):
@@ -43,13 +43,13 @@ def guard(namespace: dict[str, Any], home: str, prefix: str = "") -> None:
 
 
 def guard_methods(cls: type, *methods: str) -> None:
-    """Puts the door before methods, under the name of the class."""
+    """Wraps methods; their errors name the class."""
     for method in methods:
         setattr(cls, method, door(cls.__dict__[method], cls.__name__))
 
 
 def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The function, with errors as this module promises."""
+    """The function, wrapped: it raises only what this module promises."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             ):
                 raise
             raise type(error)(message, error.location or user_location()) from error.__cause__
-        except RAW as error:
+        except UNTYPED_ERRORS as error:
             trace = error.__traceback__
             if trace is None or trace.tb_next is None or not _inside(trace.tb_next):
                 raise
@@ -76,21 +76,21 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def named(message: str, name: str) -> str:
-    """The message of an error, beginning with the name of a function."""
-    return message if NAMED.match(message) else f"{name}: {message}"
+    """The message of an error, with the function's name in front unless it names one already."""
+    return message if STARTS_WITH_NAME.match(message) else f"{name}: {message}"
 
 
 def short(x: Any) -> str:
-    """An argument in an error message."""
+    """An argument's repr for an error message, at most 60 characters."""
     text = " ".join(repr(x).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _inside(trace: TracebackType | None) -> bool:
-    """Whether no code but graphc's and NumPy's took part."""
+    """Whether all frames are graphc's or NumPy's, so none is the user's."""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith((PACKAGE, NUMPY, "<")):
+        if not file.startswith((PACKAGE, NUMPY_FOLDER, "<")):
             return False
         trace = trace.tb_next
     return True

@@ -1,4 +1,4 @@
-"""What broadcasting and slicing do to sizes, known or symbolic."""
+"""Broadcasting and slicing of shapes, whose sizes may be symbolic."""
 
 from __future__ import annotations
 

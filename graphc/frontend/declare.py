@@ -1,4 +1,4 @@
-"""What a graph starts from: placeholders, which are fed, and variables, which a session keeps."""
+"""The sources of a graph: placeholders, which runs feed, and variables, which sessions keep."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def placeholder(dtype: Any, shape: Sequence[Any] = (), name: str | None = None) 
     element = as_dtype(dtype)
     sizes = tuple(graph.size(s, loc) for s in shape)
     full_name = graph.unique(name or "placeholder", loc)
-    made = Tensor(
+    tensor = Tensor(
         Placeholder(element, sizes), (), TensorType(element, sizes), full_name, loc, graph
     )
-    graph.by_name[full_name] = made
-    return made
+    graph.by_name[full_name] = tensor
+    return tensor
 
 
 def variable(
@@ -43,9 +43,9 @@ def variable(
     >>> w.type
     f32[2]
     """
-    made = Variable(*declared(initial, name or "variable", dtype), trainable)
-    register(made)
-    return made
+    result = Variable(*declared(initial, name or "variable", dtype), trainable)
+    register(result)
+    return result
 
 
 Declared = tuple[VariableOp, tuple[()], TensorType, str, Location | None, GraphScope, Tensor]
@@ -64,7 +64,7 @@ def declared(initial: Any, name: str, dtype: Any) -> Declared:
     return op, (), start.type, graph.unique(name, loc), loc, graph, start
 
 
-def register(made: Variable) -> None:
+def register(variable: Variable) -> None:
     """Makes a new variable known to its graph."""
-    made.graph.variables.append(made)
-    made.graph.by_name[made.name] = made
+    variable.graph.variables.append(variable)
+    variable.graph.by_name[variable.name] = variable

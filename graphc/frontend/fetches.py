@@ -1,4 +1,4 @@
-"""Nests of fetches: what stands for one in a table of runners, and its tensors in a row."""
+"""Nests of fetches: the key of a nest in a table of runners, and the list of its tensors."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def key_of(fetches: Any) -> Any:
 def flatten(
     fetches: Any, flat: list[Tensor], effects: list[Tensor], tensor: Callable[[Any], Tensor]
 ) -> Callable[[list[Any]], Any]:
-    """Appends the tensors of a nest to `flat`, those of groups to `effects`; returns what puts the
-    values of `flat` in the nest's shape.  `tensor` finds the tensor that a fetch means."""
+    """Appends the tensors of a nest to `flat`, those of groups to `effects`; returns a function
+    that nests the values of `flat` like the fetches.  `tensor` finds a fetch's tensor."""
     match fetches:
         case list() | tuple():
             parts = [flatten(f, flat, effects, tensor) for f in fetches]

@@ -1,4 +1,4 @@
-"""What users call to differentiate: `gradients`, `custom_gradient`, `explain_gradient`."""
+"""Differentiation for users: `gradients`, `custom_gradient`, `explain_gradient`."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
         if not t.dtype.is_float:
             raise DTypeError(f"gradients: {t!r} is not of a float type; use gc.astype", loc)
     seeds = _seeds(y_list, grad_ys)
-    found = reverse.gradients(stabilised(y_list, x_list), x_list, seeds)
+    derivatives = reverse.gradients(stabilised(y_list, x_list), x_list, seeds)
     if not allow_unused:
-        for x, g in zip(x_list, found, strict=True):
+        for x, g in zip(x_list, derivatives, strict=True):
             if g is None:
                 raise reverse.missing(y_list[0], x, loc)
-    return [_named(g, x) for g, x in zip(found, x_list, strict=True)]
+    return [_named(g, x) for g, x in zip(derivatives, x_list, strict=True)]
 
 
 def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
-    """The ys after the stabilising rules (log-softmax, softplus, ...), not looking behind xs: their
+    """The ys after the stabilising rules (log-softmax, softplus, ...), which stop at xs: their
     gradients stay finite where those of the naive formulas are 0 / 0."""
     rewriter = Rewriter(STABLE, ())
     graph = rewriter.run(Graph("gradients", tuple(dict.fromkeys(xs)), tuple(ys)))
@@ -54,17 +54,17 @@ def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
 def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:
     if grad_ys is None:
         return [None] * len(ys)
-    given = grad_ys if isinstance(grad_ys, list | tuple) else [grad_ys]
-    if len(given) != len(ys):
-        raise GraphError(f"gradients: {len(ys)} ys but {len(given)} grad_ys", user_location())
+    weights = grad_ys if isinstance(grad_ys, list | tuple) else [grad_ys]
+    if len(weights) != len(ys):
+        raise GraphError(f"gradients: {len(ys)} ys but {len(weights)} grad_ys", user_location())
     return [
         None if g is None else broadcast_to(as_tensor(g, y.dtype), y.shape)
-        for g, y in zip(given, ys, strict=True)
+        for g, y in zip(weights, ys, strict=True)
     ]
 
 
 def _named(g: Any, x: Tensor) -> Any:
-    """The gradient of `w` prints as `d.w`."""
+    """The gradient of x under a name: that of `w` prints as `d.w`."""
     if g is None or not x.name or g.name:
         return g
     return Tensor(g.op, g.args, g.type, f"d.{x.name}", g.loc, x.graph)

@@ -1,4 +1,4 @@
-"""Several tensors fetched as one, for their effects."""
+"""`gc.group`: several tensors, fetched together for their effects."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Group:
 
 def group(*items: Tensor | Group | Iterable[Tensor | Group]) -> Group:
     """A group of tensors, groups and sequences of them.  Raises `GraphError` for anything else."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for item in items:
         if isinstance(item, Tensor):
-            found.append(item)
+            tensors.append(item)
         elif isinstance(item, Group):
-            found.extend(item.tensors)
+            tensors.extend(item.tensors)
         elif isinstance(item, list | tuple):
-            found.extend(group(*item).tensors)
+            tensors.extend(group(*item).tensors)
         else:
             raise GraphError(f"group: {item!r} is no tensor and no group", user_location())
-    return Group(tuple(found))
+    return Group(tuple(tensors))

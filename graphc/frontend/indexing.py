@@ -35,12 +35,12 @@ def index(x: Any, key: Any) -> Any:
         out = Reshape(tuple(shape))(out)
     if not places:
         return out
-    axes, found = [p for p, _ in places], [k for _, k in places]
+    axes, indices = [p for p, _ in places], [k for _, k in places]
     if len(axes) == 1:
-        out = Take(axes[0])(out, found[0])
+        out = Take(axes[0])(out, indices[0])
     else:
-        out = _gather(out, axes, found)
-    return _moved(out, axes, found) if _apart(keys) else out
+        out = _gather(out, axes, indices)
+    return _moved(out, axes, indices) if _apart(keys) else out
 
 
 def _spread(x: Any, keys: list[Any]) -> list[Any]:
@@ -129,7 +129,7 @@ def _apart(keys: list[Any]) -> bool:
     return places[-1] - places[0] >= len(places)
 
 
-def _gather(x: Any, axes: list[int], found: list[Any]) -> Any:
+def _gather(x: Any, axes: list[int], indices: list[Any]) -> Any:
     """x indexed by several tensors, whose axes come where the first of theirs was."""
     rest = [a for a in range(x.type.rank) if a not in axes]
     first = sum(a < axes[0] for a in rest)
@@ -139,8 +139,8 @@ def _gather(x: Any, axes: list[int], found: list[Any]) -> Any:
     picked = tuple(shape[a] for a in axes)
     lead, tail = (tuple(shape[a] for a in part) for part in (rest[:first], rest[first:]))
     flat = Reshape((*lead, dim.product(picked), *tail))(moved)
-    common = broadcast_shapes("index", [k.type.shape for k in found])
-    return Take(first)(flat, merged_place(found, picked, common))
+    common = broadcast_shapes("index", [k.type.shape for k in indices])
+    return Take(first)(flat, merged_place(indices, picked, common))
 
 
 def merged_place(found: Sequence[Any], sizes: Shape, shape: Shape) -> Any:
@@ -167,9 +167,9 @@ def _repeated(k: Any, shape: Shape) -> Any:
     return k if same else Broadcast(tuple(a + offset for a in kept), shape)(k)
 
 
-def _moved(out: Any, axes: list[int], found: list[Any]) -> Any:
+def _moved(out: Any, axes: list[int], indices: list[Any]) -> Any:
     """The axes of the indices moved to the front."""
-    rank = len(broadcast_shapes("index", [k.type.shape for k in found]))
+    rank = len(broadcast_shapes("index", [k.type.shape for k in indices]))
     place = range(axes[0], axes[0] + rank)
     rest = [a for a in range(out.type.rank) if a not in place]
     order = (*place, *rest)

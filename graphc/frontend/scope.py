@@ -1,6 +1,7 @@
-"""Where graphs grow: the scope that hands out names, sizes and keys, and lists the variables.
+"""GraphScope: the graph under construction; it hands out names and sizes, and lists variables.
 
-`gc.Graph()` makes one; there is a default.  Growing is locked, so threads may build one graph.
+`gc.Graph()` makes a scope, and there is a default one.  Its methods lock, so several threads may
+build one graph.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class GraphScope:
             return full
 
     def next_effect(self) -> int:
-        """The place of an update that rides along among those of this graph."""
+        """The number of a new `with_update` among those of this graph, in order of building."""
         with self._lock:
             self._effects += 1
             return self._effects - 1
@@ -117,8 +118,8 @@ class GraphScope:
 
 @dataclasses.dataclass(eq=False)
 class TraceFrame:
-    """A function being traced for control flow: what it made, and, in a loop, the number of the
-    step, for random draws that differ from step to step."""
+    """A function being traced for control flow: the tensors `made` in it and, in a loop, the
+    number of the `step`, from which random draws differ step by step."""
 
     made: set[Any] = dataclasses.field(default_factory=set)
     step: Any = None

@@ -1,7 +1,7 @@
 """Tensors -> Graph: what a run must compute, cut out of what the user declared.
 
-Assignments, and the updates that ride along with a tensor, become updates of the graph; custom
-gradients and `stop_gradient`, which matter only to differentiation, disappear.
+Assignments and `with_update` become updates of the graph.  Custom gradients and `stop_gradient`,
+which matter only to differentiation, disappear.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from graphc.passes.rewrite.inner_graphs import without_markers
 
 @dataclass(frozen=True)
 class Staged:
-    """A graph, and which tensor each of its inputs stands for."""
+    """A graph, and the tensor that each of its inputs stands for."""
 
     graph: Graph
     inputs: tuple[Tensor, ...]
 
     @property
     def key(self) -> Any:
-        """What tells one graph from another: text does not say which Python its ops hold, nor where
-        its lines are pinned."""
+        """Equal for equal graphs.  The text alone is not enough: it leaves out the Python
+        functions that ops hold, and the devices that lines are pinned to."""
         nodes = self.graph.nodes()
         return (
             print_graph(self.graph),
@@ -46,11 +46,11 @@ class Staged:
 def reachable(
     roots: Iterable[Tensor], fed: Iterable[Tensor], earlier: Mapping[Value, Tensor] | None = None
 ) -> list[Tensor]:
-    """What `roots` need, operands first, not looking behind what is fed or behind variables.
+    """The tensors that `roots` need, operands first; the walk stops at fed tensors and variables.
 
-    `earlier`: for values, one more that must come before them.
+    `earlier` maps a value to one more tensor that must come before it.
     """
-    more = earlier or {}
+    before = earlier or {}
     fed_set = set(fed)
     order: list[Tensor] = []
     seen: set[Value] = set()
@@ -64,22 +64,22 @@ def reachable(
             stack.append((v, True))
             if v not in fed_set:
                 stack += [(a, False) for a in reversed(v.args)]
-                stack += [(more[v], False)] if v in more else []
+                stack += [(before[v], False)] if v in before else []
     return order
 
 
 def chained(order: Sequence[Tensor]) -> tuple[dict[Value, Tensor], dict[Value, Tensor]]:
-    """For updates that ride along: what each starts from, where an earlier one of the same variable
-    is needed too; and the last new value of each variable."""
-    made = {v.op.order: v for v in order if isinstance(v.op, WithUpdate)}
-    starts = [v for v in order if isinstance(v.op, BeforeUpdate) and v.op.order in made]
+    """For the `with_update`s in a run: the value that each starts from, if an earlier one updates
+    the same variable in this run; and the final value of each variable."""
+    by_order = {v.op.order: v for v in order if isinstance(v.op, WithUpdate)}
+    starts = [v for v in order if isinstance(v.op, BeforeUpdate) and v.op.order in by_order]
     earlier: dict[Value, Tensor] = {}
     last: dict[Value, Tensor] = {}
-    for number in sorted(made):
+    for number in sorted(by_order):
         for v in starts:
             if v.op == BeforeUpdate(number) and v.args[0] in last:
                 earlier[v] = last[v.args[0]]
-        last.update(updates_of(made[number]))
+        last.update(updates_of(by_order[number]))
     return earlier, last
 
 

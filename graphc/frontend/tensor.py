@@ -1,7 +1,7 @@
 """Tensor: what users hold.  A Value with sugar: implicit broadcasting, dtype promotion, NumPy
 constants.
 
-The sugar ends here: below this layer every broadcast and every cast is an op of its own.
+Below this layer nothing is implicit: every broadcast and every cast is an op of its own.
 """
 
 from __future__ import annotations
@@ -166,10 +166,10 @@ def build(
     graph = graphs.pop() if graphs else graph or current()
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
-    made = Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
+    result = Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
     for frame in frames():
-        frame.made.add(made)
-    return made
+        frame.made.add(result)
+    return result
 
 
 def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
@@ -189,9 +189,9 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
     if array.dtype == np.float64 and not isinstance(x, np.ndarray | np.generic):
         array = array.astype(np.float32)
     own = as_dtype(array.dtype)
-    found = dtype or own
-    array = array.astype(found.numpy, copy=False)  # `Data` copies
-    op = Constant(Data(array), found, array.shape)
+    element = dtype or own
+    array = array.astype(element.numpy, copy=False)  # `Data` copies
+    op = Constant(Data(array), element, array.shape)
     return build(op, ())
 
 
@@ -245,7 +245,8 @@ def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:
 
 
 def _with_literal(common: DType, v: Any) -> DType:
-    """A plain number only changes the kind: int + 0.5 is f32, bool + 1 is i64."""
+    """The type of an element and a plain number, which changes only the kind of type: int + 0.5
+    is f32, bool + 1 is i64."""
     if isinstance(v, Tensor | bool):
         return common
     if isinstance(v, float) and not common.is_float:

@@ -1,5 +1,5 @@
-"""Tracing: a Python function of tensors becomes a graph of its own, with what it needs from outside
-as further inputs."""
+"""Tracing: turns a Python function of tensors into a graph of its own; values that it captures from
+outside become further inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphc.ir.types import TensorType
 
 
 class TracedFunction:
-    """What a function made: flat outputs, and how they were nested."""
+    """A traced function: its flat outputs, and how they were nested."""
 
     def __init__(self, what: str, function: Callable[[], Any], frame: TraceFrame) -> None:
         self.frame = frame
@@ -36,8 +36,8 @@ def inner_input(type: TensorType, name: str) -> Tensor:
 
 
 class Closer:
-    """Cuts what functions made out of the graph; `captured` collects what they need from outside,
-    for all functions of one op together."""
+    """Makes graphs of traced functions; `captured` collects the outside values that all functions
+    of one op need."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -46,7 +46,7 @@ class Closer:
     def discover(
         self, outputs: Sequence[Value], inside: set[Value], inputs: Sequence[Value]
     ) -> None:
-        """Notes the values from outside that `outputs` need."""
+        """Adds to `captured` the outside values that `outputs` need."""
         for v in topological(outputs, inputs):
             if v in inside:
                 if isinstance(v.op, Assign | WithUpdate):
@@ -65,42 +65,42 @@ class Closer:
             self.captured.append(v)
 
     def graph(self, name: str, outputs: Sequence[Value], inputs: Sequence[Value]) -> Graph:
-        """The graph of one function, its inputs followed by all that is captured."""
-        own: dict[Value, Value] = {v: v for v in inputs}  # custom gradients may hold on to them
+        """The graph of one function; its inputs are followed by all captured values."""
+        own: dict[Value, Value] = {v: v for v in inputs}  # custom gradients may refer to them
         captured = {v: inner_input(v.type, short_name(v)) for v in self.captured}
         return closed(name, outputs, own | captured)
 
 
 def is_literal(v: Value) -> bool:
-    """Whether v costs nothing to make again."""
+    """Whether an inner graph computes v again, at no cost, instead of capturing it."""
     return isinstance(v.op, Full) or (isinstance(v.op, Generator) and not v.args and v.op.cost <= 1)
 
 
 def depending(outputs: Sequence[Value], inputs: Sequence[Value]) -> set[Value]:
     """The values that change with the inputs: a loop computes the others once, outside."""
-    found: set[Value] = set()
+    varying: set[Value] = set()
     known = set(inputs)
     for v in topological(outputs, inputs):
-        if any(a in found or a in known for a in v.args):
-            found.add(v)
-    stack = [*found]
-    while stack:  # index lambdas go along: stored outside, they would only take memory
+        if any(a in varying or a in known for a in v.args):
+            varying.add(v)
+    stack = [*varying]
+    while stack:  # and the views they read: stored outside the loop, views would only take memory
         for a in stack.pop().args:
-            if isinstance(a.op, View) and a not in found and a not in known:
-                found.add(a)
+            if isinstance(a.op, View) and a not in varying and a not in known:
+                varying.add(a)
                 stack.append(a)
-    return found
+    return varying
 
 
 def made_within(outputs: Sequence[Value], frame: TraceFrame) -> set[Value]:
-    """The values that a function made, or that depend on such: a branch computes them only when it
-    is taken."""
-    found: set[Value] = set()
+    """The values that a function made, and those that depend on them: a branch computes these
+    only when it is taken."""
+    own: set[Value] = set()
     for v in topological(outputs):
         lives = bool(v.args) and not isinstance(v.op, Placeholder)
-        if lives and (v in frame.made or any(a in found for a in v.args)):
-            found.add(v)
-    return found
+        if lives and (v in frame.made or any(a in own for a in v.args)):
+            own.add(v)
+    return own
 
 
 def same_nest(what: str, wanted: Any, got: Any, whose: str) -> None:

@@ -1,4 +1,4 @@
-"""Nested lists, tuples and dicts of tensors, as what functions of control flow take and give."""
+"""Nests (lists, tuples and dicts) of tensors: control flow takes and returns them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Pack = Callable[[list[Any]], Any]
 
 
 def flatten(nest: Any) -> tuple[list[Any], Pack]:
-    """The leaves of a nest, and what puts other leaves in their places.
+    """The leaves of a nest, and a function that puts other leaves in their places.
 
     >>> leaves, pack = flatten((1, {"a": 2, "b": [3]}))
     >>> leaves, pack([10, 20, 30])
@@ -24,23 +24,23 @@ def flatten(nest: Any) -> tuple[list[Any], Pack]:
     else:
         return [nest], lambda leaves: leaves[0]
     parts = [flatten(c) for c in children]
-    found = [leaf for leaves, _ in parts for leaf in leaves]
+    all_leaves = [leaf for leaves, _ in parts for leaf in leaves]
 
     def pack(leaves: list[Any]) -> Any:
-        made, at = [], 0
+        packed, at = [], 0
         for inner, repack in parts:
-            made.append(repack(leaves[at : at + len(inner)]))
+            packed.append(repack(leaves[at : at + len(inner)]))
             at += len(inner)
         if isinstance(nest, dict):
-            return dict(zip(keys, made, strict=True))
+            return dict(zip(keys, packed, strict=True))
         if hasattr(nest, "_fields"):
-            return type(nest)(*made)
-        return type(nest)(made)
+            return type(nest)(*packed)
+        return type(nest)(packed)
 
-    return found, pack
+    return all_leaves, pack
 
 
 def shape_of(nest: Any) -> Any:
-    """The nest with every leaf made None, for comparing structures."""
+    """The nest with None for every leaf, for comparing structures."""
     leaves, pack = flatten(nest)
     return pack([None] * len(leaves))

@@ -1,8 +1,8 @@
-"""Updates of variables that ride along: whatever computes a tensor also makes them.
+"""`gc.with_update`: updates of variables that are attached to a tensor.
 
-Running statistics must change with every training step, and no one should have to remember it.  So
-the update hangs on the tensor that it belongs to: each run that computes the tensor, or a gradient
-that flows back through it, makes the update, and no other run does.
+Running statistics must change with every training step, and no user should have to fetch them.  So
+the update is attached to a tensor: each run that computes the tensor, or a gradient that flows back
+through it, makes the update, and no other run does.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def with_update(x: Any, variables: Variable | Sequence[Variable], step: Callable
         if not isinstance(v, Variable):
             raise GraphError(f"with_update: {v!r} is no variable", user_location())
     order = out.graph.next_effect()
-    made = step(*(build(BeforeUpdate(order), (v,)) for v in olds))
-    news = tuple(made) if isinstance(made, list | tuple) else (made,)
+    values = step(*(build(BeforeUpdate(order), (v,)) for v in olds))
+    news = tuple(values) if isinstance(values, list | tuple) else (values,)
     if len(news) != len(olds):
         raise GraphError(
             f"with_update: step gave {len(news)} values for {len(olds)} variables", user_location()
@@ -55,6 +55,6 @@ def _fitting(old: Variable, new: Any) -> Tensor:
 
 
 def updates_of(v: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """(variable, new value) of each update that hangs on a `WithUpdate`."""
+    """(variable, new value) of each update in a `WithUpdate`."""
     half = len(v.args) // 2
     return list(zip(v.args[1 : half + 1], v.args[half + 1 :], strict=True))  # type: ignore[arg-type]

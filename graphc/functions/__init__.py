@@ -1,6 +1,6 @@
 """The functions users call, under the array API's and NumPy's names: ordinary graph code.
 
-Each is a few calls of ops (`ir.ops`) or of other functions; `graphc` hands them all on.
+Each is a few calls of ops (`ir.ops`) or of other functions; `graphc` exports them all.
 """
 
 from graphc.functions.control import *

@@ -1,8 +1,8 @@
 """Control flow in a graph: `cond`, `switch`, `while_loop`, `scan`, `map_fn`.
 
-The functions given are called once, to build graph; what they need from outside is captured.  What
-does not change from step to step is computed once, before the loop; what a branch makes is computed
-only if the branch is taken.
+The user's functions are called once, to build graph; values from outside that they use are
+captured.  Values that do not change from step to step are computed once, before the loop; a
+branch's values are computed only if the branch is taken.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from graphc.ir.types import TensorType, bool_, i64
 
 __all__ = ["cond", "map_fn", "scan", "switch", "while_loop"]
 
-UNLIMITED = (1 << 63) - 1
+MAX_STEPS = (1 << 63) - 1  # the largest i64: a loop without a limit
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
@@ -85,12 +85,12 @@ def _switch(what: str, index: Tensor, branches: Sequence[Callable[[], Any]]) -> 
     for t in traced:
         closer.discover(t.outputs, made_within(t.outputs, t.frame), ())
     graphs = tuple(closer.graph(f"{what}.{n}", t.outputs, ()) for n, t in enumerate(traced))
-    made = build(Switch(graphs), (index, *closer.captured))
-    return first.pack([build(Item(i), (made,)) for i in range(len(first.outputs))])
+    out = build(Switch(graphs), (index, *closer.captured))
+    return first.pack([build(Item(i), (out,)) for i in range(len(first.outputs))])
 
 
 def _as_first(what: str, number: int, wanted: Tensor, got: Tensor) -> Tensor:
-    """An output of a branch, if it is like that of the first branch."""
+    """An output of a branch, made to match that of the first branch."""
     if wanted.dtype != got.dtype:
         raise DTypeError(
             f"{what}: branch {number} gives {got.type}, branch 0 gives {wanted.type}; "
@@ -153,10 +153,10 @@ def while_loop(
     first = _truth("while_loop", _callable("while_loop", cond)(*pack(list(start))))
 
     def step(state: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
-        made = _callable("while_loop", body)(*pack(state[1:]))
-        if len(loop_vars) == 1 and not (isinstance(made, list | tuple) and len(made) == 1):
-            made = (made,)
-        new = _values_of_body(made, loop_vars)
+        values = _callable("while_loop", body)(*pack(state[1:]))
+        if len(loop_vars) == 1 and not (isinstance(values, list | tuple) and len(values) == 1):
+            values = (values,)
+        new = _values_of_body(values, loop_vars)
         new = [_like_carry("while_loop", i, a, b) for i, (a, b) in enumerate(zip(start, new))]
         return [_truth("while_loop", cond(*pack(list(new)))), *new], []
 
@@ -169,16 +169,16 @@ def while_loop(
     return list(out) if isinstance(loop_vars, list) else out
 
 
-def _values_of_body(made: Any, loop_vars: Sequence[Any]) -> list[Tensor]:
-    """What the body of a while_loop gave, flat.  Raises `GraphError` for another nest."""
-    if not isinstance(made, list | tuple):
+def _values_of_body(values: Any, loop_vars: Sequence[Any]) -> list[Tensor]:
+    """The results of a while_loop's body, flat.  Raises `GraphError` for another nest."""
+    if not isinstance(values, list | tuple):
         raise GraphError(
-            f"while_loop: body gave {made!r}; expected {len(loop_vars)} values, as many as "
+            f"while_loop: body gave {values!r}; expected {len(loop_vars)} values, as many as "
             "loop_vars",
             user_location(),
         )
-    same_nest("while_loop", shape_of(tuple(loop_vars)), shape_of(tuple(made)), "body")
-    return [tensor("while_loop", leaf) for leaf in flatten(tuple(made))[0]]
+    same_nest("while_loop", shape_of(tuple(loop_vars)), shape_of(tuple(values)), "body")
+    return [tensor("while_loop", leaf) for leaf in flatten(tuple(values))[0]]
 
 
 def scan(
@@ -211,13 +211,13 @@ def scan(
     packs: list[Any] = []
 
     def step(state: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
-        made = _callable("scan", f)(carry_pack(state), x_pack(slices))
-        if not isinstance(made, tuple | list) or len(made) != 2:
-            raise GraphError(f"scan: f gave {made!r}; expected (carry, y)", user_location())
-        same_nest("scan", shape_of(init), shape_of(made[0]), "the carry that f")
-        new = [tensor("scan", leaf) for leaf in flatten(made[0])[0]]
+        result = _callable("scan", f)(carry_pack(state), x_pack(slices))
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise GraphError(f"scan: f gave {result!r}; expected (carry, y)", user_location())
+        same_nest("scan", shape_of(init), shape_of(result[0]), "the carry that f")
+        new = [tensor("scan", leaf) for leaf in flatten(result[0])[0]]
         new = [_like_carry("scan", i, a, b) for i, (a, b) in enumerate(zip(start, new))]
-        rows, pack = flatten(made[1])
+        rows, pack = flatten(result[1])
         packs.append(pack)
         return new, [tensor("scan", r) for r in rows]
 
@@ -267,13 +267,13 @@ def _length(what: str, arrays: Sequence[Tensor], length: Any) -> Size:
 
 def _countable(what: str, steps: Size) -> Size:
     """A number of steps that an i64 holds."""
-    if isinstance(steps, int) and steps > UNLIMITED:
+    if isinstance(steps, int) and steps > MAX_STEPS:
         raise ShapeError(f"{what}: {steps} steps are too many to count", user_location())
     return steps
 
 
 def _like_carry(what: str, number: int, old: Tensor, new: Tensor) -> Tensor:
-    """What a step makes of a carry, in the carry's type.  Raises `DTypeError`, `ShapeError`."""
+    """The next value of a carry, in the carry's type.  Raises `DTypeError`, `ShapeError`."""
     if new.dtype != old.dtype:
         raise DTypeError(
             f"{what}: carry {number} is {old.type}, but a step makes it {new.type}; use gc.astype",
@@ -319,9 +319,9 @@ def _loop(
     closer = Closer(what)
     closer.discover(outputs, depending(outputs, inputs), inputs)
     body = closer.graph(what, outputs, inputs)
-    steps = size_tensor(length, i64) if length is not None else full((), UNLIMITED, i64)
+    steps = size_tensor(length, i64) if length is not None else full((), MAX_STEPS, i64)
     size = length if length is not None else -1
     op = Loop(body, len(carries), len(slices), size, reverse, whilst, tape)
-    made = build(op, (steps, *first, *arrays, *closer.captured))
-    found = [build(Item(1 + i), (made,)) for i in range(len(outputs))]
-    return found[: len(start)], found[len(carries) :]
+    out = build(op, (steps, *first, *arrays, *closer.captured))
+    items = [build(Item(1 + i), (out,)) for i in range(len(outputs))]
+    return items[: len(start)], items[len(carries) :]

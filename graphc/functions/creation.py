@@ -162,7 +162,7 @@ def _as_operand(size: Any, dtype: DType) -> Any:
 
 
 def _steps(first: Any, last: Any, step: Any) -> Size:
-    """How many elements an arange has."""
+    """The number of elements of an arange."""
     if isinstance(first, Dim) or isinstance(last, Dim):
         up = integer("arange", "step", step)
         gap: Size = last - first if up > 0 else first - last

@@ -74,15 +74,15 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
     >>> take_along_axis(gc.zeros((2, 3)), [[0], [2]], axis=1).type
     f32[2,1]
     """
-    t, found = tensor("take_along_axis", x), indices_of("take_along_axis", indices)
+    t, positions = tensor("take_along_axis", x), indices_of("take_along_axis", indices)
     along = axis_of("take_along_axis", axis, t.ndim)
-    if found.ndim != t.ndim:
+    if positions.ndim != t.ndim:
         raise ShapeError(
-            f"take_along_axis: indices {found.type} have another rank than {t.type}",
+            f"take_along_axis: indices {positions.type} have another rank than {t.type}",
             user_location(),
         )
-    t, found = _side_by_side("take_along_axis", along, t, found)
-    return build(TakeAlongAxis(along), (t, found))
+    t, positions = _side_by_side("take_along_axis", along, t, positions)
+    return build(TakeAlongAxis(along), (t, positions))
 
 
 def _side_by_side(what: str, along: int, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -103,42 +103,42 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
     f32[2,6]
     """
     what = "gather_nd"
-    t, found = tensor(what, x), indices_of(what, indices)
+    t, positions = tensor(what, x), indices_of(what, indices)
     batch = integer(what, "batch_dims", batch_dims)
-    if not 0 <= batch < max(found.ndim, 1):
+    if not 0 <= batch < max(positions.ndim, 1):
         raise ShapeError(
-            f"{what}: batch_dims {batch} does not fit indices {found.type}", user_location()
+            f"{what}: batch_dims {batch} does not fit indices {positions.type}", user_location()
         )
-    t, found = _with_batch(what, t, found, batch)
-    flat, place = _flat_place(what, t, found)
+    t, positions = _with_batch(what, t, positions, batch)
+    flat, place = _flat_place(what, t, positions)
     return build(Take(0), (flat, place))
 
 
-def _with_batch(what: str, t: Tensor, found: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """Positions in front of which those along the first `batch` axes are written."""
+def _with_batch(what: str, t: Tensor, positions: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """The positions with those along the first `batch` axes written in front of them."""
     if batch > t.ndim:
         raise ShapeError(f"{what}: batch_dims {batch} does not fit x {t.type}", user_location())
     for axis in range(batch):
-        require_equal(what, t.shape[axis], found.shape[axis], f"along batch axis {axis}")
-    shape = (*found.shape[:-1], 1)
-    own = [iota(shape, axis, found.dtype) for axis in range(batch)]
-    return t, concat([*own, found], -1) if own else found
+        require_equal(what, t.shape[axis], positions.shape[axis], f"along batch axis {axis}")
+    shape = (*positions.shape[:-1], 1)
+    own = [iota(shape, axis, positions.dtype) for axis in range(batch)]
+    return t, concat([*own, positions], -1) if own else positions
 
 
-def _flat_place(what: str, t: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+def _flat_place(what: str, t: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     """t with the axes that are indexed merged into its first, and positions along that."""
-    depth = known_size(what, found, found.ndim - 1) if found.ndim else 0
-    if not found.ndim or depth > t.ndim:
+    depth = known_size(what, positions, positions.ndim - 1) if positions.ndim else 0
+    if not positions.ndim or depth > t.ndim:
         raise ShapeError(
-            f"{what}: indices {found.type} do not fit x {t.type}: expected positions "
+            f"{what}: indices {positions.type} do not fit x {t.type}: expected positions "
             f"of at most {t.ndim} numbers in the last axis",
             user_location(),
         )
     flat = reshape(t, (dim.product(t.shape[:depth]), *t.shape[depth:]))
-    shape = found.shape[:-1]
+    shape = positions.shape[:-1]
     if depth == 0:
         return flat, zeros(shape, i64)
-    return flat, merged_place([found[..., i] for i in range(depth)], t.shape[:depth], shape)
+    return flat, merged_place([positions[..., i] for i in range(depth)], t.shape[:depth], shape)
 
 
 def scatter(x: Any, indices: Any, updates: Any, axis: int = 0, mode: str = "set") -> Tensor:
@@ -167,7 +167,7 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     return _scatter("scatter_add", "add", x, indices, updates, axis)
 
 
-MODES: dict[str, type[ScatterSlices]] = {
+SCATTER_OPS: dict[str, type[ScatterSlices]] = {
     "set": ScatterSet,
     "add": ScatterAdd,
     "mul": ScatterMul,
@@ -177,7 +177,7 @@ MODES: dict[str, type[ScatterSlices]] = {
 
 
 def _scatter(what: str, mode: Any, x: Any, indices: Any, updates: Any, axis: Any) -> Tensor:
-    kind = choice(what, "mode", mode, MODES)
+    kind = choice(what, "mode", mode, SCATTER_OPS)
     t, found = tensor(what, x), indices_of(what, indices)
     along = axis_of(what, axis, t.ndim)
     new = converted(tensor(what, updates, None), t.dtype)
@@ -210,15 +210,15 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int = -1, mode: str 
     f32[2,3]
     """
     what = "put_along_axis"
-    t, found = tensor(what, x), indices_of(what, indices)
+    t, positions = tensor(what, x), indices_of(what, indices)
     along = axis_of(what, axis, t.ndim)
-    if found.ndim != t.ndim:
+    if positions.ndim != t.ndim:
         raise ShapeError(
-            f"{what}: indices {found.type} have another rank than {t.type}", user_location()
+            f"{what}: indices {positions.type} have another rank than {t.type}", user_location()
         )
-    shape = (*t.shape[:along], found.shape[along], *t.shape[along + 1 :])
-    found = broadcast_to(found, shape)
-    places = [found if a == along else iota(shape, a) for a in range(t.ndim)]
+    shape = (*t.shape[:along], positions.shape[along], *t.shape[along + 1 :])
+    positions = broadcast_to(positions, shape)
+    places = [positions if a == along else iota(shape, a) for a in range(t.ndim)]
     place = merged_place(places, t.shape, shape)
     flat = reshape(t, (t.type.count,))
     new = broadcast_to(converted(tensor(what, values), t.dtype), shape)

@@ -67,7 +67,7 @@ __all__ = [
     "vstack",
 ]
 
-MOST = 64  # differences of differences that one call builds
+MAX_DIFFERENCES = 64  # the most often that one call of `diff` takes differences
 
 
 def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
@@ -81,8 +81,10 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     t = tensor("diff", x)
     along = axis_of("diff", axis, t.ndim)
     times = integer("diff", "n", n)
-    if not 0 <= times <= MOST:
-        raise ShapeError(f"diff: n is {times}; expected one in [0, {MOST}]", user_location())
+    if not 0 <= times <= MAX_DIFFERENCES:
+        raise ShapeError(
+            f"diff: n is {times}; expected one in [0, {MAX_DIFFERENCES}]", user_location()
+        )
     ends = [v if v is None else _end(t, tensor("diff", v), along) for v in (prepend, append)]
     parts = [v for v in (ends[0], t, ends[1]) if v is not None]
     t = concat(parts, along) if len(parts) > 1 else t
@@ -131,7 +133,7 @@ def quantile(
         raise GraphError(
             f"{what}: q must be a number in [0, 1] or a sequence of such numbers", user_location()
         )
-    rule = choice(what, "method", method, METHODS)
+    rule = choice(what, "method", method, QUANTILE_METHODS)
     axes = axes_of(what, axis, t.ndim)
     kept = [a for a in range(t.ndim) if a not in axes]
     count = math.prod(known_size(what, t, a) for a in axes)
@@ -142,11 +144,11 @@ def quantile(
     if count == 0:
         return full_like(number(0, t.dtype, shares.shape + shape), math.nan)
     rows = sort(rows)
-    found = [
+    quantiles = [
         reshape(_between(rows, float(share) * (count - 1), rule), shape) for share in shares.ravel()
     ]
     broken = reshape(isnan(rows[..., -1]), shape)
-    done = [pw.where(broken, math.nan, v) for v in found]
+    done = [pw.where(broken, math.nan, v) for v in quantiles]
     return done[0] if shares.ndim == 0 else concat([expand_dims(v, 0) for v in done])
 
 
@@ -159,7 +161,7 @@ def _numbers(q: Any) -> bool:
     )
 
 
-METHODS = {
+QUANTILE_METHODS = {
     "linear": lambda part: part,
     "lower": lambda part: 0.0,
     "higher": lambda part: float(part > 0),
@@ -172,7 +174,7 @@ def _between(rows: Tensor, place: float, rule: Any) -> Tensor:
     """The value at a place between two elements of sorted rows."""
     low = math.floor(place)
     share = rule(place - low)
-    if rule is METHODS["nearest"]:
+    if rule is QUANTILE_METHODS["nearest"]:
         low, share = round(place), 0.0  # halves to even, as in NumPy
     if share == 0:
         return rows[..., low]

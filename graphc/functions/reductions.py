@@ -46,7 +46,7 @@ def _kept(out: Tensor, t: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def total_type(dtype: DType) -> DType:
-    """What integers are summed in: i64 or u64, as in NumPy."""
+    """The type that integers are summed in: i64 or u64, as in NumPy."""
     if dtype.is_float:
         return dtype
     return u64 if dtype.kind == "uint" else i64
@@ -109,7 +109,7 @@ def _wide(t: Tensor) -> Tensor:
 
 
 def _count(t: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """How many elements are folded into one, in t's type."""
+    """The number of elements folded into one, in t's type."""
     return size_tensor(dim.product(tuple(t.shape[a] for a in axes)), t.dtype)
 
 

@@ -56,7 +56,7 @@ def reshape(x: Any, shape: Any) -> Tensor:
 
 
 def _rest(t: Tensor, kept: Shape, given: list[Any]) -> Size:
-    """What -1 stands for."""
+    """The size that -1 stands for."""
     total, known = t.type.count, dim.product(kept)
     if known == 0:
         raise ShapeError(

@@ -138,8 +138,8 @@ def _steps(t: Tensor, along: int, combine: Any) -> Tensor:
     """Neighbours along an axis, combined."""
     size = t.shape[along]
     less = max(size - 1, 0) if isinstance(size, int) else dim.maximum(size - 1, 0)
-    made: Tensor = combine(part(t, along, size - less, less), part(t, along, 0, less))
-    return made
+    result: Tensor = combine(part(t, along, size - less, less), part(t, along, 0, less))
+    return result
 
 
 def cov(m: Any, correction: float = 1.0) -> Tensor:
@@ -161,7 +161,7 @@ def cov(m: Any, correction: float = 1.0) -> Tensor:
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Tensor:
-    """Of the choices the one whose condition holds first, else `default`."""
+    """The first choice whose condition holds, else `default`."""
     what = "select"
     conditions = sequence(what, "condlist", condlist)
     choices = same_type(what, *sequence(what, "choicelist", choicelist))
@@ -185,12 +185,14 @@ def ravel_multi_index(multi_index: Any, dims: Any) -> Tensor:
     i64[2]
     """
     what = "ravel_multi_index"
-    found = [indices_of(what, k) for k in sequence(what, "multi_index", multi_index)]
+    positions = [indices_of(what, k) for k in sequence(what, "multi_index", multi_index)]
     sizes = shape_of(what, dims, "dims")
-    if len(found) != len(sizes):
-        raise ShapeError(f"{what}: {len(found)} positions for {len(sizes)} axes", user_location())
-    shape = broadcast_shapes(what, [k.shape for k in found])
-    return broadcast_to(merged_place(found, sizes, shape), shape)
+    if len(positions) != len(sizes):
+        raise ShapeError(
+            f"{what}: {len(positions)} positions for {len(sizes)} axes", user_location()
+        )
+    shape = broadcast_shapes(what, [k.shape for k in positions])
+    return broadcast_to(merged_place(positions, sizes, shape), shape)
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
@@ -198,9 +200,9 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
     what = "unravel_index"
     sizes = shape_of(what, shape)
     place = build(CheckIndex(dim.product(sizes)), (indices_of(what, indices),))
-    found: list[Tensor] = []
+    positions: list[Tensor] = []
     for n in reversed(sizes):
         size = size_tensor(n, i64)
-        found.append(pw.remainder(place, size))
+        positions.append(pw.remainder(place, size))
         place = pw.floor_divide(place, size)
-    return tuple(reversed(found))
+    return tuple(reversed(positions))

@@ -1,4 +1,4 @@
-"""Slices whose place is known only when the graph runs, and folds over segments."""
+"""Slices at places that only a run knows, and folds over segments."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ def _starts(what: str, t: Tensor, starts: Any, shape: Any, other: str) -> list[T
             f"for each of its {t.ndim} axes",
             user_location(),
         )
-    found: list[Tensor | None] = []
+    checked: list[Tensor | None] = []
     for axis, (start, size) in enumerate(zip(given, shape, strict=True)):
         n = t.shape[axis]
         whole = isinstance(start, int) and start == 0 and not isinstance(start, bool) and n == size
-        found.append(None if whole else _start(what, start, size, n, axis))
-    return found
+        checked.append(None if whole else _start(what, start, size, n, axis))
+    return checked
 
 
 def _start(what: str, start: Any, size: Size, n: Size, axis: int) -> Tensor:
@@ -153,7 +153,7 @@ def segment_sum(x: Any, segment_ids: Any, num_segments: Any) -> Tensor:
 
 
 def _wide(t: Tensor) -> Tensor:
-    """What is summed: narrow floats in f32 (semantics 9.1)."""
+    """The tensor in the type of its sum: narrow floats in f32 (semantics 9.1)."""
     return converted(t, t.dtype.accumulates)
 
 

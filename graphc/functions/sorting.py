@@ -1,8 +1,8 @@
 """Sorting, searching and counting.
 
 NaN is greater than every number: last in rising order (as in NumPy), first in falling order.  All
-orders are stable.  Sizes never depend on data, so `unique` and `nonzero` are not here: they say
-what to use instead.
+orders are stable.  Sizes never depend on data, so `unique` and `nonzero` raise errors that say what
+to use instead.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Tensor:
     i64[4]
     """
     what = "bincount"
-    found = flatten(indices_of(what, x))
+    positions = flatten(indices_of(what, x))
     if minlength is None:
         raise GraphError(
             f"{what}: minlength is missing: the size of the result cannot depend on "
@@ -140,12 +140,12 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Tensor:
         )
     size = size_of(what, "minlength", minlength)
     w = None if weights is None else flatten(tensor(what, weights))
-    if w is not None and dim.differ(w.shape[0], found.shape[0]):
-        raise ShapeError(f"{what}: weights {w.type} do not fit x {found.type}", user_location())
+    if w is not None and dim.differ(w.shape[0], positions.shape[0]):
+        raise ShapeError(f"{what}: weights {w.type} do not fit x {positions.type}", user_location())
     if w is None or w.dtype == bool_:
         w = pw.astype(1 if w is None else w, i64)
-    added = broadcast_to(w, found.shape)
-    return build(ScatterAdd(0), (zeros((size,), added.dtype), uncounted(found), added))
+    added = broadcast_to(w, positions.shape)
+    return build(ScatterAdd(0), (zeros((size,), added.dtype), uncounted(positions), added))
 
 
 def histogram(
@@ -176,7 +176,7 @@ def histogram(
     return counts[:-1], edges
 
 
-MOST_BINS = 1 << 24  # their edges are a constant of the graph
+MAX_BINS = 1 << 24  # the bins' edges are a constant of the graph
 
 
 def _edges(what: str, bins: Any, limits: Any, dtype: DType) -> Tensor:
@@ -197,9 +197,9 @@ def _edges(what: str, bins: Any, limits: Any, dtype: DType) -> Tensor:
             user_location(),
         )
     low, high = map(float, ends)
-    if not 1 <= int(bins) <= MOST_BINS or not low < high < math.inf or low == -math.inf:
+    if not 1 <= int(bins) <= MAX_BINS or not low < high < math.inf or low == -math.inf:
         raise ShapeError(
-            f"{what}: {bins} bins in range {limits}: expected 1 to {MOST_BINS}, of "
+            f"{what}: {bins} bins in range {limits}: expected 1 to {MAX_BINS}, of "
             "positive finite width",
             user_location(),
         )

@@ -1,8 +1,7 @@
-"""Initial values: the functions of `gc.init`, and under PyTorch's names with `_` what gives a
+"""Initial values: the functions of `gc.init`, and PyTorch's functions ending in `_`, which give a
 parameter another initial value.
 
-They change what a session starts from that has not needed the parameter yet; a session that has
-keeps its value.
+The latter affect sessions that have not used the parameter yet; other sessions keep its value.
 
 >>> import graphc as gc
 >>> def start(module):

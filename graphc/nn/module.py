@@ -2,7 +2,7 @@
 
 A module's members are its attributes: a `Parameter` (or a trainable `gc.variable`) is a parameter,
 another variable is a buffer, a `Module` is a child.  Constructors make variables in the current
-graph; calling a module builds graph, it computes nothing:
+graph.  Calling a module builds graph and computes nothing:
 
 >>> import graphc as gc
 >>> class Net(gc.nn.Module):
@@ -41,7 +41,7 @@ M = TypeVar("M", bound="Module")
 
 
 def _constructor(init: Callable[..., None], name: str) -> Callable[..., None]:
-    """A constructor behind the door, which must not look at a half-made module."""
+    """A guarded constructor; its errors must not print a half-made module."""
 
     @functools.wraps(init)
     def call(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -116,7 +116,7 @@ class Buffer(Owned):
 
 
 class LoadResult(NamedTuple):
-    """What `load_state_dict` left out."""
+    """The names that `load_state_dict` left out."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -136,7 +136,7 @@ class Module:
             )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes, as graph."""
+        """Builds the graph of what the module computes."""
         raise GraphError(f"{type(self).__name__}: forward is not defined", user_location())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -152,8 +152,8 @@ class Module:
 
     def __deepcopy__(self: M, memo: dict[int, Any]) -> M:
         """A module with variables of its own, which start from equal values."""
-        made = object.__new__(type(self))
-        memo[id(self)] = made
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
         for name, value in vars(self).items():
             if isinstance(value, Parameter) and id(value) not in memo:
                 memo[id(value)] = Parameter(value.initial_value, value.trainable)
@@ -163,8 +163,8 @@ class Module:
                     if value.trainable
                     else Buffer(value.initial_value)
                 )
-            setattr(made, name, copy.deepcopy(value, memo))
-        return made
+            setattr(twin, name, copy.deepcopy(value, memo))
+        return twin
 
     # -- members
 
@@ -277,8 +277,8 @@ class Module:
     # -- mode
 
     def train(self: M, mode: bool = True) -> M:
-        """What is called next builds its training graph (dropout drops, batch norm takes the
-        batch's statistics); returns this module."""
+        """Later calls build the training graph (dropout drops, batch norm takes the batch's
+        statistics); returns this module."""
         if not isinstance(mode, bool):
             raise GraphError(
                 f"{type(self).__name__}: train: mode is {mode!r}; expected a bool", user_location()
@@ -288,7 +288,7 @@ class Module:
         return self
 
     def eval(self: M) -> M:
-        """What is called next builds its graph for use; returns this module."""
+        """Later calls build the graph for use, not for training; returns this module."""
         return self.train(False)
 
     # -- state
@@ -321,7 +321,7 @@ class Module:
     # -- text
 
     def extra_repr(self) -> str:
-        """What the repr shows of this module itself."""
+        """The text in the repr about this module itself."""
         return ""
 
     def __repr__(self) -> str:
@@ -336,7 +336,7 @@ class Module:
 
 
 def _name_members(module: Module, prefix: str) -> None:
-    """Makes the names of variables longer where more of the path to them is known now."""
+    """Extends the names of variables, now that more of the path to them is known."""
     for path, v in [*module.named_parameters(prefix), *module.named_buffers(prefix)]:
         if isinstance(v, Owned) and path.endswith(f".{v.path}"):
             v.found_at(path)

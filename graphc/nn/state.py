@@ -1,4 +1,4 @@
-"""State dicts: the values of a module's variables, out of a session and into one."""
+"""State dicts: reads the values of a module's variables from a session, and loads them into one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step for several runs: Accumulate.  Two speeds: Lookahead."""
+"""Optimizers around another: Accumulate (one step for several runs) and Lookahead (two speeds)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pairs = Sequence[tuple[Tensor, Variable]]
 
 
 class _Around(Minimizer):
-    """Something around another optimizer, with a turn every few runs."""
+    """A wrapper of another optimizer, which acts in every n-th run."""
 
     def __init__(self, optimizer: Minimizer, every: tuple[str, int]) -> None:
         what = type(self).__name__
@@ -69,8 +69,8 @@ class Accumulate(_Around):
         super().__init__(optimizer, ("steps", steps))
 
     def assigns(self, pairs: Pairs) -> list[Tensor]:
-        last, made = self.turn()
-        means, changed = [], [made]
+        last, counted = self.turn()
+        means, changed = [], [counted]
         for g, v in pairs:
             total = variable(zeros(v.shape, v.dtype), trainable=False, name=f"{v.name}.total")
             now = pw.add(total, g)
@@ -105,15 +105,18 @@ class Lookahead(_Around):
 
     def assigns(self, pairs: Pairs) -> list[Tensor]:
         last, counted = self.turn()
-        made, mine = [counted], {v for _, v in pairs}
+        assigns, trained = [counted], {v for _, v in pairs}
         for v, new in self.inner(pairs):
-            if v not in mine:
-                made.append(v.assign(new))
+            if v not in trained:
+                assigns.append(v.assign(new))
                 continue
             slow = variable(v, trainable=False, name=f"{v.name}.slow")
             back = pw.add(slow, pw.multiply(pw.subtract(new, slow), self.alpha))
-            made += [slow.assign(pw.where(last, back, slow)), v.assign(pw.where(last, back, new))]
-        return made
+            assigns += [
+                slow.assign(pw.where(last, back, slow)),
+                v.assign(pw.where(last, back, new)),
+            ]
+        return assigns
 
 
 guard_methods(Accumulate, "__init__")

@@ -92,14 +92,14 @@ class Adam(Moments):
         size, root = (converted(s, var.dtype) for s in shared)
         start, gradient = self.decay(var, gradient)
         m, v = self.moments(var, gradient)
-        made = [m, v]
+        assigns = [m, v]
         if self.amsgrad:
             largest = self.state(var, "largest")
             v = largest.assign(pw.maximum(largest, v))
-            made.append(v)
+            assigns.append(v)
         below = pw.add(pw.divide(el.sqrt(v), root), self.eps)
         step = pw.multiply(pw.divide(m, below), size)
-        return [*made, var.assign(pw.subtract(start, step))]
+        return [*assigns, var.assign(pw.subtract(start, step))]
 
 
 @dataclass(eq=False, repr=False, match_args=False)

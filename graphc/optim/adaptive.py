@@ -44,18 +44,18 @@ class RMSprop(Optimizer):
         gradient = decayed(gradient, var, self.weight_decay)
         square = self.state(var, "square")
         v = square.assign(moving(square, pw.multiply(gradient, gradient), self.alpha))
-        made, spread = [v], v
+        assigns, spread = [v], v
         if self.centered:
             mean = self.state(var, "mean")
             a = mean.assign(moving(mean, gradient, self.alpha))
             spread = pw.maximum(pw.subtract(v, pw.multiply(a, a)), 0.0)
-            made.append(a)
+            assigns.append(a)
         step = pw.divide(gradient, pw.add(el.sqrt(spread), self.eps))
         if self.momentum:
             buffer = self.state(var, "momentum")
             step = buffer.assign(pw.add(pw.multiply(buffer, self.momentum), step))
-            made.append(step)
-        return [*made, var.assign_sub(pw.multiply(step, self.rate(var.dtype)))]
+            assigns.append(step)
+        return [*assigns, var.assign_sub(pw.multiply(step, self.rate(var.dtype)))]
 
 
 @dataclass(eq=False, repr=False, match_args=False)

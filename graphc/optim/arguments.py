@@ -85,7 +85,7 @@ def rising_steps(what: str, given: Any) -> tuple[int, ...]:
         raise GraphError(
             f"{what}: milestones is {short(given)}; expected a list of steps", user_location()
         )
-    found = tuple(whole(what, "milestones", m, 0) for m in given)
-    if any(bisect.bisect(found[:i], m) != i for i, m in enumerate(found)):
+    milestones = tuple(whole(what, "milestones", m, 0) for m in given)
+    if any(bisect.bisect(milestones[:i], m) != i for i, m in enumerate(milestones)):
         raise GraphError(f"{what}: milestones {short(given)} do not rise", user_location())
-    return found
+    return milestones

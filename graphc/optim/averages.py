@@ -21,13 +21,13 @@ __all__ = ["EMA", "SWA"]
 
 
 class _Averages:
-    """Averages of variables.  A subclass says what an update adds: `share` of the difference."""
+    """Averages of variables; subclasses define `share`, how far an update moves them."""
 
     def __init__(self) -> None:
         self._averages: dict[Variable, Variable] = {}
 
     def share(self, steps: StepCount) -> float | Tensor:
-        """How far the averages move towards the variables."""
+        """The share of the way to the variables that the averages move."""
         raise NotImplementedError(type(self).__name__)
 
     def apply(
@@ -59,8 +59,8 @@ class _Averages:
             )
         steps = StepCount()
         with chosen[0].graph.as_default(), name_scope(what):
-            made = [self._moved(v, new.get(v, v), self.share(steps)) for v in chosen]
-        return Group((*(after.tensors if after else ()), *steps.assigns, *made))
+            moved = [self._moved(v, new.get(v, v), self.share(steps)) for v in chosen]
+        return Group((*(after.tensors if after else ()), *steps.assigns, *moved))
 
     def average(self, var: Variable) -> Variable:
         """The average of a variable.  Raises `GraphError` before `apply` for it."""

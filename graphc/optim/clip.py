@@ -23,7 +23,7 @@ from graphc.optim.arguments import number
 __all__ = ["clip_by_global_norm", "clip_grad_norm", "clip_grad_value", "global_norm"]
 
 Pair = tuple[Tensor | None, Variable]
-SMALL = 1e-6  # what torch adds to the norm it divides by
+NORM_EPSILON = 1e-6  # PyTorch, too, adds it to the norm that it divides by
 
 
 def global_norm(tensors: Any, norm_type: float = 2.0) -> Tensor:
@@ -104,11 +104,11 @@ def clip_grad_norm(
     what = "clip_grad_norm"
     limit = number(what, "max_norm", max_norm)
     pairs = checked_pairs(what, grads_and_vars)
-    found = [g for g, _ in pairs if g is not None]
-    if not found:
+    present = [g for g, _ in pairs if g is not None]
+    if not present:
         return pairs
-    norm = _norm(what, found, norm_type)
-    factor = pw.minimum(pw.divide(limit, pw.add(norm, SMALL)), 1.0)
+    norm = _norm(what, present, norm_type)
+    factor = pw.minimum(pw.divide(limit, pw.add(norm, NORM_EPSILON)), 1.0)
     return [
         (None if g is None else pw.multiply(g, converted(factor, g.dtype)), v) for g, v in pairs
     ]
@@ -139,7 +139,7 @@ def checked_pairs(what: str, grads_and_vars: Any) -> list[Pair]:
             "(gradient, variable)",
             user_location(),
         )
-    made: list[Pair] = []
+    pairs_checked: list[Pair] = []
     for item in grads_and_vars:
         if not isinstance(item, list | tuple) or len(item) != 2:
             raise GraphError(
@@ -149,8 +149,8 @@ def checked_pairs(what: str, grads_and_vars: Any) -> list[Pair]:
         g, v = item
         if not isinstance(v, Variable):
             raise GraphError(f"{what}: {v!r} is no variable", user_location())
-        made.append((None if g is None else tensor(what, g), v))
-    return made
+        pairs_checked.append((None if g is None else tensor(what, g), v))
+    return pairs_checked
 
 
 guard(globals(), "graphc.optim")

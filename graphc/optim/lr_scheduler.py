@@ -8,8 +8,8 @@ step 0.  One step here is one `scheduler.step()` of PyTorch.  A schedule may als
 
 All take the rate `lr` that they start from, a number of at least 0, and raise `GraphError` for an
 argument out of its range.  To write one, subclass `LRScheduler` and define `at`, or give
-`LambdaLR` a function.  What a measured loss decides (`ReduceLROnPlateau`) is no function of the
-step: make `lr` a variable, and let the program `Session.load` it.
+`LambdaLR` a function.  A rate that depends on a measured loss (`ReduceLROnPlateau`) is no function
+of the step: make `lr` a variable, and let the program `Session.load` it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What optimizers share: gradients in, assigns out; schedules, clipping, groups of parameters."""
+"""The base of optimizers: from gradients to assigns; schedules, clipping, parameter groups."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Minimizer:
             chosen = variables_of(name, "var_list", var_list)
             return list(zip(gradients(loss, chosen), chosen, strict=True))
         chosen = [v for v in loss.graph.variables if v.trainable and v.dtype.is_float]
-        found = gradients(loss, chosen, allow_unused=True)
-        if all(g is None for g in found):
+        derivatives = gradients(loss, chosen, allow_unused=True)
+        if all(g is None for g in derivatives):
             raise GraphError(
                 f"{name}: the loss depends on no trainable variable of its graph", user_location()
             )
-        return list(zip(found, chosen, strict=True))
+        return list(zip(derivatives, chosen, strict=True))
 
     def apply_gradients(self, grads_and_vars: Iterable[Pair]) -> Group:
         """One step with given gradients; a pair without a gradient is left alone.
@@ -165,7 +165,7 @@ class Optimizer(Minimizer):
         raise NotImplementedError(type(self).__name__)
 
     def prepare(self) -> tuple[Any, Sequence[Tensor]]:
-        """What all variables share in a step, and the assigns that it takes."""
+        """The value that `update` gets for all variables of a step, and the assigns it needs."""
         return None, ()
 
     # ---- what it may use ----
@@ -193,16 +193,16 @@ class Optimizer(Minimizer):
     def with_options(self, **options: Any) -> Optimizer:
         """The same optimizer with some options changed.  Raises `GraphError` for one that it does
         not have."""
-        made = copy.copy(self)
+        changed = copy.copy(self)
         for name, value in options.items():
             if name not in vars(self) or name[0] == "_":
                 known = ", ".join(k for k in vars(self) if k[0] != "_" and k != "groups")
                 raise GraphError(
                     f"{type(self).__name__}: no option {name!r}; there are {known}", user_location()
                 )
-            setattr(made, name, value)
-        made.__post_init__()
-        return made
+            setattr(changed, name, value)
+        changed.__post_init__()
+        return changed
 
     # ---- a step ----
 

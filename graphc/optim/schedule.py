@@ -1,4 +1,4 @@
-"""The base of all schedules; those of PyTorch stand in `lr_scheduler.py`."""
+"""LRScheduler, the base of all schedules; PyTorch's schedules are in `lr_scheduler.py`."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class SGD(Optimizer):
         return [moved, var.assign_sub(pw.multiply(step, lr))]
 
     def _dampened(self, gradient: Tensor, var: Variable) -> Tensor:
-        """What the buffer takes in: all of the first gradient, then 1 - dampening of each."""
+        """The gradient as the buffer adds it: the first in full, later ones times 1 - dampening."""
         if not self.dampening:
             return gradient
         share = pw.where(pw.equal(self.time, 1.0), tensor("SGD", 1.0, f64), 1.0 - self.dampening)

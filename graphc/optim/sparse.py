@@ -32,7 +32,7 @@ Rows = list[tuple[Tensor, Tensor]]
 
 def rows_of(gradient: Value) -> Rows | None:
     """The pairs (ids, rows) that add up to a gradient; None for a dense one."""
-    found: Rows = []
+    pairs: Rows = []
     stack = [(gradient, False)]
     while stack:
         v, negated = stack.pop()
@@ -43,10 +43,10 @@ def rows_of(gradient: Value) -> Rows | None:
                 stack.append((v.args[0], not negated))
             case ScatterAdd(axis=0) if _is_zero(v.args[0]):
                 ids, rows = map(as_tensor, v.args[1:])
-                found.append((ids, pw.negative(rows) if negated else rows))
+                pairs.append((ids, pw.negative(rows) if negated else rows))
             case _:
                 return None
-    return found
+    return pairs
 
 
 def _is_zero(v: Value) -> bool:
@@ -56,7 +56,7 @@ def _is_zero(v: Value) -> bool:
 def with_rows_added(var: Variable, rows: Rows, change: Callable[[Tensor], Tensor]) -> Tensor:
     """The variable with `change` of the given rows added, by one scatter.
 
-    The ids are checked by an op of their own: what is left cannot fail, so it may commit, in the
+    An op of its own checks the ids first.  The scatter then cannot fail, so it may commit in the
     variable's own place.
     """
     count, rest = var.shape[0], var.shape[1:]
@@ -65,8 +65,8 @@ def with_rows_added(var: Variable, rows: Rows, change: Callable[[Tensor], Tensor
         return build(ScatterAdd(0), (var, build(CheckIndex(count), (ids,)), change(part)))
     flat = [build(CheckIndex(count), (flatten(ids),)) for ids, _ in rows]
     parts = [reshape(part, (dim.product(ids.shape), *rest)) for ids, part in rows]
-    found = build(CheckIndex(count), (concat(flat),))
-    return build(ScatterAdd(0), (var, found, change(concat(parts))))
+    checked = build(CheckIndex(count), (concat(flat),))
+    return build(ScatterAdd(0), (var, checked, change(concat(parts))))
 
 
 @dataclass(eq=False, repr=False, match_args=False)

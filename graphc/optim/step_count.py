@@ -1,4 +1,4 @@
-"""The number of steps an optimizer has made, and new values apart from their assigns."""
+"""StepCount: the number of steps of an optimizer; and the new values inside assigns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphc.ir.types import f64, i64
 
 
 class StepCount:
-    """A counter of steps: a variable `step`, made when something first asks for it."""
+    """A counter of steps: a variable `step`, made at its first use."""
 
     def __init__(self) -> None:
         self._variable: Variable | None = None
@@ -22,7 +22,7 @@ class StepCount:
 
     @property
     def before(self) -> Tensor:
-        """How many steps were made before this one (f64)."""
+        """The number of steps before this one (f64)."""
         return converted(self._counter(), f64)
 
     @property
@@ -32,7 +32,7 @@ class StepCount:
 
     @property
     def assigns(self) -> tuple[Tensor, ...]:
-        """What counts this step; nothing if nobody asked."""
+        """The assign that counts this step; empty if the counter is unused."""
         return () if self._assign is None else (self._assign,)
 
     def _counter(self) -> Variable:
@@ -45,19 +45,19 @@ class StepCount:
 def new_values(
     assigns: Iterable[Tensor], known: Iterable[Tensor], own: Iterable[Variable]
 ) -> list[tuple[Variable, Tensor]]:
-    """The variables of `own` that `assigns` change, each with its new value, which is built anew
-    without assigning any of them.  Nothing behind the tensors in `known` is looked at."""
+    """The variables of `own` that `assigns` change, each with its new value, built anew without
+    the assigns.  The walk stops at the tensors in `known`."""
     mine = set(own)
     done: dict[Value, Value] = {}
-    found: list[tuple[Variable, Tensor]] = []
+    values: list[tuple[Variable, Tensor]] = []
     for v in topological(assigns, known):
         args = tuple(done.get(a, a) for a in v.args)
         if isinstance(v.op, Assign) and v.args[0] in mine:
             done[v] = args[1]
-            found.append((v.args[0], args[1]))  # type: ignore[arg-type]
+            values.append((v.args[0], args[1]))  # type: ignore[arg-type]
         elif args != v.args:
             done[v] = build(v.op, args, v.name, v.loc)
-    return found
+    return values
 
 
 def made_since(variables: Sequence[Value], count: int) -> list[Variable]:

@@ -1,4 +1,4 @@
-"""What a profile is, its table, and what the machine can do at best.
+"""Profiles: their rows and tables, and the measured limits of this machine.
 
-What watches runs to make one is `session.recorder`.
+`session.recorder` watches runs and makes the profiles.
 """

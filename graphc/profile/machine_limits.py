@@ -1,12 +1,12 @@
-"""What this machine can do: bytes and operations in a second, measured with kernels of graphc's.
+"""Measures what this machine can do, in bytes and operations a second, with kernels of its own.
 
     bandwidth   summing an array (read), copying one (copy), a = b + s * c (triad), a = s * a + s
                 (update), over working sets from the first-level cache to memory; all threads at
                 once, each its own part
     peak        multiply-adds in registers, f32 and f64, two operations each
 
-The best of several tries counts, because a limit is what the machine does when nothing disturbs
-it. Limits are measured once and kept in the cache directory, by CPU and number of threads.
+The best of several tries counts, because a limit is what the machine does undisturbed.  Limits are
+measured once and kept in the cache directory, by CPU and number of threads.
 """
 
 from __future__ import annotations
@@ -34,20 +34,23 @@ from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Options
 from graphc.runtime.cpu.launches import address
 
-VERSION = 1
-WORKING_SETS = tuple(1 << bits for bits in (14, 16, 18, 20, 22, 24, 26, 28))
-TRIES, MOST_TRIES = 7, 21  # tries in a row that bring nothing better; at most
-SHORTEST = 2e-3  # seconds of a try
+LIMITS_VERSION = 1  # a new number discards the limits kept on disk
+WORKING_SETS = tuple(1 << bits for bits in (14, 16, 18, 20, 22, 24, 26, 28))  # bytes
+TRIES_WITHOUT_GAIN = 7  # so many tries in a row that bring nothing better end a measurement
+MAX_TRIES = 21
+MIN_TRY_SECONDS = 2e-3
 ACCUMULATORS = 12  # independent chains of multiply-adds: enough for 4 cycles on 2 or 3 units
-ALIGN = 64
-ARRAYS = {"read": 1, "copy": 2, "triad": 3, "update": 1}  # that a kernel works on
-PASSES = {"read": 1, "copy": 2, "triad": 3, "update": 2}  # and how often it goes through one
+ALIGNMENT_BYTES = 64
+RESULT_FLOATS = 64  # room for what a kernel stores beside its arrays
+# of each kernel: the arrays that it works on, and how often it reads or writes one of them
+ARRAYS_OF_STREAM = {"read": 1, "copy": 2, "triad": 3, "update": 1}
+PASSES_OF_STREAM = {"read": 1, "copy": 2, "triad": 3, "update": 2}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes in a second by stream, at each working set, and operations in a second by element type,
-    of `threads` threads together."""
+    """The limits of `threads` threads together: `rates` are bytes a second by stream, at each
+    working set; `peaks` are operations a second by element type."""
 
     cpu: str
     threads: int
@@ -66,8 +69,8 @@ class Limits:
         )
 
     def seconds(self, read: float, written: float, nbytes: float) -> float:
-        """How long it takes at best to read and write parts of one buffer, in a working set of
-        `nbytes`.  A byte written that is not read costs what a copy takes beyond reading."""
+        """The least seconds for reading and writing parts of one buffer, in a working set of
+        `nbytes`.  Writing a byte that is not read costs what a copy takes beyond reading."""
         both = min(read, written)
         reading = 1 / self.bandwidth("read", nbytes)
         writing = max(2 / self.bandwidth("copy", nbytes) - reading, reading / 4)
@@ -87,27 +90,29 @@ class Limits:
 
 
 def limits(options: Options, again: bool = False) -> Limits:
-    """The limits for the options' number of threads, from the cache directory or, at first (it
-    takes about two seconds), measured.  `again` measures anew and keeps what is better."""
+    """The limits for the options' number of threads, from the cache directory; the first call
+    measures them, in about two seconds.  `again` measures anew and keeps the better figures."""
     path = options.cache_dir / f"limits-{_name(options.threads)}.json"
     known = _read(path)
     if known is not None and not again:
         return known
-    found = measure(options.threads)
+    measured = measure(options.threads)
     if known is not None:
-        found = _better(known, found)
-    Cache(options.cache_dir).keep(path.name, json.dumps(asdict(found)).encode())
-    return found
+        measured = _better(known, measured)
+    Cache(options.cache_dir).keep(path.name, json.dumps(asdict(measured)).encode())
+    return measured
 
 
 def measure(threads: int) -> Limits:
     """The limits of this machine, measured."""
     rates = {}
-    for what, arrays in ARRAYS.items():
-        found = [_stream(what, size // arrays // 4 // threads, threads) for size in WORKING_SETS]
-        for at in range(len(found) - 2, -1, -1):  # what fits a large working set fits a small one
-            found[at] = max(found[at], found[at + 1])
-        rates[what] = tuple(found)
+    for stream, arrays in ARRAYS_OF_STREAM.items():
+        by_size = [
+            _stream(stream, size // arrays // 4 // threads, threads) for size in WORKING_SETS
+        ]
+        for at in range(len(by_size) - 2, -1, -1):  # what fits a large working set fits a small one
+            by_size[at] = max(by_size[at], by_size[at + 1])
+        rates[stream] = tuple(by_size)
     peaks = {dtype: _peak(dtype, threads) for dtype in LLVM}
     return Limits(cpu_name(), threads, WORKING_SETS, rates, peaks)
 
@@ -122,19 +127,19 @@ def cpu_name() -> str:
 
 
 def _name(threads: int) -> str:
-    parts = (VERSION, cpu_name(), host_cpu().features, threads)
+    parts = (LIMITS_VERSION, cpu_name(), host_cpu().features, threads)
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
 def _read(path: Path) -> Limits | None:
-    """Limits that were kept; None if there are none, or if they are damaged (a warning says so)."""
+    """The limits in a file; None if there is no file, or a damaged one, which gives a warning."""
     if not path.exists():
         return None
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        rates = {name: tuple(found) for name, found in kept["rates"].items()}
+        data = json.loads(path.read_text(encoding="utf-8"))
+        rates = {name: tuple(by_size) for name, by_size in data["rates"].items()}
         return Limits(
-            kept["cpu"], kept["threads"], tuple(kept["working_sets"]), rates, kept["peaks"]
+            data["cpu"], data["threads"], tuple(data["working_sets"]), rates, data["peaks"]
         )
     except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         warnings.warn(f"graphc: cannot read {path}: {error}; measuring again", stacklevel=2)
@@ -147,9 +152,9 @@ def _better(a: Limits, b: Limits) -> Limits:
     return Limits(b.cpu, b.threads, b.working_sets, rates, peaks)
 
 
-# -- kernels: (args, count, rounds), args being addresses and a place for results
+# -- kernels: functions of (args, count, rounds); args holds addresses of arrays and of results
 
-STREAM = """
+STREAM_KERNEL = """
 define void @gc_WHAT(ptr %args, i64 %count, i64 %rounds) {
 entry:
   %aw = load ptr, ptr %args
@@ -186,19 +191,19 @@ end:
   ret void
 }
 """
-LOAD = """
+LOAD_VECTOR = """
   %pNAME{n} = getelementptr float, ptr %{source}, i64 %j{n}
   %NAME{n} = load <V x float>, ptr %pNAME{n}, align 4"""
-SAME = "\n  %t{n} = select i1 true, <V x float> %s{n}, <V x float> %s{n}"  # the sum stays
-FMA = (
+KEEP_SUM = "\n  %t{n} = select i1 true, <V x float> %s{n}, <V x float> %s{n}"  # stays as it is
+MULTIPLY_ADD = (
     "\n  %x{n} = call <V x float> @llvm.fma.vVf32("
     "<V x float> %c{n}, <V x float> SCALE, <V x float> %b{n})"
 )
-PART = {
+LOOP_BODY = {
     "read": "{load_b}\n  %t{n} = fadd <V x float> %s{n}, %b{n}",
-    "copy": "{load_b}{store_b}" + SAME,
-    "triad": "{load_b}{load_c}" + FMA + "{store_x}" + SAME,
-    "update": "{load_b}" + FMA.replace("%c", "%b") + "{store_x}" + SAME,
+    "copy": "{load_b}{store_b}" + KEEP_SUM,
+    "triad": "{load_b}{load_c}" + MULTIPLY_ADD + "{store_x}" + KEEP_SUM,
+    "update": "{load_b}" + MULTIPLY_ADD.replace("%c", "%b") + "{store_x}" + KEEP_SUM,
 }
 
 
@@ -207,12 +212,12 @@ def _stream_text(what: str) -> str:
     parts = []
     for n in range(4):
         at = f"\n  %j{n} = add i64 %i, {n * lanes}"
-        load_b = LOAD.replace("NAME", "b").format(n=n, source="bw")
-        load_c = LOAD.replace("NAME", "c").format(n=n, source="cw")
+        load_b = LOAD_VECTOR.replace("NAME", "b").format(n=n, source="bw")
+        load_c = LOAD_VECTOR.replace("NAME", "c").format(n=n, source="cw")
         store = f"\n  %q{n} = getelementptr float, ptr %aw, i64 %j{n}"
         parts.append(
             at
-            + PART[what].format(
+            + LOOP_BODY[what].format(
                 n=n,
                 load_b=load_b,
                 load_c=load_c,
@@ -221,7 +226,7 @@ def _stream_text(what: str) -> str:
             )
         )
     scale = "<" + ", ".join(["float 3.0"] * lanes) + ">"
-    text = STREAM.replace("LANES", "".join(parts)).replace("WHAT", what)
+    text = STREAM_KERNEL.replace("LANES", "".join(parts)).replace("WHAT", what)
     text += "declare <V x float> @llvm.fma.vVf32(<V x float>, <V x float>, <V x float>)\n"
     return (
         text.replace("SCALE", scale)
@@ -271,18 +276,22 @@ end:
 def _function(name: str) -> Any:
     """A kernel as a function that Python calls without the GIL."""
     stream = name.removeprefix("gc_")
-    text = _stream_text(stream) if stream in ARRAYS else _fma_text(name.removeprefix("gc_fma_"))
+    text = (
+        _stream_text(stream)
+        if stream in ARRAYS_OF_STREAM
+        else _fma_text(name.removeprefix("gc_fma_"))
+    )
     data = jit.object_code(text, host_cpu())
-    found = jit.loader().load(name, data)
-    return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(found)
+    code_address = jit.loader().load(name, data)
+    return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(code_address)
 
 
 def _stream(what: str, count: int, threads: int) -> float:
-    """Bytes a second, of arrays of `count` f32 for each thread."""
-    step = 4 * host_shape("f32").lanes  # of the loop: four vectors
+    """Bytes a second of a stream over arrays of `count` f32 for each thread."""
+    step = 4 * host_shape("f32").lanes  # a round of the loop takes four vectors
     count = max(count // step, 1) * step
-    moved = 4 * count * PASSES[what]
-    return _best(_function(f"gc_{what}"), count, moved, threads, ARRAYS[what])
+    moved = 4 * count * PASSES_OF_STREAM[what]
+    return _best(_function(f"gc_{what}"), count, moved, threads, ARRAYS_OF_STREAM[what])
 
 
 def _peak(dtype: str, threads: int) -> float:
@@ -292,42 +301,42 @@ def _peak(dtype: str, threads: int) -> float:
 
 
 def _best(call: Any, count: int, work: int, threads: int, arrays: int) -> float:
-    """Work a second of all threads together; `work` is that of one round of one thread."""
-    held = [_arguments(arrays, count) for _ in range(threads)]
+    """Work a second of all threads together; `work` is the work of one round of one thread."""
+    arguments = [_arguments(arrays, count) for _ in range(threads)]
     rounds = 1
-    while (taken := _together(call, count, rounds, held)) < SHORTEST:
-        rounds = max(2 * rounds, int(rounds * SHORTEST / max(taken, 1e-7)) + 1)
-    best, since = taken, 0
-    for _ in range(MOST_TRIES):
-        if since == TRIES:
+    while (seconds := _together(call, count, rounds, arguments)) < MIN_TRY_SECONDS:
+        rounds = max(2 * rounds, int(rounds * MIN_TRY_SECONDS / max(seconds, 1e-7)) + 1)
+    best, since = seconds, 0
+    for _ in range(MAX_TRIES):
+        if since == TRIES_WITHOUT_GAIN:
             break
-        taken = _together(call, count, rounds, held)
-        best, since = min(best, taken), 0 if taken < 0.99 * best else since + 1
+        seconds = _together(call, count, rounds, arguments)
+        best, since = min(best, seconds), 0 if seconds < 0.99 * best else since + 1
     return threads * rounds * work / best
 
 
 def _arguments(arrays: int, count: int) -> tuple[Any, ...]:
-    """Argument words, and the arrays they point at: a, b, c, results."""
-    made = [_aligned(count) for _ in range(arrays)]
+    """The argument words of a kernel, and the arrays that they point at: a, b, c, results."""
+    arrays_held = [_aligned(count) for _ in range(arrays)]
     if arrays == 1:
-        made.insert(0, made[0])
-    made += [_aligned(ALIGN) for _ in range(4 - len(made))]
-    words = np.array([address(a) for a in made], np.int64)
-    return words, made
+        arrays_held.insert(0, arrays_held[0])
+    arrays_held += [_aligned(RESULT_FLOATS) for _ in range(4 - len(arrays_held))]
+    words = np.array([address(a) for a in arrays_held], np.int64)
+    return words, arrays_held
 
 
 def _aligned(count: int) -> Any:
-    raw = np.empty(count * 4 + ALIGN, np.uint8)
-    start = -address(raw) % ALIGN
-    found = raw[start : start + count * 4].view(np.float32)
-    found.fill(1.0)  # untouched pages would all be one page of zeros
-    return found
+    raw = np.empty(count * 4 + ALIGNMENT_BYTES, np.uint8)
+    start = -address(raw) % ALIGNMENT_BYTES
+    array = raw[start : start + count * 4].view(np.float32)
+    array.fill(1.0)  # untouched pages would all be one page of zeros
+    return array
 
 
-def _together(call: Any, count: int, rounds: int, held: Sequence[tuple[Any, ...]]) -> float:
+def _together(call: Any, count: int, rounds: int, arguments: Sequence[tuple[Any, ...]]) -> float:
     """Seconds from the first thread's start to the last one's end."""
     spans: list[tuple[float, float]] = []
-    gate = threading.Barrier(len(held))
+    gate = threading.Barrier(len(arguments))
 
     def work(words: Any) -> None:
         gate.wait()
@@ -335,7 +344,7 @@ def _together(call: Any, count: int, rounds: int, held: Sequence[tuple[Any, ...]
         call(address(words), count, rounds)
         spans.append((start, time.perf_counter()))
 
-    jobs: list[Callable[[], None]] = [functools.partial(work, words) for words, _ in held]
+    jobs: list[Callable[[], None]] = [functools.partial(work, words) for words, _ in arguments]
     others = [threading.Thread(target=job) for job in jobs[1:]]
     for t in others:
         t.start()

@@ -2,13 +2,13 @@
 
 `str(profile)` is a table, `profile.trace()` a Chrome trace, `profile.data()` plain numbers.
 
-    time        of all its launches in a run, chunks side by side count once; of the median run, or
-                the fastest
-    bytes       what must be moved (`graphc.passes.cost.kernel`); %mem is the share of the time that
-                moving them takes at best, as sums and copies of this size do it
-    flops       operations that must be made; %peak is the share of the time that they take at
-                best, as multiply-adds in registers
-    bound       the limit that is nearer: memory or compute
+    time        of all launches of the kernel in the median run, or the fastest; chunks that run
+                side by side count once
+    bytes       bytes that the kernel must move (`graphc.passes.cost.kernel`); %mem is the share of
+                the time that moving them takes at best, at the speed of sums and copies
+    flops       operations that the kernel must make; %peak is the share of the time that they take
+                at best, at the speed of multiply-adds in registers
+    bound       the nearer limit: memory or compute
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from graphc.passes.trace import StageTime
 from graphc.profile.machine_limits import Limits
 from graphc.runtime.cpu.plan_words import Event
 
-SORTS: dict[str, Callable[[ProfileRow], float]] = {
+SORT_KEYS: dict[str, Callable[[ProfileRow], float]] = {
     "time": lambda row: row.seconds,
     "bytes": lambda row: row.moved,
     "flops": lambda row: row.flops,
 }
-COMPILE, THREADS = 0, 1  # lanes of a trace: stages of the compilation, then threads
+COMPILATION_LANE = 0  # of a trace: the stages of the compilation
+FIRST_THREAD_LANE = 1  # of a trace: thread 0; one more lane for each further thread
 
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """A kernel in one run.  `best_memory` and `best_compute` are the seconds that its bytes and its
-    operations take at least; `lines` are the user's, the one that names it first."""
+    """A kernel in one run.  `best_memory` and `best_compute` are the least seconds that its bytes
+    and its operations take; `lines` are the user's, first the one that named the kernel."""
 
     name: str
     kind: str
@@ -76,7 +77,7 @@ class ProfileRow:
 @dataclass(frozen=True)
 class MemoryUse:
     """Bytes that a run needs; `naive` is the arena without reuse, `peak` the most memory that the
-    process has had."""
+    process ever held."""
 
     arena: int
     naive: int
@@ -88,8 +89,8 @@ class MemoryUse:
 
 @dataclass(frozen=True)
 class Run:
-    """One recorded run: when it began and ended (`perf_counter_ns`), the rows of `Event` in it, and
-    how many more events there was no room for."""
+    """One recorded run: its start and end (`perf_counter_ns`), its events (rows of `Event`), and
+    how many events were dropped for want of room."""
 
     start: int
     end: int
@@ -99,7 +100,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Label:
-    """What a trace says about an instruction; figures are of one launch."""
+    """The text that a trace shows for an instruction; figures are of one launch."""
 
     name: str
     kind: str
@@ -110,7 +111,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Profile:
-    """What `Session.profile` found.  Seconds are of the median of `runs` runs, or the `fastest`."""
+    """The result of `Session.profile`.  Seconds are the median of `runs` runs, or the `fastest`."""
 
     title: str
     rows: tuple[ProfileRow, ...]
@@ -131,9 +132,9 @@ class Profile:
     def sorted(self, sort: str = "time", top: int | None = None) -> tuple[ProfileRow, ...]:
         """The rows that have most of `time`, `bytes` or `flops`.  Raises `GraphcError` for another
         order."""
-        if sort not in SORTS:
-            raise GraphcError(f"profile: cannot sort by {sort!r}; choose {', '.join(SORTS)}")
-        return _sorted(self.rows, SORTS[sort], top)
+        if sort not in SORT_KEYS:
+            raise GraphcError(f"profile: cannot sort by {sort!r}; choose {', '.join(SORT_KEYS)}")
+        return _sorted(self.rows, SORT_KEYS[sort], top)
 
     def grouped(self) -> Profile:
         """The same with one row for kernels that are alike: the same work for the same lines, as
@@ -154,13 +155,13 @@ class Profile:
 
     def data(self) -> dict[str, Any]:
         """All figures, as JSON takes them: seconds, bytes, operations."""
-        kept = {
+        fields = {
             k: getattr(self, k)
             for k in ("title", "runs", "fastest", "run_seconds", "kernel_seconds", "threads")
         }
         stages = [{"name": s.name, "seconds": (s.end - s.start) / 1e9} for s in self.spans]
         return {
-            **kept,
+            **fields,
             "memory": asdict(self.memory),
             "limits": asdict(self.limits),
             "compilation": stages,
@@ -183,13 +184,15 @@ def trace(profiles: Sequence[Profile]) -> dict[str, Any]:
     starts += [r.start for p in profiles for r in p.recorded]
     zero = min(starts, default=0)
     spans = dict.fromkeys(s for p in profiles for s in p.spans)
-    events = [_event(s.name, "compilation", s.start - zero, s.end - zero, COMPILE) for s in spans]
+    events = [
+        _event(s.name, "compilation", s.start - zero, s.end - zero, COMPILATION_LANE) for s in spans
+    ]
     for p in profiles:
         for number, run in enumerate(p.recorded):
             events += _run_events(p, number, run, zero)
-    lanes = {COMPILE: "compilation", THREADS: "thread 0 (leads)"}
+    lanes = {COMPILATION_LANE: "compilation", FIRST_THREAD_LANE: "thread 0 (leads)"}
     for event in events:
-        lanes.setdefault(event["tid"], f"thread {event['tid'] - THREADS}")
+        lanes.setdefault(event["tid"], f"thread {event['tid'] - FIRST_THREAD_LANE}")
     names = [
         {"name": "thread_name", "ph": "M", "pid": 1, "tid": lane, "args": {"name": name}}
         for lane, name in lanes.items()
@@ -204,9 +207,9 @@ def _run_events(p: Profile, number: int, run: Run, zero: int) -> Iterator[dict[s
     """A recorded run, and each call in it."""
     start, end = run.start - zero, run.end - zero
     about = {"what": p.title, "events_left_out": run.dropped}
-    yield _event(f"run {number}", "run", start, end, THREADS, **about)
+    yield _event(f"run {number}", "run", start, end, FIRST_THREAD_LANE, **about)
     for e in run.events.tolist():
-        label, lane = p.labels[e[Event.NUMBER]], THREADS + e[Event.THREAD]
+        label, lane = p.labels[e[Event.NUMBER]], FIRST_THREAD_LANE + e[Event.THREAD]
         start, end = e[Event.START] - zero, e[Event.END] - zero
         about = {"line": label.line, "bytes": label.bytes, "flops": label.flops}
         yield _event(label.name, label.kind, start, end, lane, **about)
@@ -264,20 +267,23 @@ def _data(row: ProfileRow) -> dict[str, Any]:
 
 # -- the table
 
-NAME, LINE = 40, 32  # columns at most
+MAX_NAME_COLUMNS = 40  # of a kernel's kind and name
+MAX_LINE_COLUMNS = 32  # of the user's file and line
 
 
 def _table(rows: Sequence[ProfileRow], total: float) -> list[str]:
-    """The head, and a line for each row and those inside it."""
-    found = list(_nested(rows, 0))
-    names = [_cut("  " * depth + f"{row.kind} {row.name}", NAME) for depth, row in found]
-    places = [_place(row.lines) for _, row in found]
+    """The head of the table, and a line for each row and each row inside it."""
+    nested = list(_nested(rows, 0))
+    names = [
+        _cut("  " * depth + f"{row.kind} {row.name}", MAX_NAME_COLUMNS) for depth, row in nested
+    ]
+    places = [_place(row.lines) for _, row in nested]
     wide, far = (max(map(len, (*texts, "kernel"))) for texts in (names, places))
     lines = [
         f"{'time us':>9} {'share':>6} {'launches':>8}  {'kernel':{wide}}  {'line':{far}} "
         f"{'bytes':>8} {'GB/s':>6} {'%mem':>5} {'flops':>8} {'GF/s':>6} {'%peak':>5}  bound"
     ]
-    for (_, row), name, place in zip(found, names, places, strict=True):
+    for (_, row), name, place in zip(nested, names, places, strict=True):
         seconds = row.seconds or float("inf")
         lines.append(
             f"{row.seconds * 1e6:9.2f} {row.seconds / total:6.1%} {_count(row.launches):>8}  "
@@ -297,13 +303,13 @@ def _nested(rows: Sequence[ProfileRow], depth: int) -> Iterator[tuple[int, Profi
 
 def _totals(p: Profile) -> list[str]:
     m, inside = p.memory, p.kernel_seconds
-    rest = max(p.run_seconds - inside, 0.0)
+    outside = max(p.run_seconds - inside, 0.0)
     memory, cache = p.limits.working_sets[-1], p.limits.working_sets[2]
     copies = [f"{p.limits.bandwidth('copy', size) / 1e9:.0f} GB/s" for size in (memory, cache)]
     peaks = ", ".join(f"{rate / 1e9:.0f} GF/s {name}" for name, rate in p.limits.peaks.items())
     return [
         f"run     {p.run_seconds * 1e6:.2f} us: {inside * 1e6:.2f} in kernels, "
-        f"{rest * 1e6:.2f} around them",
+        f"{outside * 1e6:.2f} around them",
         f"memory  arena {scaled(m.arena)}B ({scaled(m.naive)}B without reuse), variables "
         f"{scaled(m.variables)}B, fed {scaled(m.fed)}B, results {scaled(m.results)}B; the process "
         f"at most {scaled(m.peak)}B",
@@ -333,7 +339,7 @@ def _place(lines: Sequence[Location]) -> str:
         return ""
     more = f" +{len(lines) - 1}" if len(lines) > 1 else ""
     text = f"{Path(lines[0].file).name}:{lines[0].line}{more}"
-    return text if len(text) <= LINE else "…" + text[1 - LINE :]
+    return text if len(text) <= MAX_LINE_COLUMNS else "…" + text[1 - MAX_LINE_COLUMNS :]
 
 
 def scaled(number: float) -> str:

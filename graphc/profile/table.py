@@ -1,4 +1,4 @@
-"""The rows of a profile: what the places of a timed plan took, against what its device can do."""
+"""Makes the rows of a profile: the times of a plan's places, against what its device can do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from graphc.profile.machine_limits import WORKING_SETS, Limits
 from graphc.profile.report import Label, ProfileRow
 from graphc.runtime.cpu.timer import Timed
 
-Typical = Callable[[Any], Any]  # of many times, one
+Typical = Callable[[Any], Any]  # one time out of many: their median, or the least
 
 
 class ProfileTable:
     """The rows of one plan.  `calls` and `spent` (seconds) have a row for each run and a column for
-    each place.  Kinds of devices say what they can do."""
+    each place.  Subclasses say what their device can do."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ProfileTable:
                 homes += k.programs
 
     def memory_seconds(self, kernel: Kernel) -> float:
-        """How long it takes at best to move a kernel's bytes."""
+        """The least seconds for moving a kernel's bytes."""
         raise NotImplementedError
 
     def peak(self, kernel: Kernel) -> float:
@@ -53,7 +53,7 @@ class ProfileTable:
         raise NotImplementedError
 
     def copy_seconds(self, place: Timed, nbytes: float) -> float:
-        """How long it takes at best to copy bytes."""
+        """The least seconds for copying bytes."""
         raise NotImplementedError
 
     def number(self, size: Size) -> int:
@@ -61,10 +61,10 @@ class ProfileTable:
         return dim.evaluate(size, self.sizes)
 
     def rows(self, within: Kernel | None = None) -> tuple[ProfileRow, ...]:
-        """The rows of a control kernel's steps, or of the run; copies that were made."""
-        chosen = [(i, p) for i, p in enumerate(self.places) if p.within is within]
+        """The rows of the run, or of a control kernel's steps; copies only if they happened."""
+        shown = [(i, p) for i, p in enumerate(self.places) if p.within is within]
         return tuple(
-            self._row(i, p) for i, p in chosen if p.kernel is not None or self.calls[:, i].any()
+            self._row(i, p) for i, p in shown if p.kernel is not None or self.calls[:, i].any()
         )
 
     def _row(self, number: int, place: Timed) -> ProfileRow:
@@ -105,15 +105,15 @@ class ProfileTable:
         )
 
     def labels(self) -> tuple[Label, ...]:
-        """What each instruction is, for a trace."""
-        made = []
+        """The labels of all places, for a trace."""
+        labels = []
         for place in self.places:
             if place.kernel is None:
-                made.append(Label(place.name, "copy", "", 2 * place.nbytes, 0))
+                labels.append(Label(place.name, "copy", "", 2 * place.nbytes, 0))
                 continue
             kernel, cost = place.kernel, self.costs[place.kernel]
             lines = lines_of(kernel)
-            made.append(
+            labels.append(
                 Label(
                     kernel.name,
                     kernel.kind.value,
@@ -122,7 +122,7 @@ class ProfileTable:
                     self.number(cost.flops),
                 )
             )
-        return tuple(made)
+        return tuple(labels)
 
 
 class HostTable(ProfileTable):
@@ -137,10 +137,10 @@ class HostTable(ProfileTable):
         spent: Array,
         typical: Typical,
         layout: ArenaLayout,
-        found: Limits,
+        limits: Limits,
     ) -> None:
         super().__init__(program, sizes, places, calls, spent, typical)
-        self.limits = found
+        self.limits = limits
         self.touches = touches(program, self.number, layout)
 
     def memory_seconds(self, kernel: Kernel) -> float:
@@ -156,7 +156,7 @@ class HostTable(ProfileTable):
 
 
 class DeviceTable(ProfileTable):
-    """The rows of a plan on a device that is as its spec says."""
+    """The rows of a plan on a device, whose spec declares its limits."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class DeviceTable(ProfileTable):
 
 
 def limits_of(spec: DeviceSpec) -> Limits:
-    """What a device can do, as the host's limits are given: its memory is as fast at any size."""
+    """A device's limits in the form of the host's; its memory has one speed for all sizes."""
     rates = (spec.bandwidth,) * len(WORKING_SETS)
     return Limits(
         spec.name,
@@ -199,14 +199,14 @@ def limits_of(spec: DeviceSpec) -> Limits:
 
 
 def has_f64(kernel: Kernel) -> bool:
-    """Whether a kernel has to do with f64."""
+    """Whether a kernel reads or writes f64."""
     return f64 in {v.type.dtype for v in (*kernel.reads, *kernel.writes)}
 
 
 def _around(
     kernel: Kernel, launches: float, seconds: float, inner: tuple[ProfileRow, ...]
 ) -> ProfileRow:
-    """The row of a loop or switch: what its kernels cost together."""
+    """The row of a loop or switch: the sum of its kernels' costs."""
 
     def total(figure: Callable[[ProfileRow], float]) -> float:
         return sum(map(figure, inner))
@@ -227,6 +227,8 @@ def _around(
 
 
 def lines_of(kernel: Kernel) -> tuple[Location, ...]:
-    """The user's lines that a kernel computes: that of its last result first."""
-    found = [v.loc for v in (*reversed(kernel.writes), *reversed(kernel.body)) if v.loc is not None]
-    return tuple(dict.fromkeys(found))
+    """The user's lines that a kernel computes; the line of its last result comes first."""
+    locations = [
+        v.loc for v in (*reversed(kernel.writes), *reversed(kernel.body)) if v.loc is not None
+    ]
+    return tuple(dict.fromkeys(locations))

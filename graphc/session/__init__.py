@@ -1,5 +1,5 @@
-"""Runs: the session, the runner of one signature, and the engines that bind plans for it.
+"""Runs of graphs: the session, the runner of one signature, and the engines that make its plans.
 
-`Session` is the public name; compiling is `compiler`, memory and launches are `runtime`, what a
-profile says is `profile`.
+`Session` is the public name.  Compiling is in `compiler`, memory and launches are in `runtime`,
+the tables of a profile are in `profile`.
 """

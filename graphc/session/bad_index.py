@@ -1,6 +1,6 @@
-"""Which op met an index out of range: asked after a run has failed.
+"""Finds the op that met an index out of range, after a run has failed.
 
-A kernel notes the index and the size, not the op.  Where several ops check against that size, the
+A kernel reports the index and the size, not the op.  Where several ops check against that size, the
 oracle computes their indices again.
 """
 
@@ -31,15 +31,17 @@ def out_of_range(graph: Graph, arrays: Sequence[Array | None], index: int, size:
 
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:
     """The first value of `graph` whose index is out of range for `size`, given its inputs."""
-    found = [v for v in graph.every() if isinstance(v.op, Gather | Scatter | CheckIndex)]
-    found.sort(key=lambda v: isinstance(v.op, CheckIndex))  # what the user called has more to say
-    known = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
-    sizes = bind_sizes([v for v, _ in known], [a for _, a in known])
-    suspects = [v for v in found if _extent(v, sizes) in (size, None)]
+    checking = [v for v in graph.every() if isinstance(v.op, Gather | Scatter | CheckIndex)]
+    # errors prefer the op that the user called
+    checking.sort(key=lambda v: isinstance(v.op, CheckIndex))
+    given = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
+    sizes = bind_sizes([v for v, _ in given], [a for _, a in given])
+    suspects = [v for v in checking if _extent(v, sizes) in (size, None)]
     if len(suspects) == 1:
         return suspects[0]
     outer = set(graph.nodes())
-    inside = next((v for v in suspects if v not in outer), None)  # of which no single step is known
+    # a value inside a loop comes last: the steps at which to check it are not known
+    inside = next((v for v in suspects if v not in outer), None)
     return next((v for v in suspects if v in outer and _fails(graph, v, arrays, sizes)), inside)
 
 
@@ -54,11 +56,11 @@ def _extent(v: Value, sizes: dict[str, int]) -> int | None:
 
 
 def _fails(graph: Graph, v: Value, arrays: Sequence[Array | None], sizes: dict[str, int]) -> bool:
-    """Whether v's indices are out of range, all before v being fine."""
+    """Whether v's indices are out of range while everything that v needs computes."""
     index = v.args[0] if isinstance(v.op, CheckIndex) else v.args[1]
     extent = _extent(v, sizes)
     if any(isinstance(u.op, Foreign) for u in topological([index])):
-        return False  # nobody's Python is called a second time
+        return False  # a user's Python is never called a second time
     try:
         (indices,) = interpret(Graph(graph.name, graph.inputs, (index,)), *arrays)  # type: ignore[arg-type]
     except (GraphcError, KeyError):

@@ -1,13 +1,13 @@
-"""What a session, its runners and its engines know of one another.
+"""The interfaces between a session, its runners and its engines.
 
     Owner       the session, as runners and engines see it
     Signature   what one runner runs: a graph, what is fed, how the results are handed out
     Engine      compiled code, which it binds to sizes    (`host_engine`, `placed_engine`)
     RunPlan     one signature bound to sizes, ready to run
-    PlanPart    what a plan runs on one device, as those see it who time it
+    PlanPart    what a plan runs on one device, as timers and profiles see it
 
 A runner asks its engine for a plan for each set of shapes.  When a variable of its graph moves to a
-device, the runner's engine is replaced; nothing else of it changes.
+device, the runner gets another engine; the rest of the runner stays.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Fed: TypeAlias = "Array | DeviceArray"  # a fed value after its conversion, or a
 
 @dataclass
 class Stats:
-    """What a session has done.  Of its plans, the largest needs `arena_planned` bytes."""
+    """Counts of what a session has done.  `arena_planned`: bytes that its largest plan needs."""
 
     compilations: int = 0
     cache_hits: int = 0
@@ -52,14 +52,14 @@ class Stats:
     arena_allocated: int = 0
 
     def count(self, built: Built) -> None:
-        """Adds what a compilation built."""
+        """Adds the counts of one compilation."""
         self.compilations += built.compilations
         self.cache_hits += built.cache_hits
 
 
 class Signature:
-    """What a runner runs.  `places[i]` is the number of the graph's input that feed `i` is; -1:
-    nothing fetched needs it.  `pack` puts the results into the nest that was fetched.  With
+    """What a runner runs.  `places[i]` is the number of the graph input that feed `i` goes to, or
+    -1 if no fetch needs that feed.  `pack` puts the results into the nest that was fetched.  With
     `on_device`, results stay on the device that makes them."""
 
     def __init__(
@@ -75,12 +75,12 @@ class Signature:
 
 
 class PlanHolder(Protocol):
-    """Who keeps plans of a signature: a runner."""
+    """A runner, as the session sees it: it keeps plans of one signature."""
 
     signature: Signature
 
     def forget(self) -> None:
-        """Drops the plans: what they are bound to has another address now."""
+        """Drops the plans: arrays that they are bound to have moved."""
 
     def outdate(self) -> None:
         """Drops the plans and the engine: a variable lives on another device now."""
@@ -114,21 +114,21 @@ class Engine(Protocol):
     unified: Unified
 
     def converted(self, tensor: Tensor, value: Any) -> Fed:
-        """What a tensor is fed, as plans take it.  Raises `FeedError`."""
+        """The value fed to a tensor, in the form that plans take.  Raises `FeedError`."""
 
     def bind(self, signature: Signature, sizes: dict[str, int]) -> RunPlan:
         """A plan for these sizes.  Raises `MemoryLimitError`."""
 
 
 class Runs(Protocol):
-    """What a runner keeps for each set of shapes: a plan, or what watches one."""
+    """What a runner keeps for each set of shapes: a plan, or a watcher around one."""
 
     def run(self, arrays: list[Fed]) -> Any:
         """One run on converted feeds of these shapes; the fetched nest."""
 
 
 class RunPlan(Runs, Protocol):
-    """One signature bound to sizes.  `timers` are there from `time()` on, one for each part."""
+    """One signature bound to sizes.  After `time()`, `timers` has one timer for each part."""
 
     session: Owner
     sizes: dict[str, int]
@@ -146,11 +146,11 @@ class RunPlan(Runs, Protocol):
 
     @property
     def devices_used(self) -> Sequence[str]:
-        """The devices that the parts were placed on; none if there was nothing to choose."""
+        """The devices that the parts were placed on; empty if there was only the host."""
 
     @property
     def parts(self) -> Sequence[PlanPart]:
-        """What it runs, in order."""
+        """The programs of a run, in order."""
 
     def time(self) -> None:
         """Times every kernel from now on."""
@@ -160,8 +160,8 @@ class RunPlan(Runs, Protocol):
 
 
 class PlanPart(Protocol):
-    """A program of a plan.  `spec` is of the device that runs it; None: the host, whose limits are
-    measured, not declared."""
+    """A program of a plan.  `spec` describes the device that runs the program; None means the
+    host, whose limits are measured, not declared."""
 
     @property
     def program(self) -> Program: ...
@@ -174,7 +174,7 @@ class PlanPart(Protocol):
 
 
 class PartTimer(Protocol):
-    """The times of one part's kernels and copies, which are its `places`."""
+    """Times one part: `places` are its kernels and copies."""
 
     places: list[Timed]
 

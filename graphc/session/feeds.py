@@ -1,4 +1,4 @@
-"""What is fed: values as arrays of their tensors' types, and the sizes that their shapes tell."""
+"""Feeds: converts fed values to arrays of their tensors' types, and reads sizes off shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphc.session.engine import Signature
 
 Shape = tuple[int, ...]
-Later = list[tuple[str, dim.Size, int]]  # an axis, the formula of its size, what was fed
+Formulas = list[tuple[str, dim.Size, int]]  # an axis, the formula of its size, the fed size
 
 
 def convert(what: str, tensor: Tensor, value: Any) -> Array:
@@ -40,7 +40,7 @@ def convert(what: str, tensor: Tensor, value: Any) -> Array:
 
 
 def _converts(array: Array, dtype: np.dtype[Any], value: Any) -> bool:
-    """By NumPy's rule `same_kind`; Python integers if none changes."""
+    """Whether NumPy's rule `same_kind` allows it; Python integers must keep their values."""
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         return False
     if (
@@ -58,7 +58,7 @@ def sizes_of_feeds(
     """The values of symbols.  Raises `FeedError` for shapes that do not fit what was declared."""
     sizes: dict[str, int] = {}
     where: dict[str, str] = {}
-    later: Later = []
+    formulas: Formulas = []
     for tensor, place, shape in zip(signature.fed, signature.places, shapes, strict=True):
         declared = unified.graph.inputs[place].type.shape if place >= 0 else tensor.shape
         if len(shape) != len(declared):
@@ -78,30 +78,30 @@ def sizes_of_feeds(
             elif str(size).isidentifier() and str(size) not in sizes:
                 sizes[str(size)], where[str(size)] = got, label
             else:
-                later.append((label, size, got))
-    _solve(sizes, where, later)
-    _check_sizes(unified, sizes, where, later)
+                formulas.append((label, size, got))
+    _solve(sizes, where, formulas)
+    _check_sizes(unified, sizes, where, formulas)
     return sizes
 
 
-def _solve(sizes: dict[str, int], where: dict[str, str], later: Later) -> None:
-    """Symbols that only a formula tells (`2*n` is 6), if they stand in it alone."""
-    for label, size, got in later:
+def _solve(sizes: dict[str, int], where: dict[str, str], formulas: Formulas) -> None:
+    """Solves formulas for their only unknown symbol: from `2*n` = 6 follows n = 3."""
+    for label, size, got in formulas:
         unknown = dim.symbols(size) - sizes.keys()
         if len(unknown) != 1 or not dim.is_linear(size, unknown):
             continue
         (name,) = unknown
         factor = dim.evaluate(dim.coefficient(size, name), sizes)
-        rest = got - dim.evaluate(dim.substitute(size, {name: 0}), sizes)
-        if factor == 0 or rest % factor or rest // factor < 0:
+        remainder = got - dim.evaluate(dim.substitute(size, {name: 0}), sizes)
+        if factor == 0 or remainder % factor or remainder // factor < 0:
             raise FeedError(
                 f"feed_dict: {label} is {got}, which is not {size} for any {name}", user_location()
             )
-        sizes[name], where[name] = rest // factor, label
+        sizes[name], where[name] = remainder // factor, label
 
 
 def _check_sizes(
-    unified: Unified, sizes: dict[str, int], where: dict[str, str], later: Later
+    unified: Unified, sizes: dict[str, int], where: dict[str, str], formulas: Formulas
 ) -> None:
     missing = {
         s for v in unified.graph.inputs for size in v.type.shape for s in dim.symbols(size)
@@ -110,7 +110,7 @@ def _check_sizes(
         raise FeedError(
             f"feed_dict: nothing that is fed tells the size {min(missing)}", user_location()
         )
-    for label, size, got in later:
+    for label, size, got in formulas:
         wanted = dim.evaluate(size, sizes)
         if wanted != got:
             first = where.get(str(size), "other feeds")

@@ -1,5 +1,6 @@
-"""Hooks: who watches a session from outside.  The command line, the profiler and tests do; what
-models set are `graphc.config.Options`.
+"""Hooks: the command line, the profiler and tests watch a session from outside.
+
+What a user's model sets is in `graphc.config.Options`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Hooks:
     """`observe` is shown every compilation, stage by stage.  `watch` is given every plan before its
     first run, and returns what runs in its place (`graphc.session.recorder.Recorder.watch`).
 
-    Both have the values of `graphc.config.defaults(observe=..., watch=...)` where none is given.
+    Their defaults are the values of `graphc.config.defaults(observe=..., watch=...)`.
     """
 
     observe: Callable[[Compiled | LoweredPlaced], None] | None = field(

@@ -1,7 +1,7 @@
-"""The engine of sessions that use the host alone: one executable, bound to a session's arrays.
+"""The engine of sessions without devices: one executable, bound to the session's arrays.
 
-The path of a run: write the addresses of array objects into the plan, call the driver, which
-commits, hand out the results.
+A run writes the addresses of array objects into the plan, calls the driver, which also commits the
+updates of variables, and hands out the results.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class HostEngine:
         return HostEngine(session, executable)
 
     def converted(self, tensor: Tensor, value: Any) -> Array:
-        """What a tensor is fed, as an array.  Raises `FeedError`."""
+        """The value fed to a tensor, as an array.  Raises `FeedError`."""
         return convert("feed_dict", tensor, value)
 
     def bind(self, signature: Signature, sizes: dict[str, int]) -> HostPlan:
@@ -66,7 +66,7 @@ class HostEngine:
 
 
 class HostPart:
-    """A bound program of the host, as those see it who time it."""
+    """A bound program of the host, as timers and profiles see it."""
 
     spec = None
 
@@ -97,7 +97,7 @@ class HostPlan:
             if place >= 0
         ]
         fed = set(signature.fed)
-        self.inputs = [None if t in fed else self._kept(t) for t in self.staged.inputs]
+        self.inputs = [None if t in fed else self._session_array(t) for t in self.staged.inputs]
         for i, t in enumerate(self.staged.inputs):
             if t not in fed:
                 bound.view[bound.externals_at + i] = id(self.inputs[i])
@@ -112,8 +112,8 @@ class HostPlan:
         stats.arena_planned = max(stats.arena_planned, bound.layout.arena)
         stats.arena_allocated = session.arena.nbytes
 
-    def _kept(self, tensor: Value) -> Array | None:
-        """What the session keeps of an input that is not fed."""
+    def _session_array(self, tensor: Value) -> Array | None:
+        """The session's array for an input that is not fed; None for an unneeded placeholder."""
         if isinstance(tensor.op, RunCounter):
             return self.session.counter
         array = self.session.values.get(tensor)
@@ -121,8 +121,8 @@ class HostPlan:
         return array
 
     def _look_up_results(self) -> None:
-        """Which arrays a run makes, and where its results are then found.  `direct`: each result is
-        an array of its own."""
+        """Plans the arrays that a run makes (`outputs`), and which of them each result is
+        (`simple`).  `direct`: each result is exactly one array of its own."""
         bound = self.bound
         self.fresh = len(self.staged.inputs)  # the first external that a run makes
         self.outputs = []
@@ -136,11 +136,11 @@ class HostPlan:
             for r in bound.results
         ]
         self.direct = sorted(self.simple) == list(range(len(self.outputs))) and all(
-            self.outputs[made][1] == r.shape
-            for made, r in zip(self.simple, bound.results, strict=True)
+            self.outputs[result][1] == r.shape
+            for result, r in zip(self.simple, bound.results, strict=True)
         )
 
-    # -- what is asked of a plan
+    # -- the interface `RunPlan`
 
     @property
     def graph(self) -> Graph:
@@ -162,7 +162,7 @@ class HostPlan:
         self.timers = [Timing(self.bound)]
 
     def variable_bytes(self) -> int:
-        """Bytes of the arrays that the session keeps for a run."""
+        """Bytes of the session's arrays that a run uses."""
         return sum(a.nbytes for a in self.inputs if a is not None)
 
     # -- a run
@@ -170,13 +170,13 @@ class HostPlan:
     def run(self, arrays: list[Fed]) -> Any:
         """One run on converted feeds of this plan's shapes."""
         session, bound, view = self.session, self.bound, self.bound.view
-        for i, at in self.feeds:
-            view[at] = id(arrays[i])
-        made = []
-        for at, shape, dtype, large in self.outputs:
+        for i, word in self.feeds:
+            view[word] = id(arrays[i])
+        results = []
+        for word, shape, dtype, large in self.outputs:
             out = session.results.empty(shape, dtype) if large else np.empty(shape, dtype)
-            view[at] = id(out)
-            made.append(out)
+            view[word] = id(out)
+            results.append(out)
         if self.draws:
             advance(session)
         if bound.thunks:
@@ -198,8 +198,8 @@ class HostPlan:
         if interrupted:  # too late to stop this run: it has happened
             raise KeyboardInterrupt
         if early is None:
-            return self.pack([made[e] for e in self.simple])
-        return self.pack(self._collect(made, early))
+            return self.pack([results[e] for e in self.simple])
+        return self.pack(self._collect(results, early))
 
     def _input(self, external: int, arrays: list[Fed]) -> Array | None:
         """An input of the graph in this run."""
@@ -211,18 +211,18 @@ class HostPlan:
         return self.inputs[external]
 
     def _inputs_before(self, arrays: list[Fed]) -> dict[int, Array]:
-        """Copies of inputs that are fetched: their values at the run's start."""
+        """Copies of fetched inputs, by result: a run returns their values at its start."""
         early = {}
         for n, r in enumerate(self.bound.results):
             if r.is_input and r.external is not None:
-                given = self._input(r.external, arrays)
-                assert given is not None
-                early[n] = given.reshape(r.shape).copy()
+                array = self._input(r.external, arrays)
+                assert array is not None
+                early[n] = array.reshape(r.shape).copy()
         return early
 
-    def _collect(self, made: list[Array], early: dict[int, Array]) -> list[Array]:
-        """The results, each the caller's own."""
-        taken: set[int] = set()
+    def _collect(self, fresh: list[Array], early: dict[int, Array]) -> list[Array]:
+        """The results; each is an array that nobody else holds."""
+        handed_out: set[int] = set()
         values: list[Array] = []
         for n, r in enumerate(self.bound.results):
             if n in early:
@@ -231,14 +231,14 @@ class HostPlan:
                 assert r.array is not None
                 values.append(r.array.copy())
             else:
-                array = made[r.external - self.fresh].reshape(r.shape)
-                values.append(array.copy() if r.external in taken else array)
-                taken.add(r.external)
+                array = fresh[r.external - self.fresh].reshape(r.shape)
+                values.append(array.copy() if r.external in handed_out else array)
+                handed_out.add(r.external)
         return values
 
 
 def raise_stop(bound: Bound) -> None:
-    """Raises what ended a native run that did not come to its end, unless that was an index."""
+    """Raises the reason why a native run stopped early, unless that is a bad index."""
     status = bound.view[bound.status_at]
     if status == Status.CANCELLED:
         raise KeyboardInterrupt
@@ -248,5 +248,5 @@ def raise_stop(bound: Bound) -> None:
 
 
 def advance(session: Owner) -> None:
-    """The run counter, which random ops draw from: the seed, then the number of runs so far."""
+    """Sets the run counter, which random ops draw from: seed and number of runs so far."""
     session.counter[...] = (session.options.seed & 0xFFFFFFFF) << 32 | session.stats.runs

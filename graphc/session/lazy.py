@@ -1,6 +1,6 @@
-"""What only sessions with devices, profiles and plans need, imported when they do: 80 ms.
+"""Late imports: modules that only devices and profiles need, which would add 80 ms to `import`.
 
-These functions are the only place where graphc's own modules are imported late for that reason.
+graphc imports its own modules late, for the sake of time, only in these functions.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def specs(devices: Sequence[DeviceSpec | str]) -> tuple[DeviceSpec, ...]:
-    """What is known of the devices that a session was given."""
+    """The specs of the devices that a session was given."""
     from graphc.compiler.compile_placed import spec
 
     return tuple(map(spec, devices))
 
 
 def devices(cache_dir: Path) -> Devices:
-    """The devices of a session: none is open yet."""
+    """The devices of a session; none is open yet."""
     from graphc.compiler.targets import families
     from graphc.runtime.devices import Devices
 
@@ -36,7 +36,7 @@ def devices(cache_dir: Path) -> Devices:
 
 
 def homes(staged: Staged, devices: Devices) -> dict[int, str]:
-    """The inputs of a graph, by number, that live on a device, and its name."""
+    """The device of each graph input that lives on one, by the input's number."""
     from graphc.compiler.compile_placed import places_of
 
     return places_of(staged.inputs, devices.names())
@@ -48,7 +48,7 @@ def placed_engine(
     homes: dict[int, str],
     observe: Callable[[LoweredPlaced], None] | None,
 ) -> Engine:
-    """What runs a graph over the devices of a session."""
+    """The engine that runs a graph over the devices of a session."""
     from graphc.session.placed_engine import PlacedEngine
 
     return PlacedEngine.compiled(session, staged.graph, homes, observe)

@@ -1,8 +1,9 @@
 """The engine of runs over several devices: segments in order, values carried from one to the next.
 
-What a run writes to variables it writes last, when nothing can fail any more (`Segments.deferred`;
-a segment that updates a variable itself is one after which nothing fails).  From the first of these
-writes on, Ctrl-C waits for the end of the run, unless the last segment makes them all.
+A run writes variables last, when nothing can fail any more: `Segments.deferred` are written after
+all segments, and a segment that updates a variable itself is followed by none that can fail.  From
+the first of these writes on, Ctrl-C waits for the end of the run, unless the last segment makes
+them all.
 """
 
 from __future__ import annotations
@@ -54,20 +55,20 @@ class PlacedEngine:
         homes: Mapping[int, str],
         observe: Callable[[LoweredPlaced], None] | None,
     ) -> PlacedEngine:
-        """The engine for a graph; `homes` are the inputs, by number, that live on a device.  Raises
-        what compiling raises."""
+        """The engine for a graph; `homes` names the device of each input that lives on one.
+        Raises what compiling raises."""
         built = Built()
         executable = compile_placed(graph, session.options, built, session.devices, homes, observe)
         session.stats.count(built)
         return PlacedEngine(session, executable)
 
     def converted(self, tensor: Tensor, value: Any) -> Fed:
-        """An array of a device as it is; anything else as an array of the host.  Raises
-        `FeedError`."""
+        """The fed value: an array on a device stays there, all else becomes an array of the
+        host.  Raises `FeedError`."""
         if isinstance(value, DeviceArray):
             array = value
-        elif found := self.session.devices.holder(value):
-            array = adopted(self.session.devices.open(found).device, value)
+        elif holder := self.session.devices.holder(value):
+            array = adopted(self.session.devices.open(holder).device, value)
         else:
             return convert("feed_dict", tensor, value)
         if array.dtype != tensor.dtype.numpy:
@@ -99,13 +100,13 @@ class PlacedPlan:
         self.inputs = executable.placed.graph.inputs
         self.place = {p: i for i, p in enumerate(signature.places) if p >= 0}
         self.held: dict[Value, Held] = {}
-        self.copies: dict[Value, Array] = {}  # of what lies on devices, made in this run
+        self.copies: dict[Value, Array] = {}  # host copies of values on devices, made in this run
         self.made_at = {v: p.segment.device for p in executable.parts for v in p.segment.results}
         self.timed, self.timers = False, list[PartTimer]()
         self._bind()
 
     def _bind(self) -> None:
-        """Makes the plan; arenas have their full size first, because growing moves them."""
+        """Binds all parts, after every arena has its full size: an arena that grows moves."""
         check_memory(self.executable.placed, self.sizes)
         self.parts = [self._part(part) for part in self.executable.parts]
         for part in self.parts:
@@ -123,7 +124,7 @@ class PlacedPlan:
             self.time()
 
     def _part(self, part: Part) -> PlacedPart:
-        """What runs a segment, by the kind of its code."""
+        """The part that runs a segment, chosen by the kind of its code."""
         match part.code:
             case DeviceProgram():
                 return DeviceSegment(self, part.segment, part.code)
@@ -131,7 +132,7 @@ class PlacedPlan:
                 return HostSegment(self, part.segment, part.code)
 
     def _reserve(self, part: PlacedPart) -> None:
-        """Makes room for a part, within the memory limit."""
+        """Reserves a part's arena.  Raises `MemoryLimitError`."""
         stats, limit = self.session.stats, self.session.options.memory_limit
         need = layout(part.program, self.sizes).arena
         if limit is not None and need > limit:
@@ -146,7 +147,7 @@ class PlacedPlan:
         stats.arena_planned = max(stats.arena_planned, need)
 
     def _look_up(self) -> None:
-        """All that is the same in every run: a run should do nothing twice."""
+        """Looks up all that is the same in every run."""
         self.arenas = [(h.arena, h.arena.grown) for h in self.devices.homes.values()]
         tensors = self.signature.staged.inputs
         self.draws = any(isinstance(t.op, RunCounter) for t in tensors)
@@ -165,41 +166,44 @@ class PlacedPlan:
         self.stoppable = self._stoppable()
         outputs = self.executable.placed.graph.outputs
         self.shapes = [dim.numbers(v.type.shape, self.sizes) for v in outputs]
-        self.memories: dict[str, set[Allocation]] = {}  # those that hold results, by device
+        self.memories: dict[str, set[Allocation]] = {}  # that hold results, by device
         for part in self.parts:
-            found = self.memories.setdefault(part.segment.device, set())
-            found.update(s.memory for s in part.results.values())
+            memories = self.memories.setdefault(part.segment.device, set())
+            memories.update(s.memory for s in part.results.values())
 
     def _stoppable(self) -> int:
-        """The number of the parts that Ctrl-C may end: those before the first that updates a
-        variable, or all if only the last one does, whose own run happens whole or not at all."""
+        """How many parts Ctrl-C may stop: those before the first that updates a variable; or all,
+        if only the last part does, because one part runs whole or not at all."""
         updating = [i for i, part in enumerate(self.parts) if part.segment.graph.updates]
         last = len(self.parts) - 1
         alone = updating == [last] and not self.executable.segments.deferred
         return updating[0] if updating and not alone else len(self.parts)
 
     def _resident(self) -> dict[Value, MemorySpan]:
-        """The variables that live on a device; those that shall are brought there."""
-        found = {}
+        """The variables on devices, and where they lie; moves those there that placement wants on
+        a device."""
+        resident = {}
         for v, tensor in zip(self.inputs, self.signature.staged.inputs, strict=True):
             name = self.device_of(v)
             if tensor not in self.session.values or not self.devices.keeps(name):
                 continue
             home = self.devices.open(name)
             if tensor not in home.variables:
-                self._tell(tensor)  # first: a runner that was told in vain only asks again
+                self._outdate_others(
+                    tensor
+                )  # before the move: outdating a runner in vain is harmless
                 home.keep(tensor, self.session.values[tensor])
-            found[v] = home.variables[tensor]
-        return found
+            resident[v] = home.variables[tensor]
+        return resident
 
-    def _tell(self, variable: Tensor) -> None:
-        """Outdates the other runners whose graphs have a variable that moves."""
+    def _outdate_others(self, variable: Tensor) -> None:
+        """Outdates the other runners that use a variable, because it moves to a device."""
         for holder in self.session.plan_holders:
             signature = holder.signature
             if signature is not self.signature and variable in signature.staged.inputs:
                 holder.outdate()
 
-    # -- what is asked of a plan
+    # -- the interface `RunPlan`
 
     @property
     def graph(self) -> Graph:
@@ -213,7 +217,7 @@ class PlacedPlan:
 
     @property
     def devices_used(self) -> Sequence[str]:
-        """The devices of its parts, each once."""
+        """The devices of the parts, each once."""
         return list(dict.fromkeys(part.segment.device for part in self.parts))
 
     def time(self) -> None:
@@ -223,33 +227,33 @@ class PlacedPlan:
     def variable_bytes(self) -> int:
         """Bytes of the variables that a run reads or writes, wherever they live."""
         values, home, fed = self.session.values, self.devices.home, set(self.signature.fed)
-        kept = [t for t in self.signature.staged.inputs if t in values and t not in fed]
-        return sum((h.variables[t] if (h := home(t)) else values[t]).nbytes for t in kept)
+        variables = [t for t in self.signature.staged.inputs if t in values and t not in fed]
+        return sum((h.variables[t] if (h := home(t)) else values[t]).nbytes for t in variables)
 
-    # -- what its parts ask
+    # -- the interface `Carrier`, for the parts
 
     def device_of(self, v: Value) -> str:
-        """The device that has a value: segments of views may have moved since placement."""
+        """The device that holds a value; segments of views may have moved since placement."""
         return self.made_at.get(v) or self.executable.placed.device[v]
 
     def wanted(self, device: str) -> set[Value]:
-        """The values of a device that are fetched, or needed on other devices."""
+        """The values of a device that must reach the host: fetched, or needed elsewhere."""
         cut = self.executable.segments
-        taken = {v for s in cut.parts if s.device != device for v in s.sources}
+        read_elsewhere = {v for s in cut.parts if s.device != device for v in s.sources}
         deferred = {v for _, v in cut.deferred}
-        return {*(() if self.on_device else cut.outputs), *taken, *deferred}
+        return {*(() if self.on_device else cut.outputs), *read_elsewhere, *deferred}
 
     def on_host(self, v: Value, held: dict[Value, Held]) -> Array:
-        """A value as an array; one that lies on a device is fetched once."""
-        given = held[v]
-        if isinstance(given, DeviceArray):
-            return given.numpy()
-        if not isinstance(given, MemorySpan):
-            return given
+        """A value as an array; one on a device is copied to the host once in a run."""
+        value = held[v]
+        if isinstance(value, DeviceArray):
+            return value.numpy()
+        if not isinstance(value, MemorySpan):
+            return value
         if v not in self.copies:
             shape = dim.numbers(v.type.shape, self.sizes)
             self.copies[v] = np.empty(shape, v.type.dtype.numpy)
-            self.devices.open(self.device_of(v)).device.copy(self.copies[v], given)
+            self.devices.open(self.device_of(v)).device.copy(self.copies[v], value)
         return self.copies[v]
 
     def failed(self, index: int, size: int) -> GraphError:
@@ -279,7 +283,7 @@ class PlacedPlan:
             return self._finished(held, early)
 
     def _finished(self, held: dict[Value, Held], early: Mapping[Value, Array]) -> Any:
-        """The fetched nest, when the rest of the run has happened."""
+        """Runs the remaining parts and commits; returns the fetched nest."""
         for part in self.parts[self.stoppable :]:
             part.run(held)
         fetched = [
@@ -293,23 +297,23 @@ class PlacedPlan:
         return self.signature.pack(
             [
                 a if isinstance(a, DeviceArray) else a.reshape(s)
-                for a, s in zip(_own(fetched), self.shapes, strict=True)
+                for a, s in zip(_without_aliases(fetched), self.shapes, strict=True)
             ]
         )
 
     def _fetched(self, v: Value, held: dict[Value, Held]) -> Fed:
         """A result as the caller wants it: on the host, or in memory of its own on its device."""
-        given = held[v]
-        if not (self.on_device and isinstance(given, MemorySpan)):
+        value = held[v]
+        if not (self.on_device and isinstance(value, MemorySpan)):
             return self.on_host(v, held)
         device = self.devices.open(self.device_of(v)).device
-        own = allocated(device, given.nbytes)
-        device.copy(own, given)
+        copy = allocated(device, value.nbytes)
+        device.copy(copy, value)
         shape = dim.numbers(v.type.shape, self.sizes)
-        return device_array(device, own, shape, v.type.dtype)
+        return device_array(device, copy, shape, v.type.dtype)
 
     def _commit(self, held: dict[Value, Held]) -> None:
-        """The new values of variables that no segment wrote: all are read before any is written."""
+        """Writes the variables that no segment wrote; reads all new values before that."""
         new = [(old, self.on_host(v, held).copy()) for old, v in self.executable.segments.deferred]
         tensors = dict(zip(self.inputs, self.signature.staged.inputs, strict=True))
         for old, array in new:
@@ -320,8 +324,8 @@ class PlacedPlan:
                 np.copyto(self.session.values[tensors[old]], array)
 
 
-def _own(arrays: list[Fed]) -> list[Fed]:
-    """The arrays, each the caller's own: one that is there twice is copied."""
+def _without_aliases(arrays: list[Fed]) -> list[Fed]:
+    """The arrays, with a copy wherever one stands a second time: callers may write to them."""
     seen: set[int] = set()
     result = []
     for a in arrays:

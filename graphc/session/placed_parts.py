@@ -32,8 +32,8 @@ Held: TypeAlias = Array | MemorySpan | DeviceArray  # a value on the host or on 
 
 
 class Carrier(Protocol):
-    """The plan, as its parts see it: it carries values from one to the next.  `memories` are those
-    that hold results of its parts, by device."""
+    """The plan, as its parts see it: it carries values from part to part.  `memories` are the
+    allocations that hold results of parts, by device."""
 
     session: Owner
     sizes: dict[str, int]
@@ -41,7 +41,7 @@ class Carrier(Protocol):
     memories: dict[str, set[Allocation]]
 
     def device_of(self, v: Value) -> str:
-        """The device that has a value."""
+        """The device that holds a value."""
 
     def wanted(self, device: str) -> set[Value]:
         """The values of a device that are fetched, or needed on other devices."""
@@ -54,7 +54,7 @@ class Carrier(Protocol):
 
 
 class PlacedPart(PlanPart, Protocol):
-    """A segment of a plan.  `results` are those that stay on a device, and where."""
+    """A segment of a plan.  `results` are the results that stay on a device, and where they lie."""
 
     segment: Segment
     launches: int
@@ -63,11 +63,11 @@ class PlacedPart(PlanPart, Protocol):
     def results(self) -> Mapping[Value, MemorySpan]: ...
 
     def reserve(self, nbytes: int) -> None:
-        """Makes room in the arena that it runs in."""
+        """Makes room in the arena that the segment runs in."""
 
     def bind(self, resident: Mapping[Value, MemorySpan], built: Built) -> None:
-        """Makes its plan; `resident` are the values that lie on devices already.  `built` counts
-        what is compiled for it, in its runs too."""
+        """Binds the code; `resident` are the values that lie on devices already.  `built` counts
+        what is compiled for the segment, during runs too."""
 
     def timer(self) -> PartTimer:
         """Times its kernels from now on."""
@@ -93,7 +93,7 @@ class HostSegment(HostPart):
         self.plan.session.arena.reserve(nbytes)
 
     def bind(self, resident: Mapping[Value, MemorySpan], built: Built) -> None:
-        """Makes its plan: its code is there already."""
+        """Binds the code, which is compiled already."""
         sizes = self.plan.sizes
         self.bound = self.code.bind(sizes, self.plan.session.arena)
         self.shapes = [
@@ -108,8 +108,8 @@ class HostSegment(HostPart):
         """One run: takes what it needs from `held`, and puts what it makes there."""
         bound, view, session = self.bound, self.bound.view, self.plan.session
         inputs = [self.plan.on_host(v, held) for v in self.segment.sources]
-        made = [np.empty(shape, dtype) for shape, dtype in self.shapes]
-        for i, array in enumerate((*inputs, *made)):
+        outputs = [np.empty(shape, dtype) for shape, dtype in self.shapes]
+        for i, array in enumerate((*inputs, *outputs)):
             view[bound.externals_at + i] = id(array)
         if bound.thunks:
             session.running = bound
@@ -121,9 +121,9 @@ class HostSegment(HostPart):
             raise self.plan.failed(view[bound.status_at + 1], view[bound.status_at + 2])
         for v, r in zip(self.segment.results, bound.results, strict=True):
             own = r.external is not None and not r.is_input
-            found = r.array if r.external is None else (*inputs, *made)[r.external]
-            assert found is not None
-            held[v] = found.reshape(r.shape) if own else found.reshape(r.shape).copy()
+            stored = r.array if r.external is None else (*inputs, *outputs)[r.external]
+            assert stored is not None
+            held[v] = stored.reshape(r.shape) if own else stored.reshape(r.shape).copy()
 
 
 class DeviceSegment:
@@ -138,7 +138,7 @@ class DeviceSegment:
         self.home.arena.reserve(nbytes)
 
     def bind(self, resident: Mapping[Value, MemorySpan], built: Built) -> None:
-        """Makes its plan, and compiles what only the sizes tell how to make."""
+        """Binds the code, and compiles the kernels that depend on sizes."""
         segment, code, sizes = self.segment, self.code, self.plan.sizes
         code.built = built
         inputs = dict(zip(segment.graph.inputs, code.program.graph.inputs, strict=True))
@@ -170,20 +170,20 @@ class DeviceSegment:
         return self.plan.devices.spec(self.segment.device)
 
     def timer(self) -> DeviceTiming:
-        """Times its kernels from now on: they run one by one."""
+        """Times its kernels from now on; timed kernels run one by one."""
         return DeviceTiming(self.bound)
 
     def run(self, held: dict[Value, Held]) -> None:
         """One run: takes what it needs from `held`, and puts what it makes there."""
         memories = self.plan.memories[self.segment.device]
         fed: dict[Value, Array | MemorySpan] = {}
-        for own, v in self.fed:
-            given = held[v]
-            if isinstance(given, DeviceArray) and given.device is self.bound.device:
-                given = given.span
-            elif not (isinstance(given, MemorySpan) and given.memory in memories):
-                given = self.plan.on_host(v, held)
-            fed[own] = given
-        made = self.bound.run(fed, self.wanted, self.plan.failed)
+        for slot, v in self.fed:
+            value = held[v]
+            if isinstance(value, DeviceArray) and value.device is self.bound.device:
+                value = value.span
+            elif not (isinstance(value, MemorySpan) and value.memory in memories):
+                value = self.plan.on_host(v, held)
+            fed[slot] = value
+        on_host = self.bound.run(fed, self.wanted, self.plan.failed)
         held.update(self.results)
-        held.update({self.segment.results[i]: array for i, array in made.items()})
+        held.update({self.segment.results[i]: array for i, array in on_host.items()})

@@ -1,4 +1,4 @@
-"""Recorder: watches plans while they run and makes profiles of what it saw."""
+"""Recorder: times plans while they run, and makes profiles of the times."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from graphc.runtime.cpu.timer import Times
 from graphc.session.engine import Fed, RunPlan
 from graphc.session.runner import Runner
 
-TRACED = 20  # runs of a plan of which the events are kept
+MAX_TRACED_RUNS = 20  # the first runs of a plan, whose events are kept
+NO_EVENTS = np.zeros((0, 4), np.int64)
 
 
 class Recorder:
-    """Times the runs of plans: `watch` is one of a session's hooks.  Of each plan, `warmup` runs
-    are left out, then `steps` are timed (None: all); what counts is the median run of each kernel,
-    or the `fastest`.  `enough` is called when a plan has had its runs."""
+    """Times the runs of plans; its `watch` is one of a session's hooks.  Each plan first makes
+    `warmup` runs without timers, then `steps` timed ones (None: all).  The median time of each
+    kernel counts, or the `fastest`.  `enough` is called when a plan has made its timed runs."""
 
     def __init__(
         self,
@@ -41,12 +42,12 @@ class Recorder:
         self.watched: list[Watched] = []
 
     def watch(self, plan: RunPlan) -> Watched:
-        """What runs in a plan's place."""
+        """A watcher, which runs in the plan's place."""
         self.watched.append(Watched(self, plan))
         return self.watched[-1]
 
     def profiles(self) -> list[Profile]:
-        """A profile of each plan that ran, the one that took most time first."""
+        """A profile of each plan that ran, in falling order of total time."""
         ran = [w for w in self.watched if w.times]
         ran.sort(key=lambda w: -sum(r.end - r.start for r in w.runs))
         return [w.profile() for w in ran]
@@ -75,17 +76,17 @@ class Watched:
         end = time.perf_counter_ns()
         times = _together([t.taken() for t in self.plan.timers])
         self.fed = sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
-        self.times.append(Times(times.calls, times.nanoseconds, EMPTY, 0))
-        traced = len(self.times) <= TRACED
-        self.runs.append(Run(start, end, times.events if traced else EMPTY, times.dropped))
+        self.times.append(Times(times.calls, times.nanoseconds, NO_EVENTS, 0))
+        traced = len(self.times) <= MAX_TRACED_RUNS
+        self.runs.append(Run(start, end, times.events if traced else NO_EVENTS, times.dropped))
         if len(self.times) == self.recorder.steps:
             self.recorder.enough()
         return result
 
     def profile(self) -> Profile:
-        """What was seen."""
+        """The profile of the timed runs."""
         plan = self.plan
-        tables, found = self._tables()
+        tables, machine = self._tables()
         spent = np.array([t.nanoseconds for t in self.times]) / 1e9
         places = [p for t in plan.timers for p in t.places]
         outside = [i for i, p in enumerate(places) if p.within is None]
@@ -98,24 +99,25 @@ class Watched:
             float(typical(spent[:, outside].sum(axis=1))),
             plan.session.options.threads,
             _memory(plan, self.fed),
-            found,
+            machine,
             tuple(plan.stages),
             tuple(label for t in tables for label in t.labels()),
-            tuple(self.runs[:TRACED]),
+            tuple(self.runs[:MAX_TRACED_RUNS]),
             typical is np.min,
         )
 
     def _tables(self) -> tuple[list[ProfileTable], Limits]:
-        """The table of each part, and the limits of what does the most."""
+        """The table of each part, and the limits that the profile shows: the first device's, else
+        the host's."""
         plan = self.plan
         specs = [part.spec for part in plan.parts]
         declared = [spec for spec in specs if spec is not None]
         host = limits(plan.session.options) if not declared or None in specs else None
         tables: list[ProfileTable] = []
-        at = 0
+        first = 0
         for part, spec, timer in zip(plan.parts, specs, plan.timers, strict=True):
-            here = slice(at, at + len(timer.places))
-            at = here.stop
+            here = slice(first, first + len(timer.places))
+            first = here.stop
             figures = (
                 timer.places,
                 np.array([t.calls[here] for t in self.times]),
@@ -130,9 +132,6 @@ class Watched:
         if host is not None and not declared:
             return tables, host
         return tables, limits_of(declared[0])
-
-
-EMPTY = np.zeros((0, 4), np.int64)
 
 
 def record(runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastest: bool) -> Profile:
@@ -152,21 +151,21 @@ def record(runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastes
 
 
 def _together(times: Sequence[Times]) -> Times:
-    """The times of parts as those of one plan: places are numbered on."""
-    events, at = [], 0
+    """The times of all parts as those of one plan, its places numbered through."""
+    events, places_before = [], 0
     for t in times:
-        events.append(t.events + np.array([at, 0, 0, 0]))
-        at += len(t.calls)
+        events.append(t.events + np.array([places_before, 0, 0, 0]))
+        places_before += len(t.calls)
     return Times(
-        np.concatenate([EMPTY[:0, 0], *(t.calls for t in times)]),
-        np.concatenate([EMPTY[:0, 0], *(t.nanoseconds for t in times)]),
-        np.concatenate([EMPTY, *events]),
+        np.concatenate([NO_EVENTS[:0, 0], *(t.calls for t in times)]),
+        np.concatenate([NO_EVENTS[:0, 0], *(t.nanoseconds for t in times)]),
+        np.concatenate([NO_EVENTS, *events]),
         sum(t.dropped for t in times),
     )
 
 
 def _title(plan: RunPlan) -> str:
-    """`loss, %w at n=32`."""
+    """The profile's title, such as `loss, %w at n=32`."""
     graph, sizes, devices = plan.graph, plan.sizes, plan.devices_used
     names = [v.name or v.op.name for v in graph.outputs]
     names += [f"{old.name} <-" for old, _ in graph.updates]

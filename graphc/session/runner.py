@@ -1,7 +1,7 @@
-"""Runner: one signature (fetches, fed tensors) of one session, with everything looked up.
+"""Runner: runs one signature (fetches, fed tensors) of one session, with all look-ups done.
 
-The path of a run: check the fed arrays, find the plan for their shapes, run it.  The runner's
-engine makes the plans.
+A run checks the fed arrays, finds the plan for their shapes, and runs it.  The runner's engine
+makes the plans.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from graphc.session.feeds import Shape, sizes_of_feeds
 if TYPE_CHECKING:
     from graphc.session.engine import Engine, Owner, RunPlan, Runs, Signature
 
-KEPT_PLANS = 256
-USABLE = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+MAX_PLANS = 256  # of one runner; beyond that the oldest is dropped
+CONTIGUOUS_AND_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 
 
 class Runner:
-    """Runs one signature.  `watch` is given every plan, and returns what runs in its place."""
+    """Runs one signature.  `watch` is given every new plan, and returns what runs instead."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Runner:
                 if (
                     type(a) is not np.ndarray
                     or a.dtype is not dtype
-                    or a.flags.num & USABLE != USABLE
+                    or a.flags.num & CONTIGUOUS_AND_ALIGNED != CONTIGUOUS_AND_ALIGNED
                 ):
                     arrays[i] = self.engine.converted(self.signature.fed[i], a)
             key = tuple([a.shape for a in arrays])
@@ -91,21 +91,21 @@ class Runner:
         self.stale = True
 
     def refresh(self) -> None:
-        """Takes the engine for where the variables live now."""
+        """Gets the engine that fits where the variables live now."""
         self.engine, self.stale = self.session.engine(self.signature.staged), False
 
     def bind(self, shapes: tuple[Shape, ...]) -> Runs:
-        """The plan for these shapes, which is kept.  Raises `FeedError`, `MemoryLimitError`."""
+        """Makes and keeps the plan for these shapes.  Raises `FeedError`, `MemoryLimitError`."""
         sizes = sizes_of_feeds(self.signature, self.engine.unified, shapes)
-        made = self.engine.bind(self.signature, sizes)
-        if len(self.plans) >= KEPT_PLANS:
+        plan = self.engine.bind(self.signature, sizes)
+        if len(self.plans) >= MAX_PLANS:
             self.plans.pop(next(iter(self.plans)))
-        self.plans[shapes] = self.watch(made) if self.watch is not None else made
+        self.plans[shapes] = self.watch(plan) if self.watch is not None else plan
         return self.plans[shapes]
 
 
 def require_outside(session: Owner) -> None:
-    """Raises `SessionError` in a Python function that a run of this session is calling."""
+    """Raises `SessionError` if called from a Python function inside a run of this session."""
     if session.running is not None and any(t.is_here() for t in session.running.thunks):
         raise SessionError(
             "Session: a function that a run calls cannot use the session of that run; "

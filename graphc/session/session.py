@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from graphc.runtime.devices import Devices, Home
     from graphc.session.engine import Engine, PlanHolder
 
-Key = tuple[Hashable, tuple[Any, ...], bool]  # of a runner: fetches, what is fed, `on_device`
+Key = tuple[Hashable, tuple[Any, ...], bool]  # of a runner: fetches, fed tensors, `on_device`
 
 
 class Session:
@@ -87,7 +87,7 @@ class Session:
         if graph is not None and not isinstance(graph, GraphScope):
             raise SessionError(f"Session: graph is {graph!r}; expected a gc.Graph", user_location())
         self.graph = graph or current()
-        given = {
+        options_given = {
             "threads": _whole("threads", threads, 1),
             "seed": _whole("seed", seed, None),
             "memory_limit": None if memory_limit is None else parse_bytes(memory_limit),
@@ -97,7 +97,7 @@ class Session:
             "devices": lazy.specs(devices) if devices else None,
             "strict": strict or None,
         }
-        chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        chosen: dict[str, Any] = {k: v for k, v in options_given.items() if v is not None}
         self.options = dataclasses.replace(options or Options(), **chosen)
         self.hooks = hooks or Hooks()
         self.stats = Stats()
@@ -107,9 +107,11 @@ class Session:
         self.lock = threading.RLock()
         self.closed = False
         self.running: Bound | None = None
-        self.plan_holders: WeakSet[PlanHolder] = WeakSet()  # those of profiles too
+        self.plan_holders: WeakSet[PlanHolder] = (
+            WeakSet()
+        )  # the session's runners and those of profiles
         self.arena, self.results = Arena(self.plan_holders), Results()
-        self._devices: Devices | None = None  # nothing of them is imported before they are needed
+        self._devices: Devices | None = None  # imported and made when first needed
         self._runners: dict[Key, Runner] = {}
         self._engines: dict[Hashable, Engine] = {}
 
@@ -213,17 +215,17 @@ class Session:
             if home is not None:
                 home.keep(v, array)
             else:
-                self._own([v])
+                self._unshare([v])
                 np.copyto(self.values[v], array)
 
-    # -- inside
+    # -- internals
 
     def _require_open(self) -> None:
         if self.closed:
             raise SessionError("Session: the session is closed; open a new one", user_location())
 
     def _variable(self, variable: Variable | str, what: str) -> Variable:
-        """A variable that has a value."""
+        """The variable, which gets its initial value if it has none.  Raises `FetchError`."""
         self._require_open()
         v = self.tensor(variable, FetchError, what)
         if not isinstance(v, Variable):
@@ -250,7 +252,7 @@ class Session:
                 [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
             )
             tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
-            self._own([tensors[old] for old, _ in staged.graph.updates])
+            self._unshare([tensors[old] for old, _ in staged.graph.updates])
             signature = Signature(staged, fed, pack, on_device)
             runner = Runner(self, signature, self.engine(staged), self.hooks.watch)
             self._runners[key] = runner
@@ -277,7 +279,7 @@ class Session:
         return self._devices
 
     def _home(self, v: Value) -> Home | None:
-        """The device where a variable lives; None: the host."""
+        """The device where a variable lives, or None for the host."""
         return None if self._devices is None else self._devices.home(v)
 
     def _check_feeds(self, staged: Staged, fed: Sequence[Tensor]) -> None:
@@ -316,9 +318,9 @@ class Session:
             if not first:
                 self.values[v] = self._initial(v, staged)
 
-    def _own(self, variables: Sequence[Value]) -> None:
-        """Gives variables that something will write to arrays of their own: so far those that start
-        from a constant may share its array."""
+    def _unshare(self, variables: Sequence[Value]) -> None:
+        """Copies the arrays of variables about to be written: until now they may share the array of
+        their initial constant."""
         shared = [v for v in variables if not self.values[v].flags.writeable]
         for v in shared:
             self.values[v] = self.values[v].copy()
@@ -327,7 +329,7 @@ class Session:
                 holder.forget()
 
     def _initial(self, v: Variable, staged: Staged) -> Array:
-        """A variable's first value.  It depends on the seed, not on when it is asked for."""
+        """A variable's first value, which depends on the seed, but not on earlier runs."""
         arrays = [
             self.first_count if isinstance(t.op, RunCounter) else self._current(t)
             for t in staged.inputs
@@ -351,7 +353,7 @@ class Session:
         return self.values.get(t) if home is None else home.value(t)
 
     def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
-        """The tensor of this session's graph that is meant."""
+        """The tensor that a tensor or a name of this session's graph stands for; else `error`."""
         if isinstance(x, str):
             if x not in self.graph.by_name:
                 known = ", ".join(sorted(self.graph.by_name)) or "none"

@@ -1,7 +1,7 @@
 """The judge of ops and the random graphs, for authors of ops and for graphc's own tests.
 
-Nothing here needs pytest but `plugin`, which a user's conftest names.  What only tests of graphc
-share is in tests/support.
+Only `plugin`, which a user's conftest names, needs pytest.  Helpers of graphc's own tests are in
+tests/support.
 """
 
 from graphc.ir.op import sample as sample

@@ -51,8 +51,8 @@ def spacing(x: Any) -> Any:
 
 
 def _rounds(op: Op) -> bool:
-    """Whether an op may round otherwise than its reference: what foreign routines do, and what a
-    user's kernel or fold does in an order of its own."""
+    """Whether an op may round unlike its reference, as foreign routines do, and users' kernels
+    and folds in an order of their own."""
     if not built_in(type(op)):
         return isinstance(op, Opaque | Reduction)
     return isinstance(op, Opaque) and bool(op.routines) and not isinstance(op, Lu)  # holds indices
@@ -99,7 +99,7 @@ class Disturbed:
             if self.all_floats and is_float(exact) and self.scatters:
                 with np.errstate(invalid="ignore"):
                     if not np.all(np.isfinite(widened(exact))):
-                        raise Lost  # what overflowed may end up at any position
+                        raise Lost  # the overflow may stand at any position
         return [env[r] for r in graph.results]
 
     def disturb(self, v: Value, args: Sequence[Any], exact: Any) -> Any:
@@ -190,7 +190,8 @@ def disagreements(
     got: Sequence[Any],
     loose: bool = False,
 ) -> list[str]:
-    """What is wrong with `got` as the results of `graph`, whose oracle says `wanted`; nothing: [].
+    """What is wrong with `got` as the results of `graph`, whose oracle says `wanted`; [] if all is
+    well.
 
     `loose`: rules have fired that are only `stable`.
     """
@@ -204,7 +205,7 @@ def disagreements(
 
 
 class _Bounds:
-    """How far each element may lie from the oracle's."""
+    """The allowed distance of each element from the oracle's."""
 
     def __init__(
         self, graph: Graph, arrays: Sequence[Any], wanted: Sequence[Any], runs: int, loose: bool

@@ -1,4 +1,5 @@
-"""Graphs compiled and run by the real runner without a session: memory poisoned, chunks forced."""
+"""Compiles graphs and runs them by the real runner without a session, in poisoned memory and, on
+request, small chunks."""
 
 from __future__ import annotations
 
@@ -31,12 +32,12 @@ from graphc.session.engine import PlanHolder, Signature, Stats
 from graphc.session.host_engine import HostEngine
 from graphc.session.runner import Runner
 
-POISON = 0xA5
+POISON = 0xA5  # the byte that fills memory before a run
 
 
 @dataclass(eq=False)
 class FedInput:
-    """What a runner asks of a fed tensor."""
+    """A graph input as a fed tensor, with the members that a runner reads."""
 
     value: Value
     name: str
@@ -61,7 +62,7 @@ class FedInput:
 
 @dataclass
 class TestSession:
-    """What a runner asks of its session."""
+    """A stand-in for a session, with the members that a runner reads."""
 
     options: Options
     values: dict[Any, Any] = field(default_factory=dict)
@@ -78,11 +79,11 @@ class TestSession:
 
     @property
     def devices(self) -> Any:
-        """None; nothing here asks for them."""
+        """Raises: there are none, and no test asks for them."""
         raise AssertionError("there are no devices")
 
     def engine(self, staged: Staged) -> Any:
-        """None; a variable would have to move to a device."""
+        """Raises: a runner asks for another engine only when a variable moves to a device."""
         raise AssertionError("there are no devices for variables to move to")
 
 
@@ -123,7 +124,7 @@ class CompiledGraph:
         return results + [owner.values[by_value[old]].copy() for old, _ in self.graph.updates]
 
     def forget(self) -> None:
-        """Binds anew at the next run: how a run is cut into chunks is bound."""
+        """Drops the runners, so that the next run is cut into chunks by the constants of then."""
         self._runners.clear()
 
     def _runner(self, threads: int) -> tuple[Runner, TestSession]:
@@ -136,21 +137,22 @@ class CompiledGraph:
             fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
             staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
             signature = Signature(staged, fed, lambda values: values)  # type: ignore[arg-type]
-            made = Runner(owner, signature, HostEngine(owner, self.executable))
-            self._runners[threads] = made, owner
+            runner = Runner(owner, signature, HostEngine(owner, self.executable))
+            self._runners[threads] = runner, owner
         return self._runners[threads]
 
 
 def run_compiled(
     graph: Graph, arrays: Sequence[Any], threads: int = 1, **changes: Any
 ) -> list[Any]:
-    """The results of a graph, compiled (see `CompiledGraph`)."""
+    """Compiles a graph and runs it once (see `CompiledGraph`); the results."""
     return CompiledGraph(graph, **changes)(arrays, threads)
 
 
 @contextlib.contextmanager
 def small_chunks(work: int = 1) -> Iterator[None]:
-    """Every kernel is cut into as many chunks as it can be, and threads share every run."""
+    """Within the block, every kernel is cut into as many chunks as possible, and threads share
+    every run."""
     with _changed(
         (launches, "PARALLEL_WORK", work),
         (launches, "CHUNK_WORK", work),
@@ -162,8 +164,8 @@ def small_chunks(work: int = 1) -> Iterator[None]:
 
 @contextlib.contextmanager
 def small_products() -> Iterator[None]:
-    """Matrix products compiled here are cut into many chunks, each followed by its share of what
-    follows."""
+    """Matrix products compiled within the block are cut into many chunks; each chunk runs its share
+    of the epilogue."""
     with _changed(
         (gemm, "CHUNK_PRODUCTS", 40),
         (gemm, "CHUNK_ROWS", 1),
@@ -174,7 +176,7 @@ def small_products() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _changed(*constants: tuple[ModuleType, str, int]) -> Iterator[None]:
-    """Within the block, modules have other constants."""
+    """Replaces constants of modules within the block."""
     with contextlib.ExitStack() as stack:
         for module, name, value in constants:
             stack.enter_context(mock.patch.object(module, name, value))

@@ -1,4 +1,4 @@
-"""Checks of an op's gradients, by finite differences."""
+"""Checks of an op's gradients against finite differences."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from graphc.testing.faults import fault, judging
 from graphc.testing.meaning import accepted
 from graphc.testing.samples import in_f64, make_op, sample_inputs
 
-LARGEST = 200  # elements of an operand of which second differences are taken
+MAX_ELEMENTS = 200  # of an operand; larger ones get no second differences
 
 
 def check_gradient(op_cls: type[Op], sample: Sample) -> None:
-    """The gradient by every operand of floats against central differences: in f64, unless the op
-    does not take it."""
+    """Compares the gradient by every float operand with central differences, in f64 if the op
+    accepts it."""
     wide = _in_floats(op_cls, sample)
     if wide is None:
         return
     with judging(op_cls, wide, "gradient"), GraphScope().as_default():
         inputs, out = _declared(op_cls, wide)
         if not out.dtype.is_float or (out.dtype != f64 and wide is not sample):
-            return  # it rounds: differences would see steps
+            return  # the op rounds, so differences would see steps
         parts = out.op.vjp(out, out, *out.args)
         if len(parts) != len(inputs):
             text = f"vjp gives {len(parts)} cotangents; expected {len(inputs)}, one an operand"
@@ -54,8 +54,8 @@ def check_second_gradient(op_cls: type[Op], sample: Sample) -> None:
     with judging(op_cls, wide, "second gradient"), GraphScope().as_default():
         inputs, out = _declared(op_cls, wide)
         arrays = sample_inputs(op_cls, wide, seed=4)
-        if out.dtype != f64 or arrays[0].size > LARGEST:
-            return  # differences of differences would see roundings, or take long
+        if out.dtype != f64 or arrays[0].size > MAX_ELEMENTS:
+            return  # second differences would see rounding errors, or take long
         for first in _first_gradients(inputs, out):
             graph = Graph("d", tuple(inputs), (first,))
             slopes = _Slopes(inputs, first, arrays)
@@ -109,12 +109,12 @@ class _Slopes:
         """Raises `ConformanceError` where the gradient is not that of `value`, which computes the
         tensor from arrays."""
         step, wide = 1e-6, [_widened(a) for a in self.arrays]
-        made = np.asarray(value(*wide))
+        result = np.asarray(value(*wide))
         if self.out.dtype != f64:  # the gradient rounds more
             tolerance = 1e-3
-        if made.dtype != np.float64:  # the value too
+        if result.dtype != np.float64:  # the value too
             step, tolerance = 1e-2, 3e-2
-        drawn = np.random.default_rng(5).uniform(0.5, 1.5, made.shape)
+        drawn = np.random.default_rng(5).uniform(0.5, 1.5, result.shape)
         weights = np.asarray(drawn, self.out.dtype.numpy)
         floats = [i for i, t in enumerate(self.inputs) if t.dtype in (f32, f64)]
         xs = [self.inputs[i] for i in floats]

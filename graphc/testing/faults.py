@@ -1,4 +1,4 @@
-"""What is said of an op that fails a check."""
+"""The errors for ops that fail a check."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fault(op_cls: type[Op], sample: Sample, check: str, text: str) -> Conformanc
 
 @contextlib.contextmanager
 def judging(op_cls: type[Op], sample: Sample, check: str) -> Iterator[None]:
-    """Within the block, what the op's own methods raise is a fault of the op."""
+    """Within the block, an exception of the op's own methods becomes a fault of the op."""
     try:
         yield
     except ConformanceError:

@@ -32,12 +32,12 @@ from graphc.testing.random_graphs import inputs_for, random_graph
 from graphc.testing.random_values import SIZES_OF_N
 from graphc.testing.shrinker import shrink
 
-STABLE = {r.name for r in RULES if r.kind != "exact"}
-Fault = str  # what is wrong; "" if nothing is
+INEXACT_RULES = {r.name for r in RULES if r.kind != "exact"}
+Fault = str  # the description of what is wrong; "" for a good graph
 
 
 class Judge(Protocol):
-    """What finds the fault of a graph, on feeds that a seed decides."""
+    """A function that finds the fault of a graph, on feeds that a seed decides."""
 
     def __call__(self, graph: Graph, seed: int) -> Fault: ...
 
@@ -47,7 +47,7 @@ def is_symbolic(graph: Graph) -> bool:
 
 
 def sizes_for(graph: Graph, seed: int, count: int) -> list[int]:
-    """Values of n to try; for a graph without n there is one."""
+    """The values of n to try; just one for a graph without n."""
     if not is_symbolic(graph):
         return [1]
     return [SIZES_OF_N[(seed + i) % len(SIZES_OF_N)] for i in range(count)]
@@ -63,14 +63,14 @@ def feeds(graph: Graph, seed: int, count: int) -> list[list[Any]]:
 
 
 def pass_fault(graph: Graph, seed: int, count: int = 1) -> Fault:
-    """The first pass that changes what the graph means, with how.
+    """The first pass that changes the meaning of the graph, and how.
 
     Rules that are only `stable` are left out, for what is cut off after them (a comparison, a cast)
     may come out otherwise; where the graph has nothing of that kind they are tried too.
     """
     fault = ""
     for loose in (False, True):
-        if loose and not (smooth(graph) and fired_rules(graph) & STABLE):
+        if loose and not (smooth(graph) and fired_rules(graph) & INEXACT_RULES):
             continue
         fault = fault or _pass_fault(graph, seed, count, loose)
     return fault or text_fault(graph, seed)
@@ -83,8 +83,8 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
     with mock.patch.object(simplify_module, "RULES", rules):
         context = Context()
         for p in GRAPH_PASSES:
-            made = p.run_deeply(stages[-1][1], context)
-            stages.append((p.name, verify(made, p.name, context.trace.proven)))
+            result = p.run_deeply(stages[-1][1], context)
+            stages.append((p.name, verify(result, p.name, context.trace.proven)))
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(graph, *arrays))
         for (_, before), (name, after) in itertools.pairwise(stages):
@@ -99,14 +99,14 @@ def _pass_fault(graph: Graph, seed: int, count: int, loose: bool) -> Fault:
 
 
 def smooth(graph: Graph) -> bool:
-    """Whether no op of the graph makes a jump of a small difference."""
+    """Whether the graph has no op that turns a small difference into a jump."""
     return all(_smooth(v) for v in deep_nodes(graph))
 
 
 def _smooth(v: Value) -> bool:
     if isinstance(v.op, Gather | Scatter) or getattr(v.op, "positional", False):
         return False
-    if isinstance(v.op, Control | Item):  # what is inside is asked itself
+    if isinstance(v.op, Control | Item):  # `smooth` asks the values inside
         return True
     inward = any(a.type.dtype.is_float for a in v.args)
     jumps = v.op.name in ("sign", "floor", "ceil", "round", "trunc", "floor_divide", "remainder")
@@ -114,7 +114,7 @@ def _smooth(v: Value) -> bool:
 
 
 def text_fault(graph: Graph, seed: int) -> Fault:
-    """Whether a graph is not what its text says."""
+    """How a graph differs from the graph that its text parses to."""
     text = print_graph(graph)
     parsed = parse_graph(text)
     if print_graph(parsed) != text:
@@ -132,21 +132,21 @@ def compiled_fault(
 ) -> Fault:
     """How the compiled program of a graph differs from the oracle (of the optimised graph)."""
     with small_products() if seed % 2 else contextlib.nullcontext():
-        made = CompiledGraph(graph, disable=disable)
-    program = made.executable.program
+        compiled = CompiledGraph(graph, disable=disable)
+    program = compiled.executable.program
     text = print_program(program)
     if print_program(parse_program(text)) != text:
         return "text: the program is printed differently after parsing"
     optimised = program.graph
     for arrays in feeds(graph, seed, count):
         wanted = list(interpret(optimised, *arrays))
-        once = made(arrays)
+        once = compiled(arrays)
         wrong = disagreements(optimised, arrays, wanted, once)
         if wrong:
             return f"compiled, inputs {[a.shape for a in arrays]}: {wrong[0]}"
         with small_chunks():
-            made.forget()
-            chunked = made(arrays, 1, poison=0xFF)
+            compiled.forget()
+            chunked = compiled(arrays, 1, poison=0xFF)
             wrong = (
                 []
                 if all(map(same_bits, once, chunked))
@@ -154,10 +154,10 @@ def compiled_fault(
             )
             if wrong:
                 return f"compiled, in small chunks, inputs {[a.shape for a in arrays]}: {wrong[0]}"
-            made.forget()
-            if not all(map(same_bits, chunked, made(arrays, 2))):
+            compiled.forget()
+            if not all(map(same_bits, chunked, compiled(arrays, 2))):
                 return f"other bits on two threads, inputs {[a.shape for a in arrays]}"
-        made.forget()
+        compiled.forget()
     return ""
 
 
@@ -190,7 +190,7 @@ def check_graph(graph: Graph, seed: int = 0) -> None:
 
 
 def guarded(fault: Callable[[Graph], Fault]) -> Callable[[Graph], Fault]:
-    """A check in which every exception is a fault too."""
+    """A check that returns every exception as a fault."""
 
     def check(graph: Graph) -> Fault:
         try:
@@ -216,11 +216,11 @@ def run_seeds(
     graphs: Callable[[int], Graph] = random_graph,
 ) -> list[str]:
     """Reports of the seeds that fail (three are enough)."""
-    found: list[str] = []
+    reports: list[str] = []
     for seed in seeds:
         graph = graphs(seed)
         if guarded(partial(fault, seed=seed))(graph):
-            found.append(report(graph, seed, partial(fault, seed=seed)))
-        if len(found) == 3:
+            reports.append(report(graph, seed, partial(fault, seed=seed)))
+        if len(reports) == 3:
             break
-    return found
+    return reports

@@ -16,7 +16,7 @@ from graphc.ir.ops.state import Placeholder
 from graphc.testing.closeness import disagreements, same_bits
 from graphc.testing.compiled import CompiledGraph, small_chunks
 from graphc.testing.faults import fault, judging
-from graphc.testing.meaning import RESIZED, accepted, other_sizes
+from graphc.testing.meaning import SIZE_CHANGES, accepted, other_sizes
 from graphc.testing.pure_python import PurePython
 from graphc.testing.samples import (
     make_op,
@@ -27,9 +27,9 @@ from graphc.testing.samples import (
     symbolic,
 )
 
-UNCHANGED = frozenset(["simplify", "cleanup"])  # passes that would take an op's place
-PREPARED = 300  # units of 1 that results for prepared operands may be apart
-PURE = 600  # elements of a result up to which kernels run in Python
+DISABLED_PASSES = frozenset(["simplify", "cleanup"])  # they would replace the op under test
+MAX_PREPARED_ULPS = 300  # of 1.0: the most that results for prepared operands may differ
+MAX_PURE_ELEMENTS = 600  # of a result whose kernel runs as plain Python, too
 
 
 def check_indices(op_cls: type[Op], sample: Sample) -> None:
@@ -42,9 +42,9 @@ def check_indices(op_cls: type[Op], sample: Sample) -> None:
             continue
         with judging(op_cls, sized, "indices"):
             (wanted,) = interpret(graph, *arrays)
-            if wanted.size > PURE:
+            if wanted.size > MAX_PURE_ELEMENTS:
                 continue
-            (got,) = PurePython(graph, disable=UNCHANGED).run(arrays)
+            (got,) = PurePython(graph, disable=DISABLED_PASSES).run(arrays)
         _agree(op_cls, sized, "kernel in Python", arrays, wanted, got)
 
 
@@ -53,7 +53,7 @@ def check_compiled(op_cls: type[Op], samples: Sequence[Sample]) -> None:
     special values, in small chunks, on two threads, in poisoned memory."""
     tried = [case for s in samples for case in _cases(op_cls, s)]
     with judging(op_cls, samples[0], "compiled"):
-        compiled = CompiledGraph(together(op_cls, [s for s, _ in tried]), disable=UNCHANGED)
+        compiled = CompiledGraph(together(op_cls, [s for s, _ in tried]), disable=DISABLED_PASSES)
     _compare(op_cls, compiled, tried)
     named = [
         (s, symbolic(op_cls, s, f"n{i}_")[0])
@@ -64,8 +64,8 @@ def check_compiled(op_cls: type[Op], samples: Sequence[Sample]) -> None:
     if not named:
         return
     with judging(op_cls, named[0][0], "compiled, symbolic sizes"):
-        compiled = CompiledGraph(together(op_cls, [n for _, n in named]), disable=UNCHANGED)
-    for change in (None, *RESIZED):
+        compiled = CompiledGraph(together(op_cls, [n for _, n in named]), disable=DISABLED_PASSES)
+    for change in (None, *SIZE_CHANGES):
         sized = [_resized(op_cls, s, change) for s, _ in named]
         _compare(op_cls, compiled, [(s, sample_inputs(op_cls, s)) for s in sized])
 
@@ -75,18 +75,18 @@ def together(op_cls: type[Op], samples: Sequence[Sample]) -> Graph:
     inputs: list[Value] = []
     outputs: list[Value] = []
     for sample in samples:
-        own = tuple(
+        operands = tuple(
             make(Placeholder(t.dtype, t.shape), (), f"x{len(inputs) + i}")
             for i, t in enumerate(sample.types)
         )
-        inputs += own
-        outputs.append(make(make_op(op_cls, sample), own))
+        inputs += operands
+        outputs.append(make(make_op(op_cls, sample), operands))
     return Graph("samples", tuple(inputs), tuple(outputs))
 
 
 def results(compiled: CompiledGraph, arrays: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    """For each result of a compiled graph the oracle's array and its own, which two threads in
-    small chunks and poisoned memory have to repeat.  Raises `AssertionError`."""
+    """For each result of a compiled graph, the oracle's array and its own.  Raises `AssertionError`
+    unless two threads, in small chunks and poisoned memory, give the same bits."""
     got = compiled(arrays)
     with small_chunks():
         compiled.forget()
@@ -122,8 +122,8 @@ def _compare(
     op_cls: type[Op], compiled: CompiledGraph, tried: Sequence[tuple[Sample, list[Any]]]
 ) -> None:
     with judging(op_cls, tried[0][0], "compiled"):
-        found = list(results(compiled, [a for _, arrays in tried for a in arrays]))
-    for (sample, arrays), (wanted, got) in zip(tried, found, strict=True):
+        pairs = list(results(compiled, [a for _, arrays in tried for a in arrays]))
+    for (sample, arrays), (wanted, got) in zip(tried, pairs, strict=True):
         _agree(op_cls, sample, "compiled", arrays, wanted, got)
 
 
@@ -133,7 +133,7 @@ def _agree(
     """Raises `ConformanceError` unless a kernel's result is close enough to the reference's."""
     if sample.prepare is not None and is_float(wanted):  # a decomposition, say: as good as others
         eps = float(np.finfo(widened(wanted).dtype).eps)
-        if np.allclose(got, wanted, rtol=PREPARED * eps, atol=PREPARED * eps):
+        if np.allclose(got, wanted, rtol=MAX_PREPARED_ULPS * eps, atol=MAX_PREPARED_ULPS * eps):
             return
     wrong = disagreements(one_op_graph(op_cls, sample), arrays, [wanted], [got])
     if wrong:

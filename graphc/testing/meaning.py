@@ -1,4 +1,4 @@
-"""Checks of what an op means: its type rule, reference and text, in all sizes."""
+"""Checks of an op's meaning: its type rule, reference and text, in all sizes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from graphc.testing.samples import (
     symbolic,
 )
 
-SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (3, 0), (2, 3, 5))  # of pointwise ops
-RESIZED: tuple[Callable[[int], int], ...] = (lambda s: 0, lambda s: 1, lambda s: 2 * s + 1)
+POINTWISE_SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (3, 0), (2, 3, 5))
+SIZE_CHANGES: tuple[Callable[[int], int], ...] = (lambda s: 0, lambda s: 1, lambda s: 2 * s + 1)
 
 
 def check_type(op_cls: type[Op], sample: Sample) -> None:
@@ -50,13 +50,13 @@ def _check_result(
     (out,) = graph.outputs
     before = [np.array(a, copy=True) for a in arrays]
     with judging(op_cls, sample, check):
-        made = np.asarray(out.op.reference(*arrays))
-    if made.shape != out.type.shape or made.dtype != out.type.dtype.numpy:
+        result = np.asarray(out.op.reference(*arrays))
+    if result.shape != out.type.shape or result.dtype != out.type.dtype.numpy:
         raise fault(
             op_cls,
             sample,
             check,
-            f"infer gives {out.type}, reference gives {made.dtype}{list(made.shape)}; "
+            f"infer gives {out.type}, reference gives {result.dtype}{list(result.shape)}; "
             "mend whichever is wrong",
         )
     for i, (a, b) in enumerate(zip(arrays, before, strict=True)):
@@ -65,7 +65,7 @@ def _check_result(
 
 
 def check_text(op_cls: type[Op], sample: Sample) -> None:
-    """The graph that its text is parsed to prints and means the same."""
+    """The op's text parses to a graph that prints the same text and gives the same results."""
     if issubclass(op_cls, Foreign):  # holds Python code, which text cannot
         return
     with judging(op_cls, sample, "text"):
@@ -107,13 +107,13 @@ def check_sizes(op_cls: type[Op], sample: Sample) -> None:
 
 
 def other_sizes(op_cls: type[Op], sample: Sample) -> list[Sample]:
-    """The sample, and if its operands may be anything the sample in other sizes."""
+    """The sample and, if its operands may be any values, the sample in other sizes."""
     if not sample.special:
         return [sample]
-    found = [sample, *(resized(op_cls, sample, change) for change in RESIZED)]
+    sized = [sample, *(resized(op_cls, sample, change) for change in SIZE_CHANGES)]
     if issubclass(op_cls, Pointwise):
-        found += [shaped(sample, shape) for shape in SHAPES]
-    return found
+        sized += [shaped(sample, shape) for shape in POINTWISE_SHAPES]
+    return sized
 
 
 def shaped(sample: Sample, shape: tuple[int, ...]) -> Sample:

@@ -1,12 +1,13 @@
 """The pytest plug-in: random graphs with a user's ops in them, as many as `--graphc-fuzz` says.
 
-A project that wants it says `pytest_plugins = ["graphc.testing.plugin"]` in its top conftest.py
-(or `-p graphc.testing.plugin`), and writes a test:
+A project enables it with `pytest_plugins = ["graphc.testing.plugin"]` in its top conftest.py
+(or with `-p graphc.testing.plugin`), and writes a test:
 
     def test_softsign_in_random_graphs(graphc_fuzz):
         graphc_fuzz(Softsign)
 
-It is no entry point: pytest would import it, and so graphc, in every project on the machine.
+The plug-in is no entry point, because pytest would then import graphc in every project on the
+machine.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import pytest
 from graphc.testing.judge import check_graph
 from graphc.testing.random_graphs import random_graph
 
-GRAPHS = 50  # in a run that does not say how many
-CHUNK = 50  # graphs of one test
+DEFAULT_GRAPHS = 50  # of a run that does not say how many
+GRAPHS_PER_TEST = 50
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,19 +36,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `graphc_fuzz` is one test for each chunk of seeds."""
+    """Makes one test for each chunk of seeds of a test with the fixture `graphc_fuzz`."""
     if "graphc_fuzz" not in metafunc.fixturenames:
         return
     given, first = (metafunc.config.getoption(f"graphc_fuzz{x}") for x in ("", "_seed"))
-    end = first + (GRAPHS if given is None else given)
-    chunks = [range(at, min(at + CHUNK, end)) for at in range(first, end, CHUNK)]
+    end = first + (DEFAULT_GRAPHS if given is None else given)
+    chunks = [
+        range(at, min(at + GRAPHS_PER_TEST, end)) for at in range(first, end, GRAPHS_PER_TEST)
+    ]
     names = [f"seeds-{c.start}-{c.stop - 1}" for c in chunks]
     metafunc.parametrize("graphc_fuzz", chunks, indirect=True, ids=names)
 
 
 @pytest.fixture
 def graphc_fuzz(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """A function of ops: it judges random graphs that have them (`graphc.testing.check_graph`)."""
+    """A function that judges random graphs with the given ops (`graphc.testing.check_graph`)."""
 
     def fuzz(*ops: Any) -> None:
         for seed in request.param:

@@ -1,4 +1,4 @@
-"""Kernels run as plain Python, which checks their indices."""
+"""Runs kernels as plain Python, which checks their indices."""
 
 from __future__ import annotations
 

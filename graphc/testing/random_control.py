@@ -1,7 +1,7 @@
 """Random graphs with control flow: loops and branches, two deep, and gradients of such graphs.
 
-What the body of a loop or a branch lacks, it takes from outside: `Inner` is a `Builder` whose
-inputs are captured values.
+The body of a loop or a branch captures values from outside: `Inner` is a `Builder` whose inputs are
+captured values.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from graphc.passes.autodiff.reverse import gradients
 from graphc.passes.graph.shrink_loops import merge_loops
 from graphc.passes.rewrite.inner_graphs import without_markers
 from graphc.testing.random_graphs import Builder
-from graphc.testing.random_values import MOST_ELEMENTS, N, count
+from graphc.testing.random_values import MAX_ELEMENTS, N, count
 
-UNLIMITED = (1 << 63) - 1
-FLAG = TensorType(bool_, ())
-SMALL = 300  # elements of a carry
-LONGEST = 40  # steps at the largest n
+MAX_STEPS = (1 << 63) - 1  # the largest i64: a loop without a limit
+FLAG_TYPE = TensorType(bool_, ())
+MAX_CARRY_ELEMENTS = 300
+MAX_SCAN_STEPS = 40  # at the largest n
 
 
 class ControlBuilder(Builder):
@@ -39,11 +39,11 @@ class ControlBuilder(Builder):
     depth = 0
 
     def makers(self) -> list[tuple[Callable[[], Value], float]]:
-        found = super().makers()
+        makers = super().makers()
         if self.depth < 2:
             weight = (6.0, 2.0)[self.depth]
-            found += [(lambda: loop(self), weight), (lambda: switch(self), weight)]
-        return found
+            makers += [(lambda: loop(self), weight), (lambda: switch(self), weight)]
+        return makers
 
     def scalar(self, modulus: int) -> Value:
         """An i64[] below `modulus` that depends on what is fed."""
@@ -63,18 +63,18 @@ class Inner(ControlBuilder):
         self.counter = None
 
     def given(self, t: TensorType) -> Value:
-        """An input that is no captured value."""
+        """An input of the loop body itself: a carry or a slice."""
         return self.keep(make(Placeholder(t.dtype, t.shape), (), f"g{len(self.pool)}"))
 
     def capture(self, v: Value) -> Value:
-        """A value from outside, inside."""
-        made = make(Placeholder(v.type.dtype, v.type.shape), (), f"o{len(self.inputs)}")
-        self.inputs.append(made)
+        """The input that stands for a value from outside."""
+        inside = make(Placeholder(v.type.dtype, v.type.shape), (), f"o{len(self.inputs)}")
+        self.inputs.append(inside)
         self.captured.append(v)
-        return self.keep(made)
+        return self.keep(inside)
 
     def capture_some(self, most: int) -> None:
-        """A few values from outside; some of them are needed here only."""
+        """Captures a few values from outside; some are made for this purpose only."""
         for _ in range(int(self.rng.integers(0, most + 1))):
             maker = self.pick([self.outer.pointwise, self.outer.reduction, self.outer.layer])
             self.capture(maker() if self.chance(0.4) else self.outer.any_value())
@@ -89,7 +89,7 @@ class Inner(ControlBuilder):
         return self.counter
 
     def fill(self, most: int) -> None:
-        """A few more values."""
+        """Adds a few values to the pool."""
         self.nodes = len(self.pool) + int(self.rng.integers(1, most + 1))
         self.grow()
 
@@ -103,7 +103,7 @@ class Inner(ControlBuilder):
 
 
 def loop(b: ControlBuilder) -> Value:
-    """Some item of a new loop; the others are in the pool."""
+    """One item of a new loop; most others go to the pool."""
     length, arrays = _arrays(b)
     whilst, reverse = b.chance(0.3), b.chance(0.35)
     first = _first(b, whilst)
@@ -113,17 +113,17 @@ def loop(b: ControlBuilder) -> Value:
     body.capture_some(3)
     _draws(body, states)
     body.fill(6)
-    made = [_next(body, states, i) for i in range(len(states))]
-    rows = _rows(body, states, made)
+    carries = [_next(body, states, i) for i in range(len(states))]
+    rows = _rows(body, states, carries)
     if not arrays and not rows and b.chance(0.6):
         length = -1
     if whilst:
-        made[:2] = _condition(body, states, length != -1)
+        carries[:2] = _condition(body, states, length != -1)
     steps = _steps(b, length, whilst)
     inputs = (*states, *slices, *body.inputs)
     op = Loop(
-        Graph("body", inputs, (*made, *rows)),
-        len(made),
+        Graph("body", inputs, (*carries, *rows)),
+        len(carries),
         len(slices),
         length,
         reverse,
@@ -131,11 +131,11 @@ def loop(b: ControlBuilder) -> Value:
         tape=b.pick([-1, -1, -1, 0, 100]),
     )
     operands = (steps, *first, *arrays, *body.captured)
-    if length != -1 and b.chance(0.3):  # another one of the same steps
+    if length != -1 and b.chance(0.3):  # another loop over the same steps
         others = [body.pick([*rows, *body.pool]) for _ in range(int(b.rng.integers(1, 4)))]
         twin = Loop(
-            Graph("twin", inputs, (*made, *others)),
-            len(made),
+            Graph("twin", inputs, (*carries, *others)),
+            len(carries),
             len(slices),
             length,
             reverse,
@@ -146,20 +146,20 @@ def loop(b: ControlBuilder) -> Value:
     return _kept(b, make(op, operands, b.name()))
 
 
-def _kept(b: ControlBuilder, made: Value) -> Value:
-    """Some item of a control op; more of them go to the pool."""
-    assert isinstance(made.type, TupleType)
-    found = [make(Item(i), (made,)) for i in range(len(made.type.items))]
-    for v in found:
+def _kept(b: ControlBuilder, out: Value) -> Value:
+    """One item of a control op; most of the items go to the pool."""
+    assert isinstance(out.type, TupleType)
+    items = [make(Item(i), (out,)) for i in range(len(out.type.items))]
+    for v in items:
         if b.chance(0.7):
             b.keep(v)
-    return b.pick(found)
+    return b.pick(items)
 
 
 def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
-    """The length of a loop, and what it takes slices of."""
+    """The length of a loop, and the arrays that its steps take slices of."""
     lengths: list[Size] = [0, 1, 2, 3, 3, 5, 8, *([N, N, N + 1] if b.symbolic else [])]
-    x = b.value(lambda v: v.type.rank > 0 and count(v.type.shape[:1]) <= LONGEST)
+    x = b.value(lambda v: v.type.rank > 0 and count(v.type.shape[:1]) <= MAX_SCAN_STEPS)
     if x is None or b.chance(0.3):
         return b.pick(lengths), []
     length, arrays = x.type.shape[0], [x]
@@ -174,17 +174,17 @@ def _arrays(b: ControlBuilder) -> tuple[Size, list[Value]]:
 
 def _first(b: ControlBuilder, whilst: bool) -> list[Value]:
     """The first carries."""
-    found = [b.like(FLAG), b.like(COUNTER)] if whilst else []
+    carries = [b.like(FLAG_TYPE), b.like(COUNTER)] if whilst else []
     for _ in range(int(b.rng.integers(0, 4))):
         roll = b.rng.random()
-        if roll < 0.35 and found:
-            found.append(b.like(b.pick(found).type))
+        if roll < 0.35 and carries:
+            carries.append(b.like(b.pick(carries).type))
         elif roll < 0.5:
-            found.append(b.like(COUNTER))
+            carries.append(b.like(COUNTER))
         else:
-            v = b.value(lambda v: count(v.type.shape) <= SMALL)
-            found.append(v or b.like(TensorType(b.pick(b.dtypes), (3,))))
-    return found
+            v = b.value(lambda v: count(v.type.shape) <= MAX_CARRY_ELEMENTS)
+            carries.append(v or b.like(TensorType(b.pick(b.dtypes), (3,))))
+    return carries
 
 
 def _draws(body: Inner, states: Sequence[Value]) -> None:
@@ -197,7 +197,7 @@ def _draws(body: Inner, states: Sequence[Value]) -> None:
 
 
 def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
-    """What a step makes of a carry."""
+    """The next value of a carry."""
     t = states[i].type
     twins = [s for s in states if s.type == t and s is not states[i]]
     roll = body.rng.random()
@@ -211,20 +211,20 @@ def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
     return body.same(t)
 
 
-def _rows(body: Inner, states: Sequence[Value], made: Sequence[Value]) -> list[Value]:
-    """What a step gives."""
+def _rows(body: Inner, states: Sequence[Value], carries: Sequence[Value]) -> list[Value]:
+    """The rows that a step yields."""
     rows: list[Value] = []
     for _ in range(int(body.rng.integers(0, 4))):
-        kinds: list[Sequence[Value]] = [states, made, rows, body.inputs, *[body.pool] * 5]
+        kinds: list[Sequence[Value]] = [states, carries, rows, body.inputs, *[body.pool] * 5]
         kind = body.pick([k for k in kinds if k] or [[body.any_value()]])
         v = body.pick(kind)
-        if count(v.type.shape) <= MOST_ELEMENTS:
+        if count(v.type.shape) <= MAX_ELEMENTS:
             rows.append(v)
     return rows
 
 
 def _condition(body: Inner, states: Sequence[Value], bounded: bool) -> list[Value]:
-    """The flag and the counter of a loop with a condition; without a bound it must end."""
+    """The next flag and counter of a loop with a condition; an unbounded one is sure to end."""
     if bounded and body.chance(0.2):
         return [states[0], body.same(COUNTER)]
     after = make(add, (states[1], full(1, COUNTER)))
@@ -243,18 +243,18 @@ def _steps(b: ControlBuilder, length: Size, whilst: bool) -> Value:
     """The number of steps of a loop."""
     if length == -1:
         few = b.pick([b.scalar(6), full(3, COUNTER), full(-1, COUNTER)])
-        return full(UNLIMITED, COUNTER) if whilst else few
+        return full(MAX_STEPS, COUNTER) if whilst else few
     if b.chance(0.6):
         return full(length, COUNTER) if isinstance(length, int) else make(SizeOf(length, i64), ())
     few = make(add, (b.scalar(7), full(-1, COUNTER)))
-    return b.pick([few, few, full(2, COUNTER), full(UNLIMITED, COUNTER)])
+    return b.pick([few, few, full(2, COUNTER), full(MAX_STEPS, COUNTER)])
 
 
 # ---- branches
 
 
 def switch(b: ControlBuilder) -> Value:
-    """Some item of a new switch; the others are in the pool."""
+    """One item of a new switch; most others go to the pool."""
     branches, outputs = [], []
     wanted: list[TensorType] = []
     for number in range(int(b.rng.integers(2, 4))):
@@ -262,25 +262,25 @@ def switch(b: ControlBuilder) -> Value:
         inside.capture_some(3)
         inside.fill(5)
         if number == 0:
-            made = [inside.any_value() for _ in range(int(b.rng.integers(1, 4)))]
-            wanted = [v.type for v in made]
+            results = [inside.any_value() for _ in range(int(b.rng.integers(1, 4)))]
+            wanted = [v.type for v in results]
         else:
-            made = [inside.same(t) for t in wanted]
+            results = [inside.same(t) for t in wanted]
         branches.append(inside)
-        outputs.append(made)
+        outputs.append(results)
     operands: dict[tuple[Value, int], Value] = {}
     taken = [_numbered(inside) for inside in branches]
-    for found in taken:
-        operands |= {key: key[0] for key in found}
+    for numbered in taken:
+        operands |= {key: key[0] for key in numbered}
     graphs = []
-    for number, (found, made) in enumerate(zip(taken, outputs, strict=True)):
+    for number, (numbered, results) in enumerate(zip(taken, outputs, strict=True)):
         inputs = tuple(
-            found[key]
-            if key in found
+            numbered[key]
+            if key in numbered
             else make(Placeholder(v.type.dtype, v.type.shape), (), f"u{i}")
             for i, (key, v) in enumerate(operands.items())
         )
-        graphs.append(Graph(f"branch.{number}", inputs, tuple(made)))
+        graphs.append(Graph(f"branch.{number}", inputs, tuple(results)))
     index = b.pick(
         [
             b.scalar(len(graphs)),
@@ -293,14 +293,14 @@ def switch(b: ControlBuilder) -> Value:
 
 
 def _numbered(inside: Inner) -> dict[tuple[Value, int], Value]:
-    """Inputs by captured value; a value that is captured twice has several."""
-    found: dict[tuple[Value, int], Value] = {}
+    """The inputs of a branch by captured value and how often it was captured before."""
+    by_value: dict[tuple[Value, int], Value] = {}
     for v, own in zip(inside.captured, inside.inputs, strict=True):
         number = 0
-        while (v, number) in found:
+        while (v, number) in by_value:
             number += 1
-        found[v, number] = own
-    return found
+        by_value[v, number] = own
+    return by_value
 
 
 # ---- graphs
@@ -313,11 +313,11 @@ def control_graph(seed: int, nodes: int = 12) -> Graph:
             seed + 1_000_003 * attempt + 17, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 3
         )
         try:
-            found = builder.graph(f"control_{seed}")
+            graph = builder.graph(f"control_{seed}")
         except (GraphcError, OverflowError):
             continue
-        if any(isinstance(v.op, Control) for v in found.nodes()):
-            return found
+        if any(isinstance(v.op, Control) for v in graph.nodes()):
+            return graph
     raise AssertionError(f"seed {seed} gives no graph")
 
 
@@ -327,13 +327,13 @@ def gradient_graph(seed: int, nodes: int = 9) -> Graph:
         builder = ControlBuilder(seed + 1_000_003 * attempt + 29, nodes, False, seed % 4 < 2, False)
         builder.dtypes = [f64, f64, builder.pick([f32, i64, bool_])]
         try:
-            found = with_gradients(builder.graph(f"gradient_{seed}"))
-            if found is not None and seed % 4 == 3:
-                found = with_gradients(found) or found
+            graph = with_gradients(builder.graph(f"gradient_{seed}"))
+            if graph is not None and seed % 4 == 3:
+                graph = with_gradients(graph) or graph
         except (GraphcError, OverflowError):
             continue
-        if found is not None:
-            return found
+        if graph is not None:
+            return graph
     raise AssertionError(f"seed {seed} gives no graph")
 
 
@@ -342,23 +342,23 @@ def with_gradients(graph: Graph) -> Graph | None:
     ys = [v for v in graph.outputs if v.type.dtype.is_float and v.args]
     xs = [v for v in graph.inputs if v.type.dtype.is_float]
     try:
-        found = [g for g in gradients(ys, xs, [None] * len(ys)) if g is not None]
+        derivatives = [g for g in gradients(ys, xs, [None] * len(ys)) if g is not None]
     except GradientError:
         return None
     before = sum(isinstance(v.op, Control) for v in graph.nodes())
-    made = Graph(graph.name, graph.inputs, (*graph.outputs, *found), graph.updates)
-    if sum(isinstance(v.op, Control) for v in made.nodes()) == before:
+    result = Graph(graph.name, graph.inputs, (*graph.outputs, *derivatives), graph.updates)
+    if sum(isinstance(v.op, Control) for v in result.nodes()) == before:
         return None
-    return made
+    return result
 
 
 def staged(graph: Graph) -> Graph:
-    """The graph as `stage` would give it."""
+    """The graph after the passes that `stage` ends with."""
     return without_markers(merge_loops(graph), (WithGradient, StopGradient))
 
 
 def deep_nodes(graph: Graph) -> list[Value]:
-    """The values of a graph and of those inside it."""
-    found = graph.nodes()
-    inner = [g for v in found if isinstance(v.op, Control) for g in v.op.graphs]
-    return [*found, *(v for g in inner for v in deep_nodes(g))]
+    """The values of a graph and of its inner graphs."""
+    nodes = graph.nodes()
+    inner = [g for v in nodes if isinstance(v.op, Control) for g in v.op.graphs]
+    return [*nodes, *(v for g in inner for v in deep_nodes(g))]

@@ -30,7 +30,7 @@ class Builder(Ops):
     """One random graph in the making."""
 
     def makers(self) -> list[tuple[Callable[[], Value], float]]:
-        """What makes a value, and how often."""
+        """The functions that make a value, with the weights of the choice among them."""
         makers: list[tuple[Callable[[], Value], float]] = [
             (self.pointwise, 6),
             (self.view, 4),
@@ -69,7 +69,7 @@ class Builder(Ops):
         return makers
 
     def user_op(self) -> Value:
-        """A user's op of values that it takes."""
+        """One of the user's ops, applied to values of the pool that it accepts."""
         cls = self.pick(self.ops)
         if issubclass(cls, Pointwise):
             return self.elementwise(cls)
@@ -107,7 +107,7 @@ class Builder(Ops):
         return Graph(name, tuple(self.inputs), tuple(outputs), updates)
 
     def _swapped(self, updates: tuple[tuple[Value, Value], ...]) -> tuple[tuple[Value, Value], ...]:
-        """Two variables of one type, if there are, take each other's value, or one value both."""
+        """The updates; two of one type, if there are, exchange values or share one."""
         pairs = itertools.combinations(updates, 2)
         found = next(((p, q) for p, q in pairs if p[0].type == q[0].type), None)
         if found is None:
@@ -120,15 +120,15 @@ class Builder(Ops):
         swap = [v for v in self.inputs if v.type == old.type and v is not old]
         if swap and self.chance(0.3):
             return self.pick(swap)
-        found = self.value(lambda v: v.type == old.type)
-        if found is None or found is old or self.chance(0.3):
+        new = self.value(lambda v: v.type == old.type)
+        if new is None or new is old or self.chance(0.3):
             op = OPS[
                 "logical_xor"
                 if old.type.dtype == bool_
                 else self.pick(["add", "subtract", "multiply"])
             ]()
-            found = make(op, (old, self.value(lambda v: v.type == old.type) or old))
-        return found
+            new = make(op, (old, self.value(lambda v: v.type == old.type) or old))
+        return new
 
 
 def random_graph(seed: int, nodes: int = 20, ops: Sequence[Any] = ()) -> Graph:

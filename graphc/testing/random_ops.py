@@ -1,4 +1,4 @@
-"""Random ops over the values of a pool, alone and in the company they have in real programs."""
+"""Random ops over the values of a pool, alone and in the patterns of real programs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Ops(Views):
     """A pool that makes values of every op."""
 
     def _kind(self) -> type[Pointwise]:
-        """Some pointwise op; in exact graphs an exact one, and seldom a cast."""
+        """A pointwise op: seldom a cast, and in exact graphs an exact one."""
         for _ in range(50):
             cls = self.pick(POINTWISE)
             wanted = not self.exact or ((cls.exact and cls is not Cast) or self.chance(0.3))
@@ -82,7 +82,7 @@ class Ops(Views):
         return self.elementwise(self._kind())
 
     def elementwise(self, cls: type[Pointwise]) -> Value:
-        """A pointwise op of values that it takes."""
+        """A pointwise op applied to values of types that it accepts."""
         if cls is Cast:
             x = self.any_value()
             return make(
@@ -122,18 +122,18 @@ class Ops(Views):
         return self.input(t)
 
     def rule_food(self) -> Value:
-        """The left side of a rule over values of the pool."""
+        """A graph that a rewrite rule matches, over values of the pool."""
         r = self.pick(RULES)
         if self.exact and r.kind != "exact":
             return self.pointwise()
         signed = tuple(d for d in r.dtypes or _accepted(r.left.op) if d.kind != "uint")
         x = self.of_dtype(signed)
-        found = {h: x for h in "xyz"}
+        operands = {h: x for h in "xyz"}
         for h in "yz":
-            found[h] = self.like(x.type)
+            operands[h] = self.like(x.type)
         if isinstance(r.left.op, Where):
-            found["c"] = self.like(x.type.with_dtype(bool_))
-        return instantiate(r.left, found, x)
+            operands["c"] = self.like(x.type.with_dtype(bool_))
+        return instantiate(r.left, operands, x)
 
     def unified(self) -> Value:
         """A value with one whose size has another name."""
@@ -223,7 +223,7 @@ class Ops(Views):
         return make(Matmul(ta, tb), (a, b), self.name())
 
     def layer(self) -> Value:
-        """A product with what usually follows it: bias, activation, scaling, a sum over rows."""
+        """A product and its usual successors: bias, activation, scaling, a sum over rows."""
         y = self.keep(self.matmul())
         t = y.type
         if t.rank == 2 and t.shape[0] == t.shape[1] and self.chance(0.2):
@@ -282,7 +282,7 @@ class Ops(Views):
         return make(add, (middle, second), self.name())
 
     def convolution(self) -> Value:
-        """One of the three, over new inputs; floats without padding (semantics 17.2)."""
+        """One of three convolutions, over new inputs; floats without padding (semantics 17.2)."""
         dtype = self.pick([i32, i64] if self.exact else [i32, f32, f64])
         pad = int(self.rng.integers(3)) if dtype.is_integer else 0
         groups, stride, kernel = (int(self.rng.integers(1, 3)) for _ in range(3))

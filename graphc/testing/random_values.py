@@ -1,4 +1,4 @@
-"""What random graphs are made of: choices, sizes, and values of wanted types, found or new."""
+"""The material of random graphs: choices, sizes, and values of wanted types, found or new."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from graphc.testing.samples import special_values
 
 Rng = np.random.Generator
 T = TypeVar("T")
-FIXED = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33)
+FIXED_SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33)
 SIZES_OF_N = (0, 1, 2, 7, 16, 33)
-MOST_ELEMENTS = 3000
+MAX_ELEMENTS = 3000
 LITERALS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -3.0, 7.0, float("inf"), float("nan"))
 
 N, M = symbol("n"), symbol("m")  # two names for one size, as users have them
@@ -52,7 +52,7 @@ class ValuePool:
         self.inputs: list[Value] = []
         self.pool: list[Value] = []
         self.symbolic = symbolic
-        self.ops: Sequence[type[Op]] = ()  # of the user
+        self.ops: Sequence[type[Op]] = ()  # the user's ops
         self.counter: Value | None = None
         ranks = self.rng.choice([1, 2, 2, 3, 3], 2)
         self.shapes = [self.random_shape(int(r)) for r in ranks]
@@ -60,7 +60,7 @@ class ValuePool:
         rare = [f16, bf16, u8, *INTS]
         self.dtypes = [self.pick(common), self.pick(common), self.pick(rare)]
         self.square = square
-        if square:  # many values of one type, many kernels: food for the memory planner
+        if square:  # many values of one type and many kernels exercise the memory planner
             k = N if symbolic else int(self.pick([2, 3, 5, 8, 17]))
             self.shapes = [(k, k), (k, k), (k,)]
             self.dtypes = [self.pick([i32, i64] if exact else [f32, f32, f64])] * 3
@@ -78,13 +78,13 @@ class ValuePool:
     def random_size(self) -> Size:
         if self.symbolic and self.chance(0.35):
             return self.pick([N, N, N, N + 1, 2 * N])
-        return int(self.pick(FIXED[1:] if self.chance(0.9) else FIXED))
+        return int(self.pick(FIXED_SIZES[1:] if self.chance(0.9) else FIXED_SIZES))
 
     def random_shape(self, rank: int) -> tuple[Size, ...]:
         shape = tuple(self.random_size() for _ in range(rank))
         if self.chance(0.25):
             shape = shape[:1] * rank
-        while count(shape) > MOST_ELEMENTS:
+        while count(shape) > MAX_ELEMENTS:
             shape = tuple(s if self.chance(0.5) else 2 for s in shape)
         return shape
 
@@ -93,17 +93,17 @@ class ValuePool:
 
     def keep(self, v: Value) -> Value:
         """The value, put in the pool unless it is too large."""
-        if count(v.type.shape) <= 2 * MOST_ELEMENTS:
+        if count(v.type.shape) <= 2 * MAX_ELEMENTS:
             self.pool.append(v)
         return v
 
     def value(self, accept: Callable[[Value], bool] = lambda v: True) -> Value | None:
         """A value of the pool; late ones more often."""
-        found = [v for v in self.pool if accept(v)]
-        if not found:
+        accepted = [v for v in self.pool if accept(v)]
+        if not accepted:
             return None
-        at = len(found) - 1 - int(len(found) * self.rng.random() ** 2)
-        return found[max(at, 0)]
+        at = len(accepted) - 1 - int(len(accepted) * self.rng.random() ** 2)
+        return accepted[max(at, 0)]
 
     def any_value(self) -> Value:
         return self.value() or self.input(
@@ -112,9 +112,9 @@ class ValuePool:
 
     def of_dtype(self, dtypes: Sequence[DType]) -> Value:
         """A value with one of these element types: found, cast or new."""
-        found = self.value(lambda v: v.type.dtype in dtypes)
-        if found is not None and self.chance(0.85):
-            return found
+        value = self.value(lambda v: v.type.dtype in dtypes)
+        if value is not None and self.chance(0.85):
+            return value
         wanted = [d for d in self.dtypes if d in dtypes] or list(dtypes)
         base = self.any_value()
         if self.chance(0.5):
@@ -149,21 +149,21 @@ class ValuePool:
         """A value of exactly this type."""
         roll = self.rng.random()
         if roll < 0.45:
-            found = self.value(lambda v: v.type == t)
-            if found is not None:
-                return found
+            value = self.value(lambda v: v.type == t)
+            if value is not None:
+                return value
         if roll < 0.6:
             return self.literal(t)
         if roll < 0.75:
-            found = self.value(lambda v: v.type.shape == t.shape and v.type.dtype != t.dtype)
-            if found is not None:
-                return self.keep(make(Cast(t.dtype), (found,), self.name()))
+            value = self.value(lambda v: v.type.shape == t.shape and v.type.dtype != t.dtype)
+            if value is not None:
+                return self.keep(make(Cast(t.dtype), (value,), self.name()))
         if roll < 0.9 and t.rank:
             axes = tuple(a for a in range(t.rank) if self.chance(0.5))
             small = TensorType(t.dtype, tuple(t.shape[a] for a in axes))
             if small != t:
-                found = self.value(lambda v: v.type == small) or self.input(small)
-                return self.keep(make(Broadcast(axes, t.shape), (found,), self.name()))
+                value = self.value(lambda v: v.type == small) or self.input(small)
+                return self.keep(make(Broadcast(axes, t.shape), (value,), self.name()))
         return self.input(t)
 
 
@@ -173,7 +173,7 @@ def count(shape: Sequence[Size]) -> int:
 
 
 def sizes_of(n: int) -> dict[str, int]:
-    """What the names of sizes stand for."""
+    """The numbers that the names of sizes stand for."""
     return {"n": n, "m": n}
 
 

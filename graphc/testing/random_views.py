@@ -1,4 +1,4 @@
-"""Random views: what moves, repeats, cuts or joins elements and computes nothing."""
+"""Random views: ops that move, repeat, cut or join elements and compute nothing."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Views(ValuePool):
             return make(
                 Broadcast((0,), (*flat.type.shape, self.random_size())), (flat,), self.name()
             )
-        made = [self.keep(self.view()) for _ in range(int(self.rng.integers(2, 5)))]
-        return made[-1]
+        views = [self.keep(self.view()) for _ in range(int(self.rng.integers(2, 5)))]
+        return views[-1]
 
     def crossed(self) -> Value:
         """Two broadcasts of one shape along different axes."""

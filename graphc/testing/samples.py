@@ -1,4 +1,4 @@
-"""What ops are tried on: arrays for their samples, special values, and graphs of one op."""
+"""Inputs for checks of ops: arrays for their samples, special values, and graphs of one op."""
 
 from __future__ import annotations
 
@@ -42,9 +42,13 @@ def op_class(op: Any) -> type[Op]:
     `GraphError`."""
     if isinstance(op, type) and issubclass(op, Op) and not op.abstract:
         return op
-    made = OPS.get(getattr(op, "__name__", ""))
-    if made is not None and not isinstance(op, type) and made.__module__ == op.__module__:
-        return made
+    registered = OPS.get(getattr(op, "__name__", ""))
+    if (
+        registered is not None
+        and not isinstance(op, type)
+        and registered.__module__ == op.__module__
+    ):
+        return registered
     raise GraphError(
         f"graphc.testing: {op!r} is no op; expected a subclass of graphc.extend.Op, or a function "
         "made by gc.op or gc.kernel",
@@ -94,7 +98,7 @@ def sample_inputs(op_cls: type[Op], sample: Sample, seed: int = 0) -> list[Any]:
 
 
 def prepared(sample: Sample, arrays: list[Any]) -> list[Any]:
-    """The arrays as a sample wants its operands."""
+    """The arrays after the sample's own preparation of its operands."""
     return (
         arrays
         if sample.prepare is None

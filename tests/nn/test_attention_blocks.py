@@ -31,8 +31,8 @@ CASES += [("causal", True, False), ("truth", True, False), ("plain", False, Fals
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than 24 scores are a long sequence."""
-    monkeypatch.setattr(attention, "SCORES", 24)
-    monkeypatch.setattr(attention, "LEAST_ROWS", 1)
+    monkeypatch.setattr(attention, "MAX_SCORES", 24)
+    monkeypatch.setattr(attention, "MIN_QUERIES_PER_BLOCK", 1)
 
 
 def derived(options: dict[str, Any], arrays: list[Any], symbolic: bool) -> tuple[Any, Any]:

@@ -371,7 +371,7 @@ def test_limits_between_what_was_measured() -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_measured_limits(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits_module, "WORKING_SETS", (1 << 14, 1 << 18))
-    monkeypatch.setattr(limits_module, "MOST_TRIES", 2)
+    monkeypatch.setattr(limits_module, "MAX_TRIES", 2)
     found = measure(threads)
     assert found.threads == threads and found.cpu
     for rates in found.rates.values():
@@ -388,7 +388,7 @@ def test_streams_do_what_their_names_say() -> None:
         ("triad", 2.0 + 3.0 * 5.0),
         ("update", 2.0 * 3.0 + 2.0),
     ):
-        words, (a, b, *rest) = limits_module._arguments(limits_module.ARRAYS[name], 1024)
+        words, (a, b, *rest) = limits_module._arguments(limits_module.ARRAYS_OF_STREAM[name], 1024)
         a.fill(7.0)
         b.fill(2.0)
         if name == "triad":

@@ -1,4 +1,4 @@
-"""`gc.kernel`: a hand-written Python loop as an op, read, typed and translated to kernel source.
+"""`gc.kernel`: reads, types and translates a hand-written Python loop, and makes an op of it.
 
-A front end of its own: nothing else uses it.
+This is a front end of its own: the rest of graphc does not use it.
 """

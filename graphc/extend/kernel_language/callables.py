@@ -1,5 +1,5 @@
-"""Which functions of Python, math and NumPy a hand-written kernel may call, and what kernel source
-calls them."""
+"""The functions of Python, math and NumPy that a hand-written kernel may call, and their names in
+kernel source."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ PYTHON_FUNCTIONS = {
 
 @functools.cache
 def kernel_names() -> dict[int, str]:
-    """Python functions, by identity, and what the kernel language calls them."""
-    found = {id(f): name for name, same in PYTHON_FUNCTIONS.items() for f in same}
-    found |= {id(getattr(np, name)): name for name in SAME_IN_NUMPY}
+    """The kernel language's name of each Python function, by the function's `id`."""
+    names = {id(f): name for name, same in PYTHON_FUNCTIONS.items() for f in same}
+    names |= {id(getattr(np, name)): name for name in SAME_IN_NUMPY}
     for row in scalar_functions.FUNCTIONS.values():
-        found |= {id(f): row.name for f in (row.numpy, row.math) if f is not None}
-    return found
+        names |= {id(f): row.name for f in (row.numpy, row.math) if f is not None}
+    return names

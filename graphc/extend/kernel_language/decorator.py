@@ -1,9 +1,10 @@
 """`gc.kernel`: a hand-written loop over arrays as an op.
 
-It is compiled by numba, and kept on disk by its text, like graphc's own kernels.  It may use loops,
-`if`, arithmetic, elements of arrays (all indices at once), `x.shape`, `x.size`, `x.ndim`, `len(x)`,
-`x.dtype.type(...)`, the element-wise functions of `math` and `numpy`, and numbers of the module
-around it.  As in NumPy, numbers, indices and sizes take the float type of what they meet.
+numba compiles the loop, and the disk cache keeps it by its text, like graphc's own kernels.  The
+function may use loops, `if`, arithmetic, elements of arrays (all indices at once), `x.shape`,
+`x.size`, `x.ndim`, `len(x)`, `x.dtype.type(...)`, the element-wise functions of `math` and `numpy`,
+and numbers of the module around it.  As in NumPy, numbers, indices and sizes take the float type of
+the other operand.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def kernel(
 def _code(
     function: Callable[..., Any], rules: dict[str, Callable[..., Any] | None], parallel: bool
 ) -> KernelFunction:
-    """The function's code.  Raises `GraphError` for what can be no kernel."""
+    """The function's code.  Raises `GraphError` for a function that cannot be a kernel."""
     for what, given in {"function": function, **rules}.items():
         if given is not None and not callable(given):
             raise GraphError(
@@ -89,9 +90,9 @@ def _code(
     return code
 
 
-def _caller(made: Written) -> Callable[..., Any]:
-    """What users call."""
-    code = made.code
+def _caller(instance: Written) -> Callable[..., Any]:
+    """The function that users call: it applies the op to operands."""
+    code = instance.code
 
     @functools.wraps(code.function)
     def call(*operands: Any) -> Any:
@@ -101,8 +102,8 @@ def _caller(made: Written) -> Callable[..., Any]:
                 user_location(),
             )
         tensors = tuple(operand(code.name, x) for x in operands)
-        out = build(made, tensors)
-        made.body(out.type, *(t.type for t in tensors))  # refuses now what no kernel can be
+        out = build(instance, tensors)
+        instance.body(out.type, *(t.type for t in tensors))  # raises now if it cannot be translated
         return out
 
     return call
@@ -123,12 +124,12 @@ class Written(Opaque, abstract=True):
 
     def infer(self, *types: TensorType) -> TensorType:
         rule = type(self).rule
-        made = types[0] if rule is None else rule(*types)
-        if not isinstance(made, TensorType):
-            raise GraphError(f"{self.name}: `result` gave {short(made)}; expected a tensor type")
-        if self.code.rows and not made.shape:
+        result = types[0] if rule is None else rule(*types)
+        if not isinstance(result, TensorType):
+            raise GraphError(f"{self.name}: `result` gave {short(result)}; expected a tensor type")
+        if self.code.rows and not result.shape:
             raise GraphError(f"{self.name}: a parallel kernel needs a result with an axis")
-        return made
+        return result
 
     def body(self, out: TensorType, *types: TensorType) -> Body:
         """The body of the kernel.  Raises `GraphError` at the guilty line."""
@@ -163,8 +164,8 @@ class Written(Opaque, abstract=True):
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         backward = type(self).backward
         assert backward is not None  # otherwise it is not differentiable
-        made = backward(ct, out, *args)
-        return tuple(made) if isinstance(made, tuple | list) else (made,)
+        cotangents = backward(ct, out, *args)
+        return tuple(cotangents) if isinstance(cotangents, tuple | list) else (cotangents,)
 
 
 def _op(code: KernelFunction, rules: dict[str, Callable[..., Any] | None]) -> Written:

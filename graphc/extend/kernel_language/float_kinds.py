@@ -1,7 +1,7 @@
-"""Which float type each expression of a hand-written kernel has, as far as it can be seen.
+"""Infers the float type of each expression of a hand-written kernel, as far as possible.
 
-Numbers in the code, loop variables and sizes are Python's: in NumPy they are `WEAK` and take the
-type of what they meet, where numba would widen f32 to f64.  So the translator converts them.
+Numbers in the code, loop variables and sizes are Python's.  In NumPy these are `WEAK`: they take
+the type of the other operand, where numba would widen f32 to f64.  So the translator converts them.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ import numpy as np
 from graphc.extend.kernel_language.source import KernelFunction
 from graphc.ir.types import TensorType, as_dtype
 
-WEAK, OTHER = "weak", "other"
+WEAK = "weak"  # a Python number: takes the type of the array elements that it meets
+OTHER = "other"  # no float, or floats of two types
 Kind = str | None  # None: nothing is known yet; else WEAK, "f32", "f64", or OTHER
 
 
 def join(*kinds: Kind) -> Kind:
     """The kind of an arithmetic result."""
-    found = {k for k in kinds if k is not None}
-    strong = found - {WEAK}
+    known = {k for k in kinds if k is not None}
+    strong = known - {WEAK}
     if not strong:
-        return WEAK if found else None
+        return WEAK if known else None
     if strong == {"f32", "f64"}:
         return "f64"
     return strong.pop() if len(strong) == 1 else OTHER
 
 
 def of_dtype(dtype: Any) -> str:
-    """What kernels compute with for elements of a type."""
+    """The kind that kernels compute with for elements of a type."""
     t = as_dtype(dtype)
     return OTHER if not t.is_float else "f64" if t.name == "f64" else "f32"
 

@@ -1,5 +1,5 @@
-"""A kernel's source: that of a Python function (its parameters, its body as a tree, what its names
-mean), and that of the kernel which it becomes."""
+"""Source code of kernels: the Python function that a user wrote (parameters, syntax tree, meaning
+of names), and the kernel body that it becomes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from graphc.ir.dim import Size
 
 @dataclass(frozen=True)
 class Body:
-    """Kernel source, indented by 4; the sizes that it calls n0, n1, ...; and the user's line for
-    each of its lines."""
+    """Kernel source, indented by 4; the sizes named n0, n1, ... in it; and, for each of its lines,
+    the user's line."""
 
     text: str
     sizes: tuple[Size, ...]
@@ -41,7 +41,7 @@ class KernelFunction:
     first: int
 
     def value(self, node: ast.expr) -> tuple[Any] | None:
-        """What a name, or an attribute of a module, stands for; None if for nothing."""
+        """The value of a name or a module's attribute, in a tuple of one; else None."""
         if isinstance(node, ast.Attribute):
             owner = self.value(node.value)
             if owner is None or not isinstance(owner[0], ModuleType):

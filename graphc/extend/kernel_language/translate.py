@@ -6,8 +6,8 @@
                 out[i, j] = x[i, j] * w[j]
 
 Arrays become flat buffers, sizes become arguments, names of NumPy's and math's functions those of
-the kernel language.  Python's own meaning of the function is the oracle: what would mean something
-else in a kernel is refused, at its line.
+the kernel language.  Python's own meaning of the function is the oracle: code that would mean
+something else in a kernel is refused, with its line.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Translator(ast.NodeTransformer):
         indented = "\n".join(f"    {line}" for line in text.split("\n")) + "\n"
         return Body(indented, tuple(self.sizes), tuple(lines))
 
-    # -- what is refused
+    # -- refusals
 
     def visit(self, node: ast.AST) -> Any:
         if not isinstance(node, (*ARITHMETIC, *STATEMENTS, *COMPARISONS, ast.cmpop)):
@@ -229,7 +229,7 @@ class Translator(ast.NodeTransformer):
         return self._outside(node)
 
     def _outside(self, node: ast.Name | ast.Attribute) -> Any:
-        """What a name outside of the function stands for now: a number or a function."""
+        """The present value of a name from outside the function: a number or a function."""
         value = self.code.value(node)
         if value is None:
             raise self.refused(node, f"{ast.unparse(node)} is not defined")
@@ -268,15 +268,15 @@ class Translator(ast.NodeTransformer):
         return ast.Call(ast.Name(name, ast.Load()), [self._as(a, kind) for a in node.args], [])
 
     def _as(self, node: ast.expr, kind: Kind) -> ast.expr:
-        """An operand: what is `WEAK` takes the float type of what it meets."""
-        made: ast.expr = self.visit(node)
+        """An operand; a `WEAK` one is cast to the float type `kind` of its partner."""
+        operand: ast.expr = self.visit(node)
         if kind not in ("f32", "f64") or self.kinds.of(node) != WEAK:
-            return made
+            return operand
         known: Any = (node.value,) if isinstance(node, ast.Constant) else self.code.value(node)
         if known is not None and _name(node) not in self.code.locals:
             text = literal(known[0], {"f32": f32, "f64": f64}[kind])
             return ast.parse(text, mode="eval").body
-        return ast.Call(ast.Name(kind, ast.Load()), [made], [])
+        return ast.Call(ast.Name(kind, ast.Load()), [operand], [])
 
     def _cast(self, node: ast.expr) -> str:
         """The kernel's name of `x.dtype.type`; "" for anything else."""
@@ -341,7 +341,7 @@ def _name(node: ast.AST) -> str:
 
 
 def _whole(node: ast.AST) -> int | None:
-    """A whole number that is written out."""
+    """The value of an integer literal; None for anything else."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = _whole(node.operand)
         return None if inner is None else -inner

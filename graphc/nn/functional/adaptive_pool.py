@@ -39,7 +39,7 @@ def _counts(what: str, x: Tensor, output_size: Any, axes: int) -> Shape:
 
 
 def longest(size: Size, count: Size) -> Size:
-    """How many elements the longest of `count` windows over `size` has, at most."""
+    """A bound on the elements of the longest of `count` windows over `size`."""
     if isinstance(size, int) and isinstance(count, int):
         return max(-(-(o + 1) * size // count) - o * size // count for o in range(count))
     if size == count:
@@ -49,7 +49,7 @@ def longest(size: Size, count: Size) -> Size:
 
 
 def _even(x: Tensor, counts: Shape) -> Windows | None:
-    """Windows by reshaping, if all are known to be equally long."""
+    """The windows as a reshape, if all have one known length; else None."""
     steps: list[int] = []
     for n, m in zip(x.shape[2:], counts, strict=True):
         step = 1 if n == m else dim.floordiv(n, m)
@@ -68,7 +68,7 @@ def _windows(x: Tensor, counts: Shape, value: Number) -> Windows:
 
 
 def _lengths(x: Tensor, counts: Shape, axis: int) -> Tensor:
-    """How many elements each window along an axis has."""
+    """The number of elements of each window along an axis."""
     n, m = x.shape[2 + axis], counts[axis]
     ones = along(number(1.0, x.dtype, (n,)), (longest(m, n),))
     total = build(ReduceSum((1,)), (build(Adaptive((m,), (longest(n, m),), 0), (ones,)),))

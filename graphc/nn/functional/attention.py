@@ -1,7 +1,7 @@
 """Attention as a function: softmax(query @ key.T) @ value, masked.
 
-A short one is three kernels: product, masked softmax of rows, product.  A long one goes over blocks
-of queries and never holds all scores, in its gradient neither: that computes them again.
+Short sequences need three kernels: product, masked softmax of rows, product.  Long ones loop over
+blocks of queries and never hold all scores; their gradient computes the scores again.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from graphc.nn.functional.softmax import softmax
 
 __all__ = ["scaled_dot_product_attention"]
 
-SCORES = 1 << 18  # of one head, held at once
-LEAST_ROWS = 16  # queries in a block
-LEAST = {"f16": -65504.0, "f32": -3.3e38, "f64": -1.79e308}  # about the least number
+MAX_SCORES = 1 << 18  # elements that one head holds at once
+MIN_QUERIES_PER_BLOCK = 16
+LOWEST_SCORE = {"f16": -65504.0, "f32": -3.3e38, "f64": -1.79e308}  # finite: masked scores
 
 
 def scaled_dot_product_attention(
@@ -70,7 +70,7 @@ def scaled_dot_product_attention(
         k, v = _grown(what, k, q), _grown(what, v, q)
     m = None if attn_mask is None else _mask(what, q, k, attn_mask)
     scores = q.shape[-2] * k.shape[-2]
-    if isinstance(scores, int) and scores <= SCORES:
+    if isinstance(scores, int) and scores <= MAX_SCORES:
         weights = attention_weights(what, q, k, m, is_causal, scale)
         return matmul(dropout(weights, dropout_p), v)
     return _blockwise(what, q, k, v, m, is_causal, scale, dropout_p)
@@ -86,9 +86,9 @@ def _blockwise(
     scale: float | None,
     dropout_p: float,
 ) -> Tensor:
-    """Attention of one block of queries after the other."""
+    """Attention in a loop over blocks of queries."""
     flat = q.ndim == k.ndim == 2
-    if flat:  # of batches, the gradient's sums over all blocks are made block by block
+    if flat:  # with a batch axis, the gradient sums block by block
         q, k, v = (expand_dims(t, 0) for t in (q, k, v))
     length = q.shape[-2]
     rows, blocks = _blocks(length, k.shape[-2])
@@ -99,28 +99,28 @@ def _blockwise(
 
     def attend(carry: Any, x: Any) -> Any:
         first = pw.multiply(x[0], size_tensor(rows, i64))
-        own = x[2] if sliced else mask
-        weights = attention_weights(what, x[1], k, own, is_causal, scale, first)
+        part_of_mask = x[2] if sliced else mask
+        weights = attention_weights(what, x[1], k, part_of_mask, is_causal, scale, first)
         return carry, matmul(dropout(weights, dropout_p), v)
 
-    made = moveaxis(scan(attend, (), xs, tape_bytes=0)[1], 0, -3)
-    made = reshape(made, (*made.shape[:-3], rows * blocks, made.shape[-1]))
-    made = part(made, made.ndim - 2, 0, length)
-    return made[0] if flat and (mask is None or mask.ndim < 3) else made
+    out = moveaxis(scan(attend, (), xs, tape_bytes=0)[1], 0, -3)
+    out = reshape(out, (*out.shape[:-3], rows * blocks, out.shape[-1]))
+    out = part(out, out.ndim - 2, 0, length)
+    return out[0] if flat and (mask is None or mask.ndim < 3) else out
 
 
 def _blocks(length: Size, size: Size) -> tuple[Size, Size]:
-    """How many queries a block has, and how many blocks there are."""
-    most = dims.maximum(SCORES // dims.maximum(size, 1), LEAST_ROWS)
-    rows = dims.maximum(dims.minimum(length, most), 1)
+    """The number of queries in a block, and the number of blocks."""
+    limit = dims.maximum(MAX_SCORES // dims.maximum(size, 1), MIN_QUERIES_PER_BLOCK)
+    rows = dims.maximum(dims.minimum(length, limit), 1)
     blocks = (length + rows - 1) // rows
     if isinstance(length, int) and isinstance(blocks, int):
-        rows = -(-length // blocks) if blocks else 1  # so that hardly any are added
+        rows = -(-length // blocks) if blocks else 1  # equal blocks, so that `_cut` pads little
     return rows, blocks
 
 
 def _cut(t: Tensor, rows: Size, blocks: Size) -> Tensor:
-    """[..., l, s] as [blocks, ..., rows, s], after l with what changes nothing."""
+    """[..., l, s] as [blocks, ..., rows, s]; padding beyond l changes no result."""
     added = rows * blocks - t.shape[-2]
     if added != 0:
         widths = [(0, 0)] * (t.ndim - 2) + [(0, added), (0, 0)]
@@ -184,12 +184,12 @@ def attention_weights(
 
 
 def _softmax(scores: Tensor, stays: Tensor | None) -> Tensor:
-    """softmax of what stays of each row; 0 in rows of which nothing does, or only -inf.
+    """softmax over the scores of each row that stay; 0 in rows where none does, or only -inf.
 
-    What is left out counts as the least number, not -inf: LLVM makes no vectors of a maximum of
-    numbers chosen between x and -inf.
+    Masked scores count as the lowest finite number, not -inf: LLVM does not vectorise a maximum
+    over a choice between x and -inf.
     """
-    least = LEAST.get(scores.dtype.name, LEAST["f32"])
+    least = LOWEST_SCORE.get(scores.dtype.name, LOWEST_SCORE["f32"])
     seen = pw.stop_gradient(scores)
     seen = seen if stays is None else pw.where(stays, seen, least)
     shifted = pw.subtract(scores, pw.maximum(reductions.max(seen, -1, keepdims=True), least))
@@ -199,7 +199,7 @@ def _softmax(scores: Tensor, stays: Tensor | None) -> Tensor:
 
 
 def _mask(what: str, q: Tensor, k: Tensor, mask: Any) -> Tensor:
-    """A mask of truth values (what stays) or of floats (added)."""
+    """The mask as a tensor: truth values (True stays) or floats (added to scores)."""
     m = tensor(what, mask)
     if m.dtype != bool_ and not m.dtype.is_float:
         raise DTypeError(

@@ -156,7 +156,7 @@ def _weights(what: str, weight: Any, x: Tensor, axis: int) -> Tensor | None:
 def _hits(
     what: str, x: Tensor, labels: Tensor, axis: int, ignore_index: int | None
 ) -> tuple[Tensor | None, Tensor]:
-    """Which labels count (None: all), and where in x each label points."""
+    """Which labels count (None: all), and a mask of the element of x that each points at."""
     classes = x.shape[axis]
     unsigned = labels.dtype.kind == "uint"
     ignored = ignore_index is not None and not (unsigned and ignore_index < 0)
@@ -166,8 +166,8 @@ def _hits(
         wide = pw.astype(checked, i64)
         least = -(1 << 63)
         checked = pw.where(pw.less(wide, 0), least, wide)
-    found = build(CheckIndex(classes), (checked,))
-    column = found[(slice(None),) * axis + (None,)]
+    safe = build(CheckIndex(classes), (checked,))
+    column = safe[(slice(None),) * axis + (None,)]
     return kept, pw.equal(iota(x.shape, axis), column)
 
 

@@ -128,7 +128,7 @@ def _groups(what: str, groups: Any, channels: Size, name: str) -> int:
 def _padding(
     what: str, padding: Any, w: Tensor, strides: tuple[int, ...], dilations: tuple[int, ...]
 ) -> tuple[tuple[Size, ...], tuple[Size, ...]]:
-    """What is added before and after each axis."""
+    """The padding before and after each axis."""
     axes = len(strides)
     if not isinstance(padding, str):
         widths = per_axis(what, "padding", padding, axes)

@@ -1,8 +1,8 @@
-"""Connectionist temporal classification: the loss of labels whose places in time are not known.
+"""Connectionist temporal classification: the loss of labels at unknown places in time.
 
-Graves et al. 2006: paths of one label or blank for each time, in log space.  Between, before and
-after the labels of a target lies a blank; `alpha[k]` is the log-probability of all paths that have
-come to the k-th of these 2 * s + 1 symbols.
+Graves et al. 2006, in log space: a path has one label or blank for each time.  Blanks lie before,
+between and after the labels of a target; `alpha[k]` is the log-probability of all paths that have
+reached the k-th of these 2 * s + 1 symbols.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from graphc.nn.functional.loss import reduced
 
 __all__ = ["ctc_loss"]
 
-WHAT = "ctc_loss"
+FUNCTION_NAME = "ctc_loss"
 
 
 def ctc_loss(
@@ -54,10 +54,10 @@ def ctc_loss(
     >>> ctc_loss(gc.zeros((9, 2, 5)), [[1, 2, 2], [3, 4, 0]], [9, 7], [3, 2]).type
     f32[]
     """
-    x, blank = floats(WHAT, log_probs), integer(WHAT, "blank", blank)
+    x, blank = floats(FUNCTION_NAME, log_probs), integer(FUNCTION_NAME, "blank", blank)
     if x.ndim not in (2, 3):
         raise ShapeError(
-            f"{WHAT}: log_probs {x.type}: expected [time, n, classes], or [time, "
+            f"{FUNCTION_NAME}: log_probs {x.type}: expected [time, n, classes], or [time, "
             "classes] without a batch",
             user_location(),
         )
@@ -66,7 +66,7 @@ def ctc_loss(
     classes = x.shape[2]
     if blank < 0 or (isinstance(classes, int) and blank >= classes):
         raise GraphError(
-            f"{WHAT}: blank is {blank}; expected one of {classes} classes", user_location()
+            f"{FUNCTION_NAME}: blank is {blank}; expected one of {classes} classes", user_location()
         )
     n = x.shape[1]
     times = _lengths("input_lengths", input_lengths, n, x.shape[0])
@@ -75,24 +75,24 @@ def ctc_loss(
     inside = pw.less(iota(labels.shape, 1), expand_dims(sizes, 1))
     labels = _checked(pw.where(inside, labels, blank), classes)
     loss = pw.negative(_log_likelihood(x, labels, times, sizes, blank))
-    if flag(WHAT, "zero_infinity", zero_infinity):
+    if flag(FUNCTION_NAME, "zero_infinity", zero_infinity):
         loss = pw.where(pw.equal(loss, math.inf), 0.0, loss)
     if reduction == "mean":
         loss = pw.divide(loss, converted(pw.maximum(sizes, 1), loss.dtype))
-    return reduced(WHAT, loss[0] if single else loss, reduction)
+    return reduced(FUNCTION_NAME, loss[0] if single else loss, reduction)
 
 
 def _lengths(name: str, given: Any, n: Size, most: Size) -> Tensor:
     """Lengths [n]: a run fails where one is not in 0 .. most."""
-    lengths = tensor(WHAT, given)
+    lengths = tensor(FUNCTION_NAME, given)
     if not lengths.dtype.is_integer or lengths.ndim > 1:
         raise ShapeError(
-            f"{WHAT}: {name} is {lengths.type}; expected integers, one for each "
+            f"{FUNCTION_NAME}: {name} is {lengths.type}; expected integers, one for each "
             "sequence of the batch",
             user_location(),
         )
     lengths = reshape(lengths, (1,)) if lengths.ndim == 0 else lengths
-    require_equal(WHAT, lengths.shape[0], n, f"of {name} {lengths.type} and the batch")
+    require_equal(FUNCTION_NAME, lengths.shape[0], n, f"of {name} {lengths.type} and the batch")
     return _checked(lengths, most + 1)
 
 
@@ -104,19 +104,20 @@ def _checked(x: Tensor, limit: Size) -> Tensor:
 
 def _targets(targets: Any, lengths: Any, n: Size, single: bool) -> Tensor:
     """The labels as [n, s]."""
-    labels = tensor(WHAT, targets)
+    labels = tensor(FUNCTION_NAME, targets)
     if not labels.dtype.is_integer:
         raise DTypeError(
-            f"{WHAT}: targets {labels.type} are no integer labels; use gc.astype", user_location()
+            f"{FUNCTION_NAME}: targets {labels.type} are no integer labels; use gc.astype",
+            user_location(),
         )
     if single and labels.ndim == 1:
         return expand_dims(labels, 0)
     if labels.ndim == 2:
-        require_equal(WHAT, labels.shape[0], n, f"of targets {labels.type} and the batch")
+        require_equal(FUNCTION_NAME, labels.shape[0], n, f"of targets {labels.type} and the batch")
         return labels
     if labels.ndim != 1 or isinstance(lengths, Tensor):
         raise ShapeError(
-            f"{WHAT}: targets {labels.type}: expected [n, s]; targets one after the "
+            f"{FUNCTION_NAME}: targets {labels.type}: expected [n, s]; targets one after the "
             "other need target_lengths that are a list",
             user_location(),
         )
@@ -125,7 +126,9 @@ def _targets(targets: Any, lengths: Any, n: Size, single: bool) -> Tensor:
 
 def _spread(labels: Tensor, sizes: Any) -> Tensor:
     """Labels one after the other as rows of equal length, 0 beyond their sizes."""
-    require_equal(WHAT, labels.shape[0], int(sizes.sum()), "of targets and the sum of lengths")
+    require_equal(
+        FUNCTION_NAME, labels.shape[0], int(sizes.sum()), "of targets and the sum of lengths"
+    )
     rows = [labels[end - size : end] for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
     longest = int(sizes.max(initial=0))
     padded = [pad(r, (0, longest - int(s))) for r, s in zip(rows, sizes, strict=True)]
@@ -142,7 +145,7 @@ def _log_likelihood(x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, bla
     emitted = take_along_axis(x, broadcast_to(symbols, shape), axis=2)
     before = _shifted(_shifted(symbols, blank), blank)
     skips = pw.logical_and(pw.not_equal(symbols, blank), pw.not_equal(symbols, before))
-    kept = pw.less(iota((x.shape[0], n, 1), 0), expand_dims(times, 1))
+    running = pw.less(iota((x.shape[0], n, 1), 0), expand_dims(times, 1))
     start = pw.where(pw.equal(iota(shape[1:], 1), 0), full((), 0.0, x.dtype), -math.inf)
 
     def step(alpha: Tensor, row: Any) -> tuple[Tensor, tuple[()]]:
@@ -151,7 +154,7 @@ def _log_likelihood(x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, bla
         new = _log_sum(alpha, one, two)
         return pw.where(row[1], pw.add(new, row[0]), alpha), ()
 
-    alpha, _ = scan(step, start, (emitted, kept))
+    alpha, _ = scan(step, start, (emitted, running))
     last = expand_dims(pw.multiply(sizes, 2), 1)
     blanked = take_along_axis(alpha, last, axis=1)
     ended = take_along_axis(alpha, pw.maximum(pw.subtract(last, 1), 0), axis=1)
@@ -160,7 +163,7 @@ def _log_likelihood(x: Tensor, labels: Tensor, times: Tensor, sizes: Tensor, bla
 
 
 def _shifted(x: Tensor, fill: float) -> Tensor:
-    """x[:, k - 1], and `fill` before."""
+    """x moved by one along axis 1: x[:, k - 1] at k, and `fill` at 0."""
     return pad(x[:, : x.shape[1] - 1], ((0, 0), (1, 0)), constant_values=fill)
 
 

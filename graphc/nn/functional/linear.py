@@ -90,11 +90,11 @@ def embedding(
             "scale in the graph",
             user_location(),
         )
-    found = take(w, rows, axis=0)
+    vectors = take(w, rows, axis=0)
     if padding_idx is None:
-        return found
+        return vectors
     row = padding_row("embedding", padding_idx, w.shape[0])
-    return pw.where(expand_dims(pw.equal(rows, row), -1), pw.stop_gradient(found), found)
+    return pw.where(expand_dims(pw.equal(rows, row), -1), pw.stop_gradient(vectors), vectors)
 
 
 def padding_row(what: str, padding_idx: Any, rows: Any) -> Any:

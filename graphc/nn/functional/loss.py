@@ -1,6 +1,6 @@
 """Losses as functions, with PyTorch's names; `reduction` is "mean", "sum" or "none".
 
-Those over classes are in `class_losses`, those of vectors in `vector_losses`.
+Losses over classes are in `class_loss`, losses of vectors in `vector_loss`.
 """
 
 from __future__ import annotations

@@ -231,8 +231,8 @@ def tracked(
         return (*moved, *ticks)
 
     variables = (*running, *(() if count is None else (count,)))
-    made: Tensor = with_update(out, variables, step)
-    return made
+    result: Tensor = with_update(out, variables, step)
+    return result
 
 
 def _statistics(x: Tensor, axes: Axes, values: Size) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from graphc.nn.functional.sliding import images, per_axis, sizes_per_axis, unbat
 
 __all__ = ["fold", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
-MODES = ("constant", "reflect", "replicate", "circular")
+PADDING_MODES = ("constant", "reflect", "replicate", "circular")
 
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
@@ -36,8 +36,10 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
     """
     x = tensor("pad", input)
     pairs = _pairs(x, pad)
-    if mode not in MODES:
-        raise GraphError(f"pad: mode {mode!r}: expected one of {', '.join(MODES)}", user_location())
+    if mode not in PADDING_MODES:
+        raise GraphError(
+            f"pad: mode {mode!r}: expected one of {', '.join(PADDING_MODES)}", user_location()
+        )
     if mode == "constant":
         return _constant(x, pairs, value)
     if value is not None and value != 0:
@@ -57,14 +59,14 @@ def _pairs(x: Tensor, pad: Any) -> dict[int, tuple[Size, Size]]:
             user_location(),
         )
     widths = [w if isinstance(w, Dim) else integer("pad", "pad", w) for w in given]
-    found = {x.ndim - 1 - i // 2: (widths[i], widths[i + 1]) for i in range(0, len(widths), 2)}
-    for axis, (before, after) in found.items():
+    pairs = {x.ndim - 1 - i // 2: (widths[i], widths[i + 1]) for i in range(0, len(widths), 2)}
+    for axis, (before, after) in pairs.items():
         size = x.shape[axis] + before + after
         if isinstance(size, int) and not 0 <= size < 1 << 62:
             raise ShapeError(
                 f"pad: pad {pad} makes axis {axis} of {x.type} have size {size}", user_location()
             )
-    return {axis: pair for axis, pair in found.items() if pair != (0, 0)}
+    return {axis: pair for axis, pair in pairs.items() if pair != (0, 0)}
 
 
 def _constant(x: Tensor, pairs: dict[int, tuple[Size, Size]], value: float | None) -> Tensor:
@@ -95,7 +97,7 @@ def _extended(x: Tensor, axis: int, before: Size, after: Size, mode: str) -> Ten
 
 
 def _side(x: Tensor, axis: int, size: Size, width: Size, mode: str, start: bool) -> Tensor:
-    """What continues an axis at one end."""
+    """The elements that continue an axis at one end."""
     if mode == "replicate":
         edge = part(x, axis, 0 if start else size - 1, 1)
         shape = tuple(width if a == axis else n for a, n in enumerate(x.shape))

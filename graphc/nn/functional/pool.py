@@ -32,7 +32,7 @@ __all__ = [
 
 
 class Windows(NamedTuple):
-    """What pooling folds: elements, and the axes that run over the places of a window."""
+    """The windows that pooling folds: elements, and the axes along a window."""
 
     elements: Tensor
     axes: tuple[int, ...]
@@ -106,8 +106,8 @@ class PoolWindows:
                 )
 
     def counts(self, x: Tensor, axis: int, padded: bool) -> Tensor:
-        """How many elements each window along an axis has, those of the padding too if `padded`
-        (but not what `ceil_mode` adds)."""
+        """The number of elements of each window along an axis, with the padding if `padded`, but
+        without what `ceil_mode` adds."""
         size, p = x.shape[2 + axis], self.padding[axis]
         inside = size + 2 * p if padded else size
         before = 0 if padded else p

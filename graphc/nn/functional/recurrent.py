@@ -1,8 +1,9 @@
 """Recurrences over time: one step of an RNN, LSTM or GRU, and a whole direction through `gc.scan`.
 
-The product of the inputs with their weights is made once for all times, outside of the loop; a step
-is the product of the state with its weights, and one map.  Gates lie as PyTorch has them: RNN one,
-LSTM input, forget, cell, output, GRU reset, update, new, each `hidden_size` rows of the weights.
+The product of the inputs with their weights is computed once for all times, outside the loop; a
+step computes the product of the state with its weights, and one map.  The gates are ordered as in
+PyTorch (RNN one; LSTM input, forget, cell, output; GRU reset, update, new), each with `hidden_size`
+rows of the weights.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from graphc.ir.dim import Size
 from graphc.nn.functional.activation import relu, sigmoid
 
 State = tuple[Tensor, ...]
-GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
+GATES_PER_CELL = {"RNN": 1, "LSTM": 4, "GRU": 3}
 NONLINEARITIES: dict[str, Callable[[Any], Tensor]] = {"tanh": tanh, "relu": relu}
 
 

@@ -23,9 +23,9 @@ from graphc.nn.functional.sliding import images, sizes_per_axis, unbatched
 
 __all__ = ["interpolate"]
 
-AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
-MODES = ("nearest", "nearest-exact", *AXES, "area")
-BEND = -0.75  # of the cubic convolution (Keys 1981), as in PyTorch
+AXES_OF_MODE = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+RESAMPLING_MODES = ("nearest", "nearest-exact", *AXES_OF_MODE, "area")
+CUBIC_COEFFICIENT = -0.75  # `a` of the cubic convolution (Keys 1981), as in PyTorch
 
 
 def interpolate(
@@ -76,17 +76,18 @@ def _operand(input: Any) -> tuple[Tensor, bool]:
 def _check_mode(
     x: Tensor, axes: int, mode: Any, align_corners: bool | None, antialias: bool
 ) -> None:
-    if mode not in MODES:
+    if mode not in RESAMPLING_MODES:
         raise GraphError(
-            f"interpolate: mode {mode!r}: expected one of {', '.join(MODES)}", user_location()
+            f"interpolate: mode {mode!r}: expected one of {', '.join(RESAMPLING_MODES)}",
+            user_location(),
         )
-    if AXES.get(mode, axes) != axes:
+    if AXES_OF_MODE.get(mode, axes) != axes:
         raise ShapeError(
-            f"interpolate: mode {mode!r} wants {AXES[mode]} spatial axes, input "
+            f"interpolate: mode {mode!r} wants {AXES_OF_MODE[mode]} spatial axes, input "
             f"{x.type} has {axes}",
             user_location(),
         )
-    if align_corners is not None and mode not in AXES:
+    if align_corners is not None and mode not in AXES_OF_MODE:
         raise GraphError(f"interpolate: mode {mode!r} takes no align_corners", user_location())
     if antialias:
         raise GraphError("interpolate: antialias is not supported; expected False", user_location())
@@ -165,7 +166,7 @@ class _Axis:
         return pw.astype(iota((self.count,), 0), self.real)
 
     def step(self) -> Tensor | float:
-        """How far positions of the result are apart in the input."""
+        """The distance in the input between neighbours of the result."""
         if self.given is not None:
             return 1.0 / self.given
         if isinstance(self.size, int) and isinstance(self.count, int):
@@ -200,7 +201,7 @@ class _Axis:
         return out
 
     def sources(self) -> Tensor:
-        """Where positions of the result lie in the input."""
+        """The positions in the input of the elements of the result."""
         places = self.places()
         if not self.corners:
             return pw.subtract(pw.multiply(pw.add(places, 0.5), self.step()), 0.5)
@@ -245,12 +246,12 @@ class _Axis:
 
 def _near(t: Tensor) -> Tensor:
     """The cubic kernel for distances up to 1: (a + 2) t^3 - (a + 3) t^2 + 1."""
-    inner = pw.subtract(pw.multiply(t, BEND + 2.0), BEND + 3.0)
+    inner = pw.subtract(pw.multiply(t, CUBIC_COEFFICIENT + 2.0), CUBIC_COEFFICIENT + 3.0)
     return pw.add(pw.multiply(pw.multiply(inner, t), t), 1.0)
 
 
 def _far(t: Tensor) -> Tensor:
     """The cubic kernel for distances from 1 to 2: a t^3 - 5a t^2 + 8a t - 4a."""
-    inner = pw.multiply(pw.subtract(t, 5.0), BEND)
-    inner = pw.add(pw.multiply(inner, t), 8.0 * BEND)
-    return pw.subtract(pw.multiply(inner, t), 4.0 * BEND)
+    inner = pw.multiply(pw.subtract(t, 5.0), CUBIC_COEFFICIENT)
+    inner = pw.add(pw.multiply(inner, t), 8.0 * CUBIC_COEFFICIENT)
+    return pw.subtract(pw.multiply(inner, t), 4.0 * CUBIC_COEFFICIENT)

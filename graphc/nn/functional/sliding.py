@@ -1,4 +1,4 @@
-"""What functions of sliding windows share: their arguments, one value for each spatial axis."""
+"""Arguments of functions of sliding windows: one value for each spatial axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers as modules, by PyTorch's names: a file here for each in `nn.functional`.
+"""Layers as modules, under PyTorch's names; most files here have a counterpart in `nn.functional`.
 
-What a module is stands in `nn.module`.
+The base class `Module` is in `nn.module`.
 """

@@ -41,44 +41,44 @@ __all__ = [
     "Threshold",
 ]
 
-INPLACE = {"inplace": False}
+INPLACE_DEFAULT = {"inplace": False}
 
 
 class ReLU(FunctionLayer):
     """max(x, 0)."""
 
-    function, defaults = staticmethod(functional.relu), INPLACE
+    function, defaults = staticmethod(functional.relu), INPLACE_DEFAULT
 
 
 class ReLU6(FunctionLayer):
     """x, at least 0 and at most 6."""
 
-    function, defaults = staticmethod(functional.relu6), INPLACE
+    function, defaults = staticmethod(functional.relu6), INPLACE_DEFAULT
 
 
 class LeakyReLU(FunctionLayer):
     """x where x > 0, else x * negative_slope."""
 
     function = staticmethod(functional.leaky_relu)
-    defaults = {"negative_slope": 0.01, **INPLACE}
+    defaults = {"negative_slope": 0.01, **INPLACE_DEFAULT}
 
 
 class ELU(FunctionLayer):
     """x where x > 0, else alpha * (exp(x) - 1)."""
 
-    function, defaults = staticmethod(functional.elu), {"alpha": 1.0, **INPLACE}
+    function, defaults = staticmethod(functional.elu), {"alpha": 1.0, **INPLACE_DEFAULT}
 
 
 class SELU(FunctionLayer):
     """scale * elu(x, alpha), with the constants of Klambauer et al. 2017."""
 
-    function, defaults = staticmethod(functional.selu), INPLACE
+    function, defaults = staticmethod(functional.selu), INPLACE_DEFAULT
 
 
 class CELU(FunctionLayer):
     """x where x > 0, else alpha * (exp(x / alpha) - 1)."""
 
-    function, defaults = staticmethod(functional.celu), {"alpha": 1.0, **INPLACE}
+    function, defaults = staticmethod(functional.celu), {"alpha": 1.0, **INPLACE_DEFAULT}
 
 
 class GELU(FunctionLayer):
@@ -114,13 +114,13 @@ class Tanhshrink(FunctionLayer):
 class SiLU(FunctionLayer):
     """x * sigmoid(x)."""
 
-    function, defaults = staticmethod(functional.silu), INPLACE
+    function, defaults = staticmethod(functional.silu), INPLACE_DEFAULT
 
 
 class Mish(FunctionLayer):
     """x * tanh(softplus(x))."""
 
-    function, defaults = staticmethod(functional.mish), INPLACE
+    function, defaults = staticmethod(functional.mish), INPLACE_DEFAULT
 
 
 class Softplus(FunctionLayer):
@@ -139,19 +139,19 @@ class Hardtanh(FunctionLayer):
     """x, at least `min_val` and at most `max_val`."""
 
     function = staticmethod(functional.hardtanh)
-    defaults = {"min_val": -1.0, "max_val": 1.0, **INPLACE}
+    defaults = {"min_val": -1.0, "max_val": 1.0, **INPLACE_DEFAULT}
 
 
 class Hardsigmoid(FunctionLayer):
     """x / 6 + 1/2, at least 0 and at most 1."""
 
-    function, defaults = staticmethod(functional.hardsigmoid), INPLACE
+    function, defaults = staticmethod(functional.hardsigmoid), INPLACE_DEFAULT
 
 
 class Hardswish(FunctionLayer):
     """x * hardsigmoid(x)."""
 
-    function, defaults = staticmethod(functional.hardswish), INPLACE
+    function, defaults = staticmethod(functional.hardswish), INPLACE_DEFAULT
 
 
 class Hardshrink(FunctionLayer):
@@ -170,7 +170,7 @@ class Threshold(FunctionLayer):
     """x where x > threshold, else `value`."""
 
     function = staticmethod(functional.threshold)
-    defaults = {"threshold": REQUIRED, "value": REQUIRED, **INPLACE}
+    defaults = {"threshold": REQUIRED, "value": REQUIRED, **INPLACE_DEFAULT}
 
 
 class GLU(FunctionLayer):

@@ -25,7 +25,7 @@ from graphc.nn.module import Module, Parameter
 
 __all__ = ["MultiheadAttention"]
 
-WHAT = "MultiheadAttention"
+LAYER_NAME = "MultiheadAttention"
 
 
 class MultiheadAttention(Module):
@@ -54,16 +54,16 @@ class MultiheadAttention(Module):
         batch_first: bool = False,
         dtype: Any = f32,
     ) -> None:
-        e = self.embed_dim = positive(WHAT, "embed_dim", embed_dim)
-        self.num_heads = positive(WHAT, "num_heads", num_heads)
+        e = self.embed_dim = positive(LAYER_NAME, "embed_dim", embed_dim)
+        self.num_heads = positive(LAYER_NAME, "num_heads", num_heads)
         if e % num_heads:
             raise ShapeError(
-                f"{WHAT}: embed_dim = {e} does not divide into num_heads = {num_heads}",
+                f"{LAYER_NAME}: embed_dim = {e} does not divide into num_heads = {num_heads}",
                 user_location(),
             )
-        self.head_dim, self.dropout = e // num_heads, probability(WHAT, dropout)
-        self.kdim = e if kdim is None else positive(WHAT, "kdim", kdim)
-        self.vdim = e if vdim is None else positive(WHAT, "vdim", vdim)
+        self.head_dim, self.dropout = e // num_heads, probability(LAYER_NAME, dropout)
+        self.kdim = e if kdim is None else positive(LAYER_NAME, "kdim", kdim)
+        self.vdim = e if vdim is None else positive(LAYER_NAME, "vdim", vdim)
         self.batch_first, self.add_zero_attn = batch_first, add_zero_attn
         self.in_proj_weight = self.q_proj_weight = self.k_proj_weight = self.v_proj_weight = None
         if self.kdim == self.vdim == e:
@@ -102,11 +102,11 @@ class MultiheadAttention(Module):
         `key_padding_mask` is [n, s], `attn_mask` [l, s] or [n * heads, l, s].  `is_causal` without
         `attn_mask` masks the future; with it, it says what the mask does and changes nothing.
         """
-        q, k, v = (floats(WHAT, t) for t in (query, key, value))
+        q, k, v = (floats(LAYER_NAME, t) for t in (query, key, value))
         batched = q.ndim == 3
         if q.ndim not in (2, 3) or not q.ndim == k.ndim == v.ndim:
             raise ShapeError(
-                f"{WHAT}: query {q.type}, key {k.type}, value {v.type}: expected rank "
+                f"{LAYER_NAME}: query {q.type}, key {k.type}, value {v.type}: expected rank "
                 "3, or 2 without a batch",
                 user_location(),
             )
@@ -133,13 +133,13 @@ class MultiheadAttention(Module):
     def _attended(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, shown: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """What each head sees, and its weights if they are to be shown."""
+        """The output of each head, and its weights if they are wanted."""
         if causal and (shown or mask is not None):
             mask, causal = _both(mask, past(q.shape[2], k.shape[2])), False
         p = self.dropout if self.training else 0.0
         if not shown:
             return functional.scaled_dot_product_attention(q, k, v, mask, p, causal), None
-        weights = functional.dropout(attention_weights(WHAT, q, k, mask, False, None), p)
+        weights = functional.dropout(attention_weights(LAYER_NAME, q, k, mask, False, None), p)
         return matmul(weights, v), weights
 
     def _projected(self, q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
@@ -149,7 +149,7 @@ class MultiheadAttention(Module):
             ("key", k, self.kdim),
             ("value", v, self.vdim),
         ):
-            require_equal(WHAT, t.shape[-1], size, f"of the last axis of {name} {t.type}")
+            require_equal(LAYER_NAME, t.shape[-1], size, f"of the last axis of {name} {t.type}")
         biases = (None,) * 3 if self.in_proj_bias is None else split(self.in_proj_bias, 3)
         e = self.embed_dim
         if self.in_proj_weight is None:
@@ -170,7 +170,7 @@ class MultiheadAttention(Module):
 
     def _with_extras(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [n, heads, s, size] with the learned one, and with a zero."""
-        found = []
+        extended = []
         for t, bias in ((k, self.bias_k), (v, self.bias_v)):
             shape = (t.shape[0], self.num_heads, 1, self.head_dim)
             parts = [t]
@@ -179,61 +179,63 @@ class MultiheadAttention(Module):
                 parts.append(broadcast_to(own, shape))
             if self.add_zero_attn:
                 parts.append(zeros(shape, t.dtype))
-            found.append(concat(parts, 2))
-        return found[0], found[1]
+            extended.append(concat(parts, 2))
+        return extended[0], extended[1]
 
     def _mask(self, q: Tensor, k: Tensor, padding: Any, mask: Any, extra: int) -> Tensor | None:
         """Both masks as one that broadcasts to [n, heads, l, s]: what stays, or what is added."""
         n, heads, rows, s = *q.shape[:3], k.shape[2] - extra
-        found: Tensor | None = None
+        merged: Tensor | None = None
         if mask is not None:
             m = _masking("attn_mask", mask)
             if m.ndim not in (2, 3):
                 raise ShapeError(
-                    f"{WHAT}: attn_mask {m.type}: expected [l, s] or [n * heads, l, s]",
+                    f"{LAYER_NAME}: attn_mask {m.type}: expected [l, s] or [n * heads, l, s]",
                     user_location(),
                 )
             for axis, size in ((-2, rows), (-1, s)):
-                require_equal(WHAT, m.shape[axis], size, f"along axis {axis} of attn_mask {m.type}")
+                require_equal(
+                    LAYER_NAME, m.shape[axis], size, f"along axis {axis} of attn_mask {m.type}"
+                )
             m = m if m.ndim == 2 else reshape(m, (n, heads, rows, s))
-            found = _stays(_padded(m, extra))
+            merged = _stays(_padded(m, extra))
         if padding is not None:
             p = _masking("key_padding_mask", padding)
             p = p[None] if p.ndim == 1 else p
             if p.ndim != 2:
                 raise ShapeError(
-                    f"{WHAT}: key_padding_mask {p.type}: expected [n, s]", user_location()
+                    f"{LAYER_NAME}: key_padding_mask {p.type}: expected [n, s]", user_location()
                 )
             for axis, size in ((0, n), (1, s)):
-                require_equal(WHAT, p.shape[axis], size, f"of key_padding_mask {p.type}")
-            found = _both(found, _stays(_padded(p, extra))[:, None, None, :])
-        return found
+                require_equal(LAYER_NAME, p.shape[axis], size, f"of key_padding_mask {p.type}")
+            merged = _both(merged, _stays(_padded(p, extra))[:, None, None, :])
+        return merged
 
 
 def _each(f: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
-    """f of each tensor, the same one of the same."""
+    """f of each tensor; equal tensors share one result."""
     made = {t: f(t) for t in tensors}
     return [made[t] for t in tensors]
 
 
 def _masking(name: str, mask: Any) -> Tensor:
-    m = tensor(WHAT, mask)
+    m = tensor(LAYER_NAME, mask)
     if m.dtype != bool_ and not m.dtype.is_float:
         raise GraphError(
-            f"{WHAT}: {name} {m.type}: expected truth values or floats; use gc.astype",
+            f"{LAYER_NAME}: {name} {m.type}: expected truth values or floats; use gc.astype",
             user_location(),
         )
     return m
 
 
 def _padded(m: Tensor, extra: int) -> Tensor:
-    """Keys put in at the end are seen by all."""
+    """The mask with a column for each extra key at the end, which every query sees."""
     widths = [(0, 0)] * (m.ndim - 1) + [(0, extra)]
     return pad(m, widths, constant_values=False if m.dtype == bool_ else 0.0) if extra else m
 
 
 def _stays(m: Tensor) -> Tensor:
-    """A mask of what is left out as one of what stays; floats are added either way."""
+    """The mask with True for what stays, from one with True for what goes; floats unchanged."""
     return pw.logical_not(m) if m.dtype == bool_ else m
 
 
@@ -248,6 +250,6 @@ def _both(a: Tensor | None, b: Tensor) -> Tensor:
 
 
 def past(rows: Any, columns: Any) -> Tensor:
-    """What stays if position i sees positions up to i."""
+    """The causal mask, True for what stays: position i sees positions up to i."""
     row, col = (iota((rows, columns), axis) for axis in (0, 1))
     return pw.less_equal(col, row)

@@ -16,9 +16,9 @@ from graphc.nn.module import Module
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
-MODES = ("zeros", "reflect", "replicate", "circular")
-FORWARD = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-BACK = {
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+CONVOLUTION_BY_AXES = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+TRANSPOSED_BY_AXES = {
     1: functional.conv_transpose1d,
     2: functional.conv_transpose2d,
     3: functional.conv_transpose3d,
@@ -36,7 +36,7 @@ def spread(what: str, argument: str, value: Any, axes: int, least: int = 0) -> t
 
 
 class ConvolutionLayer(Module):
-    """What all convolutions hold: sizes, a weight and a bias."""
+    """The base of all convolutions: sizes, a weight and a bias."""
 
     axes: ClassVar[int] = 0
 
@@ -115,10 +115,10 @@ class ConvNd(ConvolutionLayer):
         padding_mode: str = "zeros",
         dtype: Any = f32,
     ) -> None:
-        if padding_mode not in MODES:
+        if padding_mode not in PADDING_MODES:
             raise GraphError(
                 f"{type(self).__name__}: padding_mode {padding_mode!r}: expected one "
-                f"of {', '.join(MODES)}",
+                f"of {', '.join(PADDING_MODES)}",
                 user_location(),
             )
         super().__init__(
@@ -145,7 +145,7 @@ class ConvNd(ConvolutionLayer):
         if self._padded_otherwise() and padding != "valid":
             x = functional.pad(floats(type(self).__name__, x), self._sides(), self.padding_mode)
             padding = (0,) * self.axes
-        return FORWARD[self.axes](
+        return CONVOLUTION_BY_AXES[self.axes](
             x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
@@ -230,7 +230,7 @@ class ConvTransposeNd(ConvolutionLayer):
         """`output_size`: the spatial sizes of the result, from which the output padding follows."""
         x = floats(type(self).__name__, input)
         more = self.output_padding if output_size is None else self._missing(x, output_size)
-        return BACK[self.axes](
+        return TRANSPOSED_BY_AXES[self.axes](
             x, self.weight, self.bias, self.stride, self.padding, more, self.groups, self.dilation
         )
 

@@ -1,4 +1,4 @@
-"""Modules that are a function of tensors with options: the constructor takes the options."""
+"""Modules that wrap a function of tensors: the constructor takes the function's options."""
 
 from __future__ import annotations
 

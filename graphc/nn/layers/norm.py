@@ -1,7 +1,8 @@
 """Normalisations as modules, with PyTorch's names and arguments.
 
-Running statistics are buffers.  Their updates ride along with the output of a module in training:
-whatever run computes it, or a gradient through it, moves them (`graphc.frontend.with_update`).
+Running statistics are buffers.  In training, their updates are attached to the module's output: a
+run that computes the output, or a gradient through it, updates them
+(`graphc.frontend.with_update`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from graphc.nn import functional
 from graphc.nn.functional import recurrent
 from graphc.nn.functional.activation import floats
 from graphc.nn.functional.dropout import probability
-from graphc.nn.functional.recurrent import GATES, NONLINEARITIES, State, Step, Weights
+from graphc.nn.functional.recurrent import GATES_PER_CELL, NONLINEARITIES, State, Step, Weights
 from graphc.nn.layers.linear import positive
 from graphc.nn.module import Module, Parameter
 
@@ -27,7 +27,7 @@ __all__ = ["GRU", "LSTM", "RNN"]
 
 
 class Recurrent(Module):
-    """What RNN, LSTM and GRU share."""
+    """The base of RNN, LSTM and GRU."""
 
     mode: ClassVar[str] = ""
 
@@ -71,7 +71,7 @@ class Recurrent(Module):
                 weights(self, suffix, size, out, dtype)
 
     def _suffixes(self, layer: int) -> list[str]:
-        """What the names of a layer's weights end in, for each direction."""
+        """The endings of the names of a layer's weights, for each direction."""
         names = [f"_l{layer}", f"_l{layer}_reverse"]
         return names if self.bidirectional else names[:1]
 
@@ -124,7 +124,7 @@ class Recurrent(Module):
         shapes = [(count, x.shape[1], s) for s in sizes]
         if state is None:
             return tuple(zeros(s, x.dtype) for s in shapes)
-        made = []
+        starts = []
         for name, given, shape in zip(self._names(), state, shapes, strict=True):
             t = floats(self.mode, given)
             if t.ndim != 3 - single:
@@ -140,8 +140,8 @@ class Recurrent(Module):
                     b,
                     f"of {name} {t.type} and [layers * directions, n, size] = {list(shape)}",
                 )
-            made.append(converted(t, x.dtype))
-        return tuple(made)
+            starts.append(converted(t, x.dtype))
+        return tuple(starts)
 
     def _names(self) -> tuple[str, ...]:
         return ("h_0", "c_0") if self.mode == "LSTM" else ("h_0",)
@@ -161,7 +161,7 @@ class Recurrent(Module):
 
 def weights(module: Any, suffix: str, size: int, out: int, dtype: Any) -> None:
     """Gives a module the weights of one direction, uniform over [-1, 1) / sqrt(hidden_size)."""
-    rows = GATES[module.mode] * module.hidden_size
+    rows = GATES_PER_CELL[module.mode] * module.hidden_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, size), "weight_hh": (rows, out)}
     if module.bias:
         shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}

@@ -20,7 +20,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
 
 class Cell(Module):
-    """What the cells share."""
+    """The base of the cells."""
 
     mode: ClassVar[str] = ""
 

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class TransformerBlock(Module):
-    """What encoder and decoder layers share: attention to itself, then two affine maps."""
+    """The base of encoder and decoder layers: self-attention, then two affine maps."""
 
     self_attn: MultiheadAttention
     multihead_attn: MultiheadAttention
@@ -134,8 +134,8 @@ class TransformerEncoderLayer(TransformerBlock):
             )[0]
 
         x = self._part(floats("TransformerEncoderLayer", src), 1, attend)
-        made: Tensor = self._part(x, 2, self._feed_forward)
-        return made
+        out: Tensor = self._part(x, 2, self._feed_forward)
+        return out
 
 
 class TransformerDecoderLayer(TransformerBlock):
@@ -196,8 +196,8 @@ class TransformerDecoderLayer(TransformerBlock):
             )[0]
 
         x = self._part(floats("TransformerDecoderLayer", tgt), 1, attend)
-        made: Tensor = self._part(self._part(x, 2, look), 3, self._feed_forward)
-        return made
+        out: Tensor = self._part(self._part(x, 2, look), 3, self._feed_forward)
+        return out
 
 
 class Stack(Module):
