@@ -18,8 +18,8 @@ from typing import Any
 
 from graphc.config import Options
 
-MOST_PROCESSES = 8
-SHOW_AFTER = 1.0  # seconds
+MAX_PROCESSES = 8
+SHOW_AFTER_SECONDS = 1.0  # seconds
 Words = tuple[Any, ...]  # what a compiler is called with, the source first; JSON takes them
 Queue = deque[tuple[str, Words]]
 
@@ -43,7 +43,7 @@ def compile_all(
     waiting = deque(sorted(jobs.items(), key=lambda item: -len(item[1][0])))
     made: dict[str, bytes] = {}
     least = compiler.parallel_from
-    count = min(options.threads, len(waiting) // (least // 2), MOST_PROCESSES) - 1
+    count = min(options.threads, len(waiting) // (least // 2), MAX_PROCESSES) - 1
     helpers = [
         _Helper(compiler.module, waiting, made)
         for _ in range(count if len(waiting) >= least else 0)
@@ -68,7 +68,7 @@ def _compile_here(
         key, words = _next(waiting)
         if words:
             made[key] = compiler.compile(*words)
-        if options.progress and time.perf_counter() - start > SHOW_AFTER:
+        if options.progress and time.perf_counter() - start > SHOW_AFTER_SECONDS:
             shown = True
             print(f"\rgraphc: compiled {len(made)} of {count} kernels", end="", file=sys.stderr)
     if shown:

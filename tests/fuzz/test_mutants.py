@@ -127,7 +127,7 @@ IN_COMPILATION = (
     ),
     m("codegen.loops.transform:_uses", "fixed |= dim.symbols(offset)", "pass"),
     m("codegen.loops.printer:literal", "'-' if rounded < 0 else ''", "''"),
-    m("codegen.loops.printer:wrap", "if operator and (dtype.name in WRAPS)", "if False"),
+    m("codegen.loops.printer:wrap", "if operator and (dtype.name in WRAPPING_TYPES)", "if False"),
     m(
         "codegen.cpu.schedules.gemm:lower_gemm",
         "(first if op.ta else first * k, 0, first * n)",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.codegen.loops.canonical import KEY, canonical, with_buffers
+from graphc.codegen.loops.canonical import RANDOM_KEY, canonical, with_buffers
 from graphc.codegen.loops.ir import (
     NOWHERE,
     FoldStep,
@@ -70,7 +70,10 @@ def print_kernel(
     lines = [*_scratch(loops, [change(s.count) for s in loops.scratch]), *_statements(body, 1)]
     lines += [f"    free_scratch({s.name})" for s in loops.scratch]
     if not readable:
-        lines = [KEY.sub(lambda m: f"u64({CPU.size(parameters(_signed(m[1])))})", x) for x in lines]
+        lines = [
+            RANDOM_KEY.sub(lambda m: f"u64({CPU.size(parameters(_signed(m[1])))})", x)
+            for x in lines
+        ]
     sizes = {CPU.size(name) for name in parameters.values.values()}
     names = [f"{b.name}_" if b.name in sizes else b.name for b in loops.buffers]
     memory: list[Memory] = [*loops.buffers, *loops.scratch]

@@ -7,10 +7,10 @@ import keyword
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-KEY = re.compile(r"\bu64\((\d{10,})\)")  # of random numbers, each op's own: an argument
-ASSIGNED = re.compile(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", re.MULTILINE)
-WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")  # neither an attribute nor the e of 1e-05
-NUMBERED = re.compile(r"_\d+$")  # what `Emitter.name` makes of a name that is taken
+RANDOM_KEY = re.compile(r"\bu64\((\d{10,})\)")  # of random numbers, each op's own: an argument
+ASSIGNED_NAME = re.compile(r"^\s*(?:for )?([A-Za-z_]\w*) (?:=|in) ", re.MULTILINE)
+IDENTIFIER = re.compile(r"(?<![\w.])[A-Za-z_]\w*")  # neither an attribute nor the e of 1e-05
+NUMBER_SUFFIX = re.compile(r"_\d+$")  # what `Emitter.name` makes of a name that is taken
 
 
 def with_buffers(text: str, names: Sequence[str]) -> str:
@@ -21,21 +21,21 @@ def with_buffers(text: str, names: Sequence[str]) -> str:
 def canonical(text: str, parameters: Sequence[str] = ()) -> str:
     """The text with parameters and local names replaced in order of appearance, so that equal
     kernels are equal text."""
-    assigned = ASSIGNED.findall(text)
+    assigned = ASSIGNED_NAME.findall(text)
     names = {name: f"v{i}" for i, name in enumerate(dict.fromkeys((*parameters, *assigned)))}
-    return WORD.sub(lambda m: names.get(m[0], m[0]), text)
+    return IDENTIFIER.sub(lambda m: names.get(m[0], m[0]), text)
 
 
 def plain(text: str, sizes: Mapping[str, str], buffers: Sequence[str]) -> str:
     """The text with the simplest names: sizes have the user's, buffers come next, locals last; the
     number behind a name is there only if the name is taken."""
     head, _, body = text.partition("\n")
-    changing = dict.fromkeys((*buffers, *ASSIGNED.findall(body)))
-    others = set(WORD.findall(body)) - {*changing, *sizes}
+    changing = dict.fromkeys((*buffers, *ASSIGNED_NAME.findall(body)))
+    others = set(IDENTIFIER.findall(body)) - {*changing, *sizes}
     shown = {name: name if user in others else user for name, user in sizes.items()}
     names = {**shown, **simplest(changing, {*shown.values(), *others})}
     start, _, parameters = head.partition("(")  # the kernel's own name stays
-    return f"{start}(" + WORD.sub(lambda m: names.get(m[0], m[0]), f"{parameters}\n{body}")
+    return f"{start}(" + IDENTIFIER.sub(lambda m: names.get(m[0], m[0]), f"{parameters}\n{body}")
 
 
 def simplest(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
@@ -44,7 +44,7 @@ def simplest(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     used = {*keyword.kwlist, *taken}
     for name in names:
-        base = NUMBERED.sub("", name.strip("_"))
+        base = NUMBER_SUFFIX.sub("", name.strip("_"))
         found[name] = (
             base
             if base not in used

@@ -44,8 +44,8 @@ from graphc.ir.program import Kernel
 from graphc.ir.types import DType, bool_, i64
 from graphc.passes.fusion.row_stages import Stages, is_element, stages
 
-SHORT = 64  # elements of a row
-LINE = 16  # elements that a line must have, so that its index costs no division
+MAX_SHORT_ROW_ELEMENTS = 64  # elements of a row
+MIN_LINE_ELEMENTS = 16  # elements that a line must have, so that its index costs no division
 
 
 @dataclass(frozen=True)
@@ -304,7 +304,9 @@ class Fused:
         elif len(outer) > 1 and self._short():
             name, size = outer.pop()
             body = [For(f"{name}.", 0, size, tuple(body))]
-            while self.whole and len(outer) > 1 and isinstance(size, int) and size < LINE:
+            while (
+                self.whole and len(outer) > 1 and isinstance(size, int) and size < MIN_LINE_ELEMENTS
+            ):
                 name, more = outer.pop()
                 size, body = size * more, [For(f"{name}.", 0, more, tuple(body))]
         extent = made.chunks or dim.product(tuple(n for _, n in outer))
@@ -315,7 +317,7 @@ class Fused:
     def _short(self) -> bool:
         """Whether there is so little to do for one row that its index should cost no division."""
         inner = dim.product(tuple(n for _, n in self.inner))
-        return isinstance(inner, int) and inner <= SHORT
+        return isinstance(inner, int) and inner <= MAX_SHORT_ROW_ELEMENTS
 
     def _append(self, statement: Any) -> None:
         self.emit.stack[-1].body.append(statement)

@@ -13,8 +13,8 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Program, copied_updates, storage
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.launches import (
-    CANCEL,
-    STATUS,
+    CANCEL_ARGUMENT,
+    STATUS_ARGUMENT,
     Launches,
     PlanRow,
     PlanTable,
@@ -30,7 +30,7 @@ from graphc.runtime.cpu.plan_words import (
     SwitchBlock,
 )
 
-HEAD = int(ControlArgument.BUFFERS)
+FIRST_BUFFER = int(ControlArgument.BUFFERS)
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,34 @@ def control_launch(outer: Launches, kernel: Kernel) -> PlanRow:
     values = [*(storage(a) for a in v.args), *kernel.writes]
     block = _loop(outer, kernel, v) if isinstance(v.op, Loop) else _switch(outer, kernel, v)
     outer.held.append(block)
-    arguments = [(address(block), None), STATUS, CANCEL, *map(outer.place, values)]
+    arguments = [
+        (address(block), None),
+        STATUS_ARGUMENT,
+        CANCEL_ARGUMENT,
+        *map(outer.place, values),
+    ]
     return PlanRow(driver().control, arguments, 1, 1, kernel)
 
 
 def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     op = v.op
     assert isinstance(op, Loop)
-    items = HEAD + len(v.args)
+    items = FIRST_BUFFER + len(v.args)
     (program,) = kernel.programs
     carries, end = op.carries, op.carries + op.slices
     sizes = [outer.number(x.type.nbytes) for x in op.body.inputs]
     rows = [outer.number(y.type.nbytes) for y in op.body.outputs]
     inputs = [ArgumentStep(items + 1 + i) for i in range(carries)]
-    inputs += [ArgumentStep(HEAD + 1 + i, sizes[i]) for i in range(carries, end)]
-    inputs += [ArgumentStep(HEAD + 1 + i) for i in range(end, len(op.body.inputs))]
+    inputs += [ArgumentStep(FIRST_BUFFER + 1 + i, sizes[i]) for i in range(carries, end)]
+    inputs += [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(end, len(op.body.inputs))]
     outputs = [ArgumentStep(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
     step = Step(outer, kernel, program, inputs, outputs, _arena(outer))
-    copies = table([(items + 1 + i, HEAD + 1 + i, sizes[i]) for i in range(carries)])
+    copies = table([(items + 1 + i, FIRST_BUFFER + 1 + i, sizes[i]) for i in range(carries)])
     cleared = table([(w.place, w.stride) for w in outputs])
     outer.held += [copies, cleared]
     block = np.zeros(LoopBlock.SIZE, np.int64)
     block[LoopBlock.KIND] = BlockKind.LOOP
-    block[LoopBlock.STEPS] = HEAD
+    block[LoopBlock.STEPS] = FIRST_BUFFER
     block[LoopBlock.LENGTH] = outer.number(op.length) if op.bounded else -1
     block[LoopBlock.REVERSE] = op.reverse
     block[LoopBlock.FLAG] = items + 1 if op.whilst else 0
@@ -83,15 +88,15 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
 def _switch(
     outer: Launches, kernel: Kernel, v: Value
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    inputs = [ArgumentStep(HEAD + 1 + i) for i in range(len(v.args) - 1)]
-    outputs = [ArgumentStep(HEAD + len(v.args) + i) for i in range(len(kernel.writes))]
+    inputs = [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(len(v.args) - 1)]
+    outputs = [ArgumentStep(FIRST_BUFFER + len(v.args) + i) for i in range(len(kernel.writes))]
     arena = _arena(outer)
     rows = [Step(outer, kernel, p, inputs, outputs, arena).words for p in kernel.programs]
     branches = table(rows)
     outer.held.append(branches)
     block = np.zeros(SwitchBlock.SIZE, np.int64)
     block[SwitchBlock.KIND] = BlockKind.SWITCH
-    block[SwitchBlock.INDEX] = HEAD
+    block[SwitchBlock.INDEX] = FIRST_BUFFER
     block[SwitchBlock.COUNT], block[SwitchBlock.BRANCHES] = len(rows), address(branches)
     return block
 
@@ -175,8 +180,12 @@ class Step:
             for argument in x.arguments:
                 value, external = argument
                 words[here] = value
-                if argument in (STATUS, CANCEL):
-                    place = ControlArgument.STATUS if argument == STATUS else ControlArgument.CANCEL
+                if argument in (STATUS_ARGUMENT, CANCEL_ARGUMENT):
+                    place = (
+                        ControlArgument.STATUS
+                        if argument == STATUS_ARGUMENT
+                        else ControlArgument.CANCEL
+                    )
                     rows.append((place, start + 8 * here, 0))
                 elif external is not None:
                     where = self.slots[external]

@@ -24,8 +24,8 @@ from graphc.passes.graph.unify_sizes import Unified
 from graphc.passes.trace import StageTime
 from graphc.runtime.cpu.control import control_launch
 from graphc.runtime.cpu.launches import (
-    CANCEL,
-    STATUS,
+    CANCEL_ARGUMENT,
+    STATUS_ARGUMENT,
     Argument,
     KernelCode as KernelCode,
     Launches,
@@ -150,7 +150,7 @@ class Bound:
         for row, x in zip(rows, launches, strict=True):
             row[:] = x.words(at(here), x.chunks)
             here += len(x.arguments)
-        named = {STATUS: at(self.status_at), CANCEL: at(Word.CANCEL)}
+        named = {STATUS_ARGUMENT: at(self.status_at), CANCEL_ARGUMENT: at(Word.CANCEL)}
         for i, word in enumerate(arguments, arguments_at):
             words[i] = named.get(word, word[0])
         pairs = words[patches_at:][: Patch.SIZE * len(patches)].reshape(-1, Patch.SIZE)

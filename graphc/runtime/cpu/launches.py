@@ -25,14 +25,14 @@ from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.plan_words import Instruction
 from graphc.runtime.cpu.python_calls import Thunk
 
-PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
-CHUNK_WORK = 30_000
-CHUNK_BYTES = 1 << 18
-MOST_CHUNKS = 64
+MIN_PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
+MIN_WORK_PER_CHUNK = 30_000
+MIN_BYTES_PER_CHUNK = 1 << 18
+MAX_CHUNKS_PER_KERNEL = 64
 
 Argument = tuple[int, int | None]  # a word, or the external to patch in
-STATUS: Argument = (-(1 << 63), None)  # stands for the address of the status words
-CANCEL: Argument = (1 - (1 << 63), None)  # of the word that asks for an end
+STATUS_ARGUMENT: Argument = (-(1 << 63), None)  # stands for the address of the status words
+CANCEL_ARGUMENT: Argument = (1 - (1 << 63), None)  # of the word that asks for an end
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class PlanTable:
 
 def copy(to: Argument, source: Argument, nbytes: int) -> PlanRow:
     """Copies bytes."""
-    chunks = max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES))
+    chunks = max(1, min(MAX_CHUNKS_PER_KERNEL, nbytes // MIN_BYTES_PER_CHUNK))
     return PlanRow(driver().copy, [to, source], nbytes, chunks)
 
 
@@ -119,7 +119,7 @@ class Launches:
         words: list[Argument] = [self.place(v) for v in buffers_of(kernel)]
         words += [(self.number(s), None) for s in code.source.sizes]
         if code.source.uses_status:
-            words.append(STATUS)
+            words.append(STATUS_ARGUMENT)
         words += [(routine, None) for routine in code.routines]
         if code.source.calls:
             self.thunks.append(Thunk(kernel.body[0], self.sizes))
@@ -149,11 +149,11 @@ class Launches:
         if extent <= 1:
             return 1
         if kernel.kind is Kind.MATMUL:
-            return min(extent, MOST_CHUNKS)
+            return min(extent, MAX_CHUNKS_PER_KERNEL)
         amount = work(kernel, self.number)
-        if amount < PARALLEL_WORK:
+        if amount < MIN_PARALLEL_WORK:
             return 1
-        return max(1, min(extent, MOST_CHUNKS, amount // CHUNK_WORK))
+        return max(1, min(extent, MAX_CHUNKS_PER_KERNEL, amount // MIN_WORK_PER_CHUNK))
 
 
 def table(rows: Sequence[Sequence[int]]) -> Array:

@@ -17,7 +17,7 @@ from graphc.codegen.cpu import gemm_library
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Method, blas_core, environment
 
-SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
+SKYLAKEX_FEATURES = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def library() -> Any:
     (docs/decisions.md).
     """
     flags = host_cpu().flags()
-    best = "SkylakeX" if all(flags.get(f) for f in SKYLAKEX) else None
+    best = "SkylakeX" if all(flags.get(f) for f in SKYLAKEX_FEATURES) else None
     core = blas_core() or best
     with environment({"OPENBLAS_CORETYPE": core} if core else {}):
         import scipy_openblas32  # loads the library

@@ -20,8 +20,8 @@ from graphc.ir.op import Array, Foreign
 from graphc.ir.substitute import substitute_fields
 from graphc.ir.types import TensorType
 
-SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
-WORD = 8
+CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+WORD_BYTES = 8
 Place = tuple[np.dtype[Any], tuple[int, ...]]
 
 
@@ -35,7 +35,7 @@ class Thunk:
         self.places = [_place(t, sizes) for t in (*(a.type for a in value.args), value.type)]
         self.error: BaseException | None = None
         self.thread: int | None = None  # where the function is running
-        self._native = SIGNATURE(self._call)
+        self._native = CALLBACK_TYPE(self._call)
         address = ctypes.cast(self._native, ctypes.c_void_p).value
         assert address is not None
         self.address = address
@@ -45,7 +45,7 @@ class Thunk:
         # loop's end, after a call.  There is none of these after `done.value = 1`.  If it strikes
         # before or after the `try`, `done` stays 0 and the runner takes that for Ctrl-C.
         try:
-            done = ctypes.c_int64.from_address(status + WORD)
+            done = ctypes.c_int64.from_address(status + WORD_BYTES)
             self.thread = threading.get_ident()
             words = (ctypes.c_int64 * len(self.places)).from_address(args)
             *operands, out = [_view(w, *p) for w, p in zip(words, self.places, strict=True)]

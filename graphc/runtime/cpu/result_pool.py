@@ -14,9 +14,9 @@ import numpy as np
 
 from graphc.ir.op import Array
 
-LARGE = 1 << 16  # bytes from which results are kept
-KEPT_ALIKE = 4  # arrays of one shape
-KEPT_SHAPES = 8
+MIN_POOLED_BYTES = 1 << 16  # bytes from which results are kept
+MAX_ARRAYS_PER_SHAPE = 4  # arrays of one shape
+MAX_POOLED_SHAPES = 8
 
 
 @dataclass
@@ -30,12 +30,12 @@ class Results:
         alike = self.kept.get((shape, dtype))
         if alike is None:
             alike = self.kept[shape, dtype] = []
-            if len(self.kept) > KEPT_SHAPES:
+            if len(self.kept) > MAX_POOLED_SHAPES:
                 del self.kept[next(iter(self.kept))]
         for old, references in zip(alike, _references(alike), strict=True):
-            if references == FREE and _as_new(old, shape, dtype):
+            if references == REFERENCES_IF_FREE and _as_new(old, shape, dtype):
                 return old
-        if len(alike) == KEPT_ALIKE:
+        if len(alike) == MAX_ARRAYS_PER_SHAPE:
             del alike[0]
         alike.append(np.empty(shape, dtype))
         return alike[-1]
@@ -47,7 +47,7 @@ def _references(arrays: list[Array]) -> list[int]:
 
 
 # Those of an array that only its list holds.  Pythons differ in what the question itself adds.
-FREE = _references([np.empty(0)])[0]
+REFERENCES_IF_FREE = _references([np.empty(0)])[0]
 
 
 def _as_new(a: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

@@ -23,13 +23,11 @@ from graphc.runtime.cpu.driver_text import TABLES_IR
 from graphc.runtime.cpu.executable import Bound
 from graphc.runtime.cpu.launches import address
 from graphc.runtime.cpu.plan_words import Event, Instruction, LogHead, Timer, numbered
-from graphc.runtime.cpu.threads import HELPER
+from graphc.runtime.cpu.threads import HELPER_THREAD_NAME
 
-EVENTS = 1 << 14  # that the log of one run holds
-
-
+MAX_LOGGED_EVENTS = 1 << 14  # of one run
 NEVER = np.iinfo(np.int64).max
-IR = """
+TIMER_IR = """
 declare i32 @clock_gettime(i32, ptr)
 declare i64 @pthread_self()
 
@@ -88,7 +86,7 @@ out:
 @functools.cache
 def timed() -> int:
     """The address of `gc_timed`."""
-    text = numbered(TABLES_IR + IR.replace("CLOCK", str(time.CLOCK_MONOTONIC)))
+    text = numbered(TABLES_IR + TIMER_IR.replace("CLOCK", str(time.CLOCK_MONOTONIC)))
     data = jit.object_code(text, host_cpu())
     return jit.loader().load("gc_timed", data)
 
@@ -123,8 +121,8 @@ class Timing:
         self.places: list[Timed] = []
         tables = bound.launches.tables
         self.timers = np.zeros((sum(len(t.kernels) for t in tables), Timer.SIZE), np.int64)
-        self.log = np.zeros(LogHead.SIZE + EVENTS * Event.SIZE, np.int64)
-        self.log[LogHead.ROOM] = EVENTS
+        self.log = np.zeros(LogHead.SIZE + MAX_LOGGED_EVENTS * Event.SIZE, np.int64)
+        self.log[LogHead.ROOM] = MAX_LOGGED_EVENTS
         for table in tables:
             for kernel, row in zip(table.kernels, table.rows, strict=True):
                 self._wrap(row, self.timers[len(self.places)])
@@ -149,7 +147,7 @@ class Timing:
         outside = np.array([p.within is None for p in self.places], bool)
         spent = np.where(outside & (calls > 0), passed, total)
         logged = int(self.log[LogHead.CALLS])
-        count = min(logged, EVENTS)
+        count = min(logged, MAX_LOGGED_EVENTS)
         events = self.log[LogHead.SIZE :][: count * Event.SIZE].reshape(count, Event.SIZE)
         events = events[np.argsort(events[:, Event.START], kind="stable")]
         events[:, Event.THREAD] = _lanes(events[:, Event.THREAD])
@@ -160,6 +158,7 @@ def _lanes(threads: Array) -> Array:
     """Threads by number: 0 leads the run (another thread each time, if it is long), the helpers
     that took part follow."""
     seen = threads.tolist()
-    helpers = {t.ident for t in threading.enumerate() if t.name == HELPER and t.ident in seen}
+    pool = [t.ident for t in threading.enumerate() if t.name == HELPER_THREAD_NAME]
+    helpers = {ident for ident in pool if ident in seen}
     lane = {ident: n for n, ident in enumerate(sorted(filter(None, helpers)), 1)}
     return np.array([lane.get(ident, 0) for ident in seen], np.int64)

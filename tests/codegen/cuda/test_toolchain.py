@@ -383,7 +383,7 @@ def test_many_are_compiled_by_helpers_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cubin, "PARALLEL_FROM", 2)
-    monkeypatch.setattr(workers, "SHOW_AFTER", 0.0)
+    monkeypatch.setattr(workers, "SHOW_AFTER_SECONDS", 0.0)
     given = [source(f"y[i] = x[i] + f32({k})") for k in range(6)]
     built = Built()
     cubin.prepare([*given, given[0]], HOPPER, Cache(tmp_path), options(tmp_path), built)

@@ -22,7 +22,7 @@ from graphc.ir.types import BY_NAME
 
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 HALF, SINGLE, DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
-UNTRACKED = 64  # a slot of which nothing is known: such a buffer may lie anywhere
+UNTRACKED_SLOT = 64  # a slot of which nothing is known: such a buffer may lie anywhere
 
 
 class BufferType(types.Type):
@@ -105,7 +105,7 @@ class SetElement(AbstractTemplate):
 
 def _tag(builder: Any, instruction: Any, slot: int) -> None:
     """Notes which buffer an instruction accesses."""
-    if slot < UNTRACKED:
+    if slot < UNTRACKED_SLOT:
         module = builder.module
         if not hasattr(module, "graphc_accesses"):
             module.graphc_accesses = []

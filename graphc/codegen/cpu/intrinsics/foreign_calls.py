@@ -14,7 +14,7 @@ from numba.core import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
-from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED, BufferType, stored
+from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED_SLOT, BufferType, stored
 from graphc.codegen.cpu.intrinsics.common_scalars import I64
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 
@@ -127,7 +127,7 @@ def _memory(name: str) -> Any:
         def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
             return builder.inttoptr(args[0], stored(name).as_pointer())
 
-        return BufferType(name, UNTRACKED)(types.int64), build
+        return BufferType(name, UNTRACKED_SLOT)(types.int64), build
 
     return make
 

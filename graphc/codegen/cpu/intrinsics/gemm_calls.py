@@ -13,7 +13,7 @@ from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 from graphc.codegen.cpu.intrinsics.scalars import llvm_intrinsic
 
 I8 = ir.IntType(8)
-ALIGN = 64  # bytes; the address that malloc gave lies just below
+ALIGNMENT_BYTES = 64  # bytes; the address that malloc gave lies just below
 
 
 def _gemm(adds: bool) -> Any:
@@ -87,10 +87,10 @@ def _scratch(name: str) -> Any:
             element = stored(name)
             size = ir.Constant(I64, ctx.get_abi_sizeof(element))
             malloc = outside(bd.module, "malloc", I8.as_pointer(), I64)
-            nbytes = bd.add(bd.mul(args[0], size), ir.Constant(I64, 2 * ALIGN))
+            nbytes = bd.add(bd.mul(args[0], size), ir.Constant(I64, 2 * ALIGNMENT_BYTES))
             start = bd.ptrtoint(bd.call(malloc, [nbytes]), I64)
-            beyond = bd.add(start, ir.Constant(I64, 2 * ALIGN - 1))
-            place = bd.and_(beyond, ir.Constant(I64, -ALIGN))
+            beyond = bd.add(start, ir.Constant(I64, 2 * ALIGNMENT_BYTES - 1))
+            place = bd.and_(beyond, ir.Constant(I64, -ALIGNMENT_BYTES))
             bd.store(start, bd.inttoptr(bd.sub(place, ir.Constant(I64, 8)), I64.as_pointer()))
             return bd.inttoptr(place, element.as_pointer())
 

@@ -18,7 +18,7 @@ from graphc.codegen.cpu.intrinsics.gemm_calls import outside
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 from graphc.ir.types import TILED_FLOATS
 
-LANES = {"f32": 16, "f64": 8}  # LLVM splits vectors that are too wide for a machine
+LANES_PER_VECTOR = {"f32": 16, "f64": 8}  # LLVM splits vectors that are too wide for a machine
 WORD = types.int64
 
 
@@ -30,7 +30,7 @@ class VectorPrinter:
     name: str
 
     def __post_init__(self) -> None:
-        self.lanes, self.element = LANES[self.name], stored(self.name)
+        self.lanes, self.element = LANES_PER_VECTOR[self.name], stored(self.name)
         self.type = ir.VectorType(self.element, self.lanes)
         self.align = ir.Constant(I32, 4 if self.name == "f32" else 8)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
@@ -130,7 +130,7 @@ def _function(module: Any, name: str, title: str, step: Any, stride: int) -> Any
     bd.cbranch(bd.icmp_signed("<", i, count), body, end)
     bd.position_at_end(body)
     step(VectorPrinter(bd, name), i, [bd.sub(w, i) for w in (count, start, stop)], x, y, stride)
-    i.add_incoming(bd.add(i, ir.Constant(I64, LANES[name])), body)
+    i.add_incoming(bd.add(i, ir.Constant(I64, LANES_PER_VECTOR[name])), body)
     bd.branch(head)
     bd.position_at_end(end)
     bd.ret_void()

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import types
 
 from graphc.codegen.cpu.intrinsics.buffers import BufferType, stored
-from graphc.codegen.cpu.intrinsics.gemm_calls import ALIGN
+from graphc.codegen.cpu.intrinsics.gemm_calls import ALIGNMENT_BYTES
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES
 from graphc.ir.types import TILED_FLOATS, i64
@@ -53,7 +53,7 @@ def _stack(name: str) -> Any:
             element = stored(name)
             with bd.goto_entry_block():
                 place = bd.alloca(ir.ArrayType(element, size))
-                place.align = ALIGN
+                place.align = ALIGNMENT_BYTES
             return bd.bitcast(place, element.as_pointer())
 
         return made(count, slot), build

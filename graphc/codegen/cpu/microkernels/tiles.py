@@ -15,7 +15,7 @@ multiplication" (ACM TOMS 34, 2008), with tiles as in BLIS (Van Zee, van de Geij
 from __future__ import annotations
 
 from graphc.codegen.cpu.microkernels.transpose import transpose_ir
-from graphc.codegen.cpu.microkernels.vectors import NV, Shape, VectorNames
+from graphc.codegen.cpu.microkernels.vectors import VECTORS_PER_TILE, Shape, VectorNames
 
 WORDS = (
     "ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, i64 %ldc, i64 %adds, i64 %taps, ptr %table"
@@ -28,7 +28,7 @@ def tiles_ir(shape: Shape, dtype: str) -> str:
     operands contiguous for them."""
     tile = _Tile(shape, dtype)
     heights = range(1, shape.rows + 1)
-    tiles = [tile.function(h, nv) for h in heights for nv in range(1, NV + 1)]
+    tiles = [tile.function(h, nv) for h in heights for nv in range(1, VECTORS_PER_TILE + 1)]
     return "\n".join([tile.declarations(), *tiles, tile.choice(), transpose_ir(shape, dtype)])
 
 
@@ -160,7 +160,9 @@ class _Tile(VectorNames):
 
     def choice(self) -> str:
         """The tile for a number of rows and columns."""
-        cases = [(r, nv) for nv in range(1, NV + 1) for r in range(1, self.shape.rows + 1)]
+        cases = [
+            (r, nv) for nv in range(1, VECTORS_PER_TILE + 1) for r in range(1, self.shape.rows + 1)
+        ]
         words = f"i64 %cols, i64 %k, {WORDS}"
         targets = [f"    i64 {(nv - 1) * self.shape.rows + r}, label %t{r}_{nv}" for r, nv in cases]
         lines = [

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from graphc.ir.types import TILED_FLOATS
 
-NV = 2  # vectors of columns in a tile
-LLVM = {"f32": "float", "f64": "double"}
-BYTES = {t.name: t.size for t in TILED_FLOATS}  # of an element
+VECTORS_PER_TILE = 2  # vectors of columns in a tile
+LLVM_TYPES = {"f32": "float", "f64": "double"}
+ELEMENT_BYTES = {t.name: t.size for t in TILED_FLOATS}  # of an element
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Shape:
     @property
     def columns(self) -> int:
         """The columns of a full tile."""
-        return NV * self.lanes
+        return VECTORS_PER_TILE * self.lanes
 
 
 def shape_for(features: Mapping[str, bool], dtype: str) -> Shape:
     """The tile for a CPU: its vectors' width, and what its vector registers hold."""
     if features.get("avx512f"):
-        return Shape(14, 64 // BYTES[dtype])
+        return Shape(14, 64 // ELEMENT_BYTES[dtype])
     if features.get("avx"):
-        return Shape(6, 32 // BYTES[dtype])
+        return Shape(6, 32 // ELEMENT_BYTES[dtype])
     if features.get("neon"):
-        return Shape(12, 16 // BYTES[dtype])
-    return Shape(6, 16 // BYTES[dtype])
+        return Shape(12, 16 // ELEMENT_BYTES[dtype])
+    return Shape(6, 16 // ELEMENT_BYTES[dtype])
 
 
 class VectorNames:
@@ -41,7 +41,7 @@ class VectorNames:
 
     def __init__(self, shape: Shape, dtype: str) -> None:
         self.shape, self.dtype, self.lanes = shape, dtype, shape.lanes
-        self.element = LLVM[dtype]
+        self.element = LLVM_TYPES[dtype]
         self.type = f"<{self.lanes} x {self.element}>"
         self.bits = f"<{self.lanes} x i1>"
         self.suffix = f"v{self.lanes}{dtype}"
@@ -83,17 +83,17 @@ class VectorNames:
     def load(self, to: str, place: str, last: bool) -> str:
         """A vector; the elements that `%mask` names if it is the last of a row."""
         if not last:
-            return f"  %{to} = load {self.type}, ptr {place}, align {BYTES[self.dtype]}"
+            return f"  %{to} = load {self.type}, ptr {place}, align {ELEMENT_BYTES[self.dtype]}"
         call = f"call {self.type} @llvm.masked.load.{self.suffix}.p0"
-        rest = f"i32 {BYTES[self.dtype]}, {self.bits} %mask, {self.type} zeroinitializer"
+        rest = f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask, {self.type} zeroinitializer"
         return f"  %{to} = {call}(ptr {place}, {rest})"
 
     def store(self, value: str, place: str, last: bool) -> str:
         """Writes a vector, or what `%mask` names of it."""
         if not last:
-            return f"  store {self.type} {value}, ptr {place}, align {BYTES[self.dtype]}"
+            return f"  store {self.type} {value}, ptr {place}, align {ELEMENT_BYTES[self.dtype]}"
         call = f"call void @llvm.masked.store.{self.suffix}.p0"
-        rest = f"i32 {BYTES[self.dtype]}, {self.bits} %mask"
+        rest = f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask"
         return f"  {call}({self.type} {value}, ptr {place}, {rest})"
 
 

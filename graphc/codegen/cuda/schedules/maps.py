@@ -11,7 +11,7 @@ from typing import Any
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
 from graphc.codegen.cuda.vector import LANES, Vector, divisible
-from graphc.codegen.device_source import THREADS, DeviceSource
+from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
 from graphc.codegen.loops.ir import FoldStep, For, IndexValue, Let, Loops, Store
 from graphc.codegen.loops.transform import loads, map_sizes
 from graphc.codegen.lower.emitter import variable
@@ -19,7 +19,7 @@ from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-BLOCK = THREADS[0]
+BLOCK = DEFAULT_THREADS[0]
 RESIDENT = 8  # blocks: all threads that a multiprocessor can hold, each with 32 registers
 FEW = 16  # elements in flight that fit into these
 MOST = 8  # elements a thread
@@ -84,7 +84,7 @@ def _finish(
     moved |= {(s.buffer, s.offset) for s in nest.body if isinstance(s, Store)}
     flying = count * len(moved)
     resident = RESIDENT if flying <= FEW else RESIDENT // 2 if flying <= 2 * FEW else 0
-    grid = Grid((blocks_of(total, BLOCK), 1, 1), THREADS, resident)
+    grid = Grid((blocks_of(total, BLOCK), 1, 1), DEFAULT_THREADS, resident)
     return frame.source("elementwise", [*head, bound, *places, *lines], grid, readable)
 
 
@@ -147,4 +147,6 @@ def serial(frame: KernelFrame, loops: Loops, readable: str = "") -> DeviceSource
         *printer.statements(rest, 2),
     ]
     count = dim.maximum(loops.extent, 1) if alike else loops.extent
-    return frame.source("serial", lines, Grid((blocks_of(count, BLOCK), 1, 1), THREADS), readable)
+    return frame.source(
+        "serial", lines, Grid((blocks_of(count, BLOCK), 1, 1), DEFAULT_THREADS), readable
+    )
