@@ -1,5 +1,5 @@
-"""What `intrinsics/tile_calls.py` and `intrinsics/row_copies.py` call, an element at a time in
-Python: routines on rows and matrices.  `emulate.py` has the rest."""
+"""Routines on rows and matrices in plain Python, an element at a time: the twins of
+`intrinsics/tile_calls.py` and `intrinsics/row_copies.py`.  `emulate.py` runs kernels with them."""
 
 from __future__ import annotations
 

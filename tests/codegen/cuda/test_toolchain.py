@@ -17,7 +17,7 @@ from support import sass as sass
 
 from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache
-from graphc.codegen.cpu import emulate
+from graphc.codegen.cpu import emulate, emulate_scalars
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.codegen.cuda.simulator import simulate
@@ -343,7 +343,7 @@ def test_names_are_those_of_the_simulator() -> None:
 
     assert set(NAMESPACE) == simulate.names()
     scalars = {n for n in emulate.NAMESPACE if n in NAMESPACE}
-    assert {*emulate.TYPES, *FUNCTIONS} <= scalars
+    assert {*emulate_scalars.TYPES, *FUNCTIONS} <= scalars
 
 
 @compiles
