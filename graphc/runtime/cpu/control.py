@@ -1,4 +1,5 @@
-"""Control kernels: the instruction lists of inner programs, and the block that runs them."""
+"""Control kernels: lays out the instruction lists of inner programs, and the words of the block
+that runs them."""
 
 from __future__ import annotations
 
@@ -30,12 +31,13 @@ from graphc.runtime.cpu.plan_words import (
     SwitchBlock,
 )
 
-FIRST_BUFFER = int(ControlArgument.BUFFERS)
+FIRST_BUFFER = int(ControlArgument.BUFFERS)  # the number of an argument
 
 
 @dataclass(frozen=True)
 class ArgumentStep:
-    """An argument of the control kernel, and how far it moves with each step."""
+    """A buffer of the control kernel by its argument number, and the bytes that its address moves
+    with each step."""
 
     place: int
     stride: int = 0
@@ -57,6 +59,7 @@ def control_launch(outer: Launches, kernel: Kernel) -> PlanRow:
 
 
 def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The block of a loop: what it copies first, its steps, the rows that it fills."""
     op = v.op
     assert isinstance(op, Loop)
     items = FIRST_BUFFER + len(v.args)
@@ -88,6 +91,7 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
 def _switch(
     outer: Launches, kernel: Kernel, v: Value
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The block of a switch: a row of `branches` for each of its programs."""
     inputs = [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(len(v.args) - 1)]
     outputs = [ArgumentStep(FIRST_BUFFER + len(v.args) + i) for i in range(len(kernel.writes))]
     arena = _arena(outer)
@@ -102,12 +106,13 @@ def _switch(
 
 
 def _arena(outer: Launches) -> int:
-    """Where the arena of a kernel's programs lies; one of them runs at a time."""
+    """The address of the arena of a kernel's programs, which share it: one runs at a time."""
     return outer.arena_start + outer.layout.workspaces[outer.now]
 
 
 class Step:
-    """One run of an inner program: `words` are its patches and instructions, for the block."""
+    """The instruction list of an inner program; `words` are the addresses and counts of its patches
+    and instructions, for the block."""
 
     def __init__(
         self,
@@ -137,13 +142,13 @@ class Step:
         return self.launches.launch(kernel)
 
     def _results(self, outputs: Sequence[ArgumentStep]) -> tuple[list[PlanRow], list[PlanRow]]:
-        """Copies of results that no kernel writes where they belong: inputs and constants, before
-        all kernels; second copies of one value, after them."""
+        """Copies of the results that no kernel writes in place: inputs and constants, which are
+        copied before all kernels; second copies of one value, after them."""
         early, late = [], []
         x = self.launches
-        for v, where in zip(x.program.graph.outputs, outputs, strict=True):
+        for v, output in zip(x.program.graph.outputs, outputs, strict=True):
             slot, base = len(self.slots), storage(v)
-            self.slots.append(where)
+            self.slots.append(output)
             nbytes = x.number(v.type.nbytes)
             if base in set(x.program.graph.inputs) or isinstance(base.op, Constant):
                 early.append(copy((0, slot), x.place(base), nbytes))
@@ -154,8 +159,8 @@ class Step:
         return early, late
 
     def _updates(self) -> list[PlanRow]:
-        """Copies to carries of new values that no kernel writes in place.  What is itself a carry
-        goes by way of a temporary: all are read before any is written."""
+        """Copies new values that no kernel writes in place to their carries.  A value that is itself
+        a carry goes through a temporary: all are read before any is written."""
         x, before, after = self.launches, [], []
         carries = {old for old, _ in x.program.graph.updates}
         for old, new, base in copied_updates(x.program):
@@ -169,7 +174,8 @@ class Step:
         return before + after
 
     def _lay_out(self, launches: Sequence[PlanRow]) -> tuple[int, int, int, int]:
-        """The words of a `Branch`, or of a `LoopBlock` from its patches on."""
+        """Lays out arguments and patches; returns the words of a `Branch`, or of a `LoopBlock` from
+        its patches on."""
         count = len(launches)
         total = sum(len(x.arguments) for x in launches)
         words = np.zeros(count * Instruction.SIZE + total + 1, np.int64)
@@ -188,8 +194,8 @@ class Step:
                     )
                     rows.append((place, start + 8 * here, 0))
                 elif external is not None:
-                    where = self.slots[external]
-                    rows.append((where.place, start + 8 * here, where.stride))
+                    slot = self.slots[external]
+                    rows.append((slot.place, start + 8 * here, slot.stride))
                 here += 1
         patches = table(rows)
         self.launches.held += [words, patches]

@@ -1,8 +1,8 @@
-"""Thunks: native doors to Python functions, one for each kernel of a plan that calls Python.
+"""Thunks: native functions that call Python, one for each kernel of a plan that does so.
 
-A kernel calls the thunk with its arguments' address; the thunk takes the GIL and lets the op make
-its result of copies of the operands.  Invariant: nothing that is raised here leaves through native
-code.  It is kept in `error`, the kernel notes status 3, and the runner raises it.
+A kernel calls the thunk with the address of its arguments; the thunk takes the GIL and gives the op
+copies of the operands.  Invariant: no exception passes through native code.  `error` keeps the
+exception, the kernel notes status 3, and the runner raises it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Place = tuple[np.dtype[Any], tuple[int, ...]]
 
 
 class Thunk:
-    """What a kernel calls to compute `value`, at these sizes.  `address` is its machine code."""
+    """Computes `value` in Python, at these sizes, when a kernel calls the code at `address`."""
 
     def __init__(self, value: Value, sizes: Mapping[str, int]) -> None:
         op = substitute_fields(value.op, sizes)
@@ -70,7 +70,7 @@ class Thunk:
             )
 
     def taken(self) -> BaseException | None:
-        """What the function raised, which is then forgotten."""
+        """The exception that the function raised, or None; the thunk forgets it."""
         error, self.error, self.thread = self.error, None, None
         return error
 

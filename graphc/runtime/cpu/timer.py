@@ -1,9 +1,9 @@
-"""Timed kernels: a plan whose every launch, those inside loops too, notes when it began and ended.
+"""Timed plans: every launch, also inside loops, notes when it began and ended.
 
-A launch calls a function with the address of its arguments.  A timed one calls `gc_timed` with the
-address of a `Timer`, which knows both, looks at the clock before and after, adds to the timer's
-totals and writes an event into a log until that is full.  So a run is timed where it happens: in
-native code, on as many threads as it has.  The clock is that of `time.perf_counter_ns`.
+A launch calls a function with the address of its arguments.  A timed launch calls `gc_timed` with
+the address of a `Timer` that holds both.  `gc_timed` reads the clock before and after the call,
+adds to the timer's totals and writes an event into a log until the log is full.  So native code
+times a run, on as many threads as the run has.  The clock is that of `time.perf_counter_ns`.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class Timed:
 
 @dataclass(frozen=True)
 class Times:
-    """One run: for each instruction how often it was called and how long it took in all (the time
-    that passed from its first chunk to its last, or inside a loop the sum of its calls), and the
-    log: rows of `Event`, threads numbered from 0, which leads."""
+    """The times of one run.  For each instruction: the number of calls and the total time (from the
+    start of its first chunk to the end of its last; inside a loop, the sum over its calls).  The
+    log has rows of `Event`; threads are numbered, and 0 leads."""
 
     calls: Array
     nanoseconds: Array
@@ -115,7 +115,7 @@ class Times:
 
 
 class Timing:
-    """The timers of a plan; it changes the plan's instructions for good."""
+    """The timers of a plan.  The plan's instructions stay timed for good."""
 
     def __init__(self, bound: Bound) -> None:
         self.places: list[Timed] = []
@@ -141,7 +141,7 @@ class Timing:
         self.log[LogHead.CALLS] = 0
 
     def taken(self) -> Times:
-        """The last run."""
+        """The times of the last run."""
         calls, total = self.timers[:, Timer.CALLS].copy(), self.timers[:, Timer.TOTAL].copy()
         passed = self.timers[:, Timer.LAST] - self.timers[:, Timer.FIRST]
         outside = np.array([p.within is None for p in self.places], bool)
@@ -155,8 +155,8 @@ class Timing:
 
 
 def _lanes(threads: Array) -> Array:
-    """Threads by number: 0 leads the run (another thread each time, if it is long), the helpers
-    that took part follow."""
+    """The number of each thread: 0 for the one that leads (a new thread in each long run), then the
+    helpers that took part."""
     seen = threads.tolist()
     pool = [t.ident for t in threading.enumerate() if t.name == HELPER_THREAD_NAME]
     helpers = {ident for ident in pool if ident in seen}
