@@ -1,8 +1,8 @@
-"""Names that kernel text uses itself: no value in it is called so.
+"""Names that kernel text itself uses: no value of a kernel may get one.
 
-What a kernel may call stands in `cpu/intrinsics/namespace.py` and `cuda/toolchain/namespace.py`.
-These import numba, which a warm start must not, so the names stand here once more, by rule where
-there is one; a test holds that none is missing.
+`cpu/intrinsics/namespace.py` and `cuda/toolchain/namespace.py` hold what a kernel may call.  They
+import numba, which a warm start must not, so this file repeats their names, by rule where there is
+one; a test checks that none is missing.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ LOCAL_NAMES = """
     part parts piece pieces products r row rows share start status steps stop sums table tiles to
     top total transformed turned weight weights
 """
-MAX_LOOPS_PER_LETTER = 64  # loops of a kernel: i0 ..., j0 ..., k0 ...
+MAX_LOOPS_PER_LETTER = 64  # loop variables: i0 ..., j0 ..., k0 ...
 
 
 @functools.cache
 def reserved() -> frozenset[str]:
-    """All of them, the functions that ops are spelled with included."""
+    """All reserved names, with the functions in the spellings of ops."""
     spelled = (str(getattr(op, "spelling", "")) for op in OPS.values())
     functions = (text.partition("(")[0] for text in spelled if text[:1].isalpha())
     names = {*keyword.kwlist, *functions, *CALLED_NAMES.split(), *LOCAL_NAMES.split()}

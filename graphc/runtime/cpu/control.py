@@ -159,8 +159,8 @@ class Step:
         return early, late
 
     def _updates(self) -> list[PlanRow]:
-        """Copies new values that no kernel writes in place to their carries.  A value that is itself
-        a carry goes through a temporary: all are read before any is written."""
+        """Copies new values that no kernel writes in place to their carries.  A value that is
+        itself a carry goes through a temporary: all are read before any is written."""
         x, before, after = self.launches, [], []
         carries = {old for old, _ in x.program.graph.updates}
         for old, new, base in copied_updates(x.program):
