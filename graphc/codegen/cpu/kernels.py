@@ -1,4 +1,4 @@
-"""Kernel -> source, whatever its kind: the door from programs to code."""
+"""Kernels of all kinds -> source: chooses the method of a contraction, lowers, prints."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from graphc.ir.types import DType
 
 
 def methods(kernel: Kernel) -> tuple[Method, ...]:
-    """The ways to compute a kernel's contraction, the one that should be fastest first; none if it
-    has no contraction."""
+    """The ways to compute a kernel's contraction, the one expected to be fastest first; empty
+    without a contraction."""
     if kernel.kind is Kind.MATMUL:
         return (Method.TILES, Method.BLAS) if uses_gemm(kernel) else (Method.LOOPS,)
     if kernel.kind is not Kind.CONVOLUTION:
@@ -42,7 +42,8 @@ def methods(kernel: Kernel) -> tuple[Method, ...]:
 
 
 def method_of(kernel: Kernel, wanted: Method | None = None) -> Method | None:
-    """The method for a kernel's contraction: the wanted one if it can, else the first."""
+    """The method for a kernel's contraction: the wanted one if the kernel allows it, else the
+    first."""
     allowed = methods(kernel)
     return wanted if wanted in allowed else next(iter(allowed), None)
 
@@ -119,7 +120,7 @@ def blamed(error: CodegenError, sources: Mapping[Kernel, KernelSource]) -> Codeg
 
 
 def _reason(message: str) -> str:
-    """What a compiler complains about, without the places in text that the user never saw."""
+    """A compiler's complaint, without the places in text that the user never saw."""
     lines = [line.strip() for line in message.split("\n") if line.strip()]
     head = lines[0].partition(": Failed in")[0]
     end = next(

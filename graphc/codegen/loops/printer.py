@@ -1,4 +1,4 @@
-"""Typed scalar expressions of the loop IR as Python: what the printers of all targets share."""
+"""Prints typed scalar expressions of the loop IR as Python; all targets' printers share this."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Number
 from graphc.ir.types import DType
 
+# Python and numba widen the operators of these types: their results are cut back.
 WRAPPING_TYPES = ("i8", "i16", "i32", "u8", "u16", "u32", "u64")
 WRAPPING_CALLS = {  # i64 operators of numba are undefined where they overflow
     "({0} + {1})": "wrap_add({0}, {1})",
@@ -61,8 +62,8 @@ class Printer:
 
 
 def fold_step(combine: str, name: str, value: str, dtype: DType) -> str:
-    """Sums and products of floats are folded in an order that the compiler may choose once for
-    all."""
+    """One step of a fold; the compiler may choose, once for all, the order of sums and products of
+    floats."""
     if dtype.is_float and combine in ("({0} + {1})", "({0} * {1})"):
         return f"{'fold_add' if '+' in combine else 'fold_multiply'}({name}, {value})"
     if dtype.name == "i64":
@@ -72,7 +73,7 @@ def fold_step(combine: str, name: str, value: str, dtype: DType) -> str:
 
 
 def wrap(text: str, spelling: str, dtype: DType) -> str:
-    """Operators widen narrow types in Python and numba: cut them back."""
+    """The expression cut back to its type: operators widen narrow types in Python and numba."""
     if dtype.is_narrow and not spelling.startswith(("cast_", "where")):
         return f"round_{dtype}({bare(text)})"
     operator = spelling.startswith("(") and "==" not in spelling and "<" not in spelling
@@ -82,7 +83,7 @@ def wrap(text: str, spelling: str, dtype: DType) -> str:
 
 
 def bare(text: str) -> str:
-    """Without the outermost parentheses, if they enclose all of it."""
+    """The text without its outermost parentheses, if they enclose all of it."""
     if not text.startswith("("):
         return text
     depth = 0

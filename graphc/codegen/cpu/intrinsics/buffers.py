@@ -1,8 +1,7 @@
-"""Buffers of kernel source: typed addresses, elements as they lie in memory, and which accesses may
-meet.
+"""Buffers of kernel source: typed addresses, loads and stores of elements, alias metadata.
 
-A load gives the type that kernels compute in, a store takes it: bool is a byte, f16 and bf16 are
-computed with as f32.
+A load converts an element to the type that kernels compute in, a store converts it back: a bool is
+a byte in memory; f16 and bf16 become f32.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from graphc.ir.types import BY_NAME
 
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 HALF, SINGLE, DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
-UNTRACKED_SLOT = 64  # a slot of which nothing is known: such a buffer may lie anywhere
+UNTRACKED_SLOT = 64  # buffers with this slot or a higher one have no alias metadata
 
 
 class BufferType(types.Type):
@@ -104,7 +103,7 @@ class SetElement(AbstractTemplate):
 
 
 def _tag(builder: Any, instruction: Any, slot: int) -> None:
-    """Notes which buffer an instruction accesses."""
+    """Notes the buffer that an instruction accesses, for `tell_apart`."""
     if slot < UNTRACKED_SLOT:
         module = builder.module
         if not hasattr(module, "graphc_accesses"):

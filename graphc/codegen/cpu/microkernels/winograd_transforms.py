@@ -14,7 +14,7 @@ MATRICES: dict[str, Matrix] = {
     "wkernel": ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),  # G
     "wresult": ((1, 1, 1, 0), (0, 1, -1, -1)),  # A^T
 }
-ARGUMENTS = (
+PARAMETERS = (
     "i64 %channels, i64 %squares, ptr %from, i64 %fi, i64 %fj, i64 %fs, ptr %to, i64 %ti, i64 %tj, "
     "i64 %ts"
 )
@@ -59,7 +59,7 @@ class _Transform(VectorNames):
                     self.store(f"%m{r}{q}", f"%q{r}{q}", True),
                 ]
         loops = nest("s", "0", "%squares", 1, nest("c", "0", "%channels", self.lanes, body))
-        head = f"define void @gc_{name}_{self.dtype}({ARGUMENTS}) {{"
+        head = f"define void @gc_{name}_{self.dtype}({PARAMETERS}) {{"
         return "\n".join([head, "entry:", *loops, "  ret void", "}"])
 
     def _place(self, to: str, side: str, base: str, i: int, j: int) -> list[str]:
