@@ -117,8 +117,8 @@ IN_COMPILATION = (
     m("codegen.lower.emitter:Emitter._view", "reversed(pieces)", "pieces"),
     m(
         "codegen.lower.fused:chunk_rows",
-        "rows * (c + 1) // made.chunks",
-        "rows * (c + 1) // made.chunks - 1",
+        "rows * (c + 1) // parts.chunks",
+        "rows * (c + 1) // parts.chunks - 1",
     ),
     m(
         "codegen.loops.transform:_dense",

@@ -111,9 +111,9 @@ def _scratch(name: str) -> Callable[[int, int], EmulatedBuffer]:
     def make(count: int, slot: int) -> EmulatedBuffer:
         stored = BY_NAME[name].stored.numpy
         memory = np.full(int(count) * stored.itemsize + 1, 0xA5, np.uint8)
-        made = EmulatedBuffer(name, memory.__array_interface__["data"][0], int(count))
-        made.memory = memory
-        return made
+        buffer = EmulatedBuffer(name, memory.__array_interface__["data"][0], int(count))
+        buffer.memory = memory
+        return buffer
 
     return make
 

@@ -87,13 +87,13 @@ def transform(name: str) -> Callable[..., None]:
         yj: int,
         ys: int,
     ) -> None:
-        size, made = range(matrix.shape[1]), range(matrix.shape[0])
+        size, outputs = range(matrix.shape[1]), range(matrix.shape[0])
         for s in range(squares):
             for c in range(channels):
                 v = np.array([[x[x_at + s * xs + i * xi + j * xj + c] for j in size] for i in size])
                 square = (matrix @ v @ matrix.T).astype(v.dtype)
-                for i in made:
-                    for j in made:
+                for i in outputs:
+                    for j in outputs:
                         y[y_at + s * ys + i * yi + j * yj + c] = square[i, j]
 
     return run

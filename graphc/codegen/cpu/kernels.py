@@ -111,9 +111,9 @@ def blamed(error: CodegenError, sources: Mapping[Kernel, KernelSource]) -> Codeg
             assert isinstance(out.op, Opaque)
             types = [a.type for a in out.args]
             body = out.op.source(out.type, *types)
-            found = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
+            place = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
             above = source.text.removesuffix(body).count("\n")
-            line = int(found[1]) - 1 - above if found else 0
+            line = int(place[1]) - 1 - above if place else 0
             where = out.op.origin(line, out.type, *types) or out.loc
             return CodegenError(f"{out.op.name}: {_reason(error.message)}", where)
     return error
@@ -136,7 +136,7 @@ def _opaque(kernel: Kernel, readable: bool) -> KernelSource:
     types = [a.type for a in out.args]
     sizes = op.size_arguments(out.type, *types)
     values = [*((f"a{i}", a) for i, a in enumerate(out.args)), ("out", out)]
-    made = [
+    locals_ = [
         (name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
         for i, (name, v) in enumerate(values)
     ]
@@ -144,10 +144,10 @@ def _opaque(kernel: Kernel, readable: bool) -> KernelSource:
     routines = tuple(named(r, out.type.dtype) for r in op.routines)
     words += [("status", "")] * op.can_fail + [(f"f{i}", r) for i, r in enumerate(routines)]
     words += [("call", "")] * isinstance(op, Foreign)
-    made += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
+    locals_ += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
     lines = [
         f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
-        for name, text, shown in made
+        for name, text, shown in locals_
     ]
     text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
     return KernelSource(

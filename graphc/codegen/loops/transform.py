@@ -151,14 +151,14 @@ def loads(node: Any, inside_guards: bool = False) -> Iterator[Load]:
 def names_in(node: Any) -> set[str]:
     """The names of variables and locals that a statement or an expression uses; those of variables
     end with a dot."""
-    found = {x.name for x in walk(node) if isinstance(x, Ref | FoldStep)}
+    used = {x.name for x in walk(node) if isinstance(x, Ref | FoldStep)}
 
     def note(size: Size) -> Size:
-        found.update(dim.symbols(size))
+        used.update(dim.symbols(size))
         return size
 
     map_sizes(node, note)
-    return found
+    return used
 
 
 def renamed(node: Any, names: Mapping[str, str]) -> Any:
@@ -185,31 +185,31 @@ def _renamed(node: Any, names: Mapping[str, str]) -> Any:
 def drop_units(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
     """Replaces loops of one step by their bodies."""
     units = {f"{v}.": 0 for v, n in variables if n == 1}
-    kept = [(v, n) for v, n in variables if n != 1]
+    longer = [(v, n) for v, n in variables if n != 1]
     if not units:
-        return list(body), kept
+        return list(body), longer
     result = list(body)
     for unit in units:
         result = [s for old in result for s in _merge(old, unit[:-1], "", 1, {unit: 0})]
-    return result, kept
+    return result, longer
 
 
 def collapse(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
     """Merges neighbours among `variables` (outermost first) where every access allows it."""
     body, variables = drop_units(body, variables)
     offsets, fixed = _uses(body, {f"{v}." for v, _ in variables})
-    result, kept = list(body), list(variables)
-    position = len(kept) - 2
+    result, merged = list(body), list(variables)
+    position = len(merged) - 2
     while position >= 0:
-        (a, outer), (b, inner) = kept[position], kept[position + 1]
+        (a, outer), (b, inner) = merged[position], merged[position + 1]
         if not {f"{a}.", f"{b}."} & fixed and all(_dense(o, a, b, inner) for o in offsets):
             removed = {f"{a}.": 0}
             total = outer * inner
             offsets = [dim.substitute(o, removed) for o in offsets]
             result = [s for old in result for s in _merge(old, a, b, total, removed)]
-            kept[position : position + 2] = [(b, total)]
+            merged[position : position + 2] = [(b, total)]
         position -= 1
-    return result, kept
+    return result, merged
 
 
 def _uses(body: Sequence[Any], names: set[str]) -> tuple[list[Size], set[str]]:

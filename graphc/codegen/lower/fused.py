@@ -62,10 +62,10 @@ class Nest:
     chunks: int
 
 
-def chunk_rows(made: Nest) -> tuple[Size, Size]:
+def chunk_rows(parts: Nest) -> tuple[Size, Size]:
     """The first row of chunk c, and the first of the next."""
-    rows, c = dim.product(tuple(n for _, n in made.outer)), variable("c")
-    return rows * c // made.chunks, rows * (c + 1) // made.chunks
+    rows, c = dim.product(tuple(n for _, n in parts.outer)), variable("c")
+    return rows * c // parts.chunks, rows * (c + 1) // parts.chunks
 
 
 def positions(axes: Sequence[tuple[str, Size]], linear: Size) -> list[Let]:
@@ -293,13 +293,13 @@ class Fused:
 
     # -- the loops around a row
 
-    def _rows(self, made: Nest) -> tuple[list[Any], Size]:
+    def _rows(self, parts: Nest) -> tuple[list[Any], Size]:
         """The row loops around the body of a row, and the size of the parallel axis."""
-        body, outer = made.body, list(made.outer)
+        body, outer = parts.body, list(parts.outer)
         low: Size = variable("lo")
         high: Size = variable("hi")
-        if made.chunks:
-            low, high = chunk_rows(made)
+        if parts.chunks:
+            low, high = chunk_rows(parts)
         elif len(outer) > 1 and self._short():
             name, size = outer.pop()
             body = [For(f"{name}.", 0, size, tuple(body))]
@@ -308,7 +308,7 @@ class Fused:
             ):
                 name, more = outer.pop()
                 size, body = size * more, [For(f"{name}.", 0, more, tuple(body))]
-        extent = made.chunks or dim.product(tuple(n for _, n in outer))
+        extent = parts.chunks or dim.product(tuple(n for _, n in outer))
         if len(outer) == 1:
             return [For(f"{outer[0][0]}.", low, high, tuple(body))], extent
         return [For("r.", low, high, (*positions(outer, variable("r")), *body))], extent

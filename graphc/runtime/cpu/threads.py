@@ -143,11 +143,11 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return
-    came: list[tuple[Any, ...]] = []
-    signal.signal(signal.SIGINT, lambda *given: came.append(given))
+    received: list[tuple[Any, ...]] = []
+    signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        if came:
-            handler(*came[-1])
+        if received:
+            handler(*received[-1])

@@ -71,13 +71,13 @@ NARROW_CONVERSIONS = {  # narrow floats: an f32 as it is stored, rounded to near
 def _buffer(name: str) -> Any:
     @intrinsic(prefer_literal=True)
     def make(context: Any, args: Any, slot: Any) -> Any:
-        made = BufferType(name, slot.literal_value)
+        buffer_type = BufferType(name, slot.literal_value)
 
         def build(ctx: Any, builder: Any, sig: Any, values: Any) -> Any:
             address = builder.load(builder.gep(values[0], [values[1]]))
             return builder.inttoptr(address, stored(name).as_pointer())
 
-        return made(args, slot), build
+        return buffer_type(args, slot), build
 
     return make
 

@@ -81,7 +81,7 @@ def _scratch(name: str) -> Any:
 
     @intrinsic(prefer_literal=True)
     def scratch(context: Any, count: Any, slot: Any) -> Any:
-        made = BufferType(name, slot.literal_value)
+        buffer_type = BufferType(name, slot.literal_value)
 
         def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
             element = stored(name)
@@ -94,7 +94,7 @@ def _scratch(name: str) -> Any:
             bd.store(start, bd.inttoptr(bd.sub(place, ir.Constant(I64, 8)), I64.as_pointer()))
             return bd.inttoptr(place, element.as_pointer())
 
-        return made(types.int64, slot), build
+        return buffer_type(types.int64, slot), build
 
     return scratch
 

@@ -93,10 +93,10 @@ class Typing(typing.BaseContext):  # type: ignore[misc]
         if kws:
             return super().resolve_function_type(func, args, kws)
         key = func, tuple(args)
-        found = self._answers.get(key)
-        if found is None:
-            found = self._answers[key] = super().resolve_function_type(func, args, kws)
-        return found
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._answers[key] = super().resolve_function_type(func, args, kws)
+        return answer
 
 
 def _wanted(template: Any) -> bool:
@@ -149,5 +149,5 @@ class Lower(lowering.Lower):  # type: ignore[misc]
             cast(self.builder, self.loadvar(v.name), self.typeof(v.name), t)
             for v, t in zip(operands, signature.args, strict=True)
         ]
-        made = self.context.get_function(function, sig)(self.builder, values)
-        return cast(self.builder, made, signature.return_type, result)
+        value = self.context.get_function(function, sig)(self.builder, values)
+        return cast(self.builder, value, signature.return_type, result)

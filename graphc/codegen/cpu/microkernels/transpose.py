@@ -52,7 +52,7 @@ class _Transpose(VectorNames):
         n, v, align = self.lanes, self.type, ELEMENT_BYTES[self.dtype]
         arguments = "i64 %h, i64 %w, ptr %from, i64 %ldf, ptr %to, i64 %ldt"
         load, store = (f"@llvm.masked.{x}.{self.suffix}.p0" for x in ("load", "store"))
-        rest = f"i32 {align}, {self.bits}"
+        operands = f"i32 {align}, {self.bits}"
         return "\n".join(
             [
                 f"define internal void @edge_{self.dtype}({arguments}) {{",
@@ -69,7 +69,7 @@ class _Transpose(VectorNames):
                     [
                         *self.place("s", "%from", "%i", "%ldf", "0"),
                         *self.place("t", "%in", "%i", str(n), "0"),
-                        f"  %e = call {v} {load}(ptr %s, {rest} %cols, {v} zeroinitializer)",
+                        f"  %e = call {v} {load}(ptr %s, {operands} %cols, {v} zeroinitializer)",
                         f"  store {v} %e, ptr %t, align 64",
                     ],
                 ),
@@ -83,7 +83,7 @@ class _Transpose(VectorNames):
                         *self.place("o", "%out", "%j", str(n), "0"),
                         *self.place("d", "%to", "%j", "%ldt", "0"),
                         f"  %f = load {v}, ptr %o, align 64",
-                        f"  call void {store}({v} %f, ptr %d, {rest} %rows)",
+                        f"  call void {store}({v} %f, ptr %d, {operands} %rows)",
                     ],
                 ),
                 "  ret void\n}",

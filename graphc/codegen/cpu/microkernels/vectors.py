@@ -85,16 +85,18 @@ class VectorNames:
         if not last:
             return f"  %{to} = load {self.type}, ptr {place}, align {ELEMENT_BYTES[self.dtype]}"
         call = f"call {self.type} @llvm.masked.load.{self.suffix}.p0"
-        rest = f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask, {self.type} zeroinitializer"
-        return f"  %{to} = {call}(ptr {place}, {rest})"
+        operands = (
+            f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask, {self.type} zeroinitializer"
+        )
+        return f"  %{to} = {call}(ptr {place}, {operands})"
 
     def store(self, value: str, place: str, last: bool) -> str:
         """Stores a vector; the last of a row only in the lanes of `%mask`."""
         if not last:
             return f"  store {self.type} {value}, ptr {place}, align {ELEMENT_BYTES[self.dtype]}"
         call = f"call void @llvm.masked.store.{self.suffix}.p0"
-        rest = f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask"
-        return f"  {call}({self.type} {value}, ptr {place}, {rest})"
+        operands = f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask"
+        return f"  {call}({self.type} {value}, ptr {place}, {operands})"
 
 
 def nest(var: str, low: str, high: str, step: int, body: list[str]) -> list[str]:

@@ -23,8 +23,8 @@ PARAMETERS = (
 def transforms_ir(shape: Shape, dtype: str) -> str:
     """The functions `gc_winput_f32(channels, squares, from, fi, fj, fs, to, ti, tj, ts)` and so on:
     element (i, j) of a square lies `i * fi + j * fj` behind its start, the next square `fs`."""
-    made = _Transform(shape, dtype)
-    return "\n".join([made.declarations(), *(made.function(name) for name in MATRICES)])
+    printer = _Transform(shape, dtype)
+    return "\n".join([printer.declarations(), *(printer.function(name) for name in MATRICES)])
 
 
 class _Transform(VectorNames):
@@ -33,7 +33,7 @@ class _Transform(VectorNames):
     def function(self, name: str) -> str:
         """One of them."""
         matrix = MATRICES[name]
-        size, made = len(matrix[0]), len(matrix)
+        size, result_size = len(matrix[0]), len(matrix)
         body = [
             "  %left = sub i64 %channels, %c",
             *self.first("mask", "%left"),
@@ -51,7 +51,7 @@ class _Transform(VectorNames):
         for r, row in enumerate(matrix):
             for j in range(size):
                 body += self._sum(f"h{r}{j}", row, [f"%v{i}{j}" for i in range(size)])
-        for r in range(made):
+        for r in range(result_size):
             for q, row in enumerate(matrix):
                 body += [
                     *self._sum(f"m{r}{q}", row, [f"%h{r}{j}" for j in range(size)]),

@@ -69,20 +69,20 @@ class _Columns(ConvolutionFrame):
         self.parts = self.named("parts", parts)
         depth = self.share * self.taps
         line = dim.maximum(depth * self.row, 1)
-        most = dim.maximum(dim.minimum(self.rows, dim.floordiv(PANEL_ELEMENTS, line)), 1)
-        self.block = self.named("rows", most)
+        block_rows = dim.maximum(dim.minimum(self.rows, dim.floordiv(PANEL_ELEMENTS, line)), 1)
+        self.block = self.named("rows", block_rows)
         piece = dim.minimum(
             self.row, dim.maximum(dim.floordiv(PANEL_ELEMENTS, dim.maximum(depth, 1)), 1)
         )
         self.piece = self.named("piece", piece)
         self.pieces = -dim.floordiv(-self.row, dim.maximum(piece, 1))  # of a row; or
-        bands = -dim.floordiv(-self.rows, most)  # blocks of rows
+        bands = -dim.floordiv(-self.rows, block_rows)  # blocks of rows
         self.blocks = self.named("blocks", bands * self.pieces)
         self.width = self.block * self.piece  # of a panel's row
         if self.pieces != 1:
             self.left, self.length = variable("left"), variable("length")
         self.plane = self.rows * self.row
-        self.scratch = 0 if self.direct else dim.maximum(depth * most * piece, 1)
+        self.scratch = 0 if self.direct else dim.maximum(depth * block_rows * piece, 1)
         self.count = variable("count")
         self.first: Size = variable("first")
         self.channel: Size = variable("channel")
