@@ -1,7 +1,7 @@
-"""Machine code on disk: how it is kept, what its names depend on, and what building it took.
+"""The cache of machine code on disk, the hashes in its file names, and the statistics of builds.
 
-A kernel's name is a hash of its text and of graphc's own files that decide what the text becomes
-(`hash_of`); so whoever changes one of these never meets machine code that the old one made.
+A kernel's name is a hash of its text and of the files of graphc that decide what the text becomes
+(`hash_of`).  So a change of such a file never meets machine code that the old file made.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MAGIC = b"graphc-object-1\n"
 
 
 def hash_of(sources: Sequence[str], *parts: str, root: Path = PACKAGE) -> bytes:
-    """A hash of files of Python, named below graphc/ (a folder's with those of its folders), and of
-    texts.  Raises `FileNotFoundError` for a file or folder that is not there."""
+    """A hash of `parts` and of Python files: `sources` are files and whole folders below graphc/.
+    Raises `FileNotFoundError` for a file or folder that is not there."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
     for path in files_of(sources, root):
         name = path.relative_to(root).as_posix()
@@ -40,7 +40,7 @@ def files_of(sources: Sequence[str], root: Path = PACKAGE) -> Iterator[Path]:
 
 @dataclass
 class Built:
-    """What building did."""
+    """Counts what building did."""
 
     compilations: int = 0
     cache_hits: int = 0
@@ -49,8 +49,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Cache:
-    """Object files in a directory, one for each kernel, checked when read, written whole or not at
-    all."""
+    """Object files in a directory, one for each kernel: checked when read, written atomically."""
 
     directory: Path
 
@@ -70,12 +69,11 @@ class Cache:
         return data
 
     def write(self, symbol: str, data: bytes) -> None:
-        """Keeps object code."""
+        """Keeps object code under a symbol."""
         self.keep(f"{symbol}.o", MAGIC + _checksum(data) + data)
 
     def keep(self, name: str, data: bytes) -> None:
-        """Writes a file, whole or not at all; a cache that cannot be written is reported once and
-        does no harm."""
+        """Writes a file, whole or not at all; only warns if the cache cannot be written."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle, temporary = tempfile.mkstemp(dir=self.directory, suffix=".tmp")

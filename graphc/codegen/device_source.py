@@ -1,7 +1,8 @@
-"""A kernel for a device, as text: what a target prints, its toolchain compiles, its device runs.
+"""A kernel for a device as text: its target prints it, its toolchain compiles it.
 
-The text defines one function, `kernel`, of pointers and whole numbers.  Addresses, weights and
-large sizes are its arguments; so equal kernels are equal text, and are compiled once.
+The text defines one function, `kernel`, whose parameters are pointers and whole numbers.
+Addresses, weights and large sizes are arguments, so equal kernels have equal text and are compiled
+once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from graphc.config import Method
 from graphc.ir.dim import Size
 
-BLOCKS, THREADS = (1, 1, 1), (256, 1, 1)  # of a launch, unless its source says otherwise
+DEFAULT_BLOCKS = (1, 1, 1)  # of a launch, unless its source says otherwise
+DEFAULT_THREADS = (256, 1, 1)  # of a block, likewise
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class DeviceSource:
     text: str
     parameters: tuple[str, ...]
     sizes: tuple[Size, ...] = ()
-    grid: tuple[Size, Size, Size] = BLOCKS
-    threads: tuple[int, int, int] = THREADS
+    grid: tuple[Size, Size, Size] = DEFAULT_BLOCKS
+    threads: tuple[int, int, int] = DEFAULT_THREADS
     shared: Size = 0
     resident: int = 0
     uses_status: bool = False

@@ -1,7 +1,7 @@
-"""A target as code sees it: what it prints of a kernel, to be run and to be read.
+"""The protocols of targets that make code: what a target prints of a kernel, to run and to read.
 
-The host's kernels are called in this process (`graphc.compiler.compile`); a device's are launched
-(`graphc.runtime.device`), so its target says more.
+This process calls the host's kernels (`graphc.compiler.compile`).  A device's kernels are launched
+(`graphc.runtime.device`), so its target has more methods.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from graphc.passes.target import Target
 
 @dataclass(frozen=True)
 class DumpStage:
-    """A stage of `graphc dump` in which each kernel has a text: `text` is given a kernel and which
-    of its results lie where operands lay (`program.overwritten`).  `comment` begins a comment
-    there, `suffix` is that of a file."""
+    """A stage of `graphc dump` in which each kernel has a text.  `text` takes a kernel and the
+    results that lie where operands lay (`program.overwritten`).  `comment` begins a comment in the
+    text, `suffix` ends the name of its file."""
 
     name: str
     suffix: str
@@ -36,20 +36,21 @@ class CodeTarget(Target, Protocol):
 
     @property
     def stages(self) -> tuple[DumpStage, ...]:
-        """What can be read of its kernels, in order."""
+        """The texts of its kernels that people can read, in order."""
 
     def schedule(self, kernel: Kernel) -> str:
-        """How threads share a kernel, for `explain`; "" if its method says it all."""
+        """How threads share a kernel, for `explain`; "" if the method already says it."""
 
 
 class DeviceTarget(CodeTarget, Protocol):
     """A target whose kernels are launched on devices."""
 
     def variant(self, kernel: Kernel, sizes: Mapping[str, int], fast_math: bool) -> Hashable:
-        """What a run's sizes decide of a kernel's text: sizes of one variant share it."""
+        """The variant of a kernel's text that a run's sizes choose; sizes of one variant share a
+        text."""
 
     def awaits_sizes(self, kernel: Kernel) -> bool:
-        """Whether a kernel need not be compiled before sizes are known: they decide its text."""
+        """Whether a kernel is compiled only once sizes are known, because they decide its text."""
 
     def sources(
         self,
@@ -59,14 +60,14 @@ class DeviceTarget(CodeTarget, Protocol):
         sizes: Mapping[str, int],
         fast_math: bool,
     ) -> tuple[DeviceSource, ...]:
-        """The launches of a kernel, one after another, over the same buffers.  `wide` ones count
-        with 64 bits.  Raises `CodegenError` for what the target `cannot`."""
+        """The launches of a kernel, one after another, over the same buffers.  `wide` ones have
+        indices of 64 bits.  Raises `CodegenError` for what the target `cannot`."""
 
     def epilogue(self, kernel: Kernel, wide: bool) -> tuple[DeviceSource, ...]:
-        """The launches of what follows a product that a library has made."""
+        """The launches of the epilogue of a product that a library computes."""
 
     def guarded(self, source: DeviceSource) -> DeviceSource:
-        """The kernel that does nothing once a run has failed."""
+        """The kernel, changed to do nothing once a run has failed."""
 
     def copying(self, nbytes: int) -> DeviceSource:
         """A kernel that copies so many bytes from its first buffer to its second."""
@@ -75,9 +76,9 @@ class DeviceTarget(CodeTarget, Protocol):
 def beyond_devices(
     v: Value, by_hand: tuple[type[Opaque], ...], cannot: Callable[[Value], str]
 ) -> str:
-    """Why no device can compute v: it belongs to the host, or is a kernel written by hand of none
-    of the families `by_hand`, which a target has kernels for; "" otherwise.  `cannot` is the
-    target's own answer, which is asked for what is inside of v."""
+    """Why no device can compute v: v belongs to the host, or is a kernel written by hand outside of
+    the families `by_hand`, for which the target has kernels; "" otherwise.  `cannot` is the
+    target's own answer; it judges the values inside of v."""
     match v.op:
         case Foreign():
             return "it calls a Python function"

@@ -1,4 +1,4 @@
-"""Many sources for a compiler: this process and its helpers take them from one queue.
+"""Compiles many sources: this process and its helpers take them from one queue.
 
 A helper is a Python process that answers a line of JSON, a job's words, with a line of code.
 """
@@ -18,17 +18,16 @@ from typing import Any
 
 from graphc.config import Options
 
-MOST_PROCESSES = 8
-SHOW_AFTER = 1.0  # seconds
+MAX_PROCESSES = 8  # this one included
+SHOW_AFTER_SECONDS = 1.0  # progress is shown for builds that take longer
 Words = tuple[Any, ...]  # what a compiler is called with, the source first; JSON takes them
 Queue = deque[tuple[str, Words]]
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """`compile` makes code of words in this process; a helper imports `module` and calls its
-    `serve`.  From `parallel_from` jobs on, helpers
-    are started."""
+    """`compile` compiles words in this process; a helper imports `module` and calls its `serve`.
+    Helpers start if there are `parallel_from` jobs or more."""
 
     module: str
     compile: Callable[..., bytes]
@@ -38,45 +37,45 @@ class Compiler:
 def compile_all(
     jobs: Mapping[str, Words], compiler: Compiler, options: Options
 ) -> dict[str, bytes]:
-    """The code of every job, the longest source first, so that none waits for another at the
-    end."""
+    """The code of every job.  The longest sources go first, so that no process waits for one at
+    the end."""
     waiting = deque(sorted(jobs.items(), key=lambda item: -len(item[1][0])))
-    made: dict[str, bytes] = {}
+    codes: dict[str, bytes] = {}
     least = compiler.parallel_from
-    count = min(options.threads, len(waiting) // (least // 2), MOST_PROCESSES) - 1
+    count = min(options.threads, len(waiting) // (least // 2), MAX_PROCESSES) - 1
     helpers = [
-        _Helper(compiler.module, waiting, made)
+        _Helper(compiler.module, waiting, codes)
         for _ in range(count if len(waiting) >= least else 0)
     ]
     try:
-        _compile_here(waiting, made, len(jobs), compiler, options)
+        _compile_here(waiting, codes, len(jobs), compiler, options)
     finally:
         waiting.clear()
         for helper in helpers:
             helper.end()
-    for key in jobs.keys() - made.keys():  # compiled again here, for the error that it met
-        made[key] = compiler.compile(*jobs[key])
-    return made
+    for key in jobs.keys() - codes.keys():  # again, to raise the error that a helper met
+        codes[key] = compiler.compile(*jobs[key])
+    return codes
 
 
 def _compile_here(
-    waiting: Queue, made: dict[str, bytes], count: int, compiler: Compiler, options: Options
+    waiting: Queue, codes: dict[str, bytes], count: int, compiler: Compiler, options: Options
 ) -> None:
     start = time.perf_counter()
     shown = False
     while waiting:
         key, words = _next(waiting)
         if words:
-            made[key] = compiler.compile(*words)
-        if options.progress and time.perf_counter() - start > SHOW_AFTER:
+            codes[key] = compiler.compile(*words)
+        if options.progress and time.perf_counter() - start > SHOW_AFTER_SECONDS:
             shown = True
-            print(f"\rgraphc: compiled {len(made)} of {count} kernels", end="", file=sys.stderr)
+            print(f"\rgraphc: compiled {len(codes)} of {count} kernels", end="", file=sys.stderr)
     if shown:
         print(f" in {time.perf_counter() - start:.1f} s", file=sys.stderr)
 
 
 def _next(waiting: Queue) -> tuple[str, Words]:
-    """The next job; one without words if another has just taken the last."""
+    """The next job; one without words if another thread has just taken the last."""
     try:
         return waiting.popleft()
     except IndexError:
@@ -86,7 +85,7 @@ def _next(waiting: Queue) -> tuple[str, Words]:
 class _Helper:
     """A process that compiles, and the thread that hands it one source after another."""
 
-    def __init__(self, module: str, waiting: Queue, made: dict[str, bytes]) -> None:
+    def __init__(self, module: str, waiting: Queue, codes: dict[str, bytes]) -> None:
         home = str(Path(__file__).parents[2])  # the same graphc, wherever this process found it
         serve = f"import sys; sys.path.insert(0, sys.argv[1]); import {module}; {module}.serve()"
         self.process = subprocess.Popen(
@@ -96,10 +95,10 @@ class _Helper:
             text=True,
         )
         self.ready = False
-        self.thread = threading.Thread(target=self._feed, args=(waiting, made), daemon=True)
+        self.thread = threading.Thread(target=self._feed, args=(waiting, codes), daemon=True)
         self.thread.start()
 
-    def _feed(self, waiting: Queue, made: dict[str, bytes]) -> None:
+    def _feed(self, waiting: Queue, codes: dict[str, bytes]) -> None:
         questions, answers = self.process.stdin, self.process.stdout
         assert questions is not None and answers is not None
         self.ready = bool(answers.readline())
@@ -109,10 +108,10 @@ class _Helper:
             answer = answers.readline().strip()
             self.ready = bool(answer)  # else it has met an error, and ended
             if answer:
-                made[job[0]] = bytes.fromhex(answer)
+                codes[job[0]] = bytes.fromhex(answer)
 
     def end(self) -> None:
-        """Waits for the source in hand; one that has not started yet need not go on."""
+        """Waits for the source in hand; kills a helper that is not ready yet."""
         if not self.ready:
             self.process.kill()
         self.thread.join()
@@ -120,7 +119,7 @@ class _Helper:
 
 
 def serve(prepare: Callable[[], object], compile: Callable[..., bytes]) -> None:
-    """What a helper process does: words in, code out, line by line."""
+    """The main loop of a helper process: reads words, prints code, line by line."""
     prepare()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -28,7 +28,7 @@ import numpy as np
 
 from graphc.codegen.cache import Cache
 from graphc.codegen.cpu.gemm_library import host_shape
-from graphc.codegen.cpu.microkernels.vectors import LLVM
+from graphc.codegen.cpu.microkernels.vectors import LLVM_TYPES
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Options
@@ -113,7 +113,7 @@ def measure(threads: int) -> Limits:
         for at in range(len(by_size) - 2, -1, -1):  # what fits a large working set fits a small one
             by_size[at] = max(by_size[at], by_size[at + 1])
         rates[stream] = tuple(by_size)
-    peaks = {dtype: _peak(dtype, threads) for dtype in LLVM}
+    peaks = {dtype: _peak(dtype, threads) for dtype in LLVM_TYPES}
     return Limits(cpu_name(), threads, WORKING_SETS, rates, peaks)
 
 
@@ -239,7 +239,7 @@ def _stream_text(what: str) -> str:
 def _fma_text(dtype: str) -> str:
     """Chains of multiply-adds: `count` of them, `rounds` times."""
     lanes = host_shape(dtype).lanes
-    vector, name = f"<{lanes} x {LLVM[dtype]}>", f"@llvm.fma.v{lanes}{dtype}"
+    vector, name = f"<{lanes} x {LLVM_TYPES[dtype]}>", f"@llvm.fma.v{lanes}{dtype}"
     chains = range(ACCUMULATORS)
     phis = "\n".join(f"  %a{n} = phi {vector} [%x, %entry], [%b{n}, %body]" for n in chains)
     steps = "\n".join(

@@ -19,8 +19,8 @@ from graphc.ir import dim
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.plan_words import Status
-from graphc.runtime.cpu.result_pool import LARGE
-from graphc.runtime.cpu.threads import LONG_WORK, SHARED_WORK, execute
+from graphc.runtime.cpu.result_pool import MIN_POOLED_BYTES
+from graphc.runtime.cpu.threads import MIN_INTERRUPTIBLE_WORK, MIN_WORK_FOR_HELPERS, execute
 from graphc.runtime.cpu.timer import Timing
 from graphc.session.bad_index import out_of_range
 from graphc.session.feeds import convert
@@ -104,8 +104,8 @@ class HostPlan:
         self.draws = any(isinstance(t.op, RunCounter) for t in self.staged.inputs)
         self.launch = driver().run
         self.launches = len(bound.executable.program.kernels)
-        self.small = bound.work < min(SHARED_WORK, LONG_WORK) or (
-            session.options.threads == 1 and bound.work < LONG_WORK
+        self.small = bound.work < min(MIN_WORK_FOR_HELPERS, MIN_INTERRUPTIBLE_WORK) or (
+            session.options.threads == 1 and bound.work < MIN_INTERRUPTIBLE_WORK
         )
         self._look_up_results()
         stats = session.stats
@@ -129,7 +129,7 @@ class HostPlan:
         for n, v in enumerate(bound.outputs):
             shape = dim.numbers(v.type.shape, bound.sizes)
             dtype = v.type.dtype.numpy
-            large = math.prod(shape) * dtype.itemsize > LARGE
+            large = math.prod(shape) * dtype.itemsize > MIN_POOLED_BYTES
             self.outputs.append((bound.externals_at + self.fresh + n, shape, dtype, large))
         self.simple = [
             r.external - self.fresh if r.external is not None and not r.is_input else -1

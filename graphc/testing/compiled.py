@@ -154,10 +154,10 @@ def small_chunks(work: int = 1) -> Iterator[None]:
     """Within the block, every kernel is cut into as many chunks as possible, and threads share
     every run."""
     with _changed(
-        (launches, "PARALLEL_WORK", work),
-        (launches, "CHUNK_WORK", work),
-        (host_engine, "SHARED_WORK", 0),
-        (threads, "SHARED_WORK", 0),
+        (launches, "MIN_PARALLEL_WORK", work),
+        (launches, "MIN_WORK_PER_CHUNK", work),
+        (host_engine, "MIN_WORK_FOR_HELPERS", 0),
+        (threads, "MIN_WORK_FOR_HELPERS", 0),
     ):
         yield
 
@@ -167,9 +167,9 @@ def small_products() -> Iterator[None]:
     """Matrix products compiled within the block are cut into many chunks; each chunk runs its share
     of the epilogue."""
     with _changed(
-        (gemm, "CHUNK_PRODUCTS", 40),
-        (gemm, "CHUNK_ROWS", 1),
-        (gemm, "STRIP", 2),
+        (gemm, "MULTIPLICATIONS_PER_CHUNK", 40),
+        (gemm, "MIN_ROWS_PER_CHUNK", 1),
+        (gemm, "COLUMNS_PER_STRIP", 2),
     ):
         yield
 

@@ -117,8 +117,8 @@ IN_COMPILATION = (
     m("codegen.lower.emitter:Emitter._view", "reversed(pieces)", "pieces"),
     m(
         "codegen.lower.fused:chunk_rows",
-        "rows * (c + 1) // made.chunks",
-        "rows * (c + 1) // made.chunks - 1",
+        "rows * (c + 1) // parts.chunks",
+        "rows * (c + 1) // parts.chunks - 1",
     ),
     m(
         "codegen.loops.transform:_dense",
@@ -127,7 +127,7 @@ IN_COMPILATION = (
     ),
     m("codegen.loops.transform:_uses", "fixed |= dim.symbols(offset)", "pass"),
     m("codegen.loops.printer:literal", "'-' if rounded < 0 else ''", "''"),
-    m("codegen.loops.printer:wrap", "if operator and (dtype.name in WRAPS)", "if False"),
+    m("codegen.loops.printer:wrap", "if operator and (dtype.name in WRAPPING_TYPES)", "if False"),
     m(
         "codegen.cpu.schedules.gemm:lower_gemm",
         "(first if op.ta else first * k, 0, first * n)",

@@ -45,8 +45,8 @@ IN_COMPILATION = (
     m("runtime.cpu.control:Step._updates", "before + after", "after[::-1]"),
     m(
         "runtime.cpu.control:_loop",
-        "ArgumentStep(HEAD + 1 + i, sizes[i])",
-        "ArgumentStep(HEAD + 1 + i)",
+        "ArgumentStep(FIRST_BUFFER + 1 + i, sizes[i])",
+        "ArgumentStep(FIRST_BUFFER + 1 + i)",
     ),
     m(
         "runtime.cpu.control:_loop",
@@ -61,7 +61,11 @@ IN_COMPILATION = (
         "address(copies), carries",
         "address(copies), max(carries - 1, 0)",
     ),
-    m("runtime.cpu.control:_switch", "HEAD + len(v.args) + i", "HEAD + len(v.args)"),
+    m(
+        "runtime.cpu.control:_switch",
+        "FIRST_BUFFER + len(v.args) + i",
+        "FIRST_BUFFER + len(v.args)",
+    ),
     m("runtime.cpu.control:Step._results", "early.append", "late.append"),
     m("runtime.cpu.control:Step._results", "elif base in x.external", "elif False"),
 )

@@ -139,8 +139,8 @@ def test_large_kernels_are_cut_into_blocks(panel: int, monkeypatch: pytest.Monke
     """Several blocks of rows and of channels, and pieces of rows longer than a panel."""
     from graphc.codegen.cpu.schedules import conv_columns
 
-    monkeypatch.setattr(conv_columns, "PANEL", panel)
-    monkeypatch.setattr(conv_columns, "COLUMNS", 20)
+    monkeypatch.setattr(conv_columns, "PANEL_ELEMENTS", panel)
+    monkeypatch.setattr(conv_columns, "PANEL_ROWS_PER_PART", 20)
     for name in ("plain", "strides", "groups", "wide_rows", "cube", "points"):
         call, arrays, wanted = expected(name)
         for symbolic in (False, True):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED
+from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED_SLOT
 from graphc.codegen.cpu.toolchain import build
 from graphc.compiler.compile import Compiled, lower
 from graphc.config import Options
@@ -208,7 +208,7 @@ def test_dependence_is_what_a_search_finds(seed: int) -> None:
 def test_helpers_compile_what_this_process_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(build, "MIN_KERNELS_FOR_HELPERS", 2)
     x = gc.placeholder(gc.float32, ["n", 5], name="x")
     fetches = [gc.sum(x * float(i + 2), axis=1) + float(i) for i in range(3)]
     fetches += [gc.exp(gc.transpose(f[None] * 3.5)) for f in fetches]
@@ -223,7 +223,7 @@ def test_helpers_compile_what_this_process_does_not(
 def test_what_a_helper_cannot_compile_is_an_error_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "PARALLEL_FROM", 2)
+    monkeypatch.setattr(build, "MIN_KERNELS_FOR_HELPERS", 2)
     texts = [f"def kernel(args, lo, hi):\n    v0 = no_such_function({i})\n" for i in range(4)]
     with pytest.raises(CodegenError, match="no_such_function"):
         build.build(texts, Options(cache_dir=tmp_path, threads=2), build.Built())
@@ -239,8 +239,8 @@ def test_kernels_have_few_enough_arrays_to_be_vectorised() -> None:
     for w in weights:
         loss = loss + gc.sum(w * x)
     program = compiled(step(loss, gc.optim.Adam(0.1))).program
-    assert Fuse().max_arrays < UNTRACKED
-    assert max(len({*k.reads, *k.writes}) for k in program.kernels if k.commits) <= UNTRACKED
+    assert Fuse().max_arrays < UNTRACKED_SLOT
+    assert max(len({*k.reads, *k.writes}) for k in program.kernels if k.commits) <= UNTRACKED_SLOT
     assert len(program.kernels) < 20
 
 

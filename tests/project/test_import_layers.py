@@ -71,7 +71,7 @@ FLOORS = {
         toolchain
         gemm_library.py
         schedules
-        printer.py emulate.py emulate_tiles.py kernels.py
+        printer.py emulate.py emulate_scalars.py emulate_tiles.py kernels.py
         target.py
     """,
     "codegen/cuda": """

@@ -324,7 +324,7 @@ def test_a_loop_encloses_its_kernels_in_a_trace(session: gc.Session) -> None:
 def test_a_full_log_drops_events_but_no_time(
     session: gc.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graphc.runtime.cpu.timer.EVENTS", 10)
+    monkeypatch.setattr("graphc.runtime.cpu.timer.MAX_LOGGED_EVENTS", 10)
     x = gc.placeholder(gc.float32, ["n", 3])
     last, rows = gc.scan(lambda c, r: (c + r * gc.sum(c), gc.sum(c)), gc.zeros((3,)), x)
     p = session.profile([last, rows], {x: np.ones((50, 3), np.float32)}, steps=1)

@@ -13,7 +13,7 @@ import pytest
 import graphc as gc
 from graphc.errors import FeedError, FetchError, GraphError, SessionError
 from graphc.ir.graph import Graph
-from graphc.runtime.cpu.result_pool import KEPT_ALIKE, KEPT_SHAPES
+from graphc.runtime.cpu.result_pool import MAX_ARRAYS_PER_SHAPE, MAX_POOLED_SHAPES
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +163,9 @@ def test_few_results_are_kept() -> None:
         held = [call(np.full(50_000 + n % 20, n, np.float32)) for n in range(100)]
         assert all(np.all(a == n + 1) for n, a in enumerate(held)), "what is held is not written"
         kept = sess.results.kept
-        assert len(kept) <= KEPT_SHAPES and max(map(len, kept.values())) <= KEPT_ALIKE
+        assert (
+            len(kept) <= MAX_POOLED_SHAPES and max(map(len, kept.values())) <= MAX_ARRAYS_PER_SHAPE
+        )
 
 
 # ---- any node is feedable and fetchable ----

@@ -1,4 +1,4 @@
-"""The CPU: loops to numba source, its schedules of contractions, and each kernel as plain Python.
+"""Code for CPUs: loops to numba source, schedules of contractions, kernels as plain Python.
 
-The mirror image of `codegen.cuda`; what runs the machine code is `runtime.cpu`.
+It mirrors `codegen.cuda`; `runtime.cpu` runs the machine code.
 """

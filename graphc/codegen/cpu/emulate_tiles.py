@@ -1,5 +1,5 @@
-"""What `intrinsics/tile_calls.py` and `intrinsics/row_copies.py` call, an element at a time in
-Python: routines on rows and matrices.  `emulate.py` has the rest."""
+"""Routines on rows and matrices in plain Python, an element at a time: the twins of
+`intrinsics/tile_calls.py` and `intrinsics/row_copies.py`.  `emulate.py` runs kernels with them."""
 
 from __future__ import annotations
 
@@ -87,13 +87,13 @@ def transform(name: str) -> Callable[..., None]:
         yj: int,
         ys: int,
     ) -> None:
-        size, made = range(matrix.shape[1]), range(matrix.shape[0])
+        size, outputs = range(matrix.shape[1]), range(matrix.shape[0])
         for s in range(squares):
             for c in range(channels):
                 v = np.array([[x[x_at + s * xs + i * xi + j * xj + c] for j in size] for i in size])
                 square = (matrix @ v @ matrix.T).astype(v.dtype)
-                for i in made:
-                    for j in made:
+                for i in outputs:
+                    for j in outputs:
                         y[y_at + s * ys + i * yi + j * yj + c] = square[i, j]
 
     return run

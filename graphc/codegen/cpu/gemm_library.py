@@ -1,28 +1,28 @@
-"""Matrix products of graphc's own, with the arguments of CBLAS.
+"""graphc's own matrix products, with the arguments of CBLAS.
 
-One library a type, compiled once for a machine and kept in the kernel cache: the loops below around
-the register tiles of `tiles.py`.  For each block of k and each strip of columns, the strip's part
-of B is made contiguous (unless it is in cache anyway), and the tiles walk down A, which is read
-where it lies.
+Each element type has a library, compiled once for a machine and kept in the kernel cache: the
+loops below around the register tiles of `tiles.py`.  For each block of k and each strip of columns
+the loops copy the strip's part of B into contiguous memory (unless B is in cache anyway); then
+tiles walk down A, which they read in place.
 """
 
 from __future__ import annotations
 
 from graphc.codegen.cache import Cache
 from graphc.codegen.cpu.microkernels.tiles import tiles_ir
-from graphc.codegen.cpu.microkernels.vectors import LLVM, Shape
+from graphc.codegen.cpu.microkernels.vectors import LLVM_TYPES, Shape
 from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES, transforms_ir
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import Cpu, host_cpu, tile_shape
 
-DEPTH = 768  # the longest block of k: a strip of that length stays in the second-level cache
-SHORT = 192  # the same where columns of A share sets of the caches
-DIRECT = 1 << 16  # elements of B that stay in the first-level cache as they lie
-FEW = 3  # row tiles that do not repay a contiguous strip
-THIN = 4  # rows that are better inner products
-ALIAS = 1024  # rows so many elements apart share sets of the first-level cache
+MAX_BLOCK_DEPTH = 768  # of k: a strip of B of this length stays in the second-level cache
+MAX_ALIASED_BLOCK_DEPTH = 192  # the same if columns of A share cache sets
+MAX_DIRECT_ELEMENTS = 1 << 16  # of B: so many stay in the first-level cache without a copy
+MAX_DIRECT_ROW_TILES = 3  # so few do not repay a contiguous strip of B
+MAX_ROWS_WITHOUT_TILES = 4  # of A: so few are faster as inner or outer products
+ALIASING_ELEMENTS = 1024  # rows a multiple of this apart share sets of the first-level cache
 
-HEAD = """
+ARGUMENTS_TEXT = """
 def kernel(args, lo, hi):
     a = {t}_buffer(args, 0)
     b = {t}_buffer(args, 1)
@@ -44,8 +44,8 @@ def kernel(args, lo, hi):
     table[1] = i64(0)
 """
 
-# Hardly any rows of A, and B as the weights of a layer lie: inner products.
-INNER = """
+# A has hardly any rows, and B lies as the weights of a layer do: inner products.
+INNER_PRODUCTS_TEXT = """
     if tb != 0 and m <= {thin} and cs == 1:
         for i in range(m):
             for j in range(n):
@@ -56,8 +56,8 @@ INNER = """
         return
 """
 
-# Hardly any rows of A: B goes by once, four of its rows at a time, and is not read in strips.
-OUTER = """
+# A has hardly any rows: B is read once, four of its rows at a time, not in strips.
+OUTER_PRODUCTS_TEXT = """
     if tb == 0 and m <= {thin} and n >= {columns}:
         for i in range(m):
             at = i * ldc
@@ -84,8 +84,8 @@ OUTER = """
         return
 """
 
-# Few rows of A, and B in the same way: to turn A and the result costs less than B.
-TURNED = """
+# A has few rows, and B lies as weights do: transposing A and the result costs less than B.
+TRANSPOSED_TILES_TEXT = """
     if tb != 0 and adds == 0 and k <= {depth} and m * (n + k) < n * k:
         square = {t}_stack({square}, 5)
         for s in range((m + {columns} - 1) // {columns}):
@@ -107,7 +107,7 @@ TURNED = """
         return
 """
 
-BODY = """
+TILES_TEXT = """
     height = {half} if rs % {alias} == 0 else {rows}  # what stays in the first-level cache
     longest = {short} if cs % {alias} == 0 else {depth}
     direct = tb == 0 and (k * n <= {direct} or m <= {few} and ldb % {alias} != 0)
@@ -137,7 +137,7 @@ BODY = """
                              c, i * ldc + j, ldc, plus, 1, table, 0)
 """
 
-CBLAS = """
+CBLAS_IR = """
 define void @{name}(i32 %order, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, {real} %alpha,
                     ptr %a, i32 %lda, ptr %b, i32 %ldb, {real} %beta, ptr %c, i32 %ldc) {{
   %words = alloca [14 x i64]
@@ -172,30 +172,32 @@ declare void @gc_transpose_{t}()
 
 
 def host_shape(dtype: str) -> Shape:
-    """The register tile of this machine."""
+    """The register tile that fits this machine."""
     return tile_shape(host_cpu(), dtype)
 
 
 def source(dtype: str, shape: Shape) -> str:
-    """The loops of a product by tiles of a shape, as numba source."""
-    return (HEAD + INNER + OUTER + TURNED + BODY).format(
+    """numba source of a product's loops around tiles of a shape."""
+    products = INNER_PRODUCTS_TEXT + OUTER_PRODUCTS_TEXT + TRANSPOSED_TILES_TEXT + TILES_TEXT
+    return (ARGUMENTS_TEXT + products).format(
         t=dtype,
         rows=shape.rows,
         half=min(shape.rows, 6),
         columns=shape.columns,
-        depth=DEPTH,
-        short=SHORT,
-        thin=THIN,
-        strip=DEPTH * shape.columns,
+        depth=MAX_BLOCK_DEPTH,
+        short=MAX_ALIASED_BLOCK_DEPTH,
+        thin=MAX_ROWS_WITHOUT_TILES,
+        strip=MAX_BLOCK_DEPTH * shape.columns,
         square=shape.rows * shape.columns,
-        alias=ALIAS,
-        direct=DIRECT,
-        few=FEW * shape.rows,
+        alias=ALIASING_ELEMENTS,
+        direct=MAX_DIRECT_ELEMENTS,
+        few=MAX_DIRECT_ROW_TILES * shape.rows,
     )
 
 
 def _cblas(dtype: str, name: str) -> str:
-    """The function with the arguments of CBLAS; alpha is 1, beta 0 or 1, order row-major."""
+    """LLVM IR of the function that takes CBLAS's arguments; alpha must be 1, beta 0 or 1, and the
+    order row-major."""
     words = (
         "ia",
         "ib",
@@ -220,18 +222,18 @@ def _cblas(dtype: str, name: str) -> str:
             f"  store i64 %{word}, ptr %p{i}",
         )
     ]
-    return CBLAS.format(name=name, t=dtype, real=LLVM[dtype], stores="\n".join(stores))
+    return CBLAS_IR.format(name=name, t=dtype, real=LLVM_TYPES[dtype], stores="\n".join(stores))
 
 
 def compiled(dtype: str, shape: Shape, cpu: Cpu, name: str) -> bytes:
-    """Object code of the library for a CPU, its product called `name`."""
+    """Object code of the library for a CPU; `name` is the symbol of its product."""
     linked = tiles_ir(shape, dtype), transforms_ir(shape, dtype), _cblas(dtype, name)
     return jit.compile_kernel(source(dtype, shape), f"{name}_loops", cpu, linked)
 
 
 def library(dtype: str, cache: Cache) -> dict[str, int]:
-    """The addresses of graphc's routines for f32 or f64, by name: from this process, the cache or
-    the compiler."""
+    """Addresses of graphc's routines for f32 or f64, by name.  The machine code comes from this
+    process, the cache or the compiler."""
     cpu, loader = host_cpu(), jit.loader()
     name = jit.symbol_of(f"gemm {dtype}", cpu)
     if name not in loader.addresses:

@@ -1,4 +1,4 @@
-"""Kernel -> source, whatever its kind: the door from programs to code."""
+"""Kernels of all kinds -> source: chooses the method of a contraction, lowers, prints."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from graphc.ir.types import DType
 
 
 def methods(kernel: Kernel) -> tuple[Method, ...]:
-    """The ways to compute a kernel's contraction, the one that should be fastest first; none if it
-    has no contraction."""
+    """The ways to compute a kernel's contraction, the one expected to be fastest first; empty
+    without a contraction."""
     if kernel.kind is Kind.MATMUL:
         return (Method.TILES, Method.BLAS) if uses_gemm(kernel) else (Method.LOOPS,)
     if kernel.kind is not Kind.CONVOLUTION:
@@ -42,7 +42,8 @@ def methods(kernel: Kernel) -> tuple[Method, ...]:
 
 
 def method_of(kernel: Kernel, wanted: Method | None = None) -> Method | None:
-    """The method for a kernel's contraction: the wanted one if it can, else the first."""
+    """The method for a kernel's contraction: the wanted one if the kernel allows it, else the
+    first."""
     allowed = methods(kernel)
     return wanted if wanted in allowed else next(iter(allowed), None)
 
@@ -110,16 +111,16 @@ def blamed(error: CodegenError, sources: Mapping[Kernel, KernelSource]) -> Codeg
             assert isinstance(out.op, Opaque)
             types = [a.type for a in out.args]
             body = out.op.source(out.type, *types)
-            found = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
+            place = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
             above = source.text.removesuffix(body).count("\n")
-            line = int(found[1]) - 1 - above if found else 0
+            line = int(place[1]) - 1 - above if place else 0
             where = out.op.origin(line, out.type, *types) or out.loc
             return CodegenError(f"{out.op.name}: {_reason(error.message)}", where)
     return error
 
 
 def _reason(message: str) -> str:
-    """What a compiler complains about, without the places in text that the user never saw."""
+    """A compiler's complaint, without the places in text that the user never saw."""
     lines = [line.strip() for line in message.split("\n") if line.strip()]
     head = lines[0].partition(": Failed in")[0]
     end = next(
@@ -135,7 +136,7 @@ def _opaque(kernel: Kernel, readable: bool) -> KernelSource:
     types = [a.type for a in out.args]
     sizes = op.size_arguments(out.type, *types)
     values = [*((f"a{i}", a) for i, a in enumerate(out.args)), ("out", out)]
-    made = [
+    locals_ = [
         (name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
         for i, (name, v) in enumerate(values)
     ]
@@ -143,10 +144,10 @@ def _opaque(kernel: Kernel, readable: bool) -> KernelSource:
     routines = tuple(named(r, out.type.dtype) for r in op.routines)
     words += [("status", "")] * op.can_fail + [(f"f{i}", r) for i, r in enumerate(routines)]
     words += [("call", "")] * isinstance(op, Foreign)
-    made += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
+    locals_ += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
     lines = [
         f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
-        for name, text, shown in made
+        for name, text, shown in locals_
     ]
     text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
     return KernelSource(

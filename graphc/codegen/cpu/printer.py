@@ -1,8 +1,8 @@
 """Loops -> numba source for the CPU.
 
-The source is a product: `graphc dump --stage kernels` prints it with the graph's names.  What is
-compiled is the same text with canonical names and large sizes as arguments, so equal loops share
-one compiled kernel.
+People can read the source: `graphc dump --stage kernels` prints it with the graph's names.  The
+compiler gets the same text with canonical names, and with large sizes as arguments, so that equal
+loops share one compiled kernel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.codegen.loops.canonical import KEY, canonical, with_buffers
+from graphc.codegen.loops.canonical import RANDOM_KEY, canonical, with_buffers
 from graphc.codegen.loops.ir import (
     NOWHERE,
     FoldStep,
@@ -33,9 +33,7 @@ from graphc.config import Method
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-STATUS = "status"
-
-
+STATUS = "status"  # the argument of kernels that can fail
 CPU = Printer()
 
 
@@ -47,11 +45,11 @@ class KernelSource:
     sizes: tuple[Size, ...]
     extent: Size
     uses_status: bool
-    calls: bool = False  # whether it calls Python: the last argument is where to
-    least: Size = 1  # of the extent, that a chunk should have
+    calls: bool = False  # whether it calls Python, by the address in its last argument
+    least: Size = 1  # of the extent that a chunk should have
     method: Method | None = None  # of its contraction
     over: tuple[tuple[int, int], ...] = ()  # buffers that lie where others do
-    routines: tuple[str, ...] = ()  # whose addresses are its last arguments but that
+    routines: tuple[str, ...] = ()  # whose addresses are arguments, before that of Python
 
 
 def print_kernel(
@@ -59,8 +57,8 @@ def print_kernel(
 ) -> KernelSource:
     """Numba source of `kernel(args, lo, hi)`; `readable` keeps names and sizes as they are.
 
-    A buffer of `over` lies where another does, and is that buffer: LLVM takes those of different
-    arguments for different memory.
+    A buffer in `over` lies where another does, so its name stands for that buffer: LLVM assumes
+    that the buffers of different arguments do not overlap.
     """
     parameters = Parameters()
     for given, value in loops.sizes:
@@ -70,7 +68,10 @@ def print_kernel(
     lines = [*_scratch(loops, [change(s.count) for s in loops.scratch]), *_statements(body, 1)]
     lines += [f"    free_scratch({s.name})" for s in loops.scratch]
     if not readable:
-        lines = [KEY.sub(lambda m: f"u64({CPU.size(parameters(_signed(m[1])))})", x) for x in lines]
+        lines = [
+            RANDOM_KEY.sub(lambda m: f"u64({CPU.size(parameters(_signed(m[1])))})", x)
+            for x in lines
+        ]
     sizes = {CPU.size(name) for name in parameters.values.values()}
     names = [f"{b.name}_" if b.name in sizes else b.name for b in loops.buffers]
     memory: list[Memory] = [*loops.buffers, *loops.scratch]
@@ -80,8 +81,8 @@ def print_kernel(
     routines = tuple(sorted({r for s in body for x in walk(s) for r in _routines(x, memory)}))
     head = [f"def {_identifier(loops.name) if readable else 'kernel'}(args, lo, hi):"]
     for i, b in enumerate(loops.buffers):
-        got = names[over[i]] if i in over else f"{b.dtype}_buffer(args, {i})"
-        head.append(f"    {names[i]} = {got}")
+        buffer = names[over[i]] if i in over else f"{b.dtype}_buffer(args, {i})"
+        head.append(f"    {names[i]} = {buffer}")
     head += _words(len(loops.buffers), parameters, uses_status, routines, readable)
     full = "\n".join([*head, text, ""])
     if not readable:
@@ -111,7 +112,7 @@ def _words(
 
 
 def _routines(s: Any, memory: list[Memory]) -> tuple[str, ...]:
-    """What a statement calls by an address that is an argument."""
+    """The routines that a statement calls by addresses that are arguments."""
     match s:
         case Gemm(buffers=(_, _, c)):
             return (f"gc_gemm_{memory[c].dtype}",)
@@ -138,7 +139,7 @@ def _named(size: Size, parameters: Parameters) -> Size:
 
 
 def _scratch(loops: Loops, counts: list[Size]) -> list[str]:
-    """Lines that get a kernel its own memory."""
+    """Lines that allocate a kernel's own memory."""
     first = len(loops.buffers)
     return [
         f"    {s.name} = {s.dtype}_scratch({CPU.size(count)}, {first + i})"

@@ -1,4 +1,4 @@
-"""CPUs as a target: they can do everything.  The host's code runs in this process."""
+"""CPUs as a target, which can compute everything.  The host's code runs in this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from graphc.passes.graph.widen_contractions import WidenContractions
 
 @dataclass(frozen=True)
 class CpuTarget:
-    """CPUs of one model.  Without `cpu` it is this machine's, which is not asked what it is before
+    """CPUs of one model.  Without `cpu`, it is this machine's, which is looked up only when
     something is compiled."""
 
     kind: str = "cpu"
@@ -32,22 +32,22 @@ class CpuTarget:
 
     @property
     def late(self) -> tuple[GraphPass, ...]:
-        """Sums of f16 and bf16 are made in f32, and long folds in a few chunks."""
+        """Passes that widen sums of f16 and bf16 to f32 and split long folds into a few chunks."""
         return WidenContractions(), SplitReductions(), Cleanup()
 
     def cannot(self, v: Value) -> str:
-        """Nothing: "" of every value."""
+        """Always "": CPUs can compute every value."""
         return ""
 
     def takes_epilogue(self, v: Value) -> bool:
-        """Whether register tiles make a contraction in chunks that a map can follow."""
+        """Whether register tiles compute a contraction in chunks that a map can follow."""
         return takes_epilogue(v)
 
     # -- for people
 
     @property
     def stages(self) -> tuple[DumpStage, ...]:
-        """From loops to assembly."""
+        """The texts of a kernel, from loops to assembly."""
         return (
             DumpStage("loops", "txt", "//", _loops),
             DumpStage("kernels", "py", "#", _kernel),
@@ -56,7 +56,7 @@ class CpuTarget:
         )
 
     def schedule(self, kernel: Kernel) -> str:
-        """Nothing: the method says how a kernel is computed, threads take chunks of it."""
+        """Always "": the method says how a kernel is computed; threads take chunks of it."""
         return ""
 
     def _module(self, kernel: Kernel, over: Mapping[int, int]) -> Any:

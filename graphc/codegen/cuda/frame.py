@@ -19,7 +19,7 @@ from graphc.codegen.cuda.printer import (
 )
 from graphc.codegen.cuda.source import pointer
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.loops.canonical import KEY, NUMBERED, canonical, plain, with_buffers
+from graphc.codegen.loops.canonical import NUMBER_SUFFIX, RANDOM_KEY, canonical, plain, with_buffers
 from graphc.codegen.loops.ir import Apply, BufferArgument
 from graphc.codegen.loops.transform import names_in
 from graphc.codegen.lower.fused import Nest
@@ -65,7 +65,7 @@ class KernelFrame:
 
     def base(self, buffer: int) -> str:
         """The stem of the names of locals that hold elements of a buffer."""
-        return NUMBERED.sub("", self.buffers[buffer].name)
+        return NUMBER_SUFFIX.sub("", self.buffers[buffer].name)
 
     def source(
         self, schedule: str, lines: Sequence[str], grid: Grid, readable: str = ""
@@ -74,9 +74,9 @@ class KernelFrame:
         symbols = list(self.printer.symbols)
         names = [b.name for b in self.buffers]
         text = with_buffers("\n".join(lines), names)
-        keys = list(dict.fromkeys(KEY.findall(text)))
+        keys = list(dict.fromkeys(RANDOM_KEY.findall(text)))
         if not readable:
-            text = KEY.sub(lambda m: f"key{keys.index(m[1])}", text)
+            text = RANDOM_KEY.sub(lambda m: f"key{keys.index(m[1])}", text)
         else:
             keys = []
         status = ["status"] * (re.search(r"\bstatus\b", text) is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphc.codegen.device_source import THREADS, DeviceSource
+from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
 from graphc.ir.dim import Size
 from graphc.ir.types import DType
 
@@ -41,5 +41,5 @@ def kernel(v0, v1, v2):
 
 def copying(nbytes: int) -> DeviceSource:
     """A kernel that copies `nbytes` bytes: for copies that a failed run leaves out (`guarded`)."""
-    grid: tuple[Size, Size, Size] = (-(-nbytes // THREADS[0]), 1, 1)
+    grid: tuple[Size, Size, Size] = (-(-nbytes // DEFAULT_THREADS[0]), 1, 1)
     return DeviceSource(COPY_KERNEL, ("u8*", "u8*", "u64"), (nbytes,), grid, schedule="copy")

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphc.codegen.cuda.frame import KernelFrame
 from graphc.codegen.cuda.printer import bare_index, keeping, kept, kept_type, loaded, storing
-from graphc.codegen.loops.canonical import NUMBERED
+from graphc.codegen.loops.canonical import NUMBER_SUFFIX
 from graphc.codegen.loops.ir import Apply, FoldStep, Let, Load, Store
 from graphc.codegen.loops.printer import bare
 from graphc.codegen.loops.transform import loads, map_sizes, names_in, renamed
@@ -118,7 +118,7 @@ class Vector:
         for lane in range(self.count):
             here = map_sizes(s, lambda size, lane=lane: self.at(size, lane))  # type: ignore[misc]
             if isinstance(here, Let) and self.count > 1:
-                name = self.frame.name(NUMBERED.sub("", here.name))
+                name = self.frame.name(NUMBER_SUFFIX.sub("", here.name))
                 here = replace(here, value=renamed(here.value, names[lane]))
                 names[lane][here.name] = name
                 here = replace(here, name=name)

@@ -1,5 +1,4 @@
 """The third IR, loops over elements: statements, text, transforms, what both printers share.
 
-How a kernel becomes loops is `codegen.lower`; how loops become source, `codegen.cpu` and
-`codegen.cuda`.
+`codegen.lower` makes loops of kernels; `codegen.cpu` and `codegen.cuda` make source of loops.
 """

@@ -1,4 +1,4 @@
-"""The third IR: index arithmetic.  One screen of frozen dataclasses, printed as Python.
+"""The third IR, loops and index arithmetic: frozen dataclasses, printed as Python.
 
 Sizes, loop bounds and offsets are `Size`s (integer polynomials over loop variables and symbols).
 Everything else is a typed scalar expression.  A kernel is a function `kernel(args, lo, hi)`: `args`
@@ -168,8 +168,8 @@ class TransposeMove:
 
 @dataclass(frozen=True)
 class Transform:
-    """A transform of Winograd's (`transforms.py`) of `squares` squares of so many channels; steps
-    are those to the next row of a square, its next column, and the next square."""
+    """A Winograd transform (`winograd_transforms.py`) of `squares` squares of `channels` channels;
+    steps lead to the next row of a square, its next column, and the next square."""
 
     dtype: DType
     name: str
@@ -183,7 +183,7 @@ class Transform:
 
 @dataclass(frozen=True)
 class BufferArgument:
-    """What an address argument points at."""
+    """A buffer that an address argument points at."""
 
     name: str
     dtype: DType
@@ -195,8 +195,8 @@ NOWHERE: Mapping[int, int] = MappingProxyType({})  # no buffer lies where anothe
 
 @dataclass(frozen=True)
 class Scratch:
-    """Memory of a kernel's own, while it runs on its share; as a buffer, it is numbered after those
-    of the arguments."""
+    """A kernel's own memory while it runs on its share; as a buffer, its number follows those of
+    the arguments."""
 
     name: str
     dtype: DType
@@ -213,7 +213,7 @@ class Loops:
     extent: Size
     body: tuple[Stmt, ...]
     scratch: tuple[Scratch, ...] = ()
-    least: Size = 1  # of the parallel axis, that a chunk must have to repay what comes before
+    least: Size = 1  # steps of the parallel axis that repay what a chunk does first
 
 
 Memory = BufferArgument | Scratch

@@ -1,4 +1,4 @@
-"""Typed scalar expressions of the loop IR as Python: what the printers of all targets share."""
+"""Prints typed scalar expressions of the loop IR as Python; all targets' printers share this."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Number
 from graphc.ir.types import DType
 
-WRAPS = ("i8", "i16", "i32", "u8", "u16", "u32", "u64")
-WRAPPING = {  # i64 operators of numba are undefined where they overflow
+# Python and numba widen the operators of these types: their results are cut back.
+WRAPPING_TYPES = ("i8", "i16", "i32", "u8", "u16", "u32", "u64")
+WRAPPING_CALLS = {  # i64 operators of numba are undefined where they overflow
     "({0} + {1})": "wrap_add({0}, {1})",
     "({0} - {1})": "wrap_subtract({0}, {1})",
     "({0} * {1})": "wrap_multiply({0}, {1})",
@@ -52,7 +53,7 @@ class Printer:
                 return self.load(e)
             case Apply(spelling=spelling, args=args, dtype=dtype):
                 if dtype.name == "i64":
-                    spelling = WRAPPING.get(spelling, spelling)
+                    spelling = WRAPPING_CALLS.get(spelling, spelling)
                 return wrap(spelling.format(*map(self.expression, args)), spelling, dtype)
             case Guard(bounds=bounds, then=then, other=other):
                 tests = " and ".join(self.test(*b) for b in bounds)
@@ -61,28 +62,28 @@ class Printer:
 
 
 def fold_step(combine: str, name: str, value: str, dtype: DType) -> str:
-    """Sums and products of floats are folded in an order that the compiler may choose once for
-    all."""
+    """One step of a fold; the compiler may choose, once for all, the order of sums and products of
+    floats."""
     if dtype.is_float and combine in ("({0} + {1})", "({0} * {1})"):
         return f"{'fold_add' if '+' in combine else 'fold_multiply'}({name}, {value})"
     if dtype.name == "i64":
-        combine = WRAPPING.get(combine, combine)
+        combine = WRAPPING_CALLS.get(combine, combine)
     text = combine.format(name, value)
-    return f"{dtype}({bare(text)})" if dtype.name in WRAPS and combine[0] == "(" else text
+    return f"{dtype}({bare(text)})" if dtype.name in WRAPPING_TYPES and combine[0] == "(" else text
 
 
 def wrap(text: str, spelling: str, dtype: DType) -> str:
-    """Operators widen narrow types in Python and numba: cut them back."""
+    """The expression cut back to its type: operators widen narrow types in Python and numba."""
     if dtype.is_narrow and not spelling.startswith(("cast_", "where")):
         return f"round_{dtype}({bare(text)})"
     operator = spelling.startswith("(") and "==" not in spelling and "<" not in spelling
-    if operator and (dtype.name in WRAPS):
+    if operator and (dtype.name in WRAPPING_TYPES):
         return f"{dtype}({bare(text)})"
     return text
 
 
 def bare(text: str) -> str:
-    """Without the outermost parentheses, if they enclose all of it."""
+    """The text without its outermost parentheses, if they enclose all of it."""
     if not text.startswith("("):
         return text
     depth = 0

@@ -53,8 +53,8 @@ class Scalar(Arithmetic):
         return Scalar(self.emit(expr, hint), dtype, self.emit)
 
     def carried(self, x: Scalar) -> Scalar:
-        """An operand of a definition: its lines go where this scalar's go, and narrow
-        floats are f32, as they are in registers."""
+        """An operand of a definition: emitted where this scalar is; narrow floats are f32, as they
+        are in registers."""
         return Scalar(x.expr, x.dtype.accumulates, self.emit)
 
     def number(self, value: Number, dtype: DType) -> Scalar:

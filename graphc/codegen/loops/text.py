@@ -8,8 +8,8 @@
                 total += x_1
             y[i0] = total
 
-It is for people: `graphc dump --stage loops` prints it.  What is compiled,
-`codegen/cpu/printer.py` prints.
+People read this text (`graphc dump --stage loops`); `codegen/cpu/printer.py` prints the source that
+is compiled.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from graphc.codegen.loops.ir import (
 )
 from graphc.ir.dim import Size
 
-SIGNS = {"({0} + {1})": "+=", "({0} * {1})": "*="}
+ASSIGNMENTS = {"({0} + {1})": "+=", "({0} * {1})": "*="}
 
 
 def print_loops(loops: Loops) -> str:
@@ -119,8 +119,8 @@ def _row(r: RowMove, names: list[str]) -> str:
 
 
 def _step(combine: str, name: str, value: str) -> str:
-    if combine in SIGNS:
-        return f"{SIGNS[combine]} {_bare(value)}"
+    if combine in ASSIGNMENTS:
+        return f"{ASSIGNMENTS[combine]} {_bare(value)}"
     return f"= {_bare(combine.format(name, value))}"
 
 
@@ -156,5 +156,5 @@ def _bare(text: str) -> str:
 
 
 def _size(size: Size | str) -> str:
-    """Loop variables are written without the dot that tells them from sizes."""
+    """A size without the dots that tell loop variables from sizes."""
     return re.sub(r"(?<=\w)\.", "", str(size))

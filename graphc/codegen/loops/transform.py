@@ -30,16 +30,17 @@ from graphc.codegen.loops.ir import (
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 
-LARGEST_LITERAL = 64  # in an offset: LLVM sees which accesses are apart
-LARGEST_BOUND = 16  # of a loop that it may write out
-LARGEST_OUTER = 4  # of a loop around others: it should be a loop, of vectors
+MAX_LITERAL_OFFSET = 64  # in elements: literals show LLVM which accesses are apart
+MAX_UNROLLED_STEPS = 16  # of an innermost loop; LLVM may unroll it
+MAX_UNROLLED_OUTER_STEPS = 4  # of a loop around others: a longer one should stay a loop, of vectors
 Variable = tuple[str, Size]
 Change = Callable[[Size], Size]
 Bound = Callable[[For], Size]
 
 
 def map_sizes(node: Any, change: Change, bound: Bound | None = None) -> Any:
-    """The statement or expression with every size changed; `bound` changes the end of a loop."""
+    """The statement or expression with `change` applied to every size, and `bound` to loops for
+    their ends."""
     match node:
         case Let(value=value):
             return replace(node, value=map_sizes(value, change))
@@ -68,7 +69,7 @@ def map_sizes(node: Any, change: Change, bound: Bound | None = None) -> Any:
 
 
 def _map_routine(node: Any, change: Change) -> Any:
-    """A statement that works on whole rows or matrices, with every size changed."""
+    """`map_sizes` of a statement that works on whole rows or matrices."""
     match node:
         case Gemm(sizes=sizes, offsets=offsets, strides=strides):
             (m, n, k), (a, b, c), (la, lb, lc) = (
@@ -130,7 +131,7 @@ def walk(node: Any) -> Iterator[Any]:
 
 
 def loads(node: Any, inside_guards: bool = False) -> Iterator[Load]:
-    """The loads that a statement surely makes; with `inside_guards`, those it might."""
+    """The loads that a statement always makes; with `inside_guards`, also those it may make."""
     match node:
         case Load():
             yield node
@@ -150,14 +151,14 @@ def loads(node: Any, inside_guards: bool = False) -> Iterator[Load]:
 def names_in(node: Any) -> set[str]:
     """The names of variables and locals that a statement or an expression uses; those of variables
     end with a dot."""
-    found = {x.name for x in walk(node) if isinstance(x, Ref | FoldStep)}
+    used = {x.name for x in walk(node) if isinstance(x, Ref | FoldStep)}
 
     def note(size: Size) -> Size:
-        found.update(dim.symbols(size))
+        used.update(dim.symbols(size))
         return size
 
     map_sizes(node, note)
-    return found
+    return used
 
 
 def renamed(node: Any, names: Mapping[str, str]) -> Any:
@@ -182,37 +183,37 @@ def _renamed(node: Any, names: Mapping[str, str]) -> Any:
 
 
 def drop_units(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
-    """Loops of one step are their bodies."""
+    """Replaces loops of one step by their bodies."""
     units = {f"{v}.": 0 for v, n in variables if n == 1}
-    kept = [(v, n) for v, n in variables if n != 1]
+    longer = [(v, n) for v, n in variables if n != 1]
     if not units:
-        return list(body), kept
+        return list(body), longer
     result = list(body)
     for unit in units:
         result = [s for old in result for s in _merge(old, unit[:-1], "", 1, {unit: 0})]
-    return result, kept
+    return result, longer
 
 
 def collapse(body: Sequence[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
     """Merges neighbours among `variables` (outermost first) where every access allows it."""
     body, variables = drop_units(body, variables)
     offsets, fixed = _uses(body, {f"{v}." for v, _ in variables})
-    result, kept = list(body), list(variables)
-    position = len(kept) - 2
+    result, merged = list(body), list(variables)
+    position = len(merged) - 2
     while position >= 0:
-        (a, outer), (b, inner) = kept[position], kept[position + 1]
+        (a, outer), (b, inner) = merged[position], merged[position + 1]
         if not {f"{a}.", f"{b}."} & fixed and all(_dense(o, a, b, inner) for o in offsets):
             removed = {f"{a}.": 0}
             total = outer * inner
             offsets = [dim.substitute(o, removed) for o in offsets]
             result = [s for old in result for s in _merge(old, a, b, total, removed)]
-            kept[position : position + 2] = [(b, total)]
+            merged[position : position + 2] = [(b, total)]
         position -= 1
-    return result, kept
+    return result, merged
 
 
 def _uses(body: Sequence[Any], names: set[str]) -> tuple[list[Size], set[str]]:
-    """Distinct offsets, and the variables that occur elsewhere than linearly in offsets."""
+    """The distinct offsets, and the variables that occur anywhere but linearly in an offset."""
     offsets: dict[Size, None] = {}
     fixed: set[str] = set()
     for statement in body:
@@ -237,7 +238,7 @@ def _dense(offset: Size, a: str, b: str, inner: Size) -> bool:
 
 
 def _merge(node: Any, a: str, b: str, total: Size, removed: Mapping[str, Size]) -> list[Any]:
-    """The statement without loop a, loop b running over both."""
+    """The statement without loop a; loop b runs over both axes."""
     if not isinstance(node, For):
         return [map_sizes(node, lambda s: dim.substitute(s, removed))]
     body = [s for old in node.body for s in _merge(old, a, b, total, removed)]
@@ -258,8 +259,9 @@ class Parameters:
         return self.values.setdefault(value, dim.symbol(f"s{len(self.values)}."))
 
     def bound(self, loop: For) -> Size:
-        """The end of a loop, an argument unless it is small."""
-        most = LARGEST_OUTER if any(isinstance(s, For) for s in loop.body) else LARGEST_BOUND
+        """The end of a loop: an argument, unless it is small."""
+        outer = any(isinstance(s, For) for s in loop.body)
+        most = MAX_UNROLLED_OUTER_STEPS if outer else MAX_UNROLLED_STEPS
         if isinstance(loop.high, int) and loop.high > most:
             return self(loop.high)
         return self.generalize(loop.high)
@@ -267,7 +269,7 @@ class Parameters:
     def generalize(self, size: Size) -> Size:
         """`size` with symbols and large numbers replaced by arguments."""
         if isinstance(size, int):
-            return size if abs(size) <= LARGEST_LITERAL else self(size)
+            return size if abs(size) <= MAX_LITERAL_OFFSET else self(size)
         total: Size = 0
         for monomial, coefficient in size.terms:
             term = self.generalize(coefficient)

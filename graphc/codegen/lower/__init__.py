@@ -1,4 +1,4 @@
-"""Kernel to loops, the same for every target: fused maps and folds, scans, scatters, contractions.
+"""Lowers kernels to loops, for every target: fused maps and folds, scans, scatters, contractions.
 
-Schedules of one target are in its own folder.
+The schedules of one target live in its own folder.
 """

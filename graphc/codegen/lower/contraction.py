@@ -1,6 +1,6 @@
-"""What every schedule of a matrix product shares, and a product as loops.
+"""Helpers that all schedules of a matrix product share, and the schedule as plain loops.
 
-Those with register tiles are in `codegen.cpu.schedules.gemm`, those of tensor cores in
+Schedules with register tiles are in `codegen.cpu.schedules.gemm`, those with tensor cores in
 `codegen.cuda.tensorcores`.
 """
 
@@ -22,7 +22,7 @@ from graphc.ir.program import Kernel, Kind, accumulator, contraction_of, storage
 
 
 def uses_gemm(kernel: Kernel) -> bool:
-    """Whether a product has register tiles."""
+    """Whether register tiles can compute a product."""
     return contraction_of(kernel).type.dtype.tiled
 
 
@@ -35,22 +35,23 @@ def operands(kernel: Kernel) -> tuple[Matmul, Value, Value, Value]:
 
 
 def slots_of(kernel: Kernel) -> dict[Value, int]:
-    """The numbers of a contraction's buffers; its result's is that of what takes it up."""
+    """The numbers of a contraction's buffers.  Its result has the number of the buffer that
+    accumulates it."""
     slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}
     slots[contraction_of(kernel)] = slots[accumulator(kernel)]
     return slots
 
 
 def own_buffers(kernel: Kernel, after: Sequence[BufferArgument]) -> tuple[BufferArgument, ...]:
-    """A contraction's buffers with the names that its epilogue gives them (`after`, in the order of
-    `slots_of`).  The epilogue reads the result; the kernel writes it."""
+    """A contraction's buffers, with the names that its epilogue gives them (`after`, in the order
+    of `slots_of`).  The epilogue only reads the result, which the kernel writes."""
     own = (*kernel.reads, *kernel.writes)
     named = zip(own, after[: len(own)], strict=True)
     return tuple(replace(b, written=v in kernel.writes) for v, b in named)
 
 
 def map_after(kernel: Kernel) -> Kernel:
-    """The epilogue of a contraction, as a kernel over its whole index space; perhaps of nothing."""
+    """The epilogue of a contraction, as a kernel over its whole index space; perhaps empty."""
     out = contraction_of(kernel)
     members = tuple(v for v in kernel.body if v is not out)
     writes = tuple(v for v in kernel.writes if v is not out)

@@ -1,8 +1,8 @@
 """Convolutions -> plain loops: for element types without register tiles, and for groups of few
-channels (depthwise convolution), where a product of matrices would be too thin.
+channels (depthwise convolution), whose matrix products would be too thin.
 
-The innermost loop walks a row of positions, so it vectorises; sums are kept in a scratch row, in
-f32 for narrow floats.
+The innermost loop walks a row of positions, so it vectorises.  A scratch row holds the sums; for
+narrow floats they are f32.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from graphc.ir.ops.conv import Convolution, ConvolutionInput
 from graphc.ir.ops.index_math import unflatten
 from graphc.ir.program import Kernel
 
-Q = variable("j0")
+POSITION = variable("j0")
 
 
 def lower_windows(kernel: Kernel) -> Loops:
-    """A convolution as loops over rows."""
+    """The loops of a convolution over rows of positions."""
     return _Windows(kernel).lower()
 
 
@@ -51,11 +51,11 @@ class _Windows(ConvolutionFrame):
         return self.input() if isinstance(self.op, ConvolutionInput) else self.weight()
 
     def load(self, slot: int, offset: Size) -> Any:
-        """An element in the type of sums."""
+        """An element, loaded in the type of the sums."""
         return Load(slot, offset, self.sum)
 
     def place(self, slot: int, channel: Size, row: Size, plane: Size, length: Size) -> Size:
-        """The first element of a row of a channel of the current image."""
+        """The offset of a row of a channel of the current image."""
         count = (self.x if slot == self.slot_x else self.y).shape[1]
         return (variable("image") * count + channel) * plane + row * length
 
@@ -69,8 +69,8 @@ class _Windows(ConvolutionFrame):
         plane = (variable("image") * self.x.shape[1] + inner) * product(self.spatial)
         base = plane + row_major((*index, self.shift(self.last)), self.spatial)
         at_w = (variable("channel") * self.inputs + c) * self.taps + row_major(self.k, self.window)
-        element = self.load(self.slot_x, variable("base") + Q * self.op.strides[-1])
-        body = self.add_row(bounds, base, at_w, Q, element)
+        element = self.load(self.slot_x, variable("base") + POSITION * self.op.strides[-1])
+        body = self.add_row(bounds, base, at_w, POSITION, element)
         work = For("i0.", 0, self.inputs, tuple(self.over_window(body)))
         to = (variable("image") * self.y.shape[1] + variable("channel")) * self.rows + row
         return self.by_rows(
@@ -78,7 +78,7 @@ class _Windows(ConvolutionFrame):
         )
 
     def add_row(self, bounds: Any, base: Size, at_w: Size, to: Size, element: Any) -> list[Any]:
-        """A weight times a row of elements, added to the scratch row."""
+        """Adds a weight times a row of elements to the scratch row."""
         panel = self.scratch_slot
         weighed = Apply(TIMES, (Ref("weight", self.sum), element), self.sum)
         step = Apply(ADD, (self.load(panel, to), weighed), self.sum)
@@ -96,10 +96,10 @@ class _Windows(ConvolutionFrame):
         to: tuple[int, Size],
         panel: int,
     ) -> Loops:
-        """For each row: zeros in the scratch row, the work, and the row stored."""
+        """For each row: clears the scratch row, runs `work`, stores the row."""
         zero = Const(0.0 if self.dtype.is_float else 0, self.sum)
-        clear = For("j0.", 0, length, (Store(panel, Q, zero),))
-        store = For("j0.", 0, length, (Store(to[0], to[1] + Q, self.load(panel, Q)),))
+        clear = For("j0.", 0, length, (Store(panel, POSITION, zero),))
+        store = For("j0.", 0, length, (Store(to[0], to[1] + POSITION, self.load(panel, POSITION)),))
         body = [*lets, For("i1.", 0, rows, (clear, work, store))]
         return self.loops(extent, body, dim.maximum(length, 1), self.sum)
 
@@ -113,8 +113,8 @@ class _Windows(ConvolutionFrame):
         base = plane + row_major((*index, 0), self.positions)
         inner = variable("channel") - variable("group") * self.inputs
         at_w = (channel * self.inputs + inner) * self.taps + row_major(self.k, self.window)
-        to = Q * self.op.strides[-1] + self.shift(self.last)
-        element = self.load(self.slot_y, variable("base") + Q)
+        to = POSITION * self.op.strides[-1] + self.shift(self.last)
+        element = self.load(self.slot_y, variable("base") + POSITION)
         body = self.add_row(bounds, base, at_w, to, element)
         work = For("i0.", 0, self.outputs, tuple(self.over_window(body)))
         rows, length = product(self.spatial[:-1]), self.spatial[-1]
@@ -124,18 +124,18 @@ class _Windows(ConvolutionFrame):
         )
 
     def position_row(self, row: Size) -> tuple[tuple[Size, ...], tuple[Any, ...]]:
-        """The row of positions that meets a row of the input at the current place of the window,
-        and the bounds within which it exists."""
-        found: list[Size] = []
+        """The index of the row of positions that sees a row of the input at the current place of
+        the window, and the bounds that make it exist."""
+        position_index: list[Size] = []
         bounds: list[tuple[Size, Size, Size]] = []
         for a, h in enumerate(unflatten(row, self.spatial[:-1])):
             at, stride = h - self.shift(a), self.op.strides[a]
             if stride != 1:
                 bounds.append((dim.modulo(at, stride), 0, 1))
             at = dim.floordiv(at, stride)
-            found.append(at)
+            position_index.append(at)
             bounds.append((at, 0, self.positions[a]))
-        return tuple(found), tuple(bounds)
+        return tuple(position_index), tuple(bounds)
 
     def weight(self) -> Loops:
         lets, extent = self.split(("channel", self.w.shape[0]), ("part", self.inputs))
@@ -145,9 +145,9 @@ class _Windows(ConvolutionFrame):
         inner = variable("group") * self.inputs + variable("part")
         plane = (variable("image") * self.x.shape[1] + inner) * product(self.spatial)
         base = plane + row_major((*index, self.shift(self.last)), self.spatial)
-        x = self.load(self.slot_x, variable("base") + Q * self.op.strides[-1])
+        x = self.load(self.slot_x, variable("base") + POSITION * self.op.strides[-1])
         line = (variable("image") * self.y.shape[1] + variable("channel")) * self.rows + row
-        y = self.load(self.slot_y, line * self.row + Q)
+        y = self.load(self.slot_y, line * self.row + POSITION)
         step = FoldStep("total", ADD, Apply(TIMES, (x, y), self.sum), self.sum)
         fold = For("j0.", variable("start"), variable("stop"), (step,))
         rows = For("i1.", 0, self.rows, (*self.span(bounds), let("base", base), fold))

@@ -1,8 +1,8 @@
-"""Kernel -> Loops, one case per family.
+"""Elements of values -> expressions and statements of the loop IR, one case per family of ops.
 
-Emission is driven by demand: the element of a value at an index is a load if the value is stored,
-else the expression of its op over its operands' elements at the indices that its family gives.  So
-views cost nothing, and what two values share is computed once.
+Demand drives emission: the element of a value at an index is a load if the value is stored, else
+the expression of its op over its operands' elements, at the indices that its family gives.  So
+views cost nothing, and a subexpression that two values share is computed once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def row_major(index: Index, shape: Shape) -> Size:
 
 @dataclass
 class OpenBlock:
-    """Statements under construction, and what has been computed in them."""
+    """Statements under construction, and the elements computed in them so far."""
 
     variables: set[str]
     body: list[Any] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Emitter:
         self.pinned: set[Value] = set()
         self.reload: dict[Value, tuple[Value, Size]] = {}
         self.guarded = 0
-        self._names: dict[str, int] = dict.fromkeys(reserved(), 1)  # how often each is taken
+        self._names: dict[str, int] = dict.fromkeys(reserved(), 1)  # how many locals have each
 
     # -- blocks and names
 
@@ -76,7 +76,7 @@ class Emitter:
         return block
 
     def close(self) -> list[Any]:
-        """The statements of the innermost block, which ends."""
+        """Ends the innermost block; returns its statements."""
         return self.stack.pop().body
 
     def name(self, hint: str) -> str:
@@ -114,9 +114,9 @@ class Emitter:
 
     def element(self, v: Value, index: Index) -> Scalar:
         """The element of v at an index."""
-        found = self._known(v, index)
-        if found is not None:
-            return found
+        known = self._known(v, index)
+        if known is not None:
+            return known
         if self._computed(v) and not self.guarded:
             self._operands_first(v, index)
         return self._element(v, index)
@@ -126,13 +126,13 @@ class Emitter:
         return next((block.known[key] for block in self.stack if key in block.known), None)
 
     def _computed(self, v: Value) -> bool:
-        """Whether an element of v is computed of its operands' elements at the same index."""
+        """Whether an element of v is computed from its operands' elements at the same index."""
         stored = v in self.slots and v not in self.pinned and self.is_read(v)
         return isinstance(v.op, Pointwise) and v not in self.reload and not stored
 
     def _operands_first(self, v: Value, index: Index) -> None:
-        """The elements of v's operands in order, theirs before: chains may be longer than Python's
-        stack."""
+        """Emits the elements of v's operands, each after its own operands: without recursion, for
+        chains may be longer than Python's stack."""
         stack = [iter(v.args)]
         path = [v]
         while stack:
@@ -152,15 +152,15 @@ class Emitter:
         depth = self._home(index)
         if v in self.pinned or any(u in self.pinned for u in self._pins(v)):
             depth = max(depth, min(1, len(self.stack) - 1))
-        made = self._make(v, index, depth)
+        scalar = self._compute(v, index, depth)
         if not self.guarded:
-            self.stack[depth].known[v, index] = made
-        return made
+            self.stack[depth].known[v, index] = scalar
+        return scalar
 
     def _pins(self, v: Value) -> tuple[Value, ...]:
         return v.args if v.type.rank == 0 else ()
 
-    def _make(self, v: Value, index: Index, depth: int) -> Scalar:
+    def _compute(self, v: Value, index: Index, depth: int) -> Scalar:
         emit = self.emitter(depth)
         if v in self.reload:
             holder, offset = self.reload[v]
@@ -209,7 +209,7 @@ class Emitter:
         )
 
     def _view(self, v: Value, index: Index, emit: Any) -> Scalar:
-        """The first piece whose bounds hold; what cannot be read is not evaluated."""
+        """The first piece whose bounds hold; pieces outside of their bounds are not evaluated."""
         assert isinstance(v.op, View)
         pieces = v.op.pieces(index, *(a.type for a in v.args))
         if not pieces[0].bounds:
@@ -227,18 +227,18 @@ class Emitter:
         assert isinstance(v.op, Gather)
         x, indices = v.args
         raw = self.element(indices, v.op.locate(index, x.type, indices.type))
-        found = self.checked(raw, v.op.extent(x.type), emit)
-        return self.element(x, v.op.source(index, found, x.type, indices.type))
+        row = self.checked(raw, v.op.extent(x.type), emit)
+        return self.element(x, v.op.source(index, row, x.type, indices.type))
 
     def checked(self, raw: Scalar, extent: Size, emit: Any) -> Size:
-        """A loaded index as a size, after its check."""
+        """A loaded index as a size, once it has been checked against `extent`."""
         spelling = "check_index({0}, {1}, status)"
-        made = emit(Apply(spelling, (raw.expr, IndexValue(extent, i64)), i64), "at")
-        self._home_of(made.name)
-        return variable(made.name)
+        local = emit(Apply(spelling, (raw.expr, IndexValue(extent, i64)), i64), "at")
+        self._add_variable(local.name)
+        return variable(local.name)
 
-    def _home_of(self, name: str) -> None:
-        """An index loaded in a block is known there and in the blocks inside it."""
+    def _add_variable(self, name: str) -> None:
+        """Makes an index that a block loads known in that block, and so in the blocks inside it."""
         for block in self.stack:
             if any(isinstance(s, Let) and s.name == name for s in block.body):
                 block.variables.add(f"{name}.")

@@ -1,6 +1,6 @@
 """Fused kernels -> Loops: maps, row kernels with several reductions, folds of rows by chunks.
 
-for c in chunks:                    only where rows are folded too
+for c in chunks:                    only if rows are folded too
     for i in rows:
         for j in row: ...           loop 0: folds, stores
         for j in row: ...           loop 1: may use what loop 0 folded
@@ -44,14 +44,14 @@ from graphc.ir.program import Kernel
 from graphc.ir.types import DType, bool_, i64
 from graphc.passes.fusion.row_stages import Stages, is_element, stages
 
-SHORT = 64  # elements of a row
-LINE = 16  # elements that a line must have, so that its index costs no division
+MAX_SHORT_ROW_ELEMENTS = 64  # of a row whose index should cost no division
+MIN_LINE_ELEMENTS = 16  # of the loop around short rows, so that the division for its index is rare
 
 
 @dataclass(frozen=True)
 class Nest:
-    """The parts of a kernel: `top` is done once; `body` for every index of the axes `outer`, a row.
-    Where rows are folded by `chunks`, `begin` and `end` surround the rows of each."""
+    """The parts of a kernel: `top` runs once, `body` for every index of the axes `outer`, that is a
+    row.  If rows are folded by `chunks`, `begin` and `end` surround the rows of each chunk."""
 
     buffers: tuple[BufferArgument, ...]
     top: list[Any]
@@ -62,14 +62,14 @@ class Nest:
     chunks: int
 
 
-def chunk_rows(made: Nest) -> tuple[Size, Size]:
+def chunk_rows(parts: Nest) -> tuple[Size, Size]:
     """The first row of chunk c, and the first of the next."""
-    rows, c = dim.product(tuple(n for _, n in made.outer)), variable("c")
-    return rows * c // made.chunks, rows * (c + 1) // made.chunks
+    rows, c = dim.product(tuple(n for _, n in parts.outer)), variable("c")
+    return rows * c // parts.chunks, rows * (c + 1) // parts.chunks
 
 
 def positions(axes: Sequence[tuple[str, Size]], linear: Size) -> list[Let]:
-    """The index on each axis at a place in row-major order."""
+    """Definitions of the index on each axis at a place in row-major order."""
     lets = []
     for position, (name, size) in enumerate(axes):
         inner = dim.product(tuple(n for _, n in axes[position + 1 :]))
@@ -104,12 +104,12 @@ class Fused:
 
     def lower(self) -> Loops:
         """The loops of the kernel."""
-        made = self.nest()
-        body, extent = self._rows(made)
-        if made.chunks:
-            chunk = (*made.begin, *body, *made.end)
+        parts = self.nest()
+        body, extent = self._rows(parts)
+        if parts.chunks:
+            chunk = (*parts.begin, *body, *parts.end)
             body = [For("c.", variable("lo"), variable("hi"), chunk)]
-        return Loops(self.kernel.name, made.buffers, (), extent, (*made.top, *body))
+        return Loops(self.kernel.name, parts.buffers, (), extent, (*parts.top, *body))
 
     def nest(self) -> Nest:
         """The parts of the kernel, before they are put into loops."""
@@ -142,17 +142,16 @@ class Fused:
         return Nest(buffers, top, begin, outer, body, self._end_partials(), sum(chunks))
 
     def _collapsed(self, begin: Sequence[Any], body: Sequence[Any]) -> list[list[Any]]:
-        """What begins a chunk, and a row, with their loops merged alike: what one starts, the other
-        goes on with."""
+        """The statements that begin a chunk and those of a row, with their inner loops merged
+        alike: a row continues the folds that the chunk starts."""
         parts = [For("", 0, 1, tuple(part)) for part in (begin, body)]
         return [list(part.body) for part in collapse(parts, self.inner)[0]]
 
     # -- the parts of a row
 
     def _row_work(self, s: int) -> None:
-        """What is computed once a row, before loop s.  Everything is read before anything is
-        stored: one buffer may be read and written (an epilogue's product, what is computed in
-        place)."""
+        """Emits what is computed once a row, before loop s.  All loads come before all stores: a
+        buffer may be both read and written (an epilogue's product, a value computed in place)."""
         stores: list[tuple[Value, Scalar]] = []
         for v in self.kernel.body:
             if self.element[v] or self.stages.at[v] != s:
@@ -166,7 +165,7 @@ class Fused:
             self._store(v, self.row, scalar)
 
     def _loop(self, s: int) -> None:
-        """One loop over the inner axes."""
+        """Emits loop s over the inner axes."""
         work = [v for v in self.kernel.body if self.element[v] and self._works(v, s)]
         if not work:
             return
@@ -193,7 +192,7 @@ class Fused:
         return v in self.stages.kept and min(self.stages.loops[v]) == s
 
     def _element_work(self, v: Value, folds: dict[Value, str]) -> list[Any]:
-        """What a value adds at the end of a loop's body."""
+        """The statements that a value adds at the end of a loop's body."""
         op = v.op
         if isinstance(op, Partial):
             step = self.emit.element(v.args[0], self.index)
@@ -206,7 +205,7 @@ class Fused:
         return [Store(self.slots[holder], row_major(self.index, v.type.shape), scalar.expr)]
 
     def _after(self, s: int) -> None:
-        """What loop s kept is loaded by the loops after it."""
+        """Makes later loops load the values that loop s kept in memory."""
         for v, holder in self.stages.kept.items():
             if min(self.stages.loops[v]) == s:
                 self.emit.reload[v] = (holder, row_major(self.index, v.type.shape))
@@ -260,8 +259,8 @@ class Fused:
     # -- folds of rows, by chunks
 
     def _start_partials(self) -> None:
-        """Accumulators: a local for each fold of row values, the result's row for folds of
-        elements."""
+        """Starts the accumulators: a local for each fold of row values, a row of the result for
+        each fold of elements."""
         for v in self.partials:
             op = v.op
             assert isinstance(op, Partial)
@@ -282,8 +281,8 @@ class Fused:
         op, dtype = v.op, v.type.dtype
         assert isinstance(op, Partial)
         offset = self._chunk_offset(v)
-        have = Load(self.slots[v], offset, dtype)
-        return Store(self.slots[v], offset, Apply(op.combine, (have, step.expr), dtype))
+        total = Load(self.slots[v], offset, dtype)
+        return Store(self.slots[v], offset, Apply(op.combine, (total, step.expr), dtype))
 
     def _end_partials(self) -> list[Any]:
         stores: list[Any] = []
@@ -294,28 +293,30 @@ class Fused:
 
     # -- the loops around a row
 
-    def _rows(self, made: Nest) -> tuple[list[Any], Size]:
+    def _rows(self, parts: Nest) -> tuple[list[Any], Size]:
         """The row loops around the body of a row, and the size of the parallel axis."""
-        body, outer = made.body, list(made.outer)
+        body, outer = parts.body, list(parts.outer)
         low: Size = variable("lo")
         high: Size = variable("hi")
-        if made.chunks:
-            low, high = chunk_rows(made)
+        if parts.chunks:
+            low, high = chunk_rows(parts)
         elif len(outer) > 1 and self._short():
             name, size = outer.pop()
             body = [For(f"{name}.", 0, size, tuple(body))]
-            while self.whole and len(outer) > 1 and isinstance(size, int) and size < LINE:
+            while (
+                self.whole and len(outer) > 1 and isinstance(size, int) and size < MIN_LINE_ELEMENTS
+            ):
                 name, more = outer.pop()
                 size, body = size * more, [For(f"{name}.", 0, more, tuple(body))]
-        extent = made.chunks or dim.product(tuple(n for _, n in outer))
+        extent = parts.chunks or dim.product(tuple(n for _, n in outer))
         if len(outer) == 1:
             return [For(f"{outer[0][0]}.", low, high, tuple(body))], extent
         return [For("r.", low, high, (*positions(outer, variable("r")), *body))], extent
 
     def _short(self) -> bool:
-        """Whether there is so little to do for one row that its index should cost no division."""
+        """Whether a row is so short that a division for its index would cost too much."""
         inner = dim.product(tuple(n for _, n in self.inner))
-        return isinstance(inner, int) and inner <= SHORT
+        return isinstance(inner, int) and inner <= MAX_SHORT_ROW_ELEMENTS
 
     def _append(self, statement: Any) -> None:
         self.emit.stack[-1].body.append(statement)
@@ -327,14 +328,15 @@ class Fused:
 def lower_region(
     kernel: Kernel, slots: dict[Value, int], region: Sequence[tuple[Size, Size]]
 ) -> list[Any]:
-    """A map on a block of its index space, as part of a larger kernel: (low, count) an axis."""
-    made = Fused(kernel, slots)
-    made.emit.open()
-    made.emit.open(*(name for name, _ in made.outer))
-    made._row_work(0)
-    body = made.emit.close()
-    top = made.emit.close()
-    names = [name for name, _ in made.outer]
+    """A map on a block of its index space, as part of a larger kernel; `region` has (low, count)
+    for each axis."""
+    fused = Fused(kernel, slots)
+    fused.emit.open()
+    fused.emit.open(*(name for name, _ in fused.outer))
+    fused._row_work(0)
+    body = fused.emit.close()
+    top = fused.emit.close()
+    names = [name for name, _ in fused.outer]
     moved = {f"{n}.": low + variable(n) for n, (low, _) in zip(names, region, strict=True)}
     body = [map_sizes(s, lambda size: dim.substitute(size, moved)) for s in body]
     counts = [(n, count) for n, (_, count) in zip(names, region, strict=True)]
@@ -345,6 +347,6 @@ def lower_region(
 
 
 def lower_fused(kernel: Kernel, slots: dict[Value, int] | None = None, whole: bool = True) -> Loops:
-    """The loops of a fused kernel.  `slots` numbers the buffers, if it is part of a larger kernel;
-    without `whole`, rows and columns stay apart, for the larger kernel to cut."""
+    """The loops of a fused kernel.  As part of a larger kernel, it gets its buffers' numbers in
+    `slots`; without `whole`, rows and columns stay separate loops, which the larger kernel cuts."""
     return Fused(kernel, slots, whole).lower()

@@ -45,13 +45,13 @@ class ScanLowering:
         self.outputs = self._over(constants)
 
     def _over(self, constants: Any) -> list[Value]:
-        """What a step makes, with the constants read where they lie outside of the loop."""
-        body, kept = self.op.body, self.op.carries + self.op.slices
-        own = {x: x for x in body.inputs[:kept]}
-        return rewired(body.outputs, own | dict(zip(body.inputs[kept:], constants, strict=True)))
+        """The outputs of a step, which read the constants outside of the loop."""
+        body, count = self.op.body, self.op.carries + self.op.slices
+        own = {x: x for x in body.inputs[:count]}
+        return rewired(body.outputs, own | dict(zip(body.inputs[count:], constants, strict=True)))
 
     def lower(self) -> Loops:
-        """The start of the carries, then the steps."""
+        """The loops: first values of the carries, then the steps."""
         first, step = self._start(), self._step()
         body, axes = collapse([*first, *step], list(zip(self.names, self.shape, strict=True)))
         start, steps = (elements(b, axes) for b in (body[: len(first)], body[len(first) :]))
@@ -87,15 +87,15 @@ class ScanLowering:
         for x, array in zip(inputs[carries:], self.arrays, strict=False):
             place = t * dim.product(self.shape) + self._offset()
             self._known(x, Load(self.slots[storage(array)], place, x.type.dtype))
-        made = [self.emit.element(y, self.index).expr for y in self.outputs]
+        results = [self.emit.element(y, self.index).expr for y in self.outputs]
         stores = []
-        for number, (item, expr) in enumerate(zip(self.items[1:], made, strict=True)):
+        for number, (item, expr) in enumerate(zip(self.items[1:], results, strict=True)):
             row = 0 if number < carries else t * dim.product(self.shape)
             stores.append(Store(self.slots[item], row + self._offset(), expr))
         return [*self.emit.close(), *stores]
 
     def _known(self, x: Value, load: Load) -> None:
-        """An input of the step, loaded."""
+        """Emits the load of an input of the step, and notes it as its element."""
         emit = self.emit.emitter(len(self.emit.stack) - 1)
         scalar = Scalar(emit(load, x.name or "x"), x.type.dtype, emit)
         self.emit.stack[-1].known[x, self.index] = scalar

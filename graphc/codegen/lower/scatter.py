@@ -1,5 +1,5 @@
-"""Scatters -> Loops: a copy, unless the result lies where the operand lay, then the updates one
-after the other, so that repeated indices add in order."""
+"""Scatters -> Loops: a copy of the operand (none if the result takes its place), then the updates
+one after the other, so that repeated indices add in order."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:
     statements: list[Any] = []
     if not in_place:
         statements += _copy(emit, out)
-    added = [f"j{a}" for a in range(updates.type.rank)]
-    emit.open(*added)
-    index = tuple(variable(n) for n in added)
+    loops = [f"j{a}" for a in range(updates.type.rank)]
+    emit.open(*loops)
+    index = tuple(variable(n) for n in loops)
     types = tuple(a.type for a in out.args)
     raw = emit.element(indices, op.locate(index, *types))
-    found = emit.checked(raw, op.extent(x.type), emit.emitter(0))
+    target = emit.checked(raw, op.extent(x.type), emit.emitter(0))
     step = emit.element(updates, index)
-    offset = row_major(op.target(index, found, *types), x.type.shape)
-    have = Load(slots[out], offset, x.type.dtype)
-    total = Apply(op.combine, (have, step.expr), x.type.dtype) if "{0}" in op.combine else step.expr
-    statements += nest(added, updates.type.shape, [*emit.close(), Store(slots[out], offset, total)])
+    offset = row_major(op.target(index, target, *types), x.type.shape)
+    old = Load(slots[out], offset, x.type.dtype)
+    total = Apply(op.combine, (old, step.expr), x.type.dtype) if "{0}" in op.combine else step.expr
+    statements += nest(loops, updates.type.shape, [*emit.close(), Store(slots[out], offset, total)])
     buffers = tuple(
         BufferArgument(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots
     )
@@ -47,9 +47,9 @@ def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:
 def _copy(emit: Emitter, out: Value) -> list[Any]:
     """Loops that make the result equal to the scatter's first operand."""
     x = out.args[0]
-    copied = [f"i{a}" for a in range(x.type.rank)]
-    emit.open(*copied)
-    index = tuple(variable(n) for n in copied)
+    loops = [f"i{a}" for a in range(x.type.rank)]
+    emit.open(*loops)
+    index = tuple(variable(n) for n in loops)
     element = emit.element(x, index)
     store = Store(emit.slots[out], row_major(index, x.type.shape), element.expr)
-    return nest(copied, x.type.shape, [*emit.close(), store])
+    return nest(loops, x.type.shape, [*emit.close(), store])

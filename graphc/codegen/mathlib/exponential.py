@@ -16,7 +16,8 @@ from graphc.codegen.mathlib import tables
 from graphc.codegen.mathlib.scalar import FORMATS, AbstractScalar, Operand, where
 from graphc.codegen.mathlib.tables import Coefficients
 
-EXP_LOW, EXP_HIGH = {"f32": -104.0, "f64": -746.0}, {"f32": 90.0, "f64": 712.0}
+EXP_LOW = {"f32": -104.0, "f64": -746.0}  # below it, exp gives 0
+EXP_HIGH = {"f32": 90.0, "f64": 712.0}  # above it, exp overflows
 SQRT_HALF_BITS = {"f32": 0x3F3504F3, "f64": 0x3FE6A09E667F3BCD}
 
 
@@ -266,14 +267,14 @@ def log10(x: AbstractScalar) -> AbstractScalar:
 
 # ---- inverse hyperbolic functions: fdlibm s_asinh.c, e_acosh.c, e_atanh.c -----------------------
 
-LARGE = 2.0**28
+SQUARE_HIDES_ONE = 2.0**28  # from here on, x * x + 1 rounds to x * x in f64
 
 
 @widened
 def asinh(x: AbstractScalar) -> AbstractScalar:
     a = abs(x)
     z = a * a
-    large = a > LARGE
+    large = a > SQUARE_HIDES_ONE
     y = log1p(where(large, a - 1.0, a + z / ((z + 1.0).sqrt() + 1.0)))
     return (y + where(large, x.partner(tables.LN2), 0.0)).copysign(x)
 
@@ -281,7 +282,7 @@ def asinh(x: AbstractScalar) -> AbstractScalar:
 @widened
 def acosh(x: AbstractScalar) -> AbstractScalar:
     t = x - 1.0
-    large = x > LARGE
+    large = x > SQUARE_HIDES_ONE
     y = log1p(where(large, t, t + (t * t + t * 2.0).sqrt()))
     return where(x < 1.0, nan, y + where(large, x.partner(tables.LN2), 0.0))
 

@@ -20,16 +20,21 @@ LOG10_E = 0.4342944819032518
 LN2 = 0.6931471805599453
 LN2_HI = {"f32": 0.6931471824645996, "f64": 0.6931471805599453}
 LN2_LO = {"f32": -1.9046542121259336e-09, "f64": 2.3190468138462996e-17}
-LN2_SHORT, LN2_REST = 0.6931471805598903, 5.497923018708371e-14  # 42 bits, then 53
+LN2_SHORT = 0.6931471805598903  # 42 bits
+LN2_REST = 5.497923018708371e-14  # 53 bits
 LOG2_E_LO = 2.0355273740931033e-17
 LOG10_E_LO = 1.098319650216765e-17
-LOG10_2_HI, LOG10_2_LO = 0.301029995663157, 8.241712586023572e-13  # 40 bits, then 53
-TWO_THIRDS_HI, TWO_THIRDS_LO = 0.6666666666666666, 3.700743415417188e-17
+LOG10_2_HI = 0.301029995663157  # 40 bits
+LOG10_2_LO = 8.241712586023572e-13  # 53 bits
+TWO_THIRDS_HI = 0.6666666666666666
+TWO_THIRDS_LO = 3.700743415417188e-17
 
 PI_HI = {"f32": 3.1415927410125732, "f64": 3.141592653589793}
 PI_LO = {"f32": -8.742277657347586e-08, "f64": 1.2246467991473532e-16}
-TAN_PI_8, TAN_3PI_8 = 0.41421356237309503, 2.414213562373095
-TWO_OVER_PI, TWO_OVER_PI_LO = 0.6366197723675814, -3.935735335036497e-17
+TAN_PI_8 = 0.41421356237309503
+TAN_3PI_8 = 2.414213562373095
+TWO_OVER_PI = 0.6366197723675814
+TWO_OVER_PI_LO = -3.935735335036497e-17
 HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
 
 # (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2: 2^-28, 2^-64.
@@ -303,8 +308,9 @@ ASIN: dict[str, Coefficients] = {
     ),
 }
 
-POWERS = {"f32": 105, "f64": 972}  # exponents of the lowest bit of floats, from 0 up
-PI_BITS, KEPT_BITS = 1300, 300
+EXPONENT_COUNTS = {"f32": 105, "f64": 972}  # of m 2^e, with e from 0 up
+PI_BITS = 1300  # behind the binary point of pi
+KEPT_BITS = 300  # of each power mod 2 pi
 
 
 def arctan_inverse(n: int) -> int:
@@ -323,7 +329,7 @@ def powers_mod_two_pi(kind: str) -> tuple[Coefficients, Coefficients, Coefficien
     """2^e mod 2 pi in [-pi, pi] for e = 0, 1, ..., each as a sum of three float64."""
     two_pi = 8 * (4 * arctan_inverse(5) - arctan_inverse(239))  # Machin
     columns: tuple[list[float], list[float], list[float]] = ([], [], [])
-    for exponent in range(POWERS[kind]):
+    for exponent in range(EXPONENT_COUNTS[kind]):
         rest = (1 << exponent + PI_BITS) % two_pi
         rest -= two_pi if 2 * rest > two_pi else 0
         rest >>= PI_BITS - KEPT_BITS

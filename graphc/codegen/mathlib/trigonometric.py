@@ -29,7 +29,7 @@ from graphc.codegen.mathlib.tables import HALF_PI, PI_HI, PI_LO, TWO_OVER_PI, TW
 
 def integer_split(a: AbstractScalar, kind: str) -> tuple[AbstractScalar, AbstractScalar]:
     """m and e >= 0 with a = m 2^e, m an integer where a is as large as 2^mantissa of `kind`."""
-    count, mantissa = tables.POWERS[kind], FORMATS[kind].mantissa
+    count, mantissa = tables.EXPONENT_COUNTS[kind], FORMATS[kind].mantissa
     e = (a.bits() >> a.format.mantissa) - (a.format.bias + mantissa)
     e = where(e < 0, 0, where(e > count - 1, count - 1, e))
     return a * power_of_two(-e), e

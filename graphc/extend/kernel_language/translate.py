@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from graphc.codegen.loops.printer import literal
-from graphc.codegen.loops.transform import LARGEST_LITERAL
+from graphc.codegen.loops.transform import MAX_LITERAL_OFFSET
 from graphc.errors import GraphError, Location
 from graphc.extend.kernel_language.callables import kernel_names
 from graphc.extend.kernel_language.float_kinds import WEAK, Kind, Kinds, join
@@ -79,7 +79,7 @@ class Translator(ast.NodeTransformer):
         self.sizes: dict[Size, str] = {}
         for _, t in (*(self.arrays[n] for n in code.operands), self.arrays[code.out]):
             for s in t.shape:
-                if not isinstance(s, int) or s > LARGEST_LITERAL:
+                if not isinstance(s, int) or s > MAX_LITERAL_OFFSET:
                     self.sizes.setdefault(s, f"n{len(self.sizes)}")
         self.kinds = Kinds(code, {name: t for name, (_, t) in self.arrays.items()})
 

@@ -1,4 +1,4 @@
-"""Machine code run on the CPU: the native driver, its launch tables, threads, timers, results.
+"""Runs machine code on the CPU: the native driver, its launch tables, threads, timers, results.
 
-What a session is stands in `session`; what makes the code, in `codegen.cpu`.
+Sessions live in `session`; the code comes from `codegen.cpu`.
 """

@@ -1,4 +1,5 @@
-"""Control kernels: the instruction lists of inner programs, and the block that runs them."""
+"""Control kernels: lays out the instruction lists of inner programs, and the words of the block
+that runs them."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Program, copied_updates, storage
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.launches import (
-    CANCEL,
-    STATUS,
+    CANCEL_ARGUMENT,
+    STATUS_ARGUMENT,
     Launches,
     PlanRow,
     PlanTable,
@@ -30,12 +31,13 @@ from graphc.runtime.cpu.plan_words import (
     SwitchBlock,
 )
 
-HEAD = int(ControlArgument.BUFFERS)
+FIRST_BUFFER = int(ControlArgument.BUFFERS)  # the number of an argument
 
 
 @dataclass(frozen=True)
 class ArgumentStep:
-    """An argument of the control kernel, and how far it moves with each step."""
+    """A buffer of the control kernel by its argument number, and the bytes that its address moves
+    with each step."""
 
     place: int
     stride: int = 0
@@ -47,29 +49,35 @@ def control_launch(outer: Launches, kernel: Kernel) -> PlanRow:
     values = [*(storage(a) for a in v.args), *kernel.writes]
     block = _loop(outer, kernel, v) if isinstance(v.op, Loop) else _switch(outer, kernel, v)
     outer.held.append(block)
-    arguments = [(address(block), None), STATUS, CANCEL, *map(outer.place, values)]
+    arguments = [
+        (address(block), None),
+        STATUS_ARGUMENT,
+        CANCEL_ARGUMENT,
+        *map(outer.place, values),
+    ]
     return PlanRow(driver().control, arguments, 1, 1, kernel)
 
 
 def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The block of a loop: what it copies first, its steps, the rows that it fills."""
     op = v.op
     assert isinstance(op, Loop)
-    items = HEAD + len(v.args)
+    items = FIRST_BUFFER + len(v.args)
     (program,) = kernel.programs
     carries, end = op.carries, op.carries + op.slices
     sizes = [outer.number(x.type.nbytes) for x in op.body.inputs]
     rows = [outer.number(y.type.nbytes) for y in op.body.outputs]
     inputs = [ArgumentStep(items + 1 + i) for i in range(carries)]
-    inputs += [ArgumentStep(HEAD + 1 + i, sizes[i]) for i in range(carries, end)]
-    inputs += [ArgumentStep(HEAD + 1 + i) for i in range(end, len(op.body.inputs))]
+    inputs += [ArgumentStep(FIRST_BUFFER + 1 + i, sizes[i]) for i in range(carries, end)]
+    inputs += [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(end, len(op.body.inputs))]
     outputs = [ArgumentStep(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
     step = Step(outer, kernel, program, inputs, outputs, _arena(outer))
-    copies = table([(items + 1 + i, HEAD + 1 + i, sizes[i]) for i in range(carries)])
+    copies = table([(items + 1 + i, FIRST_BUFFER + 1 + i, sizes[i]) for i in range(carries)])
     cleared = table([(w.place, w.stride) for w in outputs])
     outer.held += [copies, cleared]
     block = np.zeros(LoopBlock.SIZE, np.int64)
     block[LoopBlock.KIND] = BlockKind.LOOP
-    block[LoopBlock.STEPS] = HEAD
+    block[LoopBlock.STEPS] = FIRST_BUFFER
     block[LoopBlock.LENGTH] = outer.number(op.length) if op.bounded else -1
     block[LoopBlock.REVERSE] = op.reverse
     block[LoopBlock.FLAG] = items + 1 if op.whilst else 0
@@ -83,26 +91,28 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
 def _switch(
     outer: Launches, kernel: Kernel, v: Value
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    inputs = [ArgumentStep(HEAD + 1 + i) for i in range(len(v.args) - 1)]
-    outputs = [ArgumentStep(HEAD + len(v.args) + i) for i in range(len(kernel.writes))]
+    """The block of a switch: a row of `branches` for each of its programs."""
+    inputs = [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(len(v.args) - 1)]
+    outputs = [ArgumentStep(FIRST_BUFFER + len(v.args) + i) for i in range(len(kernel.writes))]
     arena = _arena(outer)
     rows = [Step(outer, kernel, p, inputs, outputs, arena).words for p in kernel.programs]
     branches = table(rows)
     outer.held.append(branches)
     block = np.zeros(SwitchBlock.SIZE, np.int64)
     block[SwitchBlock.KIND] = BlockKind.SWITCH
-    block[SwitchBlock.INDEX] = HEAD
+    block[SwitchBlock.INDEX] = FIRST_BUFFER
     block[SwitchBlock.COUNT], block[SwitchBlock.BRANCHES] = len(rows), address(branches)
     return block
 
 
 def _arena(outer: Launches) -> int:
-    """Where the arena of a kernel's programs lies; one of them runs at a time."""
+    """The address of the arena of a kernel's programs, which share it: one runs at a time."""
     return outer.arena_start + outer.layout.workspaces[outer.now]
 
 
 class Step:
-    """One run of an inner program: `words` are its patches and instructions, for the block."""
+    """The instruction list of an inner program; `words` are the addresses and counts of its patches
+    and instructions, for the block."""
 
     def __init__(
         self,
@@ -132,13 +142,13 @@ class Step:
         return self.launches.launch(kernel)
 
     def _results(self, outputs: Sequence[ArgumentStep]) -> tuple[list[PlanRow], list[PlanRow]]:
-        """Copies of results that no kernel writes where they belong: inputs and constants, before
-        all kernels; second copies of one value, after them."""
+        """Copies of the results that no kernel writes in place: inputs and constants, which are
+        copied before all kernels; second copies of one value, after them."""
         early, late = [], []
         x = self.launches
-        for v, where in zip(x.program.graph.outputs, outputs, strict=True):
+        for v, output in zip(x.program.graph.outputs, outputs, strict=True):
             slot, base = len(self.slots), storage(v)
-            self.slots.append(where)
+            self.slots.append(output)
             nbytes = x.number(v.type.nbytes)
             if base in set(x.program.graph.inputs) or isinstance(base.op, Constant):
                 early.append(copy((0, slot), x.place(base), nbytes))
@@ -149,8 +159,8 @@ class Step:
         return early, late
 
     def _updates(self) -> list[PlanRow]:
-        """Copies to carries of new values that no kernel writes in place.  What is itself a carry
-        goes by way of a temporary: all are read before any is written."""
+        """Copies new values that no kernel writes in place to their carries.  A value that is
+        itself a carry goes through a temporary: all are read before any is written."""
         x, before, after = self.launches, [], []
         carries = {old for old, _ in x.program.graph.updates}
         for old, new, base in copied_updates(x.program):
@@ -164,7 +174,8 @@ class Step:
         return before + after
 
     def _lay_out(self, launches: Sequence[PlanRow]) -> tuple[int, int, int, int]:
-        """The words of a `Branch`, or of a `LoopBlock` from its patches on."""
+        """Lays out arguments and patches; returns the words of a `Branch`, or of a `LoopBlock` from
+        its patches on."""
         count = len(launches)
         total = sum(len(x.arguments) for x in launches)
         words = np.zeros(count * Instruction.SIZE + total + 1, np.int64)
@@ -175,12 +186,16 @@ class Step:
             for argument in x.arguments:
                 value, external = argument
                 words[here] = value
-                if argument in (STATUS, CANCEL):
-                    place = ControlArgument.STATUS if argument == STATUS else ControlArgument.CANCEL
+                if argument in (STATUS_ARGUMENT, CANCEL_ARGUMENT):
+                    place = (
+                        ControlArgument.STATUS
+                        if argument == STATUS_ARGUMENT
+                        else ControlArgument.CANCEL
+                    )
                     rows.append((place, start + 8 * here, 0))
                 elif external is not None:
-                    where = self.slots[external]
-                    rows.append((where.place, start + 8 * here, where.stride))
+                    slot = self.slots[external]
+                    rows.append((slot.place, start + 8 * here, slot.stride))
                 here += 1
         patches = table(rows)
         self.launches.held += [words, patches]

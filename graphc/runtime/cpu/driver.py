@@ -50,10 +50,10 @@ class NativeDriver:
 
 
 def _check_layout() -> None:
-    """NumPy's array header is as expected; otherwise graphc cannot run on this Python."""
+    """Checks the layout of NumPy's array header; graphc cannot run on a Python with another."""
     probe = np.zeros(3)
-    found = ctypes.c_int64.from_address(id(probe) + ArrayHeader.DATA).value
-    if found != probe.__array_interface__["data"][0]:
+    data = ctypes.c_int64.from_address(id(probe) + ArrayHeader.DATA).value
+    if data != probe.__array_interface__["data"][0]:
         raise GraphcError(
             "graphc: this NumPy lays out arrays in an unknown way; CPython's is needed"
         )
@@ -62,7 +62,7 @@ def _check_layout() -> None:
 def load(cache: Cache) -> None:
     """Loads the driver's machine code into this process, before `driver()` is asked for.
 
-    It lies in the cache: compiling it is most of a warm start, and of its memory
+    The cache keeps it, because compiling it would take most of a warm start's time and memory
     (docs/decisions.md).
     """
     if "gc_run" in jit.loader().addresses:
@@ -78,5 +78,5 @@ def load(cache: Cache) -> None:
 
 @functools.cache
 def driver() -> NativeDriver:
-    """The process's driver; `load` has been called."""
+    """The process's driver; call `load` first."""
     return NativeDriver()

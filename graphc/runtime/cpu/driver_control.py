@@ -1,9 +1,9 @@
 """Native loops and branches: `gc_control`, a kernel that runs instruction lists of its own.
 
-Its arguments: the addresses of a block (`LoopBlock`, `SwitchBlock`), of the status words and of
+Its arguments are the addresses of a block (`LoopBlock`, `SwitchBlock`), of the status words and of
 `cancel`, then buffers.  Tables in a block name buffers by their place among the arguments.  Before
-each step the arguments of the inner kernels are pointed at what they work on, `*word = args[place]
-+ t * stride`, so slices and rows need no copies.
+each step it points the arguments of the inner kernels at their buffers, `*word = args[place] +
+t * stride`, so slices and rows need no copies.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from graphc.runtime.cpu.driver_text import each
 from graphc.runtime.cpu.plan_words import numbered
 
-# What both kinds of block do: the inner kernels' arguments are pointed at buffers, then a list of
-# instructions runs, until one fails or the run is asked to end.
+# Both kinds of block do this: point the inner kernels' arguments at buffers, then run a list of
+# instructions until one fails or `cancel` is set.
 LIST_IR = (
     """
 define internal i1 @halted(ptr %args) alwaysinline {

@@ -1,7 +1,7 @@
 """The driver's instruction loop as LLVM text, and the pieces it shares with loops and branches.
 
-Words of tables go by their names (`plan_words.py`).  `gc_run`, `gc_reset`, `gc_join`, `gc_lead` and
-`gc_copy` are what `driver.py` calls.
+The text names words of tables as `plan_words.py` does.  `driver.py` calls `gc_run`, `gc_reset`,
+`gc_join`, `gc_lead` and `gc_copy`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from graphc.runtime.cpu.plan_words import numbered
 
 
 def each(count: str, body: str, last: str = "body") -> str:
-    """A loop with `%i` from 0 to `count`: blocks from `head`, which `entry` leads to, to `end`.
+    """A loop with `%i` from 0 to `count`: blocks from `head`, after `entry`, to `end`.
 
     `body` begins in the block `body` and ends, without a branch, in the block `last`.
     """

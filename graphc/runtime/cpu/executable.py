@@ -24,8 +24,8 @@ from graphc.passes.graph.unify_sizes import Unified
 from graphc.passes.trace import StageTime
 from graphc.runtime.cpu.control import control_launch
 from graphc.runtime.cpu.launches import (
-    CANCEL,
-    STATUS,
+    CANCEL_ARGUMENT,
+    STATUS_ARGUMENT,
     Argument,
     KernelCode as KernelCode,
     Launches,
@@ -36,18 +36,18 @@ from graphc.runtime.cpu.launches import (
 )
 from graphc.runtime.cpu.plan_words import Instruction, Patch, Word
 
-STATUS_WORDS = 4  # whether the run failed, the index, the size; one to spare
+STATUS_WORDS = 4  # the `Status`, a bad index, the size it exceeds; one spare
 
 
 @dataclass
 class Executable:
-    """Machine code for every batch size; `spans` are the stages of its compilation."""
+    """Machine code that serves every batch size; `spans` are the stages of its compilation."""
 
     program: Program
     unified: Unified
     code: dict[Kernel, KernelCode]
     spans: Sequence[StageTime] = ()
-    variants: list[Executable] = field(default_factory=list)  # that keep to a memory limit
+    variants: list[Executable] = field(default_factory=list)  # that fit a memory limit
 
     def bind(self, sizes: dict[str, int], arena: Arena | None = None) -> Bound:
         """A plan for these sizes, in a session's arena or in one of its own."""
@@ -55,17 +55,17 @@ class Executable:
 
 
 class ArenaUser(Protocol):
-    """Who keeps plans that are bound to an arena."""
+    """An object that keeps plans bound to an arena."""
 
     def forget(self) -> None:
-        """Drops the plans: the arena moves."""
+        """Drops the plans, because the arena moves."""
 
 
 class Arena:
     """The memory that the plans of a session share: its runs happen one after another.
 
-    It grows to what the largest plan needs.  Plans hold addresses: the `users` forget theirs when
-    it moves.
+    The arena grows to what the largest plan needs.  Plans hold addresses in it, so the `users`
+    forget their plans when the arena moves.
     """
 
     def __init__(self, users: Iterable[ArenaUser] = ()) -> None:
@@ -78,11 +78,11 @@ class Arena:
         self.start = -(-address(self.array) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
     def reserve(self, nbytes: int) -> None:
-        """Makes room for a plan."""
+        """Grows to at least `nbytes`, for a plan."""
         if nbytes > self.nbytes:
             for user in self.users:
                 user.forget()
-            del self.array  # before the new one is there: both need not fit
+            del self.array  # first, so that memory need not hold both
             self._allocate(nbytes)
 
 
@@ -125,7 +125,8 @@ class Bound:
         return self.launches.launch(kernel)
 
     def _lay_out(self, launches: list[PlanRow]) -> None:
-        """All words in one array: head, instructions, externals, status, arguments, patches."""
+        """Lays out all words in one array: head, instructions, externals, status, arguments,
+        patches."""
         arguments = [word for x in launches for word in x.arguments]
         patches = [(e, i) for i, (_, e) in enumerate(arguments) if e is not None]
         instructions_at = int(Word.SIZE)
@@ -150,9 +151,9 @@ class Bound:
         for row, x in zip(rows, launches, strict=True):
             row[:] = x.words(at(here), x.chunks)
             here += len(x.arguments)
-        named = {STATUS: at(self.status_at), CANCEL: at(Word.CANCEL)}
+        placeholders = {STATUS_ARGUMENT: at(self.status_at), CANCEL_ARGUMENT: at(Word.CANCEL)}
         for i, word in enumerate(arguments, arguments_at):
-            words[i] = named.get(word, word[0])
+            words[i] = placeholders.get(word, word[0])
         pairs = words[patches_at:][: Patch.SIZE * len(patches)].reshape(-1, Patch.SIZE)
         for pair, (external, argument) in zip(pairs, patches, strict=True):
             pair[Patch.OBJECT] = at(self.externals_at + external)
@@ -160,8 +161,9 @@ class Bound:
         self.view = memoryview(words)  # type: ignore[arg-type]
 
     def _copies(self) -> list[PlanRow]:
-        """Copies to variables of new values that no kernel writes in place; they end the plan.
-        What is itself a variable goes by way of a temporary: all are read before any is written."""
+        """Copies new values that no kernel writes in place to their variables, at the plan's end.
+        A value that is itself a variable goes through a temporary: all are read before any is
+        written."""
         program, before, after = self.executable.program, [], []
         for old, new, _ in copied_updates(program):
             nbytes, result = dim.evaluate(new.type.nbytes, self.sizes), _Result(self, new)
@@ -177,7 +179,7 @@ class Bound:
 
 @dataclass
 class _Result:
-    """Where a graph output is found after a run: an external array, the arena or a constant."""
+    """Where a graph output lies after a run: in an external array, the arena or a constant."""
 
     bound: Bound
     value: Value
@@ -201,5 +203,5 @@ class _Result:
             self.array = bound.arena[start : start + count].view(dtype).reshape(self.shape)
 
     def argument(self) -> Argument:
-        """Where a kernel finds it."""
+        """The kernel argument that points at it."""
         return (address(self.array), None) if self.array is not None else (0, self.external)

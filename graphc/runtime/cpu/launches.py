@@ -1,7 +1,7 @@
 """Kernels as the driver launches them: function, arguments, extent, chunks.
 
-An argument is a word, or an external to patch in: the address of an array that is known when a run
-starts (in a control kernel: when its step starts).
+An argument is a word, or the number of an external: an array whose address is patched in when a
+run starts (in a control kernel: when its step starts).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.plan_words import Instruction
 from graphc.runtime.cpu.python_calls import Thunk
 
-PARALLEL_WORK = 60_000  # element operations below which a kernel is one chunk
-CHUNK_WORK = 30_000
-CHUNK_BYTES = 1 << 18
-MOST_CHUNKS = 64
+MIN_PARALLEL_WORK = 60_000  # element operations; a smaller kernel is one chunk
+MIN_WORK_PER_CHUNK = 30_000  # element operations
+MIN_BYTES_PER_CHUNK = 1 << 18  # of a copy
+MAX_CHUNKS_PER_KERNEL = 64
 
-Argument = tuple[int, int | None]  # a word, or the external to patch in
-STATUS: Argument = (-(1 << 63), None)  # stands for the address of the status words
-CANCEL: Argument = (1 - (1 << 63), None)  # of the word that asks for an end
+Argument = tuple[int, int | None]  # a word, or the number of the external to patch in
+STATUS_ARGUMENT: Argument = (-(1 << 63), None)  # a placeholder for the address of the status words
+CANCEL_ARGUMENT: Argument = (1 - (1 << 63), None)  # likewise, of the word that asks for an end
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class PlanTable:
-    """Instructions as they lie in memory, a row for each; `kernels` has None for a copy, `within`
-    is the control kernel that runs them."""
+    """Instructions in memory, a row for each; `kernels` has None for a copy, and `within` is the
+    control kernel that runs them."""
 
     kernels: Sequence[Kernel | None]
     rows: Array
@@ -73,22 +73,22 @@ class PlanTable:
 
 
 def copy(to: Argument, source: Argument, nbytes: int) -> PlanRow:
-    """Copies bytes."""
-    chunks = max(1, min(MOST_CHUNKS, nbytes // CHUNK_BYTES))
+    """The row that copies `nbytes` bytes."""
+    chunks = max(1, min(MAX_CHUNKS_PER_KERNEL, nbytes // MIN_BYTES_PER_CHUNK))
     return PlanRow(driver().copy, [to, source], nbytes, chunks)
 
 
 def address(array: Array) -> int:
-    """Where an array lies."""
-    found: int = array.__array_interface__["data"][0]
-    return found
+    """The address of an array's data."""
+    data: int = array.__array_interface__["data"][0]
+    return data
 
 
 class Launches:
     """The launches of one program for given sizes, laid out in an arena at `arena_start`.
 
-    `held` are arrays that must live as long as the launches; `thunks` are the doors to Python that
-    kernels go through, and `tables` the instructions, those of inner programs too.
+    `held` are arrays that must live as long as the launches; `thunks` are the native functions
+    through which kernels call Python; `tables` are the instructions, those of inner programs too.
     """
 
     def __init__(
@@ -113,13 +113,13 @@ class Launches:
         return dim.evaluate(size, self.sizes)
 
     def launch(self, kernel: Kernel) -> PlanRow:
-        """A kernel that has code of its own."""
+        """The launch of a kernel that has its own code."""
         code = self.code[kernel]
         extent = self.number(code.source.extent)
         words: list[Argument] = [self.place(v) for v in buffers_of(kernel)]
         words += [(self.number(s), None) for s in code.source.sizes]
         if code.source.uses_status:
-            words.append(STATUS)
+            words.append(STATUS_ARGUMENT)
         words += [(routine, None) for routine in code.routines]
         if code.source.calls:
             self.thunks.append(Thunk(kernel.body[0], self.sizes))
@@ -145,17 +145,17 @@ class Launches:
         return 0, self.external[v]
 
     def _chunks(self, kernel: Kernel, extent: int) -> int:
-        """How many pieces a kernel is cut into: by its size alone."""
+        """The number of chunks of a kernel, from its size alone."""
         if extent <= 1:
             return 1
         if kernel.kind is Kind.MATMUL:
-            return min(extent, MOST_CHUNKS)
-        amount = work(kernel, self.number)
-        if amount < PARALLEL_WORK:
+            return min(extent, MAX_CHUNKS_PER_KERNEL)
+        operations = work(kernel, self.number)
+        if operations < MIN_PARALLEL_WORK:
             return 1
-        return max(1, min(extent, MOST_CHUNKS, amount // CHUNK_WORK))
+        return max(1, min(extent, MAX_CHUNKS_PER_KERNEL, operations // MIN_WORK_PER_CHUNK))
 
 
 def table(rows: Sequence[Sequence[int]]) -> Array:
-    """Words, row after row."""
+    """An array of words, row after row; never empty, so that it has an address."""
     return np.array([x for row in rows for x in row] or [0], np.int64)

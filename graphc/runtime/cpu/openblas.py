@@ -1,7 +1,7 @@
-"""Routines of the outside world: LAPACK for factorisations of f32 and f64, and BLAS.
+"""Addresses of routines: LAPACK for factorisations of f32 and f64, BLAS, graphc's own products.
 
-OpenBLAS from the `scipy-openblas32` wheel, kept apart from NumPy's own and set to one thread:
-graphc cuts work into chunks itself.  Matrix products are graphc's own
+LAPACK and BLAS come from the `scipy-openblas32` wheel, kept apart from NumPy's own OpenBLAS and set
+to one thread: graphc cuts work into chunks itself.  Matrix products are graphc's own
 (`codegen/cpu/gemm_library.py`), unless `Method.BLAS` asks for OpenBLAS's.
 """
 
@@ -17,20 +17,20 @@ from graphc.codegen.cpu import gemm_library
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.config import Method, blas_core, environment
 
-SKYLAKEX = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
+SKYLAKEX_FEATURES = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 
 
 @functools.cache
 def library() -> Any:
     """The loaded library.
 
-    The process may hold other copies of OpenBLAS, and OPENBLAS_CORETYPE may speak to those.  This
-    one follows the CPU that graphc's own kernels are compiled for, or GRAPHC_BLAS_CORE
+    The process may hold other copies of OpenBLAS, which OPENBLAS_CORETYPE may be meant for.  This
+    copy follows the CPU that graphc's own kernels are compiled for, or GRAPHC_BLAS_CORE
     (docs/decisions.md).
     """
     flags = host_cpu().flags()
-    best = "SkylakeX" if all(flags.get(f) for f in SKYLAKEX) else None
-    core = blas_core() or best
+    native = "SkylakeX" if all(flags.get(f) for f in SKYLAKEX_FEATURES) else None
+    core = blas_core() or native
     with environment({"OPENBLAS_CORETYPE": core} if core else {}):
         import scipy_openblas32  # loads the library
 
@@ -53,7 +53,7 @@ def routine_address(name: str, method: Method | None, cache: Cache) -> int:
 
 @functools.cache
 def outside_address(name: str) -> int:
-    """The address of a routine that is not graphc's."""
+    """The address of a routine that is not graphc's own."""
     foreign = ctypes.CDLL(None) if name in ("malloc", "free") else library()
     function = getattr(foreign, name if name in ("malloc", "free") else f"scipy_{name}")
     address = ctypes.cast(function, ctypes.c_void_p).value

@@ -1,8 +1,8 @@
-"""Thunks: native doors to Python functions, one for each kernel of a plan that calls Python.
+"""Thunks: native functions that call Python, one for each kernel of a plan that does so.
 
-A kernel calls the thunk with its arguments' address; the thunk takes the GIL and lets the op make
-its result of copies of the operands.  Invariant: nothing that is raised here leaves through native
-code.  It is kept in `error`, the kernel notes status 3, and the runner raises it.
+A kernel calls the thunk with the address of its arguments; the thunk takes the GIL and gives the op
+copies of the operands.  Invariant: no exception passes through native code.  `error` keeps the
+exception, the kernel notes status 3, and the runner raises it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from graphc.ir.op import Array, Foreign
 from graphc.ir.substitute import substitute_fields
 from graphc.ir.types import TensorType
 
-SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
-WORD = 8
+CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+WORD_BYTES = 8
 Place = tuple[np.dtype[Any], tuple[int, ...]]
 
 
 class Thunk:
-    """What a kernel calls to compute `value`, at these sizes.  `address` is its machine code."""
+    """Computes `value` in Python, at these sizes, when a kernel calls the code at `address`."""
 
     def __init__(self, value: Value, sizes: Mapping[str, int]) -> None:
         op = substitute_fields(value.op, sizes)
@@ -35,7 +35,7 @@ class Thunk:
         self.places = [_place(t, sizes) for t in (*(a.type for a in value.args), value.type)]
         self.error: BaseException | None = None
         self.thread: int | None = None  # where the function is running
-        self._native = SIGNATURE(self._call)
+        self._native = CALLBACK_TYPE(self._call)
         address = ctypes.cast(self._native, ctypes.c_void_p).value
         assert address is not None
         self.address = address
@@ -45,7 +45,7 @@ class Thunk:
         # loop's end, after a call.  There is none of these after `done.value = 1`.  If it strikes
         # before or after the `try`, `done` stays 0 and the runner takes that for Ctrl-C.
         try:
-            done = ctypes.c_int64.from_address(status + WORD)
+            done = ctypes.c_int64.from_address(status + WORD_BYTES)
             self.thread = threading.get_ident()
             words = (ctypes.c_int64 * len(self.places)).from_address(args)
             *operands, out = [_view(w, *p) for w, p in zip(words, self.places, strict=True)]
@@ -70,7 +70,7 @@ class Thunk:
             )
 
     def taken(self) -> BaseException | None:
-        """What the function raised, which is then forgotten."""
+        """The exception that the function raised, or None; the thunk forgets it."""
         error, self.error, self.thread = self.error, None, None
         return error
 

@@ -1,7 +1,7 @@
-"""Helper threads, runs that Ctrl-C can end, and work that it cannot.
+"""Helper threads, runs that Ctrl-C can end, and blocks that it cannot interrupt.
 
 A helper is a Python thread that waits for work and then spends the run inside native code, without
-the GIL. It may come late: the leading thread never waits for one that has not begun.
+the GIL.  A helper may come late: the leading thread never waits for one that has not begun.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.executable import Bound
 from graphc.runtime.cpu.plan_words import Gate, Word
 
-SHARED_WORK = 150_000  # element operations from which helpers are called
-LONG_WORK = 30_000_000  # from which a run happens beside the main thread, so that Ctrl-C can end it
-CANCEL = int(Word.CANCEL)
-HELPER = "graphc-helper"  # what helper threads are called
+MIN_WORK_FOR_HELPERS = 150_000  # element operations of a run
+MIN_INTERRUPTIBLE_WORK = 30_000_000  # element operations; shorter runs need no Ctrl-C
+CANCEL_WORD = int(Word.CANCEL)
+HELPER_THREAD_NAME = "graphc-helper"
 
 
 class ThreadPool:
@@ -34,7 +34,7 @@ class ThreadPool:
         self.queues: list[Any] = [queue.SimpleQueue() for _ in range(size)]
         self.busy = threading.Lock()
         for q in self.queues:
-            threading.Thread(target=_help, args=(q,), daemon=True, name=HELPER).start()
+            threading.Thread(target=_help, args=(q,), daemon=True, name=HELPER_THREAD_NAME).start()
 
     def run(self, bound: Bound, helpers: int) -> None:
         """One run of a plan with up to `helpers` threads besides this one."""
@@ -50,9 +50,9 @@ class ThreadPool:
                     q.put((bound, ticket))
                 native.lead(bound.address)
             except BaseException:  # Ctrl-C between two lines: no helper may go on alone
-                bound.view[CANCEL] = 1
+                bound.view[CANCEL_WORD] = 1
                 native.lead(bound.address)
-                bound.view[CANCEL] = 0
+                bound.view[CANCEL_WORD] = 0
                 raise
         finally:
             self.busy.release()
@@ -79,22 +79,24 @@ def execute(bound: Bound, threads: int) -> bool:
 
     Returns whether Ctrl-C asked for an end.  The plan's status then tells whether it came in time.
     """
-    beside = bound.work >= LONG_WORK or bound.thunks  # Python functions run where Ctrl-C finds them
-    if beside and threading.current_thread() is threading.main_thread():
+    # Plans that call Python functions always leave the main thread: there Ctrl-C is noticed.
+    interruptible = bound.work >= MIN_INTERRUPTIBLE_WORK or bound.thunks
+    if interruptible and threading.current_thread() is threading.main_thread():
         return _interruptible(bound, threads)
     _execute(bound, threads)
     return False
 
 
 def _execute(bound: Bound, threads: int) -> None:
-    if threads > 1 and bound.work >= SHARED_WORK:
+    if threads > 1 and bound.work >= MIN_WORK_FOR_HELPERS:
         _pool(os.getpid(), threads - 1).run(bound, threads - 1)
     else:
         driver().run(bound.address)
 
 
 def _interruptible(bound: Bound, threads: int) -> bool:
-    """Runs beside the main thread, which stays able to take a signal; returns whether one came."""
+    """Runs in another thread, so that the main thread can take a signal; returns whether one
+    came."""
     # An exception sent to the other thread may strike after any call there, so the end is noted by
     # a single step; `news` only wakes the main thread sooner (an Event does not survive Ctrl-C).
     failure: list[BaseException] = []
@@ -110,16 +112,16 @@ def _interruptible(bound: Bound, threads: int) -> bool:
             ended.append(True)
             news.put(None)
 
-    interrupted = told = False
+    interrupted = sent = False
     try:
         _thread.start_new_thread(work, ())
     except KeyboardInterrupt:  # the thread has begun: a signal is seen after a call, not within it
         interrupted = True
     while True:  # Python looks for signals where a loop turns: the inner one turns inside of `try`
         try:
-            if interrupted and not told:
-                told = True
-                bound.view[CANCEL] = 1
+            if interrupted and not sent:
+                sent = True
+                bound.view[CANCEL_WORD] = 1
                 for thunk in bound.thunks:
                     thunk.interrupt()
             while not ended:
@@ -127,8 +129,8 @@ def _interruptible(bound: Bound, threads: int) -> bool:
                     news.get(timeout=0.5)
             break
         except KeyboardInterrupt:
-            interrupted, told = True, False
-    bound.view[CANCEL] = 0
+            interrupted, sent = True, False
+    bound.view[CANCEL_WORD] = 0
     if failure:
         raise failure[0]
     return interrupted
@@ -141,11 +143,11 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return
-    came: list[tuple[Any, ...]] = []
-    signal.signal(signal.SIGINT, lambda *given: came.append(given))
+    received: list[tuple[Any, ...]] = []
+    signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        if came:
-            handler(*came[-1])
+        if received:
+            handler(*received[-1])

@@ -1,9 +1,9 @@
-"""Timed kernels: a plan whose every launch, those inside loops too, notes when it began and ended.
+"""Timed plans: every launch, also inside loops, notes when it began and ended.
 
-A launch calls a function with the address of its arguments.  A timed one calls `gc_timed` with the
-address of a `Timer`, which knows both, looks at the clock before and after, adds to the timer's
-totals and writes an event into a log until that is full.  So a run is timed where it happens: in
-native code, on as many threads as it has.  The clock is that of `time.perf_counter_ns`.
+A launch calls a function with the address of its arguments.  A timed launch calls `gc_timed` with
+the address of a `Timer` that holds both.  `gc_timed` reads the clock before and after the call,
+adds to the timer's totals and writes an event into a log until the log is full.  So native code
+times a run, on as many threads as the run has.  The clock is that of `time.perf_counter_ns`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from graphc.runtime.cpu.driver_text import TABLES_IR
 from graphc.runtime.cpu.executable import Bound
 from graphc.runtime.cpu.launches import address
 from graphc.runtime.cpu.plan_words import Event, Instruction, LogHead, Timer, numbered
-from graphc.runtime.cpu.threads import HELPER
+from graphc.runtime.cpu.threads import HELPER_THREAD_NAME
 
-EVENTS = 1 << 14  # that the log of one run holds
-
-
+MAX_LOGGED_EVENTS = 1 << 14  # of one run
 NEVER = np.iinfo(np.int64).max
-IR = """
+TIMER_IR = """
 declare i32 @clock_gettime(i32, ptr)
 declare i64 @pthread_self()
 
@@ -88,7 +86,7 @@ out:
 @functools.cache
 def timed() -> int:
     """The address of `gc_timed`."""
-    text = numbered(TABLES_IR + IR.replace("CLOCK", str(time.CLOCK_MONOTONIC)))
+    text = numbered(TABLES_IR + TIMER_IR.replace("CLOCK", str(time.CLOCK_MONOTONIC)))
     data = jit.object_code(text, host_cpu())
     return jit.loader().load("gc_timed", data)
 
@@ -106,9 +104,9 @@ class Timed:
 
 @dataclass(frozen=True)
 class Times:
-    """One run: for each instruction how often it was called and how long it took in all (the time
-    that passed from its first chunk to its last, or inside a loop the sum of its calls), and the
-    log: rows of `Event`, threads numbered from 0, which leads."""
+    """The times of one run.  For each instruction: the number of calls and the total time (from the
+    start of its first chunk to the end of its last; inside a loop, the sum over its calls).  The
+    log has rows of `Event`; threads are numbered, and 0 leads."""
 
     calls: Array
     nanoseconds: Array
@@ -117,14 +115,14 @@ class Times:
 
 
 class Timing:
-    """The timers of a plan; it changes the plan's instructions for good."""
+    """The timers of a plan.  The plan's instructions stay timed for good."""
 
     def __init__(self, bound: Bound) -> None:
         self.places: list[Timed] = []
         tables = bound.launches.tables
         self.timers = np.zeros((sum(len(t.kernels) for t in tables), Timer.SIZE), np.int64)
-        self.log = np.zeros(LogHead.SIZE + EVENTS * Event.SIZE, np.int64)
-        self.log[LogHead.ROOM] = EVENTS
+        self.log = np.zeros(LogHead.SIZE + MAX_LOGGED_EVENTS * Event.SIZE, np.int64)
+        self.log[LogHead.ROOM] = MAX_LOGGED_EVENTS
         for table in tables:
             for kernel, row in zip(table.kernels, table.rows, strict=True):
                 self._wrap(row, self.timers[len(self.places)])
@@ -143,13 +141,13 @@ class Timing:
         self.log[LogHead.CALLS] = 0
 
     def taken(self) -> Times:
-        """The last run."""
+        """The times of the last run."""
         calls, total = self.timers[:, Timer.CALLS].copy(), self.timers[:, Timer.TOTAL].copy()
         passed = self.timers[:, Timer.LAST] - self.timers[:, Timer.FIRST]
         outside = np.array([p.within is None for p in self.places], bool)
         spent = np.where(outside & (calls > 0), passed, total)
         logged = int(self.log[LogHead.CALLS])
-        count = min(logged, EVENTS)
+        count = min(logged, MAX_LOGGED_EVENTS)
         events = self.log[LogHead.SIZE :][: count * Event.SIZE].reshape(count, Event.SIZE)
         events = events[np.argsort(events[:, Event.START], kind="stable")]
         events[:, Event.THREAD] = _lanes(events[:, Event.THREAD])
@@ -157,9 +155,10 @@ class Timing:
 
 
 def _lanes(threads: Array) -> Array:
-    """Threads by number: 0 leads the run (another thread each time, if it is long), the helpers
-    that took part follow."""
+    """The number of each thread: 0 for the one that leads (a new thread in each long run), then the
+    helpers that took part."""
     seen = threads.tolist()
-    helpers = {t.ident for t in threading.enumerate() if t.name == HELPER and t.ident in seen}
+    pool = [t.ident for t in threading.enumerate() if t.name == HELPER_THREAD_NAME]
+    helpers = {ident for ident in pool if ident in seen}
     lane = {ident: n for n, ident in enumerate(sorted(filter(None, helpers)), 1)}
     return np.array([lane.get(ident, 0) for ident in seen], np.int64)

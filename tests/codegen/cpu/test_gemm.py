@@ -13,7 +13,7 @@ from support.run import options
 from graphc.codegen.cache import Cache
 from graphc.codegen.cpu import emulate, gemm_library
 from graphc.codegen.cpu.microkernels.tiles import tiles_ir
-from graphc.codegen.cpu.microkernels.vectors import NV, Shape, shape_for
+from graphc.codegen.cpu.microkernels.vectors import VECTORS_PER_TILE, Shape, shape_for
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 
@@ -166,4 +166,4 @@ def test_tiles_of_other_machines(features: dict[str, bool], shape: Shape) -> Non
     for dtype in ("f32", "f64"):
         jit.parsed(tiles_ir(shape_for(features, dtype), dtype), host_cpu())
     registers = 32 if "avx512f" in features or "neon" in features else 16
-    assert NV * shape.rows + NV + 1 <= registers
+    assert VECTORS_PER_TILE * shape.rows + VECTORS_PER_TILE + 1 <= registers

@@ -17,7 +17,7 @@ from support import sass as sass
 
 from graphc.codegen import workers
 from graphc.codegen.cache import Built, Cache
-from graphc.codegen.cpu import emulate
+from graphc.codegen.cpu import emulate, emulate_scalars
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.codegen.cuda.simulator import simulate
@@ -343,7 +343,7 @@ def test_names_are_those_of_the_simulator() -> None:
 
     assert set(NAMESPACE) == simulate.names()
     scalars = {n for n in emulate.NAMESPACE if n in NAMESPACE}
-    assert {*emulate.TYPES, *FUNCTIONS} <= scalars
+    assert {*emulate_scalars.TYPES, *FUNCTIONS} <= scalars
 
 
 @compiles
@@ -383,7 +383,7 @@ def test_many_are_compiled_by_helpers_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cubin, "MIN_KERNELS_FOR_WORKERS", 2)
-    monkeypatch.setattr(workers, "SHOW_AFTER", 0.0)
+    monkeypatch.setattr(workers, "SHOW_AFTER_SECONDS", 0.0)
     given = [source(f"y[i] = x[i] + f32({k})") for k in range(6)]
     built = Built()
     cubin.prepare([*given, given[0]], HOPPER, Cache(tmp_path), options(tmp_path), built)

@@ -21,5 +21,9 @@ def test_no_value_is_called_as_what_a_cuda_kernel_calls() -> None:
 
 
 def test_each_name_is_listed_once() -> None:
-    listed = [*names.CALLED.split(), *names.LOCALS.split(), *names.TILE_CALLS.split()]
+    listed = [
+        *names.CALLED_NAMES.split(),
+        *names.LOCAL_NAMES.split(),
+        *names.TILE_CALL_NAMES.split(),
+    ]
     assert sorted(set(listed)) == sorted(listed)

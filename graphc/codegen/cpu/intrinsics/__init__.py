@@ -1,4 +1,4 @@
-"""What the source of a CPU kernel may call, as numba intrinsics that emit LLVM IR.
+"""The functions that a CPU kernel's source may call: numba intrinsics that emit LLVM IR.
 
-The elementary functions that they emit are in `codegen.mathlib`.
+`codegen.mathlib` has the elementary functions that they emit.
 """

@@ -1,8 +1,7 @@
-"""Buffers of kernel source: typed addresses, elements as they lie in memory, and which accesses may
-meet.
+"""Buffers of kernel source: typed addresses, loads and stores of elements, alias metadata.
 
-A load gives the type that kernels compute in, a store takes it: bool is a byte, f16 and bf16 are
-computed with as f32.
+A load converts an element to the type that kernels compute in, a store converts it back: a bool is
+a byte in memory; f16 and bf16 become f32.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from graphc.ir.types import BY_NAME
 
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 HALF, SINGLE, DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
-UNTRACKED = 64  # a slot of which nothing is known: such a buffer may lie anywhere
+UNTRACKED_SLOT = 64  # buffers with this slot or a higher one have no alias metadata
 
 
 class BufferType(types.Type):
@@ -72,13 +71,13 @@ NARROW_CONVERSIONS = {  # narrow floats: an f32 as it is stored, rounded to near
 def _buffer(name: str) -> Any:
     @intrinsic(prefer_literal=True)
     def make(context: Any, args: Any, slot: Any) -> Any:
-        made = BufferType(name, slot.literal_value)
+        buffer_type = BufferType(name, slot.literal_value)
 
         def build(ctx: Any, builder: Any, sig: Any, values: Any) -> Any:
             address = builder.load(builder.gep(values[0], [values[1]]))
             return builder.inttoptr(address, stored(name).as_pointer())
 
-        return made(args, slot), build
+        return buffer_type(args, slot), build
 
     return make
 
@@ -104,8 +103,8 @@ class SetElement(AbstractTemplate):
 
 
 def _tag(builder: Any, instruction: Any, slot: int) -> None:
-    """Notes which buffer an instruction accesses."""
-    if slot < UNTRACKED:
+    """Notes the buffer that an instruction accesses, for `tell_apart`."""
+    if slot < UNTRACKED_SLOT:
         module = builder.module
         if not hasattr(module, "graphc_accesses"):
             module.graphc_accesses = []

@@ -1,8 +1,8 @@
-"""Calls of routines by address, and the memory such calls need: for kernels written by hand.
+"""Calls of routines by address, and the memory that such calls need: for kernels written by hand.
 
-A kernel gets the addresses (f0, f1, ...) of the routines that its op names as arguments, never in
-its code, so machine code on disk is good for every process.  Whole numbers are passed as 32-bit
-integers, characters among them: on the machines graphc runs on they travel alike.
+A kernel gets the addresses (f0, f1, ...) of its op's routines as arguments, never in its code, so
+machine code on disk serves every process.  Whole numbers, characters among them, are passed as
+32-bit integers: the machines that graphc runs on pass both alike.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numba.core import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
-from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED, BufferType, stored
+from graphc.codegen.cpu.intrinsics.buffers import UNTRACKED_SLOT, BufferType, stored
 from graphc.codegen.cpu.intrinsics.common_scalars import I64
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 
-NAMES = ("i32", "i64", "f32", "f64")
+MEMORY_TYPES = ("i32", "i64", "f32", "f64")
 
 
 def routine(address: Any, *args: Any) -> Any:
@@ -127,7 +127,7 @@ def _memory(name: str) -> Any:
         def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
             return builder.inttoptr(args[0], stored(name).as_pointer())
 
-        return BufferType(name, UNTRACKED)(types.int64), build
+        return BufferType(name, UNTRACKED_SLOT)(types.int64), build
 
     return make
 
@@ -139,5 +139,5 @@ FOREIGN: dict[str, Any] = {
     "acquire": acquire,
     "release": release,
     "at": at,
-    **{f"{name}_memory": _memory(name) for name in NAMES},
+    **{f"{name}_memory": _memory(name) for name in MEMORY_TYPES},
 }

@@ -1,4 +1,4 @@
-"""Intrinsics that call outside code: matrix products, and memory of a kernel's own."""
+"""Intrinsics that call code outside of the kernel: matrix products, and C's malloc and free."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 from graphc.codegen.cpu.intrinsics.scalars import llvm_intrinsic
 
 I8 = ir.IntType(8)
-ALIGN = 64  # bytes; the address that malloc gave lies just below
+ALIGNMENT_BYTES = 64  # of scratch memory; the word below it holds malloc's address
 
 
 def _gemm(adds: bool) -> Any:
-    """The call of the product, left out where the result has no elements."""
+    """Builds the call of a product, which is skipped if the result has no elements."""
 
     def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
         real = args[6].type.pointee
@@ -71,30 +71,30 @@ def _product(adds: bool) -> Any:
 
 
 def outside(module: Any, name: str, result: Any, *operands: Any) -> Any:
-    """A function of C."""
+    """The declaration of a C function or LLVM intrinsic in a module."""
     kind = ir.FunctionType(result, list(operands))
     return module.globals.get(name) or ir.Function(module, kind, name)
 
 
 def _scratch(name: str) -> Any:
-    """A buffer of `count` elements, aligned; the address to free is in the word below it."""
+    """An aligned buffer of `count` elements; the word below it holds the address to free."""
 
     @intrinsic(prefer_literal=True)
     def scratch(context: Any, count: Any, slot: Any) -> Any:
-        made = BufferType(name, slot.literal_value)
+        buffer_type = BufferType(name, slot.literal_value)
 
         def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
             element = stored(name)
             size = ir.Constant(I64, ctx.get_abi_sizeof(element))
             malloc = outside(bd.module, "malloc", I8.as_pointer(), I64)
-            nbytes = bd.add(bd.mul(args[0], size), ir.Constant(I64, 2 * ALIGN))
+            nbytes = bd.add(bd.mul(args[0], size), ir.Constant(I64, 2 * ALIGNMENT_BYTES))
             start = bd.ptrtoint(bd.call(malloc, [nbytes]), I64)
-            beyond = bd.add(start, ir.Constant(I64, 2 * ALIGN - 1))
-            place = bd.and_(beyond, ir.Constant(I64, -ALIGN))
+            beyond = bd.add(start, ir.Constant(I64, 2 * ALIGNMENT_BYTES - 1))
+            place = bd.and_(beyond, ir.Constant(I64, -ALIGNMENT_BYTES))
             bd.store(start, bd.inttoptr(bd.sub(place, ir.Constant(I64, 8)), I64.as_pointer()))
             return bd.inttoptr(place, element.as_pointer())
 
-        return made(types.int64, slot), build
+        return buffer_type(types.int64, slot), build
 
     return scratch
 

@@ -1,4 +1,4 @@
-"""All that the source of a CPU kernel may call, by name."""
+"""All names that the source of a CPU kernel may call."""
 
 from __future__ import annotations
 

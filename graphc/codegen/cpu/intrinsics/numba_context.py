@@ -52,11 +52,12 @@ class _Template(AbstractTemplate):  # type: ignore[misc]
 
     def generic(self, args: Any, kws: Any) -> Any:
         """The signature for these operands."""
-        made = self.define(self.context, *args)
-        if made is None:
+        answer = self.define(self.context, *args)
+        if answer is None:
             return None
-        self.builds[made[0].args] = made[1]
-        return made[0]
+        result, build = answer
+        self.builds[result.args] = build
+        return result
 
     def get_impl_key(self, sig: Any) -> Build:
         """What builds its code."""
@@ -72,8 +73,8 @@ class Typing(typing.BaseContext):  # type: ignore[misc]
         self._loaded = False
 
     def _load_builtins(self) -> None:
-        """Of what is registered by now, what numba says of scalars and what graphc adds; templates
-        of other modules ask for the full contexts as soon as they are looked at."""
+        """Installs the registered templates of scalars, numba's and graphc's.  Templates of other
+        modules would import the full contexts as soon as they are looked at."""
         if self._loaded:
             return
         self._loaded = True
@@ -92,10 +93,10 @@ class Typing(typing.BaseContext):  # type: ignore[misc]
         if kws:
             return super().resolve_function_type(func, args, kws)
         key = func, tuple(args)
-        found = self._answers.get(key)
-        if found is None:
-            found = self._answers[key] = super().resolve_function_type(func, args, kws)
-        return found
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._answers[key] = super().resolve_function_type(func, args, kws)
+        return answer
 
 
 def _wanted(template: Any) -> bool:
@@ -148,5 +149,5 @@ class Lower(lowering.Lower):  # type: ignore[misc]
             cast(self.builder, self.loadvar(v.name), self.typeof(v.name), t)
             for v, t in zip(operands, signature.args, strict=True)
         ]
-        made = self.context.get_function(function, sig)(self.builder, values)
-        return cast(self.builder, made, signature.return_type, result)
+        value = self.context.get_function(function, sig)(self.builder, values)
+        return cast(self.builder, value, signature.return_type, result)

@@ -1,6 +1,6 @@
-"""Intrinsics that move rows of elements: by whole vectors, the ends by masks.
+"""Intrinsics that move rows of elements by vectors, with masks at the ends.
 
-Masks keep short rows, which convolutions have many of, free of loops over single elements.
+Thanks to masks, short rows, which convolutions have many of, need no loops over single elements.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphc.codegen.cpu.intrinsics.gemm_calls import outside
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 from graphc.ir.types import TILED_FLOATS
 
-LANES = {"f32": 16, "f64": 8}  # LLVM splits vectors that are too wide for a machine
+LANES_PER_VECTOR = {"f32": 16, "f64": 8}  # 512 bits; LLVM splits them for narrower machines
 WORD = types.int64
 
 
@@ -30,7 +30,7 @@ class VectorPrinter:
     name: str
 
     def __post_init__(self) -> None:
-        self.lanes, self.element = LANES[self.name], stored(self.name)
+        self.lanes, self.element = LANES_PER_VECTOR[self.name], stored(self.name)
         self.type = ir.VectorType(self.element, self.lanes)
         self.align = ir.Constant(I32, 4 if self.name == "f32" else 8)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
@@ -53,7 +53,7 @@ class VectorPrinter:
         return self.bd.shuffle_vector(first, first, ir.Constant(vector, [0] * self.lanes))
 
     def load(self, place: Any, mask: Any) -> Any:
-        """The elements that the mask names; 0 elsewhere, and nothing else is touched."""
+        """The elements in the mask's lanes, 0 in the others, whose memory is not touched."""
         pointer = self.bd.bitcast(place, self.type.as_pointer())
         function = outside(
             self.bd.module,
@@ -67,7 +67,7 @@ class VectorPrinter:
         return self.bd.call(function, [pointer, self.align, mask, self.zero])
 
     def store(self, value: Any, place: Any, mask: Any) -> None:
-        """Writes the elements that the mask names."""
+        """Writes the elements in the mask's lanes."""
         pointer = self.bd.bitcast(place, self.type.as_pointer())
         function = outside(
             self.bd.module,
@@ -130,7 +130,7 @@ def _function(module: Any, name: str, title: str, step: Any, stride: int) -> Any
     bd.cbranch(bd.icmp_signed("<", i, count), body, end)
     bd.position_at_end(body)
     step(VectorPrinter(bd, name), i, [bd.sub(w, i) for w in (count, start, stop)], x, y, stride)
-    i.add_incoming(bd.add(i, ir.Constant(I64, LANES[name])), body)
+    i.add_incoming(bd.add(i, ir.Constant(I64, LANES_PER_VECTOR[name])), body)
     bd.branch(head)
     bd.position_at_end(end)
     bd.ret_void()
@@ -152,20 +152,20 @@ def _strided(v: VectorPrinter, place: Any, start: Any, stop: Any, stride: int) -
     every, one = ir.Constant(I64, stride), ir.Constant(I64, 1)
     first = bd.mul(start, every)
     behind = bd.add(bd.mul(bd.sub(stop, one), every), one)
-    made = None
+    joined = None
     for part in range(stride):
         low = ir.Constant(I64, part * lanes)
         mask = v.mask(bd.sub(first, low), bd.sub(behind, low))
         loaded = v.load(bd.gep(place, [low]), mask)
         if stride == 1:
             return loaded
-        made = loaded if made is None else _join(v, made, loaded, part, stride)
-    return made
+        joined = loaded if joined is None else _join(v, joined, loaded, part, stride)
+    return joined
 
 
-def _join(v: VectorPrinter, made: Any, loaded: Any, part: int, stride: int) -> Any:
-    """`made` with the lanes whose element lies in the vector number `part` taken from there; the
-    first call also brings the lanes of part 0 to their places."""
+def _join(v: VectorPrinter, joined: Any, loaded: Any, part: int, stride: int) -> Any:
+    """`joined`, with the lanes whose element lies in vector number `part` taken from `loaded`; the
+    first call also moves the lanes of part 0 to their places."""
     indices = []
     for lane in range(v.lanes):
         at = lane * stride
@@ -173,7 +173,7 @@ def _join(v: VectorPrinter, made: Any, loaded: Any, part: int, stride: int) -> A
         before = at % v.lanes if part == 1 and at < v.lanes else lane
         indices.append(v.lanes + at % v.lanes if inside else before)
     mask = ir.Constant(ir.VectorType(I32, v.lanes), indices)
-    return v.bd.shuffle_vector(made, loaded, mask)
+    return v.bd.shuffle_vector(joined, loaded, mask)
 
 
 def _spread(v: VectorPrinter, i: Any, left: Any, x: Any, y: Any, stride: int) -> None:

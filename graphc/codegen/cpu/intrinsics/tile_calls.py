@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import types
 
 from graphc.codegen.cpu.intrinsics.buffers import BufferType, stored
-from graphc.codegen.cpu.intrinsics.gemm_calls import ALIGN
+from graphc.codegen.cpu.intrinsics.gemm_calls import ALIGNMENT_BYTES
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 from graphc.codegen.cpu.microkernels.winograd_transforms import MATRICES
 from graphc.ir.types import TILED_FLOATS, i64
@@ -26,20 +26,20 @@ def microkernel(context: Any, function: Any, *operands: Any) -> Any:
     transpose(rows, cols, x + x_at, ldx, y + y_at, ldy): y becomes x transposed
     transform(channels, squares, x + x_at, xi, xj, xs, y + y_at, yi, yj, ys)
     """
-    given = [t if isinstance(t, BufferType) else types.int64 for t in operands]
+    operand_types = [t if isinstance(t, BufferType) else types.int64 for t in operands]
 
     def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
         address, *values = args
         passed = [
-            bd.gep(value, [values[i + 1]]) if isinstance(given[i], BufferType) else value
+            bd.gep(value, [values[i + 1]]) if isinstance(operand_types[i], BufferType) else value
             for i, value in enumerate(values)
-            if i == 0 or not isinstance(given[i - 1], BufferType)  # that is an offset
+            if i == 0 or not isinstance(operand_types[i - 1], BufferType)  # that is an offset
         ]
         kind = ir.FunctionType(ir.VoidType(), [v.type for v in passed])
         bd.call(bd.inttoptr(address, kind.as_pointer()), passed)
         return ctx.get_dummy_value()
 
-    return types.none(types.int64, *given), build
+    return types.none(types.int64, *operand_types), build
 
 
 def _stack(name: str) -> Any:
@@ -47,16 +47,16 @@ def _stack(name: str) -> Any:
 
     @intrinsic(prefer_literal=True)
     def stack(context: Any, count: Any, slot: Any) -> Any:
-        made, size = BufferType(name, slot.literal_value), count.literal_value
+        buffer_type, size = BufferType(name, slot.literal_value), count.literal_value
 
         def build(ctx: Any, bd: Any, sig: Any, args: Any) -> Any:
             element = stored(name)
             with bd.goto_entry_block():
                 place = bd.alloca(ir.ArrayType(element, size))
-                place.align = ALIGN
+                place.align = ALIGNMENT_BYTES
             return bd.bitcast(place, element.as_pointer())
 
-        return made(count, slot), build
+        return buffer_type(count, slot), build
 
     return stack
 

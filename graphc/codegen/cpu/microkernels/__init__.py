@@ -1,4 +1,4 @@
-"""Register tiles of products and Winograd's transforms, as LLVM IR made for a vector width.
+"""LLVM IR for a vector width: register tiles of products, transposes, Winograd's transforms.
 
-The loops around them are schedules.
+Schedules are the loops around them.
 """

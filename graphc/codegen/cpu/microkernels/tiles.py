@@ -1,12 +1,13 @@
 """Register tiles: the innermost loops of matrix products, as LLVM IR.
 
-A tile computes h rows and up to NV vectors of columns of C = A B (or C += A B), with all of it in
-registers: for each k, the elements of a column of A are multiplied, one after the other, with a row
-of B.  A is read element by element, so any strides do; rows of B and C are contiguous, the last
-vector is masked.  h runs from 1 to `Shape.rows`, which leaves registers for B and one element of A.
+A tile computes h rows and up to VECTORS_PER_TILE vectors of columns of C = A B (or C += A B), all
+in registers: for each k, it multiplies the elements of a column of A, one after the other, by a row
+of B.  It reads A element by element, so A may have any strides; rows of B and C are contiguous, and
+the last vector is masked.  h runs from 1 to `Shape.rows`, which leaves registers for B and one
+element of A.
 
-The sum over k is repeated for each of `taps` pairs of places in A and B, which a table holds: the
-places of a convolution's window, say.  A product of matrices has one tap.
+A table holds `taps` pairs of places in A and B, for instance the places of a convolution's window;
+the sum over k is repeated for each pair.  A product of matrices has one tap.
 
 The scheme is that of K. Goto and R. van de Geijn, "Anatomy of high-performance matrix
 multiplication" (ACM TOMS 34, 2008), with tiles as in BLIS (Van Zee, van de Geijn, TOMS 41, 2015).
@@ -15,9 +16,9 @@ multiplication" (ACM TOMS 34, 2008), with tiles as in BLIS (Van Zee, van de Geij
 from __future__ import annotations
 
 from graphc.codegen.cpu.microkernels.transpose import transpose_ir
-from graphc.codegen.cpu.microkernels.vectors import NV, Shape, VectorNames
+from graphc.codegen.cpu.microkernels.vectors import VECTORS_PER_TILE, Shape, VectorNames
 
-WORDS = (
+PARAMETERS = (
     "ptr %a, i64 %rs, i64 %cs, ptr %b, i64 %ldb, ptr %c, i64 %ldc, i64 %adds, i64 %taps, ptr %table"
 )
 
@@ -28,7 +29,7 @@ def tiles_ir(shape: Shape, dtype: str) -> str:
     operands contiguous for them."""
     tile = _Tile(shape, dtype)
     heights = range(1, shape.rows + 1)
-    tiles = [tile.function(h, nv) for h in heights for nv in range(1, NV + 1)]
+    tiles = [tile.function(h, nv) for h in heights for nv in range(1, VECTORS_PER_TILE + 1)]
     return "\n".join([tile.declarations(), *tiles, tile.choice(), transpose_ir(shape, dtype)])
 
 
@@ -39,7 +40,7 @@ class _Tile(VectorNames):
         """The tile of `rows` rows and `vectors` vectors of columns."""
         lines = [
             f"define internal void @tile_{self.dtype}_{rows}_{vectors}(i64 %cols, i64 %k, "
-            f"{WORDS}) {{",
+            f"{PARAMETERS}) {{",
             "entry:",
             *self.mask(vectors),
             *(f"  %o{r} = mul i64 %rs, {r}" for r in range(rows)),
@@ -160,8 +161,10 @@ class _Tile(VectorNames):
 
     def choice(self) -> str:
         """The tile for a number of rows and columns."""
-        cases = [(r, nv) for nv in range(1, NV + 1) for r in range(1, self.shape.rows + 1)]
-        words = f"i64 %cols, i64 %k, {WORDS}"
+        cases = [
+            (r, nv) for nv in range(1, VECTORS_PER_TILE + 1) for r in range(1, self.shape.rows + 1)
+        ]
+        words = f"i64 %cols, i64 %k, {PARAMETERS}"
         targets = [f"    i64 {(nv - 1) * self.shape.rows + r}, label %t{r}_{nv}" for r, nv in cases]
         lines = [
             f"define void @gc_tile_{self.dtype}(i64 %rows, {words}) {{",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.codegen.cpu.microkernels.vectors import BYTES, Shape, VectorNames, nest
+from graphc.codegen.cpu.microkernels.vectors import ELEMENT_BYTES, Shape, VectorNames, nest
 
 
 def transpose_ir(shape: Shape, dtype: str) -> str:
@@ -49,10 +49,10 @@ class _Transpose(VectorNames):
 
     def edge(self) -> str:
         """A part of a square, of h rows and w columns."""
-        n, v, align = self.lanes, self.type, BYTES[self.dtype]
+        n, v, align = self.lanes, self.type, ELEMENT_BYTES[self.dtype]
         arguments = "i64 %h, i64 %w, ptr %from, i64 %ldf, ptr %to, i64 %ldt"
         load, store = (f"@llvm.masked.{x}.{self.suffix}.p0" for x in ("load", "store"))
-        rest = f"i32 {align}, {self.bits}"
+        operands = f"i32 {align}, {self.bits}"
         return "\n".join(
             [
                 f"define internal void @edge_{self.dtype}({arguments}) {{",
@@ -69,7 +69,7 @@ class _Transpose(VectorNames):
                     [
                         *self.place("s", "%from", "%i", "%ldf", "0"),
                         *self.place("t", "%in", "%i", str(n), "0"),
-                        f"  %e = call {v} {load}(ptr %s, {rest} %cols, {v} zeroinitializer)",
+                        f"  %e = call {v} {load}(ptr %s, {operands} %cols, {v} zeroinitializer)",
                         f"  store {v} %e, ptr %t, align 64",
                     ],
                 ),
@@ -83,7 +83,7 @@ class _Transpose(VectorNames):
                         *self.place("o", "%out", "%j", str(n), "0"),
                         *self.place("d", "%to", "%j", "%ldt", "0"),
                         f"  %f = load {v}, ptr %o, align 64",
-                        f"  call void {store}({v} %f, ptr %d, {rest} %rows)",
+                        f"  call void {store}({v} %f, ptr %d, {operands} %rows)",
                     ],
                 ),
                 "  ret void\n}",
@@ -100,7 +100,7 @@ class _Transpose(VectorNames):
     def block(self) -> str:
         """A square block: log2(lanes) rounds that exchange halves, quarters, ... of pairs of
         rows."""
-        n, align = self.lanes, BYTES[self.dtype]
+        n, align = self.lanes, ELEMENT_BYTES[self.dtype]
         lines = [f"define internal void @block_{self.dtype}(ptr %f, i64 %lf, ptr %t, i64 %lt) {{"]
         for i in range(n):
             lines += [

@@ -1,4 +1,4 @@
-"""What all microkernels print with: vectors of a CPU, the tile that fits its registers, loops."""
+"""Helpers that print all microkernels: vectors of a CPU, the tile for its registers, loops."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from graphc.ir.types import TILED_FLOATS
 
-NV = 2  # vectors of columns in a tile
-LLVM = {"f32": "float", "f64": "double"}
-BYTES = {t.name: t.size for t in TILED_FLOATS}  # of an element
+VECTORS_PER_TILE = 2  # side by side, so a tile has two vectors of columns
+LLVM_TYPES = {"f32": "float", "f64": "double"}
+ELEMENT_BYTES = {t.name: t.size for t in TILED_FLOATS}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The tile of a CPU: most rows, and elements in a vector."""
+    """The largest tile of a CPU: its rows, and the elements of a vector."""
 
     rows: int
     lanes: int
@@ -22,32 +22,32 @@ class Shape:
     @property
     def columns(self) -> int:
         """The columns of a full tile."""
-        return NV * self.lanes
+        return VECTORS_PER_TILE * self.lanes
 
 
 def shape_for(features: Mapping[str, bool], dtype: str) -> Shape:
-    """The tile for a CPU: its vectors' width, and what its vector registers hold."""
+    """The tile for a CPU, from the width and the number of its vector registers."""
     if features.get("avx512f"):
-        return Shape(14, 64 // BYTES[dtype])
+        return Shape(14, 64 // ELEMENT_BYTES[dtype])
     if features.get("avx"):
-        return Shape(6, 32 // BYTES[dtype])
+        return Shape(6, 32 // ELEMENT_BYTES[dtype])
     if features.get("neon"):
-        return Shape(12, 16 // BYTES[dtype])
-    return Shape(6, 16 // BYTES[dtype])
+        return Shape(12, 16 // ELEMENT_BYTES[dtype])
+    return Shape(6, 16 // ELEMENT_BYTES[dtype])
 
 
 class VectorNames:
-    """The names of LLVM for vectors of a type."""
+    """LLVM's names for vectors of a type, and instructions on them."""
 
     def __init__(self, shape: Shape, dtype: str) -> None:
         self.shape, self.dtype, self.lanes = shape, dtype, shape.lanes
-        self.element = LLVM[dtype]
+        self.element = LLVM_TYPES[dtype]
         self.type = f"<{self.lanes} x {self.element}>"
         self.bits = f"<{self.lanes} x i1>"
         self.suffix = f"v{self.lanes}{dtype}"
 
     def declarations(self) -> str:
-        """What the text calls."""
+        """Declarations of the functions that the text calls."""
         v, mask = self.type, self.bits
         return "\n".join(
             [
@@ -60,7 +60,7 @@ class VectorNames:
         )
 
     def splat(self, to: str, element: str, kind: str) -> list[str]:
-        """`to`: a vector with one element everywhere."""
+        """Defines `to` as a vector with one element in every lane."""
         vector = f"<{self.lanes} x {kind}>"
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         return [
@@ -69,7 +69,7 @@ class VectorNames:
         ]
 
     def first(self, to: str, count: str) -> list[str]:
-        """A mask of the first lanes."""
+        """Defines `to` as a mask of the first `count` lanes."""
         numbers = ", ".join(f"i32 {i}" for i in range(self.lanes))
         return [
             f"  %{to}.c = trunc i64 {count} to i32",
@@ -81,20 +81,22 @@ class VectorNames:
         return f"  %{to} = getelementptr {self.element}, ptr {base}, i64 {offset}"
 
     def load(self, to: str, place: str, last: bool) -> str:
-        """A vector; the elements that `%mask` names if it is the last of a row."""
+        """Loads a vector; the last of a row only in the lanes of `%mask`."""
         if not last:
-            return f"  %{to} = load {self.type}, ptr {place}, align {BYTES[self.dtype]}"
+            return f"  %{to} = load {self.type}, ptr {place}, align {ELEMENT_BYTES[self.dtype]}"
         call = f"call {self.type} @llvm.masked.load.{self.suffix}.p0"
-        rest = f"i32 {BYTES[self.dtype]}, {self.bits} %mask, {self.type} zeroinitializer"
-        return f"  %{to} = {call}(ptr {place}, {rest})"
+        operands = (
+            f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask, {self.type} zeroinitializer"
+        )
+        return f"  %{to} = {call}(ptr {place}, {operands})"
 
     def store(self, value: str, place: str, last: bool) -> str:
-        """Writes a vector, or what `%mask` names of it."""
+        """Stores a vector; the last of a row only in the lanes of `%mask`."""
         if not last:
-            return f"  store {self.type} {value}, ptr {place}, align {BYTES[self.dtype]}"
+            return f"  store {self.type} {value}, ptr {place}, align {ELEMENT_BYTES[self.dtype]}"
         call = f"call void @llvm.masked.store.{self.suffix}.p0"
-        rest = f"i32 {BYTES[self.dtype]}, {self.bits} %mask"
-        return f"  {call}({self.type} {value}, ptr {place}, {rest})"
+        operands = f"i32 {ELEMENT_BYTES[self.dtype]}, {self.bits} %mask"
+        return f"  {call}({self.type} {value}, ptr {place}, {operands})"
 
 
 def nest(var: str, low: str, high: str, step: int, body: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ MATRICES: dict[str, Matrix] = {
     "wkernel": ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),  # G
     "wresult": ((1, 1, 1, 0), (0, 1, -1, -1)),  # A^T
 }
-ARGUMENTS = (
+PARAMETERS = (
     "i64 %channels, i64 %squares, ptr %from, i64 %fi, i64 %fj, i64 %fs, ptr %to, i64 %ti, i64 %tj, "
     "i64 %ts"
 )
@@ -23,8 +23,8 @@ ARGUMENTS = (
 def transforms_ir(shape: Shape, dtype: str) -> str:
     """The functions `gc_winput_f32(channels, squares, from, fi, fj, fs, to, ti, tj, ts)` and so on:
     element (i, j) of a square lies `i * fi + j * fj` behind its start, the next square `fs`."""
-    made = _Transform(shape, dtype)
-    return "\n".join([made.declarations(), *(made.function(name) for name in MATRICES)])
+    printer = _Transform(shape, dtype)
+    return "\n".join([printer.declarations(), *(printer.function(name) for name in MATRICES)])
 
 
 class _Transform(VectorNames):
@@ -33,7 +33,7 @@ class _Transform(VectorNames):
     def function(self, name: str) -> str:
         """One of them."""
         matrix = MATRICES[name]
-        size, made = len(matrix[0]), len(matrix)
+        size, result_size = len(matrix[0]), len(matrix)
         body = [
             "  %left = sub i64 %channels, %c",
             *self.first("mask", "%left"),
@@ -51,7 +51,7 @@ class _Transform(VectorNames):
         for r, row in enumerate(matrix):
             for j in range(size):
                 body += self._sum(f"h{r}{j}", row, [f"%v{i}{j}" for i in range(size)])
-        for r in range(made):
+        for r in range(result_size):
             for q, row in enumerate(matrix):
                 body += [
                     *self._sum(f"m{r}{q}", row, [f"%h{r}{j}" for j in range(size)]),
@@ -59,7 +59,7 @@ class _Transform(VectorNames):
                     self.store(f"%m{r}{q}", f"%q{r}{q}", True),
                 ]
         loops = nest("s", "0", "%squares", 1, nest("c", "0", "%channels", self.lanes, body))
-        head = f"define void @gc_{name}_{self.dtype}({ARGUMENTS}) {{"
+        head = f"define void @gc_{name}_{self.dtype}({PARAMETERS}) {{"
         return "\n".join([head, "entry:", *loops, "  ret void", "}"])
 
     def _place(self, to: str, side: str, base: str, i: int, j: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a CPU computes a contraction: a file for each way, chosen by `codegen.cpu.kernels`.
+"""Schedules of contractions on a CPU, a file for each; `codegen.cpu.kernels` chooses one.
 
-All end in the tiles of `codegen.cpu.microkernels`.
+All of them call the tiles of `codegen.cpu.microkernels`.
 """

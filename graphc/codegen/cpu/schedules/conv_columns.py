@@ -1,10 +1,10 @@
-"""Convolutions -> Loops: blocks of columns in scratch memory, multiplied by `gemm.py`.
+"""Convolutions -> Loops: blocks of columns in scratch memory, multiplied by matrix products.
 
-For an image and a group, the elements that a window sees are packed as columns, one for each
-position, into a panel that stays in the second-level cache; a product with the weights follows
-(implicit im2col).  Blocks are whole rows of positions, or pieces of one long row.  What has no
-register tiles, or where a group has few channels, goes to `windows.py`.  All cuts depend on sizes
-alone, so the bits do not depend on the number of threads.
+For an image and a group, `pack` copies the elements that each position's window sees into one
+column of a panel that stays in the second-level cache; a product with the weights follows
+(implicit im2col).  A block is several rows of positions, or a piece of one long row.  Element types
+without register tiles, and groups of few channels, go to `lower/conv_loops.py`.  The cuts depend on
+sizes alone, so the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -21,35 +21,40 @@ from graphc.codegen.loops.ir import (
     RowMove,
     Store,
 )
-from graphc.codegen.lower.convolution import ADD, FEW, ConvolutionFrame, let
+from graphc.codegen.lower.convolution import ADD, MAX_CHANNEL_PAIRS_FOR_LOOPS, ConvolutionFrame, let
 from graphc.codegen.lower.emitter import row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
 from graphc.ir.ops.conv import Convolution, ConvolutionInput, Convolving
 from graphc.ir.program import Kernel, contraction_of
 
-PANEL = 1 << 16  # elements; 256 KB of f32
-COLUMNS = 256  # rows of a panel from which the channels of its input are cut
-MOVED = 2  # the longest stride at which rows are moved by vectors
+PANEL_ELEMENTS = 1 << 16  # of a block of columns: 256 KB of f32
+PANEL_ROWS_PER_PART = 256  # input channels are shared among parts of about so many panel rows
+MAX_ROW_MOVE_STRIDE = 2  # `RowMove` moves rows by vectors up to this stride
 
 
 def uses_columns(kernel: Kernel) -> bool:
-    """Whether a convolution is matrix products."""
+    """Whether a convolution is computed as matrix products."""
     out = contraction_of(kernel)
     assert isinstance(out.op, Convolving)
     _, w, _ = out.op.parts(*(a.type for a in out.args))
-    each = dim.floordiv(w.shape[0], out.op.groups) * w.shape[1]
-    few = out.op.groups > 1 and isinstance(each, int) and each <= FEW
+    channel_pairs = dim.floordiv(w.shape[0], out.op.groups) * w.shape[1]
+    few = (
+        out.op.groups > 1
+        and isinstance(channel_pairs, int)
+        and channel_pairs <= MAX_CHANNEL_PAIRS_FOR_LOOPS
+    )
     return out.type.dtype.tiled and not few
 
 
 def lower_columns(kernel: Kernel) -> Loops:
-    """A convolution by way of columns and matrix products."""
+    """The loops of a convolution as columns and matrix products."""
     return _Columns(kernel).lower()
 
 
 class _Columns(ConvolutionFrame):
-    """Lowers one convolution; `channel` and `channels` tell which input channels a panel holds."""
+    """Lowers one convolution; `channel` is the first input channel in the panel, `channels` their
+    number."""
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
@@ -57,25 +62,27 @@ class _Columns(ConvolutionFrame):
         self.direct = all(n == 1 for n in (*self.window, *op.strides)) and all(
             n == 0 for n in (*op.before, *op.after)
         )  # the input is its own panel
-        parts = dim.maximum(dim.floordiv(self.inputs * self.taps, COLUMNS), 1)
+        parts = dim.maximum(dim.floordiv(self.inputs * self.taps, PANEL_ROWS_PER_PART), 1)
         if isinstance(op, Convolution):
             parts = 1
         self.share = self.named("share", -dim.floordiv(-self.inputs, parts))
         self.parts = self.named("parts", parts)
         depth = self.share * self.taps
         line = dim.maximum(depth * self.row, 1)
-        most = dim.maximum(dim.minimum(self.rows, dim.floordiv(PANEL, line)), 1)
-        self.block = self.named("rows", most)
-        piece = dim.minimum(self.row, dim.maximum(dim.floordiv(PANEL, dim.maximum(depth, 1)), 1))
+        block_rows = dim.maximum(dim.minimum(self.rows, dim.floordiv(PANEL_ELEMENTS, line)), 1)
+        self.block = self.named("rows", block_rows)
+        piece = dim.minimum(
+            self.row, dim.maximum(dim.floordiv(PANEL_ELEMENTS, dim.maximum(depth, 1)), 1)
+        )
         self.piece = self.named("piece", piece)
         self.pieces = -dim.floordiv(-self.row, dim.maximum(piece, 1))  # of a row; or
-        bands = -dim.floordiv(-self.rows, most)  # blocks of rows
+        bands = -dim.floordiv(-self.rows, block_rows)  # blocks of rows
         self.blocks = self.named("blocks", bands * self.pieces)
         self.width = self.block * self.piece  # of a panel's row
         if self.pieces != 1:
             self.left, self.length = variable("left"), variable("length")
         self.plane = self.rows * self.row
-        self.scratch = 0 if self.direct else dim.maximum(depth * most * piece, 1)
+        self.scratch = 0 if self.direct else dim.maximum(depth * block_rows * piece, 1)
         self.count = variable("count")
         self.first: Size = variable("first")
         self.channel: Size = variable("channel")
@@ -93,12 +100,12 @@ class _Columns(ConvolutionFrame):
     # -- offsets
 
     def at_x(self, image: Size) -> Size:
-        """The first element of the current channels of an image."""
+        """The offset of the current channels of an image."""
         channel = variable("group") * self.inputs + self.channel
         return (image * self.x.shape[1] + channel) * product(self.spatial)
 
     def at_y(self) -> Size:
-        """The first position of the current block, in the first channel of the group."""
+        """The offset of the current block's first position, in the first channel of the group."""
         channel = variable("image") * self.y.shape[1] + variable("group") * self.outputs
         return channel * self.plane + self.first * self.row + self.left
 
@@ -113,7 +120,7 @@ class _Columns(ConvolutionFrame):
             return self.slot_x, at, self.plane
         return self.scratch_slot, 0, self.width
 
-    # -- the three
+    # -- the convolution and its two gradients
 
     def cut_channels(self) -> list[Any]:
         left = self.inputs - self.channel
@@ -211,14 +218,14 @@ class _Columns(ConvolutionFrame):
         return [*lets, *self.cut_channels(), clear, blocks, *after], extent
 
     def group_channels(self, count: Size) -> tuple[Size, Size]:
-        """The channels of the current group: the first, and how many."""
+        """The first channel of the current group, and the number of its channels."""
         return variable("group") * count, count
 
     # -- between panel and input
 
     def lines(self, row_of: Any) -> list[Any]:
-        """Loops over channels, window places and rows of a block, around what `row_of` makes of
-        (offset in the panel's row, offset in the input's row)."""
+        """Loops over channels, window places and rows of a block.  `row_of` gives the statements of
+        one row, from its offset in the panel and its offset in the input."""
         c, row, last = variable("i0"), variable("i1"), len(self.window) - 1
         index, bounds = self.input_row(self.first + row)
         plane = self.at_x(variable("image")) + c * product(self.spatial)
@@ -231,12 +238,12 @@ class _Columns(ConvolutionFrame):
         return [For("i0.", 0, self.channels, tuple(self.over_window([rows])))]
 
     def pack(self) -> list[Any]:
-        """Columns into the panel; zeros where a window leaves the input."""
+        """Copies columns into the panel; zeros where a window leaves the input."""
         dtype, stride = self.out.type.dtype, self.op.strides[-1]
         q, start, stop = variable("j0"), variable("start"), variable("stop")
 
         def row_of(to: Size, base: Size) -> list[Any]:
-            if stride <= MOVED:
+            if stride <= MAX_ROW_MOVE_STRIDE:
                 places = (self.slot_x, base), (self.scratch_slot, to)
                 bounds = (self.length, variable("start"), variable("stop"))
                 return [RowMove(*places, dtype, *bounds, stride)]
@@ -250,7 +257,7 @@ class _Columns(ConvolutionFrame):
         return self.lines(row_of)
 
     def spread(self) -> list[Any]:
-        """Columns of the panel added to where they come from."""
+        """Adds the panel's columns to the input elements that they belong to."""
         dtype, stride = self.out.type.dtype, self.op.strides[-1]
         q = variable("j0")
 
@@ -260,8 +267,8 @@ class _Columns(ConvolutionFrame):
                 stop = variable("stop")
                 return [RowMove(*places, dtype, stop, variable("start"), stop, adds=True)]
             at = base + q * stride
-            have, more = Load(self.slot_x, at, dtype), Load(self.scratch_slot, to + q, dtype)
-            added = Store(self.slot_x, at, Apply(ADD, (have, more), dtype))
+            total, term = Load(self.slot_x, at, dtype), Load(self.scratch_slot, to + q, dtype)
+            added = Store(self.slot_x, at, Apply(ADD, (total, term), dtype))
             return [For("j0.", variable("start"), variable("stop"), (added,))]
 
         return self.lines(row_of)

@@ -1,11 +1,11 @@
 """Convolutions -> Loops without columns: register tiles walk over the image itself.
 
-The image (for the gradient of the input: the result's gradient) is turned channels-last and padded
-in scratch memory, band by band.  There an output position's window is, for each place of the
-kernel, a run of channels, and neighbouring positions lie a fixed number of elements apart.  So a
-tile computes rows = positions of one output row, columns = output channels, and adds up over the
-places of the kernel ("taps") through a table of offsets: no element is copied more than once.  The
-weights are turned so that output channels are contiguous; results are turned back, band by band.
+The image (for the gradient of the input: the result's gradient) is transposed to channels-last and
+padded in scratch memory, band by band.  There, each place of an output position's window is a run
+of channels, and neighbouring positions lie a fixed number of elements apart.  So the rows of a tile
+are positions of one output row, its columns are output channels, and it sums over the places of the
+window ("taps") through a table of offsets: no element is copied more than once.  The weights are
+transposed so that output channels are contiguous; results are transposed back, band by band.
 
 This is the scheme of "indirect convolution" (M. Dukhan, "The indirect convolution algorithm",
 arXiv:1907.02129, 2019) with offsets in place of pointers.
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.codegen.cpu.gemm_library import host_shape
-from graphc.codegen.cpu.schedules.conv_columns import PANEL
+from graphc.codegen.cpu.schedules.conv_columns import PANEL_ELEMENTS
 from graphc.codegen.loops.ir import (
     For,
     IndexValue,
@@ -38,15 +38,14 @@ from graphc.ir.ops.index_math import ints
 from graphc.ir.program import Kernel, contraction_of
 from graphc.ir.types import i64
 
-CHANNELS = 8  # fewer make a tap too short
-POSITIONS = 64  # fewer do not repay turning the weights
-SMALL = 256  # positions of an image that is better shared out by output channels
+MIN_CHANNELS_FOR_TILES = 8  # with fewer, a tap is too short
+MIN_POSITIONS_FOR_TILES = 64  # fewer do not repay the transposed weights
+MAX_SMALL_IMAGE_POSITIONS = 256  # threads share such images by output channels
 
 
 def fits_tiles(kernel: Kernel) -> bool:
-    """Whether a convolution of register tiles walks over the image: in one or two dimensions, one
-    group, a window of more than one place, enough channels; gradients of the input only for
-    stride 1."""
+    """Whether register tiles can walk over the image: one or two dimensions, one group, a window
+    of more than one place, enough channels; gradients of the input need stride 1."""
     out = contraction_of(kernel)
     op = out.op
     if not isinstance(op, Convolution | ConvolutionInput) or op.groups != 1:
@@ -58,14 +57,14 @@ def fits_tiles(kernel: Kernel) -> bool:
     if isinstance(op, ConvolutionInput) and any(s != 1 for s in op.strides):
         return False
     channels, window = ints(w.shape[:2]), ints(w.shape[2:])
-    long = min(channels) >= CHANNELS and math.prod(window) > 1
-    return long and math.prod(ints(y.shape[2:])) >= POSITIONS
+    wide = min(channels) >= MIN_CHANNELS_FOR_TILES and math.prod(window) > 1
+    return wide and math.prod(ints(y.shape[2:])) >= MIN_POSITIONS_FOR_TILES
 
 
 class Direct(ConvolutionFrame):
-    """Lowers one convolution.  `source` is what tiles walk over, `result` what they make."""
+    """Lowers one convolution.  Tiles walk over the `source` and compute the `result`."""
 
-    grain = 96  # positions that repay what a chunk does before its first band
+    grain = 96  # positions of a chunk that repay the work before its first band
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
@@ -91,20 +90,20 @@ class Direct(ConvolutionFrame):
         self.pitch = self.depth + 16 if self.depth % 128 == 0 else self.depth
         self.padded = (self.cols_out - 1) * sw + spans[1] + 1  # pixels of a row of the band
         self.strips = -(-self.width // self.lanes)
-        small = self.rows_out * self.cols_out <= SMALL
+        small = self.rows_out * self.cols_out <= MAX_SMALL_IMAGE_POSITIONS
         self.parts = min(8, self.strips // 2) if small and self.strips >= 4 else 1
-        one = self.parts == 1
-        self.low: Size = 0 if one else variable("low")  # the strips of output channels to compute
-        self.high: Size = self.strips if one else variable("high")
-        self.column: Size = 0 if one else variable("column")  # and their channels
-        self.columns: Size = self.width if one else variable("columns")
+        whole = self.parts == 1
+        self.low: Size = 0 if whole else variable("low")  # strips of output channels to compute
+        self.high: Size = self.strips if whole else variable("high")
+        self.column: Size = 0 if whole else variable("column")  # their channels
+        self.columns: Size = self.width if whole else variable("columns")
         self.choose_bands()
 
     def choose_bands(self) -> None:
-        """Output rows of a band: band and sums stay in the second-level cache."""
-        each = self.padded * self.pitch * self.strides[0] + self.cols_out * self.width
-        most = max(1, min(self.rows_out, PANEL // max(each, 1)))
-        self.bands = -(-self.rows_out // most)
+        """Chooses the output rows of a band: its pixels and sums stay in the second-level cache."""
+        row = self.padded * self.pitch * self.strides[0] + self.cols_out * self.width  # elements
+        max_rows = max(1, min(self.rows_out, PANEL_ELEMENTS // max(row, 1)))
+        self.bands = -(-self.rows_out // max_rows)
         self.band = -(-self.rows_out // self.bands)
         self.bands = -(-self.rows_out // self.band)
         self.lines = (self.band - 1) * self.strides[0] + self.spans[0] + 1
@@ -112,28 +111,29 @@ class Direct(ConvolutionFrame):
         self.weights, self.image, self.sums, self.table = range(first, first + 4)
 
     def lower(self) -> Loops:
-        """The kernel."""
+        """The loops of the kernel."""
         turned = () if self.forward else (Scratch("turned", self.dtype, self.w_elements),)
         memory = (*self.memory(), *turned)
         if self.parts > 1:
-            made = self.loops(self.parts, self._by_channels(), 0, self.dtype)
-            return Loops(made.name, made.buffers, made.sizes, made.extent, made.body, memory)
+            loops = self.loops(self.parts, self._by_channels(), 0, self.dtype)
+            return Loops(loops.name, loops.buffers, loops.sizes, loops.extent, loops.body, memory)
         lets, extent = self.split(("image", self.x.shape[0]), ("block", self.bands))
-        made = self.loops(extent, [*lets, *self._band()], 0, self.dtype)
+        loops = self.loops(extent, [*lets, *self._band()], 0, self.dtype)
         grain = min(self.grain, self.rows_out * self.cols_out // 2)  # one image may use two threads
         least = max(1, grain // (self.band * self.cols_out))
         return Loops(
-            made.name,
-            made.buffers,
-            made.sizes,
-            made.extent,
-            (*self.before(), *made.body),
+            loops.name,
+            loops.buffers,
+            loops.sizes,
+            loops.extent,
+            (*self.before(), *loops.body),
             memory,
             least,
         )
 
     def _by_channels(self) -> list[Any]:
-        """The parallel axis are parts of the output channels, each with weights of its own."""
+        """The body of a parallel axis over parts of the output channels, each with its own
+        weights."""
         part, last = variable("r"), dim.minimum(self.width, variable("high") * self.lanes)
         cuts = [dim.floordiv(self.strips * p, self.parts) for p in (part, part + 1)]
         lets = [
@@ -146,7 +146,7 @@ class Direct(ConvolutionFrame):
         return [*lets, *self.before(), For("image.", 0, self.x.shape[0], (bands,))]
 
     def _band(self) -> list[Any]:
-        """One band, and what follows it."""
+        """One band and its part of the epilogue."""
         first: Size = variable("first")
         count = dim.minimum(self.band, self.rows_out - first)
         lines = (first, variable("count")), (0, self.cols_out)
@@ -162,7 +162,7 @@ class Direct(ConvolutionFrame):
         ]
 
     def memory(self) -> tuple[Scratch, ...]:
-        """Scratch, in the order of its numbers."""
+        """The scratch buffers, in the order of their slots."""
         places = math.prod(self.kernel_size)
         return (
             Scratch("weights", self.dtype, self.strips * self.lanes * self.depth * places),
@@ -172,13 +172,14 @@ class Direct(ConvolutionFrame):
         )
 
     def before(self) -> list[Any]:
-        """What is done once, before all bands."""
+        """Statements that run once, before all bands."""
         return [*self.turn_weights(), *self._offsets()]
 
     # -- weights
 
     def turn_weights(self) -> list[Any]:
-        """Strips of output channels, contiguous; for each, the rows of all products."""
+        """Transposes the weights into strips of output channels; a strip holds the rows of all its
+        products."""
         s, taps = variable("i0"), math.prod(self.kernel_size)
         line, lanes = self.depth * taps, self.lanes
         columns = dim.minimum(lanes, self.width - s * lanes)
@@ -219,7 +220,7 @@ class Direct(ConvolutionFrame):
         return [first, For("i0.", self.low, self.high, (For("i1.", 0, taps, (turn,)),))]
 
     def _offsets(self) -> list[Any]:
-        """The table of taps: where each begins in the image and in a strip of weights."""
+        """Fills the table of taps: the offsets of each in the image and in a strip of weights."""
         stores = []
         kh, kw = self.kernel_size
         for i in range(kh):
@@ -234,10 +235,10 @@ class Direct(ConvolutionFrame):
     # -- images
 
     def fill(self) -> list[Any]:
-        """The band of the image, channels last, zeros around it."""
+        """Fills the band: a part of the image, channels last, zeros around it."""
         dtype, c, w = self.dtype, self.depth, self.line_in
         pad_y, pad_x = self.pads
-        top = variable("first") * self.strides[0] - pad_y  # the band's first line in the image
+        top = variable("first") * self.strides[0] - pad_y  # in the image
         high = dim.maximum(dim.minimum(self.lines, self.height - variable("top")), 0)
         low = dim.minimum(dim.maximum(0 - variable("top"), 0), variable("bottom"))
         skipped = max(0, -pad_x)
@@ -265,13 +266,12 @@ class Direct(ConvolutionFrame):
         ]
 
     def work(self) -> list[Any]:
-        """Products of the band's rows with the weights, tile by tile."""
+        """Multiplies the band's rows with the weights, tile by tile."""
         sh, sw = self.strides
         taps, n, width = math.prod(self.kernel_size), self.cols_out, self.width
         y, s, t = variable("i0"), variable("i1"), variable("i2")
-        most = host_shape(self.dtype.name).rows
-        tiles = -(-n // most)
-        at, behind = dim.floordiv(n * t, tiles), dim.floordiv(n * (t + 1), tiles)
+        tiles = -(-n // host_shape(self.dtype.name).rows)
+        at, end = dim.floordiv(n * t, tiles), dim.floordiv(n * (t + 1), tiles)
         column = s * self.lanes
         rows: Size = variable("rows")
         tile = Tile(
@@ -287,12 +287,12 @@ class Direct(ConvolutionFrame):
             taps,
             (self.table, 0),
         )
-        walk = For("i2.", 0, tiles, (let("at", at), let("rows", behind - variable("at")), tile))
+        walk = For("i2.", 0, tiles, (let("at", at), let("rows", end - variable("at")), tile))
         strips = For("i1.", self.low, self.high, (walk,))
         return [For("i0.", 0, variable("count"), (strips,))]
 
     def result(self) -> list[Any]:
-        """The band's sums, channel by channel, where they belong."""
+        """Transposes the band's sums into the result, channel by channel."""
         n, plane = self.cols_out, self.rows_out * self.cols_out
         place = (variable("image") * self.width + self.column) * plane + variable("first") * n
         return [
@@ -309,11 +309,11 @@ class Direct(ConvolutionFrame):
 
 
 def _two(sizes: Sequence[Size], first: int) -> tuple[int, int]:
-    """Sizes along rows and columns; in one dimension there is one row."""
+    """Sizes along rows and columns; with one dimension, `first` is the size along rows."""
     y, x = ints((*(first,) * (2 - len(sizes)), *sizes))
     return y, x
 
 
 def lower_direct(kernel: Kernel) -> Loops:
-    """A convolution whose tiles walk over the image."""
+    """The loops of a convolution whose tiles walk over the image."""
     return Direct(kernel).lower()

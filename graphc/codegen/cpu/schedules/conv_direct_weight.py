@@ -1,10 +1,10 @@
 """Gradients of a convolution's weights without columns: register tiles walk over two images.
 
-The image is channels-last and padded, band by band, as in `direct.py`, and so is the gradient of
-the result, a strip of output channels at a time.  For each place of the kernel, a tile's rows are
-input channels, its columns output channels, and it adds up over the positions of a band, row after
-row ("taps").  Sums over all images stay in the second-level cache; at the end they are turned into
-place.
+The image is made channels-last and padded, band by band, as in `conv_direct.py`; so is the gradient
+of the result, a strip of output channels at a time.  For each place of the window, a tile's rows
+are input channels, its columns are output channels, and it sums over the positions of a band, row
+after row ("taps").  Sums over all images stay in the second-level cache; at the end they are
+transposed into the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import math
 from typing import Any
 
 from graphc.codegen.cpu.gemm_library import host_shape
-from graphc.codegen.cpu.schedules.conv_direct import CHANNELS, POSITIONS, Direct
+from graphc.codegen.cpu.schedules.conv_direct import (
+    MIN_CHANNELS_FOR_TILES,
+    MIN_POSITIONS_FOR_TILES,
+    Direct,
+)
 from graphc.codegen.loops.ir import (
     For,
     IndexValue,
@@ -35,7 +39,7 @@ from graphc.ir.types import i64
 
 
 def fits_weight_tiles(kernel: Kernel) -> bool:
-    """Whether tiles walk over the images: in one or two dimensions of known sizes, one group, a
+    """Whether tiles can walk over the images: one or two dimensions of known sizes, one group, a
     window of more than one place, enough channels."""
     out = contraction_of(kernel)
     op = out.op
@@ -45,15 +49,15 @@ def fits_weight_tiles(kernel: Kernel) -> bool:
     sizes = (*w.shape, *x.shape[1:], *y.shape[1:], *op.before)
     if not all(isinstance(s, int) for s in sizes):
         return False
-    long = min(ints(w.shape[:2])) >= CHANNELS and math.prod(ints(w.shape[2:])) > 1
-    return long and math.prod(ints(y.shape[2:])) >= POSITIONS
+    wide = min(ints(w.shape[:2])) >= MIN_CHANNELS_FOR_TILES and math.prod(ints(w.shape[2:])) > 1
+    return wide and math.prod(ints(y.shape[2:])) >= MIN_POSITIONS_FOR_TILES
 
 
 class WeightDirect(Direct):
-    """Lowers one gradient; the parallel axis are strips of output channels."""
+    """Lowers one gradient; the parallel axis runs over strips of output channels."""
 
     def lower(self) -> Loops:
-        """The kernel."""
+        """The loops of the kernel."""
         first = len(self.kernel.reads) + len(self.kernel.writes)
         self.image, self.steps, self.sums, self.turned, self.table = range(first, first + 5)
         places = self.depth * math.prod(self.kernel_size)
@@ -62,7 +66,7 @@ class WeightDirect(Direct):
         bands = For("block.", 0, self.bands, tuple(self._one_band()))
         images = For("image.", 0, self.x.shape[0], (bands,))
         body = [let("columns", columns), zero, images, *self._result()]
-        made = self.loops(-(-self.width // self.lanes), body, 0, self.dtype)
+        loops = self.loops(-(-self.width // self.lanes), body, 0, self.dtype)
         memory = (
             Scratch("padded", self.dtype, self.lines * self.padded * self.pitch),
             Scratch("steps", self.dtype, self.band * self.cols_out * self.lanes),
@@ -71,11 +75,16 @@ class WeightDirect(Direct):
             Scratch("table", i64, 2 * self.band),
         )
         return Loops(
-            made.name, made.buffers, made.sizes, made.extent, (*self._rows(), *made.body), memory
+            loops.name,
+            loops.buffers,
+            loops.sizes,
+            loops.extent,
+            (*self._rows(), *loops.body),
+            memory,
         )
 
     def _rows(self) -> list[Any]:
-        """The table of taps: where each row of positions begins in both images."""
+        """Fills the table of taps: the offsets of each row of positions in both images."""
         y = variable("i0")
         across = self.strides[0] * self.padded * self.pitch
         places = (y * across, y * (self.cols_out * self.lanes))
@@ -83,7 +92,7 @@ class WeightDirect(Direct):
         return [For("i0.", 0, self.band, tuple(stores))]
 
     def _one_band(self) -> list[Any]:
-        """One band of one image: both turned, then the products of each place of the kernel."""
+        """One band of one image: transposes both, then multiplies for each place of the window."""
         n, plane = self.cols_out, self.rows_out * self.cols_out
         first: Size = variable("first")
         place = (variable("image") * self.width + variable("r") * self.lanes) * plane + first * n
@@ -108,7 +117,7 @@ class WeightDirect(Direct):
     def _products(self) -> list[Any]:
         i, j, t = variable("i0"), variable("i1"), variable("i2")
         tiles = -(-self.depth // host_shape(self.dtype.name).rows)
-        at, behind = (dim.floordiv(self.depth * x, tiles) for x in (t, t + 1))
+        at, end = (dim.floordiv(self.depth * x, tiles) for x in (t, t + 1))
         kh, kw = self.kernel_size
         pixel = (i * self.dilation[0] * self.padded + j * self.dilation[1]) * self.pitch
         here = variable("at")
@@ -126,11 +135,11 @@ class WeightDirect(Direct):
             (self.table, 0),
             adds=1,
         )
-        walk = For("i2.", 0, tiles, (let("at", at), let("rows", behind - here), tile))
+        walk = For("i2.", 0, tiles, (let("at", at), let("rows", end - here), tile))
         return [For("i0.", 0, kh, (For("i1.", 0, kw, (walk,)),))]
 
     def _result(self) -> list[Any]:
-        """[tap, c][o] -> [o][tap][c] -> [o][c][tap]."""
+        """Transposes the sums into the result: [tap, c][o] -> [o][tap][c] -> [o][c][tap]."""
         o, taps = variable("i0"), math.prod(self.kernel_size)
         line = taps * self.depth
         first = TransposeMove(
@@ -156,5 +165,5 @@ class WeightDirect(Direct):
 
 
 def lower_weight_direct(kernel: Kernel) -> Loops:
-    """The gradient of a convolution's weights by tiles over the images."""
+    """The loops of a gradient of weights whose tiles walk over the images."""
     return WeightDirect(kernel).lower()

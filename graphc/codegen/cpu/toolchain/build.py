@@ -1,6 +1,6 @@
-"""Sources -> addresses: what is in this process, then what is on disk, then the compiler.
+"""Sources -> addresses of machine code: from this process, else from disk, else compiled.
 
-Many missing kernels are compiled by several processes at once.
+Several processes compile at once if many kernels are missing.
 """
 
 from __future__ import annotations
@@ -16,48 +16,48 @@ from graphc.codegen.cpu.toolchain.machine import Cpu, host_cpu
 from graphc.codegen.workers import Compiler, compile_all
 from graphc.config import Options
 
-PARALLEL_FROM = 12  # missing kernels; a helper starts in the time that this process takes for ten
+MIN_KERNELS_FOR_HELPERS = 12  # this process compiles ten kernels while a helper starts
 
 
 def build(texts: Sequence[str], options: Options, built: Built) -> dict[str, int]:
-    """The address of each source's machine code, which is the host's: it is loaded here."""
+    """The address of each source's machine code, loaded into this process."""
     cpu = host_cpu()
     loader, cache = jit.loader(), Cache(options.cache_dir)
-    found: dict[str, int] = {}
+    addresses: dict[str, int] = {}
     missing: dict[str, str] = {}
     for text in dict.fromkeys(texts):
         symbol = jit.symbol_of(text, cpu)
         if symbol in loader.addresses:
-            found[text] = loader.addresses[symbol]
+            addresses[text] = loader.addresses[symbol]
             built.cache_hits += 1
             continue
         data = cache.read(symbol)
         if data is None:
             missing[text] = symbol
         else:
-            found[text] = loader.load(symbol, data)
+            addresses[text] = loader.load(symbol, data)
             built.cache_hits += 1
     start = time.perf_counter()
     for text, data in _compile(missing, cpu, options).items():
         cache.write(missing[text], data)
-        found[text] = loader.load(missing[text], data)
+        addresses[text] = loader.load(missing[text], data)
         built.compilations += 1
     built.seconds += time.perf_counter() - start
-    return found
+    return addresses
 
 
 def _compile(missing: dict[str, str], cpu: Cpu, options: Options) -> dict[str, bytes]:
     """Object code of every missing source."""
-    compiler = Compiler(__name__, _compile_words, PARALLEL_FROM)
+    compiler = Compiler(__name__, _compile_words, MIN_KERNELS_FOR_HELPERS)
     jobs = {text: (text, symbol, astuple(cpu)) for text, symbol in missing.items()}
     return compile_all(jobs, compiler, options)
 
 
 def _compile_words(text: str, symbol: str, cpu: Sequence[str]) -> bytes:
-    """`compile_kernel` of what JSON can carry."""
+    """`compile_kernel` with arguments that JSON can carry."""
     return jit.compile_kernel(text, symbol, Cpu(*cpu))
 
 
 def serve() -> None:
-    """What a helper process does."""
+    """The main loop of a helper process."""
     workers.serve(jit.prepare, _compile_words)

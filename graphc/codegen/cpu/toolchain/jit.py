@@ -1,8 +1,8 @@
 """Kernel source -> machine code.
 
-numba types the source and lowers it to LLVM IR (a lean pipeline, no wrappers); LLVM optimises it
-and emits an object file, named after a hash of everything that could change it.  A warm process
-loads object files through llvmlite alone: numba is imported only when something must be compiled.
+numba types the source and lowers it to LLVM IR (a short pipeline, no wrappers).  LLVM optimises the
+IR and emits an object file, whose name is a hash of everything that could change it.  A warm
+process loads object files through llvmlite alone and imports numba only when it must compile.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def object_code(text: str, cpu: Cpu) -> bytes:
 
 
 def prepare() -> None:
-    """Loads what compiling takes."""
+    """Imports numba and sets up LLVM's target, before the first kernel is compiled."""
     from graphc.codegen.cpu.toolchain.numba_frontend import contexts
 
     contexts()
@@ -77,8 +77,8 @@ def prepare() -> None:
 
 
 def compile_kernel(text: str, symbol: str, cpu: Cpu, linked: Sequence[str] = ()) -> bytes:
-    """Object code of a kernel source for a CPU, together with modules of LLVM IR that are as they
-    should be."""
+    """Object code of a kernel source for a CPU.  The modules of LLVM IR in `linked` become part of
+    it, unoptimised."""
     from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir
 
     try:
@@ -96,10 +96,11 @@ def compile_kernel(text: str, symbol: str, cpu: Cpu, linked: Sequence[str] = ())
     return bytes(target_machine(cpu).emit_object(module))
 
 
-TRUNCATE = "__truncdfhf2"  # f64 to f16: LLVM calls it where it merges two casts, and C may lack it
-HELPER = f"""
+# LLVM calls this function where it merges casts from f64 to f16; the C library may lack it.
+TRUNCATE_F64_TO_F16 = "__truncdfhf2"
+TRUNCATE_IR = f"""
 declare float @llvm.arithmetic.fence.f32(float)
-define half @{TRUNCATE}(double %x) {{
+define half @{TRUNCATE_F64_TO_F16}(double %x) {{
   %wide = fptrunc double %x to float
   %single = call float @llvm.arithmetic.fence.f32(float %wide)
   %half = fptrunc float %single to half
@@ -110,7 +111,7 @@ define half @{TRUNCATE}(double %x) {{
 
 @dataclass
 class Loader:
-    """Machine code in this process, by symbol."""
+    """The machine code loaded into this process, by symbol."""
 
     engine: Any = None
     addresses: dict[str, int] = field(default_factory=dict)
@@ -124,9 +125,9 @@ class Loader:
                 if self.engine is None:
                     tm = target_machine(host_cpu())
                     self.engine = binding().create_mcjit_compiler(binding().parse_assembly(""), tm)
-                if TRUNCATE.encode() in data and not self.helped:
+                if TRUNCATE_F64_TO_F16.encode() in data and not self.helped:
                     self.helped = True
-                    self._add(object_code(HELPER, host_cpu()))
+                    self._add(object_code(TRUNCATE_IR, host_cpu()))
                 self._add(data)
                 self.engine.finalize_object()
                 address = self.engine.get_function_address(symbol)

@@ -19,7 +19,7 @@ from graphc.codegen.cpu.intrinsics.namespace import NAMESPACE
 from graphc.codegen.cpu.intrinsics.numba_context import Lower, NumbaTarget, Typing
 from graphc.errors import CodegenError
 
-SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[attr-defined]
+KERNEL_SIGNATURE: Any = (types.CPointer(types.int64), types.int64, types.int64)  # type: ignore[attr-defined]
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -101,7 +101,7 @@ def llvm_ir(text: str, symbol: str) -> str:
             typing,
             target,
             scope["kernel"],
-            SIGNATURE,
+            KERNEL_SIGNATURE,
             types.void,
             _flags(),
             {},

@@ -11,7 +11,7 @@ from typing import Any
 
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of, once
 from graphc.codegen.cuda.vector import VECTOR_BYTES, Vector, divisible
-from graphc.codegen.device_source import THREADS, DeviceSource
+from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
 from graphc.codegen.loops.ir import FoldStep, For, IndexValue, Let, Loops, Store
 from graphc.codegen.loops.transform import loads, map_sizes
 from graphc.codegen.lower.emitter import variable
@@ -19,7 +19,7 @@ from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
 from graphc.ir.dim import Size
 
-BLOCK_THREADS = THREADS[0]
+BLOCK_THREADS = DEFAULT_THREADS[0]
 MAX_RESIDENT_BLOCKS = 8  # fill a multiprocessor with threads, which then have 32 registers each
 MAX_ELEMENTS_IN_FLIGHT = 16  # loaded or stored by one thread: so many fit into 32 registers
 MAX_UNVECTORED = 1 << 14  # elements: if threads took several of so few, multiprocessors would idle
@@ -90,7 +90,7 @@ def _finish(
         if in_flight <= 2 * MAX_ELEMENTS_IN_FLIGHT
         else 0
     )
-    grid = Grid((blocks_of(total, BLOCK_THREADS), 1, 1), THREADS, resident)
+    grid = Grid((blocks_of(total, BLOCK_THREADS), 1, 1), DEFAULT_THREADS, resident)
     return frame.source("elementwise", [*head, bound, *places, *lines], grid, readable)
 
 
@@ -154,5 +154,5 @@ def serial(frame: KernelFrame, loops: Loops, readable: str = "") -> DeviceSource
     ]
     count = dim.maximum(loops.extent, 1) if alike else loops.extent
     return frame.source(
-        "serial", lines, Grid((blocks_of(count, BLOCK_THREADS), 1, 1), THREADS), readable
+        "serial", lines, Grid((blocks_of(count, BLOCK_THREADS), 1, 1), DEFAULT_THREADS), readable
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
 from graphc.codegen.cuda.schedules.folds import WARP_THREADS, WARPS_PER_BLOCK
-from graphc.codegen.device_source import THREADS, DeviceSource
+from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
 from graphc.codegen.loops.ir import BufferArgument
 from graphc.codegen.loops.printer import bare, fold_step
 from graphc.codegen.lower.emitter import Emitter
@@ -62,7 +62,7 @@ class _Text:
         start = f" + {u}({self.n} - 1)*{self.inner}" if self.reverse else ""
         sign = "-" if self.reverse else "+"
         lines = [
-            f"    thread = {u}(cuda.blockIdx.x*{THREADS[0]} + cuda.threadIdx.x)",
+            f"    thread = {u}(cuda.blockIdx.x*{DEFAULT_THREADS[0]} + cuda.threadIdx.x)",
             f"    if thread < {total} and {self.n} > 0:",
             f"        row = floor_divide(thread, {self.inner})",
             f"        at = {u}(row*{self.n}*{self.inner} + remainder(thread, {self.inner}){start})",
@@ -75,7 +75,7 @@ class _Text:
             f"            {self.store('at')}",
             f"            j = {u}(j + 1)",
         ]
-        return lines, Grid((blocks_of(count, THREADS[0]), 1, 1), THREADS)
+        return lines, Grid((blocks_of(count, DEFAULT_THREADS[0]), 1, 1), DEFAULT_THREADS)
 
     def rows(self, count: Size) -> tuple[list[str], Grid]:
         """Lines in which one warp makes a row."""
@@ -109,4 +109,4 @@ class _Text:
         lines.insert(
             3, f"        carry = {self.load('0')}"
         )  # numba wants it defined; the first turn does not use it
-        return lines, Grid((blocks_of(count, WARPS_PER_BLOCK), 1, 1), THREADS)
+        return lines, Grid((blocks_of(count, WARPS_PER_BLOCK), 1, 1), DEFAULT_THREADS)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
 from graphc.codegen.cuda.schedules.maps import BLOCK_THREADS, elementwise, place
-from graphc.codegen.device_source import THREADS, DeviceSource
+from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
 from graphc.codegen.loops.ir import Apply, BufferArgument, Load, Store
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
 from graphc.codegen.lower.fused import Nest, positions
@@ -152,7 +152,7 @@ class _Scatter:
             "    if again == 0:",
             *self._fold(mine, later, update, other, lane),
         ]
-        return frame.source("scatter", lines, Grid((self.count, 1, 1), THREADS), readable)
+        return frame.source("scatter", lines, Grid((self.count, 1, 1), DEFAULT_THREADS), readable)
 
     def _again(self, theirs: _Spot, mine: _Spot, update: str, other: str, lane: str) -> list[str]:
         """Lines that set `again`, in all threads: whether an earlier update has the same target."""
@@ -217,5 +217,8 @@ class _Scatter:
             f"            {update} = {u}({update} + 1)",
         ]
         return frame.source(
-            "scatter", lines, Grid((blocks_of(self.length, BLOCK_THREADS), 1, 1), THREADS), readable
+            "scatter",
+            lines,
+            Grid((blocks_of(self.length, BLOCK_THREADS), 1, 1), DEFAULT_THREADS),
+            readable,
         )

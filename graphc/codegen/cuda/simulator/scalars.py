@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.cpu import emulate
+from graphc.codegen.cpu import emulate_scalars
 from graphc.codegen.cuda.simulator.memory import Pointer
 from graphc.codegen.mathlib.functions import FUNCTIONS
 from graphc.ir.ops.philox import MULTIPLIERS, WEYL
@@ -36,7 +36,7 @@ def _integer(dtype: Any) -> Callable[[Any], Any]:
 
 TYPES: dict[str, Callable[[Any], Any]] = {
     name: BY_NAME[name].numpy.type if name[0] == "f" else _integer(BY_NAME[name].numpy)
-    for name in emulate.TYPES
+    for name in emulate_scalars.TYPES
 }
 DTYPES = {convert: BY_NAME[name].numpy for name, convert in TYPES.items()}  # by conversion
 
@@ -69,7 +69,7 @@ def sigmoid(x: Any) -> Any:
 def power(x: Any, y: Any) -> Any:
     """x to the y: C's for floats."""
     if not isinstance(x, np.floating):
-        return emulate.power(x, y)
+        return emulate_scalars.power(x, y)
     if x == -np.inf and y % 1:  # NumPy takes square roots; C says what lies beyond
         return type(x)(np.inf if y > 0 else 0.0)
     return np.power(x, y)
@@ -94,7 +94,7 @@ def random_bits(key: Any, counter: Any, position: Any) -> Any:
 
 
 SCALARS: dict[str, Any] = {
-    **emulate.SCALARS,
+    **emulate_scalars.SCALARS,
     # What follows is the same, but faster: a simulation calls it for each of many threads.
     **{name: row.numpy for name, row in FUNCTIONS.items() if row.numpy is not None},
     **TYPES,
@@ -107,8 +107,8 @@ SCALARS: dict[str, Any] = {
     "fold_multiply": operator.mul,
     "random_bits": random_bits,
     # What only GPUs have.
-    **{f"from_{name}": narrow.value for name, narrow in emulate.NARROW_CONVERSIONS.items()},
-    **{f"to_{name}": narrow.bits for name, narrow in emulate.NARROW_CONVERSIONS.items()},
+    **{f"from_{name}": narrow.value for name, narrow in emulate_scalars.NARROW_CONVERSIONS.items()},
+    **{f"to_{name}": narrow.bits for name, narrow in emulate_scalars.NARROW_CONVERSIONS.items()},
     "to_tf32": to_tf32,
     "check_index": check_index,
 }

@@ -20,7 +20,7 @@ from graphc.codegen.cuda.tensorcores.epilogue import MIN_ELEMENTS_FOR_64_BITS
 from graphc.codegen.cuda.tensorcores.tiling import LEFT, RIGHT, ContractionPlan, Split, Tiling
 from graphc.codegen.cuda.tensorcores.window_operand import Formula, at, depth
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.lower.convolution import FEW, ConvolutionFrame
+from graphc.codegen.lower.convolution import MAX_CHANNEL_PAIRS_FOR_LOOPS, ConvolutionFrame
 from graphc.codegen.lower.emitter import Index, row_major, variable
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size, product
@@ -76,7 +76,9 @@ def _plan(kernel: Kernel, shape: TileShape | None, fast_math: bool) -> Convolved
 
 def _fits(frame: ConvolutionFrame) -> bool:
     products = product((frame.inputs, frame.outputs))
-    thin = frame.groups > 1 and isinstance(products, int) and products <= FEW
+    thin = (
+        frame.groups > 1 and isinstance(products, int) and products <= MAX_CHANNEL_PAIRS_FOR_LOOPS
+    )
     counts = [product(t.shape) for t in (frame.x, frame.w, frame.y)]
     large = any(isinstance(n, int) and n >= MIN_ELEMENTS_FOR_64_BITS for n in counts)
     known = all(isinstance(n, int) for n in (*frame.op.before, *frame.window))

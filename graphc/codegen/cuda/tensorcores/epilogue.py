@@ -8,8 +8,12 @@ from typing import Any
 from graphc.codegen.cuda.printer import CudaPrinter
 from graphc.codegen.cuda.source import pointer
 from graphc.codegen.cuda.tensorcores.block import BlockText, indented
-from graphc.codegen.device_source import THREADS, DeviceSource
-from graphc.codegen.loops.canonical import ASSIGNED, WORD, canonical, simplest, with_buffers
+from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
+from graphc.codegen.loops.canonical import (
+    canonical,
+    simplest,
+    with_buffers,
+)
 from graphc.codegen.loops.ir import Load, Ref, Store
 from graphc.codegen.loops.transform import Parameters, map_sizes, walk
 from graphc.codegen.lower.contraction import map_after
@@ -65,14 +69,14 @@ class Epilogue:
         simple names, which the block's text does not use."""
         after = self.statements(place)
         work = "\n".join((*block.head(), *block.product(), *block.epilogue(after)))
-        taken, fresh = {*WORD.findall(work), *SIZE_NAMES, "scratch"}, Emitter({}).name
+        taken, fresh = {*IDENTIFIER.findall(work), *SIZE_NAMES, "scratch"}, Emitter({}).name
         buffers = simplest([fresh(v.name or v.op.name) for v in self.values], taken)
         taken |= set(buffers.values())
 
         def rename(text: str) -> str:
-            assigned = dict.fromkeys(ASSIGNED.findall(text))
-            names = simplest(assigned, taken | (set(WORD.findall(text)) - {*assigned}))
-            return WORD.sub(lambda m: names.get(m[0], m[0]), text)
+            assigned = dict.fromkeys(ASSIGNED_NAME.findall(text))
+            names = simplest(assigned, taken | (set(IDENTIFIER.findall(text)) - {*assigned}))
+            return IDENTIFIER.sub(lambda m: names.get(m[0], m[0]), text)
 
         self.name, self.buffers, self.rename = name, list(buffers.values()), rename
 
@@ -105,7 +109,7 @@ class Epilogue:
         line = f"u64(u64(u64(u64(u64(outer) * {pieces}) + u64(part)) * u64(rows)) + u64(row))"
         count = f"u32(u32(rows * columns) * {self.printer.size(self.named(self.outer))})"
         lines = [
-            f"at = u32(u32(u32(cuda.blockIdx.x) * {THREADS[0]}) + u32(cuda.threadIdx.x))",
+            f"at = u32(u32(u32(cuda.blockIdx.x) * {DEFAULT_THREADS[0]}) + u32(cuda.threadIdx.x))",
             f"if at < {count}:",
             *indented(
                 [
@@ -121,9 +125,13 @@ class Epilogue:
                 1,
             ),
         ]
-        blocks = dim.floordiv(product((self.outer, *self.sizes[:2])) + (THREADS[0] - 1), THREADS[0])
+        blocks = dim.floordiv(
+            product((self.outer, *self.sizes[:2])) + (DEFAULT_THREADS[0] - 1), DEFAULT_THREADS[0]
+        )
         text, parameters, sizes = self.text(lines, True)
-        return DeviceSource(text, parameters, sizes, (blocks, 1, 1), THREADS, schedule=SCHEDULE)
+        return DeviceSource(
+            text, parameters, sizes, (blocks, 1, 1), DEFAULT_THREADS, schedule=SCHEDULE
+        )
 
     def kernel_of(self, lines: list[str], block: BlockText, pieces: int = 1) -> DeviceSource:
         """The kernel of a block's lines, which makes so many `pieces` of k."""
