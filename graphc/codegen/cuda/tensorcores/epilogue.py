@@ -10,6 +10,8 @@ from graphc.codegen.cuda.source import pointer
 from graphc.codegen.cuda.tensorcores.block import BlockText, indented
 from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
 from graphc.codegen.loops.canonical import (
+    ASSIGNED_NAME,
+    IDENTIFIER,
     canonical,
     simplest,
     with_buffers,
