@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphc.errors import GraphcError, user_location
-from graphc.ir.units import BYTES
+from graphc.ir.units import BYTES_PER_UNIT
 
 if TYPE_CHECKING:
     from graphc.ir.graph import Graph
@@ -122,13 +122,13 @@ def parse_bytes(given: object) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().lower())
     whole = isinstance(given, str) or (hasattr(given, "__index__") and not isinstance(given, bool))
-    if found is None or found[2] not in BYTES or not whole or float(found[1]) <= 0:
+    if found is None or found[2] not in BYTES_PER_UNIT or not whole or float(found[1]) <= 0:
         raise GraphcError(
             f"memory_limit is {given!r}; expected a positive number of bytes, or text like "
             "'1.5 GiB', '200MB'",
             user_location(),
         )
-    return int(float(found[1]) * BYTES[found[2]]) if found[2] else int(float(found[1]))
+    return int(float(found[1]) * BYTES_PER_UNIT[found[2]]) if found[2] else int(float(found[1]))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""Where values lie in the arena when sizes are numbers.
+"""Finds the offsets of values in the arena, once sizes are numbers.
 
 A planned program says which values lie in the arena, which take the place of an operand, and, by
-the order of its kernels, when each is needed.  How many bytes that is, the sizes tell: so offsets
-are found when a program is bound to them, and batches of any size are packed alike well.  Largest
-first, each value takes the tightest gap between those that are needed at some time when it is too
-("greedy by size": Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
-2020; TensorFlow Lite's planner).  The arenas of inner programs are values like any other, needed
-while their kernel runs.
+the order of its kernels, when each is needed.  The sizes tell how many bytes each value takes, so
+offsets are found when a program is bound to sizes, and batches of any size are packed equally well.
+The packer goes from the largest value to the smallest; each takes the tightest gap between the
+values that are needed at the same time ("greedy by size": Pisarchyk and Lee, "Efficient Memory
+Management for Deep Neural Net Inference", 2020; TensorFlow Lite's planner).  The arena of an inner
+program is a block like any other, needed while its kernel runs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.program import Place, Program, storage
 
-ALIGN = 64
-MANY = 1000  # blocks, beyond which a faster and less tight way is taken
+ALIGNMENT_BYTES = 64  # a cache line: every value starts on one
+MAX_BLOCKS_TO_COMPARE = 1000  # with more blocks, a faster and less tight way packs them
 
 
 @dataclass(frozen=True, order=True)
 class ArenaBlock:
-    """Bytes that are needed from kernel `born` to kernel `dies`, both included; the number after
-    the last kernel's stands for the end of the run."""
+    """Bytes that are needed from kernel `born` to kernel `dies`, both included.  The number of
+    kernels stands for the end of the run."""
 
     born: int
     dies: int
@@ -40,46 +40,45 @@ class ArenaBlock:
 class ArenaLayout:
     """The arena of one program at some sizes; all figures are bytes.
 
-    `least` are those that are needed at once, at most: no layout takes less.  A value has an offset
-    for each time that it is written (`offsets[v][number of the kernel]`): more than one if it is
-    computed again.
-    """
+    `least` is the peak of the bytes needed at once: no layout takes less.  A value has an offset
+    for each kernel that writes it (`offsets[v][number of the kernel]`): several if it is computed
+    again."""
 
     arena: int
     least: int
-    naive: int  # without reuse
+    naive: int  # the arena without reuse of memory
     offsets: dict[Value, dict[int, int]] = field(default_factory=dict)
-    nbytes: dict[Value, int] = field(default_factory=dict)  # whole cache lines
-    workspaces: dict[int, int] = field(default_factory=dict)  # of inner programs, by kernel
+    nbytes: dict[Value, int] = field(default_factory=dict)  # rounded up to whole cache lines
+    workspaces: dict[int, int] = field(default_factory=dict)  # offsets of inner arenas, by kernel
     inner: dict[Program, ArenaLayout] = field(default_factory=dict)
 
     def at(self, v: Value, number: int) -> int:
-        """Where v lies while kernel `number` runs."""
-        found = self.offsets[v]
-        return found[max(n for n in found if n <= number)]
+        """The offset of v while kernel `number` runs."""
+        by_kernel = self.offsets[v]
+        return by_kernel[max(n for n in by_kernel if n <= number)]
 
 
 def layout(program: Program, sizes: Mapping[str, int]) -> ArenaLayout:
-    """The places of all values, and of the programs inside."""
+    """The places of all values, and the layouts of inner programs."""
     inner = {p: layout(p, sizes) for k in program.kernels for p in k.programs}
     needs = Needs(program, Numbers(sizes), {p: x.arena for p, x in inner.items()})
-    found, arena = pack(list(needs.blocks.values()), needs.peak + needs.peak // 50)
-    at = dict(zip(needs.blocks, found, strict=True))
+    packed, arena = pack(list(needs.blocks.values()), needs.peak + needs.peak // 50)
+    offset_of = dict(zip(needs.blocks, packed, strict=True))
     offsets: dict[Value, dict[int, int]] = {}
     for (v, born), key in needs.homes.items():
-        offsets.setdefault(v, {})[born] = at[key]
-    workspaces = {born: place for (v, born), place in at.items() if v is None}
+        offsets.setdefault(v, {})[born] = offset_of[key]
+    workspaces = {born: place for (v, born), place in offset_of.items() if v is None}
     return ArenaLayout(arena, needs.peak, needs.naive, offsets, needs.nbytes, workspaces, inner)
 
 
 def peak(program: Program, sizes: Mapping[str, int]) -> int:
-    """The most bytes that are needed at once: the arena, but for gaps."""
+    """The most bytes that are needed at once: the size of an arena without gaps."""
     inner = {p: peak(p, sizes) for k in program.kernels for p in k.programs}
     return Needs(program, Numbers(sizes), inner).peak
 
 
 class Numbers:
-    """Formulas as numbers of bytes, each evaluated once.  Sizes that are negative are none."""
+    """Evaluates formulas to numbers of bytes, each once.  Negative sizes count as 0."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self.sizes = sizes
@@ -89,7 +88,9 @@ class Numbers:
     def aligned(self, nbytes: Size) -> int:
         """A formula's value, rounded up to whole cache lines."""
         if nbytes not in self._known:
-            self._known[nbytes] = -(-max(0, dim.evaluate(nbytes, self.sizes)) // ALIGN) * ALIGN
+            self._known[nbytes] = (
+                -(-max(0, dim.evaluate(nbytes, self.sizes)) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+            )
         return self._known[nbytes]
 
     def of(self, v: Value) -> int:
@@ -99,11 +100,11 @@ class Numbers:
         return self._values[v]
 
 
-Life = tuple[Value | None, int]  # a value and the kernel that writes it; of none: a workspace
+Life = tuple[Value | None, int]  # a value and the kernel that writes it; None: a workspace
 
 
 class Needs:
-    """The blocks that a program asks for; values that follow each other in one place share one."""
+    """The blocks that a program needs; values that follow each other in one place share a block."""
 
     def __init__(self, program: Program, numbers: Numbers, inner: Mapping[Program, int]) -> None:
         self.lives = lives = lifetimes(program)
@@ -118,7 +119,7 @@ class Needs:
             self.homes[v, born] = key
             self.blocks[key] = ArenaBlock(first.born, max(first.dies, dies), first.nbytes)
         for i, kernel in enumerate(program.kernels):
-            if kernel.programs:  # one of them runs at a time
+            if kernel.programs:  # only one of its programs runs at a time
                 self.blocks[None, i] = ArenaBlock(i, i, max(inner[p] for p in kernel.programs))
         self.loads = loads(list(self.blocks.values()), len(program.kernels))
         self.peak = max(self.loads)
@@ -127,7 +128,8 @@ class Needs:
 
 
 def home(program: Program, v: Value) -> Value:
-    """The value whose place v takes in the arena, through all that took it in between."""
+    """The first value in v's place in the arena: v itself, or the value that it overwrites, and so
+    on."""
     over = program.buffers[v].over
     while over is not None:
         v, over = over, program.buffers[over].over
@@ -135,8 +137,8 @@ def home(program: Program, v: Value) -> Value:
 
 
 def lifetimes(program: Program) -> dict[tuple[Value, int], int]:
-    """For each value of the arena and each kernel that writes it, the last kernel that needs it
-    before it is written again."""
+    """(value of the arena, kernel that writes it) -> the last kernel that needs the value before it
+    is written again."""
     dies: dict[tuple[Value, int], int] = {}
     written: dict[Value, int] = {}
     for i, kernel in enumerate(program.kernels):
@@ -153,7 +155,7 @@ def lifetimes(program: Program) -> dict[tuple[Value, int], int]:
 
 
 def loads(blocks: Sequence[ArenaBlock], end: int) -> list[int]:
-    """The bytes that are needed while each kernel runs, and at the end."""
+    """The bytes that are needed while each kernel runs, and at the end of the run."""
     change = [0] * (end + 2)
     for b in blocks:
         change[b.born] += b.nbytes
@@ -162,20 +164,22 @@ def loads(blocks: Sequence[ArenaBlock], end: int) -> list[int]:
 
 
 def pack(blocks: Sequence[ArenaBlock], tight: int = 0) -> tuple[list[int], int]:
-    """An offset for each block, and the bytes of all together.  Of the ways to choose, the next is
-    tried if there are gaps (more than `tight` bytes are taken)."""
-    if len(blocks) > MANY:
-        return _in_time(blocks)
-    found = _packed(blocks, sorted(range(len(blocks)), key=lambda i: (-blocks[i].nbytes, i)))
-    if found[1] <= tight:
-        return found
-    longest = sorted(range(len(blocks)), key=lambda i: (blocks[i].born - blocks[i].dies, i))
-    return min(found, _packed(blocks, longest), key=lambda x: x[1])
+    """An offset for each block, and the size of the arena.  If the order by size takes more than
+    `tight` bytes (it left gaps), the order by lifetime is tried, too."""
+    if len(blocks) > MAX_BLOCKS_TO_COMPARE:
+        return _packed_in_time(blocks)
+    by_size = _packed_in_order(
+        blocks, sorted(range(len(blocks)), key=lambda i: (-blocks[i].nbytes, i))
+    )
+    if by_size[1] <= tight:
+        return by_size
+    by_lifetime = sorted(range(len(blocks)), key=lambda i: (blocks[i].born - blocks[i].dies, i))
+    return min(by_size, _packed_in_order(blocks, by_lifetime), key=lambda x: x[1])
 
 
-def _packed(blocks: Sequence[ArenaBlock], order: Sequence[int]) -> tuple[list[int], int]:
+def _packed_in_order(blocks: Sequence[ArenaBlock], order: Sequence[int]) -> tuple[list[int], int]:
     offsets, total = [0] * len(blocks), 0
-    placed: list[tuple[int, ArenaBlock]] = []  # by offset
+    placed: list[tuple[int, ArenaBlock]] = []  # (offset, block), sorted
     for i in order:
         block = blocks[i]
         if block.nbytes:
@@ -186,7 +190,8 @@ def _packed(blocks: Sequence[ArenaBlock], order: Sequence[int]) -> tuple[list[in
 
 
 def place_of(block: ArenaBlock, placed: Sequence[tuple[int, ArenaBlock]]) -> int:
-    """The tightest gap for a block, or the end, among those that it meets."""
+    """The offset of the tightest gap for a block between the placed blocks that live at the same
+    time; after the last of these, if no gap is large enough."""
     best, tightest, end = -1, 0, 0
     for start, other in placed:
         if block.born <= other.dies and other.born <= block.dies:
@@ -197,12 +202,12 @@ def place_of(block: ArenaBlock, placed: Sequence[tuple[int, ArenaBlock]]) -> int
     return best if best >= 0 else end
 
 
-def _in_time(blocks: Sequence[ArenaBlock]) -> tuple[list[int], int]:
-    """In the order in which blocks are needed, each in the tightest gap there is then: for programs
-    of thousands of kernels, where comparing all with all takes too long."""
+def _packed_in_time(blocks: Sequence[ArenaBlock]) -> tuple[list[int], int]:
+    """Packs blocks in the order in which they are needed, each in the tightest gap at that time.
+    For programs of thousands of kernels, where comparing every block with all takes too long."""
     offsets, total = [0] * len(blocks), 0
-    alive: list[tuple[int, int]] = []  # dies, number
-    free: list[tuple[int, int]] = []  # start, end; by start, no two touch
+    alive: list[tuple[int, int]] = []  # (dies, number), a heap
+    free: list[tuple[int, int]] = []  # (start, end), sorted; no two touch
     for i in sorted(range(len(blocks)), key=lambda i: (blocks[i].born, -blocks[i].nbytes, i)):
         block = blocks[i]
         while alive and alive[0][0] < block.born:
@@ -221,7 +226,7 @@ def _in_time(blocks: Sequence[ArenaBlock]) -> tuple[list[int], int]:
 
 
 def _release(free: list[tuple[int, int]], start: int, end: int) -> None:
-    """Adds bytes to the free ones, joined with those that touch them."""
+    """Adds a stretch of bytes to the free ones, and joins it with neighbours that it touches."""
     i = bisect_left(free, (start, end))
     if i < len(free) and free[i][0] == end:
         end = free.pop(i)[1]

@@ -53,7 +53,7 @@ class Loop(Control):
 
     @property
     def bounded(self) -> bool:
-        """Whether `length` limits the steps."""
+        """Whether `length` is a limit on the steps."""
         return self.length != -1
 
     def over(self, graphs: Sequence[Any]) -> Loop:
@@ -84,28 +84,28 @@ class Loop(Control):
 
     def infer(self, *types: TensorType) -> TensorType:
         inner = [v.type for v in self.body.inputs]
-        made = [v.type for v in self.body.outputs]
-        if len(inner) != len(types) - 1 or len(made) < self.carries or types[0] != COUNTER:
+        outputs = [v.type for v in self.body.outputs]
+        if len(inner) != len(types) - 1 or len(outputs) < self.carries or types[0] != COUNTER:
             raise ShapeError(f"loop: operands {types} do not fit a body of {len(inner)} inputs")
         given, taken = self._pairs(types)
         fits = all(len(a) == len(b) for a, b in zip(given, taken, strict=True))
         if not fits or any(a.dtype != b.dtype for a, b in zip(types[1:], inner, strict=True)):
             raise ShapeError(f"loop: operands {types} do not fit the body's inputs {inner}")
-        for number, (a, b) in enumerate(zip(inner[: self.carries], made, strict=False)):
+        for number, (a, b) in enumerate(zip(inner[: self.carries], outputs, strict=False)):
             if a.dtype != b.dtype or a.rank != b.rank:
                 raise ShapeError(f"loop: carry {number} is {a}, but a step makes it {b}")
-        if not self.bounded and (self.slices or len(made) > self.carries):
+        if not self.bounded and (self.slices or len(outputs) > self.carries):
             raise ShapeError("loop: slices and rows need a length")
         if self.whilst and (not self.carries or inner[0] != TensorType(bool_, ())):
             raise ShapeError("loop: whilst needs a first carry of type bool[]")
-        rows = (t.with_shape((self.length, *t.shape)) for t in made[self.carries :])
+        rows = (t.with_shape((self.length, *t.shape)) for t in outputs[self.carries :])
         return tuple_of([COUNTER, *inner[: self.carries], *rows])
 
     def reference(self, *arrays: Any) -> Any:
         carries, slices, constants = self.parts(arrays[1:])
         length = int(self.length) if self.bounded else int(arrays[0])  # type: ignore[arg-type]
         steps = max(0, min(int(arrays[0]), length))
-        made = [_rows(v.type, length) for v in self.body.outputs[self.carries :]]
+        rows = [_rows(v.type, length) for v in self.body.outputs[self.carries :]]
         carries, count = list(carries), 0
         for step in range(steps):
             if self.whilst and not carries[0]:
@@ -113,10 +113,10 @@ class Loop(Control):
             t = steps - 1 - step if self.reverse else step
             inner = interpret(self.body, *carries, *(x[t] for x in slices), *constants)
             carries = list(inner[: self.carries])
-            for row, new in zip(made, inner[self.carries :], strict=True):
+            for row, new in zip(rows, inner[self.carries :], strict=True):
                 row[t] = new
             count += 1
-        return (np.asarray(count, np.int64), *carries, *made)
+        return (np.asarray(count, np.int64), *carries, *rows)
 
 
 def _rows(type: TensorType, length: int) -> Any:
@@ -149,11 +149,11 @@ class Switch(Control):
             raise ShapeError(f"switch: {len(self.branches)} branches, index {types[0]}")
         first = [v.type for v in self.branches[0].outputs]
         for number, g in enumerate(self.branches):
-            inner, made = [v.type for v in g.inputs], [v.type for v in g.outputs]
+            inner, outputs = [v.type for v in g.inputs], [v.type for v in g.outputs]
             if not _alike(inner, types[1:]):
                 raise ShapeError(f"switch: branch {number} takes {inner}, operands are {types[1:]}")
-            if not _alike(made, first):
-                raise ShapeError(f"switch: branch {number} gives {made}, branch 0 gives {first}")
+            if not _alike(outputs, first):
+                raise ShapeError(f"switch: branch {number} gives {outputs}, branch 0 gives {first}")
         return tuple_of(first)
 
     def reference(self, *arrays: Any) -> Any:

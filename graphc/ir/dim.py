@@ -115,19 +115,21 @@ def _join(a: Monomial, b: Monomial) -> Monomial:
 
 
 def _order(term: tuple[Monomial, int]) -> tuple[int, list[str]]:
+    """The key that sorts terms: higher degrees first, then by name."""
     return -len(term[0]), [atom.text for atom in term[0]]
 
 
 def _collect(terms: tuple[tuple[Monomial, int], ...]) -> Size:
+    """The normal form of a sum of terms."""
     sums: dict[Monomial, int] = {}
     for monomial, coefficient in terms:
         sums[monomial] = sums.get(monomial, 0) + coefficient
-    kept = [(m, c) for m, c in sums.items() if c]
-    if not kept:
+    nonzero = [(m, c) for m, c in sums.items() if c]
+    if not nonzero:
         return 0
-    if len(kept) == 1 and not kept[0][0]:
-        return kept[0][1]
-    return Dim(tuple(sorted(kept, key=_order)))
+    if len(nonzero) == 1 and not nonzero[0][0]:
+        return nonzero[0][1]
+    return Dim(tuple(sorted(nonzero, key=_order)))
 
 
 def _spell(monomial: Monomial, coefficient: int) -> str:
@@ -166,8 +168,8 @@ def floordiv(a: Size, b: Size) -> Size:
         return a // b
     if b == 1:
         return a
-    quotient, rest = divide(a, b)
-    return quotient if rest == 0 else _function("//", a, b)
+    quotient, remainder = divide(a, b)
+    return quotient if remainder == 0 else _function("//", a, b)
 
 
 def modulo(a: Size, b: Size) -> Size:
@@ -184,17 +186,18 @@ def divide(a: Size, b: Size) -> tuple[Size, Size]:
     if isinstance(b, Dim) and len(b.terms) != 1:
         return (1, 0) if a == b else (0, a) if a != 0 else (0, 0)
     factor, scale = b.terms[0] if isinstance(b, Dim) else ((), b)
-    quotient, rest = [], []
+    quotient, remainder = [], []
     for monomial, coefficient in terms:
         left = _without(monomial, factor)
         if left is None or scale == 0 or coefficient % scale:
-            rest.append((monomial, coefficient))
+            remainder.append((monomial, coefficient))
         else:
             quotient.append((left, coefficient // scale))
-    return _collect(tuple(quotient)), _collect(tuple(rest))
+    return _collect(tuple(quotient)), _collect(tuple(remainder))
 
 
 def _without(monomial: Monomial, factor: Monomial) -> Monomial | None:
+    """The monomial divided by a factor; None if the factor does not divide it."""
     left = list(monomial)
     for atom in factor:
         if atom not in left:
@@ -233,14 +236,14 @@ def symbols(size: Size) -> set[str]:
     """The names of all symbols in a size."""
     if isinstance(size, int):
         return set()
-    found: set[str] = set()
+    names: set[str] = set()
     for monomial, _ in size.terms:
         for atom in monomial:
             if atom.function == "symbol":
-                found.add(atom.text)
+                names.add(atom.text)
             for operand in atom.operands:
-                found |= symbols(operand)
-    return found
+                names |= symbols(operand)
+    return names
 
 
 def substitute(size: Size, values: Mapping[str, Size]) -> Size:

@@ -44,7 +44,7 @@ class Value(Arithmetic):
 
 
 def literals(op: Op, args: Sequence[Value | Number]) -> tuple[Value, ...]:
-    """The operands with plain numbers made values."""
+    """The operands, with plain numbers turned into values."""
     shape = next((a.type.shape for a in args if isinstance(a, Value)), ())
     dtypes = [a.type.dtype if isinstance(a, Value) else None for a in args]
 
@@ -63,14 +63,14 @@ def make(op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None =
 
 
 def over(v: Value, args: tuple[Value, ...]) -> Value:
-    """v over other operands.  It is typed again only if their types are others."""
+    """v over other operands.  Its type is inferred again only if their types differ."""
     if all(a.type == b.type for a, b in zip(args, v.args, strict=True)):
         return Value(v.op, args, v.type, v.name, v.loc)
     return make(v.op, args, v.name, v.loc)
 
 
 def typecheck(op: Op, args: tuple[Value, ...], loc: Location | None) -> TensorType:
-    """The type of `op` on these operands; errors get the line."""
+    """The type of `op` on these operands; errors get the user's line."""
     types = [a.type for a in args]
     try:
         result = op.infer(*types)
@@ -104,7 +104,7 @@ class Graph:
 
     @property
     def results(self) -> tuple[Value, ...]:
-        """All that the graph must compute: outputs, then new values of variables."""
+        """The values that the graph must compute: outputs, then new values of variables."""
         return self.outputs + tuple(new for _, new in self.updates)
 
     def nodes(self) -> list[Value]:
@@ -149,8 +149,8 @@ def topological(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Valu
         seen.add(root)
         stack: list[tuple[Value, Any]] = [(root, iter(root.args))]
         while stack:
-            value, rest = stack[-1]
-            for arg in rest:
+            value, operands = stack[-1]
+            for arg in operands:
                 if arg not in seen:
                     seen.add(arg)
                     stack.append((arg, iter(arg.args)))
@@ -163,12 +163,12 @@ def topological(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Valu
 
 def users(graph: Graph) -> dict[Value, list[Value]]:
     """For each value, the values that read it (one entry for each operand place)."""
-    found: dict[Value, list[Value]] = {v: [] for v in graph.inputs}
+    readers: dict[Value, list[Value]] = {v: [] for v in graph.inputs}
     for v in graph.nodes():
-        found[v] = []
+        readers[v] = []
         for a in v.args:
-            found[a].append(v)
-    return found
+            readers[a].append(v)
+    return readers
 
 
 def placeholder(type: TensorType, name: str) -> Value:
@@ -182,7 +182,7 @@ def short_name(v: Value, default: str = "") -> str:
 
 
 def rewired(outputs: Iterable[Value], given: Mapping[Value, Value]) -> list[Value]:
-    """The outputs computed from others: from the values of `given` in place of its keys."""
+    """The outputs computed over other values: each key of `given` is replaced by its value."""
     outputs, done = list(outputs), dict(given)
     for v in topological(outputs, given):
         done[v] = replace(v, args=tuple(done[a] for a in v.args))
@@ -190,5 +190,6 @@ def rewired(outputs: Iterable[Value], given: Mapping[Value, Value]) -> list[Valu
 
 
 def closed(name: str, outputs: Iterable[Value], inputs: Mapping[Value, Value]) -> Graph:
-    """The graph of `outputs` in which the keys of `inputs` are inputs (their values)."""
+    """The graph that computes `outputs`, with the keys of `inputs` replaced by their values, which
+    are its inputs."""
     return Graph(name, tuple(inputs.values()), tuple(rewired(outputs, inputs)))

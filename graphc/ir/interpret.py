@@ -58,10 +58,10 @@ def evaluate(
 
 def _apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Any:
     op = substitute_fields(v.op, sizes)
-    made = op.reference(*args)
+    results = op.reference(*args)
     if isinstance(v.type, TupleType):
-        return tuple(_checked(v, r, t, sizes) for r, t in zip(made, v.type.items, strict=True))
-    return _checked(v, made, v.type, sizes)
+        return tuple(_checked(v, r, t, sizes) for r, t in zip(results, v.type.items, strict=True))
+    return _checked(v, results, v.type, sizes)
 
 
 def _checked(v: Value, made: Any, type: TensorType, sizes: Sizes) -> Array:

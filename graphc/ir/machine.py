@@ -1,4 +1,4 @@
-"""Devices as placement sees them: how fast, how large, how connected.  None of them need exist.
+"""Devices as placement sees them: speed, memory and links.  The devices need not exist.
 
     spec = DeviceSpec("cuda:0", memory="80 GB", bandwidth="3.3 TB/s", like="H100")
     machine = Machine([DeviceSpec("cpu:0", like="CPU"), spec], [Link("cpu:0", "cuda:0")])
@@ -18,23 +18,23 @@ from typing import Any, TypeVar
 
 from graphc.errors import DeviceError, user_location
 from graphc.ir.types import BY_NAME, DType
-from graphc.ir.units import BYTES
+from graphc.ir.units import BYTES_PER_UNIT
 
 HOST = "cpu:0"
-# Kinds whose devices have usual names, which need no declaration: those that graphc has a target
-# for.  Names are checked where a user writes them, long before targets are imported; so it is the
-# targets' folders that are looked for.
-CODEGEN = Path(__file__).parents[1] / "codegen"
-KINDS = tuple(sorted(path.parent.name for path in CODEGEN.glob("*/target.py")))
-FORMS = tuple(  # the host has no simulator
+# The kinds that graphc has a target for; their devices have built-in names, which need no
+# declaration.  Names are checked where a user writes them, long before targets are imported: so the
+# kinds are read off the targets' folders.
+CODEGEN_FOLDER = Path(__file__).parents[1] / "codegen"
+KINDS = tuple(sorted(path.parent.name for path in CODEGEN_FOLDER.glob("*/target.py")))
+NAME_FORMS = tuple(  # the host has no simulator
     form
     for kind in KINDS
     for form in (f"{kind}:N", f"{kind}:sim", f"{kind}:sim:N")[: 1 if HOST.startswith(kind) else 3]
 )
-USUAL = re.compile("|".join([*KINDS, *(form.replace("N", r"\d+") for form in FORMS)]))
+BUILT_IN_NAME = re.compile("|".join([*KINDS, *(form.replace("N", r"\d+") for form in NAME_FORMS)]))
 NAME = re.compile(r"[A-Za-z_]\w*(:\w+)*")
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_declared: dict[str, DeviceSpec] = {}  # specs whose names are of no usual form, the last of each
+SECONDS_PER_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_declared: dict[str, DeviceSpec] = {}  # the last spec of each name that is not built in
 
 
 def device_name(given: Any) -> str:
@@ -42,8 +42,8 @@ def device_name(given: Any) -> str:
     name = given.name if isinstance(given, DeviceSpec) else given
     if isinstance(name, str) and name in _declared:
         return name
-    if not isinstance(name, str) or USUAL.fullmatch(name) is None:
-        known = ", ".join([*FORMS, *_declared])
+    if not isinstance(name, str) or BUILT_IN_NAME.fullmatch(name) is None:
+        known = ", ".join([*NAME_FORMS, *_declared])
         raise DeviceError(
             f"device: there is no device {given!r}; known are {known}. "
             "Declare others with gc.DeviceSpec",
@@ -53,7 +53,7 @@ def device_name(given: Any) -> str:
 
 
 def declared(name: str) -> DeviceSpec | None:
-    """The last spec of that name, if the name is of no usual form."""
+    """The last spec of that name; None if there is none, or if the name is built in."""
     return _declared.get(name)
 
 
@@ -97,27 +97,32 @@ class DeviceSpec:
             raise _wrong("DeviceSpec: name", name, "a name such as 'cuda:0' or 'tpu:1'")
         name = f"{name}:0" if name in KINDS else name
         first = name.partition(":")[0]
-        found = first if first in KINDS else base.kind if base else ""
-        kind = found if kind is None else kind
+        default_kind = first if first in KINDS else base.kind if base else ""
+        kind = default_kind if kind is None else kind
         if not isinstance(kind, str) or not kind.isidentifier():
             known = " or ".join(map(repr, KINDS))
             raise _wrong("DeviceSpec: kind", kind, f"the kind of a target, such as {known}")
         for field, value in (
             ("name", name),
             ("kind", kind),
-            ("memory", int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), BYTES))),
+            (
+                "memory",
+                int(_amount("DeviceSpec: memory", _or(memory, base, "memory"), BYTES_PER_UNIT)),
+            ),
             (
                 "bandwidth",
-                _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), BYTES),
+                _amount("DeviceSpec: bandwidth", _or(bandwidth, base, "bandwidth"), BYTES_PER_UNIT),
             ),
             ("flops", MappingProxyType(_rates(base, flops))),
             (
                 "launch",
-                _amount("DeviceSpec: launch", _or(launch, base, "launch"), SECONDS, zero=True),
+                _amount(
+                    "DeviceSpec: launch", _or(launch, base, "launch"), SECONDS_PER_UNIT, zero=True
+                ),
             ),
         ):
             object.__setattr__(self, field, value)
-        if USUAL.fullmatch(name) is None:
+        if BUILT_IN_NAME.fullmatch(name) is None:
             _declared[name] = self
 
     def __hash__(self) -> int:
@@ -143,8 +148,10 @@ class Link:
     ) -> None:
         object.__setattr__(self, "a", device_name(a))
         object.__setattr__(self, "b", device_name(b))
-        object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, BYTES))
-        object.__setattr__(self, "latency", _amount("Link: latency", latency, SECONDS, zero=True))
+        object.__setattr__(self, "bandwidth", _amount("Link: bandwidth", bandwidth, BYTES_PER_UNIT))
+        object.__setattr__(
+            self, "latency", _amount("Link: latency", latency, SECONDS_PER_UNIT, zero=True)
+        )
         if self.a == self.b:
             raise DeviceError(
                 f"Link: {self.a} is linked to itself; expected two devices", user_location()
@@ -160,18 +167,18 @@ class Machine:
     links: tuple[Link, ...]
 
     def __init__(self, devices: Iterable[DeviceSpec], links: Iterable[Link] = ()) -> None:
-        given = _all_of("Machine: devices", devices, DeviceSpec, "a sequence of gc.DeviceSpec")
-        ways = _all_of("Machine: links", links, Link, "a sequence of gc.Link")
-        host = [d for d in given if d.name == HOST] or [DeviceSpec(HOST, like=PRESETS["CPU"])]
-        rest = [d for d in given if d.name != HOST]
-        names = [d.name for d in (*host, *rest)]
-        twice = [n for n in names if names.count(n) > 1]
-        if twice:
+        specs = _all_of("Machine: devices", devices, DeviceSpec, "a sequence of gc.DeviceSpec")
+        checked_links = _all_of("Machine: links", links, Link, "a sequence of gc.Link")
+        host = [d for d in specs if d.name == HOST] or [DeviceSpec(HOST, like=PRESETS["CPU"])]
+        others = [d for d in specs if d.name != HOST]
+        names = [d.name for d in (*host, *others)]
+        repeated = [n for n in names if names.count(n) > 1]
+        if repeated:
             raise DeviceError(
-                f"Machine: {twice[0]} is declared twice; give one another name", user_location()
+                f"Machine: {repeated[0]} is declared twice; give one another name", user_location()
             )
-        object.__setattr__(self, "devices", (*host, *rest))
-        object.__setattr__(self, "links", ways)
+        object.__setattr__(self, "devices", (*host, *others))
+        object.__setattr__(self, "links", checked_links)
         for link in self.links:
             for end in (link.a, link.b):
                 self.device(end)
@@ -183,13 +190,13 @@ class Machine:
 
     def device(self, name: str) -> DeviceSpec:
         """The device of that name.  Raises `DeviceError`."""
-        found = next((d for d in self.devices if d.name == name), None)
-        if found is None:
+        spec = next((d for d in self.devices if d.name == name), None)
+        if spec is None:
             raise DeviceError(
                 f"no device {name!r} in this machine; it has {', '.join(self.names)}",
                 user_location(),
             )
-        return found
+        return spec
 
     def link(self, a: str, b: str) -> Link:
         """The way from one device to another."""
@@ -199,12 +206,12 @@ class Machine:
         """How long bytes take from one device to another."""
         if a == b:
             return 0.0
-        way = self.link(a, b)
-        return way.latency + nbytes / way.bandwidth
+        link = self.link(a, b)
+        return link.latency + nbytes / link.bandwidth
 
 
 def _base(like: Any) -> DeviceSpec | None:
-    """The spec that another is like."""
+    """The spec that `like` gives or names."""
     if like is None or isinstance(like, DeviceSpec):
         return like
     if not isinstance(like, str) or like not in PRESETS:
@@ -213,28 +220,28 @@ def _base(like: Any) -> DeviceSpec | None:
 
 
 def _all_of(what: str, given: Any, kind: type[T], expected: str) -> tuple[T, ...]:
-    """A sequence as a tuple.  Raises `DeviceError` unless all are of that kind."""
+    """A sequence as a tuple.  Raises `DeviceError` unless all elements are of that class."""
     try:
-        found = tuple(given)
-    except Exception:  # whatever an object does that is asked for its elements
-        found = (None,)  # type: ignore[assignment]
-    if not all(isinstance(x, kind) for x in found):
+        items = tuple(given)
+    except Exception:  # an object may raise anything when asked for its elements
+        items = (None,)  # type: ignore[assignment]
+    if not all(isinstance(x, kind) for x in items):
         raise _wrong(what, given, expected)
-    return found
+    return items
 
 
 def _or(given: Any, base: DeviceSpec | None, field: str) -> Any:
-    """What is given, else what the other spec says."""
+    """The given value; if there is none, the field of the base spec."""
     return getattr(base, field, None) if given is None else given
 
 
 def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = False) -> float:
-    """A quantity: a number, or text with a unit; `zero`: it may be 0."""
-    example = "'80 GB', '3.3 TB/s'" if units is BYTES else "'5 us', '2 ms'"
+    """The quantity that a number or a text with a unit gives; `zero` allows 0."""
+    example = "'80 GB', '3.3 TB/s'" if units is BYTES_PER_UNIT else "'5 us', '2 ms'"
     text = given.strip().lower().removesuffix("/s") if isinstance(given, str) else ""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
-    if found is not None and found[2] in units:
-        value = float(found[1]) * units[found[2]]
+    quantity = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-z]*)", text)
+    if quantity is not None and quantity[2] in units:
+        value = float(quantity[1]) * units[quantity[2]]
     elif isinstance(given, int | float) and not isinstance(given, bool):
         value = float(given)
     else:
@@ -245,17 +252,17 @@ def _amount(field: str, given: Any, units: Mapping[str, float], zero: bool = Fal
 
 
 def _rates(base: DeviceSpec | None, flops: Any) -> dict[str, float]:
-    """Operations a second by element type: those given, else those of another spec."""
+    """Operations a second by element type: the given rates, else those of the base spec."""
     if not isinstance(flops, Mapping | None):
         raise _wrong("DeviceSpec: flops", flops, "a dict from element types to rates")
-    given = {**(base.flops if base else {}), **(flops or {})}
-    for name, rate in given.items():
+    rates = {**(base.flops if base else {}), **(flops or {})}
+    for name, rate in rates.items():
         if name not in BY_NAME:
             raise _wrong("DeviceSpec: flops", name, f"element types: {', '.join(BY_NAME)}")
         _amount(f"DeviceSpec: flops[{name!r}]", rate, {})
-    if "f32" not in given:
-        raise _wrong("DeviceSpec: flops", dict(given), "at least the rate of 'f32'")
-    return {n: float(r) for n, r in given.items()}
+    if "f32" not in rates:
+        raise _wrong("DeviceSpec: flops", dict(rates), "at least the rate of 'f32'")
+    return {n: float(r) for n, r in rates.items()}
 
 
 def _wrong(field: str, given: Any, expected: str) -> DeviceError:

@@ -1,4 +1,4 @@
-"""What an op is: one frozen class with typed fields that says everything about itself.
+"""The base classes of ops.  An op is one frozen class with typed fields that says all about itself.
 
 A family is a base class, and the rest of the compiler asks only about families, never about op
 names:
@@ -39,7 +39,7 @@ T = TypeVar("T", bound="Operand")
 
 
 class Operand:
-    """What an op can be applied to.  `type` exists where types do (values), not on patterns."""
+    """What an op can be applied to.  Values have a `type`, patterns have none."""
 
     type: TensorType
 
@@ -137,7 +137,7 @@ class Pointwise(Op, abstract=True):
     spelling: ClassVar[str] = ""
     commutative: ClassVar[bool] = False
     cost: ClassVar[int] = 1  # in additions
-    exact: ClassVar[bool] = True  # correctly rounded, so that folding gives the bits of run time
+    exact: ClassVar[bool] = True  # correctly rounded: folding gives the same bits as a run
     can_fail: ClassVar[bool] = False  # may end the run with an error
 
     @property
@@ -185,7 +185,7 @@ class Pointwise(Op, abstract=True):
 
 
 def merged(types: Sequence[TensorType]) -> Shape:
-    """The common shape: of sizes that must be equal, the known one."""
+    """The common shape; of two sizes that must be equal, it takes the known one."""
     shape = list(types[0].shape)
     for t in types[1:]:
         shape = [b if isinstance(b, int) else a for a, b in zip(shape, t.shape, strict=True)]
@@ -306,7 +306,7 @@ class Opaque(Op, abstract=True):
         return ()
 
     def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
-        """The same, for those who know only the types."""
+        """As `sizes`, found from the types alone."""
         return self.sizes
 
     def extent(self, out: TensorType) -> Size:

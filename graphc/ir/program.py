@@ -3,7 +3,7 @@
 A kernel computes `writes` from `reads` through `body`, a slice of the graph.  Values between are
 index lambdas: they exist in registers only.  Buffers live in the caller's arrays, in variables, in
 constants or in the arena, where `ir/arena.py` finds places once sizes are numbers.  A kernel may
-stand in the order twice: what it wrote is then computed again, because memory is short.
+stand in the order twice: it then computes its results again, because memory is short.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Kind(enum.Enum):
     SCAN = "scan"  # a loop of maps: each element goes its own way through the steps
 
 
-KINDS: dict[type, Kind] = {  # of ops whose operands must lie in memory; the first that fits
+KINDS: dict[type, Kind] = {  # ops whose operands must lie in memory; the first that fits
     Convolving: Kind.CONVOLUTION,
     Contraction: Kind.MATMUL,
     Opaque: Kind.OPAQUE,
@@ -106,8 +106,8 @@ def contraction_of(kernel: Kernel) -> Value:
 
 
 def accumulator(kernel: Kernel) -> Value:
-    """The value in whose buffer a contraction lies until its epilogue has read it: itself if it is
-    stored."""
+    """The value whose buffer holds a contraction's result until the epilogue has read it: the
+    contraction itself, if it is stored."""
     out = contraction_of(kernel)
     return out if out in kernel.writes else next(w for w in kernel.writes if holds(w, out))
 
@@ -135,7 +135,8 @@ def storage(v: Value) -> Value:
 
 
 def reached(body: Iterable[Value], reads: Iterable[Value]) -> list[Value]:
-    """The members of a kernel and the index lambdas between them and what it reads."""
+    """The members of a kernel, and the index lambdas between its members and the values it
+    reads."""
     seen = set(reads)
     order = []
     stack = list(body)
@@ -159,27 +160,27 @@ def can_fail(v: Value) -> bool:
 
 
 def may_repeat(kernel: Kernel) -> bool:
-    """Whether a kernel may run twice in a run: it gives the same bits, and nobody can tell."""
+    """Whether a kernel may run twice in a run: it gives the same bits again and has no effects."""
     return not kernel.commits and not any(can_fail(v) for v in reached(kernel.body, kernel.reads))
 
 
 def overwritten(program: Program, kernel: Kernel) -> dict[int, int]:
-    """The results of a kernel that lie where one of its operands lay: the number of each among its
-    reads and writes, and the operand's."""
+    """The results of a kernel that overwrite one of its operands: position of the result among
+    reads and writes -> position of the operand."""
     if kernel.kind not in (Kind.LOOPS, Kind.SCATTER):
         return {}
     values = (*kernel.reads, *kernel.writes)
-    found = {}
+    operand_of = {}
     for i, w in enumerate(values[len(kernel.reads) :], len(kernel.reads)):
         over = program.buffers[w].over
         if over is not None and over in kernel.reads:
-            found[i] = kernel.reads.index(over)
-    return found
+            operand_of[i] = kernel.reads.index(over)
+    return operand_of
 
 
 def copied_updates(program: Program) -> Iterator[tuple[Value, Value, Value]]:
-    """The variables whose new values no kernel writes in place: (variable, new value, what stores
-    it).  They are copied at the end; all are read before any is written."""
+    """The updates that no kernel makes in place: (variable, new value, the value that stores it).
+    They are copied at the end of the run; all are read before any is written."""
     for old, new in program.graph.updates:
         base = storage(new)
         buffer = program.buffers.get(base)

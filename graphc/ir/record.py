@@ -1,8 +1,8 @@
 """Records: frozen classes of typed fields that cost little to declare, to make and to hash.
 
-`@dataclass(frozen=True)` writes and compiles six methods for each class, 0.4 ms at import, and ops
-are many.  Here all records share one method of each kind.  `dataclasses` only keeps the fields, so
-`dataclasses.replace`, `dataclasses.fields` and `match` work as they do elsewhere.
+`@dataclass(frozen=True)` writes and compiles six methods for each class, 0.4 ms at import, and
+there are many ops.  Here all records share one method of each kind.  `dataclasses` only keeps the
+fields, so `dataclasses.replace`, `dataclasses.fields` and `match` work as they do elsewhere.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 
 class _Signature:
-    """What `help` and `inspect.signature` show of a class of records: made when asked for."""
+    """The signature that `help` and `inspect.signature` show; made when they ask for it."""
 
     def __get__(self, record: Record | None, cls: type[Record]) -> Signature:
-        if record is not None:  # `inspect` asks what a call of the record takes, not of its class
+        if record is not None:  # `inspect` asks about a call of the record, not of its class
             raise AttributeError("__signature__")
         places = zip(cls._fields, cls._defaults, strict=True)
         return Signature(
@@ -42,8 +42,8 @@ class Record:
 
     @classmethod
     def _declare(cls) -> None:
-        """Takes the annotations of the class as fields.  Raises `TypeError` where their order or
-        kind is none that a record has."""
+        """Takes the annotations of the class as fields.  Raises `TypeError` for an order or a kind
+        of field that records do not have."""
         made: Any = dataclass(init=False, eq=False, repr=False)(cls)
         cls._fields = fields(made)
         cls._names = tuple(f.name for f in cls._fields)
@@ -113,9 +113,9 @@ def _complete(record: Record, args: tuple[Any, ...], rest: dict[str, Any]) -> No
 
 
 def _refuse(record: Record, args: tuple[Any, ...], rest: dict[str, Any]) -> None:
-    """Raises `TypeError` in Python's words; `rest` are the keywords that found no field."""
-    cls, found = type(record), record.__dict__
-    given = {name: found[name] for name in cls._names[len(args) :] if name in found}
+    """Raises `TypeError` in Python's words; `rest` are the keywords without a field."""
+    cls, values = type(record), record.__dict__
+    given = {name: values[name] for name in cls._names[len(args) :] if name in values}
     try:
         cls.__signature__.bind(*args, **given, **rest)
     except TypeError as error:

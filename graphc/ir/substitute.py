@@ -1,4 +1,4 @@
-"""Sizes replaced in graphs: symbols by other symbols, or by numbers."""
+"""Replaces sizes in graphs: symbols by other symbols, or by numbers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def substitute_graph(graph: Graph, known: Known) -> Graph:
     for v in graph.inputs:
         op = substitute_fields(v.op, known)
         shape = tuple(dim.substitute(s, known) for s in v.type.shape)
-        kept = isinstance(op, Placeholder)
-        done[v] = Value(op, (), v.type.with_shape(shape) if kept else v.type, v.name, v.loc)
+        has_shape = isinstance(op, Placeholder)
+        done[v] = Value(op, (), v.type.with_shape(shape) if has_shape else v.type, v.name, v.loc)
     for v in graph.nodes():
         args = tuple(done[a] for a in v.args)
         done[v] = make(substitute_fields(v.op, known), args, v.name, v.loc)

@@ -27,7 +27,7 @@ class DType:
     name: str
     kind: Kind
     bits: int
-    significand: int = field(default=0, compare=False)  # bits of a float's, the hidden one counted
+    significand: int = field(default=0, compare=False)  # bits, the hidden one counted
     tiled: bool = field(default=False, compare=False)  # CPUs multiply it in register tiles
     tensor_cores: bool = field(default=False, compare=False)  # GPUs multiply it on tensor cores
 
@@ -57,18 +57,18 @@ class DType:
     @property
     def largest(self) -> float:
         """The greatest finite number of a float type."""
-        exponent_bits = self.bits - self.significand  # the sign takes the place of the hidden bit
+        exponent_bits = self.bits - self.significand  # the sign takes the hidden bit's place
         return math.ldexp(2.0 - math.ldexp(2.0, -self.significand), (1 << exponent_bits - 1) - 1)
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it is a float that is kept in memory only: f16 and bf16."""
+        """Whether it is a float for storage only, computed with in f32: f16 and bf16."""
         return self.is_float and self.bits < 32
 
     @property
     def accumulates(self) -> DType:
-        """The type in which elements are computed with, and their sums held: f32 for narrow floats,
-        else the type itself (semantics 9.1)."""
+        """The type in which elements are computed with and summed: f32 for narrow floats, else the
+        type itself (semantics 9.1)."""
         return f32 if self.is_narrow else self
 
     @property
@@ -131,12 +131,12 @@ def as_dtype(x: Any) -> DType:
     if str(x) == "bfloat16" or getattr(x, "__name__", "") == "bfloat16":
         return bf16
     try:
-        found = np.dtype(x).newbyteorder("=")
+        dtype = np.dtype(x).newbyteorder("=")
     except (TypeError, ValueError, SyntaxError):
         raise DTypeError(f"{x!r} is not an element type; use one of {', '.join(BY_NAME)}") from None
-    if found not in _FROM_NUMPY:
-        raise DTypeError(f"element type {found} is not supported; use one of {', '.join(BY_NAME)}")
-    return _FROM_NUMPY[found]
+    if dtype not in _FROM_NUMPY:
+        raise DTypeError(f"element type {dtype} is not supported; use one of {', '.join(BY_NAME)}")
+    return _FROM_NUMPY[dtype]
 
 
 def promote(a: DType, b: DType) -> DType:
@@ -200,7 +200,7 @@ class TensorType:
     __repr__ = __str__
 
 
-TUPLE = DType("tuple", "bool", 0)  # of no array: no op but `Item` takes it
+TUPLE = DType("tuple", "bool", 0)  # the type of no array: only `Item` takes a value of it
 
 
 @dataclass(frozen=True)

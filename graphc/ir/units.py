@@ -1,11 +1,11 @@
-"""Units of sizes given as text.
+"""Units of bytes, as text gives them: "80 GB".
 
-What they measure is checked where the text is read.
+The readers of the text check what it measures.
 """
 
 from __future__ import annotations
 
-BYTES = {
+BYTES_PER_UNIT = {
     "": 1,
     "b": 1,
     **{

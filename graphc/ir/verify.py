@@ -13,7 +13,7 @@ from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 
 def verify(graph: Graph, after: str, proven: set[Value] | None = None) -> Graph:
     """The graph itself, if every invariant holds.  Raises `VerifyError` naming the pass `after`.
-    `proven` are values that an earlier call has found to be right, and stay so; new ones are added.
+    Values in `proven` were verified by an earlier call and are skipped; verified ones are added.
 
     Invariants: inputs are distinct placeholders, variables or the run counter and have no operands;
     every other value is a registered op whose operands are defined and whose type is the inferred

@@ -48,8 +48,8 @@ class Context:
 
 def option(default: T, says: str, *, at_least: float | None = None) -> T:
     """A field of a pass: its default, what it counts and in what unit, the least it may be."""
-    told = {"default": default, "says": says, "at_least": at_least}
-    return field(default=default, metadata=told)
+    metadata = {"default": default, "says": says, "at_least": at_least}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Pass(ABC):
     def __str__(self) -> str:
         """As the command line spells it; fields that have their default are left out."""
         changed = [(o, getattr(self, o.name)) for o in self.options()]
-        told = [f"{o.name}={spelled(value)}" for o, value in changed if value != o.default]
-        return f"{self.name}{{{','.join(told)}}}" if told else self.name
+        shown = [f"{o.name}={spelled(value)}" for o, value in changed if value != o.default]
+        return f"{self.name}{{{','.join(shown)}}}" if shown else self.name
 
 
 def spelled(value: Setting) -> str:
@@ -126,10 +126,10 @@ class GraphPass(Pass):
 
     def _made(self, graph: Graph, context: Context) -> Graph:
         """What `run` makes.  Raises `GraphError` if it is no graph."""
-        made = self.run(graph, context)
-        if not isinstance(made, Graph):
-            raise GraphError(f"pass {self} gave {made!r}; expected a Graph")
-        return made
+        result = self.run(graph, context)
+        if not isinstance(result, Graph):
+            raise GraphError(f"pass {self} gave {result!r}; expected a Graph")
+        return result
 
     def __call__(self, graph: Graph) -> Graph:
         """The changed graph, outside of a compilation."""

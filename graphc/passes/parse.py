@@ -9,9 +9,9 @@ from dataclasses import replace
 from graphc.errors import GraphcError
 from graphc.passes.base import Option, Pass, Setting, spelled
 
-BETWEEN = ", \t\n"  # what may stand between passes; an empty entry counts for nothing
+SEPARATORS = ", \t\n"  # what may stand between passes; an empty entry counts for nothing
 ONE_PASS = re.compile(r"([^,{}\s]+)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
-TRUTH = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
 def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
@@ -22,15 +22,17 @@ def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
     >>> [str(p) for p in parse_passes("simplify, split-reductions{chunks=32}", PASSES)]
     ['simplify', 'split-reductions{chunks=32}']
     """
-    found: list[Pass] = []
-    rest = text.strip(BETWEEN)
-    while rest:
-        one = ONE_PASS.match(rest)
-        if one is None:
-            raise GraphcError(f"passes: cannot read {rest!r}; expected name{{field=value,...}},...")
-        found.append(_configured(_named(one[1], known), one[2] or ""))
-        rest = rest[one.end() :].strip(BETWEEN)
-    return found
+    passes: list[Pass] = []
+    unread = text.strip(SEPARATORS)
+    while unread:
+        entry = ONE_PASS.match(unread)
+        if entry is None:
+            raise GraphcError(
+                f"passes: cannot read {unread!r}; expected name{{field=value,...}},..."
+            )
+        passes.append(_configured(_named(entry[1], known), entry[2] or ""))
+        unread = unread[entry.end() :].strip(SEPARATORS)
+    return passes
 
 
 def _named(name: str, known: Sequence[Pass]) -> Pass:
@@ -43,8 +45,8 @@ def _named(name: str, known: Sequence[Pass]) -> Pass:
 def _configured(p: Pass, text: str) -> Pass:
     """The pass with the fields that a text (`field=value, ...`) sets."""
     changes: dict[str, Setting] = {}
-    for one in filter(None, map(str.strip, text.split(","))):
-        name, _, value = map(str.strip, one.partition("="))
+    for setting in filter(None, map(str.strip, text.split(","))):
+        name, _, value = map(str.strip, setting.partition("="))
         field = _field(p, name)
         if name in changes:
             raise GraphcError(f"pass {p.name}: {name} is set twice")
@@ -66,7 +68,7 @@ def _field(p: Pass, name: str) -> Option:
 def _value(p: Pass, field: Option, text: str) -> Setting:
     """A field's value, read as the type of its default."""
     try:
-        value: Setting = TRUTH[text] if field.type is bool else field.type(text)
+        value: Setting = BOOLEANS[text] if field.type is bool else field.type(text)
     except (KeyError, ValueError):
         value = ""
     if (not text and field.type is not str) or not field.allows(value):

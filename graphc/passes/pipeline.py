@@ -59,7 +59,7 @@ def check_order(passes: Sequence[Pass]) -> None:
 
 check_order(PASSES)
 GRAPH_PASSES = tuple(p for p in PASSES if isinstance(p, GraphPass))
-SCHEDULING = tuple(p for p in PASSES if not isinstance(p, GraphPass))
+PROGRAM_PASSES = tuple(p for p in PASSES if not isinstance(p, GraphPass))
 
 
 def check_sequence(passes: Sequence[Pass]) -> None:
@@ -67,9 +67,9 @@ def check_sequence(passes: Sequence[Pass]) -> None:
     then those that make a program and improve it, in theirs."""
     count = sum(isinstance(p, GraphPass) for p in passes)
     late = [p.name for p in passes[count:]]
-    in_order = [p.name for p in SCHEDULING if p.name in late]
+    in_order = [p.name for p in PROGRAM_PASSES if p.name in late]
     if late != in_order or (late and late[0] != Fuse.name):
-        *names, last = (p.name for p in SCHEDULING)
+        *names, last = (p.name for p in PROGRAM_PASSES)
         raise GraphcError(
             f"{', '.join(names)} and {last} come last, in this order: they make a program of the "
             "graph"
@@ -112,11 +112,13 @@ def optimise(
     return run_passes(others, graph, context, options.disable)
 
 
-def _as_pass(given: Callable[[Graph], Graph]) -> GraphPass:
+def _as_pass(function: Callable[[Graph], Graph]) -> GraphPass:
     """A pass that a session was given: one of ours, or a function."""
-    if not callable(given):
-        raise GraphError(f"passes: got {given!r}; expected functions Graph -> Graph, or GraphPass")
-    return given if isinstance(given, GraphPass) else FunctionPass(given)
+    if not callable(function):
+        raise GraphError(
+            f"passes: got {function!r}; expected functions Graph -> Graph, or GraphPass"
+        )
+    return function if isinstance(function, GraphPass) else FunctionPass(function)
 
 
 def run_passes(
@@ -158,7 +160,7 @@ def schedule(
     check_disabled(disable)
     context = Context(takes_epilogue=takes_epilogue)
     current: Graph | Program = graph
-    for p in SCHEDULING:
+    for p in PROGRAM_PASSES:
         if p.name not in disable:
             current = run_scheduling(p, current, context)
     assert isinstance(current, Program)

@@ -17,7 +17,7 @@ STAGED_GRAPHS, COMPILED_GRAPHS, GRADIENTS = 600, 120, 600
 
 IN_PASSES = (
     m("passes.graph.shrink_loops:_merged", ".index(row)", ".index(row) * 0"),
-    m("passes.graph.shrink_loops:_carries", "place[v] not in fixed", "False"),
+    m("passes.graph.shrink_loops:_carries", "carry_of[v] not in fixed", "False"),
     m("passes.graph.shrink_loops:_carries", "({0} if op.whilst else set())", "set()"),
     m(
         "passes.graph.shrink_loops:_prune",

@@ -14,7 +14,7 @@ from graphc.compiler.compile import lower
 from graphc.config import Options
 from graphc.frontend.stage import stage
 from graphc.ir import arena as layout_module
-from graphc.ir.arena import ALIGN, ArenaBlock, ArenaLayout, layout, lifetimes, loads, pack
+from graphc.ir.arena import ALIGNMENT_BYTES, ArenaBlock, ArenaLayout, layout, lifetimes, loads, pack
 from graphc.ir.graph import Value
 from graphc.ir.interpret import interpret
 from graphc.ir.program import Place, PlannedBuffer, Program, launched, overwritten
@@ -52,7 +52,7 @@ def value(program: Program, name: str) -> Value:
 def test_places_are_used_again() -> None:
     program = planned(CHAIN)
     for n in (1, 5, 64):
-        one = -(-4 * n * n // ALIGN) * ALIGN
+        one = -(-4 * n * n // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
         places = layout(program, {"n": n})
         assert places.naive == 3 * one and places.arena == places.least == 2 * one
         a, b, c = (places.at(value(program, v), 3) for v in "abc")
@@ -143,7 +143,7 @@ def test_the_formula_is_what_is_allocated() -> None:
             bound = made.executable.bind(sizes)
             places = layout(program, sizes)
             assert places.least <= bound.layout.arena == places.arena <= places.naive
-            assert bound.arena.nbytes == places.arena + ALIGN
+            assert bound.arena.nbytes == places.arena + ALIGNMENT_BYTES
             _disjoint(program, places)
 
 
@@ -152,7 +152,7 @@ def _disjoint(program: Program, places: ArenaLayout) -> None:
     lives = list(lifetimes(program).items())
     for i, ((v, born), dies) in enumerate(lives):
         at, size = places.offsets[v][born], places.nbytes[v]
-        assert at % ALIGN == 0 and at + size <= places.arena
+        assert at % ALIGNMENT_BYTES == 0 and at + size <= places.arena
         for (u, first), last in lives[:i]:
             start = places.offsets[u][first]
             apart = at + size <= start or start + places.nbytes[u] <= at
@@ -226,7 +226,7 @@ def test_packing_is_sound_and_tight(mean: float = 1.05, worst: float = 1.3) -> N
     for _ in range(60):
         count = int(rng.integers(1, 40))
         spans = np.sort(rng.integers(0, 50, (count, 2)), axis=1).tolist()
-        sizes = (rng.integers(0, 40, count) ** 2 * ALIGN).tolist()
+        sizes = (rng.integers(0, 40, count) ** 2 * ALIGNMENT_BYTES).tolist()
         blocks = [ArenaBlock(born, dies, n) for (born, dies), n in zip(spans, sizes, strict=True)]
         offsets, total = pack(blocks)
         _apart(blocks, offsets)
@@ -236,7 +236,7 @@ def test_packing_is_sound_and_tight(mean: float = 1.05, worst: float = 1.3) -> N
 
 
 def test_many_blocks_are_packed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout_module, "MANY", 0)
+    monkeypatch.setattr(layout_module, "MAX_BLOCKS_TO_COMPARE", 0)
     test_packing_is_sound_and_tight(1.3, 2.5)
     a, b, c = 640, 64, 320
     blocks = [

@@ -81,6 +81,7 @@ def test_the_ends(minors: tuple[int, ...], wanted: list[tuple[int, bool]]) -> No
 
     def test(suite: Any) -> Any:
         asked.append((suite.python.minor, suite.old_numpy))
+        assert suite.cuda == suite.old_numpy
         return Outcome(suite, "2.5", None if suite.python.minor == 15 else 0, "1 passed")
 
     outcomes = suites.ends(pythons(*minors), test)

@@ -1,6 +1,6 @@
 """Every op, declared once: its types, meaning, lowering, gradient and samples, in one class.
 
-Files are named after what a user would look for.  Importing this package fills the table
+Each file is named after what a user would look for.  Importing this package fills the table
 `graphc.ir.op.OPS`.  Loop and Switch stand in `ir/control.py`: their fields are graphs, which are
 above ops.
 """

@@ -36,26 +36,26 @@ def _fields(strides: Any, dilations: Any, before: Any, after: Any, groups: int) 
     }
 
 
-PLAIN = _fields((1,), (1,), (0,), (0,), 1)
-WIDE = _fields((2, 1), (1, 2), (1, 2), (0, 3), 1)
-GROUPED = _fields((1, 2), (1, 1), (1, 0), (1, 0), 2)
-DEPTH = _fields((2, 1), (1, 1), (1, 1), (1, 1), 3)
-CUBE = _fields((1, 2, 1), (2, 1, 1), (1, 0, 1), (1, 1, 0), 1)
-POINT = _fields((1, 1), (1, 1), (0, 0), (0, 0), 1)
+PLAIN_FIELDS = _fields((1,), (1,), (0,), (0,), 1)
+STRIDED_FIELDS = _fields((2, 1), (1, 2), (1, 2), (0, 3), 1)
+GROUPED_FIELDS = _fields((1, 2), (1, 1), (1, 0), (1, 0), 2)
+DEPTHWISE_FIELDS = _fields((2, 1), (1, 1), (1, 1), (1, 1), 3)
+CUBE_FIELDS = _fields((1, 2, 1), (2, 1, 1), (1, 0, 1), (1, 1, 0), 1)
+POINT_FIELDS = _fields((1, 1), (1, 1), (0, 0), (0, 0), 1)
 
 
 class Convolving(Contraction, abstract=True):
-    """What the three have in common: where a window meets its input."""
+    """What the three ops share: the geometry of windows over the input."""
 
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     before: tuple[Size, ...]
     after: tuple[Size, ...]
     groups: int
-    result: ClassVar[int]  # which of X, W and Y it computes
+    result: ClassVar[int]  # which of (X, W, Y) the op computes
 
     def parts(self, *types: TensorType) -> tuple[TensorType, TensorType, TensorType]:
-        """The types of X, W and Y, two of which are given."""
+        """The types of X, W and Y, from the types of two of them."""
         raise NotImplementedError(self.name)
 
     @property
@@ -103,9 +103,9 @@ class Convolving(Contraction, abstract=True):
 
     def infer(self, *types: TensorType) -> TensorType:
         self.check(*types)
-        found = self.parts(*types)
-        self.check_result(*found)
-        return found[self.result]
+        roles = self.parts(*types)
+        self.check_result(*roles)
+        return roles[self.result]
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         x, w, y = self.parts(*types)
@@ -123,7 +123,7 @@ class Convolving(Contraction, abstract=True):
         return dim.product((*y.shape, *w.shape[1:]))
 
     def places(self, spatial: Shape, kernel: Shape) -> Any:
-        """For each place in the kernel: its index, where its elements lie in X and in Y."""
+        """For each place in the kernel: its index, and the elements of X and of Y that it meets."""
         counts = ints(self.positions(spatial, kernel))
         low = ints(self.before)
         for k in itertools.product(*map(range, ints(kernel))):
@@ -151,15 +151,15 @@ class Convolution(Convolving):
 
     result = 2
     samples = (
-        sample(f32[2, 3, 7], f32[4, 3, 3], special=False, **PLAIN),
-        sample(f64[2, 2, 6, 5], f64[3, 2, 3, 2], special=False, **WIDE),
-        sample(f32[1, 4, 5, 6], f32[6, 2, 3, 2], special=False, **GROUPED),
-        sample(f64[2, 3, 5, 4], f64[6, 1, 3, 3], special=False, **DEPTH),
-        sample(f32[1, 2, 4, 3, 2], f32[2, 2, 2, 2, 1], special=False, **CUBE),
-        sample(f32[2, 3, 4, 4], f32[5, 3, 1, 1], special=False, **POINT),
-        sample(f32[0, 2, 4], f32[3, 2, 2], special=False, **PLAIN),
-        sample(f32[2, 0, 4], f32[3, 0, 2], special=False, **PLAIN),
-        sample(i32[2, 2, 5], i32[3, 2, 2], special=False, **PLAIN),
+        sample(f32[2, 3, 7], f32[4, 3, 3], special=False, **PLAIN_FIELDS),
+        sample(f64[2, 2, 6, 5], f64[3, 2, 3, 2], special=False, **STRIDED_FIELDS),
+        sample(f32[1, 4, 5, 6], f32[6, 2, 3, 2], special=False, **GROUPED_FIELDS),
+        sample(f64[2, 3, 5, 4], f64[6, 1, 3, 3], special=False, **DEPTHWISE_FIELDS),
+        sample(f32[1, 2, 4, 3, 2], f32[2, 2, 2, 2, 1], special=False, **CUBE_FIELDS),
+        sample(f32[2, 3, 4, 4], f32[5, 3, 1, 1], special=False, **POINT_FIELDS),
+        sample(f32[0, 2, 4], f32[3, 2, 2], special=False, **PLAIN_FIELDS),
+        sample(f32[2, 0, 4], f32[3, 0, 2], special=False, **PLAIN_FIELDS),
+        sample(i32[2, 2, 5], i32[3, 2, 2], special=False, **PLAIN_FIELDS),
     )
 
     def parts(self, *types: TensorType) -> tuple[TensorType, TensorType, TensorType]:
@@ -194,14 +194,16 @@ class ConvolutionInput(Convolving):
     spatial: Shape
     result = 0
     samples = (
-        sample(f32[2, 4, 5], f32[4, 3, 3], special=False, spatial=(7,), **PLAIN),
-        sample(f64[2, 3, 3, 8], f64[3, 2, 3, 2], special=False, spatial=(6, 5), **WIDE),
-        sample(f32[1, 6, 5, 3], f32[6, 2, 3, 2], special=False, spatial=(5, 6), **GROUPED),
-        sample(f64[2, 6, 3, 4], f64[6, 1, 3, 3], special=False, spatial=(5, 4), **DEPTH),
-        sample(f32[1, 2, 4, 2, 3], f32[2, 2, 2, 2, 1], special=False, spatial=(4, 3, 2), **CUBE),
-        sample(f32[2, 5, 4, 4], f32[5, 3, 1, 1], special=False, spatial=(4, 4), **POINT),
-        sample(f32[2, 0, 3], f32[0, 2, 2], special=False, spatial=(4,), **PLAIN),
-        sample(i32[2, 3, 4], i32[3, 2, 2], special=False, spatial=(5,), **PLAIN),
+        sample(f32[2, 4, 5], f32[4, 3, 3], special=False, spatial=(7,), **PLAIN_FIELDS),
+        sample(f64[2, 3, 3, 8], f64[3, 2, 3, 2], special=False, spatial=(6, 5), **STRIDED_FIELDS),
+        sample(f32[1, 6, 5, 3], f32[6, 2, 3, 2], special=False, spatial=(5, 6), **GROUPED_FIELDS),
+        sample(f64[2, 6, 3, 4], f64[6, 1, 3, 3], special=False, spatial=(5, 4), **DEPTHWISE_FIELDS),
+        sample(
+            f32[1, 2, 4, 2, 3], f32[2, 2, 2, 2, 1], special=False, spatial=(4, 3, 2), **CUBE_FIELDS
+        ),
+        sample(f32[2, 5, 4, 4], f32[5, 3, 1, 1], special=False, spatial=(4, 4), **POINT_FIELDS),
+        sample(f32[2, 0, 3], f32[0, 2, 2], special=False, spatial=(4,), **PLAIN_FIELDS),
+        sample(i32[2, 3, 4], i32[3, 2, 2], special=False, spatial=(5,), **PLAIN_FIELDS),
     )
 
     def parts(self, *types: TensorType) -> tuple[TensorType, TensorType, TensorType]:
@@ -235,14 +237,16 @@ class ConvolutionWeight(Convolving):
     kernel: Shape
     result = 1
     samples = (
-        sample(f32[2, 3, 7], f32[2, 4, 5], special=False, kernel=(3,), **PLAIN),
-        sample(f64[2, 2, 6, 5], f64[2, 3, 3, 8], special=False, kernel=(3, 2), **WIDE),
-        sample(f32[1, 4, 5, 6], f32[1, 6, 5, 3], special=False, kernel=(3, 2), **GROUPED),
-        sample(f64[2, 3, 5, 4], f64[2, 6, 3, 4], special=False, kernel=(3, 3), **DEPTH),
-        sample(f32[1, 2, 4, 3, 2], f32[1, 2, 4, 2, 3], special=False, kernel=(2, 2, 1), **CUBE),
-        sample(f32[2, 3, 4, 4], f32[2, 5, 4, 4], special=False, kernel=(1, 1), **POINT),
-        sample(f32[0, 2, 4], f32[0, 3, 3], special=False, kernel=(2,), **PLAIN),
-        sample(i32[2, 2, 5], i32[2, 3, 4], special=False, kernel=(2,), **PLAIN),
+        sample(f32[2, 3, 7], f32[2, 4, 5], special=False, kernel=(3,), **PLAIN_FIELDS),
+        sample(f64[2, 2, 6, 5], f64[2, 3, 3, 8], special=False, kernel=(3, 2), **STRIDED_FIELDS),
+        sample(f32[1, 4, 5, 6], f32[1, 6, 5, 3], special=False, kernel=(3, 2), **GROUPED_FIELDS),
+        sample(f64[2, 3, 5, 4], f64[2, 6, 3, 4], special=False, kernel=(3, 3), **DEPTHWISE_FIELDS),
+        sample(
+            f32[1, 2, 4, 3, 2], f32[1, 2, 4, 2, 3], special=False, kernel=(2, 2, 1), **CUBE_FIELDS
+        ),
+        sample(f32[2, 3, 4, 4], f32[2, 5, 4, 4], special=False, kernel=(1, 1), **POINT_FIELDS),
+        sample(f32[0, 2, 4], f32[0, 3, 3], special=False, kernel=(2,), **PLAIN_FIELDS),
+        sample(i32[2, 2, 5], i32[2, 3, 4], special=False, kernel=(2,), **PLAIN_FIELDS),
     )
 
     def parts(self, *types: TensorType) -> tuple[TensorType, TensorType, TensorType]:

@@ -25,9 +25,9 @@ from graphc.ir.ops.logic import (
 from graphc.ir.ops.pointwise import absolute, maximum, where
 from graphc.ir.types import FLOATS, NUMBERS, f32, f64, i32
 
-SAMPLES = (sample(f32[33]), sample(f64[2, 3]), sample(f32[()]), sample(f32[0, 3]))
-UNIT = (sample(f32[33], low=-0.9, high=0.9), sample(f64[5], low=-0.9, high=0.9))
-POSITIVE = (sample(f32[33], low=0.1, high=4), sample(f64[5], low=0.1, high=4))
+FLOAT_SAMPLES = (sample(f32[33]), sample(f64[2, 3]), sample(f32[()]), sample(f32[0, 3]))
+UNIT_SAMPLES = (sample(f32[33], low=-0.9, high=0.9), sample(f64[5], low=-0.9, high=0.9))
+POSITIVE_SAMPLES = (sample(f32[33], low=0.1, high=4), sample(f64[5], low=0.1, high=4))
 
 
 class Elementary(Unary, abstract=True):
@@ -39,7 +39,7 @@ class Elementary(Unary, abstract=True):
 class Exp(Elementary):
     """e to the x."""
 
-    spelling, cost, samples = "exp({0})", 8, SAMPLES
+    spelling, cost, samples = "exp({0})", 8, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.exp)(x)
@@ -51,7 +51,7 @@ class Exp(Elementary):
 class Exp2(Elementary):
     """2 to the x."""
 
-    spelling, cost, samples = "exp2({0})", 8, SAMPLES
+    spelling, cost, samples = "exp2({0})", 8, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.exp2)(x)
@@ -63,7 +63,7 @@ class Exp2(Elementary):
 class Expm1(Elementary):
     """exp(x) - 1, exact near 0."""
 
-    spelling, cost, samples = "expm1({0})", 10, SAMPLES
+    spelling, cost, samples = "expm1({0})", 10, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.expm1)(x)
@@ -75,7 +75,7 @@ class Expm1(Elementary):
 class Log(Elementary):
     """The natural logarithm; nan below 0, -inf at 0."""
 
-    spelling, cost, samples = "log({0})", 8, POSITIVE
+    spelling, cost, samples = "log({0})", 8, POSITIVE_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.log)(x)
@@ -87,7 +87,7 @@ class Log(Elementary):
 class Log2(Elementary):
     """The logarithm to base 2."""
 
-    spelling, cost, samples = "log2({0})", 8, POSITIVE
+    spelling, cost, samples = "log2({0})", 8, POSITIVE_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.log2)(x)
@@ -99,7 +99,7 @@ class Log2(Elementary):
 class Log10(Elementary):
     """The logarithm to base 10."""
 
-    spelling, cost, samples = "log10({0})", 8, POSITIVE
+    spelling, cost, samples = "log10({0})", 8, POSITIVE_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.log10)(x)
@@ -111,7 +111,7 @@ class Log10(Elementary):
 class Log1p(Elementary):
     """log(1 + x), exact near 0."""
 
-    spelling, cost, samples = "log1p({0})", 10, POSITIVE
+    spelling, cost, samples = "log1p({0})", 10, POSITIVE_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.log1p)(x)
@@ -123,7 +123,7 @@ class Log1p(Elementary):
 class Sqrt(Elementary):
     """The square root; nan below 0."""
 
-    spelling, cost, samples = "sqrt({0})", 4, POSITIVE
+    spelling, cost, samples = "sqrt({0})", 4, POSITIVE_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.sqrt)(x)
@@ -135,7 +135,7 @@ class Sqrt(Elementary):
 class Cbrt(Elementary):
     """The cube root, of either sign."""
 
-    spelling, cost, samples = "cbrt({0})", 10, POSITIVE
+    spelling, cost, samples = "cbrt({0})", 10, POSITIVE_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.cbrt)(x)
@@ -147,7 +147,7 @@ class Cbrt(Elementary):
 class Rsqrt(Elementary):
     """1 / sqrt(x)."""
 
-    cost, samples = 8, POSITIVE
+    cost, samples = 8, POSITIVE_SAMPLES
 
     def scalar(self, *args: Any) -> Any:
         return 1.0 / sqrt(args[0])
@@ -162,7 +162,7 @@ class Rsqrt(Elementary):
 class Erf(Elementary):
     """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
 
-    spelling, cost, samples = "erf({0})", 14, SAMPLES
+    spelling, cost, samples = "erf({0})", 14, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return _each(math.erf, x)
@@ -174,7 +174,7 @@ class Erf(Elementary):
 class Erfc(Elementary):
     """1 - erf(x), without losing its tail."""
 
-    spelling, cost, samples = "erfc({0})", 16, SAMPLES
+    spelling, cost, samples = "erfc({0})", 16, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return _each(math.erfc, x)
@@ -192,7 +192,7 @@ def _each(function: Any, x: Any) -> Any:
 class Sigmoid(Elementary):
     """1 / (1 + exp(-x))."""
 
-    spelling, cost, samples = "sigmoid({0})", 10, SAMPLES
+    spelling, cost, samples = "sigmoid({0})", 10, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(_sigmoid)(x)
@@ -210,7 +210,7 @@ def _sigmoid(x: Any) -> Any:
 class Softplus(Elementary):
     """log(1 + exp(x)), without overflow and without losing its tail."""
 
-    cost, samples = 20, SAMPLES
+    cost, samples = 20, FLOAT_SAMPLES
 
     def scalar(self, *args: Any) -> Any:
         (x,) = args
@@ -226,7 +226,7 @@ class Softplus(Elementary):
 class Relu(Unary):
     """max(x, 0); NaN stays; its gradient at 0 is 0."""
 
-    accepts, samples = NUMBERS, (*SAMPLES, sample(i32[5]))
+    accepts, samples = NUMBERS, (*FLOAT_SAMPLES, sample(i32[5]))
 
     def scalar(self, *args: Any) -> Any:
         return maximum(args[0], 0)

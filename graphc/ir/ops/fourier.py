@@ -14,13 +14,13 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Size, product
 from graphc.ir.op import Opaque, sample
-from graphc.ir.ops.lapack import MEMORY
+from graphc.ir.ops.lapack import MALLOC_AND_FREE
 from graphc.ir.types import TensorType, f32, f64
 
 
 def roots(n: int) -> Any:
-    """exp(-2 pi i k / n) for k below n, as pairs, each of the two correctly rounded or nearly so:
-    the angles are reduced to an eighth of the circle."""
+    """exp(-2 pi i k / n) for k below n, as pairs (re, im), correctly rounded or nearly so: angles
+    are reduced to an eighth of the circle."""
     k = np.arange(n)
     octant, rest = np.divmod(8 * k, max(n, 1))
     odd = octant % 2
@@ -95,7 +95,7 @@ class Fft(Opaque):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return MEMORY
+        return MALLOC_AND_FREE
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t, size = out.dtype, out.dtype.size
@@ -105,7 +105,7 @@ class Fft(Opaque):
     memory = acquire(f0, {2 * size} * n0 + 8)
     steps, left = 0, n0
     while left > 1:
-{FACTOR.format(pad="        ")}
+{FIND_FACTOR_SOURCE.format(pad="        ")}
         left = left // p
         steps += 1
     for b in range(lo, hi):
@@ -116,12 +116,12 @@ class Fft(Opaque):
                 out[2 * n0 * b + i] = a0[2 * n0 * b + i] if memory != 0 else {t}(nan)
         left, s, step = n0, 1, 0
         while left > 1 and memory != 0:
-{FACTOR.format(pad="            ")}
+{FIND_FACTOR_SOURCE.format(pad="            ")}
             m = left // p
             target = args[2] + row if (steps - step) % 2 == 1 else memory
             x = {t}_memory(source)
             y = {t}_memory(target)
-{BUTTERFLIES.format(t=t)}
+{BUTTERFLIES_SOURCE.format(t=t)}
             source = target
             left = m
             s = s * p
@@ -130,14 +130,14 @@ class Fft(Opaque):
 """
 
 
-FACTOR = """\
+FIND_FACTOR_SOURCE = """\
 {pad}p = 4
 {pad}if left % 4 != 0:
 {pad}    p = 2
 {pad}    while p * p <= left and left % p != 0:
 {pad}        p += 1
 {pad}    p = p if left % p == 0 else left"""
-BUTTERFLIES = """\
+BUTTERFLIES_SOURCE = """\
             if p == 4:
                 for r in range(m):
                     w1 = 2 * r * s

@@ -121,8 +121,8 @@ class TakeAlongAxis(Gather):
 
     def reference(self, *arrays: Any) -> Any:
         x, indices = arrays
-        found = checked(self.name, indices, x.shape[self.axis])
-        return np.take_along_axis(x, found, axis=self.axis)
+        positions = checked(self.name, indices, x.shape[self.axis])
+        return np.take_along_axis(x, positions, axis=self.axis)
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         x, indices = args
@@ -165,16 +165,16 @@ class ScatterSlices(Scatter, abstract=True):
     def reference(self, *arrays: Any) -> Any:
         x, indices, updates = arrays
         out = x.copy()
-        found = checked(self.name, indices, x.shape[self.axis])
+        positions = checked(self.name, indices, x.shape[self.axis])
         rows = np.moveaxis(out, self.axis, 0)
         last = tuple(range(self.axis, self.axis + indices.ndim))
         steps = np.moveaxis(updates, last, tuple(range(indices.ndim)))
-        for place in np.ndindex(*indices.shape):
-            rows[found[place]] = self.merge(rows[found[place]], steps[place])
+        for number in np.ndindex(*indices.shape):
+            rows[positions[number]] = self.merge(rows[positions[number]], steps[number])
         return out
 
 
-ONTO = (
+SCATTER_SAMPLES = (
     sample(f32[5, 3], i32[4], f32[4, 3], axis=0, special=False),
     sample(f64[3, 4], i64[2, 2], f64[3, 2, 2], axis=1, special=False),
     sample(f32[3, 2], i32[0], f32[0, 2], axis=0, special=False),
@@ -186,7 +186,7 @@ class ScatterAdd(ScatterSlices):
     """x with `updates` added to its slices along `axis` at `indices`; repeated indices add up."""
 
     axis: int
-    samples = ONTO
+    samples = SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return quiet(np.add)(x, y)
@@ -225,9 +225,9 @@ class ScatterAddAlongAxis(Scatter):
     def reference(self, *arrays: Any) -> Any:
         x, indices, updates = arrays
         out = x.copy()
-        found = checked(self.name, indices, x.shape[self.axis])
+        positions = checked(self.name, indices, x.shape[self.axis])
         place = list(np.indices(indices.shape))
-        place[self.axis] = found
+        place[self.axis] = positions
         with np.errstate(all="ignore"):
             np.add.at(out, tuple(place), updates)
         return out

@@ -1,6 +1,6 @@
-"""What all ops on matrices by LAPACK share: a base class, and helpers for meanings and gradients.
+"""The base class of ops on matrices by LAPACK, and helpers for their meanings and gradients.
 
-The ops stand in `lapack_solve.py` and `lapack_orthogonal.py`.
+The ops are in `lapack_solve.py` and `lapack_orthogonal.py`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from graphc.ir.ops.pointwise import Where
 from graphc.ir.ops.shape import Iota
 from graphc.ir.types import TensorType, f32, f64, i64
 
-MEMORY = ("malloc", "free")
+MALLOC_AND_FREE = ("malloc", "free")  # routines of kernels that need memory of their own
 
 
 def spread(*arrays: Any) -> tuple[Any, ...]:
     """Samples: matrices with a heavy, rising diagonal, so that every factorisation is stable."""
-    ready = []
+    spread_out = []
     for a in arrays:
         rows, columns = a.shape[-2:]
-        ready.append(a * 0.25 + 3 * np.eye(rows, columns) * (1 + np.arange(rows))[:, None])
-    return tuple(ready)
+        spread_out.append(a * 0.25 + 3 * np.eye(rows, columns) * (1 + np.arange(rows))[:, None])
+    return tuple(spread_out)
 
 
 def each(compute: Callable[..., Any], shape: tuple[int, ...], *arrays: Any) -> Any:
@@ -47,7 +47,7 @@ def each(compute: Callable[..., Any], shape: tuple[int, ...], *arrays: Any) -> A
 
 
 def triangle(x: Any, lower: bool, strict: bool = False) -> Any:
-    """x, 0 outside of a triangle; a strict one is without the diagonal."""
+    """x with 0 outside of a triangle; `strict` leaves out the diagonal."""
     shape, rank = x.type.shape, x.type.rank
     i, j = (x.apply(Iota(axis, i64, shape), ()) for axis in (rank - 2, rank - 1))
     inside = (Greater if strict else GreaterEqual)()(*((i, j) if lower else (j, i)))
@@ -75,8 +75,12 @@ class Matrices(Opaque, abstract=True):
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
         *lead, rows, columns = types[0].shape
-        own = ((self.batch, product(tuple(lead))), (self.rows, rows), (self.columns, columns))
-        return (*own, *(((rows, columns),) if self.square else ()))
+        from_fields = (
+            (self.batch, product(tuple(lead))),
+            (self.rows, rows),
+            (self.columns, columns),
+        )
+        return (*from_fields, *(((rows, columns),) if self.square else ()))
 
     def infer(self, *types: TensorType) -> TensorType:
         x = types[0]

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import sample
-from graphc.ir.ops.lapack import MEMORY, Matrices, each, spread, triangle
+from graphc.ir.ops.lapack import MALLOC_AND_FREE, Matrices, each, spread, triangle
 from graphc.ir.ops.lapack_solve import TriangularSolve
 from graphc.ir.ops.logic import Equal
 from graphc.ir.ops.matmul import Matmul, swap
@@ -55,7 +55,7 @@ def on_diagonal(v: Any) -> Any:
 
 
 def reciprocal(x: Any) -> Any:
-    """1 / x, and 0 where x is 0: what two equal values leave undecided counts as nothing."""
+    """1 / x, and 0 where x is 0: directions that two equal values leave open add nothing."""
     zero = Equal()(x, 0.0)
     return Where()(zero, 0.0, 1.0 / Where()(zero, 1.0, x))
 
@@ -64,8 +64,8 @@ def gaps(v: Any) -> Any:
     """1 / (v[j] - v[i]) at [i, j]; 0 for equal values."""
     shape = (*v.type.shape, v.type.shape[-1])
     lead = tuple(range(len(shape) - 2))
-    own = Broadcast((*lead, len(shape) - 2), shape)(v)
-    return reciprocal(Broadcast((*lead, len(shape) - 1), shape)(v) - own)
+    by_row = Broadcast((*lead, len(shape) - 2), shape)(v)
+    return reciprocal(Broadcast((*lead, len(shape) - 1), shape)(v) - by_row)
 
 
 def mm(a: Any, b: Any, ta: bool = False, tb: bool = False) -> Any:
@@ -115,7 +115,7 @@ class Qr(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?gelqf", "LAPACKE_?orglq", *MEMORY)
+        return ("LAPACKE_?gelqf", "LAPACKE_?orglq", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t = out.dtype
@@ -165,10 +165,10 @@ class Qr(Matrices):
         rank, lead = x.type.rank, x.type.shape[:-2]
         at, steps = (*(0,) * (rank - 1), k), (1,) * rank
         beyond = Slice(at, steps, (*lead, k, n - k))(dr)
-        rest = Slice(at, steps, (*lead, m, n - k))(x)
-        dq = dq + mm(rest, beyond, tb=True)
-        first = _qr_vjp(q, block(r, 0, k, k), dq, block(dr, 0, k, k))
-        return (Concat(rank - 1)(first, mm(q, beyond)),)
+        other_columns = Slice(at, steps, (*lead, m, n - k))(x)
+        dq = dq + mm(other_columns, beyond, tb=True)
+        first_columns = _qr_vjp(q, block(r, 0, k, k), dq, block(dr, 0, k, k))
+        return (Concat(rank - 1)(first_columns, mm(q, beyond)),)
 
 
 def _qr_vjp(q: Any, r: Any, dq: Any, dr: Any) -> Any:
@@ -186,7 +186,7 @@ def _qr(x: Any) -> Any:
     return np.concatenate([padded, r * signs[:, None]])
 
 
-TURN = """\
+TRANSPOSE_SOURCE = """\
         for i in range({count}):
             largest = zero
             sign = zero
@@ -229,12 +229,16 @@ class Eigh(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?syevd", *MEMORY)
+        return ("LAPACKE_?syevd", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t, size = out.dtype, out.dtype.size
         work, total = ("out", "(n0 + 1) * n0") if self.vectors else ("matrix", "n0")
-        turn = TURN.format(count="n0", size="n0", at="w + i * n0 + j") if self.vectors else ""
+        turn = (
+            TRANSPOSE_SOURCE.format(count="n0", size="n0", at="w + i * n0 + j")
+            if self.vectors
+            else ""
+        )
         return f"""\
     half, zero = {t}(0.5), {t}(0.0)
     memory = acquire(f1, {0 if self.vectors else size} * n0 * n0 + 8)
@@ -314,7 +318,7 @@ class Svd(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?gesdd", *MEMORY)
+        return ("LAPACKE_?gesdd", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t, size = out.dtype, out.dtype.size
@@ -324,7 +328,7 @@ class Svd(Matrices):
         right = "at(out, v)" if self.vectors else "matrix"
         left = "at(out, o)" if self.vectors else "matrix"
         turn = (
-            TURN.format(count="n2", size="n0", at="o + j * n2 + i").rstrip()
+            TRANSPOSE_SOURCE.format(count="n2", size="n0", at="o + j * n2 + i").rstrip()
             + """
                 for j in range(n1):
                     out[v + i * n1 + j] = -out[v + i * n1 + j]
@@ -373,10 +377,10 @@ class Svd(Matrices):
         gap = gaps(s * s)
         inner = scaled(gap * (left - swap(left)), s) + on_diagonal(ds)
         inner = inner + scaled(gap * (right - swap(right)), s, -2)
-        found = mm(u, mm(inner, vh))
+        dx = mm(u, mm(inner, vh))
         if m != k:
-            found = found + mm(scaled(du - mm(u, left), reciprocal(s)), vh)
+            dx = dx + mm(scaled(du - mm(u, left), reciprocal(s)), vh)
         if n != k:
-            rest = dvh - mm(mm(dvh, vh, tb=True), vh)
-            found = found + mm(u, scaled(rest, reciprocal(s), -2))
-        return (found,)
+            outside_rows = dvh - mm(mm(dvh, vh, tb=True), vh)
+            dx = dx + mm(u, scaled(outside_rows, reciprocal(s), -2))
+        return (dx,)

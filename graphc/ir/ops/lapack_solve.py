@@ -1,9 +1,9 @@
 """Factorisations and triangular systems of f32 and f64 matrices, by LAPACK and BLAS.
 
-LAPACK stores columns one after the other, so to it a matrix of ours is its own transpose: the
-routines are chosen so that nothing needs to be turned around.  A matrix that cannot be factorised,
+LAPACK stores columns one after the other, so it sees our matrices transposed; the routines are
+chosen so that no matrix needs to be copied transposed.  A matrix that cannot be factorised,
 or that holds an infinity or a NaN, gives NaN everywhere (semantics 14).  Each matrix of a batch is
-a part of the kernel of its own.
+one part of the kernel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from graphc.errors import ShapeError
 from graphc.ir.dim import Shape, Size
 from graphc.ir.op import sample
-from graphc.ir.ops.lapack import MEMORY, Matrices, each, spread, symmetric, triangle
+from graphc.ir.ops.lapack import MALLOC_AND_FREE, Matrices, each, spread, symmetric, triangle
 from graphc.ir.ops.matmul import Matmul, swap
 from graphc.ir.types import TensorType, f32, f64
 
@@ -194,7 +194,7 @@ class Lu(Matrices):
 
     @property
     def routines(self) -> tuple[str, ...]:
-        return ("LAPACKE_?getrf", *MEMORY)
+        return ("LAPACKE_?getrf", *MALLOC_AND_FREE)
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         t = out.dtype

@@ -1,4 +1,4 @@
-"""Comparison, logic and bits, and what all modules of pointwise ops share."""
+"""Comparison, logic and bits; and the helpers that all modules of pointwise ops share."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Compare(Pointwise, abstract=True):
         return bool_
 
 
-BINARY = (
+BINARY_SAMPLES = (
     sample(f32[7], f32[7]),
     sample(f64[3, 1], f64[3, 1]),
     sample(i32[5], i32[5]),
@@ -75,14 +75,14 @@ BINARY = (
     sample(f32[()], f32[()]),
     sample(f32[0], f32[0]),
 )
-UNARY = (sample(f32[33]), sample(f64[2, 3]), sample(f32[()]), sample(f32[0, 3]))
-INTEGER = (sample(i32[9], i32[9]), sample(u8[40], u8[40]), sample(i64[3], i64[3]))
+UNARY_SAMPLES = (sample(f32[33]), sample(f64[2, 3]), sample(f32[()]), sample(f32[0, 3]))
+INTEGER_SAMPLES = (sample(i32[9], i32[9]), sample(u8[40], u8[40]), sample(i64[3], i64[3]))
 
 
 class Equal(Compare):
     """x == y."""
 
-    spelling, commutative, samples = "({0} == {1})", True, BINARY
+    spelling, commutative, samples = "({0} == {1})", True, BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.equal)(x, y)
@@ -91,7 +91,7 @@ class Equal(Compare):
 class NotEqual(Compare):
     """x != y."""
 
-    spelling, commutative, samples = "({0} != {1})", True, BINARY
+    spelling, commutative, samples = "({0} != {1})", True, BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.not_equal)(x, y)
@@ -100,7 +100,7 @@ class NotEqual(Compare):
 class Less(Compare):
     """x < y."""
 
-    accepts, spelling, samples = NUMBERS, "({0} < {1})", BINARY
+    accepts, spelling, samples = NUMBERS, "({0} < {1})", BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.less)(x, y)
@@ -109,7 +109,7 @@ class Less(Compare):
 class LessEqual(Compare):
     """x <= y."""
 
-    accepts, spelling, samples = NUMBERS, "({0} <= {1})", BINARY
+    accepts, spelling, samples = NUMBERS, "({0} <= {1})", BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.less_equal)(x, y)
@@ -118,7 +118,7 @@ class LessEqual(Compare):
 class Greater(Compare):
     """x > y."""
 
-    accepts, spelling, samples = NUMBERS, "({0} > {1})", BINARY
+    accepts, spelling, samples = NUMBERS, "({0} > {1})", BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.greater)(x, y)
@@ -127,19 +127,19 @@ class Greater(Compare):
 class GreaterEqual(Compare):
     """x >= y."""
 
-    accepts, spelling, samples = NUMBERS, "({0} >= {1})", BINARY
+    accepts, spelling, samples = NUMBERS, "({0} >= {1})", BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.greater_equal)(x, y)
 
 
-LOGIC = (sample(bool_[9], bool_[9]), sample(bool_[0], bool_[0]))
+BOOL_SAMPLES = (sample(bool_[9], bool_[9]), sample(bool_[0], bool_[0]))
 
 
 class LogicalAnd(Compare):
     """Both."""
 
-    accepts, spelling, commutative, samples = BOOLS, "({0} & {1})", True, LOGIC
+    accepts, spelling, commutative, samples = BOOLS, "({0} & {1})", True, BOOL_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return np.logical_and(x, y)
@@ -148,7 +148,7 @@ class LogicalAnd(Compare):
 class LogicalOr(Compare):
     """Either."""
 
-    accepts, spelling, commutative, samples = BOOLS, "({0} | {1})", True, LOGIC
+    accepts, spelling, commutative, samples = BOOLS, "({0} | {1})", True, BOOL_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return np.logical_or(x, y)
@@ -157,7 +157,7 @@ class LogicalOr(Compare):
 class LogicalXor(Compare):
     """One but not both."""
 
-    accepts, spelling, commutative, samples = BOOLS, "({0} ^ {1})", True, LOGIC
+    accepts, spelling, commutative, samples = BOOLS, "({0} ^ {1})", True, BOOL_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return np.logical_xor(x, y)
@@ -177,7 +177,7 @@ class BitwiseAnd(Pointwise):
     """The bits set in both."""
 
     accepts, spelling, commutative = INTS, "({0} & {1})", True
-    samples, differentiable = INTEGER, False
+    samples, differentiable = INTEGER_SAMPLES, False
 
     def reference(self, x: Any, y: Any) -> Any:
         return np.bitwise_and(x, y)
@@ -187,7 +187,7 @@ class BitwiseOr(Pointwise):
     """The bits set in either."""
 
     accepts, spelling, commutative = INTS, "({0} | {1})", True
-    samples, differentiable = INTEGER, False
+    samples, differentiable = INTEGER_SAMPLES, False
 
     def reference(self, x: Any, y: Any) -> Any:
         return np.bitwise_or(x, y)
@@ -197,7 +197,7 @@ class BitwiseXor(Pointwise):
     """The bits that differ."""
 
     accepts, spelling, commutative = INTS, "({0} ^ {1})", True
-    samples, differentiable = INTEGER, False
+    samples, differentiable = INTEGER_SAMPLES, False
 
     def reference(self, x: Any, y: Any) -> Any:
         return np.bitwise_xor(x, y)
@@ -213,14 +213,14 @@ class BitwiseInvert(Unary):
         return np.invert(x)
 
 
-SHIFTS = (*INTEGER, sample(i32[9], i32[9], high=40), sample(u64[9], u64[9], high=70))
+SHIFT_SAMPLES = (*INTEGER_SAMPLES, sample(i32[9], i32[9], high=40), sample(u64[9], u64[9], high=70))
 
 
 class BitwiseLeftShift(Pointwise):
     """x * 2**y, wrapping; 0 where y is not in [0, bits)."""
 
     accepts, spelling, differentiable = INTS, "left_shift({0}, {1})", False
-    samples = SHIFTS
+    samples = SHIFT_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         inside = (y >= 0) & (y < 8 * x.dtype.itemsize)
@@ -231,7 +231,7 @@ class BitwiseRightShift(Pointwise):
     """floor(x / 2**y); where y is not in [0, bits): -1 for negative x, else 0."""
 
     accepts, spelling, differentiable = INTS, "right_shift({0}, {1})", False
-    samples = SHIFTS
+    samples = SHIFT_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         inside = (y >= 0) & (y < 8 * x.dtype.itemsize)

@@ -1,6 +1,6 @@
 """Markers: ops that stand for their first operand and say something about it until staging.
 
-`frontend/stage.py` reads them and takes them out before the passes run.
+`frontend/stage.py` reads the markers, and removes them before the passes run.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class WithGradient(Op):
         return arrays[0]
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
-        made = self.backward(ct, out, *args[1:])
-        parts = tuple(made) if isinstance(made, tuple | list) else (made,)
+        cotangents = self.backward(ct, out, *args[1:])
+        parts = tuple(cotangents) if isinstance(cotangents, tuple | list) else (cotangents,)
         if len(parts) != len(args) - 1:
             raise GraphError(
                 f"custom_gradient: the function has {len(args) - 1} operands, its gradient gave "

@@ -1,4 +1,4 @@
-"""Contractions."""
+"""Matrix products."""
 
 from __future__ import annotations
 

@@ -48,10 +48,10 @@ class Partial(Reduction, abstract=True):
         return np.stack([np.asarray(self.whole((0,)).reference(p)) for p in parts])
 
 
-SAMPLES = (sample(f32[37, 3], axes=(0,), chunks=4), sample(f32[2, 3], axes=(0, 1), chunks=4))
+FLOAT_SAMPLES = (sample(f32[37, 3], axes=(0,), chunks=4), sample(f32[2, 3], axes=(0, 1), chunks=4))
 
 
-TRUTH = (sample(bool_[37, 3], axes=(0,), chunks=4),)
+BOOL_SAMPLES = (sample(bool_[37, 3], axes=(0,), chunks=4),)
 
 
 class PartialSum(Partial):
@@ -59,7 +59,7 @@ class PartialSum(Partial):
 
     axes: tuple[int, ...]
     chunks: int
-    whole, samples = ReduceSum, SAMPLES
+    whole, samples = ReduceSum, FLOAT_SAMPLES
 
 
 class PartialProd(Partial):
@@ -67,7 +67,7 @@ class PartialProd(Partial):
 
     axes: tuple[int, ...]
     chunks: int
-    whole, samples = ReduceProd, SAMPLES
+    whole, samples = ReduceProd, FLOAT_SAMPLES
 
 
 class PartialMax(Partial):
@@ -75,7 +75,7 @@ class PartialMax(Partial):
 
     axes: tuple[int, ...]
     chunks: int
-    whole, samples = ReduceMax, SAMPLES
+    whole, samples = ReduceMax, FLOAT_SAMPLES
 
 
 class PartialMin(Partial):
@@ -83,7 +83,7 @@ class PartialMin(Partial):
 
     axes: tuple[int, ...]
     chunks: int
-    whole, samples = ReduceMin, SAMPLES
+    whole, samples = ReduceMin, FLOAT_SAMPLES
 
 
 class PartialAny(Partial):
@@ -91,7 +91,7 @@ class PartialAny(Partial):
 
     axes: tuple[int, ...]
     chunks: int
-    whole, samples = ReduceAny, TRUTH
+    whole, samples = ReduceAny, BOOL_SAMPLES
 
 
 class PartialAll(Partial):
@@ -99,7 +99,7 @@ class PartialAll(Partial):
 
     axes: tuple[int, ...]
     chunks: int
-    whole, samples = ReduceAll, TRUTH
+    whole, samples = ReduceAll, BOOL_SAMPLES
 
 
 PARTIAL: dict[type[Reduction], type[Partial]] = {

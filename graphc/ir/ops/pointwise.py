@@ -14,9 +14,9 @@ import numpy as np
 from graphc.errors import DTypeError
 from graphc.ir.op import Operand, Pointwise, sample
 from graphc.ir.ops.logic import (
-    BINARY as BINARY,
-    INTEGER as INTEGER,
-    UNARY as UNARY,
+    BINARY_SAMPLES as BINARY_SAMPLES,
+    INTEGER_SAMPLES as INTEGER_SAMPLES,
+    UNARY_SAMPLES as UNARY_SAMPLES,
     BitwiseAnd as BitwiseAnd,
     BitwiseInvert as BitwiseInvert,
     BitwiseLeftShift as BitwiseLeftShift,
@@ -72,7 +72,7 @@ from graphc.ir.types import (
 class Add(Pointwise):
     """x + y."""
 
-    accepts, spelling, commutative, samples = NUMBERS, "({0} + {1})", True, BINARY
+    accepts, spelling, commutative, samples = NUMBERS, "({0} + {1})", True, BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.add)(x, y)
@@ -84,7 +84,7 @@ class Add(Pointwise):
 class Subtract(Pointwise):
     """x - y."""
 
-    accepts, spelling, samples = NUMBERS, "({0} - {1})", BINARY
+    accepts, spelling, samples = NUMBERS, "({0} - {1})", BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.subtract)(x, y)
@@ -96,7 +96,7 @@ class Subtract(Pointwise):
 class Multiply(Pointwise):
     """x * y."""
 
-    accepts, spelling, commutative, samples = NUMBERS, "({0} * {1})", True, BINARY
+    accepts, spelling, commutative, samples = NUMBERS, "({0} * {1})", True, BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.multiply)(x, y)
@@ -122,7 +122,7 @@ class FloorDivide(Pointwise):
     """floor(x / y).  Integers: x // 0 is 0, and the least integer // -1 wraps to itself."""
 
     accepts, spelling, cost, differentiable = NUMBERS, "floor_divide({0}, {1})", 20, False
-    samples = (*INTEGER, sample(f32[9], f32[9]), sample(f64[9], f64[9]))
+    samples = (*INTEGER_SAMPLES, sample(f32[9], f32[9]), sample(f64[9], f64[9]))
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.floor_divide)(x, y)
@@ -132,7 +132,7 @@ class Remainder(Pointwise):
     """x - floor(x / y) * y, with the sign of y.  Integers: x % 0 is 0."""
 
     accepts, spelling, cost = NUMBERS, "remainder({0}, {1})", 20
-    samples = (*INTEGER, sample(f32[9], f32[9], low=0.5), sample(f64[9], f64[9], low=0.5))
+    samples = (*INTEGER_SAMPLES, sample(f32[9], f32[9], low=0.5), sample(f64[9], f64[9], low=0.5))
 
     def reference(self, x: Any, y: Any) -> Any:
         return quiet(np.remainder)(x, y)
@@ -145,7 +145,7 @@ class Negative(Unary):
     """-x; integers wrap."""
 
     accepts, spelling = NUMBERS, "(-{0})"
-    samples = (*UNARY, sample(i32[5]), sample(u8[5]))
+    samples = (*UNARY_SAMPLES, sample(i32[5]), sample(u8[5]))
 
     def reference(self, x: Any) -> Any:
         return quiet(np.negative)(x)
@@ -158,7 +158,7 @@ class Absolute(Unary):
     """|x|; its gradient at 0 is 0.  The least integer wraps to itself."""
 
     accepts, spelling = NUMBERS, "absolute({0})"
-    samples = (*UNARY, sample(i8[256]), sample(u8[5]))
+    samples = (*UNARY_SAMPLES, sample(i8[256]), sample(u8[5]))
 
     def reference(self, x: Any) -> Any:
         return quiet(np.absolute)(x)
@@ -171,7 +171,7 @@ class Sign(Unary):
     """-1, 0 or 1; sign(nan) is nan, sign(-0.0) is 0.0."""
 
     accepts, differentiable = NUMBERS, False
-    samples = (*UNARY, sample(i32[5]), sample(u8[5]))
+    samples = (*UNARY_SAMPLES, sample(i32[5]), sample(u8[5]))
     spelling = "sign({0})"
 
     def reference(self, x: Any) -> Any:
@@ -181,7 +181,7 @@ class Sign(Unary):
 class Maximum(Pointwise):
     """The larger; NaN wins; 0.0 is above -0.0.  At a tie both operands get half the gradient."""
 
-    accepts, spelling, commutative, samples = NUMBERS, "maximum({0}, {1})", True, BINARY
+    accepts, spelling, commutative, samples = NUMBERS, "maximum({0}, {1})", True, BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return extreme(np.maximum, x, y)
@@ -193,7 +193,7 @@ class Maximum(Pointwise):
 class Minimum(Pointwise):
     """The smaller; NaN wins; -0.0 is below 0.0.  At a tie both operands get half the gradient."""
 
-    accepts, spelling, commutative, samples = NUMBERS, "minimum({0}, {1})", True, BINARY
+    accepts, spelling, commutative, samples = NUMBERS, "minimum({0}, {1})", True, BINARY_SAMPLES
 
     def reference(self, x: Any, y: Any) -> Any:
         return extreme(np.minimum, x, y)
@@ -285,7 +285,7 @@ def saturated(x: Any, to: Any) -> Any:
 class StopGradient(Unary):
     """x itself, through which no gradient flows."""
 
-    spelling, differentiable, samples = "{0}", False, UNARY
+    spelling, differentiable, samples = "{0}", False, UNARY_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return x

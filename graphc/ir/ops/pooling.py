@@ -43,17 +43,17 @@ class ReduceFirstMax(Extremum):
     def _place(self, x: Any) -> Any:
         """The number of each element in its window."""
         *outer, last = self.axes
-        place, step = x.apply(Iota(last, i32, x.type.shape), ()), x.type.shape[last]
+        position, step = x.apply(Iota(last, i32, x.type.shape), ()), x.type.shape[last]
         for a in reversed(outer):
-            here = x.apply(Iota(a, i32, x.type.shape), ())
-            place, step = add(place, multiply(here, step)), step * x.type.shape[a]
-        return place
+            along_axis = x.apply(Iota(a, i32, x.type.shape), ())
+            position, step = add(position, multiply(along_axis, step)), step * x.type.shape[a]
+        return position
 
     def vjp(self, ct: Any, out: Any, x: Any) -> tuple[Any, ...]:
         peak = self.back(out, x)
         hit = equal(x, peak)
         if x.type.dtype.is_float:
             hit = logical_or(hit, not_equal(x, x))  # the peak is NaN where x has one
-        place = self._place(x)
-        first = ReduceMin(self.axes)(where(hit, place, highest(i32)))
-        return (where(equal(place, self.back(first, x)), self.back(ct, x), 0.0),)
+        position = self._place(x)
+        first = ReduceMin(self.axes)(where(hit, position, highest(i32)))
+        return (where(equal(position, self.back(first, x)), self.back(ct, x), 0.0),)

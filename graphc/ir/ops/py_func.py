@@ -1,8 +1,7 @@
 """Ops that call a Python function during a run (`gc.py_func`).
 
-A function holds state and code that text cannot: such a graph prints, and is refused when it is
-parsed.  Several results are one buffer of bytes, each result on a 64-byte boundary, and a copy out
-of it for each.
+Text cannot hold a function's state and code: a graph with one prints, but the parser refuses it.
+Several results share one buffer of bytes, each on a 64-byte boundary; `Unpack` copies each out.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from graphc.ir.op import Array, Foreign, Opaque, sample
 from graphc.ir.ops.index_math import ints
 from graphc.ir.types import DType, TensorType, f32, u8
 
-ALIGN = 64
+ALIGNMENT_BYTES = 64  # each result of several starts on such a boundary
 
 
 class PythonFunction:
@@ -50,42 +49,42 @@ class PythonFunction:
     ) -> list[Array]:
         """The results, each of the element type and shape wanted.  Raises `GraphError`."""
         try:
-            made = self.function(*arrays)
+            returned = self.function(*arrays)
         except Exception as error:
             message = error.message if isinstance(error, GraphcError) else str(error)
             raise self._failed(GraphError, f"raised {type(error).__name__}: {message}") from error
         several = len(wanted) > 1
-        if several and (not isinstance(made, tuple | list) or len(made) != len(wanted)):
+        if several and (not isinstance(returned, tuple | list) or len(returned) != len(wanted)):
             raise self._failed(
-                GraphError, f"returned {_shown(made)}; expected {len(wanted)} results"
+                GraphError, f"returned {_shown(returned)}; expected {len(wanted)} results"
             )
-        results = made if several else [made]
+        results = returned if several else [returned]
         return [
             self._checked(r, i if several else None, *w)
             for i, (r, w) in enumerate(zip(results, wanted, strict=True))
         ]
 
-    def _checked(self, made: Any, number: int | None, dtype: DType, shape: Shape) -> Array:
+    def _checked(self, returned: Any, number: int | None, dtype: DType, shape: Shape) -> Array:
         sizes = ints(shape)
         wanted = f"{dtype}[{','.join(map(str, sizes))}]"
         what = "returned" if number is None else f"returned as result {number}"
-        found: type[GraphcError] | None = None
+        error: type[GraphcError] | None = None
         try:
-            array = np.asarray(made)
+            array = np.asarray(returned)
         except (TypeError, ValueError):
-            array, found = np.asarray(None), DTypeError
+            array, error = np.asarray(None), DTypeError
         if (
-            not isinstance(made, np.ndarray | np.generic)
+            not isinstance(returned, np.ndarray | np.generic)
             and array.dtype.kind in "biuf"
             and (np.can_cast(array.dtype, dtype.numpy, "same_kind"))
         ):
             array = array.astype(dtype.numpy)  # Python's numbers have no narrow types
         if array.dtype != dtype.numpy:
-            found = DTypeError
+            error = DTypeError
         elif array.shape != sizes:
-            found = ShapeError
-        if found is not None:
-            raise self._failed(found, f"{what} {_shown(made)}; expected {wanted}")
+            error = ShapeError
+        if error is not None:
+            raise self._failed(error, f"{what} {_shown(returned)}; expected {wanted}")
         return array
 
     def _failed(self, kind: type[GraphcError], what: str) -> GraphcError:
@@ -124,8 +123,8 @@ class PyFunc(Calling):
         return TensorType(self.dtype, self.shape)
 
     def call(self, *arrays: Array) -> Array:
-        (made,) = self.function(arrays, [(self.dtype, self.shape)])
-        return made
+        (result,) = self.function(arrays, [(self.dtype, self.shape)])
+        return result
 
 
 class PyFuncPacked(Calling):
@@ -147,17 +146,19 @@ class PyFuncPacked(Calling):
         """Where each result begins, and the number of all bytes."""
         places: list[Size] = [0]
         for t in self.types():
-            places.append(places[-1] + (t.nbytes + (ALIGN - 1)) // ALIGN * ALIGN)
+            places.append(
+                places[-1] + (t.nbytes + (ALIGNMENT_BYTES - 1)) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
+            )
         return places
 
     def infer(self, *types: TensorType) -> TensorType:
         return TensorType(u8, (self.places()[-1],))
 
     def call(self, *arrays: Array) -> Array:
-        made = self.function(arrays, [(t.dtype, t.shape) for t in self.types()])
+        results = self.function(arrays, [(t.dtype, t.shape) for t in self.types()])
         *places, count = ints(self.places())
         out = np.zeros(count, np.uint8)
-        for array, at in zip(made, places, strict=True):
+        for array, at in zip(results, places, strict=True):
             out[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         return out
 

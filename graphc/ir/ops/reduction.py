@@ -17,7 +17,7 @@ from graphc.ir.ops.logic import equal, is_float, quiet, widened
 from graphc.ir.ops.pointwise import cast, where
 from graphc.ir.types import BOOLS, NUMBERS, DType, TensorType, bool_, f32, f64, i32, i64
 
-SHAPES = (
+FOLD_SAMPLES = (
     sample(f32[3, 4], axes=(1,)),
     sample(f32[5, 3], axes=(0,)),
     sample(f64[2, 3, 4], axes=(0, 2)),
@@ -26,7 +26,11 @@ SHAPES = (
     sample(i32[4, 5], axes=(0, 1)),
     sample(f32[1, 1], axes=(0, 1)),
 )
-EMPTY = (sample(f32[0, 4], axes=(0,)), sample(f64[3, 0], axes=(0, 1)), sample(f32[4, 0], axes=(0,)))
+EMPTY_SAMPLES = (
+    sample(f32[0, 4], axes=(0,)),
+    sample(f64[3, 0], axes=(0, 1)),
+    sample(f32[4, 0], axes=(0,)),
+)
 
 
 def lowest(dtype: DType) -> Number:
@@ -96,7 +100,7 @@ class Fold(Reduction, abstract=True):
 class ReduceSum(Fold):
     """Sum over `axes`, which leave the shape; the empty sum is 0."""
 
-    combine, samples = "({0} + {1})", SHAPES + EMPTY
+    combine, samples = "({0} + {1})", FOLD_SAMPLES + EMPTY_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
@@ -113,7 +117,7 @@ class ReduceProd(Fold):
     """Product over `axes`; the empty product is 1.  Its gradient is exact where factors are 0."""
 
     combine = "({0} * {1})"
-    samples = SHAPES + EMPTY
+    samples = FOLD_SAMPLES + EMPTY_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
@@ -154,7 +158,7 @@ class Extremum(Fold, abstract=True):
 class ReduceMax(Extremum):
     """The largest over `axes`; of nothing, the least value of the type (-inf)."""
 
-    combine, samples = "maximum({0}, {1})", SHAPES + EMPTY
+    combine, samples = "maximum({0}, {1})", FOLD_SAMPLES + EMPTY_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
@@ -167,7 +171,7 @@ class ReduceMax(Extremum):
 class ReduceMin(Extremum):
     """The smallest over `axes`; of nothing, the greatest value of the type (inf)."""
 
-    combine, samples = "minimum({0}, {1})", SHAPES + EMPTY
+    combine, samples = "minimum({0}, {1})", FOLD_SAMPLES + EMPTY_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
@@ -183,10 +187,10 @@ def fold_extreme(function: Any, x: Any, axes: tuple[int, ...]) -> Any:
     if not is_float(x):
         info = np.iinfo(x.dtype)
         return function.reduce(x, axis=axes, initial=info.max if least else info.min)
-    found = function.reduce(widened(x), axis=axes, initial=np.inf if least else -np.inf)
+    folded = function.reduce(widened(x), axis=axes, initial=np.inf if least else -np.inf)
     either = np.any((x == 0) & (np.signbit(x) == least), axis=axes)
-    zero = np.where(either == least, -0.0, 0.0).astype(found.dtype)
-    return np.where(found == 0, zero, found).astype(x.dtype)
+    zero = np.where(either == least, -0.0, 0.0).astype(folded.dtype)
+    return np.where(folded == 0, zero, folded).astype(x.dtype)
 
 
 class Truth(Reduction, abstract=True):
@@ -200,7 +204,7 @@ class Truth(Reduction, abstract=True):
             raise DTypeError(f"{self.name}: operand {x} holds no truth values; compare it first")
 
 
-LOGIC = (
+BOOL_SAMPLES = (
     sample(bool_[3, 4], axes=(1,)),
     sample(bool_[5], axes=(0,)),
     sample(bool_[0, 2], axes=(0,)),
@@ -210,7 +214,7 @@ LOGIC = (
 class ReduceAny(Truth):
     """Whether any holds; of nothing, no."""
 
-    combine, samples = "({0} | {1})", LOGIC
+    combine, samples = "({0} | {1})", BOOL_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
@@ -223,7 +227,7 @@ class ReduceAny(Truth):
 class ReduceAll(Truth):
     """Whether all hold; of nothing, yes."""
 
-    combine, samples = "({0} & {1})", LOGIC
+    combine, samples = "({0} & {1})", BOOL_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
@@ -250,13 +254,17 @@ class Positional(Fold, abstract=True):
         return i64
 
 
-POSITIONS = (sample(f32[3, 4], axes=(1,)), sample(f64[5, 3], axes=(0,)), sample(i32[9], axes=(0,)))
+POSITION_SAMPLES = (
+    sample(f32[3, 4], axes=(1,)),
+    sample(f64[5, 3], axes=(0,)),
+    sample(i32[9], axes=(0,)),
+)
 
 
 class ReduceArgmax(Positional):
     """The position of the largest."""
 
-    combine, samples = "greater_or_nan({1}, {0})", POSITIONS
+    combine, samples = "greater_or_nan({1}, {0})", POSITION_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:
@@ -269,7 +277,7 @@ class ReduceArgmax(Positional):
 class ReduceArgmin(Positional):
     """The position of the smallest."""
 
-    combine, samples = "less_or_nan({1}, {0})", POSITIONS
+    combine, samples = "less_or_nan({1}, {0})", POSITION_SAMPLES
     axes: tuple[int, ...]
 
     def identity(self, dtype: DType) -> Number:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.ops.elementary import SAMPLES
+from graphc.ir.ops.elementary import FLOAT_SAMPLES
 from graphc.ir.ops.logic import Unary, equal, quiet
 from graphc.ir.ops.pointwise import absolute
 from graphc.ir.types import FLOATS, DType, bool_
@@ -22,7 +22,7 @@ class Rounding(Unary, abstract=True):
 class Floor(Rounding):
     """The greatest integer not above x."""
 
-    spelling, samples = "floor({0})", SAMPLES
+    spelling, samples = "floor({0})", FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.floor)(x)
@@ -31,7 +31,7 @@ class Floor(Rounding):
 class Ceil(Rounding):
     """The least integer not below x."""
 
-    spelling, samples = "ceil({0})", SAMPLES
+    spelling, samples = "ceil({0})", FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.ceil)(x)
@@ -40,7 +40,7 @@ class Ceil(Rounding):
 class Round(Rounding):
     """The nearest integer, halves to even."""
 
-    spelling, samples = "rint({0})", SAMPLES
+    spelling, samples = "rint({0})", FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.round)(x)
@@ -49,7 +49,7 @@ class Round(Rounding):
 class Trunc(Rounding):
     """x without its fraction."""
 
-    spelling, samples = "trunc({0})", SAMPLES
+    spelling, samples = "trunc({0})", FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.trunc)(x)
@@ -67,7 +67,7 @@ class Classify(Unary, abstract=True):
 class Isnan(Classify):
     """Whether x is NaN."""
 
-    spelling, samples = "({0} != {0})", SAMPLES
+    spelling, samples = "({0} != {0})", FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.isnan)(x)
@@ -76,7 +76,7 @@ class Isnan(Classify):
 class Isinf(Classify):
     """Whether x is inf or -inf."""
 
-    samples = SAMPLES
+    samples = FLOAT_SAMPLES
 
     def scalar(self, *args: Any) -> Any:
         return equal(absolute(args[0]), math.inf)
@@ -88,7 +88,7 @@ class Isinf(Classify):
 class Isfinite(Classify):
     """Whether x is neither NaN nor infinite."""
 
-    samples = SAMPLES
+    samples = FLOAT_SAMPLES
 
     def scalar(self, *args: Any) -> Any:
         return absolute(args[0]) < math.inf

@@ -19,12 +19,12 @@ from graphc.ir.ops.pointwise import maximum, minimum, where
 from graphc.ir.ops.shape import Iota, Pad
 from graphc.ir.types import INTS, NUMBERS, DType, TensorType, f32, f64, i8, i32, i64
 
-BLOCK = 64  # neighbouring rows that are scanned together, so that memory is read in order
-BEYOND = 1 << 62  # a position that no array has
+ROWS_PER_BLOCK = 64  # neighbouring rows scanned together: memory is then read in order
+BEYOND_ANY_POSITION = 1 << 62  # a position that no array has
 
 
 def shifted(x: Any, axis: int, by: int, value: float = 0) -> Any:
-    """x moved `by` places along an axis; `value` comes in where nothing was."""
+    """x moved `by` places along an axis; `value` fills the places that become free."""
     low = tuple(by if a == axis else 0 for a in range(x.type.rank))
     return Pad(low, tuple(-n for n in low), value)(x)
 
@@ -57,7 +57,9 @@ class Rows(Opaque, abstract=True):
     def extent(self, out: TensorType) -> Size:
         _, inner = self.size_arguments(out)
         outer = product(out.shape[: self.axis])
-        return outer if inner == 1 else outer * floordiv(inner + (BLOCK - 1), BLOCK)
+        return (
+            outer if inner == 1 else outer * floordiv(inner + (ROWS_PER_BLOCK - 1), ROWS_PER_BLOCK)
+        )
 
     def first(self, at: str) -> str:
         """Source text of the first element of a row."""
@@ -71,7 +73,7 @@ class Rows(Opaque, abstract=True):
         return self._line(out) if self.size_arguments(out)[1] == 1 else self._block(out)
 
     def _line(self, out: TensorType) -> str:
-        """Elements of a row are neighbours: the total stays in a register."""
+        """The kernel where elements of a row are neighbours: the total stays in a register."""
         return f"""\
     if n0 > 0:
         for row in range(lo, hi):
@@ -85,16 +87,16 @@ class Rows(Opaque, abstract=True):
 """
 
     def _block(self, out: TensorType) -> str:
-        """Rows lie side by side: a block of them is scanned together."""
+        """The kernel where rows lie side by side: it scans a block of rows together."""
         start = "row * n0 * n1" + (" + (n0 - 1) * n1" if self.reverse else "")
         return f"""\
-    blocks = (n1 + {BLOCK - 1}) // {BLOCK}
+    blocks = (n1 + {ROWS_PER_BLOCK - 1}) // {ROWS_PER_BLOCK}
     step = {"-n1" if self.reverse else "n1"}
     if n0 > 0:
         for b in range(lo, hi):
             row = b // blocks
-            first = (b - row * blocks) * {BLOCK}
-            last = min(first + {BLOCK}, n1)
+            first = (b - row * blocks) * {ROWS_PER_BLOCK}
+            last = min(first + {ROWS_PER_BLOCK}, n1)
             at = {start}
             for k in range(at + first, at + last):
                 out[k] = {self.first("k")}
@@ -128,7 +130,7 @@ class Scan(Rows, abstract=True):
         return np.ascontiguousarray(np.moveaxis(done, 0, self.axis))
 
 
-SHAPES = (
+SCAN_SAMPLES = (
     sample(f32[3, 4], axis=1, reverse=False),
     sample(f64[5, 3], axis=0, reverse=True),
     sample(f32[2, 3, 70], axis=1, reverse=False),
@@ -136,13 +138,13 @@ SHAPES = (
     sample(f32[4], axis=0, reverse=True),
     sample(i8[2, 5, 3], axis=1, reverse=True),
 )
-EDGES = (
+EDGE_SAMPLES = (
     sample(f32[0], axis=0, reverse=False),
     sample(f32[3, 0], axis=0, reverse=True),
     sample(f32[0, 3], axis=0, reverse=False),
     sample(f64[1, 1], axis=1, reverse=False),
 )
-WIDE = tuple(t for t in NUMBERS if not t.is_narrow)  # others are cast before and after
+UNCAST_NUMBERS = tuple(t for t in NUMBERS if not t.is_narrow)  # others are cast before and after
 
 
 class CumulativeSum(Scan):
@@ -150,7 +152,7 @@ class CumulativeSum(Scan):
 
     axis: int
     reverse: bool
-    accepts, samples = WIDE, SHAPES + EDGES
+    accepts, samples = UNCAST_NUMBERS, SCAN_SAMPLES + EDGE_SAMPLES
 
     combine, wrapping = "({0} + {1})", "wrap_add({0}, {1})"
 
@@ -166,7 +168,7 @@ class CumulativeProd(Scan):
 
     axis: int
     reverse: bool
-    accepts, samples = WIDE, SHAPES + EDGES
+    accepts, samples = UNCAST_NUMBERS, SCAN_SAMPLES + EDGE_SAMPLES
     combine, wrapping = "({0} * {1})", "wrap_multiply({0}, {1})"
 
     def fold(self, x: Any) -> Any:
@@ -195,13 +197,13 @@ class RunningExtreme(Scan, abstract=True):
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         (x,) = args
-        place = x.apply(Iota(self.axis, i64, x.type.shape), ())
+        position = x.apply(Iota(self.axis, i64, x.type.shape), ())
         hit = logical_or(equal(x, out), not_equal(x, x))
         if self.reverse:
-            found = CumulativeMin(self.axis, True)(where(hit, place, BEYOND))
+            sources = CumulativeMin(self.axis, True)(where(hit, position, BEYOND_ANY_POSITION))
         else:
-            found = CumulativeMax(self.axis, False)(where(hit, place, 0))
-        return (ScatterAddAlongAxis(self.axis)(zeros_like(x), found, ct),)
+            sources = CumulativeMax(self.axis, False)(where(hit, position, 0))
+        return (ScatterAddAlongAxis(self.axis)(zeros_like(x), sources, ct),)
 
 
 class CumulativeMax(RunningExtreme):
@@ -209,7 +211,7 @@ class CumulativeMax(RunningExtreme):
 
     axis: int
     reverse: bool
-    combine, samples = "maximum({0}, {1})", SHAPES + EDGES
+    combine, samples = "maximum({0}, {1})", SCAN_SAMPLES + EDGE_SAMPLES
 
 
 class CumulativeMin(RunningExtreme):
@@ -217,7 +219,7 @@ class CumulativeMin(RunningExtreme):
 
     axis: int
     reverse: bool
-    combine, samples = "minimum({0}, {1})", SHAPES + EDGES
+    combine, samples = "minimum({0}, {1})", SCAN_SAMPLES + EDGE_SAMPLES
 
 
 class LinearRecurrence(Rows):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.ir.op import sample
-from graphc.ir.ops.gather import ONTO, ScatterAdd, ScatterSlices, Take, zeros_like
+from graphc.ir.ops.gather import SCATTER_SAMPLES, ScatterAdd, ScatterSlices, Take, zeros_like
 from graphc.ir.ops.logic import equal
 from graphc.ir.ops.pointwise import cast, maximum, minimum, multiply, where
 from graphc.ir.ops.reduction import Broadcast
@@ -21,7 +21,7 @@ class ScatterSet(ScatterSlices):
 
     axis: int
     combine, accepts = "{1}", ALL
-    samples = (*ONTO, sample(bool_[4], i32[2], bool_[2], axis=0, special=False))
+    samples = (*SCATTER_SAMPLES, sample(bool_[4], i32[2], bool_[2], axis=0, special=False))
 
     def merge(self, x: Any, y: Any) -> Any:
         return y
@@ -37,8 +37,8 @@ class ScatterSet(ScatterSlices):
         shape = indices.type.shape
         count = indices.type.count
         number = Reshape(shape)(x.apply(Iota(0, i64, (count,)), ()))
-        none = x.apply(Full(-1, i64, (x.type.shape[self.axis],)), ())
-        stays = Take(0)(ScatterSet(0)(none, indices, number), indices)
+        no_update = x.apply(Full(-1, i64, (x.type.shape[self.axis],)), ())
+        stays = Take(0)(ScatterSet(0)(no_update, indices, number), indices)
         axes = tuple(range(self.axis, self.axis + len(shape)))
         return equal(*(Broadcast(axes, updates.type.shape)(v) for v in (stays, number)))
 
@@ -47,7 +47,7 @@ class ScatterMul(ScatterSlices):
     """x with its slices along `axis` at `indices` multiplied; zeros have exact gradients."""
 
     axis: int
-    combine, samples = "({0} * {1})", ONTO
+    combine, samples = "({0} * {1})", SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return multiply.reference(x, y)
@@ -57,11 +57,11 @@ class ScatterMul(ScatterSlices):
         are not 0, `zero` is 0 and has the derivative of the factors that are."""
         x, at, updates = args
         onto, add, back = ScatterMul(self.axis), ScatterAdd(self.axis), Take(self.axis)
-        none_x, none_u = equal(x, 0.0), equal(updates, 0.0)
-        rest = onto(where(none_x, 1.0, x), at, where(none_u, 1.0, updates))
-        zero = add(where(none_x, x, 0.0), at, where(none_u, updates, 0.0))
+        zero_in_x, zero_in_updates = equal(x, 0.0), equal(updates, 0.0)
+        rest = onto(where(zero_in_x, 1.0, x), at, where(zero_in_updates, 1.0, updates))
+        zero = add(where(zero_in_x, x, 0.0), at, where(zero_in_updates, updates, 0.0))
         dtype = x.type.dtype
-        zeros = add(cast(none_x, dtype), at, cast(none_u, dtype))
+        zeros = add(cast(zero_in_x, dtype), at, cast(zero_in_updates, dtype))
         none, one, two = (equal(zeros, float(n)) for n in (0, 1, 2))
         plain = where(none, rest, where(one, rest * zero, 0.0))
         pair, single, double = (
@@ -75,8 +75,8 @@ class ScatterMul(ScatterSlices):
             of_zero = read(single) + (read(pair) - read(double) * v)
             return read(ct) * where(is_zero, of_zero, read(plain) / safe)
 
-        dx = slope(x, none_x, lambda v: v)
-        return dx, None, slope(updates, none_u, lambda v: back(v, at))
+        dx = slope(x, zero_in_x, lambda v: v)
+        return dx, None, slope(updates, zero_in_updates, lambda v: back(v, at))
 
 
 class ScatterExtreme(ScatterSlices, abstract=True):
@@ -96,7 +96,7 @@ class ScatterMax(ScatterExtreme):
     """x with its slices along `axis` at `indices` at least `updates`; NaN wins."""
 
     axis: int
-    combine, samples = "maximum({0}, {1})", ONTO
+    combine, samples = "maximum({0}, {1})", SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return maximum.reference(x, y)
@@ -106,7 +106,7 @@ class ScatterMin(ScatterExtreme):
     """x with its slices along `axis` at `indices` at most `updates`; NaN wins."""
 
     axis: int
-    combine, samples = "minimum({0}, {1})", ONTO
+    combine, samples = "minimum({0}, {1})", SCATTER_SAMPLES
 
     def merge(self, x: Any, y: Any) -> Any:
         return minimum.reference(x, y)

@@ -37,7 +37,7 @@ class Data:
         self.array.flags.writeable = False
         header = f"{self.array.dtype.str}{self.array.shape}".encode()
         digest = hashlib.blake2b(header, digest_size=16)
-        digest.update(self.array.reshape(-1).view(np.uint8).data)  # uncopied: it may be large
+        digest.update(self.array.reshape(-1).view(np.uint8).data)  # no copy: it may be large
         self.digest = digest.digest()
 
     def __eq__(self, other: object) -> bool:

@@ -20,8 +20,8 @@ from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.shape import Reshape, Slice
 from graphc.ir.types import NUMBERS, DType, TensorType, f32, f64, i8, i32, i64
 
-RUN = 8  # elements that are sorted by insertion before runs are merged
-MERGING = """\
+INSERTION_RUN_ELEMENTS = 8  # runs of so many elements are sorted by insertion, then merged
+MERGE_SORT_SOURCE = """\
     for row in range(lo, hi):
         base = row * n0
         here = base
@@ -65,7 +65,7 @@ MERGING = """\
         for i in range(n0):
             out[base + n1 * n0 + i] = {zero}
 """
-SINKING = """\
+SIFT_DOWN_SOURCE = """\
 at = 0
 child = 1
 while child < SIZE:
@@ -81,7 +81,7 @@ while child < SIZE:
     at = child
     child = 2 * at + 1
 out[heap + at] = moved"""
-HEAPING = """\
+TOP_K_SOURCE = """\
     for row in range(lo, hi):
         base = row * n0
         heap = row * n1
@@ -119,8 +119,8 @@ def order(x: Any, descending: bool) -> Any:
     wide = widened(x)
     if not descending:
         return np.argsort(wide, axis=-1, kind="stable").astype(np.int64)
-    found = np.argsort(wide[..., ::-1], axis=-1, kind="stable")[..., ::-1]
-    return x.shape[-1] - 1 - found.astype(np.int64)
+    from_end = np.argsort(wide[..., ::-1], axis=-1, kind="stable")[..., ::-1]
+    return x.shape[-1] - 1 - from_end.astype(np.int64)
 
 
 class Ordered(Opaque, abstract=True):
@@ -129,7 +129,7 @@ class Ordered(Opaque, abstract=True):
     descending: bool
 
     def check(self, x: TensorType) -> None:
-        """Raises for what has no order."""
+        """Raises for an operand whose elements have no order."""
         if x.dtype not in NUMBERS:
             raise DTypeError(f"{self.name}: operand {x} holds no numbers; use gc.astype")
         if x.rank == 0:
@@ -160,7 +160,7 @@ class MergeSort(Ordered, abstract=True):
         return product(out.shape[1:-1])
 
     def key(self, element: str) -> str:
-        """Source text of what an element of the result is compared by."""
+        """Source text of the key that orders an element of the result."""
         raise NotImplementedError(self.name)
 
     def element(self, at: str) -> str:
@@ -171,14 +171,16 @@ class MergeSort(Ordered, abstract=True):
         x, y = self.key("x"), self.key("y")
         ahead = before(y, x, types[0].dtype, self.descending)
         zero = f"{out.dtype.accumulates}(0)"
-        return MERGING.format(run=RUN, ahead=ahead, element=self.element("i"), zero=zero)
+        return MERGE_SORT_SOURCE.format(
+            run=INSERTION_RUN_ELEMENTS, ahead=ahead, element=self.element("i"), zero=zero
+        )
 
 
 def upper(v: Any) -> Any:
     """The first half of a result."""
     shape = v.type.shape
-    rest = (0,) * (len(shape) - 1)
-    first = Slice((0, *rest), (1,) * len(shape), (1, *shape[1:]))(v)
+    other_starts = (0,) * (len(shape) - 1)
+    first = Slice((0, *other_starts), (1,) * len(shape), (1, *shape[1:]))(v)
     return Reshape(shape[1:])(first)
 
 
@@ -186,7 +188,7 @@ def _with_scratch(x: Any) -> Any:
     return np.stack([x, np.zeros_like(x)])
 
 
-SORTS = (
+SORT_SAMPLES = (
     sample(f32[3, 5], descending=False),
     sample(f64[2, 9], descending=True),
     sample(i32[40], descending=True),
@@ -204,7 +206,7 @@ class Sort(MergeSort):
     """The elements of each row in order, in the first half of the result (see `MergeSort`)."""
 
     descending: bool
-    samples = SORTS
+    samples = SORT_SAMPLES
 
     def infer(self, *types: TensorType) -> TensorType:
         return self.halves(types[0], types[0].dtype)
@@ -229,7 +231,7 @@ class Argsort(MergeSort):
     """Where the elements of each row stand that are in order, in the first half of the result."""
 
     descending: bool
-    samples, differentiable = SORTS, False
+    samples, differentiable = SORT_SAMPLES, False
 
     def infer(self, *types: TensorType) -> TensorType:
         return self.halves(types[0], i64)
@@ -287,8 +289,8 @@ class TopK(Ordered):
             tie = f"not {before(b, a, dtype, down)} and {x} < {y}"
             return f"({before(a, b, dtype, down)} or ({tie}))"
 
-        sink = SINKING.format(other=first("held", "other"), moved=first("moved", "held"))
-        return HEAPING.format(
+        sink = SIFT_DOWN_SOURCE.format(other=first("held", "other"), moved=first("moved", "held"))
+        return TOP_K_SOURCE.format(
             above=first("above", "i"),
             enters=first("i", "moved"),
             sink=textwrap.indent(sink.replace("SIZE", "n1"), "    " * 5),
@@ -333,8 +335,8 @@ class SearchSorted(Opaque):
         low, high = np.zeros(v.shape, np.int64), np.full(v.shape, len(a))
         for _ in range(len(a).bit_length()):
             middle = (low + high) // 2
-            found = a[np.minimum(middle, len(a) - 1)]
-            up, busy = self._up(found, v), low < high
+            probed = a[np.minimum(middle, len(a) - 1)]
+            up, busy = self._up(probed, v), low < high
             low, high = (np.where(up & busy, middle + 1, low), np.where(~up & busy, middle, high))
         return np.asarray(low)
 

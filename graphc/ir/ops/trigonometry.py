@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.op import Pointwise, sample
-from graphc.ir.ops.elementary import SAMPLES, UNIT, Elementary, sqrt
+from graphc.ir.ops.elementary import FLOAT_SAMPLES, UNIT_SAMPLES, Elementary, sqrt
 from graphc.ir.ops.logic import equal, quiet
 from graphc.ir.ops.pointwise import where
 from graphc.ir.types import FLOATS, f32, f64
@@ -16,7 +16,7 @@ from graphc.ir.types import FLOATS, f32, f64
 class Sin(Elementary):
     """The sine."""
 
-    spelling, cost, samples = "sin({0})", 12, SAMPLES
+    spelling, cost, samples = "sin({0})", 12, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.sin)(x)
@@ -28,7 +28,7 @@ class Sin(Elementary):
 class Cos(Elementary):
     """The cosine."""
 
-    spelling, cost, samples = "cos({0})", 12, SAMPLES
+    spelling, cost, samples = "cos({0})", 12, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.cos)(x)
@@ -40,7 +40,7 @@ class Cos(Elementary):
 class Tan(Elementary):
     """The tangent."""
 
-    spelling, cost, samples = "tan({0})", 16, UNIT
+    spelling, cost, samples = "tan({0})", 16, UNIT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.tan)(x)
@@ -52,7 +52,7 @@ class Tan(Elementary):
 class Asin(Elementary):
     """The angle in [-pi/2, pi/2] whose sine is x."""
 
-    spelling, cost, samples = "asin({0})", 16, UNIT
+    spelling, cost, samples = "asin({0})", 16, UNIT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.arcsin)(x)
@@ -64,7 +64,7 @@ class Asin(Elementary):
 class Acos(Elementary):
     """The angle in [0, pi] whose cosine is x."""
 
-    spelling, cost, samples = "acos({0})", 16, UNIT
+    spelling, cost, samples = "acos({0})", 16, UNIT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.arccos)(x)
@@ -76,7 +76,7 @@ class Acos(Elementary):
 class Atan(Elementary):
     """The angle in (-pi/2, pi/2) whose tangent is x."""
 
-    spelling, cost, samples = "atan({0})", 16, SAMPLES
+    spelling, cost, samples = "atan({0})", 16, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.arctan)(x)
@@ -88,7 +88,7 @@ class Atan(Elementary):
 class Sinh(Elementary):
     """The hyperbolic sine."""
 
-    spelling, cost, samples = "sinh({0})", 14, SAMPLES
+    spelling, cost, samples = "sinh({0})", 14, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.sinh)(x)
@@ -100,7 +100,7 @@ class Sinh(Elementary):
 class Cosh(Elementary):
     """The hyperbolic cosine."""
 
-    spelling, cost, samples = "cosh({0})", 14, SAMPLES
+    spelling, cost, samples = "cosh({0})", 14, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.cosh)(x)
@@ -112,7 +112,7 @@ class Cosh(Elementary):
 class Tanh(Elementary):
     """The hyperbolic tangent."""
 
-    spelling, cost, samples = "tanh({0})", 10, SAMPLES
+    spelling, cost, samples = "tanh({0})", 10, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.tanh)(x)
@@ -124,7 +124,7 @@ class Tanh(Elementary):
 class Asinh(Elementary):
     """The inverse of sinh."""
 
-    spelling, cost, samples = "asinh({0})", 16, SAMPLES
+    spelling, cost, samples = "asinh({0})", 16, FLOAT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.arcsinh)(x)
@@ -149,7 +149,7 @@ class Acosh(Elementary):
 class Atanh(Elementary):
     """The inverse of tanh; nan beyond ±1."""
 
-    spelling, cost, samples = "atanh({0})", 16, UNIT
+    spelling, cost, samples = "atanh({0})", 16, UNIT_SAMPLES
 
     def reference(self, x: Any) -> Any:
         return quiet(np.arctanh)(x)

@@ -20,7 +20,7 @@ from graphc.ir.ops.index_math import Index, ints
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.types import TensorType, f32, f64, i32
 
-Place = tuple[Any, Any, Any]  # for an axis: where, at which place of a window, whether that exists
+Place = tuple[Any, Any, Any]  # along an axis: position, place inside the window, validity
 
 
 def positions(size: Size, kernel: Size, stride: int, dilation: int, around: Size) -> Size:
@@ -67,7 +67,8 @@ def check_geometry(
 
 
 def taken(x: Any, places: Sequence[Place], value: Number) -> Any:
-    """x read at all combinations of places along its last axes; `value` where there are none."""
+    """x read at all combinations of places along its last axes; `value` where a place is not
+    valid."""
     count = len(places)
     index: list[Any] = [None] * (2 * count)
     valid: Any = np.ones((1,) * (2 * count), bool)

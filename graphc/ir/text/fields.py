@@ -12,7 +12,7 @@ from graphc.ir import dim
 from graphc.ir.ops.shape import Data
 from graphc.ir.types import BY_NAME, TensorType, tuple_of
 
-LARGE = 16  # elements from which on data is not spelled out
+MAX_PRINTED_ELEMENTS = 16  # data with more elements prints as base64
 TYPE = r"[a-z]\w*\[[^\]]*\]"
 TYPES = rf"{TYPE}|\((?:{TYPE}(?:, )?)*\)"
 
@@ -32,7 +32,7 @@ def show(value: Any) -> str:
 
 def _show_data(value: Data) -> str:
     array = value.array
-    if array.size > LARGE or array.dtype.kind not in "iub":
+    if array.size > MAX_PRINTED_ELEMENTS or array.dtype.kind not in "iub":
         return f'base64"{base64.b64encode(array.tobytes()).decode()}"'
     return "dense[" + ", ".join(str(x).lower() for x in array.ravel().tolist()) + "]"
 
@@ -41,10 +41,10 @@ def parse_type(text: str) -> TensorType:
     """`f32[n,784]`, or several in parentheses, as a type.  Raises `ValueError`."""
     if text.startswith("("):
         return tuple_of(parse_type(t) for t in split(text[1:-1]))
-    name, _, rest = text.partition("[")
+    name, _, sizes = text.partition("[")
     if name not in BY_NAME:
         raise ValueError(f"{name!r} is not an element type; use one of {', '.join(BY_NAME)}")
-    inside = rest.removesuffix("]").strip()
+    inside = sizes.removesuffix("]").strip()
     shape = tuple(dim.parse(s) for s in split(inside)) if inside else ()
     if any(isinstance(s, int) and s < 0 for s in shape):
         raise ValueError(f"{text}: a size is negative")

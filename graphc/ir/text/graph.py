@@ -8,8 +8,8 @@
     }
 
 A literal carries its dtype and takes the line's shape.  Fields that the type gives (`shape`,
-`dtype`) and fields at their default are not printed.  Graphs in fields follow in a
-block.  ` // ` starts a comment (`n//2` is a size).
+`dtype`) and fields at their default are not printed.  Graphs in fields follow in a block.  ` // `
+starts a comment (`n//2` is a size).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from graphc.ir.op import OPS, Control, Op, Pointwise
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.ops.state import Placeholder, RunCounter, Variable
 from graphc.ir.text.fields import (
-    LARGE,
+    MAX_PRINTED_ELEMENTS,
     TYPE as TYPE,
     TYPES,
     parse_type as parse_type,
@@ -36,20 +36,20 @@ from graphc.ir.text.fields import (
 )
 from graphc.ir.types import BY_NAME, DType, TensorType
 
-GIVEN = ("shape", "dtype")
+SHOWN_IN_TYPE = ("shape", "dtype")  # fields that the type of a line gives
 NAME = r"%[\w./:\-]+"
 INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
 HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
 LINE = re.compile(rf"({NAME})\s*= (\w+)\s*([^{{]*?)\s*(?:\{{(.*)\}})?\s*: ({TYPES})")
 OPENING = re.compile(rf"{NAME}\s*= .*: \(.*\) \{{")
-COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is none
+COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is no comment
 LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|false)")
 
 
 def names_of(graph: Graph, also: Iterable[Value] = ()) -> dict[Value, str]:
-    """A distinct name for every value, made of the user's names and the op names; literals that are
-    written in place come last, so that they never change the name of a line.  `also` are values
-    that nothing needs."""
+    """A distinct name for every value, made from the user's names and the op names.  Literals that
+    are written in place are named last, so they never change the name of a line.  `also` are
+    further values to name, which no result needs."""
     nodes = graph.nodes()
     lines = set(lines_of(graph))
     hidden = [v for v in nodes if v not in lines]
@@ -58,8 +58,8 @@ def names_of(graph: Graph, also: Iterable[Value] = ()) -> dict[Value, str]:
 
 
 def lines_of(graph: Graph) -> list[Value]:
-    """The values that have a line of their own: all but literals written in place.  A literal that
-    has one stands before the first line that names it."""
+    """The values that have a line of their own: all but literals written in place.  A literal with
+    a line stands before the first line that names it."""
     lines: dict[Value, None] = {}
     for v in graph.nodes():
         if not isinstance(v.op, Full):
@@ -80,7 +80,7 @@ def unique_names(values: Iterable[Value]) -> dict[Value, str]:
             name = f"{base}.{used[base]}"
         used[name] = 0
         if isinstance(v.op, Full) and not v.name:
-            del used[name]  # written in place nearly always: keeps the other names short
+            del used[name]  # nearly always written in place: other names stay short
             name = f"c{len(names)}"
             while name in used:
                 name += "_"
@@ -94,7 +94,9 @@ def show_fields(op: Op) -> str:
     shown = [
         f"{f.name}={show(getattr(op, f.name))}"
         for f in op.fields()
-        if f.name not in GIVEN and getattr(op, f.name) != f.default and not graphs_in(op, f.name)
+        if f.name not in SHOWN_IN_TYPE
+        and getattr(op, f.name) != f.default
+        and not graphs_in(op, f.name)
     ]
     return f" {{{', '.join(shown)}}}" if shown else ""
 
@@ -117,16 +119,16 @@ def show_operands(
     """`op operands {fields}`, literals in place but those in `kept`; `elide` leaves out data."""
     op = value.op
     shown = [show_literal(a) if in_place(a, op) and a not in kept else names[a] for a in value.args]
-    large = isinstance(op, Constant) and op.value.array.size > LARGE
+    large = isinstance(op, Constant) and op.value.array.size > MAX_PRINTED_ELEMENTS
     fields = " {value=…}" if elide and large else show_fields(op)
     return f"{op.name} {', '.join(shown)}".rstrip() + fields
 
 
 def graphs_in(op: Op, name: str) -> tuple[Graph, ...]:
-    """The graphs in a field, if it is a field of graphs."""
+    """The graphs in a field; none for a field of another kind."""
     value = getattr(op, name)
-    found = value if isinstance(value, tuple) else (value,)
-    return tuple(g for g in found if isinstance(g, Graph))
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(g for g in values if isinstance(g, Graph))
 
 
 def graph_blocks(v: Value, elide: bool) -> list[str]:
@@ -172,13 +174,13 @@ def show_inputs(graph: Graph, names: dict[Value, str]) -> str:
 
 
 def show_return(graph: Graph, names: dict[Value, str]) -> str:
-    """The line that says what is computed."""
+    """The `return` line, which names outputs and updates."""
     results = [names[v] for v in graph.outputs]
     results += [f"{names[old]} <- {names[new]}" for old, new in graph.updates]
     return f"  return {', '.join(results)}".rstrip()
 
 
-FAULTS = (
+PARSE_ERRORS = (
     ValueError,
     KeyError,
     IndexError,
@@ -192,7 +194,7 @@ FAULTS = (
 
 
 def fault(error: BaseException, number: int, source: str) -> ParseError:
-    """What went wrong in a line, as the error that users see."""
+    """The error that users see for a failure in a line."""
     if isinstance(error, ParseError):
         return error
     reason = error.message if isinstance(error, GraphcError) else str(error)
@@ -215,7 +217,7 @@ def parse_graph(text: str) -> Graph:
                 return parse_return(head[1], inputs, env, source)
             parse_line(source, env)
         raise ValueError("the graph has no `return`")
-    except FAULTS as error:
+    except PARSE_ERRORS as error:
         raise fault(error, number, source) from None
 
 
@@ -245,17 +247,17 @@ def nested(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 def parse_blocks(source: str) -> tuple[str, list[tuple[str, str]]]:
     """A line without the blocks it opens, and (field, text) of each block."""
-    head, _, rest = source.partition("\n")
-    found: list[tuple[str, str]] = []
+    head, _, inside = source.partition("\n")
+    blocks: list[tuple[str, str]] = []
     depth = 0
-    for line in rest.splitlines()[:-1]:
+    for line in inside.splitlines()[:-1]:
         if depth == 0:
             field, _, line = line.partition(" ")
-            found.append((field, ""))
+            blocks.append((field, ""))
         depth += line.endswith("{")
         depth -= line == "}"
-        found[-1] = found[-1][0], f"{found[-1][1]}{line}\n"
-    return head.removesuffix(" {") if rest else head, found
+        blocks[-1] = blocks[-1][0], f"{blocks[-1][1]}{line}\n"
+    return head.removesuffix(" {") if inside else head, blocks
 
 
 def parse_inputs(text: str) -> dict[str, Value]:
@@ -311,13 +313,13 @@ def parse_value_line(
 def _parse_op(
     cls: type[Op], text: str, type: TensorType, graphs: dict[str, tuple[Graph, ...]]
 ) -> Op:
-    given: dict[str, Any] = {"shape": type.shape, "dtype": type.dtype}
-    several = {f.name for f in cls.fields() if str(f.type).startswith("tuple")}
-    given |= {k: g if k in several or len(g) != 1 else g[0] for k, g in graphs.items()}
+    available: dict[str, Any] = {"shape": type.shape, "dtype": type.dtype}
+    repeated = {f.name for f in cls.fields() if str(f.type).startswith("tuple")}
+    available |= {k: g if k in repeated or len(g) != 1 else g[0] for k, g in graphs.items()}
     known = {f.name for f in cls.fields()}
     if graphs.keys() - known:
         raise ValueError(f"{cls.name} has no field {min(graphs.keys() - known)!r}")
-    values = {k: v for k, v in given.items() if k in known}
+    values = {k: v for k, v in available.items() if k in known}
     for part in split(text):
         key, _, value = part.partition("=")
         if key.strip() not in known:

@@ -1,4 +1,4 @@
-"""Programs as text; `program_parser.py` reads it.
+"""Prints programs as text; `program_parser.py` parses it.
 
 Law: `print_program(parse_program(t)) == t` for every printed `t`.
 
@@ -19,7 +19,7 @@ read.  `domain` is not printed where it is the shape of the first result and not
 kernel of one op is one line.  A `commit` kernel runs when nothing can fail any more.  Places are
 `@out` (the caller's), `@var(%w)` (over the variable), `@cpu` (the arena) and `@cpu(%h)` (the place
 of %h, which dies there); before planning there are none.  `again %h` runs the kernel that wrote %h
-once more.  The arena's bytes are for information: they follow from the rest, for each set of sizes.
+once more.  The arena's bytes are information only: they follow from the program and the sizes.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ from graphc.ir.text.graph import (
     show_return,
 )
 
-WIDTH = 100
-EXAMPLE = 64  # what unknown sizes are taken to be where bytes are printed
-RUNS = (Kind.CONTROL, Kind.SCAN)  # kernels of control ops, all of whose results are stored
+MAX_COLUMNS = 100  # a longer first line of a kernel is broken up
+EXAMPLE_SIZE = 64  # unknown sizes count as this where bytes are printed
+STORES_ALL_RESULTS = (
+    Kind.CONTROL,
+    Kind.SCAN,
+)  # kernels of control ops, all of whose results are stored
 
 
 def print_program(
@@ -57,13 +60,13 @@ def print_program(
 
 
 def arena_text(program: Program) -> str:
-    """The bytes of the arena, for some sizes where they are not known."""
+    """The bytes of the arena, at example sizes where sizes are not known."""
     sizes = sorted({s for b in program.buffers.values() for s in dim.symbols(b.nbytes)})
-    places = layout(program, dict.fromkeys(sizes, EXAMPLE))
-    given = ", ".join(f"{s}={EXAMPLE}" for s in sizes)
+    places = layout(program, dict.fromkeys(sizes, EXAMPLE_SIZE))
+    assumed = ", ".join(f"{s}={EXAMPLE_SIZE}" for s in sizes)
     return (
         f"{places.arena} bytes"
-        + (f" for {given}" if places.naive and sizes else "")
+        + (f" for {assumed}" if places.naive and sizes else "")
         + f" ({places.naive} without reuse)"
     )
 
@@ -71,13 +74,13 @@ def arena_text(program: Program) -> str:
 class _Printer:
     def __init__(self, program: Program, elide: bool, note: Callable[[Kernel], str] | None) -> None:
         self.program, self.elide, self.note = program, elide, note
-        unused = (v for k in program.kernels if k.kind in RUNS for v in k.body)
+        unused = (v for k in program.kernels if k.kind in STORES_ALL_RESULTS for v in k.body)
         self.names = names_of(program.graph, unused)
         self.stored = {v for k in program.kernels for v in k.body}
         self.known = {*program.graph.inputs}
 
     def run(self) -> str:
-        """All lines."""
+        """The whole text."""
         program, graph = self.program, self.program.graph
         lines = [f"program @{graph.name}({show_inputs(graph, self.names)}) {{"]
         if program.buffers:
@@ -98,12 +101,12 @@ class _Printer:
         return "\n".join([*lines, show_return(graph, self.names), "}", ""])
 
     def _constants(self) -> list[str]:
-        found: dict[Value, None] = {}
+        constants: dict[Value, None] = {}
         for v in (*(r for k in self.program.kernels for r in k.reads), *self.program.graph.results):
             if isinstance(storage(v).op, Constant):
-                found[storage(v)] = None
-        self.known.update(found)
-        return print_lines(list(found), self.names, elide=self.elide)
+                constants[storage(v)] = None
+        self.known.update(constants)
+        return print_lines(list(constants), self.names, elide=self.elide)
 
     def _views(self, values: list[Value]) -> list[str]:
         """Reshapes outside of kernels: another type for the same buffer."""
@@ -168,9 +171,9 @@ def _melt(line: str) -> str:
 
 
 def _head(start: str, writes: list[str]) -> list[str]:
-    """The first line of a kernel, its results each on a line if they are long."""
+    """The first line of a kernel; if it is too long, each result on a line of its own."""
     line = " ".join([start, ", ".join(writes), "{"]).replace("  {", " {")
-    if len(line) <= WIDTH or not writes:
+    if len(line) <= MAX_COLUMNS or not writes:
         return [line]
     ends = [","] * (len(writes) - 1) + [" {"]
     return [start, *(f"      {w}{end}" for w, end in zip(writes, ends, strict=True))]
@@ -187,9 +190,9 @@ def _space(kernel: Kernel) -> str:
 
 
 def is_single(kernel: Kernel) -> bool:
-    """Whether one line says all about a kernel."""
+    """Whether a kernel prints as one line."""
     if (
-        kernel.kind in (Kind.LOOPS, *RUNS)
+        kernel.kind in (Kind.LOOPS, *STORES_ALL_RESULTS)
         or len(kernel.body) != 1
         or kernel.writes != kernel.body
         or kernel.inner
@@ -202,8 +205,8 @@ def is_single(kernel: Kernel) -> bool:
 
 
 def body_lines(kernel: Kernel, stored: set[Value]) -> list[Value]:
-    """The members and what they read through index lambdas, each after its operands, but not the
-    literals that are written where they are used (all that are not in `stored`)."""
+    """The members and the index lambdas that they read, each after its operands.  Literals that are
+    written where they are used (those not in `stored`) have no line."""
     seen = set(kernel.reads)
     order: list[Value] = []
     stack: list[tuple[Value, bool]] = [(v, False) for v in reversed(kernel.body)]

@@ -1,4 +1,4 @@
-"""Text -> Program; `program.py` tells the form."""
+"""Parses programs: Text -> Program.  `program.py` describes the form."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import KINDS, Kernel, Kind, Place, PlannedBuffer, Program, storage
 from graphc.ir.text.graph import (
-    FAULTS,
     NAME,
+    PARSE_ERRORS,
     TYPE,
     code_lines,
     fault,
@@ -35,12 +35,12 @@ KERNEL = re.compile(
 )
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
 WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
-NONE = TensorType(f32, ())
+NO_TYPE = TensorType(f32, ())  # domains and axes hold no arrays that would take a type
 
 
 @dataclass
 class _Parser:
-    """What has been read so far."""
+    """The state of the parser: the program that has been read so far."""
 
     name: str
     env: dict[str, Value]
@@ -56,7 +56,7 @@ class _Parser:
         self.inputs = tuple(self.env.values())
 
     def line(self, source: str) -> None:
-        """One line before the `return`."""
+        """Reads one line before the `return`."""
         if self.opened is not None:
             if source == "}":
                 self.block(self.opened, self.body)
@@ -77,17 +77,17 @@ class _Parser:
     def define(self, source: str, again: bool) -> Value:
         """The value of a line.  An index lambda may stand in several kernels, each time alike."""
         name, value = parse_value_line(source, self.env, self.inner)
-        have = self.env.get(name)
-        if have is not None:
-            if again and _alike(have, value):
-                return have
+        earlier = self.env.get(name)
+        if earlier is not None:
+            if again and _alike(earlier, value):
+                return earlier
             raise ValueError(f"{name} is defined twice")
         self.env[name] = value
         return value
 
     def inner(self, text: str) -> Graph:
         """The graph of a program inside; the program is kept for the kernel."""
-        if text.startswith("graph"):  # of a scan, whose kernel is made of the graph itself
+        if text.startswith("graph"):  # in a scan, whose kernel is made of the graph itself
             return parse_graph(text)
         self.programs.append(parse_program(text))
         return step_body(self.programs[-1].graph)
@@ -126,16 +126,16 @@ class _Parser:
         commit, kind, reads, fields, results = match.groups()
         writes, places = [], []
         for text in split(results):
-            found = WRITE.fullmatch(text)
-            if found is None or found[1] not in self.env or self.env[found[1]] not in body:
+            result = WRITE.fullmatch(text)
+            if result is None or result[1] not in self.env or self.env[result[1]] not in body:
                 raise ValueError(
                     f"{text!r} is no result: expected `%name: type @place` of a line of the body"
                 )
-            value = self.env[found[1]]
-            if value.type != parse_type(found[2]):
-                raise ValueError(f"{found[1]} is declared {found[2]} but is {value.type}")
+            value = self.env[result[1]]
+            if value.type != parse_type(result[2]):
+                raise ValueError(f"{result[1]} is declared {result[2]} but is {value.type}")
             writes.append(value)
-            places.append(found[3] or "")
+            places.append(result[3] or "")
         control = Kind(kind) is Kind.CONTROL and fields is None
         domain, inner = ((), ()) if control else _parse_space(fields, writes)
         name = next((v.name for v in reversed(body) if v.name), body[-1].op.name if body else kind)
@@ -157,10 +157,10 @@ class _Parser:
 
     def writer(self, v: Value) -> Kernel:
         """The kernel that has written a value."""
-        found = next((k for k in self.kernels if v in k.writes), None)
-        if found is None:
+        kernel = next((k for k in self.kernels if v in k.writes), None)
+        if kernel is None:
             raise ValueError("no kernel above has written what is to be written again")
-        return found
+        return kernel
 
     def value(self, name: str) -> Value:
         """The value of a name."""
@@ -211,21 +211,21 @@ def _parse_space(fields: str | None, writes: list[Value]) -> tuple[Shape, tuple[
         if not writes:
             raise ValueError("a kernel without results needs {domain=[...]}")
         return writes[0].type.shape, ()
-    given = {}
+    parsed = {}
     for part in split(fields):
         key, _, text = part.partition("=")
-        given[key.strip()] = parse_value(text, NONE)
-    if not set(given) <= {"domain", "inner"} or not isinstance(given.get("domain"), tuple):
+        parsed[key.strip()] = parse_value(text, NO_TYPE)
+    if not set(parsed) <= {"domain", "inner"} or not isinstance(parsed.get("domain"), tuple):
         raise ValueError("expected {domain=[sizes], inner=[axes]}")
-    domain, inner = given["domain"], given.get("inner", ())
+    domain, inner = parsed["domain"], parsed.get("inner", ())
     if not isinstance(inner, tuple) or any(a not in range(len(domain)) for a in inner):
         raise ValueError(f"inner={inner} are not axes of the domain")
     return domain, inner
 
 
 def step_body(graph: Graph) -> Graph:
-    """The graph of a control op whose program's graph this is: carries are plain inputs, their new
-    values the first outputs."""
+    """The graph in a control op's field, from its program's graph: carries become plain inputs,
+    their new values the first outputs."""
     inputs = {v: placeholder(v.type, v.name) for v in graph.inputs}
     return closed(graph.name, (*(new for _, new in graph.updates), *graph.outputs), inputs)
 
@@ -244,12 +244,12 @@ def parse_program(text: str) -> Program:
                 return parser.finish(source)
             parser.line(source)
         raise ValueError("the program has no `return`")
-    except FAULTS as error:
+    except PARSE_ERRORS as error:
         raise fault(error, number, source) from None
 
 
 def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """The lines, each with its continuations."""
+    """The lines, each joined with its continuation lines."""
     joined: list[tuple[int, str]] = []
     for number, source in lines:
         if joined and joined[-1][1].endswith((",", " ->")):

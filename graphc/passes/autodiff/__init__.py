@@ -1,5 +1,4 @@
-"""Reverse mode: a graph to the graph of its gradients, through loops and branches too.
+"""Reverse mode: builds the graph of gradients of a graph, through loops and branches too.
 
-The derivative of one op stands in the op's class, `vjp`; what users call is
-`frontend.gradients`.
+The derivative of one op is the method `vjp` of its class; users call `frontend.gradients`.
 """

@@ -1,12 +1,12 @@
 """Reverse mode through control flow.
 
 The gradient of a loop is a loop that runs the other way: its carries are the cotangents of the
-carries, its slices are the tape (tape.py).  The forward loop with the tape is another loop of the
-same steps; `merge_loops` makes one of it and the loop it came from.  What a constant of the body (a
-weight) receives is a sum over all steps: where a step adds a matrix product or a sum, its operands
-are stacked, and one large product or sum is made after the loop.
+carries, its slices are the tape (tape.py).  The forward loop with the tape is another loop of equal
+steps; `merge_loops` merges the two.  The cotangent of a constant of the body (a weight) is a sum
+over all steps.  Where a step adds a matrix product or a sum, the loop stacks the operands, and one
+large product or sum follows the loop.
 
-The gradient of a switch is a switch: each branch computes its forward part again.
+The gradient of a switch is a switch; each branch computes its forward part again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Parts = Sequence[Value | None]
 
 
 def control_vjp(value: Value, cts: Cotangents, active: set[Value], gradients: Gradients) -> Parts:
-    """The cotangents of a control op's operands, for those of its items."""
+    """The cotangents of a control op's operands, given those of its items."""
     if isinstance(value.op, Loop):
         return LoopGradient(value, value.op, cts, active, gradients).run()
     assert isinstance(value.op, Switch)
@@ -41,8 +41,8 @@ def control_vjp(value: Value, cts: Cotangents, active: set[Value], gradients: Gr
 
 
 def inner_like(like: Value, type: TensorType, name: str) -> Value:
-    """An input of an inner graph, of the same class as `like`: a custom gradient may hold on to it,
-    and what it makes of a plain value is another tensor."""
+    """An input of an inner graph, of the same class as `like`: a custom gradient may keep it, and
+    would make a new tensor of a plain value each time."""
     made = like.apply(Placeholder(type.dtype, type.shape), ())
     return dataclasses.replace(made, name=name)
 
@@ -55,14 +55,16 @@ def _switch(
     for g in op.branches:
         seeds = {i: inner_like(value, ct.type, f"d.{i}") for i, ct in cts.items()}
         wanted = [g.inputs[i - 1] for i in places]
-        found = gradients([g.outputs[i] for i in seeds], wanted, list(seeds.values()))
-        graphs.append(Graph(f"d.{g.name}", (*g.inputs, *seeds.values()), _filled(found, wanted)))
-    held = list(dict.fromkeys(v for g in graphs for v in leaves(g.outputs, g.inputs)))
+        cotangents = gradients([g.outputs[i] for i in seeds], wanted, list(seeds.values()))
+        graphs.append(
+            Graph(f"d.{g.name}", (*g.inputs, *seeds.values()), _filled(cotangents, wanted))
+        )
+    captured = list(dict.fromkeys(v for g in graphs for v in leaves(g.outputs, g.inputs)))
     closing = []
     for g in graphs:
-        more = {v: inner_like(value, v.type, v.name) for v in held}
+        more = {v: inner_like(value, v.type, v.name) for v in captured}
         closing.append(closed(g.name, g.outputs, {v: v for v in g.inputs} | more))
-    out = value.apply(Switch(tuple(closing)), (*value.args, *cts.values(), *held))
+    out = value.apply(Switch(tuple(closing)), (*value.args, *cts.values(), *captured))
     parts: list[Value | None] = [None] * len(value.args)
     for n, i in enumerate(places):
         parts[i] = value.apply(Item(n), (out,))
@@ -70,12 +72,12 @@ def _switch(
 
 
 def _filled(found: Parts, like: Sequence[Value]) -> tuple[Value, ...]:
-    """Cotangents, zeros where there is none."""
+    """The cotangents, with zeros for missing ones."""
     return tuple(full(0.0, v.type) if d is None else d for d, v in zip(found, like, strict=True))
 
 
-def _turned(p: Value) -> Value:
-    """(a @ b).T as b.T @ a.T: so is the cotangent of a weight that a step transposes."""
+def _transposed_product(p: Value) -> Value:
+    """(a @ b).T as b.T @ a.T: the cotangent of a weight that a step transposes has this form."""
     (product,) = p.args if isinstance(p.op, Transpose) else (p,)
     if product is p or not isinstance(product.op, Matmul) or p.type.rank != 2:
         return p
@@ -87,7 +89,7 @@ def _turned(p: Value) -> Value:
 
 @dataclass
 class LoopGradient:
-    """The gradient of one loop.  Keys are places among the body's inputs."""
+    """Builds the gradient of one loop.  Keys are positions among the body's inputs."""
 
     value: Value
     op: Loop
@@ -109,16 +111,16 @@ class LoopGradient:
                 value.loc,
             )
         forward = value.apply(tape.loop(), value.args)
-        made = 1 + len(op.body.outputs)
+        first_saved = 1 + len(op.body.outputs)
         for n, v in enumerate(tape.saved):
-            self.stacks[v] = value.apply(Item(made + n), (forward,))
+            self.stacks[v] = value.apply(Item(first_saved + n), (forward,))
         for i, v in enumerate(op.body.inputs[op.carries : op.carries + op.slices], op.carries):
             self.stacks[v] = value.args[1 + i]
         self.stacks |= {d: self.cts[i] for i, d in rows.items()}
         return self._backward(value.apply(Item(0), (forward,)), seeds)
 
     def _differentiate(self) -> tuple[dict[int, Value], dict[int, Value]]:
-        """Differentiates a step: the cotangents of what it makes, as inputs, by carry and item."""
+        """Differentiates a step.  The cotangents of its outputs are inputs: (by carry, by item)."""
         op, body = self.op, self.op.body
         wanted, carries = self._wanted()
         seeds = {i: self._input(body.inputs[i], f"d.{body.inputs[i].name}") for i in carries}
@@ -129,13 +131,13 @@ class LoopGradient:
         }
         ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
         xs = [body.inputs[i] for i in (*carries, *wanted)]
-        found = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
-        filled = (_turned(d) for d in _filled(found, xs))
+        cotangents = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
+        filled = (_transposed_product(d) for d in _filled(cotangents, xs))
         self.parts = dict(zip((*carries, *wanted), filled, strict=True))
         return seeds, rows
 
     def _wanted(self) -> tuple[list[int], list[int]]:
-        """The inputs, but carries, that need a cotangent; and the carries that do."""
+        """The inputs that need a cotangent: (those that are no carries, carries)."""
         op, body = self.op, self.op.body
         floats = [i for i, v in enumerate(body.inputs) if v.type.dtype.is_float]
         direct = {i for i in floats if self.value.args[i + 1] in self.active}
@@ -152,7 +154,7 @@ class LoopGradient:
             carries = grown
 
     def _backward(self, count: Value, seeds: dict[int, Value]) -> Parts:
-        """The backward loop, and what is made after it."""
+        """Builds the backward loop, and the sums after it."""
         op, value, end = self.op, self.value, self.op.carries + self.op.slices
         after = {i for i, p in self.parts.items() if i >= end and self._is_sum(p)}
         sums = {
@@ -165,26 +167,26 @@ class LoopGradient:
         carried = [*(self.parts[i] for i in seeds), *(s + self.parts[i] for i, s in sums.items())]
         slices = {v: self._input(v, v.name) for v in self.stacks}
         constants = {v: self._input(v, v.name) for v in op.body.inputs[end:]}
-        own = {v: v for v in (*seeds.values(), *sums.values())}
-        held = leaves([*carried, *rows], own | slices | constants)
-        constants |= {v: self._input(v, v.name) for v in held}
-        body = closed(f"d.{op.body.name}", [*carried, *rows], own | slices | constants)
+        carry_inputs = {v: v for v in (*seeds.values(), *sums.values())}
+        captured = leaves([*carried, *rows], carry_inputs | slices | constants)
+        constants |= {v: self._input(v, v.name) for v in captured}
+        body = closed(f"d.{op.body.name}", [*carried, *rows], carry_inputs | slices | constants)
         first = [self.cts.get(i + 1, full(0.0, d.type)) for i, d in seeds.items()]
         first += [full(0.0, s.type) for s in sums.values()]
         operands = dict(zip(op.body.inputs, value.args[1:], strict=True))
         outside = [operands.get(v, v) for v in constants]
         back = Loop(body, len(carried), len(slices), op.length, not op.reverse, tape=op.tape)
-        made = value.apply(back, (count, *first, *self.stacks.values(), *outside))
-        results = [value.apply(Item(1 + n), (made,)) for n in range(len(body.outputs))]
+        loop = value.apply(back, (count, *first, *self.stacks.values(), *outside))
+        results = [value.apply(Item(1 + n), (loop,)) for n in range(len(body.outputs))]
         self.stacks |= dict(zip(rows, results[len(carried) :], strict=True))
-        found: list[Value | None] = [None] * len(value.args)
+        cotangents: list[Value | None] = [None] * len(value.args)
         for n, i in enumerate((*seeds, *sums)):
-            found[1 + i] = results[n]
+            cotangents[1 + i] = results[n]
         for i in range(op.carries, end):
-            found[1 + i] = self.stacks[self.parts[i]] if i in self.parts else None
+            cotangents[1 + i] = self.stacks[self.parts[i]] if i in self.parts else None
         for i in after:
-            found[1 + i] = self._sum(self.parts[i])
-        return found
+            cotangents[1 + i] = self._sum(self.parts[i])
+        return cotangents
 
     def _input(self, like: Value, name: str) -> Value:
         return inner_like(self.value, like.type, name)
@@ -195,8 +197,8 @@ class LoopGradient:
         Not if some steps may be left out: their rows are 0, but 0 times a slice may be NaN.  Nor if
         the stacks would take more than the tape may.
         """
-        made = [a for a in p.args if a not in self.stacks]
-        if not makes_all_steps(self.value) or over(made, self.op):
+        unstacked = [a for a in p.args if a not in self.stacks]
+        if not makes_all_steps(self.value) or over(unstacked, self.op):
             return False
         if isinstance(p.op, Matmul):
             return p.type.rank == 2

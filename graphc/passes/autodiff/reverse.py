@@ -3,7 +3,7 @@
 Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients
 need nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly
 zero on its way through pointwise ops, even where their derivative is not finite ("strong zero").
-What is built for an op is declared where the op is: on its line, pinned to its device.
+The values built for an op take its source line, and are pinned to its device.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from graphc.ir.ops.state import Assign
 from graphc.ir.types import TensorType
 from graphc.passes.autodiff.control import control_vjp
 
-LINEAR = (Add, Subtract, Negative, Cast, Where)  # their derivatives are finite constants
+FINITE_DERIVATIVES = (
+    Add,
+    Subtract,
+    Negative,
+    Cast,
+    Where,
+)  # ops whose derivatives are finite constants
 
 
 def gradients(
@@ -32,7 +38,7 @@ def gradients(
     active = depends_on(order, xs)
     cotangents: dict[Value, Value] = {}
     masked: set[Value] = set()
-    results: dict[Value, dict[int, Value]] = {}  # of control ops: the cotangents of their items
+    results: dict[Value, dict[int, Value]] = {}  # control op -> cotangents of its items
     for y, seed in zip(ys, seeds, strict=True):
         if y in active:
             with located(y.loc):
@@ -49,10 +55,10 @@ def gradients(
                     _accumulate(cotangents, arg, part)
                     masked.add(cotangents[arg])  # 0 where a branch or a step was left out
         elif value in cotangents and isinstance(value.op, Item):
-            found = results.setdefault(value.args[0], {})
-            have, ct = found.get(value.op.index), cotangents[value]
+            items = results.setdefault(value.args[0], {})
+            earlier, ct = items.get(value.op.index), cotangents[value]
             with located(value.loc):
-                found[value.op.index] = ct if have is None else have + ct
+                items[value.op.index] = ct if earlier is None else earlier + ct
         elif value in cotangents:
             _backward(value, cotangents, active, masked)
     return [cotangents.get(x) for x in xs]
@@ -77,9 +83,9 @@ def _passes(v: Value) -> bool:
 
 
 def _accumulate(cotangents: dict[Value, Value], target: Value, ct: Value) -> None:
-    have = cotangents.get(target)
+    earlier = cotangents.get(target)
     with located(target.loc):
-        cotangents[target] = ct if have is None else have + ct
+        cotangents[target] = ct if earlier is None else earlier + ct
 
 
 def _backward(
@@ -100,7 +106,7 @@ def _backward(
             zeroing
             and part is not ct
             and isinstance(value.op, Pointwise)
-            and not isinstance(value.op, LINEAR)
+            and not isinstance(value.op, FINITE_DERIVATIVES)
         ):
             with located(value.loc):
                 part = where(equal(ct, 0.0), 0.0, part)

@@ -1,9 +1,9 @@
 """The tape of a loop: what a backward step needs of its forward step.
 
-Slices and constants of the forward loop are there already.  Of the rest, what costs next to
-nothing (views, generators, casts) is computed again; all else is saved as rows of the forward loop.
-If that takes more bytes than the loop's `tape` allows, only the carries are saved and the whole
-forward step is computed again.
+Slices and constants of the forward loop are there already.  Of the other values, the backward step
+computes the cheap ones (views, generators, casts) again; the forward loop saves all others as rows.
+If the rows take more bytes than the loop's `tape` allows, only the carries are saved, and the
+backward step computes the whole forward step again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from graphc.ir.ops.pointwise import Cast
 
 
 class Tape:
-    """What `wanted`, values computed from those of a loop's body and from others, need of it."""
+    """The values of a loop's body that `wanted` (computed from them and from others) need."""
 
     def __init__(self, op: Loop, wanted: Sequence[Value]) -> None:
         self.op, body = op, op.body
@@ -33,7 +33,7 @@ class Tape:
 
     def _needed(self, wanted: Iterable[Value], saves: Callable[[Value], bool]) -> list[Value]:
         """The forward values to save; the others that are reached are computed again."""
-        found: dict[Value, None] = {}
+        needed: dict[Value, None] = {}
         seen: set[Value] = set()
         stack = list(wanted)
         while stack:
@@ -42,11 +42,11 @@ class Tape:
                 continue
             seen.add(v)
             if v in self.forward and saves(v):
-                found[v] = None
+                needed[v] = None
             else:
                 stack.extend(v.args)
         order = {v: i for i, v in enumerate(topological(self.op.body.outputs))}
-        return sorted(found, key=lambda v: order.get(v, -1))
+        return sorted(needed, key=lambda v: order.get(v, -1))
 
     def loop(self) -> Loop:
         """The forward loop that saves what is needed, as its last rows."""
@@ -73,6 +73,6 @@ def over(saved: Iterable[Value], op: Loop) -> bool:
 
 
 def leaves(outputs: Sequence[Value], known: Iterable[Value]) -> list[Value]:
-    """The inputs of graphs that `outputs` reach and that are not known: what a custom gradient
-    holds on to from outside."""
+    """The graph inputs that `outputs` reach and that are not `known`: values from outside that a
+    custom gradient keeps."""
     return [v for v in topological(outputs, known) if isinstance(v.op, State) and not v.args]

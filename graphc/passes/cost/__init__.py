@@ -1,4 +1,4 @@
-"""What kernels cost: arithmetic, bytes moved, reuse in caches, and the roofline over them.
+"""The cost of kernels: operations, bytes moved, reuse in caches, and the roofline over them.
 
-Fusion, memory, placement and profiles ask here; nothing here changes a graph.
+Fusion, memory, placement and profiles use these numbers; nothing here changes a graph.
 """

@@ -1,6 +1,6 @@
-"""What a kernel costs: bytes moved and operations made, as formulas of the sizes.
+"""The cost of a kernel: bytes moved and operations made, as formulas of the sizes.
 
-Counted is what must be done, not what the code happens to do:
+The cost counts what must be done, not what the code happens to do:
 
     bytes   each stored operand once, as far as views of it are read; each result once
     flops   operations, in additions: `Pointwise.cost` for each element (1 for an addition, 8 for
@@ -8,9 +8,9 @@ Counted is what must be done, not what the code happens to do:
             reduction, 2 for each product of a matrix product or a convolution, `Opaque.work`.
             Views, literals and positions are free
 
-A loop costs its steps times its body, a switch its dearest branch; where only the run tells how
-many steps there are, one is counted.  `work` (`passes/cost/work.py`) is something else: a weight
-that decides into how many chunks a kernel is cut.
+A loop costs its steps times its body, a switch its dearest branch.  Where only the run tells the
+number of steps, one step counts.  `work` (`passes/cost/work.py`) is another measure: it decides
+into how many chunks a kernel is cut.
 
 >>> from graphc.ir.text.graph import parse_graph
 >>> from graphc.passes.pipeline import schedule
@@ -48,7 +48,7 @@ from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.shape import Full, SizeOf
 from graphc.ir.program import Kernel, Kind, Program, scatters_in_place
 
-UNKNOWN_STEPS = 1 << 40  # so many are a way to say that there may be any number
+UNKNOWN_STEPS = 1 << 40  # so many steps or more stand for any number
 Needs = dict[Value, Size]  # elements of each value
 
 
@@ -69,7 +69,7 @@ class Cost:
         return Cost(self.read + other.read, self.written + other.written, self.flops + other.flops)
 
     def times(self, count: Size) -> Cost:
-        """The cost of `count` of them."""
+        """The cost times `count`."""
         return Cost(self.read * count, self.written * count, self.flops * count)
 
 
@@ -92,7 +92,7 @@ def program_cost(program: Program) -> Cost:
 
 
 def touched(kernel: Kernel, in_place: bool = False) -> tuple[Needs, Needs]:
-    """How many elements a launch reads and writes of each stored value."""
+    """The elements that a launch reads and writes of each stored value: (read, written)."""
     written: Needs = {w: w.type.count for w in kernel.writes}
     if kernel.kind in (Kind.CONTROL, Kind.SCAN):
         return {r: r.type.count for r in kernel.reads}, written
@@ -107,7 +107,7 @@ def touched(kernel: Kernel, in_place: bool = False) -> tuple[Needs, Needs]:
 
 
 def loop_steps(kernel: Kernel) -> Size | None:
-    """How many steps a control kernel makes at most (1 for a switch); None where only the run
+    """The most steps that a control kernel makes (1 for a switch); None where only the run
     tells."""
     op = kernel.body[0].op
     if not isinstance(op, Loop):
@@ -137,7 +137,7 @@ def least(a: Size, b: Size) -> Size:
 
 
 def _choices(size: Size) -> tuple[Size, ...]:
-    """The sizes that a minimum is taken of."""
+    """The operands of a size that is a minimum; () for any other size."""
     if isinstance(size, int) or len(size.terms) != 1:
         return ()
     ((atoms, coefficient),) = size.terms
@@ -154,12 +154,12 @@ def _nbytes(elements: Needs) -> Size:
 
 
 def _bases(v: Value) -> set[Value]:
-    """A value and what it is a view of."""
-    found = {v}
+    """A value and the values that it is a view of."""
+    bases = {v}
     while isinstance(v.op, View) and v.args:
         v = v.args[0]
-        found.add(v)
-    return found
+        bases.add(v)
+    return bases
 
 
 def _control(kernel: Kernel) -> Cost:
@@ -177,7 +177,7 @@ def _control(kernel: Kernel) -> Cost:
 
 
 def _needs(kernel: Kernel) -> Needs:
-    """How many elements are needed of each value: all of a member, of others what is read of it."""
+    """The number of elements needed of each value: all of a member, else those that are read."""
     if kernel.kind in (Kind.SCAN, Kind.CONTROL):
         return {}
     members = set(kernel.body)

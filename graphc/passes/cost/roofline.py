@@ -1,7 +1,9 @@
-"""What a value costs on a device: the longer of its operations and its bytes, and a launch.
+"""The cost of a value on a device: the longer of the times for its operations and its bytes, plus a
+launch.
 
-A pointwise op, a view or a generator with one reader fuses into it (it "melts"): it moves no bytes
-and is no launch, unless its reader is elsewhere.  Sizes that are symbols take an assumed value.
+A pointwise op, a view or a generator with one reader fuses into the reader (it "melts"): it moves
+no bytes and needs no launch, unless its reader is on another device.  Symbolic sizes take an
+assumed value.
 """
 
 from __future__ import annotations
@@ -30,11 +32,11 @@ from graphc.ir.ops.shape import Constant, Reshape
 from graphc.ir.types import TupleType
 from graphc.passes.cost.kernel import flops_of
 
-STORED = (Contraction, Opaque, Scatter, Control, Item)  # their operands lie in memory
+STORES_OPERANDS = (Contraction, Opaque, Scatter, Control, Item)  # ops whose operands never melt
 
 
 class Assumed(dict[str, int]):
-    """Sizes by name; what is not known is `otherwise`."""
+    """Sizes by name; every unknown size is `otherwise`."""
 
     def __init__(self, known: Mapping[str, int], otherwise: int) -> None:
         super().__init__(known)
@@ -52,13 +54,14 @@ class Assumed(dict[str, int]):
 
 
 def portable(v: Value) -> bool:
-    """Whether v is known without a run's inputs: every device has a copy, nothing crosses."""
+    """Whether v is known without a run's inputs.  Every device then has a copy, and nothing
+    crosses."""
     return not v.args and isinstance(v.op, Constant | Generator)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What computing a value takes: operations, and bytes read and written."""
+    """The work of computing a value: operations, bytes read and written, and launches."""
 
     flops: int = 0
     nbytes: int = 0
@@ -99,12 +102,12 @@ class Costs:
         if v in self.results or not isinstance(v.op, Pointwise | View | Generator):
             return False
         read_by = dict.fromkeys(self.users[v])
-        if any(isinstance(u.op, STORED) for u in read_by):
+        if any(isinstance(u.op, STORES_OPERANDS) for u in read_by):
             return False
         return len(read_by) == 1 or isinstance(v.op, View)
 
     def work(self, v: Value) -> Work:
-        """What computing v takes, beside its melted operands."""
+        """The work of computing v, without its melted operands."""
         if v not in self._work:
             self._work[v] = self._find(v)
         return self._work[v]
@@ -114,7 +117,7 @@ class Costs:
         return self.work(v).seconds(v, device)
 
     def spill(self, v: Value, source: DeviceSpec, target: DeviceSpec) -> float:
-        """What it costs that v does not melt, for its reader is on another device."""
+        """The extra seconds if v cannot melt because its reader is on another device."""
         if not self.melts(v):
             return 0.0
         return source.launch + self.nbytes(v) * (1 / source.bandwidth + 1 / target.bandwidth)
@@ -143,7 +146,7 @@ class Costs:
         return self.nbytes(a)
 
     def _control(self, v: Value) -> Work:
-        """The sum of what is inside (of all branches), times the steps of a loop."""
+        """The work of all graphs inside (all branches), times the steps of a loop."""
         assert isinstance(v.op, Control)
         total = Work()
         for g in v.op.graphs:

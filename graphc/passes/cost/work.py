@@ -1,5 +1,5 @@
-"""How much work a kernel is: what decides into how many chunks it is cut, and what is cheap to
-compute again."""
+"""Weighs kernels by their work.  The weight decides into how many chunks a kernel is cut, and which
+kernels are cheap to run again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kernel, Kind, contraction_of
 from graphc.passes.cost.kernel import UNKNOWN_STEPS, loop_steps
 
-STEP_WORK = 20  # what a step costs besides its kernels
+WORK_PER_LOOP_STEP = 20  # element operations that a step costs besides its kernels
 
 Number = Callable[[Size], int]  # a size's value
 
@@ -23,7 +23,7 @@ def work(kernel: Kernel, number: Number) -> int:
     """About how many element operations a kernel makes."""
     if kernel.kind is Kind.CONTROL:
         once = sum(work(k, number) for p in kernel.programs for k in p.kernels)
-        return _steps(kernel, number) * (STEP_WORK + once)
+        return _steps(kernel, number) * (WORK_PER_LOOP_STEP + once)
     if kernel.kind is Kind.OPAQUE:
         (out,) = kernel.body
         assert isinstance(out.op, Opaque)
@@ -44,6 +44,6 @@ def work(kernel: Kernel, number: Number) -> int:
 
 def _steps(kernel: Kernel, number: Number) -> int:
     steps = loop_steps(kernel)
-    if steps is None:  # only the run tells: it must be interruptible
+    if steps is None:  # only the run tells: the loop must be interruptible
         return UNKNOWN_STEPS
     return min(number(steps), UNKNOWN_STEPS)

@@ -1,10 +1,10 @@
-"""Who depends on whom among the groups of fusion: a graph of numbers that grows and merges.
+"""The dependences among the groups of fusion: an acyclic graph of numbers that grows and merges.
 
-It keeps a topological order, mended at each new edge where the edge goes against it (Pearce and
+The graph keeps a topological order, and mends it at each new edge that goes against it (Pearce and
 Kelly, "A dynamic topological sort algorithm for directed acyclic graphs", 2006).  The order bounds
-every search to the stretch between two numbers; a search that is still long is given up, and then
-the answer is the careful one: yes, they depend.  So memory and time stay linear in the number of
-groups, where tables of all ancestors would grow with its square.
+every search to the stretch between two numbers.  A search that is still long gives up, with the
+safe answer: yes, they depend.  So memory and time stay linear in the number of groups; tables of
+all ancestors would grow with its square.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-PATIENCE = 1000  # edges that one question may walk
+MAX_EDGES_PER_SEARCH = 1000  # steps, after which a search gives up
 
 
 @dataclass
 class Dag:
-    """`needs[n]` are the numbers that n needs directly, `users[n]` those that need it."""
+    """`needs[n]` are the numbers that n needs directly, `users[n]` those that need n directly."""
 
     needs: dict[int, set[int]] = field(default_factory=dict)
     users: dict[int, set[int]] = field(default_factory=dict)
-    place: dict[int, int] = field(default_factory=dict)  # in the topological order
-    made: int = 0
+    place: dict[int, int] = field(default_factory=dict)  # number -> position in the order
+    next_number: int = 0
 
     def add(self) -> int:
         """A new number, which depends on nothing."""
-        number = self.made
-        self.made += 1
+        number = self.next_number
+        self.next_number += 1
         self.needs[number], self.users[number] = set(), set()
         self.place[number] = number
         return number
@@ -46,7 +46,7 @@ class Dag:
             self._arrange([*before, *after])
 
     def merge(self, a: int, b: int) -> None:
-        """a takes over what needs b and what b needs; no third number may lie between them."""
+        """Merges b into a, which takes over b's edges; no third number may lie between a and b."""
         self._bring_together(a, b)
         for table, back in ((self.needs, self.users), (self.users, self.needs)):
             for n in table.pop(b):
@@ -57,8 +57,7 @@ class Dag:
         del self.place[b]
 
     def _bring_together(self, a: int, b: int) -> None:
-        """Gives a, and so what a and b become, a place after all that either needs and before all
-        that needs either."""
+        """Moves a to a place after all numbers that a or b needs, before all that need a or b."""
         first, last = (a, b) if self.place[a] < self.place[b] else (b, a)
         low, high = self.place[first], self.place[last]
         before = self._walk(self.needs[last] - {first}, self.needs, low, high)
@@ -72,7 +71,7 @@ class Dag:
     def _walk(
         self, start: Iterable[int], edges: Mapping[int, set[int]], low: int, high: int
     ) -> list[int]:
-        """The numbers that lie strictly between two places and can be reached by way of such, in
+        """The numbers strictly between two places that `start` reaches through such numbers, in
         order."""
         place = self.place
         stack = [n for n in start if low < place[n] < high]
@@ -85,7 +84,7 @@ class Dag:
         return sorted(seen, key=place.__getitem__)
 
     def _arrange(self, numbers: list[int], spare: int | None = None) -> None:
-        """Shares out the numbers' places again, in this order; `spare` is one more place."""
+        """Gives the numbers their places (and the `spare` one) anew, in this order."""
         places = [self.place[n] for n in numbers] + ([] if spare is None else [spare])
         for n, p in zip(numbers, sorted(places), strict=False):
             self.place[n] = p
@@ -101,38 +100,38 @@ class Dag:
         )
 
     def middle(self, a: int, b: int) -> set[int]:
-        """All that needs a and is needed by b; takes as long as it takes."""
+        """All numbers that need a and that b needs; searches without a limit."""
         low, high = self.place[a], self.place[b]
         down = self._walk(self.users[a], self.users, low, high)
         return set(down) & set(self._walk(self.needs[b], self.needs, low, high))
 
     def order(self, rank: Mapping[int, tuple[bool, int, int]]) -> list[int]:
-        """All numbers, what they need before them: of those that are ready, the one of the lowest
-        rank, which ends with the number itself."""
+        """All numbers in topological order: of the ready ones, the one of the lowest rank comes
+        next.  A rank ends with the number itself."""
         waits = {n: len(needed) for n, needed in self.needs.items()}
         ready = [rank[n] for n, count in waits.items() if not count]
         heapq.heapify(ready)
-        found: list[int] = []
+        ordered: list[int] = []
         while ready:
             *_, n = heapq.heappop(ready)
-            found.append(n)
+            ordered.append(n)
             for user in self.users[n]:
                 waits[user] -= 1
                 if not waits[user]:
                     heapq.heappush(ready, rank[user])
-        return found
+        return ordered
 
     def _connected(self, down: set[int], up: set[int], low: int, high: int) -> bool:
-        """Whether a path leads from `down` to `up` between two places.  True if that is not known
-        after a while.  Walks from both ends in turn: the shorter side decides."""
+        """Whether a path leads from `down` to `up` between two places; True if a long search does
+        not tell.  Walks from both ends in turn, so the shorter side decides."""
         if high - low < 2:
             return False
         place, edges = self.place, (self.users, self.needs)
         seen = tuple({n for n in start if low < place[n] < high} for start in (down, up))
-        stacks = tuple(sorted(found) for found in seen)
+        stacks = tuple(sorted(reached) for reached in seen)
         if seen[0] & seen[1]:
             return True
-        for step in range(PATIENCE):
+        for step in range(MAX_EDGES_PER_SEARCH):
             side = step % 2
             if not stacks[side]:
                 return False

@@ -1,5 +1,5 @@
-"""Control ops as kernels run them: every result is stored, and the carries of a loop are variables
-that a step updates, so that the planner writes a new carry over the old one where it can."""
+"""Prepares control ops for kernels.  Every result is stored.  The carries of a loop become
+variables that a step updates, so the planner writes a new carry over the old one where it can."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from graphc.passes.rewrite.inner_graphs import remade, replaced
 
 
 def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
-    """The graph with one value for each result of each control op, and these values."""
+    """The graph with one `Item` for each result of each control op, and these items by op."""
     if not graph.controls:
         return graph, {}
-    graph = _without_twins(graph)
-    known = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
-    found: dict[Value, list[Value]] = {}
+    graph = _with_items_merged(graph)
+    existing = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
+    results: dict[Value, list[Value]] = {}
     for v in graph.controls:
         assert isinstance(v.type, TupleType)
         for i in range(len(v.type.items)):
-            item = known[v, i] if (v, i) in known else make(Item(i), (v,), "", v.loc)
-            found.setdefault(v, []).append(item)
-    return graph, found
+            item = existing[v, i] if (v, i) in existing else make(Item(i), (v,), "", v.loc)
+            results.setdefault(v, []).append(item)
+    return graph, results
 
 
-def _without_twins(graph: Graph) -> Graph:
-    """The graph in which no two values are the same result."""
+def _with_items_merged(graph: Graph) -> Graph:
+    """The graph with one `Item` where several take the same result."""
     first: dict[tuple[Value, int], Value] = {}
     twins = [
         v
@@ -38,18 +38,18 @@ def _without_twins(graph: Graph) -> Graph:
     ]
     if not twins:
         return graph
-    made: dict[tuple[Value, int], Value] = {}
+    merged: dict[tuple[Value, int], Value] = {}
 
     def change(v: Value, args: tuple[Value, ...]) -> Value:
         if isinstance(v.op, Item):
-            return made.setdefault((args[0], v.op.index), remade(v, args))
+            return merged.setdefault((args[0], v.op.index), remade(v, args))
         return remade(v, args)
 
     return replaced(graph, change)
 
 
 def step_graphs(v: Value) -> list[Graph]:
-    """The graphs of a control op, as programs are made of them."""
+    """The graphs of a control op from which its kernel's programs are made."""
     if not isinstance(v.op, Loop):
         assert isinstance(v.op, Control)
         return list(v.op.graphs)
@@ -68,8 +68,8 @@ def _variable(x: Value) -> Value:
 
 
 def scan_space(v: Value) -> Shape | None:
-    """(length, *shape) of a loop whose step is a map over one shape, so that each element goes its
-    own way through the steps; None for any other."""
+    """(length, *shape) of a loop whose step is a map over one shape, so that each element goes
+    through all steps by itself; None for any other loop."""
     op = v.op
     if not isinstance(op, Loop) or not makes_all_steps(v):
         return None
@@ -78,14 +78,14 @@ def scan_space(v: Value) -> Shape | None:
     if len(shapes) != 1:
         return None
     (shape,) = shapes
-    steady = set(body.inputs[op.carries + op.slices :])
+    same_each_step = set(body.inputs[op.carries + op.slices :])
     for w in body.nodes():
-        if isinstance(w.op, View) and all(a in steady for a in w.args):
-            steady.add(w)
+        if isinstance(w.op, View) and all(a in same_each_step for a in w.args):
+            same_each_step.add(w)
         elif isinstance(w.op, Generator):
             if w.args or w.op.cost > 1:
                 return None
-            steady.add(w)
+            same_each_step.add(w)
         elif not isinstance(w.op, Pointwise) or w.op.can_fail or w.type.shape != shape:
             return None
     return (op.length, *shape) if body.nodes() else None

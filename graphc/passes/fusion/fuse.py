@@ -1,14 +1,14 @@
 """Fusion: Graph -> Program.  Each value joins the kernel where it costs least memory traffic.
 
 Views, literals and 0-d arithmetic are *melted*: they are index lambdas, recomputed wherever they
-are read. Every other value has one group.  Values are visited operands first; a value joins a group
+are read.  Every other value is in one group.  Fusion visits operands first; a value joins a group
 of its operands if both walk the same index space and no cycle arises:
 
     element-level   the group's domain                       a map
     row-level       the domain without the folded axes       what lies between reductions of a row
 
 A reduction joins if it folds the group's inner axes.  So softmax, layer norm, cross entropy and
-their gradients become one kernel whose row stays in cache.  At last, groups that read the same
+their gradients become one kernel whose row stays in cache.  In the end, groups that read the same
 arrays merge.
 """
 
@@ -25,7 +25,7 @@ from graphc.passes.base import Context, Pass, option
 from graphc.passes.fusion.control_steps import with_all_items
 from graphc.passes.fusion.groups import Groups, KernelGroup, common_space, space_of
 from graphc.passes.fusion.kernels import KernelMaker
-from graphc.passes.fusion.melting import MATERIAL, Melting, Read
+from graphc.passes.fusion.melting import READS_MEMORY, Melting, Read
 from graphc.passes.fusion.merging import Merging
 from graphc.passes.fusion.predicates import takes_epilogue
 from graphc.passes.graph.split_reductions import SplitReductions
@@ -48,7 +48,7 @@ class Fuse(Pass):
         at_least=0,
     )
     max_members: int = option(300, "values in a kernel", at_least=1)
-    # LLVM is told of at most 64 buffers that they are apart: with more, loops stay scalar
+    # alias metadata covers 64 buffers: with more, LLVM does not vectorise loops
     max_arrays: int = option(60, "arrays that a kernel reads or writes", at_least=1)
 
     def run(self, graph: Graph, context: Context) -> Program:
@@ -84,9 +84,9 @@ class Fuser:
 
     def place(self, v: Value) -> None:
         """Puts v in a group."""
-        if isinstance(v.op, MATERIAL):
-            found = next(k for c, k in KINDS.items() if isinstance(v.op, c))
-            group = self.groups.new(found, v.type.shape)
+        if isinstance(v.op, READS_MEMORY):
+            kind = next(k for c, k in KINDS.items() if isinstance(v.op, c))
+            group = self.groups.new(kind, v.type.shape)
             self.groups.add(group, v, [storage(a) for a in v.args])
             for item in self.items.get(v, ()):
                 self.groups.add(group, item, [])
@@ -97,45 +97,48 @@ class Fuser:
         self.groups.add(group, v, values)
 
     def _choose(self, v: Value, sources: list[Read]) -> KernelGroup:
-        own = space_of(v)
+        """A group of the operands that v can join (merged, where it can join several); else a new
+        one."""
+        own_space = space_of(v)
         best: KernelGroup | None = None
-        of = self.groups.of
-        barred = {of[s.value] for s in sources if s.value in of and not s.aligned}
-        for number in sorted({of[s.value] for s in sources if s.value in of}):
+        group_of = self.groups.of
+        misaligned = {group_of[s.value] for s in sources if s.value in group_of and not s.aligned}
+        for number in sorted({group_of[s.value] for s in sources if s.value in group_of}):
             group = self.groups.all.get(number)
-            if group is None or number in barred:
+            if group is None or number in misaligned:
                 continue
             if best is not None:
-                if self.groups.mergeable(best, group) and self._allows(best, group, barred):
+                if self.groups.mergeable(best, group) and self._allows(best, group, misaligned):
                     best = self.groups.merge(best, group)
                 continue
-            if self._joins(group, v, own, sources):
+            if self._joins(group, v, own_space, sources):
                 best = group
         if best is None:
-            return self.groups.new(Kind.LOOPS, *own)
-        if not self._joins(best, v, own, sources):
-            return self.groups.new(Kind.LOOPS, *own)
-        probe = KernelGroup(-1, Kind.LOOPS, *own)
+            return self.groups.new(Kind.LOOPS, *own_space)
+        if not self._joins(best, v, own_space, sources):
+            return self.groups.new(Kind.LOOPS, *own_space)
+        probe = KernelGroup(-1, Kind.LOOPS, *own_space)
         space = common_space(best, probe)
         assert space is not None
         best.domain, best.inner = space
         return best
 
-    def _allows(self, a: KernelGroup, b: KernelGroup, barred: set[int]) -> bool:
-        others = [self.groups.all[n] for n in sorted(barred)]
+    def _allows(self, a: KernelGroup, b: KernelGroup, misaligned: set[int]) -> bool:
+        """Whether v may join a and b merged: no group that v reads out of step needs either."""
+        others = [self.groups.all[n] for n in sorted(misaligned)]
         return not any(self.groups.needs(x, g) for x in others for g in (a, b))
 
     def _joins(
         self,
         group: KernelGroup,
         v: Value,
-        own: tuple[Shape, tuple[int, ...] | None],
+        own_space: tuple[Shape, tuple[int, ...] | None],
         sources: list[Read],
     ) -> bool:
         """Whether v can be a member: one index space, members read in step, no cycle."""
         if group.kind is not Kind.LOOPS:
             return False
-        space = common_space(group, KernelGroup(-1, Kind.LOOPS, *own))
+        space = common_space(group, KernelGroup(-1, Kind.LOOPS, *own_space))
         if space is None:
             return False
         merged = KernelGroup(-1, Kind.LOOPS, *space)

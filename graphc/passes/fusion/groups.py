@@ -2,7 +2,7 @@
 
 A group has a `domain` (the index space of its element-level members) and, once it folds, `inner`
 axes. Members are element-level (shape = domain) or row-level (shape = domain without inner).
-A merge that would close a cycle is refused (`dag.py`).
+A merge that would close a cycle is refused (`acyclic.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graphc.passes.fusion.acyclic import Dag
 
 @dataclass
 class KernelGroup:
-    """A kernel in the making."""
+    """A kernel that is being built."""
 
     number: int
     kind: Kind
@@ -28,7 +28,7 @@ class KernelGroup:
     inner: tuple[int, ...] | None = None
     members: list[Value] = field(default_factory=list)
     partial: bool = False  # whether a member folds chunks of rows
-    reads: set[Value] = field(default_factory=set)  # of other groups, or inputs
+    reads: set[Value] = field(default_factory=set)  # values of other groups, and inputs
     results: int = 0  # members that must lie in memory
 
     @property
@@ -46,9 +46,12 @@ class KernelGroup:
 
 
 class Groups:
-    """All groups, the group of each value, and which group needs which.  `required` are the
-    values that must lie in memory whatever the groups are, `updated` those that are new values of
-    variables.  A group has at most so many members, and reads and writes about so many arrays."""
+    """All groups, the group of each value, and the dependences among groups.
+
+    `required` are the values that must lie in memory whatever the groups are; `updated` are new
+    values of variables.  A group has at most `max_members` members, and reads and writes about
+    `max_arrays` arrays at most.
+    """
 
     def __init__(
         self, required: Set[Value], updated: Set[Value], max_members: int, max_arrays: int
@@ -66,11 +69,11 @@ class Groups:
         return group
 
     def needs(self, a: KernelGroup, b: KernelGroup) -> bool:
-        """Whether group a depends on group b (also said if that would take long to find out)."""
+        """Whether group a depends on group b (also true if that takes long to find out)."""
         return self.dag.depends(a.number, b.number)
 
     def between(self, a: KernelGroup, b: KernelGroup) -> bool:
-        """Whether some third group needs a and is needed by b (said, too, if that is not known)."""
+        """Whether some third group needs a and is needed by b (also true if unknown)."""
         return self.dag.between(a.number, b.number)
 
     def needed(self, group: KernelGroup) -> bool:
@@ -78,8 +81,8 @@ class Groups:
         return bool(self.dag.users[group.number])
 
     def commits(self, group: KernelGroup) -> bool:
-        """Whether a kernel does nothing but compute new values of variables, for nobody else, and
-        cannot fail: then it runs last, when nothing can stop the run any more."""
+        """Whether a kernel only computes new values of variables, which no other group needs, and
+        cannot fail.  Such a kernel runs last, when nothing can stop the run any more."""
         if group.kind is Kind.CONTROL:
             return False
         if self.needed(group) or not any(m in self.updated for m in group.members):
@@ -136,7 +139,7 @@ class Groups:
 
 
 def _arrays(group: KernelGroup, more: Iterable[Value]) -> int:
-    """About how many arrays a kernel would read and write that reads `more` as well."""
+    """About how many arrays the group would read and write if it read `more` as well."""
     return len(group.reads.union(more)) + group.results
 
 

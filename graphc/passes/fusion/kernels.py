@@ -1,4 +1,4 @@
-"""Groups as kernels, in an order that the graph alone decides."""
+"""Makes kernels of groups, in an order that the graph alone decides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphc.passes.fusion.melting import Melting
 
 
 class KernelMaker:
-    """Makes kernels of the groups of one graph; `inner` makes programs of the graphs inside."""
+    """Makes kernels of the groups of one graph; `inner` makes programs of inner graphs."""
 
     def __init__(self, melting: Melting, groups: Groups, inner: Callable[[Graph], Program]) -> None:
         self.melting, self.groups, self.inner = melting, groups, inner
@@ -46,7 +46,7 @@ class KernelMaker:
         writes = tuple(m for m in members if m in needed)
         product = next((m for m in members if isinstance(m.op, Contraction)), None)
         if product is not None and not any(holds(w, product) for w in writes):
-            writes = (product, *writes)  # no result can hold it on the way
+            writes = (product, *writes)  # no other result's buffer can hold the product meanwhile
         name = next((m.name for m in reversed(members) if m.name), members[-1].op.name)
         commits = self.groups.commits(group)
         return Kernel(
@@ -71,8 +71,8 @@ class KernelMaker:
         return Kernel(name, group.kind, reads, tuple(results), body, programs=programs)
 
     def _order(self, position: dict[Value, int]) -> list[int]:
-        """The groups, operands before users: of those that are ready, the one whose first member
-        comes first, and commits last of all."""
+        """The groups, operands before users.  Of the ready ones, the group whose first member comes
+        first is next; commits come last."""
         groups = self.groups.all
         first = {n: min(position[m] for m in g.members if m in position) for n, g in groups.items()}
         return self.groups.dag.order(

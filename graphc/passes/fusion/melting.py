@@ -1,6 +1,6 @@
-"""What is melted into its readers, and which stored values are read through it.
+"""Decides which values melt into their readers, and which stored values are read through them.
 
-Views, literals, arithmetic on single numbers and short reductions are index lambdas: they are
+Views, literals, arithmetic on single numbers and short reductions melt: they are index lambdas,
 computed again wherever they are read.
 """
 
@@ -27,14 +27,14 @@ from graphc.ir.ops.window import Window
 from graphc.ir.program import storage
 from graphc.passes.fusion.predicates import is_place
 
-MATERIAL = (Contraction, Opaque, Scatter, Control)  # their operands must lie in memory
+READS_MEMORY = (Contraction, Opaque, Scatter, Control)  # ops whose operands must lie in memory
 
 
 @dataclass(frozen=True)
 class Read:
     """A stored value that another reads, and how: at the same index, along rows, or otherwise.
 
-    `rows` are the axes of the reader that index it when it repeats along the others.
+    `rows` are the axes of the reader that index the value, which repeats along the others.
     """
 
     value: Value
@@ -54,7 +54,7 @@ class Melting:
         self.graph, self.nodes, self.inputs = graph, graph.nodes(), set(graph.inputs)
         self.max_depth, self.max_unrolled_elements = max_depth, max_unrolled_elements
         self.required = self._required()
-        self.depth: dict[Value, int] = {}  # of what is melted, one upon the other
+        self.depth: dict[Value, int] = {}  # melted value -> how many melted values are nested in it
         for v in self.nodes:
             if self._melts(v):
                 self.depth[v] = 1 + max((self.depth.get(a, 0) for a in v.args), default=0)
@@ -63,9 +63,9 @@ class Melting:
         """The values that must lie in memory whatever the kernels are."""
         needed = {storage(v) for v in self.graph.results}
         for v in self.nodes:
-            if isinstance(v.op, MATERIAL):
+            if isinstance(v.op, READS_MEMORY):
                 needed |= {storage(a) for a in v.args}
-            if isinstance(v.op, Window):  # else each window would test each element
+            if isinstance(v.op, Window):  # a padded copy; else each window would test each element
                 needed |= {a for a in v.args[0].args if isinstance(a.op, Pad)}
         return needed
 
@@ -92,8 +92,8 @@ class Melting:
         return False
 
     def converts(self, v: Value) -> bool:
-        """Whether v is so cheap a function of one input (and of places) that reading the input
-        again costs no more."""
+        """Whether v is a cheap function of one input (and of positions): computing v again costs no
+        more than reading it."""
         if not isinstance(v.op, Pointwise) or v.op.cost > 1:
             return False
         reads = [a for a in v.args if not is_place(a)]
@@ -102,8 +102,7 @@ class Melting:
         return self.is_input(reads[0]) or self.melted(reads[0])
 
     def unrolled(self, v: Value) -> bool:
-        """Whether a reduction is so short, over something stored, that it is written out in
-        place."""
+        """Whether v is a short reduction over a stored value, written out where it is read."""
         if isinstance(v.op, Partial) or not isinstance(v.op, Reduction) or v.op.positional:
             return False
         (x,) = v.args
@@ -114,13 +113,13 @@ class Melting:
                 return False
             count *= size
         base = storage(x)
-        stored = self.is_input(base) or isinstance(base.op, (*MATERIAL, Partial))
+        stored = self.is_input(base) or isinstance(base.op, (*READS_MEMORY, Partial))
         whole = stored and x.type.rank - 1 not in v.op.axes
         return count <= self.max_unrolled_elements and (whole or isinstance(base.op, Partial))
 
     def sources(self, v: Value) -> list[Read]:
-        """The stored values that v reads, through what is melted."""
-        found: dict[tuple[Value, bool, tuple[int, ...] | None], Read] = {}
+        """The stored values that v reads, directly or through melted values."""
+        reads: dict[tuple[Value, bool, tuple[int, ...] | None], Read] = {}
         gathers = isinstance(v.op, Gather)
         view = isinstance(v.op, View) and not isinstance(v.op, Reshape)
         stack: list[tuple[Value, bool, tuple[int, ...] | None]] = [
@@ -133,22 +132,23 @@ class Melting:
         while stack:
             value, same, rows = stack.pop()
             if not self.melted(value):
-                found[value, same, rows] = Read(value, same, rows)
+                reads[value, same, rows] = Read(value, same, rows)
                 continue
             for a in value.args:
                 stack.append((a, *self._through(value, same, rows)))
-        return list(found.values())
+        return list(reads.values())
 
     def stored_sources(self, v: Value) -> list[Read]:
-        """The stored values that v reads; operands that must lie in memory are stored."""
-        if isinstance(v.op, MATERIAL):
+        """As `sources`; operands that must lie in memory count as stored."""
+        if isinstance(v.op, READS_MEMORY):
             return [Read(storage(a), False) for a in v.args]
         return self.sources(v)
 
     def _through(
         self, v: Value, same: bool, rows: tuple[int, ...] | None
     ) -> tuple[bool, tuple[int, ...] | None]:
-        """How the operand of a melted value is read, if v is read so."""
+        """How the operand of a melted value v is read, if v itself is read as `same` and `rows`
+        say."""
         match v.op:
             case Broadcast(axes=axes) if same:
                 return False, axes

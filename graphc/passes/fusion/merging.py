@@ -1,4 +1,4 @@
-"""Groups that become one after all values are placed: siblings, and maps that follow products."""
+"""Merges groups after all values are placed: siblings, and maps that follow products."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphc.passes.fusion.predicates import joins_rows
 
 
 class Merging:
-    """Merges of the groups of one graph; `takes_epilogue` tells which contractions a map may
+    """Merges the groups of one graph; `takes_epilogue` tells which contractions a map may
     follow."""
 
     def __init__(
@@ -48,7 +48,8 @@ class Merging:
                     first = self.groups.merge(first, group)
 
     def _independent(self, a: KernelGroup, b: KernelGroup) -> bool:
-        """Neither needs the other, and no commit would have to wait for the other's readers."""
+        """Whether neither group needs the other, and both or neither are commits (a commit must not
+        wait for the other's readers)."""
         groups = self.groups
         if a.domain != b.domain or not groups.matching(a, b):
             return False
@@ -57,8 +58,8 @@ class Merging:
         return groups.commits(a) == groups.commits(b)
 
     def add_epilogues(self) -> None:
-        """A map over a contraction's result runs chunk by chunk with it, if nothing else reads
-        it."""
+        """Merges a map into the contraction that it reads, if nothing else reads the contraction's
+        result: both then run chunk by chunk."""
         users: dict[Value, set[int]] = {}
         for v in self.nodes:
             if v in self.groups.of:
@@ -84,8 +85,8 @@ class Merging:
         return not self.groups.between(product, group)
 
     def _in_step(self, v: Value, group: KernelGroup) -> bool:
-        """Whether the members of a map read v only at their own place, perhaps reshaped to the
-        map's index space."""
+        """Whether the members of a map read v only at their own index, perhaps through a reshape to
+        the map's index space."""
         stack = [(a, isinstance(m.op, Pointwise)) for m in group.members for a in m.args]
         seen: set[tuple[Value, bool]] = set()
         while stack:

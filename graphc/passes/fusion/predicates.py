@@ -1,4 +1,5 @@
-"""What fusion asks of a value alone: is it a place, do its rows join, can a map follow it."""
+"""Questions that fusion asks about a value alone: is it a position, do its rows join, can a map
+follow it?"""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def joins_rows(matrix: Shape, domain: Shape) -> bool:
 
 
 def is_place(v: Value, depth: int = 3) -> bool:
-    """Whether v tells an element's place, or is a literal: it costs an addition or two."""
+    """Whether v is a function of an element's position, or a literal: it costs an addition or
+    two."""
     if isinstance(v.op, Pointwise) and depth:
         return v.op.cost <= 1 and all(is_place(a, depth - 1) for a in v.args)
     return isinstance(v.op, Full | Iota)

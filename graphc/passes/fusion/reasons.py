@@ -1,4 +1,4 @@
-"""Why two values are not in one kernel: fusion's tests, asked about the groups it ended with."""
+"""Explains why two values are not in one kernel: applies fusion's tests to its final groups."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from graphc.ir.text.graph import names_of
 from graphc.passes.base import Context
 from graphc.passes.fusion.fuse import Fuse, Fuser
 from graphc.passes.fusion.groups import KernelGroup, common_space
-from graphc.passes.fusion.melting import MATERIAL, Read
+from graphc.passes.fusion.melting import READS_MEMORY, Read
 
 
 class Reasons:
-    """One fused graph, and questions about it."""
+    """Answers questions about one fused graph."""
 
     def __init__(self, graph: Graph) -> None:
         fuser = Fuser(Fuse(), graph, Context())
@@ -29,12 +29,16 @@ class Reasons:
 
     def operands(self, v: Value) -> list[Value]:
         """The values of other kernels that v reads."""
-        if isinstance(v.op, MATERIAL):
-            found = [storage(a) for a in v.args]
+        if isinstance(v.op, READS_MEMORY):
+            sources = [storage(a) for a in v.args]
         else:
-            found = [s.value for s in self.melting.sources(v)]
-        own = self.groups.of.get(v)
-        return [u for u in dict.fromkeys(found) if u in self.groups.of and self.groups.of[u] != own]
+            sources = [s.value for s in self.melting.sources(v)]
+        own_group = self.groups.of.get(v)
+        return [
+            u
+            for u in dict.fromkeys(sources)
+            if u in self.groups.of and self.groups.of[u] != own_group
+        ]
 
     def users(self, v: Value) -> list[Value]:
         """The values of other kernels that read v."""
@@ -79,7 +83,7 @@ class Reasons:
         return ""
 
     def _access(self, a: Value, b: Value, second: KernelGroup) -> str:
-        """What the way b reads a forbids."""
+        """A reason in the way that b reads a; empty if there is none."""
         if isinstance(a.op, Partial):
             first, then = self.label(a), self.label(b)
             return f"all {a.op.chunks} chunks of {first} must be folded before {then} can start"

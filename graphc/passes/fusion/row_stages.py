@@ -2,7 +2,7 @@
 
 A row kernel runs several loops over one row, which stays in cache.  Loop s may use what loops
 before s have folded.  A value needed in several loops is computed again, unless it is costly: then
-the row of some output that is written later keeps it meanwhile (`kept`).
+the row of an output that is written later holds the value until then (`kept`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.partial import Partial
 from graphc.ir.program import Kernel
 
-COSTLY = 8
+MIN_COST_TO_KEEP = 8  # additions: a cheaper value is computed again in each loop
 
 
 @dataclass
@@ -51,17 +51,17 @@ def stages(kernel: Kernel, stored: set[Value]) -> Stages:
 
 def reached(v: Value, members: set[Value], stored: set[Value]) -> list[Value]:
     """The members that v reads, directly or through melted values."""
-    found: dict[Value, None] = {}
+    read_members: dict[Value, None] = {}
     stack = list(v.args)
     seen: set[Value] = set()
     while stack:
         a = stack.pop()
         if a in members:
-            found[a] = None
+            read_members[a] = None
         elif a not in seen and a not in stored:
             seen.add(a)
             stack.extend(a.args)
-    return list(found)
+    return list(read_members)
 
 
 def _folds(u: Value) -> bool:
@@ -85,10 +85,12 @@ def _loops(
 
 
 def _keep(kernel: Kernel, s: Stages) -> None:
-    """Finds a row to keep each costly value in that several loops need."""
+    """Finds an output row that holds each costly value which several loops need."""
     taken: set[Value] = set()
     for v in kernel.body:
-        costly = (isinstance(v.op, Pointwise) and v.op.cost >= COSTLY) or v.op.name == "random_bits"
+        costly = (
+            isinstance(v.op, Pointwise) and v.op.cost >= MIN_COST_TO_KEEP
+        ) or v.op.name == "random_bits"
         if not costly or len(s.loops[v]) < 2:
             continue
         if v in kernel.writes:

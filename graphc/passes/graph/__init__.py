@@ -1,4 +1,4 @@
 """Graph to graph: a file for each pass, named after what the pass does.
 
-Their order, and why it is that order, stands in `passes.pipeline`.
+`passes.pipeline` holds their order, and the reasons for it.
 """

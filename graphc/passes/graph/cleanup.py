@@ -1,4 +1,4 @@
-"""Simplification once more, of what the passes after the first have left; Graph -> Graph."""
+"""Simplifies once more, after the other graph passes: Graph -> Graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folds cut so that many blocks of a GPU share each: Graph -> Graph.
+"""Cuts folds so that many blocks of a GPU share each: Graph -> Graph.
 
 A CPU folds many rows in a few chunks (`split_reductions`); a GPU needs hundreds of chunks, and
 pieces of rows where rows are few and long.
@@ -45,8 +45,8 @@ class CutFolds(SplitReductions):
         return super().run(graph, context)
 
     def chunks_of(self, rows: Size) -> int:
-        """Into how many chunks rows are folded: enough for all multiprocessors, each of some
-        rows."""
+        """The number of chunks for so many rows: enough for all multiprocessors, each chunk of at
+        least `min_rows_per_chunk` rows."""
         if not isinstance(rows, int):
             return self.chunks_if_unknown
         if rows <= self.max_rows_unchunked:
@@ -57,8 +57,9 @@ class CutFolds(SplitReductions):
         return chunks
 
     def _rows_first(self, v: Value) -> Value:
-        """A fold over rows and more as two (a channel's sum over a batch of images would be one
-        row, of one warp); a fold of few and long rows as folds of their pieces, then of these."""
+        """Splits a fold over rows and more into two (a channel's sum over a batch of images would
+        be one row, for one warp).  Splits a fold of few long rows into folds of pieces of rows, and
+        a fold over the pieces."""
         op, (x,) = v.op, v.args
         assert isinstance(op, Reduction)
         inner = tuple(a for a in op.axes if set(range(a, x.type.rank)) <= set(op.axes))
@@ -82,7 +83,7 @@ class CutFolds(SplitReductions):
         return make(type(op)((parts.type.rank - 1,)), (parts,), v.name, v.loc)
 
     def _pieces(self, rows: Size, last: Size) -> int:
-        """Into how many pieces to cut rows, the last axis of which is so long."""
+        """The number of pieces for each of `rows` rows whose last axis has size `last`."""
         if not isinstance(rows, int) or not isinstance(last, int):
             return 1
         if rows > self.enough_rows or last < self.min_row_to_cut:

@@ -1,4 +1,4 @@
-"""Rules that move work before reshapes: so that it keeps an index space in which it fuses."""
+"""Rules that move work before reshapes, where it keeps an index space in which it fuses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from graphc.ir.ops.shape import Full, Reshape
 
 
 def pointwise_before_units(v: Value) -> Value | None:
-    """f(reshape(x)) = reshape(f(x)) where the reshape only adds axes of size 1 (keepdims): so that
-    rows keep their own index space and fuse."""
+    """f(reshape(x)) = reshape(f(x)) where the reshape only adds axes of size 1 (keepdims).  Rows
+    then keep their own index space and fuse."""
     return before_reshape(v, adds_units)
 
 
@@ -45,20 +45,19 @@ def before_reshape(v: Value, moves: Callable[[Value], bool]) -> Value | None:
 
 @dataclass(frozen=True)
 class JoinedWindows:
-    """Rules for reshapes that join the places of windows with the positions in them: maps and folds
-    are done while these are axes of their own, if no side of a window is longer than
-    `longest_side`."""
+    """Rules for reshapes that join the axes of window positions with the axes inside windows: maps
+    and folds move before the reshape, if no side of a window is longer than `longest_side`."""
 
     longest_side: int
 
     def pointwise_before_merge(self, v: Value) -> Value | None:
         """f(reshape(x)) = reshape(f(x)) where x is computed over windows and the reshape joins
-        their places with their positions: so that a gradient of pooling stays in one kernel."""
+        their axes.  A gradient of pooling then stays in one kernel."""
         return before_reshape(v, self.joins)
 
     def reduce_before_merge(self, v: Value) -> Value | None:
-        """A fold over axes that a reshape has joined from windows folds what they were joined
-        from."""
+        """A fold over axes that a reshape has joined from windows becomes a fold over the axes
+        before the reshape."""
         if not isinstance(v.op, Reduction) or v.op.positional or not self.joins(v.args[0]):
             return None
         base, axes, at = v.args[0].args[0], [], 0

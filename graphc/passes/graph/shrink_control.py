@@ -1,4 +1,4 @@
-"""Loops and switches reduced to what is needed of them; Graph -> Graph."""
+"""Reduces loops and switches to what is needed of them: Graph -> Graph."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Loops made smaller: Graph -> Graph.
+"""Makes loops smaller: Graph -> Graph.
 
-merge_loops   loops of the same steps, that keep other rows, are one (a loop and its taped twin)
-prune_loops   carries, rows and operands that nothing needs go; a carry that no step changes is
-              a constant; what only depends on constants is computed once, before the loop
+merge_loops   merges loops of equal steps that keep different rows (a loop and its taped twin)
+prune_loops   drops carries, rows and operands that nothing needs; makes a carry that no step
+              changes a constant; computes what depends on constants alone once, before the loop
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def _steps(v: Value, op: Loop) -> object:
 
 
 def _merged(graph: Graph, twins: dict[Value, list[Value]]) -> Graph:
-    made: dict[Value, Value] = {}  # by the first of a group
+    unions: dict[Value, Value] = {}  # first loop of a group -> the merged loop
 
     def change(v: Value, args: tuple[Value, ...]) -> Value:
         if isinstance(v.op, Item) and v.args[0] in twins:
             group = twins[v.args[0]]
-            loop, old = made[group[0]], v.args[0].op
+            loop, old = unions[group[0]], v.args[0].op
             assert isinstance(loop.op, Loop) and isinstance(old, Loop)
             place = v.op.index
             if place > old.carries:
@@ -54,9 +54,9 @@ def _merged(graph: Graph, twins: dict[Value, list[Value]]) -> Graph:
         if v not in twins:
             return remade(v, args)
         first = twins[v][0]
-        if first not in made:
-            made[first] = make(_union(twins[v]), args, first.name, first.loc)
-        return made[first]
+        if first not in unions:
+            unions[first] = make(_union(twins[v]), args, first.name, first.loc)
+        return unions[first]
 
     return replaced(graph, change)
 
@@ -94,7 +94,7 @@ def prune_loops(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """A smaller loop, and where the items of the old one are found."""
+    """A smaller loop, and the place (or the unchanged value) of each item of the old loop."""
 
     loop: Value
     places: dict[int, int]
@@ -135,27 +135,29 @@ def _prune(v: Value, op: Loop, args: tuple[Value, ...], used: set[int]) -> _Prun
 
 
 def _carries(op: Loop, used: set[int], rows: list[int], fixed: list[int]) -> list[int]:
-    """The carries that are used, or that what is used depends on."""
+    """The carries that are used, or on which a used carry or row depends."""
     body = op.body
     wanted = {i for i in used if i not in fixed} | ({0} if op.whilst else set())
-    place = {v: i for i, v in enumerate(body.inputs[: op.carries])}
+    carry_of = {v: i for i, v in enumerate(body.inputs[: op.carries])}
     while True:
         reached = topological([body.outputs[i] for i in (*wanted, *rows)])
-        grown = wanted | {place[v] for v in reached if v in place and place[v] not in fixed}
+        grown = wanted | {
+            carry_of[v] for v in reached if v in carry_of and carry_of[v] not in fixed
+        }
         if grown == wanted:
             return sorted(wanted)
         wanted = grown
 
 
 def _hoisted(outputs: Iterable[Value], outside: dict[Value, Value]) -> dict[Value, Value]:
-    """What a step needs that is the same in every step, as values outside of the loop."""
+    """The values that a step needs and no step changes -> their copies outside of the loop."""
     order = topological(outputs)
-    same: dict[Value, Value] = dict(outside)
+    invariant: dict[Value, Value] = dict(outside)
     for v in order:
-        steady = bool(v.args) and all(a in same or isinstance(a.op, Full) for a in v.args)
+        steady = bool(v.args) and all(a in invariant or isinstance(a.op, Full) for a in v.args)
         if steady and not can_fail(v):
-            same[v] = make(v.op, tuple(same.get(a, a) for a in v.args), v.name, v.loc)
-    found: dict[Value, Value] = {}
+            invariant[v] = make(v.op, tuple(invariant.get(a, a) for a in v.args), v.name, v.loc)
+    hoisted: dict[Value, Value] = {}
     stack = list(outputs)
     seen: set[Value] = set()
     while stack:
@@ -163,8 +165,8 @@ def _hoisted(outputs: Iterable[Value], outside: dict[Value, Value]) -> dict[Valu
         if v in seen:
             continue
         seen.add(v)
-        if v in same and (v in outside or not isinstance(v.op, View | Generator)):
-            found[v] = same[v]
+        if v in invariant and (v in outside or not isinstance(v.op, View | Generator)):
+            hoisted[v] = invariant[v]
         else:
             stack.extend(reversed(v.args))
-    return found
+    return hoisted

@@ -1,4 +1,5 @@
-"""Simplification: rules (rules.py), folding, and what needs analysis; Graph -> Graph."""
+"""Simplifies graphs by rules (rules.py), and by functions for what rules cannot say: Graph ->
+Graph."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class Simplify(GraphPass):
     max_rounds: int = option(4, "times that the rules go over the whole graph", at_least=1)
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        # what is settled is so for these rules: another pass with equal fields need not try again
+        # settled values are settled for these rules: a later pass with equal fields skips them
         settled = context.trace.settled[self.max_window_side, context.fast_math]
         rewriter = self.rewriter(context.fast_math, settled)
         graph = self.rewrite(graph, rewriter)
@@ -42,13 +43,13 @@ class Simplify(GraphPass):
         return graph
 
     def rewriter(self, fast_math: bool, settled: set[Value] | None = None) -> Rewriter:
-        """What applies the rules to values, but to those that are `settled`."""
+        """The rewriter that applies the rules to all values but the `settled` ones."""
         joined = JoinedWindows(self.max_window_side)
         functions = (*FUNCTIONS, joined.pointwise_before_merge, joined.reduce_before_merge)
         return Rewriter([r for r in RULES if fast_math or r.kind != "fast"], functions, settled)
 
     def rewrite(self, graph: Graph, rewriter: Rewriter) -> Graph:
-        """The graph after the rules.  Raises `VerifyError` for rules that never end."""
+        """The graph after the rules.  Raises `VerifyError` if rewriting never ends."""
         for _ in range(self.max_rounds):
             before = rewriter.fired.total()
             try:
@@ -135,10 +136,12 @@ def unit_reshape_as_broadcast(v: Value) -> Value | None:
     if not isinstance(v.op, Broadcast) or not isinstance(v.args[0].op, Reshape):
         return None
     wide, (base,) = v.args[0], v.args[0].args
-    kept = [a for a, s in enumerate(wide.type.shape) if s != 1]
-    if tuple(wide.type.shape[a] for a in kept) != base.type.shape:
+    not_units = [a for a, s in enumerate(wide.type.shape) if s != 1]
+    if tuple(wide.type.shape[a] for a in not_units) != base.type.shape:
         return None
-    return make(Broadcast(tuple(v.op.axes[a] for a in kept), v.type.shape), (base,), v.name, v.loc)
+    return make(
+        Broadcast(tuple(v.op.axes[a] for a in not_units), v.type.shape), (base,), v.name, v.loc
+    )
 
 
 def transpose_into_matmul(v: Value) -> Value | None:
@@ -184,12 +187,12 @@ def windows_of_padded(v: Value) -> Value | None:
         return None
     if wide.op.axes != tuple(range(rank - n)) or x.type.rank != rank - n:
         return None
-    none, sides = (0,) * (x.type.rank - n), (0,) * n
-    low, high = (*none, *v.op.before), (*none, *v.op.after)
+    unpadded, no_sides = (0,) * (x.type.rank - n), (0,) * n
+    low, high = (*unpadded, *v.op.before), (*unpadded, *v.op.after)
     padded = make(Pad(low, high, v.op.value), (x,), "", x.loc)
     shape = (*padded.type.shape, *wide.type.shape[rank - n :])
-    again = make(Broadcast(wide.op.axes, shape), (padded,), "", wide.loc)
-    return make(replace(v.op, before=sides, after=sides), (again,), v.name, v.loc)
+    repeated = make(Broadcast(wide.op.axes, shape), (padded,), "", wide.loc)
+    return make(replace(v.op, before=no_sides, after=no_sides), (repeated,), v.name, v.loc)
 
 
 def divide_by_power_of_two(v: Value) -> Value | None:

@@ -1,4 +1,4 @@
-"""Pure work that only one branch of a switch needs is done in that branch: Graph -> Graph."""
+"""Moves pure work that only one branch of a switch needs into that branch: Graph -> Graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphc.passes.rewrite.inner_graphs import remade
 
 
 def sink_into_branches(graph: Graph) -> Graph:
-    """The graph with what one branch alone needs moved into it, and unused operands dropped."""
+    """The graph with such values moved into their branch, and unused operands dropped."""
     readers = users(graph)
     results = set(graph.results)
 
@@ -33,7 +33,7 @@ def sink_into_branches(graph: Graph) -> Graph:
 
 
 class _Sinking:
-    """One switch.  Operands are known by their value in the old graph."""
+    """Rebuilds one switch.  It names operands by their values in the old graph."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class _Sinking:
         }
 
     def _sink(self, a: Value, branch: int, sunk: dict[Value, None]) -> None:
-        """Notes a, and what only a needs, as work of one branch."""
+        """Notes a, and the operands that only a needs, as work of one branch."""
         movable = a.args and not isinstance(a.op, State | Constant | Control | Item)
         alone = all(r is self.v or r in sunk for r in self.readers[a])
         if not movable or not alone or a in self.results or a is self.v.args[0]:
@@ -88,5 +88,5 @@ class _Sinking:
         inputs = {a: placeholder(a.type, short_name(a)) for a in kept}
         done = inputs | dict(zip(sunk, rewired(sunk, inputs), strict=True))
         operands = zip(g.inputs, self.v.args[1:], strict=True)
-        given = {v: done[a] for v, a in operands if v in self.uses[number]}
-        return Graph(g.name, tuple(inputs.values()), tuple(rewired(g.outputs, given)))
+        replacements = {v: done[a] for v, a in operands if v in self.uses[number]}
+        return Graph(g.name, tuple(inputs.values()), tuple(rewired(g.outputs, replacements)))

@@ -1,4 +1,4 @@
-"""Reductions in two steps, where one step would be slow or serial: Graph -> Graph.
+"""Splits reductions into two steps, where one step would be slow or serial: Graph -> Graph.
 
 A fold over leading axes becomes a `Partial*` fold, which folds fixed chunks of rows, and a small
 fold over the chunks, which melts into whatever reads it.  Chunk boundaries depend on the size
@@ -40,7 +40,7 @@ class SplitReductions(GraphPass):
         return rebuild(graph, lambda v: self._split(v) if type(v.op) in PARTIAL else v)
 
     def chunks_of(self, rows: Size) -> int:
-        """Into how many chunks so many rows are split (1: not at all)."""
+        """The number of chunks that so many rows are split into (1: not at all)."""
         return self.chunks
 
     def _split(self, v: Value) -> Value:

@@ -1,8 +1,8 @@
-"""Sizes that must be equal become one: Graph -> Graph.
+"""Makes one size of sizes that must be equal: Graph -> Graph.
 
-Operands of `add` may be `f32[n]` and `f32[m]`; then n = m must hold in every run.  The equations
-that ops state (`Op.requires`) are solved here; what is no plain symbol stays as a check for feed
-time.
+Operands of `add` may be `f32[n]` and `f32[m]`; then n = m must hold in every run.  This pass solves
+the equations that ops state (`Op.requires`).  An equation without a plain symbol stays as a check
+for feed time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphc.ir.types import TensorType
 
 @dataclass(frozen=True)
 class Check:
-    """Two sizes that must turn out equal, and the value that demands it."""
+    """Two sizes that must be equal in every run, and the value that demands it."""
 
     left: Size
     right: Size
@@ -48,25 +48,27 @@ def unify_sizes(graph: Graph) -> Unified:
     if known:
         solved = {name: _resolve(size, known) for name, size in known.items()}
         graph = substitute_graph(graph, solved)
-    left = (Check(_resolve(c.left, known), _resolve(c.right, known), c.value) for c in checks)
-    return Unified(graph, declared, tuple(c for c in left if c.left != c.right))
+    unsolved = (Check(_resolve(c.left, known), _resolve(c.right, known), c.value) for c in checks)
+    return Unified(graph, declared, tuple(c for c in unsolved if c.left != c.right))
 
 
 def _resolve(size: Size, known: dict[str, Size]) -> Size:
+    """The size with known symbols replaced, until none is left."""
     while dim.symbols(size) & known.keys():
         size = dim.substitute(size, known)
     return size
 
 
 def _equate(a: Size, b: Size, known: dict[str, Size], checks: list[Check], v: Value) -> None:
+    """Adds a = b to what is known, if one side is a symbol that the other lacks; else to checks."""
     if a == b:
         return
-    for one, other in ((b, a), (a, b)):
+    for unknown, other in ((b, a), (a, b)):
         if (
-            isinstance(one, dim.Dim)
-            and str(one).isidentifier()
-            and str(one) not in dim.symbols(other)
+            isinstance(unknown, dim.Dim)
+            and str(unknown).isidentifier()
+            and str(unknown) not in dim.symbols(other)
         ):
-            known[str(one)] = other
+            known[str(unknown)] = other
             return
     checks.append(Check(a, b, v))

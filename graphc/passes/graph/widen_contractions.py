@@ -1,7 +1,7 @@
-"""Products and convolutions of f16 and bf16 are made in f32, by register tiles.
+"""Computes products and convolutions of f16 and bf16 in f32, by register tiles: Graph -> Graph.
 
-Their meaning is a sum in f32, rounded once (docs/semantics.md): so it is the f32 contraction of the
-widened operands, and the rounding follows it as any map does.
+Their meaning is a sum in f32, rounded once (docs/semantics.md).  So the pass makes an f32
+contraction of widened operands, and a cast that follows it like any map.
 """
 
 from __future__ import annotations

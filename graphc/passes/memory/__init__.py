@@ -1,5 +1,5 @@
-"""Program to program: the order of kernels, which values share memory, what is computed twice to
-save it, and the verifier of programs.
+"""Program to program: passes that order kernels, let values share memory and compute values twice
+to save memory; and the verifier of programs.
 
-Offsets of bytes are packed when sizes are known, by `ir.arena`.
+`ir.arena` packs values at byte offsets, once sizes are known.
 """

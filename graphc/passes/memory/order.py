@@ -1,10 +1,10 @@
 """The order of kernels: Program -> Program whose values wait in memory for less.
 
-Fusion orders kernels by the graph's first use.  A gradient then waits until every layer's is made,
-though its weight's product, its last reader, could run at once.  Here the kernel comes next, of
-those that can, that leaves the fewest bytes in memory (list scheduling, as in XLA's
-memory scheduler).  It is tried for small and for large values of unknown sizes, and kept where its
-peak is lower.  Commits stay last.
+Fusion orders kernels by the graph's first use.  A layer's gradient then waits until the gradients
+of all layers are made, though its last reader (the product for the weight) could run at once.  This
+pass schedules greedily: of the kernels that can run, the one that leaves the fewest bytes in memory
+comes next (list scheduling, as in XLA's memory scheduler).  It tries small and large values for
+unknown sizes, and keeps the new order where its peak is lower.  Commits stay last.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ class OrderKernels(ProgramPass):
             for k in program.kernels
         )
         program = replace(program, kernels=kernels)
-        tried = self.orders(program)
-        if len(tried) == 1:
+        candidates = self.orders(program)
+        if len(candidates) == 1:
             return program
         steps = LockStep()
-        planned = [plan(p, steps) for p in tried]
-        peaks = [[peak(p, sizes) for sizes in self.assignments(p)] for p in planned]
-        least = [max(1, min(column)) for column in zip(*peaks, strict=True)]
-        worst = [max(x / y for x, y in zip(row, least, strict=True)) for row in peaks]
-        return tried[worst.index(min(worst))]
+        plans = [plan(p, steps) for p in candidates]
+        peaks = [[peak(p, sizes) for sizes in self.assignments(p)] for p in plans]
+        least_peaks = [max(1, min(column)) for column in zip(*peaks, strict=True)]
+        worst_ratios = [max(x / y for x, y in zip(row, least_peaks, strict=True)) for row in peaks]
+        return candidates[worst_ratios.index(min(worst_ratios))]
 
     def orders(self, program: Program) -> list[Program]:
         """The program as it is, and in other orders."""
-        found = {program.kernels: program}
+        by_kernels = {program.kernels: program}
         for sizes in self.assignments(program):
             kernels = tuple(_Scheduler(program, Numbers(sizes)).run())
-            found.setdefault(kernels, replace(program, kernels=kernels))
-        return list(found.values())
+            by_kernels.setdefault(kernels, replace(program, kernels=kernels))
+        return list(by_kernels.values())
 
     def assignments(self, program: Program) -> list[dict[str, int]]:
-        """Values for the unknown sizes of a program."""
+        """The small and the large values to try for a program's unknown sizes."""
         names = {s for k in program.kernels for v in k.writes for s in dim.symbols(v.type.nbytes)}
         if not names:
             return [{}]
@@ -65,7 +65,7 @@ class OrderKernels(ProgramPass):
 
 
 class _Scheduler:
-    """One order: greedy by the bytes that a kernel leaves in memory."""
+    """Finds one order, greedily by the bytes that a kernel leaves in memory."""
 
     def __init__(self, program: Program, numbers: Numbers) -> None:
         self.kernels = [k for k in program.kernels if not k.commits]
@@ -84,56 +84,58 @@ class _Scheduler:
         self.waits = self._needs()
 
     def _needs(self) -> list[set[int]]:
-        """The kernels that must come before each.  Python functions are called in order."""
-        found: list[set[int]] = []
+        """For each kernel, the kernels that must run before it.  Calls of Python keep their
+        order."""
+        needs: list[set[int]] = []
         written: dict[Value, int] = {}
-        called: int | None = None
+        last_caller: int | None = None
         for i, kernel in enumerate(self.kernels):
-            found.append({written[r] for r in kernel.reads if r in written})
+            needs.append({written[r] for r in kernel.reads if r in written})
             written |= dict.fromkeys(kernel.writes, i)
             if calls_python(kernel):
-                found[i] |= {called} if called is not None else set()
-                called = i
-        return found
+                needs[i] |= {last_caller} if last_caller is not None else set()
+                last_caller = i
+        return needs
 
-    def _leaves(self, number: int) -> int:
-        """The bytes that lie in memory after a kernel and did not before."""
+    def _added_bytes(self, number: int) -> int:
+        """The bytes that a kernel adds to memory: its results, less the operands that die."""
         kernel = self.kernels[number]
-        made = sum(self.nbytes[w] for w in kernel.writes if self.readers[w] or w in self.kept)
-        return made - sum(self.nbytes[r] for r in set(kernel.reads) if self._dies(r))
+        written = sum(self.nbytes[w] for w in kernel.writes if self.readers[w] or w in self.kept)
+        return written - sum(self.nbytes[r] for r in set(kernel.reads) if self._dies(r))
 
     def _dies(self, v: Value) -> bool:
-        """Whether one kernel is left that reads v, and nothing needs it after that."""
+        """Whether only one kernel that reads v is left, and nothing needs v after that."""
         return v in self.readers and len(self.readers[v]) == 1 and v not in self.kept
 
     def run(self) -> Iterable[Kernel]:
         """The kernels in their new order."""
-        ready = [(self._leaves(i), i) for i, needs in enumerate(self.waits) if not needs]
+        ready = [(self._added_bytes(i), i) for i, needs in enumerate(self.waits) if not needs]
         heapq.heapify(ready)
         users = _inverted(self.waits)
         done: set[int] = set()
         while ready:
             left, number = heapq.heappop(ready)
-            if number in done or left != self._leaves(number):
+            if number in done or left != self._added_bytes(number):
                 continue  # it has become cheaper since, and is queued again
             done.add(number)
             yield self.kernels[number]
-            for i in self._after(number, users):
-                heapq.heappush(ready, (self._leaves(i), i))
+            for i in self._newly_ready(number, users):
+                heapq.heappush(ready, (self._added_bytes(i), i))
         yield from self.commits
 
-    def _after(self, number: int, users: Sequence[Sequence[int]]) -> list[int]:
-        """The kernels that can run now, or that have become the last readers of something."""
-        found = []
+    def _newly_ready(self, number: int, users: Sequence[Sequence[int]]) -> list[int]:
+        """The kernels that kernel `number` makes ready, and ready ones that are last readers
+        now."""
+        candidates = []
         for i in users[number]:
             self.waits[i].discard(number)
-            found += [] if self.waits[i] else [i]
+            candidates += [] if self.waits[i] else [i]
         for r in self.kernels[number].reads:
             if r in self.readers:
                 self.readers[r].discard(number)
                 if self._dies(r):
-                    found += [i for i in self.readers[r] if not self.waits[i]]
-        return found
+                    candidates += [i for i in self.readers[r] if not self.waits[i]]
+        return candidates
 
 
 def _inverted(needs: Sequence[set[int]]) -> list[list[int]]:
@@ -145,7 +147,7 @@ def _inverted(needs: Sequence[set[int]]) -> list[list[int]]:
 
 
 def calls_python(kernel: Kernel) -> bool:
-    """Whether Python functions are called, which may do anything."""
+    """Whether a kernel calls Python functions, which may do anything."""
     return any(isinstance(v.op, Foreign) for v in kernel.body) or any(
         calls_python(k) for p in kernel.programs for k in p.kernels
     )

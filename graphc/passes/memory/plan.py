@@ -1,9 +1,9 @@
 """Memory: Program -> Program with buffers.
 
-Every value that is stored gets a kind of place: the caller's array, the arena, or the place of what
-it may overwrite.  A dying operand's place becomes its successor's where every access is in step (in
-place); a variable's new value is written over the old one if nothing reads the old one later.
-Where in the arena, `ir/arena.py` finds out for each set of sizes.
+The planner gives every stored value a kind of place: the caller's array, the arena, or the place of
+a value that it may overwrite.  A value takes the place of an operand that dies (in place) if the
+kernel accesses both in step.  A variable's new value overwrites the old one if nothing reads the
+old one later.  `ir/arena.py` finds the offsets in the arena for each set of sizes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class PlanMemory(ProgramPass):
 
 @dataclass
 class Planner:
-    """One run of planning."""
+    """Plans one program."""
 
     program: Program
     steps: LockStep
     buffers: dict[Value, PlannedBuffer] = field(default_factory=dict)
-    given: set[Value] = field(default_factory=set)  # whose places others have taken
+    given: set[Value] = field(default_factory=set)  # values whose places others have taken
 
     def run(self) -> Program:
         """A place for every value that is read or written."""
@@ -62,13 +62,14 @@ class Planner:
         return Program(graph, kernels, self.buffers)
 
     def _inner_planned(self) -> tuple[Kernel, ...]:
-        """The kernels with their programs planned; one that stands there twice stays one."""
-        made = {
+        """The kernels with their inner programs planned; a kernel that runs twice stays one
+        object."""
+        planned = {
             k: replace(k, programs=tuple(plan(p, self.steps) for p in k.programs))
             for k in self.program.kernels
             if any(p.kernels and not p.buffers for p in k.programs)
         }
-        return tuple(made.get(k, k) for k in self.program.kernels)
+        return tuple(planned.get(k, k) for k in self.program.kernels)
 
     def _last_uses(self) -> dict[Value, int]:
         last: dict[Value, int] = {}
@@ -112,8 +113,8 @@ class Planner:
     def _in_place(
         self, kernel: Kernel, u: Value, v: Value, number: int, last: dict[Value, int]
     ) -> bool:
-        """Whether v can take the arena place of u, which dies here.  What is computed again keeps
-        a place of its own."""
+        """Whether v can take the arena place of u, which dies here.  A value that is computed again
+        keeps a place of its own."""
         if self.buffers[u].place is not Place.ARENA or u in self.given or last.get(u) != number:
             return False
         if self.times[u] > 1 or self.times[v] > 1:
@@ -123,7 +124,8 @@ class Planner:
 
 
 class LockStep:
-    """What kernels may overwrite; what was found out about kernels and values is kept."""
+    """Tells which operands kernels may overwrite; caches what it finds out about kernels and
+    values."""
 
     def __init__(self) -> None:
         self._known: dict[Kernel, _Walk] = {}
@@ -152,14 +154,14 @@ class LockStep:
 
 
 class _Walk:
-    """How a kernel of loops goes over what it reads and writes."""
+    """How a kernel of loops walks over the values that it reads and writes."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel, self.stored = kernel, set(kernel.reads)
         self.order = stages(kernel, self.stored)
         self.kept = set(self.order.kept.values())
         members = set(kernel.body)
-        self.elsewhere = {a for m in members for a in _melted_reads(m, members, self.stored)}
+        self.elsewhere = {a for m in members for a in _read_elsewhere(m, members, self.stored)}
 
     def together(self, u: Value, v: Value) -> bool:
         """Whether v, of u's shape, may be written over u."""
@@ -167,40 +169,41 @@ class _Walk:
         element = is_element(kernel, v) if kernel.inner else True
         if not element or v in self.kept or (kernel.inner and order.at[v] != order.last):
             return False
-        return u not in self.elsewhere and u in _direct(v, self.stored)
+        return u not in self.elsewhere and u in _read_at_own_element(v, self.stored)
 
 
-def _direct(v: Value, stored: set[Value]) -> set[Value]:
-    """What v reads at its own element, through pointwise values of its own shape."""
-    found: set[Value] = set()
+def _read_at_own_element(v: Value, stored: set[Value]) -> set[Value]:
+    """The values that v reads at its own element, through pointwise values of its own shape."""
+    reached: set[Value] = set()
     stack = [v]
     while stack:
         w = stack.pop()
         for a in w.args:
-            if a not in found and a.type.shape == v.type.shape:
-                found.add(a)
+            if a not in reached and a.type.shape == v.type.shape:
+                reached.add(a)
                 if a not in stored and isinstance(a.op, Pointwise):
                     stack.append(a)
-    return found
+    return reached
 
 
-def _melted_reads(m: Value, members: set[Value], stored: set[Value]) -> list[Value]:
-    """What a member reads at another element than its own: through views or other index
-    arithmetic."""
-    found = []
+def _read_elsewhere(m: Value, members: set[Value], stored: set[Value]) -> list[Value]:
+    """The stored values that a member reads at other elements than its own: through views or other
+    index arithmetic."""
+    reads = []
     inside = isinstance(m.op, Pointwise | Reduction)
     stack = [(a, inside) for a in m.args]
     seen: set[tuple[Value, bool]] = set()
     while stack:
-        a, here = stack.pop()
+        a, own_element = stack.pop()
         if a in stored:
-            found += [] if here else [a]
-        elif (a, here) not in seen and a not in members:
-            seen.add((a, here))
-            stack += [(b, here and isinstance(a.op, Pointwise)) for b in a.args]
-    return found
+            reads += [] if own_element else [a]
+        elif (a, own_element) not in seen and a not in members:
+            seen.add((a, own_element))
+            stack += [(b, own_element and isinstance(a.op, Pointwise)) for b in a.args]
+    return reads
 
 
 def plan(program: Program, steps: LockStep | None = None) -> Program:
-    """The program with a place for every buffer.  `steps` serves several plans of one program."""
+    """The program with a place for every buffer.  `steps` is a cache that several plans of
+    one program may share."""
     return Planner(program, steps or LockStep()).run()

@@ -1,10 +1,11 @@
 """Less memory for more work: a planned Program -> one whose arena fits a limit.
 
-Where the most is needed, values that lie idle are given up, and the kernels that made them run
-again before their next reader, with those that make their operands if these are gone, too (Chen et
-al., "Training Deep Nets with Sublinear Memory Cost", 2016; the choice is greedy by work for bytes,
-as in XLA's rematerialization pass).  A whole kernel runs again: the same machine code on the same
-operands, so results have the same bits, draws included.  What can fail or calls Python runs once.
+At the kernel where memory peaks, the pass gives up values that lie idle.  The kernels that made
+them run again before the next reader, and so do the kernels of their operands if these are gone
+(Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).  The choice is greedy by work
+for bytes, as in XLA's rematerialization pass.  A whole kernel runs again: the same machine code on
+the same operands, so results have the same bits, draws included.  A kernel that can fail or calls
+Python runs once.
 """
 
 from __future__ import annotations
@@ -19,59 +20,59 @@ from graphc.passes.cost.work import work
 from graphc.passes.memory.order import OrderKernels
 from graphc.passes.memory.plan import LockStep, plan
 
-MAX_CHAIN = 64  # kernels that run again for one value
-EXTRA_ROUNDS = 64  # of giving up values, more than there are kernels
-MAX_TARGETS = 8  # tried, each smaller, to make up for gaps between values
-LIMIT_SHARES = 32  # of which each target is at least one smaller than the one before
-BISECTIONS = 8  # to find the least that can be reached
+MAX_KERNELS_PER_CHAIN = 64  # kernels that run again to have one value
+EXTRA_ROUNDS = 64  # rounds of giving up values, beyond one for each kernel
+MAX_TARGETS = 8  # targets tried, each smaller than the last: gaps between values take bytes too
+TARGET_STEPS_PER_LIMIT = 32  # a target is below the last one by this part of the limit, or more
+BISECTIONS = 8  # halvings of the interval that holds the least memory
 
 
 def fitted(program: Program, sizes: dict[str, int], limit: int) -> Program | None:
     """The program in an arena of at most `limit` bytes at these sizes, with the least work found;
     None if there is none."""
-    made = [_fitted(p, sizes, limit) for p in OrderKernels().orders(program)]
-    found = [p for p in made if p is not None]
+    candidates = [_fitted(p, sizes, limit) for p in OrderKernels().orders(program)]
+    fitting = [p for p in candidates if p is not None]
 
     def total(p: Program) -> int:
         return sum(work(k, lambda s: dim.evaluate(s, sizes)) for k in p.kernels)
 
-    return min(found, key=total, default=None)
+    return min(fitting, key=total, default=None)
 
 
 def _fitted(program: Program, sizes: dict[str, int], limit: int) -> Program | None:
     target = limit
     for _ in range(MAX_TARGETS):
-        made = _Squeeze(program, sizes).run(target)
-        if made is None:
+        candidate = _Squeeze(program, sizes).run(target)
+        if candidate is None:
             return None
-        over = layout(made, sizes).arena - limit
+        over = layout(candidate, sizes).arena - limit
         if over <= 0:
-            return made
-        target -= max(over, limit // LIMIT_SHARES)
+            return candidate
+        target -= max(over, limit // TARGET_STEPS_PER_LIMIT)
     return None
 
 
 @dataclass(frozen=True)
 class Least:
-    """The smallest limit that was reached, and the largest value where it is."""
+    """The smallest limit that was reached, and the largest value at the kernel of the peak."""
 
     nbytes: int
     kernel: Kernel
-    value: Value | None  # of none: the arena of a program inside
+    value: Value | None  # None: the arena of an inner program
     share: int
 
 
 def least(program: Program, sizes: dict[str, int]) -> Least:
-    """The least that memory can be limited to, by bisection."""
+    """Finds the least limit that memory can keep to, by bisection."""
     high, best = layout(program, sizes).arena, program
     low = 0
     for _ in range(BISECTIONS):
         middle = (low + high) // 2
-        made = fitted(program, sizes, middle)
-        if made is None:
+        candidate = fitted(program, sizes, middle)
+        if candidate is None:
             low = middle
         else:
-            high, best = middle, made
+            high, best = middle, candidate
     needs = Needs(best, Numbers(sizes), inner_arenas(best, sizes))
     at = needs.loads.index(needs.peak)
     alive = {key: b for key, b in needs.blocks.items() if b.born <= at <= b.dies}
@@ -81,14 +82,14 @@ def least(program: Program, sizes: dict[str, int]) -> Least:
 
 
 def inner_arenas(program: Program, sizes: dict[str, int]) -> dict[Program, int]:
-    """The bytes of the arenas of programs inside."""
+    """The bytes of the arena of each inner program."""
     return {p: layout(p, sizes).arena for k in program.kernels for p in k.programs}
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """Kernels to run again before kernel `before`, while the results of `others` are still there;
-    what that costs and frees."""
+    """A chain of kernels to run again before kernel `before`, while the results of `others` are
+    still there; the work that this costs and the bytes that it frees."""
 
     chain: tuple[Kernel, ...]
     others: frozenset[Kernel]
@@ -98,7 +99,7 @@ class _Choice:
 
 
 class _Squeeze:
-    """One program on its way to less memory."""
+    """Lowers the memory of one program, round by round."""
 
     def __init__(self, program: Program, sizes: dict[str, int]) -> None:
         self.program, self.steps, self.numbers = program, LockStep(), Numbers(sizes)
@@ -108,10 +109,10 @@ class _Squeeze:
         self.writer = {w: k for k in self.kernels for w in k.writes}
         self.repeats = {k: may_repeat(k) for k in self.kernels}
         self.costs = {k: 1 + work(k, lambda s: dim.evaluate(s, sizes)) for k in self.kernels}
-        self._look()
+        self._plan_again()
 
-    def _look(self) -> None:
-        """The plan as it is now, and who reads what when."""
+    def _plan_again(self) -> None:
+        """Plans the kernels as they are now; notes when values are written and read."""
         self.planned = plan(replace(self.program, kernels=tuple(self.kernels)), self.steps)
         self.needs = Needs(self.planned, self.numbers, self.inner)
         self.lives = self.needs.lives
@@ -129,62 +130,68 @@ class _Squeeze:
                 self.reads.setdefault(r, []).append(i)
 
     def run(self, target: int) -> Program | None:
-        """The program with at most so many bytes needed at once; None if it cannot be."""
+        """The program that needs at most `target` bytes at once; None if there is none."""
         for _ in range(len(self.program.kernels) + EXTRA_ROUNDS):
             if self.needs.peak <= target:
                 return self.planned
             at = self.needs.loads.index(self.needs.peak)
-            choices = self._chosen(at, self.needs.peak - target)
+            choices = self._choose(at, self.needs.peak - target)
             if not choices:
                 return None
-            for c in choices:  # what they make lies ready from then on: they need not run later
+            for c in choices:  # the chain's results are ready from here on: it need not run later
                 tail = [k for k in self.kernels[c.before :] if k not in c.chain]
                 self.kernels[c.before :] = [*c.chain, *tail]
-            self._look()
+            self._plan_again()
         return None  # giving up one value has brought back another, again and again
 
-    def _chosen(self, at: int, excess: int) -> list[_Choice]:
-        """What is given up at kernel `at`: the least work for the bytes, until it is enough.  The
-        last to run again comes first, so that the places of the others hold."""
-        found = [c for c in map(self._choice, self._idle(at)) if c is not None]
-        found.sort(key=lambda c: (c.cost / min(c.freed, excess), -c.before))
+    def _choose(self, at: int, excess: int) -> list[_Choice]:
+        """Chooses what to give up at kernel `at`: the least work for the bytes, until `excess` is
+        freed.  The last in the order comes first, so that inserting it moves no other's place."""
+        choices = [c for c in map(self._choice, self._idle(at)) if c is not None]
+        choices.sort(key=lambda c: (c.cost / min(c.freed, excess), -c.before))
         taken: list[_Choice] = []
-        gone: set[Kernel] = set()
+        rerun: set[Kernel] = set()
         needed: set[Kernel] = set()
-        for c in found:
-            if excess > 0 and gone.isdisjoint({*c.chain, *c.others}) and needed.isdisjoint(c.chain):
+        for c in choices:
+            if (
+                excess > 0
+                and rerun.isdisjoint({*c.chain, *c.others})
+                and needed.isdisjoint(c.chain)
+            ):
                 taken.append(c)
-                gone.update(c.chain)
+                rerun.update(c.chain)
                 needed |= c.others
                 excess -= c.freed
         return sorted(taken, key=lambda c: -c.before)
 
     def _idle(self, at: int) -> list[tuple[Life, int, int]]:
-        """The values that lie in memory while kernel `at` runs and are needed by a later one: life,
-        now, the number of that kernel."""
+        """The values that lie unused in memory while kernel `at` runs: (life, `at`, the number of
+        the kernel that needs the value next)."""
         used = {*self.kernels[at].reads, *self.kernels[at].writes} if at < len(self.kernels) else ()
-        found: list[tuple[Life, int, int]] = []
+        idle: list[tuple[Life, int, int]] = []
         for (v, born), dies in self.lives.items():
             if born < at < dies and v not in used:
                 later = next((i for i in self.reads.get(v, ()) if i > at), at)
                 later = min(later, self.commits)  # nothing else runs between commits
                 if later > at and self.originals[later] > self.originals[at]:
-                    found.append(((v, born), at, later))
-        return found
+                    idle.append(((v, born), at, later))
+        return idle
 
     def _choice(self, idle: tuple[Life, int, int]) -> _Choice | None:
-        """Giving up one value, if that frees memory."""
+        """The choice to give up one idle value; None if that frees no memory."""
         (_, born), at, later = idle
         chain: set[Kernel] = set()
         others: set[Kernel] = set()
-        kept = self._collect(self.kernels[born], at, later, chain, others)
-        if kept is None:
+        extended_bytes = self._collect(self.kernels[born], at, later, chain, others)
+        if extended_bytes is None:
             return None
         freed = (
             sum(
-                self.needs.nbytes[w] for w in self.kernels[born].writes if self._waits(w, at, later)
+                self.needs.nbytes[w]
+                for w in self.kernels[born].writes
+                if self._kept_only_for(w, at, later)
             )
-            - kept
+            - extended_bytes
         )
         if freed <= 0:
             return None
@@ -195,29 +202,29 @@ class _Squeeze:
     def _collect(
         self, kernel: Kernel, at: int, later: int, chain: set[Kernel], others: set[Kernel]
     ) -> int | None:
-        """Adds to the chain what must run again at `later` to have the kernel's results, and to
-        `others` whose results must wait for it; the bytes that must be kept longer for that.  None:
-        it cannot be."""
-        if not self.repeats[kernel] or len(chain) >= MAX_CHAIN:
+        """The bytes that must be kept longer so that `kernel` can run again at `later`; None if it
+        cannot.  Adds to `chain` the kernels that must run again, and to `others` those whose
+        results they read."""
+        if not self.repeats[kernel] or len(chain) >= MAX_KERNELS_PER_CHAIN:
             return None
         chain.add(kernel)
-        kept = 0
+        extended_bytes = 0
         for r in kernel.reads:
             if r not in self.born or self.writer[r] in chain:
                 continue
             dies = self.lives[r, max(b for b in self.born[r] if b < later)]
             if dies >= at:
                 others.add(self.writer[r])
-                kept += self.needs.nbytes[r] if dies < later else 0
+                extended_bytes += self.needs.nbytes[r] if dies < later else 0
                 continue
             more = self._collect(self.writer[r], at, later, chain, others)
             if more is None:
                 return None
-            kept += more
-        return kept
+            extended_bytes += more
+        return extended_bytes
 
-    def _waits(self, v: Value, at: int, later: int) -> bool:
-        """Whether v lies in memory at kernel `at` for the sake of `later` and what follows only."""
+    def _kept_only_for(self, v: Value, at: int, later: int) -> bool:
+        """Whether v lies in memory at kernel `at` only for kernel `later` and those after it."""
         if v not in self.born or self.planned.buffers[v].place is not Place.ARENA:
             return False
         born = max((b for b in self.born[v] if b < at), default=None)

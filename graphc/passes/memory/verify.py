@@ -27,10 +27,10 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
 from graphc.ir.program import Kernel, Place, Program, can_fail, may_repeat, reached, storage
-from graphc.passes.fusion.melting import MATERIAL
+from graphc.passes.fusion.melting import READS_MEMORY
 from graphc.passes.memory.plan import LockStep
 
-CHECKED_SIZES = (1, 7, 128)  # what symbols are taken to be, each a little different
+CHECKED_SIZES = (1, 7, 128)  # layouts are checked at these sizes (each symbol a little larger)
 
 
 def verify_program(program: Program) -> Program:
@@ -41,17 +41,18 @@ def verify_program(program: Program) -> Program:
 
 @dataclass
 class _Check:
+    """Checks one program.  `written` maps each value to the number of the kernel that writes it
+    first."""
+
     program: Program
-    written: dict[Value, int] = field(
-        default_factory=dict
-    )  # the number of the kernel that writes it
+    written: dict[Value, int] = field(default_factory=dict)
     steps: LockStep = field(default_factory=LockStep)
 
     def run(self) -> None:
-        """All checks."""
+        """Makes all checks."""
         inputs = set(self.program.graph.inputs)
         for number, kernel in enumerate(self.program.kernels):
-            self._kernel(number, kernel, inputs)
+            self._check_kernel(number, kernel, inputs)
         for v in self.program.graph.results:
             base = storage(v)
             if (
@@ -60,17 +61,17 @@ class _Check:
                 and not isinstance(base.op, Constant)
             ):
                 raise VerifyError(f"program: result {_name(v)} is computed by no kernel")
-        self._commits()
+        self._check_commits()
         for kernel in self.program.kernels:
             for inner in kernel.programs:
                 verify_program(inner)
         if self.program.buffers:
-            self._places()
-            self._arena()
+            self._check_places()
+            self._check_arena()
 
     # -- order
 
-    def _kernel(self, number: int, kernel: Kernel, inputs: set[Value]) -> None:
+    def _check_kernel(self, number: int, kernel: Kernel, inputs: set[Value]) -> None:
         known, members = set(kernel.reads), set(kernel.body)
         for r in kernel.reads:
             if r not in inputs and not isinstance(r.op, Constant) and r not in self.written:
@@ -78,7 +79,7 @@ class _Check:
         for v in kernel.body:
             if v in inputs or isinstance(v.op, Constant):
                 self._fail(number, f"computes {_name(v)}, an input or constant")
-            self._reach(number, v, known, members, inputs)
+            self._check_reached(number, v, known, members, inputs)
             known.add(v)
         for w in kernel.writes:
             if w not in known or w in kernel.reads:
@@ -89,10 +90,10 @@ class _Check:
             if first != number and not may_repeat(kernel):
                 self._fail(number, "runs again, but can fail, commits or has effects")
 
-    def _reach(
+    def _check_reached(
         self, number: int, v: Value, known: set[Value], members: set[Value], inputs: set[Value]
     ) -> None:
-        """What a member reads, through index lambdas."""
+        """Checks the values that a member reads through index lambdas."""
         stack: list[Value] = list(v.args)
         seen: set[Value] = set()
         while stack:
@@ -105,13 +106,13 @@ class _Check:
             if a in inputs or isinstance(a.op, Constant) or a in self.written:
                 self._fail(number, f"{_name(v)} uses {_name(a)}, which the kernel does not read")
             stack.extend(a.args)
-        material = isinstance(v.op, MATERIAL)
+        material = isinstance(v.op, READS_MEMORY)
         if material and any(storage(a) not in known for a in v.args):
             self._fail(number, f"an operand of {_name(v)} does not lie in memory")
 
     # -- commits
 
-    def _commits(self) -> None:
+    def _check_commits(self) -> None:
         graph = self.program.graph
         targets = {storage(new): old for old, new in graph.updates}
         written: dict[Value, int] = {}
@@ -131,7 +132,7 @@ class _Check:
             for w in kernel.writes:
                 buffer = self.program.buffers.get(w)
                 if buffer is not None and buffer.place is Place.VARIABLE:
-                    self._overwrite(number, kernel, w, buffer.over, targets.get(w))
+                    self._check_overwrite(number, kernel, w, buffer.over, targets.get(w))
                     assert buffer.over is not None
                     written[buffer.over] = number
         for _, v in graph.updates:  # (outputs that are variables are copied before the run)
@@ -140,7 +141,7 @@ class _Check:
                     f"program: result {_name(v)} is a variable that a kernel overwrites"
                 )
 
-    def _overwrite(
+    def _check_overwrite(
         self, number: int, kernel: Kernel, w: Value, slot: Value | None, target: Value | None
     ) -> None:
         if slot is None or slot is not target or not isinstance(slot.op, Variable):
@@ -153,7 +154,7 @@ class _Check:
 
     # -- memory
 
-    def _places(self) -> None:
+    def _check_places(self) -> None:
         outputs = {storage(v) for v in self.program.graph.outputs}
         for w, number in self.written.items():
             buffer = self.program.buffers.get(w)
@@ -165,31 +166,39 @@ class _Check:
             if (buffer.place is Place.OUTPUT) != (w in outputs):
                 self._fail(number, f"{_name(w)} and the place {buffer.place.value!r} do not fit")
 
-    def _arena(self) -> None:
-        self.times = Counter(w for k in self.program.kernels for w in k.writes)
-        self.last = {r: i for i, k in enumerate(self.program.kernels) for r in k.reads}
+    def _check_arena(self) -> None:
+        self.times_written = Counter(w for k in self.program.kernels for w in k.writes)
+        self.last_reader = {r: i for i, k in enumerate(self.program.kernels) for r in k.reads}
         for v, buffer in self.program.buffers.items():
             if buffer.place is Place.ARENA and buffer.over is not None:
-                self._in_place(v, buffer.over)
+                self._check_in_place(v, buffer.over)
         takers = [b.over for b in self.program.buffers.values() if b.over is not None]
         if len(set(takers)) != len(takers):
             raise VerifyError("program: two values take one place at once")
         sizes = {s for b in self.program.buffers.values() for s in dim.symbols(b.nbytes)}
         for n in CHECKED_SIZES if sizes else CHECKED_SIZES[:1]:
-            given = {name: n + 3 * i for i, name in enumerate(sorted(sizes))}
-            verify_layout(self.program, layout(self.program, given))
+            sizes_tried = {name: n + 3 * i for i, name in enumerate(sorted(sizes))}
+            verify_layout(self.program, layout(self.program, sizes_tried))
 
-    def _in_place(self, v: Value, u: Value) -> None:
-        """v may take the place of u: u dies as v is born, and both are written once."""
+    def _check_in_place(self, v: Value, u: Value) -> None:
+        """Checks that v may take the place of u: u dies as v is born, and both are written once."""
         born = self.written[v]
         kernels = self.program.kernels
-        mine = self.program.buffers.get(u)
-        if mine is None or mine.place is not Place.ARENA or mine.nbytes != v.type.nbytes:
+        taken_buffer = self.program.buffers.get(u)
+        if (
+            taken_buffer is None
+            or taken_buffer.place is not Place.ARENA
+            or taken_buffer.nbytes != v.type.nbytes
+        ):
             self._fail(born, f"{_name(v)} takes the place of {_name(u)}, which has no such place")
         if any(storage(r) is u for r in self.program.graph.results):
             self._fail(born, f"{_name(v)} overwrites {_name(u)}, which is still needed")
-        again = self.times[u] > 1 or self.times[v] > 1
-        if again or self.last.get(u, -1) != born or not self.steps.together(kernels[born], u, v):
+        again = self.times_written[u] > 1 or self.times_written[v] > 1
+        if (
+            again
+            or self.last_reader.get(u, -1) != born
+            or not self.steps.together(kernels[born], u, v)
+        ):
             self._fail(born, f"{_name(v)} overwrites {_name(u)}, which is still needed")
 
     def _fail(self, number: int, what: str) -> None:
@@ -198,7 +207,8 @@ class _Check:
 
 
 def verify_layout(program: Program, places: ArenaLayout) -> None:
-    """Nothing that is needed at once overlaps in the arena.  Raises `VerifyError`."""
+    """Checks that no two values needed at the same time overlap in the arena.  Raises
+    `VerifyError`."""
     stays: dict[tuple[object, int], _Stay] = {}
     lives = lifetimes(program)
     first = {v: born for v, born in lives}
@@ -215,7 +225,7 @@ def verify_layout(program: Program, places: ArenaLayout) -> None:
             start = places.workspaces[i]
             end = start + max(places.inner[p].arena for p in kernel.programs)
             stays[kernel, i] = _Stay(start, end, i, i, f"the workspace of {kernel.name}")
-    _apart(list(stays.values()), places.arena)
+    _check_disjoint(list(stays.values()), places.arena)
 
 
 @dataclass
@@ -229,17 +239,17 @@ class _Stay:
     name: str
 
 
-def _apart(stays: Sequence[_Stay], arena: int) -> None:
-    """Swept in time: what is taken at once lies apart, so a newcomer can only meet its
-    neighbours."""
+def _check_disjoint(stays: Sequence[_Stay], arena: int) -> None:
+    """Checks that stays do not overlap, by a sweep over time.  The stays taken at one time lie
+    apart, so a new one can only overlap its neighbours."""
     taken: list[tuple[int, int]] = []  # (start, number), in order
     leaving: list[tuple[int, int]] = []  # (dies, number)
     for number, x in sorted(enumerate(stays), key=lambda pair: pair[1].born):
         if x.start < 0 or x.end > arena:
             raise VerifyError(f"program: {x.name} at {x.start}:{x.end} leaves the arena of {arena}")
         while leaving and leaving[0][0] < x.born:
-            gone = heapq.heappop(leaving)[1]
-            del taken[bisect.bisect_left(taken, (stays[gone].start, gone))]
+            left = heapq.heappop(leaving)[1]
+            del taken[bisect.bisect_left(taken, (stays[left].start, left))]
         if x.start == x.end:
             continue
         at = bisect.bisect_left(taken, (x.start, number))

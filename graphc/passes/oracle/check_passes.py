@@ -24,6 +24,7 @@ from graphc.passes.graph.simplify import Simplify
 from graphc.passes.oracle.shrink import neighbourhood, shrink
 from graphc.passes.rewrite.engine import Rewriter
 
+# relative error, and absolute error as a part of the largest element, by element type
 TOLERANCE = {"f16": 2e-2, "bf16": 1e-1, "f32": 1e-3, "f64": 1e-8}
 
 
@@ -53,11 +54,11 @@ class Feeds:
         sizes = {name: 5 + i for i, name in enumerate(symbols)}
         for top in (3, 1):  # indices of small tables may all have to be 0
             rng = np.random.default_rng(seed)
-            made = cls([draw(rng, v.type, sizes, top) for v in graph.inputs], None)
-            wanted = made.meaning(graph)
+            feeds = cls([draw(rng, v.type, sizes, top) for v in graph.inputs], None)
+            wanted = feeds.meaning(graph)
             if wanted is not None:
-                return cls(made.arrays, wanted)
-        return made
+                return cls(feeds.arrays, wanted)
+        return feeds
 
     def meaning(self, graph: Graph) -> tuple[Array, ...] | None:
         """The results; None where the feeds are outside what the graph accepts."""
@@ -73,10 +74,10 @@ class Feeds:
         """How the results of a graph that should mean the same differ; "" if they do not."""
         if self.wanted is None:
             return ""
-        found = self.meaning(graph)
-        if found is None:
+        results = self.meaning(graph)
+        if results is None:
             return "it rejects feeds that were fine"
-        for v, a, b in zip(graph.results, self.wanted, found, strict=True):
+        for v, a, b in zip(graph.results, self.wanted, results, strict=True):
             if not _close(a, b, v.type.dtype.name):
                 return f"%{v.name or v.op.name}: {v.type} is another"
         return ""
@@ -103,10 +104,10 @@ class Checker:
 
     def _report(self, p: GraphPass, difference: str) -> str:
         head = f"pass `{p}` changed the meaning of the graph: {difference}"
-        guilt = self._first_wrong_rewrite(p) if isinstance(p, Simplify) else None
+        wrong_rewrite = self._first_wrong_rewrite(p) if isinstance(p, Simplify) else None
         small = self.before
-        if guilt is not None:
-            rule, small = guilt
+        if wrong_rewrite is not None:
+            rule, small = wrong_rewrite
             head += f"; the first wrong rewrite is by rule `{rule}`"
         small = shrink(small, lambda g: bool(Feeds.of(g).difference(self._again(p, g))))
         becomes = print_graph(self._again(p, small))

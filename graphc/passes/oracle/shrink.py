@@ -10,7 +10,7 @@ from graphc.ir.op import State
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import TensorType, f32
 
-ATTEMPTS = 400
+MAX_ATTEMPTS = 400  # smaller graphs that are tried
 
 
 def neighbourhood(root: Value, depth: int) -> Graph:
@@ -31,14 +31,14 @@ def shrink(graph: Graph, fails: Callable[[Graph], bool]) -> Graph:
     """A smaller graph that still fails: fewer results, operands or inputs for values."""
     attempts = 0
     progress = fails(graph)
-    while progress and attempts < ATTEMPTS:
+    while progress and attempts < MAX_ATTEMPTS:
         progress = False
         for smaller in _smaller(graph):
             attempts += 1
             if fails(smaller):
                 graph, progress = smaller, True
                 break
-            if attempts >= ATTEMPTS:
+            if attempts >= MAX_ATTEMPTS:
                 break
     return graph
 

@@ -1,5 +1,6 @@
-"""A graph over several devices: a device for each value, transfers between them, a graph for each
-segment, and the passes that fit one to its device.
+"""Graphs over several devices.  `place` chooses a device for each value and inserts transfers;
+`segments` cuts the result into one graph for each device and level; `per_device` runs the passes
+that fit such a graph to its device.
 
-Devices themselves are in `runtime`; what a kind of device can do is its target.
+The devices themselves are in `runtime`; a kind of device says what it can do in its target.
 """

@@ -1,8 +1,8 @@
 """The memory that each device needs for a run of a placed graph, before it runs.
 
-Counted are variables, constants, inputs and outputs, and the most that computed values take at once
-in the order of the graph.  What melts into its reader takes nothing, nor does a new value that
-overwrites its variable.
+The prediction adds up variables, constants, inputs, outputs and the peak of computed values, which
+live and die in the order of the graph.  A value that melts into its reader takes no memory, nor
+does a new value that overwrites its variable.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graphc.ir.text.graph import names_of
 from graphc.passes.cost.roofline import Assumed, Costs, portable
 from graphc.passes.placement.placed import MemoryPredicted, Placed, show_bytes
 
-LARGEST = 5  # values that an error names
+VALUES_IN_ERROR = 5  # the largest values, as many as an error names
 
 
 def predict(
@@ -35,7 +35,7 @@ def predict(
 
 
 class _Footprint:
-    """The memory of one device."""
+    """Predicts the memory of one device."""
 
     def __init__(
         self,
@@ -48,36 +48,36 @@ class _Footprint:
         self.graph, self.device, self.costs, self.name = graph, device, costs, name
         self.origin = origin
         self.nodes = graph.nodes()
-        self.apart = set(graph.outputs)
-        self.over = {new for old, new in graph.updates if device[old] == device[new]}
+        self.outputs = set(graph.outputs)
+        self.overwriting = {new for old, new in graph.updates if device[old] == device[new]}
 
     def predicted(self) -> MemoryPredicted:
-        """Its parts."""
+        """The bytes of each kind of value, and the largest values."""
         inputs = [v for v in self.graph.inputs if self.device[v] == self.name]
         variables = [v for v in inputs if isinstance(v.op, Variable)]
-        fed = [v for v in inputs if not isinstance(v.op, Variable)]
+        feeds = [v for v in inputs if not isinstance(v.op, Variable)]
         read = {a for v in self.nodes if self.device[v] == self.name for a in v.args}
         constants = [v for v in self.nodes if portable(v) and v in read]
-        results = [
+        outputs = [
             v
             for v in dict.fromkeys(self.graph.outputs)
             if self.device[v] == self.name and not isinstance(v.op, State)
         ]
         stored = self._stored()
-        every = {v: self.nbytes(v) for v in (*inputs, *constants, *results, *stored)}
-        largest = sorted(every.items(), key=lambda item: -item[1])[:LARGEST]
+        nbytes_of = {v: self.nbytes(v) for v in (*inputs, *constants, *outputs, *stored)}
+        largest = sorted(nbytes_of.items(), key=lambda item: -item[1])[:VALUES_IN_ERROR]
         return MemoryPredicted(
             self.name,
             self._sum(variables),
             self._sum(constants),
-            self._sum(fed),
-            self._sum(results),
+            self._sum(feeds),
+            self._sum(outputs),
             self._peak(stored),
             tuple(largest),
         )
 
     def nbytes(self, v: Value) -> int:
-        """The bytes of a value that lies in memory: a literal does not."""
+        """The bytes of a value in memory; 0 for a literal, which lies in none."""
         if portable(v) and not isinstance(v.op, Constant):
             return 0
         return self.costs.nbytes(self.origin[v])
@@ -86,7 +86,7 @@ class _Footprint:
         return sum(map(self.nbytes, values))
 
     def _stored(self) -> list[Value]:
-        """The values that are computed here, or come here, and lie in the arena."""
+        """The values in this device's arena: computed here, or transferred to it."""
         sent = {v.args[0] for v in self.nodes if isinstance(v.op, Transfer)}
         return [
             v
@@ -95,52 +95,52 @@ class _Footprint:
             and not portable(v)
             and not isinstance(v.op, Item)
             and storage(v) is v
-            and v not in self.apart
-            and v not in self.over
+            and v not in self.outputs
+            and v not in self.overwriting
             and (v in sent or isinstance(v.op, Transfer) or not self.costs.melts(self.origin[v]))
         ]
 
     def _peak(self, stored: list[Value]) -> int:
-        """The most bytes that these take at once, in the order of the graph."""
-        last: dict[Value, int] = {}
-        reach: dict[Value, set[Value]] = {}
-        wanted = set(stored)
+        """The most bytes that the stored values take at once, in the order of the graph."""
+        last_reader: dict[Value, int] = {}
+        read_through: dict[Value, set[Value]] = {}
+        in_arena = set(stored)
         for i, v in enumerate(self.nodes):
-            found = {a for a in v.args if a in wanted}
+            stored_operands = {a for a in v.args if a in in_arena}
             for a in v.args:
-                if a not in wanted:
-                    found |= reach.get(a, set())
-            reach[v] = found if v not in wanted else set()
-            for a in found:
-                last[a] = i
-        ends: dict[int, list[Value]] = {}
-        kept = {v for r in self.graph.results for v in (r, *reach.get(r, ()))}
+                if a not in in_arena:
+                    stored_operands |= read_through.get(a, set())
+            read_through[v] = stored_operands if v not in in_arena else set()
+            for a in stored_operands:
+                last_reader[a] = i
+        dying: dict[int, list[Value]] = {}
+        until_end = {v for r in self.graph.results for v in (r, *read_through.get(r, ()))}
         for v in stored:
-            if v not in kept:
-                ends.setdefault(last.get(v, len(self.nodes)), []).append(v)
-        now = most = 0
+            if v not in until_end:
+                dying.setdefault(last_reader.get(v, len(self.nodes)), []).append(v)
+        in_use = peak = 0
         for i, v in enumerate(self.nodes):
-            now += self.nbytes(v) if v in wanted else 0
-            most = max(most, now)
-            now -= self._sum(ends.get(i, []))
-        return most
+            in_use += self.nbytes(v) if v in in_arena else 0
+            peak = max(peak, in_use)
+            in_use -= self._sum(dying.get(i, []))
+        return peak
 
 
 def check_memory(placed: Placed, sizes: Mapping[str, int] | None = None) -> None:
-    """Raises `DeviceError` if a device has less memory than a run needs.  With `sizes` of a run,
-    that run's; else as placement assumed."""
+    """Raises `DeviceError` if a device has less memory than a run needs: a run with these `sizes`,
+    or (None) with the sizes that placement assumed."""
     memory = placed.memory
     if sizes is not None:
         costs = Costs(placed.costs.graph, Assumed(sizes, 1))
         memory = predict(placed.graph, placed.device, costs, placed.origin, placed.machine.names)
     for name, need in memory.items():
-        have = placed.machine.device(name).memory
-        if need.total <= have:
+        available = placed.machine.device(name).memory
+        if need.total <= available:
             continue
         lines = [
-            f"{name} has {show_bytes(have)}, but a run needs {show_bytes(need.total)}: variables "
-            f"{show_bytes(need.variables)}, constants {show_bytes(need.constants)}, inputs "
-            f"{show_bytes(need.inputs)}, outputs {show_bytes(need.outputs)}, values "
+            f"{name} has {show_bytes(available)}, but a run needs {show_bytes(need.total)}: "
+            f"variables {show_bytes(need.variables)}, constants {show_bytes(need.constants)}, "
+            f"inputs {show_bytes(need.inputs)}, outputs {show_bytes(need.outputs)}, values "
             f"{show_bytes(need.values)}; the largest are"
         ]
         names = names_of(placed.graph)

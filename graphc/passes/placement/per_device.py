@@ -1,8 +1,8 @@
-"""What the last passes do for one device's part of a graph: Graph -> Graph.
+"""Runs the last passes, which differ by device, on the graph of one segment: Graph -> Graph.
 
-Before placement a graph is simplified for all devices alike.  How it is best computed differs: a
-CPU widens products of narrow floats, which tensor cores take as they are, and folds many rows in a
-few chunks, where a GPU needs hundreds.  Which passes these are, a target says (`Target.late`).
+The passes before placement treat all devices alike.  The best form of a graph differs: a CPU widens
+products of narrow floats, which tensor cores take as they are, and folds many rows in a few chunks,
+where a GPU needs hundreds.  `Target.late` lists these passes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from graphc.passes.trace import Trace
 
 
 def before_placement(options: Options, host: Target) -> Options:
-    """The options of the passes before placement: without those that wait for it, which are the
-    host's last passes."""
+    """The options of the passes before placement: they disable the host's last passes, which run
+    after it."""
     return replace(options, disable=options.disable | {late.name for late in host.late})
 
 

@@ -1,10 +1,14 @@
 """Graph -> Placed: a device for every value.
 
-In this order decide: the user's pin, if that device can run it (soft placement otherwise: reported,
-or refused if `strict`); where a variable lives already; that placeholders are fed on the host, and
-fetches wanted there; that a variable, its new value and the state of the same update stay together;
-and, for all that is left, the cost of the whole graph, kernels and transfers: a minimum cut
-(min_cut.py).  Constants and literals are free on every device.
+These rules decide, in this order:
+
+1. The user's pin, if that device can run the value.  Else soft placement moves the value and warns,
+   or `strict` refuses it.
+2. A variable stays where it lives already.
+3. Placeholders are fed on the host, and fetches are wanted there.
+4. A variable, its new value and the state of the same update stay together.
+5. All other values go where the whole graph, kernels and transfers, costs least: a minimum cut
+   (min_cut.py).  Constants and literals are free on every device.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ from graphc.passes.placement.min_cut import Crossing, Problem, solve
 from graphc.passes.placement.placed import Placed, PlaceOptions, show_seconds
 from graphc.passes.target import Target, target_for
 
-HANDOVER = 10e-6  # seconds that one device's program waits for another's, besides the transfer
+# how long one device's program waits for another's, besides the transfer
+HANDOVER_SECONDS = 10e-6
 
 
 def place(
@@ -35,12 +40,12 @@ def place(
     homes: Mapping[Value, str] | None = None,
     options: PlaceOptions | None = None,
 ) -> Placed:
-    """The graph with a device for each value.  `targets` are those that there are, by kind; `homes`
-    are variables that live somewhere already.
+    """The graph with a device for each value.  `targets` are all known targets, by kind; `homes`
+    maps variables that have a value already to the devices that hold them.
 
-    Raises `DeviceError` for a device of which there is no target, for a home that the machine
-    lacks, for a device too small for what it would hold (if all sizes are known), and, if `strict`,
-    for a pin that cannot be followed.
+    Raises `DeviceError` for a device without a target, for a home that the machine lacks, for a
+    device with too little memory (if all sizes are known), and, if `strict`, for a pin that cannot
+    be followed.
     """
     placer = _Placer(graph, machine, targets, homes or {}, options or PlaceOptions())
     placed = _Inserter(placer.costs, machine, placer.run(), placer.why).placed()
@@ -50,7 +55,7 @@ def place(
 
 
 class _Placer:
-    """Decides; inserts nothing."""
+    """Chooses the devices; inserts no transfers."""
 
     def __init__(
         self,
@@ -67,7 +72,7 @@ class _Placer:
         self.values = [v for v in (*graph.inputs, *graph.nodes()) if not portable(v)]
         self.fixed: dict[Value, str] = {}
         self.why: dict[Value, str] = {}
-        self.moved: dict[Value, str] = {}  # what soft placement moves, and why
+        self.overruled: dict[Value, str] = {}  # values that soft placement moves -> why
         self.units = _Units(self.fixed)
         for v in self.values:
             self._fix(v, homes)
@@ -88,7 +93,7 @@ class _Placer:
         return device
 
     def _fix(self, v: Value, homes: Mapping[Value, str]) -> None:
-        """What needs no weighing: pins, homes, and placeholders."""
+        """Fixes v where costs do not count: by its pin, its home, or as an input."""
         pin = self._pin(v, homes)
         refused = self._refusal(v, pin) if pin else ""
         if pin and not refused:
@@ -96,7 +101,7 @@ class _Placer:
             self.why[v] = f"pinned to {pin} at {v.loc}" if v.device else "the session's device"
             return
         if refused:
-            self.moved[v] = refused
+            self.overruled[v] = refused
         if v in homes:
             self.fixed[v] = self.machine.device(homes[v]).name
             self.why[v] = f"the variable lives on {homes[v]}"
@@ -105,14 +110,16 @@ class _Placer:
             self.why[v] = "an input, which comes from the host"
 
     def _pin(self, v: Value, homes: Mapping[Value, str]) -> str:
-        """Where v is wanted: by its line, else by the session, unless it is somewhere already."""
+        """The device that v's line asks for, else the session's unless v has a place already; ""
+        for none."""
         if isinstance(v.op, Item):  # one of several results of an op
             v = v.args[0]
-        there = v in homes or isinstance(v.op, Placeholder | RunCounter)
-        return v.device or ("" if there else self.options.default)
+        has_place = v in homes or isinstance(v.op, Placeholder | RunCounter)
+        return v.device or ("" if has_place else self.options.default)
 
     def _refusal(self, v: Value, pin: str) -> str:
-        """Why a pin cannot be followed; "" if it can.  Raises `DeviceError` if it must be."""
+        """Why a pin cannot be followed; "" if it can.  If `strict`, raises `DeviceError`
+        instead."""
         if pin in self.machine.names:
             why = self.targets[pin].cannot(v)
         else:
@@ -126,56 +133,63 @@ class _Placer:
         return why
 
     def _colocate(self) -> None:
-        """Puts into one unit what must not be parted: items with their op, variables with what
-        they become."""
+        """Puts into one unit the values that share a device: items with their op, variables with
+        their new values."""
         for v in self.values:
             if isinstance(v.op, Item):
                 self.units.unite(v.args[0], v)
         variables = {old for old, _ in self.graph.updates}
         becomes = {new: old for old, new in self.graph.updates}
         for old, new in self.graph.updates:
-            if portable(new) or self._bound(new):
+            if portable(new) or self._some_device_cannot(new):
                 continue
             self.units.unite(old, new)
-            for v in _same_update(new):
-                if v in variables or (v in becomes and not self._bound(v)):
+            for v in _computed_elementwise_from(new):
+                if v in variables or (v in becomes and not self._some_device_cannot(v)):
                     self.units.unite(old, v)
 
-    def _bound(self, v: Value) -> bool:
-        """Whether some device cannot run v: no reason to keep a variable off it."""
+    def _some_device_cannot(self, v: Value) -> bool:
+        """Whether some device cannot run v.  Such a new value must not bind its variable."""
         return any(target.cannot(v) for target in self.targets.values())
 
     def _problem(self, numbers: dict[Value, int]) -> Problem:
+        """The costs of units and crossings.  The last unit is the host: it reads all fetches."""
         devices = self.machine.devices
         costs = [[0.0] * len(devices) for _ in numbers]
         for v in self.values:
-            mine = costs[numbers[self.units.of(v)]]
+            unit_costs = costs[numbers[self.units.of(v)]]
             for i, d in enumerate(devices):
-                fits = self.fixed.get(v, d.name) == d.name and not self.targets[d.name].cannot(v)
-                mine[i] += self.costs.seconds(v, d) if fits else math.inf
-        host = len(costs)
+                allowed = self.fixed.get(v, d.name) == d.name and not self.targets[d.name].cannot(v)
+                unit_costs[i] += self.costs.seconds(v, d) if allowed else math.inf
+        host_unit = len(costs)
         costs.append([0.0] + [math.inf] * (len(devices) - 1))
         fetched, becomes = set(self.graph.outputs), {new: old for old, new in self.graph.updates}
-        crossings, read_by, rows = [], users(self.graph), _Ways(self.machine, self.costs)
-        waiting = tuple(tuple(0.0 if a is b else HANDOVER for b in devices) for a in devices)
+        crossings, read_by, transfers = (
+            [],
+            users(self.graph),
+            _TransferCosts(self.machine, self.costs),
+        )
+        handover = tuple(
+            tuple(0.0 if a is b else HANDOVER_SECONDS for b in devices) for a in devices
+        )
         for v in self.values:
-            own = numbers[self.units.of(v)]
+            unit = numbers[self.units.of(v)]
             readers = dict.fromkeys(numbers[self.units.of(u)] for u in read_by[v])
-            readers.pop(own, None)
+            readers.pop(unit, None)
             if readers and not isinstance(v.op, State):
-                crossings.append(Crossing(own, tuple(readers), waiting))
+                crossings.append(Crossing(unit, tuple(readers), handover))
             if v in becomes:
                 readers[numbers[self.units.of(becomes[v])]] = None
-                readers.pop(own, None)
+                readers.pop(unit, None)
             if v in fetched:
-                readers[host] = None
+                readers[host_unit] = None
             if readers:
-                crossings.append(Crossing(own, tuple(readers), rows.of(v)))
+                crossings.append(Crossing(unit, tuple(readers), transfers.of(v)))
         return Problem(costs, crossings)
 
     def _reason(self, v: Value, device: str) -> str:
         """A sentence on why v is on this device."""
-        moved = self.moved.get(v)
+        moved = self.overruled.get(v)
         soft = f"pinned to {v.device} at {v.loc}, which cannot be: {moved}; " if moved else ""
         if v in self.why:
             return soft + self.why[v]
@@ -191,11 +205,11 @@ class _Placer:
         return f"{soft}cheapest for the whole graph ({here} here{'; ' if there else ''}{there})"
 
     def _report(self, device: Mapping[Value, str]) -> None:
-        """Warns, once, of pins that are not followed."""
-        if not self.moved:
+        """Warns once about the pins that are not followed."""
+        if not self.overruled:
             return
-        v, why = next(iter(self.moved.items()))
-        more = f" (and {len(self.moved) - 1} more)" if len(self.moved) > 1 else ""
+        v, why = next(iter(self.overruled.items()))
+        more = f" (and {len(self.overruled) - 1} more)" if len(self.overruled) > 1 else ""
         text = (
             f"{v.op.name}{more} is pinned to {v.device or self.options.default} but placed on "
             f"{device[v]}: {why}; strict=True refuses this"
@@ -213,7 +227,9 @@ class _Units:
     def __init__(self, fixed: Mapping[Value, str]) -> None:
         self.fixed = fixed
         self.parent: dict[Value, Value] = {}
-        self.anchors: dict[Value, Value] = {}  # of a unit: what fixes it, else its first value
+        self.anchors: dict[
+            Value, Value
+        ] = {}  # unit -> the value that fixes it, else its first value
 
     def of(self, v: Value) -> Value:
         """The value that stands for the unit of v."""
@@ -236,26 +252,26 @@ class _Units:
         self.anchors[first] = y if y in self.fixed and x not in self.fixed else x
 
     def anchor(self, v: Value) -> Value | None:
-        """What decided for the unit of v, if it is another value."""
-        found = self.anchors.get(self.of(v), v)
-        return None if found is v else found
+        """The value that decided for the unit of v, if that is another value."""
+        anchor = self.anchors.get(self.of(v), v)
+        return None if anchor is v else anchor
 
 
-def _same_update(new: Value) -> list[Value]:
-    """What a new value is computed of, element by element."""
-    found, stack = {new: None}, [new]
+def _computed_elementwise_from(new: Value) -> list[Value]:
+    """The values that a variable's new value is computed from, element by element."""
+    sources, stack = {new: None}, [new]
     while stack:
         v = stack.pop()
         if isinstance(v.op, Pointwise):
             for a in v.args:
-                if a.type.shape == new.type.shape and a not in found:
-                    found[a] = None
+                if a.type.shape == new.type.shape and a not in sources:
+                    sources[a] = None
                     stack.append(a)
-    return list(found)[1:]
+    return list(sources)[1:]
 
 
-class _Ways:
-    """What it costs to send values from device to device."""
+class _TransferCosts:
+    """The costs of sending values from device to device."""
 
     def __init__(self, machine: Machine, costs: Costs) -> None:
         self.machine, self.costs = machine, costs
@@ -264,7 +280,7 @@ class _Ways:
         }
 
     def of(self, v: Value) -> tuple[tuple[float, ...], ...]:
-        """Seconds from each device to each."""
+        """The seconds that v takes from each device to each."""
         nbytes, devices = self.costs.nbytes(v), self.machine.devices
         return tuple(
             tuple(
@@ -280,68 +296,68 @@ class _Ways:
 
 
 class _Inserter:
-    """Makes the placed graph: one transfer for each value and device that it goes to."""
+    """Makes the placed graph, with one transfer for each value and device that reads it there."""
 
     def __init__(
         self, costs: Costs, machine: Machine, device: dict[Value, str], why: dict[Value, str]
     ) -> None:
-        self.costs, self.machine, self.given = costs, machine, device
+        self.costs, self.machine, self.chosen = costs, machine, device
         self.reasons = why
         self.done: dict[Value, Value] = {}
-        self.sent: dict[tuple[Value, str], Value] = {}
+        self.transfers: dict[tuple[Value, str], Value] = {}
         self.device: dict[Value, str] = {}
         self.why: dict[Value, str] = {}
         self.origin: dict[Value, Value] = {}
 
     def placed(self) -> Placed:
-        """The graph, and what is predicted of it."""
+        """The placed graph with its predicted times and memory."""
         graph = self.costs.graph
         for v in graph.inputs:
-            self._note(v, v, self.given[v], self.reasons[v])
+            self._note(v, v, self.chosen[v], self.reasons[v])
         read_by = users(graph)
         for v in graph.nodes():
             if portable(v):
-                at = next((self.given[u] for u in read_by[v]), HOST)
-                self._note(v, v, at, "a constant, of which every device has a copy")
+                device = next((self.chosen[u] for u in read_by[v]), HOST)
+                self._note(v, v, device, "a constant, of which every device has a copy")
                 continue
-            args = tuple(self._at(a, self.given[v]) for a in v.args)
-            same = all(a is b for a, b in zip(args, v.args, strict=True))
-            self._note(v, v if same else over(v, args), self.given[v], self.reasons[v])
-        made = Graph(
+            args = tuple(self._on_device(a, self.chosen[v]) for a in v.args)
+            unchanged = all(a is b for a, b in zip(args, v.args, strict=True))
+            self._note(v, v if unchanged else over(v, args), self.chosen[v], self.reasons[v])
+        placed_graph = Graph(
             graph.name,
             graph.inputs,
-            tuple(self._at(v, HOST) for v in graph.outputs),
-            tuple((old, self._at(new, self.given[old])) for old, new in graph.updates),
+            tuple(self._on_device(v, HOST) for v in graph.outputs),
+            tuple((old, self._on_device(new, self.chosen[old])) for old, new in graph.updates),
         )
-        return self._predicted(made)
+        return self._predicted(placed_graph)
 
-    def _note(self, v: Value, made: Value, device: str, why: str) -> None:
-        self.done[v] = made
-        self.device[made], self.why[made], self.origin[made] = device, why, v
+    def _note(self, v: Value, new: Value, device: str, why: str) -> None:
+        self.done[v] = new
+        self.device[new], self.why[new], self.origin[new] = device, why, v
 
-    def _at(self, v: Value, device: str) -> Value:
-        """The value of the placed graph that v is on a device."""
+    def _on_device(self, v: Value, device: str) -> Value:
+        """The value of the placed graph that holds v on a device."""
         here = self.done[v]
-        if portable(v) or self.given[v] == device:
+        if portable(v) or self.chosen[v] == device:
             return here
-        if (v, device) not in self.sent:
-            made = make(Transfer(device), (here,), v.name, v.loc)
-            self.sent[v, device] = made
-            self.device[made], self.origin[made] = device, v
-            self.why[made] = f"from {self.given[v]}, for what reads it on {device}"
-        return self.sent[v, device]
+        if (v, device) not in self.transfers:
+            transfer = make(Transfer(device), (here,), v.name, v.loc)
+            self.transfers[v, device] = transfer
+            self.device[transfer], self.origin[transfer] = device, v
+            self.why[transfer] = f"from {self.chosen[v]}, for what reads it on {device}"
+        return self.transfers[v, device]
 
     def _predicted(self, graph: Graph) -> Placed:
         seconds = dict.fromkeys(self.machine.names, 0.0)
-        ways: dict[tuple[str, str], float] = {}
+        link_seconds: dict[tuple[str, str], float] = {}
         for v in graph.nodes():
-            at, origin = self.device[v], self.origin[v]
+            device, origin = self.device[v], self.origin[v]
             if isinstance(v.op, Transfer):
-                way = self.device[v.args[0]], at
-                taken = self.machine.seconds(self.costs.nbytes(origin), *way)
-                ways[way] = ways.get(way, 0.0) + taken
+                link = self.device[v.args[0]], device
+                transfer_seconds = self.machine.seconds(self.costs.nbytes(origin), *link)
+                link_seconds[link] = link_seconds.get(link, 0.0) + transfer_seconds
             else:
-                seconds[at] += self.costs.seconds(origin, self.machine.device(at))
+                seconds[device] += self.costs.seconds(origin, self.machine.device(device))
         memory = predict(graph, self.device, self.costs, self.origin, self.machine.names)
         return Placed(
             graph,
@@ -351,6 +367,6 @@ class _Inserter:
             self.origin,
             self.costs,
             seconds,
-            ways,
+            link_seconds,
             memory,
         )

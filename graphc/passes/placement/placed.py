@@ -1,4 +1,4 @@
-"""A graph whose every value has a device: what `place` makes."""
+"""The result of `place`: a graph whose every value has a device, with predictions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from graphc.passes.cost.roofline import Costs
 
 @dataclass(frozen=True)
 class PlaceOptions:
-    """`strict` refuses what soft placement would move; `default` is where all goes that has no pin
-    and can.  `sizes` are those known; other symbols are
-    taken to be `assumed`."""
+    """`strict` refuses what soft placement would move.  `default` is the device of values without a
+    pin, if it can run them.  `sizes` are the known sizes; every other symbol counts as `assumed`.
+    """
 
     strict: bool = False
     default: str = ""
@@ -25,8 +25,8 @@ class PlaceOptions:
 
 @dataclass(frozen=True)
 class MemoryPredicted:
-    """Bytes on one device: what stays there, what comes in and goes out, and the most that computed
-    values take at once.  `largest` are the largest of all these, the largest first."""
+    """Predicted bytes on one device, by kind; `values` is the peak of computed values.  `largest`
+    holds the largest values of all kinds, the largest first."""
 
     device: str
     variables: int
@@ -44,10 +44,11 @@ class MemoryPredicted:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """`graph` has a `Transfer` wherever a value goes to another device.  Of each of its values:
-    `device`, `why` it is there, and `origin`, the value of the graph before placement that it is
-    (or carries, if it is a transfer).  `seconds` are predicted, by device; `link_seconds` for each
-    way that something is transferred; `memory` is the predicted peak."""
+    """`graph` has a `Transfer` wherever a value goes to another device.  For each of its values,
+    `device` is where it lies, `why` says why, and `origin` is the value of the graph before
+    placement that it stands for (or carries, if it is a transfer).  `seconds` is the predicted time
+    of each device, `link_seconds` of each (from, to), `memory` the predicted peak of each device.
+    """
 
     graph: Graph
     machine: Machine
@@ -61,7 +62,7 @@ class Placed:
 
 
 def behind(v: Value) -> Value:
-    """The value that transfers carry."""
+    """The value that a chain of transfers carries; v itself if it is no transfer."""
     while isinstance(v.op, Transfer):
         v = v.args[0]
     return v

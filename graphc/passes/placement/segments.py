@@ -1,12 +1,12 @@
 """Placed -> Segments: graphs for one device each, in running order.
 
-A value's level is the number of device changes on the way to it, so what has one device and one
-level is one graph, and no two of a level need each other.  Inputs are there before all else and
-count for no level.  Constants are copied into every segment that reads them.
+A value's level is the number of device changes on the way to it.  Values of one device and one
+level form one graph, and no two segments of a level need each other.  Inputs have no level: they
+are there from the start.  Every segment that reads a constant has a copy of it.
 
-A run is a transaction: all that reads a variable sees its old value, and nothing changes if the run
-fails.  So a segment updates a variable itself only if no other segment reads it or can fail; else
-the new value is `deferred` to the end of the run.
+A run is a transaction: all readers of a variable see its old value, and a run that fails changes
+nothing.  So a segment updates a variable itself only if no other segment reads the variable or can
+fail; else the new value is `deferred` to the end of the run.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from graphc.passes.placement.placed import Placed, behind
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """A graph for one device.  `sources[i]` is the value of the placed graph that `graph.inputs[i]`
-    stands for (an input of that graph, or another segment's result), `results[i]` that which
-    `graph.outputs[i]` is; `members` are those that it computes.  An input that nothing in the graph
-    reads only tells a size."""
+    """A graph for one device.  In the placed graph, `sources[i]` is the value that
+    `graph.inputs[i]` stands for (an input, or another segment's result), `results[i]` the value
+    that `graph.outputs[i]` computes, and `members` are all values that the segment computes.  An
+    input that nothing in the graph reads is there to tell a size."""
 
     device: str
     level: int
@@ -43,8 +43,8 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """`outputs` are the values of the placed graph behind its outputs: inputs, or results of
-    segments.  `deferred` are (variable, new value), to be stored when all segments are done."""
+    """`outputs` are the placed graph's outputs without transfers: inputs, or results of segments.
+    `deferred` are pairs (variable, new value) to store when all segments are done."""
 
     parts: tuple[Segment, ...]
     outputs: tuple[Value, ...]
@@ -52,7 +52,7 @@ class Segments:
 
 
 def segments(placed: Placed) -> Segments:
-    """The graphs that a placed graph consists of."""
+    """Cuts a placed graph into one graph for each device and level."""
     return _Cutter(placed).run()
 
 
@@ -61,7 +61,7 @@ Pairs = list[tuple[Value, Value]]
 
 
 class _Cutter:
-    """One placed graph; its transfers are looked through."""
+    """Cuts one placed graph.  It sees values behind transfers, not the transfers."""
 
     def __init__(self, placed: Placed) -> None:
         self.placed, self.graph = placed, placed.graph
@@ -83,12 +83,12 @@ class _Cutter:
             self._find_levels()
         self._place_constants()
         members = self._members(self.level)
-        own = self._own_updates(members)
-        kept = {old for pairs in own.values() for old, _ in pairs}
-        deferred = tuple((old, new) for old, new in self.updates if old not in kept)
+        own_updates = self._own_updates(members)
+        updated = {old for pairs in own_updates.values() for old, _ in pairs}
+        deferred = tuple((old, new) for old, new in self.updates if old not in updated)
         wanted = self._crossing() | {*self.outputs, *(new for _, new in deferred)}
         parts = tuple(
-            _Part(self, set(values)).segment(number, key, values, wanted, own[key])
+            _Part(self, set(values)).segment(number, key, values, wanted, own_updates[key])
             for number, (key, values) in enumerate(members.items())
         )
         return Segments(parts, self.outputs, deferred)
@@ -98,18 +98,19 @@ class _Cutter:
 
     def _members(self, values: Iterable[Value]) -> dict[Key, list[Value]]:
         """The values of each segment, in running order."""
-        found: dict[Key, list[Value]] = {}
+        members: dict[Key, list[Value]] = {}
         for v in values:
-            found.setdefault(self._key(v), []).append(v)
-        place = {name: i for i, name in enumerate(self.placed.machine.names)}
-        return {k: found[k] for k in sorted(found, key=lambda k: (k[0], place[k[1]]))}
+            members.setdefault(self._key(v), []).append(v)
+        device_order = {name: i for i, name in enumerate(self.placed.machine.names)}
+        return {k: members[k] for k in sorted(members, key=lambda k: (k[0], device_order[k[1]]))}
 
     def _args(self, v: Value) -> list[Value]:
-        """The computed values that v reads, through transfers."""
-        found = dict.fromkeys(map(behind, v.args))
-        return [a for a in found if a not in self.inputs and not portable(a)]
+        """The computed values that v reads, without the transfers between."""
+        operands = dict.fromkeys(map(behind, v.args))
+        return [a for a in operands if a not in self.inputs and not portable(a)]
 
     def _find_levels(self) -> None:
+        """Sets the level of each value: the device changes on the longest way to it."""
         self.level = {}
         for v in self.nodes:
             self.level[v] = max(
@@ -118,8 +119,8 @@ class _Cutter:
             )
 
     def _melt(self, moved: set[Value]) -> bool:
-        """Moves segments that only view other values to the device of their neighbours; whether
-        there was one.  A value moves once at most."""
+        """Moves segments that only view other values to the device of their neighbours.  True if a
+        segment moved; a value moves once at most."""
         readers: dict[Value, list[Value]] = {v: [] for v in self.nodes}
         for v in self.nodes:
             for a in self.args[v]:
@@ -135,19 +136,19 @@ class _Cutter:
         return len(moved) > before
 
     def _neighbour(self, values: list[Value], readers: Mapping[Value, list[Value]]) -> str | None:
-        """The one device that the views' operands come from, if what crosses then is no larger;
-        else, if they view inputs only, the one device that reads them."""
+        """The one device that the views' operands come from, unless a view is a broadcast (which
+        would cross enlarged); for views of inputs alone, the one device that reads them."""
         inside = set(values)
         sources = {self.device[a] for v in values for a in self.args[v] if a not in inside}
         if len(sources) == 1 and not any(isinstance(v.op, Broadcast) for v in values):
             return sources.pop()
-        asked = inside & {*self.outputs, *(new for _, new in self.updates)}
+        are_results = inside & {*self.outputs, *(new for _, new in self.updates)}
         targets = {self.device[u] for v in values for u in readers[v] if u not in inside}
-        return targets.pop() if not sources and len(targets) == 1 and not asked else None
+        return targets.pop() if not sources and len(targets) == 1 and not are_results else None
 
     def _place_constants(self) -> None:
-        """Finds a segment for each result that is a constant: any will do, the last one on the
-        device that wants it is best."""
+        """Gives each result that is a constant a segment: the last one on the device that wants it,
+        if there is one."""
         wants = [(v, HOST) for v in self.outputs]
         wants += [(new, self.placed.device[old]) for old, new in self.updates]
         for v, device in wants:
@@ -157,7 +158,7 @@ class _Cutter:
                 self.level[v], self.device[v] = (same or keys or [(0, device)])[-1]
 
     def _crossing(self) -> set[Value]:
-        """What one segment makes and another reads."""
+        """The values that one segment computes and another reads."""
         return {a for v in self.nodes for a in self.args[v] if self._key(a) != self._key(v)}
 
     def _own_updates(self, members: Mapping[Key, list[Value]]) -> dict[Key, Pairs]:
@@ -167,10 +168,10 @@ class _Cutter:
         for v in self.nodes:
             for a in map(behind, v.args):
                 readers.setdefault(a, set()).add(self._key(v))
-        passed = {*self.outputs, *(new for _, new in self.updates)}
+        returned = {*self.outputs, *(new for _, new in self.updates)}
         own: dict[Key, Pairs] = {k: [] for k in members}
         for old, new in self.updates:
-            if new not in self.level or old in passed:
+            if new not in self.level or old in returned:
                 continue
             key = self._key(new)
             alone = fails <= {key} and readers.get(old, set()) <= {key}
@@ -180,21 +181,23 @@ class _Cutter:
 
 
 class _Part:
-    """One segment in the making."""
+    """Builds one segment."""
 
     def __init__(self, cutter: _Cutter, inside: set[Value]) -> None:
         self.cutter, self.inside = cutter, inside
         self.done: dict[Value, Value] = {}
-        self.sources: dict[Value, Value] = {}  # and the inputs that stand for them
+        self.sources: dict[
+            Value, Value
+        ] = {}  # value of the placed graph -> the input that stands for it
 
     def segment(
-        self, number: int, key: Key, values: list[Value], wanted: set[Value], own: Pairs
+        self, number: int, key: Key, values: list[Value], wanted: set[Value], own_updates: Pairs
     ) -> Segment:
         """The segment of these values."""
         for v in values:
             self.done[v] = self._made(v)
         results = tuple(v for v in values if v in wanted)
-        updates = tuple((self._here(old), self._here(new)) for old, new in own)
+        updates = tuple((self._here(old), self._here(new)) for old, new in own_updates)
         self._tell_sizes(values)
         graph = Graph(
             f"{self.cutter.graph.name}_{number}",
@@ -206,11 +209,11 @@ class _Part:
 
     def _made(self, v: Value) -> Value:
         args = tuple(self._here(behind(a)) for a in v.args)
-        same = all(a is b for a, b in zip(args, v.args, strict=True))
-        return v if same else Value(v.op, args, v.type, v.name, v.loc)
+        unchanged = all(a is b for a, b in zip(args, v.args, strict=True))
+        return v if unchanged else Value(v.op, args, v.type, v.name, v.loc)
 
     def _here(self, v: Value) -> Value:
-        """The value of this segment that v is."""
+        """The value of this segment's graph that stands for v."""
         if v not in self.done:
             if v in self.inside or (portable(v) and v not in self.cutter.inputs):
                 self.done[v] = v
@@ -224,7 +227,7 @@ class _Part:
         return Value(Placeholder(v.type.dtype, v.type.shape), (), v.type, v.name, v.loc)
 
     def _tell_sizes(self, values: Iterable[Value]) -> None:
-        """Adds inputs that tell the sizes that no input of the segment tells."""
+        """Adds inputs for the sizes that values need and no input so far tells."""
         needed = {s for v in values for w in (v, *v.args) for s in _symbols(behind(w))}
         for name in sorted(needed - _told(self.sources)):
             tellers = [v for v in self.cutter.graph.inputs if name in _told([v])]
@@ -233,20 +236,20 @@ class _Part:
 
 
 def _symbols(v: Value) -> set[str]:
-    """The sizes in the type and the fields of a value, and of those in graphs inside."""
-    found = {s for size in v.type.shape for s in dim.symbols(size)}
+    """The names of sizes in the type and the fields of a value, and in graphs inside it."""
+    names = {s for size in v.type.shape for s in dim.symbols(size)}
     for f in v.op.fields():
         field = getattr(v.op, f.name)
         for x in field if isinstance(field, tuple) else (field,):
             if isinstance(x, dim.Dim):
-                found |= dim.symbols(x)
+                names |= dim.symbols(x)
             elif isinstance(x, Graph):
-                found |= {s for w in x.every() for s in _symbols(w)}
-    return found
+                names |= {s for w in x.every() for s in _symbols(w)}
+    return names
 
 
 def _told(values: Iterable[Value]) -> set[str]:
-    """The sizes that the shapes of inputs tell."""
+    """The names of sizes that can be read off the shapes of inputs."""
     return {
         str(s)
         for v in values

@@ -1,4 +1,4 @@
-"""A placed graph as text: why a value is where it is, and all values in a table."""
+"""Placed graphs as text: the explanation of one value, and a table of all values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from graphc.passes.placement.placed import Placed, show_bytes, show_seconds
 
 
 def explain_placement(placed: Placed, value: Value) -> list[str]:
-    """Where a value is, why, what it costs there and elsewhere, what of it is transferred.  `value`
-    belongs to the placed graph or to the one before."""
+    """The device of a value, the reason, its cost there and elsewhere, and its transfers.  `value`
+    belongs to the placed graph or to the graph before placement."""
     v: Value | None = value
     if value not in placed.device:
         v = next((p for p, o in placed.origin.items() if o is value), None)
@@ -51,7 +51,7 @@ def _seconds(placed: Placed, v: Value) -> float:
 
 
 def placement_table(placed: Placed) -> str:
-    """All values with device, cost and the reason, then what is predicted of each device."""
+    """A table of all values with device, cost and reason; then the prediction for each device."""
     names, rows = names_of(placed.graph), [("value", "device", "seconds", "why")]
     for v in (*placed.graph.inputs, *placed.graph.nodes()):
         if portable(v):
@@ -61,13 +61,13 @@ def placement_table(placed: Placed) -> str:
         rows.append(
             (shown, placed.device[v], show_seconds(seconds) if seconds else "", placed.why[v])
         )
-    wide = [max(len(r[i]) for r in rows) for i in range(3)]
-    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d}" for a, b, c, d in rows]
+    widths = [max(len(r[i]) for r in rows) for i in range(3)]
+    lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}" for a, b, c, d in rows]
     return "\n".join([*lines, "", placement_summary(placed)])
 
 
 def placement_summary(placed: Placed) -> str:
-    """What is predicted of each device and each link."""
+    """The predicted time of each device and link, and the memory of each device."""
     rows = [
         (
             name,

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from graphc.ir import dim
-from graphc.ir.arena import ALIGN, layout
+from graphc.ir.arena import ALIGNMENT_BYTES, layout
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
@@ -74,8 +74,8 @@ class Arena:
 
     def _allocate(self, nbytes: int) -> None:
         self.nbytes = nbytes
-        self.array = np.empty(nbytes + ALIGN, np.uint8)
-        self.start = -(-address(self.array) // ALIGN) * ALIGN
+        self.array = np.empty(nbytes + ALIGNMENT_BYTES, np.uint8)
+        self.start = -(-address(self.array) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
     def reserve(self, nbytes: int) -> None:
         """Makes room for a plan."""
