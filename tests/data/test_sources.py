@@ -29,7 +29,7 @@ def write_mnist(folder: Path, packed: bool, train: int = 6, test: int = 2) -> No
         shape = (count, 4, 3) if "images" in name else (count,)
         content = idx(rng.integers(0, 10, shape).astype(np.uint8))
         path = folder / (name + ".gz" if packed else name)
-        path.write_bytes(gzip.compress(content) if packed else content)
+        path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -92,9 +92,9 @@ def test_malformed_idx_names_file_and_problem(tmp_path: Path, content: bytes, pr
     [
         b"not gzip",
         b"",
-        gzip.compress(GOOD)[:-9],
-        gzip.compress(GOOD)[:12],
-        gzip.compress(GOOD)[:14] + b"\xff" * 20,
+        gzip.compress(GOOD, mtime=0)[:-9],
+        gzip.compress(GOOD, mtime=0)[:12],
+        gzip.compress(GOOD, mtime=0)[:14] + b"\xff" * 20,
     ],
 )
 def test_malformed_gzip_names_file(tmp_path: Path, content: bytes) -> None:
