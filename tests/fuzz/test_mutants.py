@@ -150,6 +150,11 @@ SPELLINGS = (
 
 # What random graphs of this size meet too seldom; every compiler mutant may be found by these too.
 CRAFTED = (
+    """graph @written_out(%a: f32[4,5,3]) {
+  %s = reduce_sum %a {axes=[1]} : f32[4,3]
+  %e = exp %s                   : f32[4,3]
+  return %e
+}""",
     """graph @read_later(%a: f32[n,n]) {
   %m  = matmul %a, %a             : f32[n,n]
   %v  = exp %m                    : f32[n,n]
