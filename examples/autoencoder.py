@@ -20,20 +20,11 @@ CODE = 8
 class Autoencoder(nn.Module):
     def __init__(self, features, hidden):
         self.encoder = nn.Sequential(
-            nn.Linear(features, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, CODE),
-        )
+            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, CODE))
         self.decoder = nn.Sequential(
-            nn.Linear(CODE, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, features),
-            nn.Sigmoid(),
-        )
+            nn.Linear(CODE, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, features), nn.Sigmoid())
 
     def forward(self, images):
         return self.decoder(self.encoder(images))
@@ -72,11 +63,8 @@ def main():
                 sess.run(train, {x: images, rate: slower})
             if (epoch + 1) % max(1, epochs // 10) == 0:
                 error = sess.run(loss, {x: digits.test_images})
-                print(
-                    f"epoch {epoch + 1:3}  test error {error:.5f} (PCA: {linear:.5f})  "
-                    f"{time.perf_counter() - start:.1f} s",
-                    flush=True,
-                )
+                print(f"epoch {epoch + 1:3}  test error {error:.5f} (PCA: {linear:.5f})  "
+                      f"{time.perf_counter() - start:.1f} s", flush=True)
 
     assert error < (0.6 if options.quick else 0.5) * linear, f"{error:.5f}, PCA: {linear:.5f}"
     print(f"test error {error:.5f} with {CODE} numbers an image; PCA: {linear:.5f}")

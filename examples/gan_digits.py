@@ -18,24 +18,11 @@ NOISE = 16
 
 def networks():
     generator = nn.Sequential(
-        nn.Linear(NOISE, 128),
-        nn.BatchNorm1d(128),
-        nn.ReLU(),
-        nn.Linear(128, 128),
-        nn.BatchNorm1d(128),
-        nn.ReLU(),
-        nn.Linear(128, 64),
-        nn.Sigmoid(),
-    )
+        nn.Linear(NOISE, 128), nn.BatchNorm1d(128), nn.ReLU(),
+        nn.Linear(128, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 64), nn.Sigmoid())
     discriminator = nn.Sequential(
-        nn.Linear(64, 128),
-        nn.LeakyReLU(0.2),
-        nn.Dropout(0.3),
-        nn.Linear(128, 128),
-        nn.LeakyReLU(0.2),
-        nn.Dropout(0.3),
-        nn.Linear(128, 1),
-    )
+        nn.Linear(64, 128), nn.LeakyReLU(0.2), nn.Dropout(0.3),
+        nn.Linear(128, 128), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(128, 1))
     return generator, discriminator
 
 
@@ -46,9 +33,8 @@ def surprise(scores, label):
 def picture(images):
     """Images side by side, in characters."""
     rows = np.clip(images.reshape(-1, 8, 8) * 4.99, 0, 4).astype(int).transpose(1, 0, 2)
-    return "\n".join(
-        "  ".join("".join(" .+#@"[p] * 2 for p in row) for row in line) for line in rows
-    )
+    return "\n".join("  ".join("".join(" .+#@"[p] * 2 for p in row) for row in line)
+                     for line in rows)
 
 
 def main():
@@ -75,11 +61,8 @@ def main():
             for images, _ in data.batches(digits.train_images, digits.train_labels, 64, epoch):
                 found = sess.run([loss, fooled, learn, forge], {real: images})[:2]
             if (epoch + 1) % (epochs // 5) == 0:
-                print(
-                    f"epoch {epoch + 1:3}  losses {found[0]:.3f} {found[1]:.3f}  "
-                    f"{time.perf_counter() - start:.1f} s",
-                    flush=True,
-                )
+                print(f"epoch {epoch + 1:3}  losses {found[0]:.3f} {found[1]:.3f}  "
+                      f"{time.perf_counter() - start:.1f} s", flush=True)
         test = digits.test_images
         images, beliefs = sess.run([drawn, belief], {real: test})
     print(picture(images[:6]))

@@ -24,8 +24,7 @@ class GPT(nn.Module):
     def __init__(self, symbols, context, width, heads, layers):
         self.token, self.place = nn.Embedding(symbols, width), nn.Embedding(context, width)
         block = nn.TransformerEncoderLayer(
-            width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
-        )
+            width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
         self.blocks = nn.TransformerEncoder(block, layers, nn.LayerNorm(width))
         self.head = nn.Linear(width, symbols, bias=False)
         for p in self.parameters():

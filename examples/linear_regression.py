@@ -54,13 +54,8 @@ def main():
     n, features = x.shape
 
     strength = 0.05
-    ridge = fit(
-        x,
-        y,
-        lambda w, e: gc.mean(e * e) + strength * gc.sum(w * w),
-        gc.optim.SGD(0.1, momentum=0.5),
-        epochs,
-    )
+    ridge = fit(x, y, lambda w, e: gc.mean(e * e) + strength * gc.sum(w * w),
+                gc.optim.SGD(0.1, momentum=0.5), epochs)
     closed = np.linalg.solve(x.T @ x / n + strength * np.eye(features), x.T @ y / n)
     np.testing.assert_allclose(ridge, closed, rtol=1e-6)
 

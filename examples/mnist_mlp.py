@@ -44,10 +44,8 @@ def main():
     x, y, rate, guess, loss, train = model(digits.features, options.optimizer)
     first_rate = 1e-3 if options.optimizer == "adam" else 0.1
 
-    print(
-        f"{digits.name}: {len(digits.train_images)} images to learn, "
-        f"{len(digits.test_images)} to be tested on; {options.optimizer}"
-    )
+    print(f"{digits.name}: {len(digits.train_images)} images to learn, "
+          f"{len(digits.test_images)} to be tested on; {options.optimizer}")
     training = digits.train_images, digits.train_labels
     accuracy, total = 0.0, time.perf_counter()
     with gc.Session() as sess:
@@ -61,11 +59,8 @@ def main():
                 continue
             guesses = sess.run(guess, {x: digits.test_images})
             accuracy = float(np.mean(guesses == digits.test_labels))
-            print(
-                f"epoch {epoch + 1:2}  loss {np.mean(losses):.4f}  test accuracy {accuracy:.4f}  "
-                f"{time.perf_counter() - start:.2f} s",
-                flush=True,
-            )
+            print(f"epoch {epoch + 1:2}  loss {np.mean(losses):.4f}  test accuracy {accuracy:.4f}  "
+                  f"{time.perf_counter() - start:.2f} s", flush=True)
 
     wanted = WANTED[digits.name]
     assert accuracy >= wanted, f"test accuracy {accuracy:.4f}, expected at least {wanted}"

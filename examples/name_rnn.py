@@ -43,27 +43,19 @@ class NameRNN(gc.nn.Module):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument(
-        "--data",
-        help="a directory with a file of names for each language",
-        metavar="DIR",
-        default=Path(__file__).with_name("names"),
-    )
+    parser.add_argument("--data", help="a directory with a file of names for each language",
+                        metavar="DIR", default=Path(__file__).with_name("names"))
     parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--quick", action="store_true", help="half the epochs, for the tests")
     options = parser.parse_args()
     epochs = options.epochs // 2 if options.quick else options.epochs
     files = sorted(Path(options.data).glob("*.txt"))
-    names = [
-        (name.lower(), label)
-        for label, path in enumerate(files)
-        for name in path.read_text(encoding="utf-8").split()
-    ]
+    names = [(name.lower(), label) for label, path in enumerate(files)
+             for name in path.read_text(encoding="utf-8").split()]
     alphabet = sorted({letter for name, _ in names for letter in name})
     longest = max(len(name) for name, _ in names)
-    codes = np.array(
-        [[alphabet.index(c) for c in name.ljust(longest, name[0])] for name, _ in names]
-    )
+    codes = np.array([[alphabet.index(c) for c in name.ljust(longest, name[0])]
+                      for name, _ in names])
     sizes, labels = np.array([len(name) for name, _ in names]), np.array([k for _, k in names])
     test = np.arange(len(names)) % 5 == 4
 

@@ -51,9 +51,8 @@ def main():
     y = gc.placeholder(gc.float32, [None], name="y")
     net = gc.nn.Sequential(IndRNN(2, 64), IndRNN(64, 64), gc.nn.Linear(64, 1))
     loss = gc.nn.functional.mse_loss(net(x)[-1, :, 0], y)
-    train = gc.optim.Adam(
-        gc.optim.lr_scheduler.CosineAnnealingLR(3e-3, steps), clip_grad_norm=1.0
-    ).minimize(loss)
+    train = gc.optim.Adam(gc.optim.lr_scheduler.CosineAnnealingLR(3e-3, steps),
+                          clip_grad_norm=1.0).minimize(loss)
     rng = np.random.default_rng(1)
     with gc.Session(seed=1) as sess:
         for step in range(steps):

@@ -65,10 +65,8 @@ def main():
     reversed_losses, _ = train(lambda h: reversed_gradient(binary(h)), digits, 10)
     assert losses[-1] < 0.3 < losses[0] and accuracy >= 0.9, (losses[-1], accuracy)
     assert reversed_losses[9] > losses[9]  # the first layer works against the second
-    print(
-        f"loss {losses[0]:.4f} -> {losses[-1]:.4f}; {reversed_losses[9]:.4f} against "
-        f"{losses[9]:.4f} after ten steps with the first layer's gradient reversed"
-    )
+    print(f"loss {losses[0]:.4f} -> {losses[-1]:.4f}; {reversed_losses[9]:.4f} against "
+          f"{losses[9]:.4f} after ten steps with the first layer's gradient reversed")
     print(f"test accuracy {accuracy:.4f} with hidden units of one bit")
 
 

@@ -20,11 +20,8 @@ def focal_loss(logits, target, gamma=2.0, alpha=0.9):
     """The mean of -alpha_t * (1 - p_t)^gamma * log(p_t), for targets 0 and 1."""
     signed = gc.where(target > 0.5, logits, -logits)
     weight = gc.where(target > 0.5, alpha, 1.0 - alpha)
-    return -gc.mean(
-        weight
-        * gc.nn.functional.sigmoid(-signed) ** gamma
-        * gc.log(gc.nn.functional.sigmoid(signed))
-    )
+    return -gc.mean(weight * gc.nn.functional.sigmoid(-signed) ** gamma
+                    * gc.log(gc.nn.functional.sigmoid(signed)))
 
 
 def train(loss_function, digits, epochs):

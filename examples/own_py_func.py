@@ -26,8 +26,7 @@ def sort(x):
         return gc.scatter_add(gc.zeros_like(x), order, ct[1])
 
     _, found = gc.py_func(
-        argsort_and_sort, [x], [gc.int64[x.shape[0]], x.type], gradient=gradient, name="sort"
-    )
+        argsort_and_sort, [x], [gc.int64[x.shape[0]], x.type], gradient=gradient, name="sort")
     return found
 
 

@@ -22,13 +22,8 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn1, self.bn2 = nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)
-        self.shortcut = (
-            nn.Identity()
-            if inputs == outputs
-            else nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
-        )
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x):
         out = nn.functional.relu(self.bn1(self.conv1(x)))
@@ -38,16 +33,9 @@ class Block(nn.Module):
 def resnet8(width=16):
     """Eight layers with weights: a convolution, three blocks of two, a dense one."""
     return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        Block(width, width),
-        Block(width, 2 * width, 2),
-        Block(2 * width, 4 * width, 2),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(4 * width, 10),
-    )
+        nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+        Block(width, width), Block(width, 2 * width, 2), Block(2 * width, 4 * width, 2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * width, 10))
 
 
 def main():
@@ -57,8 +45,7 @@ def main():
     options = parser.parse_args()
     epochs, digits = options.epochs or (4 if options.quick else 20), data.digits()
     train_images, test_images = (
-        images.reshape(-1, 1, 8, 8) for images in (digits.train_images, digits.test_images)
-    )
+        images.reshape(-1, 1, 8, 8) for images in (digits.train_images, digits.test_images))
 
     model = resnet8()
     x = gc.placeholder(gc.float32, [None, 1, 8, 8], name="x")
@@ -74,14 +61,10 @@ def main():
             slower = np.float32(5e-3 * (1 - epoch / epochs))
             losses = [
                 sess.run([loss, train], {x: images, y: labels, rate: slower})[0]
-                for images, labels in data.batches(train_images, digits.train_labels, 64, epoch)
-            ]
+                for images, labels in data.batches(train_images, digits.train_labels, 64, epoch)]
             accuracy = np.mean(sess.run(guess, {x: test_images}) == digits.test_labels)
-            print(
-                f"epoch {epoch + 1:2}  loss {np.mean(losses):.4f}  test accuracy {accuracy:.4f}  "
-                f"{time.perf_counter() - start:.1f} s",
-                flush=True,
-            )
+            print(f"epoch {epoch + 1:2}  loss {np.mean(losses):.4f}  test accuracy {accuracy:.4f}  "
+                  f"{time.perf_counter() - start:.1f} s", flush=True)
         counted = sess.value(model[1].num_batches_tracked)
     assert counted == epochs * 23, "the running statistics have seen every batch"
     assert accuracy >= (0.97 if options.quick else 0.985), f"test accuracy {accuracy:.4f}"

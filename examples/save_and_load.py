@@ -1,6 +1,6 @@
 """Weights in a safetensors file: train, save, load into a new session, go on training.
 
-python examples/save_and_load.py [--file PATH] [--epochs N] [--quick]
+    python examples/save_and_load.py [--file PATH] [--epochs N] [--quick]
 """
 
 import argparse

@@ -41,10 +41,8 @@ def main():
     epochs = options.epochs or (3 if digits.name == "MNIST" else 25 if options.quick else 40)
     side = math.isqrt(digits.features)
     mean, deviation = digits.train_images.mean(), digits.train_images.std()
-    train_images, test_images = (
-        ((images - mean) / deviation).reshape(-1, 1, side, side)
-        for images in (digits.train_images, digits.test_images)
-    )
+    train_images, test_images = (((images - mean) / deviation).reshape(-1, 1, side, side)
+                                 for images in (digits.train_images, digits.test_images))
 
     model = SimpleCNN(side)
     x = gc.placeholder(gc.float32, [None, 1, side, side], name="x")
@@ -60,22 +58,15 @@ def main():
     rates = iter(np.linspace(1e-3, 0, steps, dtype=np.float32))
     with gc.Session() as sess:
         for epoch in range(epochs):
-            losses = [
-                sess.run([train, loss], {x: images, y: labels, rate: next(rates)})[1]
-                for images, labels in data.batches(
-                    train_images, digits.train_labels, BATCH, seed=epoch
-                )
-            ]
-            right = sum(
-                int(sess.run(hits, {x: images, y: labels}))
-                for images, labels in data.batches(test_images, digits.test_labels, 1000, seed=0)
-            )
+            losses = [sess.run([train, loss], {x: images, y: labels, rate: next(rates)})[1]
+                      for images, labels in data.batches(
+                          train_images, digits.train_labels, BATCH, seed=epoch)]
+            right = sum(int(sess.run(hits, {x: images, y: labels}))
+                        for images, labels in data.batches(
+                            test_images, digits.test_labels, 1000, seed=0))
             accuracy = right / len(test_images)
-            print(
-                f"epoch {epoch + 1:2}  loss {np.mean(losses):.4f}  test accuracy {accuracy:.4f}  "
-                f"{time.perf_counter() - start:.1f} s",
-                flush=True,
-            )
+            print(f"epoch {epoch + 1:2}  loss {np.mean(losses):.4f}  test accuracy {accuracy:.4f}  "
+                  f"{time.perf_counter() - start:.1f} s", flush=True)
 
     wanted = WANTED[digits.name]
     assert accuracy >= wanted, f"test accuracy {accuracy:.4f}, expected at least {wanted}"

@@ -1,6 +1,6 @@
 """Planning a training step for GPUs that are not here: where it runs, how long, in what memory.
 
-python examples/what_if.py [--quick]
+    python examples/what_if.py [--quick]
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ def network(width: int) -> list[gc.Tensor | gc.Group]:
 def machine(link: str, memory: str = "24 GB") -> gc.Machine:
     """A host and a card of our own invention, with a link between them."""
     card = gc.DeviceSpec("cuda:0", memory=memory, bandwidth="1 TB/s", like="A100")
-    return gc.Machine(
-        [gc.DeviceSpec("cpu:0", like="CPU"), card], [gc.Link("cpu:0", "cuda:0", bandwidth=link)]
-    )
+    return gc.Machine([gc.DeviceSpec("cpu:0", like="CPU"), card],
+                      [gc.Link("cpu:0", "cuda:0", bandwidth=link)])
 
 
 def main() -> None:
