@@ -71,4 +71,4 @@ def test_folds_are_cut(name: str) -> None:
 
 def test_chunks_repay_their_rows() -> None:
     rows = (0, 1, 512, 513, 4096, 1 << 20)
-    assert list(map(CutFolds().chunks, rows)) == [1, 1, 1, 16, 128, 1024]
+    assert list(map(CutFolds().chunks_of, rows)) == [1, 1, 1, 16, 128, 1024]

@@ -157,7 +157,7 @@ def test_sizes_of_order_are_what_symbols_are() -> None:
 
 def test_passes_are_read_as_they_are_spelled() -> None:
     text = (
-        "simplify,split-reductions{max_whole_elements=1,chunks=32},cleanup,fuse,order{small_size=2}"
+        "simplify,split-reductions{chunks=32,max_whole_elements=1},cleanup,fuse,order{small_size=2}"
     )
     found = parse_passes(text, PASSES)
     assert ",".join(map(str, found)) == text
