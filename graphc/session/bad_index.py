@@ -16,7 +16,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.op import Array, Foreign, Gather, Scatter
-from graphc.ir.ops.gather import CheckIndex
+from graphc.ir.ops.gather import CheckIndex, outside
 
 
 def out_of_range(graph: Graph, arrays: Sequence[Array | None], index: int, size: int) -> GraphError:
@@ -65,4 +65,4 @@ def _fails(graph: Graph, v: Value, arrays: Sequence[Array | None], sizes: dict[s
         (indices,) = interpret(Graph(graph.name, graph.inputs, (index,)), *arrays)  # type: ignore[arg-type]
     except (GraphcError, KeyError):
         return False
-    return extent is not None and bool(np.any((indices < -extent) | (indices >= extent)))
+    return extent is not None and bool(np.any(outside(indices, extent)))

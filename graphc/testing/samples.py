@@ -46,7 +46,7 @@ def op_class(op: Any) -> type[Op]:
     if (
         registered is not None
         and not isinstance(op, type)
-        and registered.__module__ == op.__module__
+        and registered.__module__ == getattr(op, "__module__", "")
     ):
         return registered
     raise GraphError(

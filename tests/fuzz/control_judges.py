@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from fuzz.unrolled import differentiated
 
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import evaluate, interpret
@@ -32,9 +31,8 @@ def machine_fault(
     return compiled_fault(staged(graph), seed, disable, count)
 
 
-def gradient_fault(seed: int) -> Fault:
+def gradient_fault(graph: Graph, plain: Graph, seed: int) -> Fault:
     """How the gradient of a graph with loops differs from that of the loops written out."""
-    graph, plain = differentiated(seed)
     arrays = inputs_for(graph, seed, False, 1)
     finite = True
 

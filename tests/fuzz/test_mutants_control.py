@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from fuzz.control_judges import gradient_fault, machine_fault, staged_fault
 from fuzz.planting import Mutant, m, plant
+from fuzz.unrolled import both_gradients, differentiated
 
 from graphc.ir.graph import Graph
 from graphc.ir.text.graph import parse_graph
@@ -96,6 +97,21 @@ CRAFTED = (
 }""",
 )
 
+# One random graph in a hundred multiplies, in each step, by a matrix that all steps share.
+RECURRENT = """graph @recurrent(%h: f64[2, 3], %w: f64[3, 4], %v: f64[3, 4]) {
+  %n = full {value=3} : i64[]
+  %loop = loop %n, %h, %w, %v {carries=1, slices=0, length=3} : (i64[], f64[2, 3]) {
+    body graph @body(%h: f64[2, 3], %w: f64[3, 4], %v: f64[3, 4]) {
+      %product = matmul %h, %w : f64[2, 4]
+      %tanh = tanh %product : f64[2, 4]
+      %next = matmul %tanh, %v {tb=true} : f64[2, 3]
+      return %next
+    }
+  }
+  %last = item %loop {index=1} : f64[2, 3]
+  return %last
+}"""
+
 
 @pytest.mark.parametrize("mutant", IN_PASSES, ids=str)
 def test_a_wrong_pass_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,13 +122,15 @@ def test_a_wrong_pass_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("mutant", IN_GRADIENTS, ids=str)
 def test_a_wrong_gradient_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, mutant)
-    assert any(wrong_gradient(seed) for seed in range(GRADIENTS))
+    crafted = (wrong_gradient(lambda: both_gradients(parse_graph(RECURRENT)), s) for s in range(4))
+    random = (wrong_gradient(lambda s=s: differentiated(s), s) for s in range(GRADIENTS))
+    assert any(crafted) or any(random)
 
 
-def wrong_gradient(seed: int) -> bool:
+def wrong_gradient(graphs: Callable[[], tuple[Graph, Graph]], seed: int) -> bool:
     """Whether a seed finds a fault of gradients; an exception is one too."""
     try:
-        return bool(gradient_fault(seed))
+        return bool(gradient_fault(*graphs(), seed))
     except Exception:
         return True
 
@@ -128,3 +146,4 @@ def test_the_crafted_graphs_are_right() -> None:
     for text in CRAFTED:
         assert not guarded(lambda g: staged_fault(g, 1))(parse_graph(text))
         assert not guarded(lambda g: machine_fault(g, 1))(parse_graph(text))
+    assert not gradient_fault(*both_gradients(parse_graph(RECURRENT)), 1)

@@ -81,6 +81,14 @@ OUTSIDE = {
         "svd",
         "triangular_solve",
     },
+    "made by split_reductions, a target's late pass (tests/passes/test_pipeline.py)": {
+        "partial_all",
+        "partial_any",
+        "partial_max",
+        "partial_min",
+        "partial_prod",
+        "partial_sum",
+    },
     "made by placement (tests/passes/test_segments.py)": {"transfer"},
     "takes roots of unity as an operand (tests/functions/test_fft.py)": {"fft"},
 }

@@ -82,10 +82,15 @@ def differentiated(seed: int) -> tuple[Graph, Graph]:
             if not any(isinstance(v.op, Loop) for v in deep_nodes(graph)):
                 continue
             graph = Graph(graph.name, graph.inputs, graph.outputs)
-            return _gradients(graph), _gradients(unrolled(graph))
+            return both_gradients(graph)
         except (GraphcError, OverflowError):
             continue
     raise AssertionError(f"seed {seed} gives no graph")
+
+
+def both_gradients(graph: Graph) -> tuple[Graph, Graph]:
+    """Gradients of a graph with loops, and of the same graph without.  Raises `Unknown`."""
+    return _gradients(graph), _gradients(unrolled(graph))
 
 
 def _gradients(graph: Graph) -> Graph:

@@ -63,7 +63,7 @@ def test_on_a_gpu_it_is_shared() -> None:
     span, _ = filled(device)
     array: Any = device_array(device, span, (2, 3), f32)
     assert type(array) is SharedArray and array.__dlpack_device__() == (2, 3)
-    assert "dltensor" in repr(array.__dlpack__(stream=None)) and device.asked == ["export"]
+    assert "dltensor" in repr(array.__dlpack__()) and device.asked == ["export"]
     assert array.__cuda_array_interface__ == {
         "shape": (2, 3),
         "typestr": "<f4",

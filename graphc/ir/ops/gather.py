@@ -22,12 +22,24 @@ Index = tuple[Size, ...]
 
 def checked(name: str, indices: Any, extent: int) -> Any:
     """Indices made non-negative.  Raises `GraphError` for one out of range."""
-    bad = (indices < -extent) | (indices >= extent)
+    bad = outside(indices, extent)
     if np.any(bad):
         worst = indices[bad].flat[0]
         raise GraphError(f"{name}: index {worst} is out of range for a size of {extent}")
     wide = indices.astype(np.int64)
     return np.where(wide < 0, wide + extent, wide)
+
+
+def outside(indices: Any, extent: int) -> Any:
+    """Where indices are not in [-extent, extent).
+
+    NumPy 2.0 crashes at times when it compares an array with a number that its type does not hold
+    (u8 with -4, i8 with 200), so all are widened first.
+    """
+    if indices.dtype == np.uint64:
+        return indices >= np.uint64(extent)
+    wide = indices.astype(np.int64)
+    return (wide < -extent) | (wide >= extent)
 
 
 class CheckIndex(Pointwise):

@@ -29,9 +29,10 @@ class SharedArray(DeviceArray):
 
     device: Exporting
 
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, **given: Any) -> Any:
-        view = self.device.export(self.span, self.shape, self.dtype)
-        return view.__dlpack__(stream=stream, max_version=max_version, **given)
+    def __dlpack__(self, **wishes: Any) -> Any:
+        """A DLPack capsule; `wishes` (stream, max_version, ...) are the consumer's, as the array
+        API has them."""
+        return self.device.export(self.span, self.shape, self.dtype).__dlpack__(**wishes)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return DLPACK_CUDA, self.device.number
