@@ -22,9 +22,9 @@ from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Control
+from graphc.ir.requirement import Requirement, all_equal
 from graphc.ir.types import TensorType, bool_, i64, tuple_of
 
-Pairs = tuple[tuple[Size, Size], ...]
 COUNTER = TensorType(i64, ())
 
 
@@ -65,15 +65,12 @@ class Loop(Control):
         a, b = self.carries, self.carries + self.slices
         return operands[:a], operands[a:b], operands[b:]
 
-    def requires(self, *types: TensorType) -> Pairs:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         given, taken = self._pairs(types)
-        pairs = [
-            (a, b) for x, y in zip(given, taken, strict=True) for a, b in zip(x, y, strict=True)
-        ]
         inside, made = self.body.inputs, self.body.outputs[: self.carries]
-        for v, new in zip(inside, made, strict=False):
-            pairs += zip(v.type.shape, new.type.shape, strict=True)
-        return tuple(pairs)
+        shapes = [*zip(given, taken, strict=True)]
+        shapes += [(v.type.shape, w.type.shape) for v, w in zip(inside, made, strict=False)]
+        return tuple(r for a, b in shapes for r in all_equal(a, b))
 
     def _pairs(self, types: Sequence[TensorType]) -> tuple[list[Shape], list[Shape]]:
         first, arrays, rest = self.parts([t.shape for t in types[1:]])
@@ -131,18 +128,19 @@ class Switch(Control):
     def over(self, graphs: Sequence[Any]) -> Switch:
         return Switch(tuple(graphs))
 
-    def requires(self, *types: TensorType) -> Pairs:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         first, *others = self.branches
-        pairs = [
-            (a, b)
+        shapes = [
+            (v.type.shape, t.shape)
             for g in self.branches
             for v, t in zip(g.inputs, types[1:], strict=True)
-            for a, b in zip(v.type.shape, t.shape, strict=True)
         ]
-        for g in others:
-            for v, w in zip(first.outputs, g.outputs, strict=True):
-                pairs += zip(v.type.shape, w.type.shape, strict=True)
-        return tuple(pairs)
+        shapes += [
+            (v.type.shape, w.type.shape)
+            for g in others
+            for v, w in zip(first.outputs, g.outputs, strict=True)
+        ]
+        return tuple(r for a, b in shapes for r in all_equal(a, b))
 
     def infer(self, *types: TensorType) -> TensorType:
         if not self.branches or types[0] != COUNTER:

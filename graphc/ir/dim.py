@@ -302,6 +302,26 @@ def coefficient(size: Size, name: str) -> Size:
     )
 
 
+def atoms(size: Size) -> set[Atom]:
+    """All symbols and functions in a size, those inside of functions too."""
+    found: set[Atom] = set()
+    for monomial, _ in size.terms if isinstance(size, Dim) else ():
+        for atom in monomial:
+            found.add(atom)
+            found.update(*(atoms(operand) for operand in atom.operands))
+    return found
+
+
+def from_atom(atom: Atom) -> Dim:
+    """The size that is this atom."""
+    return Dim((((atom,), 1),))
+
+
+def atom_coefficient(size: Dim, atom: Atom) -> Size:
+    """The factor of an atom that no term has twice."""
+    return _collect(tuple((_without(m, (atom,)) or (), c) for m, c in size.terms if atom in m))
+
+
 def is_linear(size: Size, names: set[str]) -> bool:
     """Whether the named symbols occur in `size` only as plain factors, at most one in each term."""
     if isinstance(size, int):

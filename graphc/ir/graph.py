@@ -16,6 +16,7 @@ from graphc.ir.op import Control, Number, Op, Pointwise, check_requirements
 from graphc.ir.ops.pointwise import Arithmetic
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Placeholder
+from graphc.ir.requirement import Requirement
 from graphc.ir.types import DType, TensorType
 
 
@@ -28,6 +29,7 @@ class Value(Arithmetic):
     type: TensorType
     name: str = ""
     loc: Location | None = field(default=None)
+    needs: tuple[Requirement, ...] = field(default=(), kw_only=True)  # beyond those of the op
 
     def apply(self, op: Op, args: Sequence[Value | Number]) -> Value:
         """The result of `op`, checked.  Numbers become literals of the other operands' shape."""
@@ -65,8 +67,8 @@ def make(op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None =
 def over(v: Value, args: tuple[Value, ...]) -> Value:
     """v over other operands.  Its type is inferred again only if their types differ."""
     if all(a.type == b.type for a, b in zip(args, v.args, strict=True)):
-        return Value(v.op, args, v.type, v.name, v.loc)
-    return make(v.op, args, v.name, v.loc)
+        return Value(v.op, args, v.type, v.name, v.loc, needs=v.needs)
+    return Value(v.op, args, typecheck(v.op, args, v.loc), v.name, v.loc, needs=v.needs)
 
 
 def typecheck(op: Op, args: tuple[Value, ...], loc: Location | None) -> TensorType:

@@ -29,8 +29,9 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import numpy as np
 
 from graphc.errors import DTypeError, Location, ShapeError
-from graphc.ir.dim import Shape, Size, differ
+from graphc.ir.dim import Shape, Size
 from graphc.ir.record import Record
+from graphc.ir.requirement import Relation, Requirement, all_equal
 from graphc.ir.types import ALL, DType, TensorType, TupleType
 
 Number = bool | int | float
@@ -99,8 +100,8 @@ class Op(Record):
         carrier = next(a for a in args if isinstance(a, Operand))
         return carrier.apply(self, args)
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
-        """Pairs of sizes that must be equal; what is not known yet is checked at feed time."""
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        """What sizes must satisfy; what is not known yet is checked when arrays are fed."""
         return ()
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -117,11 +118,12 @@ class Op(Record):
 
 
 def check_requirements(op: Op, types: Sequence[TensorType]) -> None:
-    """Raises `ShapeError` where two sizes that must be equal never can be."""
-    for a, b in op.requires(*types):
-        if differ(a, b):
-            shown = ", ".join(map(str, types))
-            raise ShapeError(f"{op.name}: sizes differ: {a} and {b}, in operands {shown}")
+    """Raises `ShapeError` where sizes can never satisfy what an op requires."""
+    for r in op.requires(*types):
+        if r.holds() is False:
+            differ = f"sizes differ: {r.left} and {r.right}"
+            problem = differ if r.relation is Relation.EQUAL else str(r)
+            raise ShapeError(f"{op.name}: {problem}, in operands {', '.join(map(str, types))}")
 
 
 class Pointwise(Op, abstract=True):
@@ -172,9 +174,9 @@ class Pointwise(Op, abstract=True):
         """The definition by other ops, None for a primitive."""
         return None
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         first = types[0].shape
-        return tuple((a, b) for t in types[1:] for a, b in zip(first, t.shape, strict=True))
+        return tuple(r for t in types[1:] for r in all_equal(first, t.shape))
 
     def infer(self, *types: TensorType) -> TensorType:
         if any(t.rank != types[0].rank for t in types):

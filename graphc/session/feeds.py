@@ -120,10 +120,9 @@ def _check_sizes(
                 user_location(),
             )
     for check in unified.checks:
-        left, right = dim.evaluate(check.left, sizes), dim.evaluate(check.right, sizes)
-        if left != right:
+        if not check.requirement.holds_for(sizes):
+            name = "" if check.requirement.reason else f"{check.value.op.name}: "
             raise FeedError(
-                f"feed_dict: {check.value.op.name} needs {check.left} = {check.right}, but "
-                f"they are {left} and {right}",
+                f"feed_dict: {name}{check.requirement.failure(sizes)}",
                 check.value.loc or user_location(),
             )

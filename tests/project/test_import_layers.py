@@ -39,6 +39,8 @@ FLOORS = {
     """,
     "ir": """
         dim.py types.py units.py record.py
+        bounds.py
+        requirement.py
         op.py
         ops
         graph.py

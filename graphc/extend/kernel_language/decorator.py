@@ -23,6 +23,7 @@ from graphc.frontend.tensor import build, operand
 from graphc.ir.dim import Size
 from graphc.ir.op import OPS, Opaque
 from graphc.ir.ops.index_math import ints
+from graphc.ir.requirement import Requirement, equal
 from graphc.ir.types import TensorType, as_dtype
 
 
@@ -118,9 +119,9 @@ class Written(Opaque, abstract=True):
     backward: ClassVar[Callable[..., Any] | None]
     oracle: ClassVar[Callable[..., Any] | None]
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         pairs = type(self).pairs
-        return () if pairs is None else tuple((a, b) for a, b in pairs(*types))
+        return () if pairs is None else tuple(equal(a, b) for a, b in pairs(*types))
 
     def infer(self, *types: TensorType) -> TensorType:
         rule = type(self).rule

@@ -23,6 +23,7 @@ from graphc.ir.op import Contraction, sample
 from graphc.ir.ops.index_math import ints
 from graphc.ir.ops.logic import quiet
 from graphc.ir.ops.window import check_geometry, positions
+from graphc.ir.requirement import Requirement, all_equal, equal
 from graphc.ir.types import NUMBERS, TensorType, f32, f64, i32
 
 
@@ -107,14 +108,14 @@ class Convolving(Contraction, abstract=True):
         self.check_result(*roles)
         return roles[self.result]
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         x, w, y = self.parts(*types)
         counts = self.positions(x.shape[2:], w.shape[2:])
         return (
-            (x.shape[0], y.shape[0]),
-            (x.shape[1], w.shape[1] * self.groups),
-            (w.shape[0], y.shape[1]),
-            *zip(counts, y.shape[2:], strict=True),
+            equal(x.shape[0], y.shape[0]),
+            equal(x.shape[1], w.shape[1] * self.groups),
+            equal(w.shape[0], y.shape[1]),
+            *all_equal(counts, y.shape[2:]),
         )
 
     def products(self, *types: TensorType) -> Size:

@@ -10,6 +10,7 @@ from graphc.errors import ShapeError
 from graphc.ir.dim import Shape, Size, maximum, minimum
 from graphc.ir.op import Piece, View, sample
 from graphc.ir.ops.index_math import Index, ints
+from graphc.ir.requirement import Requirement, equal
 from graphc.ir.types import TensorType, f32, f64, i32
 
 
@@ -63,8 +64,8 @@ class OnDiagonal(View):
         sample(f32[0], offset=0, matrix=(0, 3)),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
-        return ((length(self.matrix[0], self.matrix[1], self.offset), types[0].shape[-1]),)
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        return (equal(length(self.matrix[0], self.matrix[1], self.offset), types[0].shape[-1]),)
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types

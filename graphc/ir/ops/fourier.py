@@ -15,6 +15,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dim import Size, product
 from graphc.ir.op import Opaque, sample
 from graphc.ir.ops.lapack import MALLOC_AND_FREE
+from graphc.ir.requirement import Requirement, all_equal, equal
 from graphc.ir.types import TensorType, f32, f64
 
 
@@ -57,14 +58,12 @@ class Fft(Opaque):
         sample(f32[2, 3, 5, 2], f32[5, 2], batch=6, length=5, prepare=with_roots),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         x, w = types
-        two = ((x.shape[-1], 2), (w.shape[-1], 2))
         return (
-            *two,
-            (x.shape[-2], self.length),
-            (w.shape[0], self.length),
-            (self.batch, product(x.shape[:-2])),
+            *all_equal(x.shape[-2:], (self.length, 2)),
+            *all_equal(w.shape, (self.length, 2)),
+            equal(self.batch, product(x.shape[:-2])),
         )
 
     def infer(self, *types: TensorType) -> TensorType:

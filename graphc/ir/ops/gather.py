@@ -13,8 +13,10 @@ import numpy as np
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.dim import Size
 from graphc.ir.op import Gather, Pointwise, Scatter, sample
+from graphc.ir.ops.index_math import others
 from graphc.ir.ops.logic import quiet
 from graphc.ir.ops.shape import Full
+from graphc.ir.requirement import Requirement, all_equal, equal
 from graphc.ir.types import INTS, NUMBERS, DType, TensorType, f32, f64, i32, i64
 
 Index = tuple[Size, ...]
@@ -111,9 +113,9 @@ class TakeAlongAxis(Gather):
         sample(f64[4, 2], i64[1, 2], axis=0, special=False),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         x, indices = types
-        return tuple((x.shape[a], indices.shape[a]) for a in range(x.rank) if a != self.axis)
+        return tuple(equal(x.shape[a], indices.shape[a]) for a in others(x.rank, (self.axis,)))
 
     def infer(self, *types: TensorType) -> TensorType:
         x, indices = types
@@ -147,10 +149,10 @@ class ScatterSlices(Scatter, abstract=True):
     axis: int
     accepts: ClassVar[tuple[DType, ...]] = NUMBERS
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         x, indices, updates = types
         wanted = x.shape[: self.axis] + indices.shape + x.shape[self.axis + 1 :]
-        return tuple(zip(wanted, updates.shape, strict=True))
+        return all_equal(wanted, updates.shape)
 
     def infer(self, *types: TensorType) -> TensorType:
         x, indices, updates = types
@@ -213,10 +215,11 @@ class ScatterAddAlongAxis(Scatter):
     axis: int
     samples = (sample(f32[3, 5], i32[3, 2], f32[3, 2], axis=1, special=False),)
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         x, indices, updates = types
-        same = tuple(zip(indices.shape, updates.shape, strict=True))
-        return same + tuple((x.shape[a], indices.shape[a]) for a in range(x.rank) if a != self.axis)
+        same = all_equal(indices.shape, updates.shape)
+        along = others(x.rank, (self.axis,))
+        return same + tuple(equal(x.shape[a], indices.shape[a]) for a in along)
 
     def infer(self, *types: TensorType) -> TensorType:
         x, indices, updates = types

@@ -17,6 +17,7 @@ from graphc.ir.ops.logic import Greater, GreaterEqual
 from graphc.ir.ops.matmul import swap
 from graphc.ir.ops.pointwise import Where
 from graphc.ir.ops.shape import Iota
+from graphc.ir.requirement import Requirement, equal
 from graphc.ir.types import TensorType, f32, f64, i64
 
 MALLOC_AND_FREE = ("malloc", "free")  # routines of kernels that need memory of their own
@@ -73,14 +74,14 @@ class Matrices(Opaque, abstract=True):
         shape = x.type.shape
         return cls(product(shape[:-2]), shape[-2], shape[-1], **fields)(x, *others)
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         *lead, rows, columns = types[0].shape
         from_fields = (
-            (self.batch, product(tuple(lead))),
-            (self.rows, rows),
-            (self.columns, columns),
+            equal(self.batch, product(tuple(lead))),
+            equal(self.rows, rows),
+            equal(self.columns, columns),
         )
-        return (*from_fields, *(((rows, columns),) if self.square else ()))
+        return (*from_fields, equal(rows, columns)) if self.square else from_fields
 
     def infer(self, *types: TensorType) -> TensorType:
         x = types[0]

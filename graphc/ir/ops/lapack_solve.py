@@ -17,6 +17,7 @@ from graphc.ir.dim import Shape, Size
 from graphc.ir.op import sample
 from graphc.ir.ops.lapack import MALLOC_AND_FREE, Matrices, each, spread, symmetric, triangle
 from graphc.ir.ops.matmul import Matmul, swap
+from graphc.ir.requirement import Requirement, all_equal, equal
 from graphc.ir.types import TensorType, f32, f64
 
 
@@ -100,10 +101,10 @@ class TriangularSolve(Matrices):
         sample(f32[2, 2], f32[2, 0], batch=1, rows=2, columns=2, rhs=0, prepare=spread),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         a, b = types
-        pairs = zip(a.shape[:-2], b.shape[:-2], strict=True)
-        return (*super().requires(a), (a.shape[-1], b.shape[-2]), (self.rhs, b.shape[-1]), *pairs)
+        inner = all_equal((a.shape[-1], self.rhs), b.shape[-2:])
+        return (*super().requires(a), *inner, *all_equal(a.shape[:-2], b.shape[:-2]))
 
     def infer(self, *types: TensorType) -> TensorType:
         a, b = types
@@ -266,11 +267,11 @@ class LuSolve(Matrices):
         sample(f32[1, 0], f32[0, 2], batch=1, rows=1, columns=0, rhs=2, prepare=factors),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         lu, b = types
-        pairs = zip(lu.shape[:-2], b.shape[:-2], strict=True)
-        inner = (self.rows, self.columns + 1), (lu.shape[-1], b.shape[-2])
-        return (*super().requires(lu), *inner, (self.rhs, b.shape[-1]), *pairs)
+        inner = equal(self.rows, self.columns + 1), equal(lu.shape[-1], b.shape[-2])
+        outer = equal(self.rhs, b.shape[-1]), *all_equal(lu.shape[:-2], b.shape[:-2])
+        return (*super().requires(lu), *inner, *outer)
 
     def infer(self, *types: TensorType) -> TensorType:
         super().infer(*types)

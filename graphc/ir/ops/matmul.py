@@ -11,6 +11,7 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Contraction, sample
 from graphc.ir.ops.logic import quiet
 from graphc.ir.ops.shape import Transpose
+from graphc.ir.requirement import Requirement, all_equal, equal
 from graphc.ir.types import NUMBERS, TensorType, f32, f64, i32
 
 
@@ -41,10 +42,10 @@ class Matmul(Contraction):
         k2, n = (b.shape[-1], b.shape[-2]) if self.tb else (b.shape[-2], b.shape[-1])
         return m, k, k2, n
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         a, b = types
         _, k, k2, _ = self.sizes(a, b)
-        return ((k, k2), *zip(a.shape[:-2], b.shape[:-2], strict=True))
+        return (equal(k, k2), *all_equal(a.shape[:-2], b.shape[:-2]))
 
     def infer(self, *types: TensorType) -> TensorType:
         a, b = types

@@ -15,6 +15,7 @@ from graphc.ir.op import Number, Piece, Reduction, View, sample
 from graphc.ir.ops.index_math import ints, others
 from graphc.ir.ops.logic import equal, is_float, quiet, widened
 from graphc.ir.ops.pointwise import cast, where
+from graphc.ir.requirement import Requirement, all_equal
 from graphc.ir.types import BOOLS, NUMBERS, DType, TensorType, bool_, f32, f64, i32, i64
 
 FOLD_SAMPLES = (
@@ -59,8 +60,8 @@ class Broadcast(View):
         sample(i32[2, 3], axes=(0, 2), shape=(2, 4, 3)),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
-        return tuple((self.shape[a], s) for a, s in zip(self.axes, types[0].shape, strict=True))
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        return all_equal([self.shape[a] for a in self.axes], types[0].shape)
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types

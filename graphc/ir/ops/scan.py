@@ -17,6 +17,7 @@ from graphc.ir.ops.gather import ScatterAddAlongAxis, zeros_like
 from graphc.ir.ops.logic import equal, logical_or, not_equal, quiet
 from graphc.ir.ops.pointwise import maximum, minimum, where
 from graphc.ir.ops.shape import Iota, Pad
+from graphc.ir.requirement import Requirement, all_equal
 from graphc.ir.types import INTS, NUMBERS, DType, TensorType, f32, f64, i8, i32, i64
 
 ROWS_PER_BLOCK = 64  # neighbouring rows scanned together: memory is then read in order
@@ -48,8 +49,8 @@ class Rows(Opaque, abstract=True):
             raise ShapeError(f"{self.name}: axis {self.axis} is not an axis of {types[0]}")
         return types[0]
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
-        return tuple((a, b) for t in types[1:] for a, b in zip(types[0].shape, t.shape))
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        return tuple(r for t in types[1:] for r in all_equal(types[0].shape, t.shape))
 
     def size_arguments(self, out: TensorType, *types: TensorType) -> tuple[Size, ...]:
         return out.shape[self.axis], product(out.shape[self.axis + 1 :])

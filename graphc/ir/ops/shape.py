@@ -24,6 +24,7 @@ from graphc.ir.ops.index_math import (
     unflatten as unflatten,
 )
 from graphc.ir.ops.pointwise import Cast, cast
+from graphc.ir.requirement import Requirement, equal
 from graphc.ir.types import DType, TensorType, bool_, f32, f64, i32
 
 
@@ -162,8 +163,8 @@ class Reshape(View):
         sample(f32[2, 0], shape=(0, 5)),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
-        return ((product(self.shape), types[0].count),)
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        return (equal(product(self.shape), types[0].count),)
 
     def infer(self, *types: TensorType) -> TensorType:
         return types[0].with_shape(self.shape)
@@ -326,10 +327,10 @@ class Concat(View):
         sample(bool_[3], axis=0),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         first = types[0]
         kept = others(first.rank, (self.axis,))
-        return tuple((first.shape[a], t.shape[a]) for t in types[1:] for a in kept)
+        return tuple(equal(first.shape[a], t.shape[a]) for t in types[1:] for a in kept)
 
     def infer(self, *types: TensorType) -> TensorType:
         first = types[0]

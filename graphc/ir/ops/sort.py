@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.dim import Size, maximum, product
+from graphc.ir.dim import Size, product
 from graphc.ir.op import Opaque, sample
 from graphc.ir.ops.gather import ScatterAddAlongAxis, zeros_like
 from graphc.ir.ops.index_math import ints
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.shape import Reshape, Slice
+from graphc.ir.requirement import Requirement, at_least
 from graphc.ir.types import NUMBERS, DType, TensorType, f32, f64, i8, i32, i64
 
 INSERTION_RUN_ELEMENTS = 8  # runs of so many elements are sorted by insertion, then merged
@@ -265,9 +266,8 @@ class TopK(Ordered):
         sample(f32[0, 4], k=3, descending=True),
     )
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
-        n = types[0].shape[-1]  # k <= n
-        return ((maximum(n, self.k), n),)
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        return (at_least(types[0].shape[-1], self.k, f"k of the last axis of {types[0]}"),)
 
     def infer(self, *types: TensorType) -> TensorType:
         (x,) = types

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.dim import Shape, Size
+from graphc.ir.dim import Shape
 from graphc.ir.op import State
+from graphc.ir.requirement import Requirement, all_equal
 from graphc.ir.types import DType, TensorType, u64
 
 
@@ -40,8 +41,8 @@ class RunCounter(State):
 class Assign(State):
     """Operands (variable, new).  Yields the new value; the variable takes it when the run ends."""
 
-    def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:
-        return tuple(zip(types[0].shape, types[1].shape, strict=True))
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        return all_equal(types[0].shape, types[1].shape)
 
     def infer(self, *types: TensorType) -> TensorType:
         variable, new = types

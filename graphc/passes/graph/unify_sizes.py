@@ -1,28 +1,36 @@
 """Makes one size of sizes that must be equal: Graph -> Graph.
 
 Operands of `add` may be `f32[n]` and `f32[m]`; then n = m must hold in every run.  This pass solves
-the equations that ops state (`Op.requires`).  An equation without a plain symbol stays as a check
-for feed time.
+the equations that ops state (`Op.requires`) and keeps what is left, equations and inequalities, for
+the time when sizes are known.  From here on requirements lie beside the graph, so no later pass can
+drop one.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphc.ir import dim
-from graphc.ir.dim import Size
+from graphc.ir.bounds import never_negative
+from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph, Value
+from graphc.ir.requirement import Relation, Requirement, all_equal, at_least
 from graphc.ir.substitute import substitute_graph
-from graphc.ir.types import TensorType
+from graphc.ir.types import TensorType, TupleType
 
 
 @dataclass(frozen=True)
 class Check:
-    """Two sizes that must be equal in every run, and the value that demands it."""
+    """What sizes must satisfy in every run, and the value that demands it."""
 
-    left: Size
-    right: Size
+    requirement: Requirement
     value: Value
+
+    def __str__(self) -> str:
+        where = f"  # {self.value.loc}" if self.value.loc else ""
+        return f"require {self.requirement}{where}"
 
 
 @dataclass(frozen=True)
@@ -37,19 +45,37 @@ class Unified:
 def unify_sizes(graph: Graph) -> Unified:
     """Solves the size equations of a graph."""
     known: dict[str, Size] = {}
-    checks: list[Check] = []
-    for v in graph.every():
-        for a, b in v.op.requires(*(x.type for x in v.args)):
-            _equate(_resolve(a, known), _resolve(b, known), known, checks, v)
-    for old, new in graph.updates:
-        for a, b in zip(old.type.shape, new.type.shape, strict=True):
-            _equate(_resolve(a, known), _resolve(b, known), known, checks, new)
+    kept: dict[Requirement, Value] = {}
+    for requirement, v in _stated(graph):
+        if requirement.holds() is True:
+            continue
+        now = _resolved(requirement, known)
+        solved = _solution(now) if now.relation is Relation.EQUAL else None
+        if solved is not None:
+            known[solved[0]] = solved[1]
+        elif now.holds() is not True:
+            kept.setdefault(now, v)
     declared = tuple(v.type for v in graph.inputs)
     if known:
-        solved = {name: _resolve(size, known) for name, size in known.items()}
-        graph = substitute_graph(graph, solved)
-    unsolved = (Check(_resolve(c.left, known), _resolve(c.right, known), c.value) for c in checks)
-    return Unified(graph, declared, tuple(c for c in unsolved if c.left != c.right))
+        graph = substitute_graph(graph, {name: _resolve(s, known) for name, s in known.items()})
+    left = {_resolved(r, known): v for r, v in kept.items()}
+    checks = tuple(Check(r, v) for r, v in left.items() if r.holds() is not True)
+    return Unified(graph, declared, checks)
+
+
+def _stated(graph: Graph) -> Iterator[tuple[Requirement, Value]]:
+    """What each value needs: its op, who made it, and that its own sizes are not negative."""
+    plain: set[Size] = set()
+    for v in graph.every():
+        for r in (*v.op.requires(*(x.type for x in v.args)), *v.needs):
+            yield r, v
+        types = v.type.items if isinstance(v.type, TupleType) else (v.type,)
+        for size in {s for t in types for s in t.shape if isinstance(s, Dim)} - plain:
+            plain.add(size)
+            yield at_least(size, 0, f"a size of {v.type}"), v
+    for old, new in graph.updates:
+        for r in all_equal(old.type.shape, new.type.shape):
+            yield r, new
 
 
 def _resolve(size: Size, known: dict[str, Size]) -> Size:
@@ -59,16 +85,28 @@ def _resolve(size: Size, known: dict[str, Size]) -> Size:
     return size
 
 
-def _equate(a: Size, b: Size, known: dict[str, Size], checks: list[Check], v: Value) -> None:
-    """Adds a = b to what is known, if one side is a symbol that the other lacks; else to checks."""
-    if a == b:
-        return
+def _resolved(requirement: Requirement, known: dict[str, Size]) -> Requirement:
+    while requirement.symbols() & known.keys():
+        requirement = requirement.resolved(known)
+    return requirement
+
+
+def _solution(equation: Requirement) -> tuple[str, Size] | None:
+    """A symbol, and what it must be: one side, if that is a plain symbol that the other lacks; else
+    any symbol that the equation, divided by the common factor of its terms, has once."""
+    a, b = equation.left, equation.right
     for unknown, other in ((b, a), (a, b)):
-        if (
-            isinstance(unknown, dim.Dim)
-            and str(unknown).isidentifier()
-            and str(unknown) not in dim.symbols(other)
-        ):
-            known[str(unknown)] = other
-            return
-    checks.append(Check(a, b, v))
+        if str(unknown).isidentifier() and str(unknown) not in dim.symbols(other):
+            return str(unknown), other
+    gap = a - b
+    if not isinstance(gap, Dim):
+        return None
+    common = math.gcd(*(factor for _, factor in gap.terms))
+    for monomial, factor in reversed(gap.terms):
+        name = monomial[0].text if len(monomial) == 1 else ""
+        if not name.isidentifier() or abs(factor) != common or not dim.is_linear(gap, {name}):
+            continue
+        rest = dim.divide(gap - factor * dim.symbol(name), -factor)[0]
+        if name not in dim.symbols(rest) and never_negative(rest):
+            return name, rest
+    return None

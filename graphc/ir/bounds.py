@@ -1,0 +1,98 @@
+"""Proofs about sizes that hold whatever their symbols are.
+
+A symbol stands for a size, so it is at least 0.  `ranges` says more of some: a loop variable `i.`
+over n elements is in [0, n-1].  The proofs are sound and incomplete: False means "not proved".
+
+>>> from graphc.ir.dim import minimum, symbol
+>>> n = symbol("n")
+>>> never_negative(n - minimum(5, n)), never_negative(n - 5)
+(True, False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphc.ir import dim
+from graphc.ir.dim import Atom, Dim, Size
+
+Ranges = Mapping[str, tuple[Size, Size]]  # the least and the greatest value of a symbol
+MAX_STEPS = 200  # of one proof: nested minima double its work
+
+
+def never_negative(size: Size, ranges: Ranges | None = None) -> bool:
+    """Whether a size is at least 0 for all values that its symbols can have."""
+    return _Proof(ranges or {}).holds(size)
+
+
+def never_negative_where(
+    size: Size, guards: tuple[tuple[Size, Size, Size], ...], ranges: Ranges
+) -> bool:
+    """Whether a size is at least 0 wherever low <= e < high for each of the guards."""
+    facts = [gap for e, low, high in guards for gap in (e - low, high - 1 - e)]
+    return any(never_negative(size - fact, ranges) for fact in (0, *facts))
+
+
+class _Proof:
+    """One proof: it takes away functions, then ranged symbols, until signs decide."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        self.ranges, self.steps = ranges, 0
+
+    def holds(self, size: Size) -> bool:
+        """Whether the size is proved to be at least 0."""
+        self.steps += 1
+        if isinstance(size, int):
+            return size >= 0
+        if self.steps > MAX_STEPS:
+            return False
+        atom = _outermost(size)
+        if atom is not None:
+            return self._without_function(size, atom)
+        for name in sorted(dim.symbols(size) & self.ranges.keys()):
+            return self._without_symbol(size, name)
+        return all(factor >= 0 for _, factor in size.terms)
+
+    def _without_symbol(self, size: Dim, name: str) -> bool:
+        """A size that is linear in a symbol is least at one end of its range."""
+        if not dim.is_linear(size, {name}):
+            return False
+        factor = dim.coefficient(size, name)
+        low, high = self.ranges[name]
+        ends = [end for end, f in ((low, factor), (high, -factor)) if self.holds(f)]
+        return bool(ends) and self.holds(dim.substitute(size, {name: ends[0]}))
+
+    def _without_function(self, size: Dim, atom: Atom) -> bool:
+        """The size is factor * atom + rest."""
+        factor = dim.atom_coefficient(size, atom)
+        if atom in dim.atoms(factor):
+            return False
+        rest = size - factor * dim.from_atom(atom)
+        grows = self.holds(factor)
+        if not grows and not self.holds(-factor):
+            return False
+        a, b = atom.operands
+        if atom.function in ("min", "max"):
+            both = (atom.function == "min") == grows
+            parts = (self.holds(rest + factor * x) for x in (a, b))
+            return all(parts) if both else any(parts)
+        if atom.function == "%":
+            ends = (0,) if grows else (b - 1, a) if self.holds(a) else (b - 1,)
+            return any(self.holds(rest + factor * end) for end in ends)
+        return self._quotient(grows, factor, rest, a, b)
+
+    def _quotient(self, grows: bool, factor: Size, rest: Size, a: Size, b: Size) -> bool:
+        """factor * (a // b) + rest, times b: an integer is at least 0 if it is above -1."""
+        if grows and self.holds(a) and self.holds(rest):
+            return True
+        if isinstance(b, int) and b <= 0:
+            return False
+        numerator = a - b + 1 if grows else a  # (a - b + 1) / b <= a // b <= a / b
+        return self.holds(factor * numerator + rest * b + b - 1)
+
+
+def _outermost(size: Dim) -> Atom | None:
+    """A function in a size, none of whose occurrences lies inside of another."""
+    found = [a for m, _ in size.terms for a in m if a.function != "symbol"]
+    inner = {x for a in found for operand in a.operands for x in dim.atoms(operand)}
+    return next((a for a in found if a not in inner), None)
