@@ -11,7 +11,7 @@ over n elements is in [0, n-1].  The proofs are sound and incomplete: False mean
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from graphc.ir import dim
 from graphc.ir.dim import Atom, Dim, Size
@@ -25,12 +25,23 @@ def never_negative(size: Size, ranges: Ranges | None = None) -> bool:
     return _Proof(ranges or {}).holds(size)
 
 
-def never_negative_where(
-    size: Size, guards: tuple[tuple[Size, Size, Size], ...], ranges: Ranges
-) -> bool:
-    """Whether a size is at least 0 wherever low <= e < high for each of the guards."""
-    facts = [gap for e, low, high in guards for gap in (e - low, high - 1 - e)]
+def never_negative_where(size: Size, facts: Sequence[Size], ranges: Ranges) -> bool:
+    """Whether a size is at least 0 wherever each of the facts is at least 0."""
     return any(never_negative(size - fact, ranges) for fact in (0, *facts))
+
+
+def least(size: Size, ranges: Ranges) -> Size | None:
+    """The smallest value of a size that is linear in each ranged symbol; None if it is not, or the
+    sign of a factor is not known."""
+    for name in sorted(dim.symbols(size) & ranges.keys()):
+        factor = dim.coefficient(size, name)
+        if not dim.is_linear(size, {name}) or dim.symbols(factor) & ranges.keys():
+            return None
+        low, high = ranges[name]
+        if not never_negative(factor) and not never_negative(-factor):
+            return None
+        size = dim.substitute(size, {name: low if never_negative(factor) else high})
+    return size
 
 
 class _Proof:

@@ -317,6 +317,14 @@ def from_atom(atom: Atom) -> Dim:
     return Dim((((atom,), 1),))
 
 
+def only_atom(size: Size) -> Atom | None:
+    """The atom that a size is, if it is one."""
+    if isinstance(size, Dim) and len(size.terms) == 1:
+        ((monomial, factor),) = size.terms
+        return monomial[0] if len(monomial) == 1 and factor == 1 else None
+    return None
+
+
 def atom_coefficient(size: Dim, atom: Atom) -> Size:
     """The factor of an atom that no term has twice."""
     return _collect(tuple((_without(m, (atom,)) or (), c) for m, c in size.terms if atom in m))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphc.errors import GraphcError, Location, standing_location
-from graphc.ir.op import Control, Number, Op, Pointwise, check_requirements
+from graphc.ir.inside import check_requirements
+from graphc.ir.op import Control, Number, Op, Pointwise
 from graphc.ir.ops.pointwise import Arithmetic
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Placeholder

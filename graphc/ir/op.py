@@ -31,7 +31,7 @@ import numpy as np
 from graphc.errors import DTypeError, Location, ShapeError
 from graphc.ir.dim import Shape, Size
 from graphc.ir.record import Record
-from graphc.ir.requirement import Relation, Requirement, all_equal
+from graphc.ir.requirement import Requirement, all_equal
 from graphc.ir.types import ALL, DType, TensorType, TupleType
 
 Number = bool | int | float
@@ -117,15 +117,6 @@ class Op(Record):
         return (None,) * len(args)
 
 
-def check_requirements(op: Op, types: Sequence[TensorType]) -> None:
-    """Raises `ShapeError` where sizes can never satisfy what an op requires."""
-    for r in op.requires(*types):
-        if r.holds() is False:
-            differ = f"sizes differ: {r.left} and {r.right}"
-            problem = differ if r.relation is Relation.EQUAL else str(r)
-            raise ShapeError(f"{op.name}: {problem}, in operands {', '.join(map(str, types))}")
-
-
 class Pointwise(Op, abstract=True):
     """out[i] = f(a[i], b[i], ...).
 
@@ -204,9 +195,14 @@ class Piece:
 
 
 class View(Op, abstract=True):
-    """out[i] = a[g(i)], by pieces: the first piece whose bounds hold is read, else `fill`."""
+    """out[i] = a[g(i)], by pieces: the first piece whose bounds hold is read, else `fill`.
+
+    That no piece reads outside of its operand is proved, or checked, for each value (`inside.py`);
+    of an op that is `proved`, the tests prove it once and for all.
+    """
 
     fill: ClassVar[Number] = 0
+    proved: ClassVar[bool] = False
 
     def pieces(self, index: tuple[Size, ...], *types: TensorType) -> tuple[Piece, ...]:
         """The pieces of the result at `index`."""

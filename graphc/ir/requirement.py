@@ -81,8 +81,8 @@ class Requirement:
     def failure(self, sizes: Mapping[str, int]) -> str:
         """Why these sizes do not do."""
         got = self.resolved(sizes)
-        sides = f", got {got.left} and {got.right}"
-        return f"{self}{sides if (self.left, self.right) != (got.left, got.right) else ''}"
+        same = (self.left, self.right) == (got.left, got.right)
+        return str(self) if same else f"{self}, got {got.left} and {got.right}"
 
     def __str__(self) -> str:
         prefix = f"{self.reason} needs " if self.reason else ""

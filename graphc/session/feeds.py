@@ -121,7 +121,7 @@ def _check_sizes(
             )
     for check in unified.checks:
         if not check.requirement.holds_for(sizes):
-            name = "" if check.requirement.reason else f"{check.value.op.name}: "
+            name = f"{check.value.op.name}: " if not check.requirement.reason else ""
             raise FeedError(
                 f"feed_dict: {name}{check.requirement.failure(sizes)}",
                 check.value.loc or user_location(),

@@ -42,6 +42,7 @@ FLOORS = {
         bounds.py
         requirement.py
         op.py
+        inside.py
         ops
         graph.py
         program.py machine.py arena.py

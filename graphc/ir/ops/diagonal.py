@@ -25,6 +25,7 @@ class Diagonal(View):
     diagonal."""
 
     offset: int
+    proved = True
     samples = (
         sample(f32[3, 3], offset=0),
         sample(f64[2, 3, 5], offset=1),
@@ -56,6 +57,7 @@ class OnDiagonal(View):
 
     offset: int
     matrix: Shape
+    proved = True
     samples = (
         sample(f32[3], offset=0, matrix=(3, 3)),
         sample(f64[2, 3], offset=1, matrix=(3, 5)),

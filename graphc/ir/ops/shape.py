@@ -24,7 +24,7 @@ from graphc.ir.ops.index_math import (
     unflatten as unflatten,
 )
 from graphc.ir.ops.pointwise import Cast, cast
-from graphc.ir.requirement import Requirement, equal
+from graphc.ir.requirement import Requirement, at_least, equal
 from graphc.ir.types import DType, TensorType, bool_, f32, f64, i32
 
 
@@ -133,6 +133,7 @@ class Transpose(View):
     """Axis i of the result is axis `axes[i]` of the operand."""
 
     axes: tuple[int, ...]
+    proved = True
     samples = (sample(f32[3, 4], axes=(1, 0)), sample(f64[2, 3, 4], axes=(2, 0, 1)))
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -155,6 +156,7 @@ class Reshape(View):
     """The same elements in row-major order under another shape."""
 
     shape: Shape
+    proved = True
     samples = (
         sample(f32[3, 4], shape=(12,)),
         sample(f32[12], shape=(3, 4)),
@@ -185,6 +187,7 @@ class Slice(View):
     starts: tuple[Size, ...]
     steps: tuple[int, ...]
     shape: Shape
+    proved = True
     samples = (
         sample(f32[7], starts=(1,), steps=(2,), shape=(3,)),
         sample(f64[5, 4], starts=(4, 1), steps=(-1, 1), shape=(5, 2)),
@@ -206,6 +209,17 @@ class Slice(View):
                 reach = f"{size} elements from {start} by {step}"
                 raise ShapeError(f"slice: {reach} leave axis {axis} of {x}")
         return x.with_shape(self.shape)
+
+    def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
+        (x,), found = types, list[Requirement]()
+        ranges = zip(self.starts, self.steps, self.shape, strict=True)
+        for axis, (start, step, size) in enumerate(ranges):
+            last = start + (size - 1) * step
+            low, high = (start, last) if step > 0 else (last, start)
+            reach = f"index {start}" if size == 1 else f"{size} elements from {start} by {step}"
+            for gap in (low, x.shape[axis] - 1 - high):
+                found.append(at_least(gap, 0, f"{reach} of axis {axis} of {x}", size))
+        return tuple(found)
 
     def pieces(self, index: Index, *types: TensorType) -> tuple[Piece, ...]:
         moved = (a + i * s for a, i, s in zip(self.starts, index, self.steps, strict=True))
@@ -236,6 +250,7 @@ class Dilate(View):
     """`steps[a] - 1` zeros between neighbours along axis a."""
 
     steps: tuple[int, ...]
+    proved = True
     samples = (
         sample(f32[4], steps=(2,)),
         sample(f32[3, 2], steps=(1, 3)),
@@ -275,6 +290,7 @@ class Pad(View):
     low: tuple[Size, ...]
     high: tuple[Size, ...]
     value: Number
+    proved = True
     samples = (
         Sample((f32[3],), {"low": (1,), "high": (2,), "value": 0}),
         Sample((f64[2, 3],), {"low": (0, 1), "high": (1, 0), "value": 7}),
@@ -320,6 +336,7 @@ class Concat(View):
     """The operands one after the other along `axis`."""
 
     axis: int
+    proved = True
     samples = (
         sample(f32[2, 3], f32[1, 3], axis=0),
         sample(f64[2], f64[0], f64[3], axis=0),

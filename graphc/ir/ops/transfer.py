@@ -13,6 +13,7 @@ class Transfer(View):
     """The operand, on another device.  Placement puts them in; segments are cut where they are."""
 
     device: str
+    proved = True
     samples = (sample(f32[3, 4], device="cuda:0"), sample(i32[()], device="cpu:0"))
 
     def infer(self, *types: TensorType) -> TensorType:

@@ -97,6 +97,7 @@ class Window(View):
     before: tuple[Size, ...]
     after: tuple[Size, ...]
     value: Number
+    proved = True
     samples = (
         sample(f32[2, 7, 3], strides=(2,), dilations=(1,), before=(0,), after=(0,), value=0),
         sample(
@@ -169,6 +170,7 @@ class Unwindow(View):
     dilations: tuple[int, ...]
     before: tuple[Size, ...]
     spatial: Shape
+    proved = True
     samples = (
         sample(f32[2, 3, 3], strides=(2,), dilations=(1,), before=(0,), spatial=(7,)),
         sample(f64[3, 3, 2, 3], strides=(1, 2), dilations=(2, 1), before=(1, 2), spatial=(5, 4)),
@@ -232,6 +234,7 @@ class Adaptive(View):
     counts: Shape
     window: Shape
     value: Number
+    proved = True
     samples = (
         sample(f32[2, 7, 2], counts=(3,), window=(3,), value=0),
         sample(f64[5, 4, 2, 1], counts=(3, 2), window=(3, 2), value=0),

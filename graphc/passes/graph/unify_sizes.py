@@ -16,6 +16,7 @@ from graphc.ir import dim
 from graphc.ir.bounds import never_negative
 from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph, Value
+from graphc.ir.inside import Condition, requirements
 from graphc.ir.requirement import Relation, Requirement, all_equal, at_least
 from graphc.ir.substitute import substitute_graph
 from graphc.ir.types import TensorType, TupleType
@@ -25,7 +26,7 @@ from graphc.ir.types import TensorType, TupleType
 class Check:
     """What sizes must satisfy in every run, and the value that demands it."""
 
-    requirement: Requirement
+    requirement: Condition
     value: Value
 
     def __str__(self) -> str:
@@ -45,12 +46,12 @@ class Unified:
 def unify_sizes(graph: Graph) -> Unified:
     """Solves the size equations of a graph."""
     known: dict[str, Size] = {}
-    kept: dict[Requirement, Value] = {}
+    kept: dict[Condition, Value] = {}
     for requirement, v in _stated(graph):
         if requirement.holds() is True:
             continue
         now = _resolved(requirement, known)
-        solved = _solution(now) if now.relation is Relation.EQUAL else None
+        solved = _solution(now)
         if solved is not None:
             known[solved[0]] = solved[1]
         elif now.holds() is not True:
@@ -63,11 +64,11 @@ def unify_sizes(graph: Graph) -> Unified:
     return Unified(graph, declared, checks)
 
 
-def _stated(graph: Graph) -> Iterator[tuple[Requirement, Value]]:
+def _stated(graph: Graph) -> Iterator[tuple[Condition, Value]]:
     """What each value needs: its op, who made it, and that its own sizes are not negative."""
     plain: set[Size] = set()
     for v in graph.every():
-        for r in (*v.op.requires(*(x.type for x in v.args)), *v.needs):
+        for r in (*requirements(v.op, [x.type for x in v.args]), *v.needs):
             yield r, v
         types = v.type.items if isinstance(v.type, TupleType) else (v.type,)
         for size in {s for t in types for s in t.shape if isinstance(s, Dim)} - plain:
@@ -85,15 +86,20 @@ def _resolve(size: Size, known: dict[str, Size]) -> Size:
     return size
 
 
-def _resolved(requirement: Requirement, known: dict[str, Size]) -> Requirement:
+def _resolved(requirement: Condition, known: dict[str, Size]) -> Condition:
     while requirement.symbols() & known.keys():
         requirement = requirement.resolved(known)
     return requirement
 
 
-def _solution(equation: Requirement) -> tuple[str, Size] | None:
-    """A symbol, and what it must be: one side, if that is a plain symbol that the other lacks; else
-    any symbol that the equation, divided by the common factor of its terms, has once."""
+def _solution(equation: Condition) -> tuple[str, Size] | None:
+    """A symbol, and what an equation says it must be.
+
+    That is one side, if that is a plain symbol that the other lacks; else any symbol that the
+    equation, divided by the common factor of its terms, has once.
+    """
+    if not isinstance(equation, Requirement) or equation.relation is not Relation.EQUAL:
+        return None
     a, b = equation.left, equation.right
     for unknown, other in ((b, a), (a, b)):
         if str(unknown).isidentifier() and str(unknown) not in dim.symbols(other):
