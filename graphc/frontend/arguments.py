@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.frontend.boundary import short
+from graphc.frontend.boundary import require, short
 from graphc.frontend.tensor import Tensor, build, operand
-from graphc.ir.dim import Dim, Shape, Size, differ
+from graphc.ir.dim import Dim, Shape, Size
 from graphc.ir.op import Op
 from graphc.ir.ops.pointwise import Cast
+from graphc.ir.requirement import equal
 from graphc.ir.types import DType, as_dtype, promote
 
 tensor = operand
@@ -167,6 +168,8 @@ def sequence(what: str, argument: str, xs: Any) -> list[Tensor]:
 
 
 def require_equal(what: str, a: Size, b: Size, where: str) -> None:
-    """Raises `ShapeError` for two sizes that can never be equal."""
-    if differ(a, b):
+    """Two sizes must be equal.  Raises `ShapeError` for two that never can be."""
+    requirement = equal(a, b, f"sizes {where}")
+    if requirement.holds() is False:
         raise ShapeError(f"{what}: sizes differ {where}: {a} and {b}", user_location())
+    require(what, requirement)

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, user_location
+from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, ShapeError, user_location
+from graphc.ir.requirement import Requirement
 
 UNTYPED_ERRORS = (
     TypeError,
@@ -32,6 +35,32 @@ UNTYPED_ERRORS = (
 )
 STARTS_WITH_NAME = re.compile(r"[\w.]+: ")  # a message that names its function
 NUMPY_FOLDER = str(Path(np.__file__).parent)
+
+
+class _Calls(threading.local):
+    """The public function that runs in this thread: what it has required of sizes so far."""
+
+    needs: tuple[Requirement, ...] | None = None
+
+
+_calls = _Calls()
+
+
+def require(what: str, *requirements: Requirement) -> None:
+    """Keeps requirements with every tensor that the running public function builds from here on:
+    they are checked when sizes are known.  Raises `ShapeError` for one that no sizes satisfy."""
+    for r in requirements:
+        known = r.holds()
+        if known is False:
+            raise ShapeError(f"{what}: {r.failure({})}", user_location())
+        if known is None:
+            assert _calls.needs is not None, "requirements are stated by public functions"
+            _calls.needs = (*_calls.needs, replace(r, reason=f"{what}: {r.reason}"))
+
+
+def required() -> tuple[Requirement, ...]:
+    """What the running public function has required so far."""
+    return _calls.needs or ()
 
 
 def guard(namespace: dict[str, Any], home: str, prefix: str = "") -> None:
@@ -53,6 +82,8 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        outside = _calls.needs
+        _calls.needs = outside or ()
         try:
             return function(*args, **kwargs)
         except GraphcError as error:
@@ -70,6 +101,8 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             raise GraphError(
                 f"{name}: cannot use the arguments ({given}): {error}", user_location()
             ) from error
+        finally:
+            _calls.needs = outside
 
     call.guarded = True  # type: ignore[attr-defined]
     return call

@@ -34,12 +34,13 @@ class Staged:
     @property
     def key(self) -> Any:
         """Equal for equal graphs.  The text alone is not enough: it leaves out the Python
-        functions that ops hold, and the devices that lines are pinned to."""
+        functions that ops hold, the devices that lines are pinned to, and what sizes must be."""
         nodes = self.graph.nodes()
         return (
             print_graph(self.graph),
             tuple(v.op for v in nodes),
             tuple(v.device for v in (*self.graph.inputs, *nodes)),
+            tuple(v.needs for v in self.graph.every()),
         )
 
 

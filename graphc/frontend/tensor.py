@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeError, user_location
-from graphc.frontend.boundary import door, named, short
+from graphc.frontend.boundary import door, named, required, short
 from graphc.frontend.broadcasting import broadcast_shapes
 from graphc.frontend.indexing import index
 from graphc.frontend.scope import GraphScope, current, frames
@@ -166,7 +166,7 @@ def build(
     graph = graphs.pop() if graphs else graph or current()
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
-    result = Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
+    result = Tensor(op, args, typecheck(op, args, loc), name, loc, graph, needs=required())
     for frame in frames():
         frame.made.add(result)
     return result

@@ -60,16 +60,22 @@ def literals(op: Op, args: Sequence[Value | Number]) -> tuple[Value, ...]:
     return tuple(convert(a) for a in args)
 
 
-def make(op: Op, args: tuple[Value, ...], name: str = "", loc: Location | None = None) -> Value:
+def make(
+    op: Op,
+    args: tuple[Value, ...],
+    name: str = "",
+    loc: Location | None = None,
+    needs: tuple[Requirement, ...] = (),
+) -> Value:
     """A value, its type inferred.  Raises `ShapeError`, `DTypeError` with the user's line."""
-    return Value(op, args, typecheck(op, args, loc), name, loc)
+    return Value(op, args, typecheck(op, args, loc), name, loc, needs=needs)
 
 
 def over(v: Value, args: tuple[Value, ...]) -> Value:
     """v over other operands.  Its type is inferred again only if their types differ."""
     if all(a.type == b.type for a, b in zip(args, v.args, strict=True)):
         return Value(v.op, args, v.type, v.name, v.loc, needs=v.needs)
-    return Value(v.op, args, typecheck(v.op, args, v.loc), v.name, v.loc, needs=v.needs)
+    return make(v.op, args, v.name, v.loc, v.needs)
 
 
 def typecheck(op: Op, args: tuple[Value, ...], loc: Location | None) -> TensorType:

@@ -5,9 +5,9 @@ One on symbolic sizes is kept, and decided when sizes are bound (when arrays are
 symbolic sizes get the same checks, earlier or later.
 
 >>> from graphc.ir.dim import symbol
->>> r = at_least(symbol("n") - 1, 5, "index 5 of axis 0 of f32[n]")
+>>> r = at_least(symbol("n"), 6, "index 5 of axis 0 of f32[n]")
 >>> r.holds(), r.holds_for({"n": 6}), r.failure({"n": 3})
-(None, True, 'index 5 of axis 0 of f32[n] needs n-1 >= 5, got 2 and 5')
+(None, True, 'index 5 of axis 0 of f32[n]: needs n >= 6, got 3')
 """
 
 from __future__ import annotations
@@ -81,12 +81,13 @@ class Requirement:
     def failure(self, sizes: Mapping[str, int]) -> str:
         """Why these sizes do not do."""
         got = self.resolved(sizes)
-        same = (self.left, self.right) == (got.left, got.right)
-        return str(self) if same else f"{self}, got {got.left} and {got.right}"
+        pairs = ((self.left, got.left), (self.right, got.right))
+        values = [str(b) for a, b in pairs if a != b]
+        return f"{self}, got {' and '.join(values)}" if values else str(self)
 
     def __str__(self) -> str:
-        prefix = f"{self.reason} needs " if self.reason else ""
-        return f"{prefix}{self.left} {self.relation.value} {self.right}"
+        prefix = f"{self.reason}: " if self.reason else ""
+        return f"{prefix}needs {self.left} {self.relation.value} {self.right}"
 
 
 def equal(left: Size, right: Size, reason: str = "") -> Requirement:

@@ -217,8 +217,9 @@ class Slice(View):
             last = start + (size - 1) * step
             low, high = (start, last) if step > 0 else (last, start)
             reach = f"index {start}" if size == 1 else f"{size} elements from {start} by {step}"
-            for gap in (low, x.shape[axis] - 1 - high):
-                found.append(at_least(gap, 0, f"{reach} of axis {axis} of {x}", size))
+            reason = f"{reach} of axis {axis} of {x}"
+            found.append(at_least(low, 0, reason, size))
+            found.append(at_least(x.shape[axis], high + 1, reason, size))
         return tuple(found)
 
     def pieces(self, index: Index, *types: TensorType) -> tuple[Piece, ...]:

@@ -50,12 +50,12 @@ def _merged(graph: Graph, twins: dict[Value, list[Value]]) -> Graph:
             if place > old.carries:
                 row = old.body.outputs[place - 1]
                 place = 1 + old.carries + loop.op.body.outputs[old.carries :].index(row)
-            return make(Item(place), (loop,), v.name, v.loc)
+            return make(Item(place), (loop,), v.name, v.loc, v.needs)
         if v not in twins:
             return remade(v, args)
         first = twins[v][0]
         if first not in unions:
-            unions[first] = make(_union(twins[v]), args, first.name, first.loc)
+            unions[first] = make(_union(twins[v]), args, first.name, first.loc, first.needs)
         return unions[first]
 
     return replaced(graph, change)
@@ -104,7 +104,7 @@ class _Pruned:
         """Item `index` of the old loop."""
         if index in self.unchanged:
             return self.unchanged[index]
-        return make(Item(self.places[index]), (self.loop,), v.name, v.loc)
+        return make(Item(self.places[index]), (self.loop,), v.name, v.loc, v.needs)
 
 
 def _prune(v: Value, op: Loop, args: tuple[Value, ...], used: set[int]) -> _Pruned:
@@ -130,7 +130,7 @@ def _prune(v: Value, op: Loop, args: tuple[Value, ...], used: set[int]) -> _Prun
     small = dataclasses.replace(op, body=new, carries=len(kept), slices=len(slices))
     operands = (args[0], *(args[1 + i] for i in (*kept, *slices)), *hoisted.values())
     places = {0: 0} | {1 + i: 1 + k for k, i in enumerate((*kept, *rows))}
-    loop = make(small, operands, v.name, v.loc)
+    loop = make(small, operands, v.name, v.loc, v.needs)
     return _Pruned(loop, places, {1 + i: args[1 + i] for i in fixed})
 
 
@@ -156,7 +156,9 @@ def _hoisted(outputs: Iterable[Value], outside: dict[Value, Value]) -> dict[Valu
     for v in order:
         steady = bool(v.args) and all(a in invariant or isinstance(a.op, Full) for a in v.args)
         if steady and not can_fail(v):
-            invariant[v] = make(v.op, tuple(invariant.get(a, a) for a in v.args), v.name, v.loc)
+            invariant[v] = make(
+                v.op, tuple(invariant.get(a, a) for a in v.args), v.name, v.loc, v.needs
+            )
     hoisted: dict[Value, Value] = {}
     stack = list(outputs)
     seen: set[Value] = set()

@@ -21,7 +21,7 @@ def deeply(graph: Graph, change: Pass) -> Graph:
 def _over(v: Value, change: Pass) -> Value:
     if not isinstance(v.op, Control):
         return v
-    return make(v.op.over([change(g) for g in v.op.graphs]), v.args, v.name, v.loc)
+    return make(v.op.over([change(g) for g in v.op.graphs]), v.args, v.name, v.loc, v.needs)
 
 
 def replaced(graph: Graph, change: Callable[[Value, tuple[Value, ...]], Value]) -> Graph:
