@@ -25,7 +25,7 @@ from graphc.frontend.arguments import (
     size_of,
     tensor,
 )
-from graphc.frontend.boundary import guard, short
+from graphc.frontend.boundary import guard, require, short
 from graphc.frontend.tensor import Tensor, as_tensor, build
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.functions.creation import iota, size_tensor
@@ -35,6 +35,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.ops.fourier import Fft, roots
 from graphc.ir.ops.shape import Pad
+from graphc.ir.requirement import at_least, equal
 from graphc.ir.types import DType, f32, f64, i64
 from graphc.public import publish
 
@@ -208,20 +209,18 @@ def _floats(what: str, x: Any) -> Tensor:
 
 def _complex(what: str, x: Any) -> Tensor:
     t = _floats(what, x)
-    if t.ndim < 2 or dim.differ(t.shape[-1], 2):
-        raise ShapeError(
-            f"fft.{what}: x is {t.type}; expected complex numbers: a last axis of size 2 (real and "
-            "imaginary part) behind the others. Use gc.stack([re, im], axis=-1)",
-            user_location(),
-        )
+    problem = (
+        f"x is {t.type}; expected complex numbers: a last axis of size 2 (real and imaginary part) "
+        "behind the others. Use gc.stack([re, im], axis=-1)"
+    )
+    if t.ndim < 2:
+        raise ShapeError(f"fft.{what}: {problem}", user_location())
+    require(f"fft.{what}", equal(t.shape[-1], 2, problem))
     return t
 
 
 def _not_empty(what: str, n: Size) -> None:
-    if isinstance(n, int) and n < 1:
-        raise ShapeError(
-            f"fft.{what}: a transform of {n} elements; expected 1 or more", user_location()
-        )
+    require(f"fft.{what}", at_least(n, 1, f"a transform of {n} elements; expected 1 or more"))
 
 
 def _resized(what: str, t: Tensor, axis: int, n: Any) -> Tensor:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import ShapeError, user_location
+from graphc.frontend.boundary import require
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
+from graphc.ir.requirement import at_least
 
 
 def broadcast_shapes(what: str, shapes: Sequence[Shape]) -> Shape:
@@ -46,6 +48,7 @@ def slice_range(size: Size, k: slice) -> tuple[Size, int, Size]:
             return default
         if isinstance(e, int) and e < 0:
             return dim.maximum(size + e, 0)
+        require("index", at_least(e, 0, f"bound {e} of a slice"))
         return dim.minimum(e, size)
 
     if step > 0:

@@ -240,7 +240,7 @@ def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:
             ready.append(_scalar(v, wanted, shape))
             continue
         v = v if position < first or v.dtype == common else build(Cast(common), (v,))
-        ready.append(broadcast_to(v, shape))
+        ready.append(v if _may_be(v.shape, shape) else broadcast_to(v, shape))
     return tuple(ready)
 
 
@@ -254,14 +254,19 @@ def _with_literal(common: DType, v: Any) -> DType:
     return i64 if common.kind == "bool" else common
 
 
+def _may_be(a: Shape, b: Shape) -> bool:
+    """Whether two shapes may be the same; a pointwise op then requires that they are."""
+    return len(a) == len(b) and all(
+        m == n or (m != 1 and not dim.differ(m, n)) for m, n in zip(a, b, strict=True)
+    )
+
+
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
-    """x repeated to `shape`, by NumPy's rule.  Raises `ShapeError`."""
-    if x.shape == shape or (
-        x.ndim == len(shape)
-        and all(
-            a == b or (a != 1 and not dim.differ(a, b)) for a, b in zip(x.shape, shape, strict=True)
-        )
-    ):
+    """x repeated to `shape`, by NumPy's rule.  Raises `ShapeError`.
+
+    An axis of another symbolic size is not repeated: it must have the wanted size when it is fed.
+    """
+    if x.shape == shape:
         return x
     offset = len(shape) - x.ndim
     if offset < 0 or any(

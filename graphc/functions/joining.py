@@ -17,12 +17,15 @@ from graphc.frontend.arguments import (
     size_of,
     tensor,
 )
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions.shaping import expand_dims, flatten, part, reshape
 from graphc.ir import dim
+from graphc.ir.bounds import never_negative
 from graphc.ir.dim import Dim, Size
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Concat, Pad
+from graphc.ir.requirement import multiple
 
 __all__ = ["concat", "pad", "repeat", "split", "stack", "tile", "unstack"]
 
@@ -87,12 +90,11 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Tensor, ...]
         return _cut(t, along, indices_or_sections)
     sections = integer("split", "indices_or_sections", indices_or_sections)
     size = t.shape[along]
-    each = dim.floordiv(size, sections) if sections > 0 else 0
-    if sections <= 0 or dim.differ(each * sections, size):
-        raise ShapeError(
-            f"split: axis {along} of {t.type} does not split into {sections} equal sections",
-            user_location(),
-        )
+    problem = f"axis {along} of {t.type} does not split into {sections} equal sections"
+    if sections <= 0:
+        raise ShapeError(f"split: {problem}", user_location())
+    require("split", multiple(size, sections, problem))
+    each = dim.floordiv(size, sections)
     return tuple(part(t, along, each * i, each) for i in range(sections))
 
 
@@ -101,14 +103,12 @@ def _cut(t: Tensor, axis: int, places: Sequence[Any]) -> tuple[Tensor, ...]:
     cuts: list[Size] = [0]
     for p in places:
         at: Size = p if isinstance(p, Dim) else integer("split", "indices_or_sections", p)
-        if isinstance(at, int) and isinstance(size, int):
-            at = min(max(at + size if at < 0 else at, 0), size)
-        elif isinstance(at, int):
+        if isinstance(at, int):
             at = dim.maximum(at + size, 0) if at < 0 else dim.minimum(at, size)
         cuts.append(at)
     cuts.append(size)
     gaps = [(a, b - a) for a, b in itertools.pairwise(cuts)]
-    return tuple(part(t, axis, a, max(g, 0) if isinstance(g, int) else g) for a, g in gaps)
+    return tuple(part(t, axis, a, g if never_negative(g) else dim.maximum(g, 0)) for a, g in gaps)
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:

@@ -7,10 +7,12 @@ from typing import Any
 
 from graphc.errors import ShapeError, user_location
 from graphc.frontend.arguments import Axis, axes_of, axis_of, integer, shape_of, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, broadcast_to as _broadcast_to, build
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Shape, Size
 from graphc.ir.ops import shape as views
+from graphc.ir.requirement import equal, multiple
 
 __all__ = [
     "broadcast_to",
@@ -46,12 +48,9 @@ def reshape(x: Any, shape: Any) -> Tensor:
         raise ShapeError(f"reshape: shape {given} has more than one -1", user_location())
     kept = shape_of("reshape", [s for i, s in enumerate(given) if i not in free])
     sizes = (*kept[: free[0]], _rest(t, kept, given), *kept[free[0] :]) if free else kept
-    if dim.differ(dim.product(sizes), t.type.count):
-        raise ShapeError(
-            f"reshape: {t.type} has {t.type.count} elements, shape {list(sizes)} has "
-            f"{dim.product(sizes)}",
-            user_location(),
-        )
+    count = dim.product(sizes)
+    problem = f"{t.type} has {t.type.count} elements, shape {list(sizes)} has {count}"
+    require("reshape", equal(t.type.count, count, problem))
     return t if sizes == t.shape else build(views.Reshape(sizes), (t,))
 
 
@@ -62,13 +61,9 @@ def _rest(t: Tensor, kept: Shape, given: list[Any]) -> Size:
         raise ShapeError(
             f"reshape: -1 in shape {given} beside a size of 0 could be anything", user_location()
         )
-    rest = dim.floordiv(total, known)
-    if dim.differ(rest * known, total):
-        raise ShapeError(
-            f"reshape: {total} elements of {t.type} do not divide into shape {given}",
-            user_location(),
-        )
-    return rest
+    problem = f"{total} elements of {t.type} do not divide into shape {given}"
+    require("reshape", multiple(total, known, problem))
+    return dim.floordiv(total, known)
 
 
 def flatten(x: Any) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import converted, require_equal, shape_of, size_of, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import full, iota, size_tensor
@@ -14,6 +15,7 @@ from graphc.ir.dim import Size
 from graphc.ir.ops.gather import CheckIndex, ScatterSlices, Take
 from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin
+from graphc.ir.requirement import at_least
 from graphc.ir.types import f32, i64
 
 __all__ = [
@@ -122,10 +124,8 @@ def _starts(what: str, t: Tensor, starts: Any, shape: Any, other: str) -> list[T
 
 def _start(what: str, start: Any, size: Size, n: Size, axis: int) -> Tensor:
     """A start made non-negative; the run fails where a slice of `size` does not fit into n."""
-    if isinstance(n - size, int) and n - size < 0:  # type: ignore[operator]
-        raise ShapeError(
-            f"{what}: {size} elements do not fit into axis {axis}, which has {n}", user_location()
-        )
+    problem = f"{size} elements do not fit into axis {axis}, which has {n}"
+    require(what, at_least(n, size, problem))
     at = indices_of(what, start)
     if at.ndim != 0:
         raise ShapeError(

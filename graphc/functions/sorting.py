@@ -14,14 +14,15 @@ import numpy as np
 
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import axis_of, choice, converted, flag, same_type, size_of, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import zeros
 from graphc.functions.indexing import indices_of, take_along_axis, uncounted
 from graphc.functions.shaping import flatten, moveaxis
-from graphc.ir import dim
 from graphc.ir.ops import sort as orders
 from graphc.ir.ops.gather import ScatterAdd
+from graphc.ir.requirement import at_least, equal
 from graphc.ir.types import DType, bool_, f32, i64, u8
 
 __all__ = [
@@ -86,10 +87,8 @@ def top_k(x: Any, k: Any, axis: int = -1, largest: bool = True) -> tuple[Tensor,
     t = tensor("top_k", x)
     along = axis_of("top_k", axis, t.ndim)
     count, n = size_of("top_k", "k", k), t.shape[along]
-    if isinstance(count, int) and isinstance(n, int) and count > n:
-        raise ShapeError(
-            f"top_k: k is {count}, but axis {along} of {t.type} has {n} elements", user_location()
-        )
+    problem = f"k is {count}, but axis {along} of {t.type} has {n} elements"
+    require("top_k", at_least(n, count, problem))
     op = orders.TopK(descending=flag("top_k", "largest", largest), k=count)
     places = moveaxis(build(op, (moveaxis(_number(t), along, -1),)), -1, along)
     return take_along_axis(t, places, along), places
@@ -140,8 +139,9 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Tensor:
         )
     size = size_of(what, "minlength", minlength)
     w = None if weights is None else flatten(tensor(what, weights))
-    if w is not None and dim.differ(w.shape[0], positions.shape[0]):
-        raise ShapeError(f"{what}: weights {w.type} do not fit x {positions.type}", user_location())
+    if w is not None:
+        problem = f"weights {w.type} do not fit x {positions.type}"
+        require(what, equal(w.shape[0], positions.shape[0], problem))
     if w is None or w.dtype == bool_:
         w = pw.astype(1 if w is None else w, i64)
     added = broadcast_to(w, positions.shape)
@@ -165,8 +165,7 @@ def histogram(
     t = t if t.dtype.is_float else converted(t, f32)
     edges = _edges(what, bins, range, t.dtype)
     count = edges.shape[0] - 1
-    if isinstance(count, int) and count < 1:
-        raise ShapeError(f"{what}: bins {edges.type}: expected at least two edges", user_location())
+    require(what, at_least(count, 1, f"bins {edges.type}: expected at least two edges"))
     last = edges[-1]
     place = pw.subtract(searchsorted(edges, t, "right"), 1)
     place = pw.where(pw.equal(t, last), count - 1, place) if isinstance(count, int) else place

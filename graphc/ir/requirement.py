@@ -27,7 +27,7 @@ class Relation(Enum):
 
     EQUAL = "="
     AT_LEAST = ">="
-    MULTIPLE = "a multiple of"
+    MULTIPLE = "to be a multiple of"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from graphc import random
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import apply, axis_of, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.functions.creation import one_hot
@@ -21,6 +22,7 @@ from graphc.functions.reductions import argmax
 from graphc.functions.shaping import moveaxis, reshape
 from graphc.ir.dim import Dim
 from graphc.ir.ops import elementary
+from graphc.ir.requirement import multiple
 from graphc.nn.functional.softmax import softmax
 
 __all__ = [
@@ -257,9 +259,7 @@ def glu(input: Any, dim: int = -1) -> Tensor:
     """
     x = floats("glu", input)
     axis = axis_of("glu", dim, x.ndim, "dim")
-    size = x.shape[axis]
-    if isinstance(size, int) and size % 2:
-        raise ShapeError(f"glu: axis {axis} of {x.type} has the odd size {size}", user_location())
+    require("glu", multiple(x.shape[axis], 2, f"axis {axis} of {x.type} has an odd size"))
     a, b = split(x, 2, axis)
     return pw.multiply(a, sigmoid(b))
 

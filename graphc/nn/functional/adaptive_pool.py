@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.errors import ShapeError, user_location
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw, reductions
 from graphc.functions.creation import number
@@ -14,6 +14,7 @@ from graphc.ir.dim import Shape, Size
 from graphc.ir.op import Number
 from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Adaptive, along
+from graphc.ir.requirement import at_least
 from graphc.nn.functional.pool import Windows, largest, no_indices, sums, tiles, trailing
 from graphc.nn.functional.sliding import images, sizes_per_axis, unbatched
 
@@ -33,8 +34,8 @@ def _counts(what: str, x: Tensor, output_size: Any, axes: int) -> Shape:
     given = output_size if isinstance(output_size, list | tuple) else (output_size,) * axes
     if len(given) == axes:
         given = [n if v is None else v for v, n in zip(given, spatial, strict=True)]
-    if any(isinstance(n, int) and n < 1 for n in spatial):
-        raise ShapeError(f"{what}: input {x.type} has an empty spatial axis", user_location())
+    problem = f"input {x.type} has an empty spatial axis"
+    require(what, *(at_least(n, 1, problem) for n in spatial))
     return sizes_per_axis(what, "output_size", list(given), axes)
 
 

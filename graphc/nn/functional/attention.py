@@ -11,6 +11,7 @@ from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import require_equal, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.broadcasting import broadcast_shapes
 from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw, reductions
@@ -22,6 +23,7 @@ from graphc.functions.linear import matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, moveaxis, part, reshape
 from graphc.ir import dim as dims
 from graphc.ir.dim import Size
+from graphc.ir.requirement import multiple
 from graphc.ir.types import bool_, i64
 from graphc.nn.functional.activation import floats, real
 from graphc.nn.functional.dropout import dropout
@@ -145,12 +147,8 @@ def _grown(what: str, t: Tensor, query: Tensor) -> Tensor:
             f"{what}: enable_gqa: expected [..., heads, length, size]", user_location()
         )
     times = dims.floordiv(query.shape[-3], t.shape[-3])
-    if dims.differ(times * t.shape[-3], query.shape[-3]):
-        raise ShapeError(
-            f"{what}: enable_gqa: {t.shape[-3]} heads of {t.type} do not divide the "
-            f"{query.shape[-3]} of query {query.type}",
-            user_location(),
-        )
+    problem = f"enable_gqa: {t.shape[-3]} heads of {t.type} do not divide the {query.shape[-3]}"
+    require(what, multiple(query.shape[-3], t.shape[-3], f"{problem} of query {query.type}"))
     return repeat(t, times, axis=t.ndim - 3)
 
 

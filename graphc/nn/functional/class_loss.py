@@ -6,12 +6,13 @@ from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import converted, require_equal, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import elementary as el, pointwise as pw, reductions
 from graphc.functions.creation import iota, size_tensor
 from graphc.functions.shaping import reshape
-from graphc.ir import dim as dims
 from graphc.ir.ops.gather import CheckIndex
+from graphc.ir.requirement import equal
 from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats, real
 from graphc.nn.functional.loss import above_zero, reduced
@@ -144,12 +145,10 @@ def _weights(what: str, weight: Any, x: Tensor, axis: int) -> Tensor | None:
     if weight is None:
         return None
     w = converted(floats(what, weight), x.dtype)
-    if w.ndim != 1 or dims.differ(w.shape[0], x.shape[axis]):
-        raise ShapeError(
-            f"{what}: weight {w.type}: expected one element for each of the "
-            f"{x.shape[axis]} classes of {x.type}",
-            user_location(),
-        )
+    problem = f"weight {w.type}: expected one element for each of the {x.shape[axis]} classes"
+    if w.ndim != 1:
+        raise ShapeError(f"{what}: {problem} of {x.type}", user_location())
+    require(what, equal(w.shape[0], x.shape[axis], f"{problem} of {x.type}"))
     return reshape(w, (w.shape[0], *[1] * (x.ndim - axis - 1)))
 
 

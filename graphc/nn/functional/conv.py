@@ -6,12 +6,14 @@ from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import integer, require_equal, same_type, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw
 from graphc.functions.shaping import reshape
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.ops.conv import Convolution, ConvolutionInput
+from graphc.ir.requirement import at_least, multiple
 from graphc.nn.functional.sliding import images, per_axis, unbatched
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -118,10 +120,10 @@ def _operands(what: str, axes: int, input: Any, weight: Any) -> tuple[Tensor, Te
 
 def _groups(what: str, groups: Any, channels: Size, name: str) -> int:
     count = integer(what, "groups", groups)
-    if count < 1 or (isinstance(channels, int) and channels % count):
-        raise ShapeError(
-            f"{what}: groups is {count}; expected a divisor of {channels} {name}", user_location()
-        )
+    problem = f"groups is {count}; expected a divisor of {channels} {name}"
+    if count < 1:
+        raise ShapeError(f"{what}: {problem}", user_location())
+    require(what, multiple(channels, count, problem))
     return count
 
 
@@ -160,13 +162,11 @@ def _check_room(
             raise ShapeError(
                 f"{what}: the kernel of weight {w.type} has no elements", user_location()
             )
-        room = n + a + b - d * (k - 1)
-        if isinstance(room, int) and room < 1:
-            raise ShapeError(
-                f"{what}: the kernel of weight {w.type} (dilation {dilations}) does not fit into "
-                f"input {x.type} with padding {before}",
-                user_location(),
-            )
+        problem = (
+            f"the kernel of weight {w.type} (dilation {dilations}) does not fit into input "
+            f"{x.type} with padding {before}"
+        )
+        require(what, at_least(n + a + b, d * (k - 1) + 1, problem), at_least(k, 1, problem))
 
 
 def _biased(what: str, out: Tensor, bias: Any) -> Tensor:
@@ -306,11 +306,8 @@ def _transposed(
             y.shape[2:], w.shape[2:], strides, dilations, pads, extra, strict=True
         )
     )
-    if any(isinstance(n, int) and n < 1 for n in spatial):
-        raise ShapeError(
-            f"{what}: the result of {y.type} and {w.type} would have the size {list(spatial)}",
-            user_location(),
-        )
+    problem = f"the result of {y.type} and {w.type} would have the size {list(spatial)}"
+    require(what, *(at_least(n, 1, problem) for n in spatial))
     after = tuple(p - e for p, e in zip(pads, extra, strict=True))
     op = ConvolutionInput(strides, dilations, pads, after, count, spatial=spatial)
     return unbatched(_biased(what, build(op, (y, w)), bias), missing)

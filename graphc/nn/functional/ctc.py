@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.errors import DTypeError, ShapeError, user_location
 from graphc.frontend.arguments import converted, flag, integer, require_equal, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import elementary as el, pointwise as pw
 from graphc.functions.control import scan
@@ -23,6 +24,7 @@ from graphc.functions.joining import concat, pad, stack
 from graphc.functions.shaping import broadcast_to, expand_dims, reshape
 from graphc.ir.dim import Size
 from graphc.ir.ops.gather import CheckIndex
+from graphc.ir.requirement import at_least
 from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats
 from graphc.nn.functional.loss import reduced
@@ -64,10 +66,10 @@ def ctc_loss(
     single = x.ndim == 2
     x = expand_dims(x, 1) if single else x
     classes = x.shape[2]
-    if blank < 0 or (isinstance(classes, int) and blank >= classes):
-        raise GraphError(
-            f"{FUNCTION_NAME}: blank is {blank}; expected one of {classes} classes", user_location()
-        )
+    problem = f"blank is {blank}; expected one of {classes} classes"
+    if blank < 0:
+        raise ShapeError(f"{FUNCTION_NAME}: {problem}", user_location())
+    require(FUNCTION_NAME, at_least(classes, blank + 1, problem))
     n = x.shape[1]
     times = _lengths("input_lengths", input_lengths, n, x.shape[0])
     labels = _targets(targets, target_lengths, n, single)

@@ -6,14 +6,16 @@ from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import axis_of, integer, require_equal, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor
 from graphc.functions import creation, pointwise as pw, reductions
 from graphc.functions.indexing import take
 from graphc.functions.linear import einsum, matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, reshape
+from graphc.ir.requirement import at_least
 from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats, real
-from graphc.nn.functional.norm import at_least, p_norm
+from graphc.nn.functional.norm import not_below, p_norm
 
 __all__ = [
     "bilinear",
@@ -100,10 +102,8 @@ def embedding(
 def padding_row(what: str, padding_idx: Any, rows: Any) -> Any:
     """The row that is not trained, counted from the start."""
     row = integer(what, "padding_idx", padding_idx)
-    if isinstance(rows, int) and not -rows <= row < rows:
-        raise ShapeError(
-            f"{what}: padding_idx {row} is out of range for {rows} rows", user_location()
-        )
+    problem = f"padding_idx {row} is out of range for {rows} rows"
+    require(what, at_least(rows, -row if row < 0 else row + 1, problem))
     return row + rows if row < 0 else row
 
 
@@ -147,7 +147,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     small = real("cosine_similarity", "eps", eps)
     for t in (a, b):
         axis_of("cosine_similarity", axis, t.ndim, "dim")
-    norms = (at_least(p_norm(t, 2.0, axis, True), small) for t in (a, b))
+    norms = (not_below(p_norm(t, 2.0, axis, True), small) for t in (a, b))
     left, right = (pw.divide(t, n) for t, n in zip((a, b), norms, strict=True))
     return reductions.sum(pw.multiply(left, right), axis)
 

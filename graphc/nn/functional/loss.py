@@ -16,7 +16,7 @@ from graphc.functions.creation import size_tensor
 from graphc.functions.shaping import expand_dims
 from graphc.ir.ops import elementary
 from graphc.nn.functional.activation import floats, logsigmoid, real
-from graphc.nn.functional.norm import at_least
+from graphc.nn.functional.norm import not_below
 
 __all__ = [
     "binary_cross_entropy",
@@ -249,7 +249,7 @@ def gaussian_nll_loss(
     for a, b in zip(x.shape, v.shape, strict=v.ndim == x.ndim):
         if b != 1:
             require_equal(what, a, b, f"of input {x.type} and var {v.type}")
-    v = at_least(v, least)
+    v = not_below(v, least)
     loss = pw.add(el.log(v), pw.divide(pw.square(pw.subtract(x, y)), v))
     loss = pw.multiply(loss, 0.5)
     loss = pw.add(loss, 0.5 * math.log(2 * math.pi)) if full else loss

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import axis_of, converted, integer, require_equal
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, Variable
 from graphc.frontend.with_update import with_update
 from graphc.functions import elementary as el, pointwise as pw, reductions
@@ -16,6 +17,7 @@ from graphc.functions.creation import size_tensor
 from graphc.functions.shaping import reshape
 from graphc.ir import dim as dims
 from graphc.ir.dim import Size
+from graphc.ir.requirement import at_least, equal, multiple
 from graphc.ir.types import f32
 from graphc.nn.functional.activation import floats, real
 
@@ -40,10 +42,8 @@ def scaled(what: str, x: Tensor, weight: Any, bias: Any, shape: Sequence[Size]) 
             continue
         t = floats(what, given)
         wanted = tuple(s for s in shape if s != 1)
-        if dims.differ(t.type.count, dims.product(wanted)):
-            raise ShapeError(
-                f"{what}: {name} {t.type} has not {dims.product(wanted)} elements", user_location()
-            )
+        count = dims.product(wanted)
+        require(what, equal(t.type.count, count, f"{name} {t.type} has not {count} elements"))
         out = function(out, reshape(t, tuple(shape)))
     return out
 
@@ -119,12 +119,11 @@ def group_norm(
             f"group_norm: input {x.type}: expected [n, channels, ...]", user_location()
         )
     channels = x.shape[1]
-    each = dims.floordiv(channels, groups) if groups > 0 else 0
-    if groups <= 0 or dims.differ(each * groups, channels):
-        raise ShapeError(
-            f"group_norm: {channels} channels of {x.type} do not split into num_groups = {groups}",
-            user_location(),
-        )
+    problem = f"{channels} channels of {x.type} do not split into num_groups = {groups}"
+    if groups <= 0:
+        raise ShapeError(f"group_norm: {problem}", user_location())
+    require("group_norm", multiple(channels, groups, problem))
+    each = dims.floordiv(channels, groups)
     split = reshape(x, (x.shape[0], groups, each, *x.shape[2:]))
     axes = tuple(range(2, split.ndim))
     out = reshape(normalised(split, axes, real("group_norm", "eps", eps)), x.shape)
@@ -185,12 +184,10 @@ def _require_channels(what: str, x: Tensor) -> None:
 
 def _per_channel(what: str, name: str, given: Any, x: Tensor) -> Tensor:
     t = floats(what, given)
-    if t.ndim != 1 or dims.differ(t.shape[0], x.shape[1]):
-        raise ShapeError(
-            f"{what}: {name} {t.type}: expected one element for each of the "
-            f"{x.shape[1]} channels of {x.type}",
-            user_location(),
-        )
+    problem = f"{name} {t.type}: expected one element for each of the {x.shape[1]} channels"
+    if t.ndim != 1:
+        raise ShapeError(f"{what}: {problem} of {x.type}", user_location())
+    require(what, equal(t.shape[0], x.shape[1], f"{problem} of {x.type}"))
     return t
 
 
@@ -208,11 +205,8 @@ def tracked(
     `momentum` None: the mean of all batches, counted by `count`, which goes up in any case.
     """
     values = dims.product(tuple(x.shape[a] for a in axes))
-    if isinstance(values, int) and values <= 1:
-        raise ShapeError(
-            f"{what}: {x.type} has {values} value a channel; training needs more than one",
-            user_location(),
-        )
+    problem = f"{x.type} has {values} value a channel; training needs more than one"
+    require(what, at_least(values, 2, problem))
     if not all(isinstance(r, Variable) for r in running):
         return out
     for name, r in zip(("running_mean", "running_var"), running, strict=True):
@@ -288,7 +282,7 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
     return pw.divide(x, pw.maximum(p_norm(x, real("normalize", "p", p), axis, True), eps))
 
 
-def at_least(x: Tensor, least: float) -> Tensor:
+def not_below(x: Tensor, least: float) -> Tensor:
     """The larger of x and a number, with the gradient of x alone, as PyTorch's clamps in place."""
     return pw.add(x, pw.stop_gradient(pw.subtract(pw.maximum(x, least), x)))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import integer, known_size, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions.joining import concat
 from graphc.functions.shaping import flip, part, permute_dims, reshape
@@ -14,10 +15,12 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Pad
 from graphc.ir.ops.window import Unwindow, Window, along, positions
+from graphc.ir.requirement import at_least, equal, multiple
 from graphc.nn.functional.sliding import images, per_axis, sizes_per_axis, unbatched
 
 __all__ = ["fold", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
+MAX_SIZE = (1 << 62) - 1  # of an axis
 PADDING_MODES = ("constant", "reflect", "replicate", "circular")
 
 
@@ -62,10 +65,8 @@ def _pairs(x: Tensor, pad: Any) -> dict[int, tuple[Size, Size]]:
     pairs = {x.ndim - 1 - i // 2: (widths[i], widths[i + 1]) for i in range(0, len(widths), 2)}
     for axis, (before, after) in pairs.items():
         size = x.shape[axis] + before + after
-        if isinstance(size, int) and not 0 <= size < 1 << 62:
-            raise ShapeError(
-                f"pad: pad {pad} makes axis {axis} of {x.type} have size {size}", user_location()
-            )
+        problem = f"pad {pad} makes axis {axis} of {x.type} have size {size}"
+        require("pad", at_least(size, 0, problem), at_least(MAX_SIZE, size, problem))
     return {axis: pair for axis, pair in pairs.items() if pair != (0, 0)}
 
 
@@ -110,16 +111,11 @@ def _side(x: Tensor, axis: int, size: Size, width: Size, mode: str, start: bool)
 
 
 def _check_width(x: Tensor, axis: int, width: Size, mode: str) -> None:
-    """Raises `ShapeError` for more padding than the axis can give."""
+    """Requires no more padding than the axis can give."""
     size = x.shape[axis]
     room = {"reflect": size - 1, "circular": size, "replicate": width}[mode]
-    short = isinstance(room, int) and isinstance(width, int) and width > room
-    if short or size == 0:
-        raise ShapeError(
-            f"pad: mode {mode!r} cannot add {width} elements to axis {axis} of "
-            f"{x.type}; expected at most {room}",
-            user_location(),
-        )
+    problem = f"mode {mode!r} cannot add {width} elements to axis {axis} of {x.type}"
+    require("pad", at_least(room, width, problem), at_least(size, 1, problem))
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Tensor:
@@ -133,10 +129,8 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Tensor:
     """
     x, r = _pixels("pixel_shuffle", input, "upscale_factor", upscale_factor)
     lead, (c, h, w) = x.shape[:-3], x.shape[-3:]
-    if isinstance(c, int) and c % (r * r):
-        raise ShapeError(
-            f"pixel_shuffle: {c} channels of {x.type} are no multiple of {r * r}", user_location()
-        )
+    problem = f"{c} channels of {x.type} are no multiple of {r * r}"
+    require("pixel_shuffle", multiple(c, r * r, problem))
     n = len(lead)
     split = reshape(x, (*lead, dim.floordiv(c, r * r), r, r, h, w))
     moved = permute_dims(split, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
@@ -153,10 +147,8 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Tensor:
     x, r = _pixels("pixel_unshuffle", input, "downscale_factor", downscale_factor)
     lead, (c, h, w) = x.shape[:-3], x.shape[-3:]
     for size in (h, w):
-        if isinstance(size, int) and size % r:
-            raise ShapeError(
-                f"pixel_unshuffle: size {size} of {x.type} is no multiple of {r}", user_location()
-            )
+        problem = f"size {size} of {x.type} is no multiple of {r}"
+        require("pixel_unshuffle", multiple(size, r, problem))
     n, down = len(lead), (dim.floordiv(h, r), dim.floordiv(w, r))
     split = reshape(x, (*lead, c, down[0], r, down[1], r))
     moved = permute_dims(split, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
@@ -187,12 +179,8 @@ def unfold(
     x, missing = images("unfold", input, 2, numbers=True)
     kernel, dilations, pads, strides = _geometry("unfold", kernel_size, dilation, padding, stride)
     for n, k, d, p in zip(x.shape[2:], kernel, dilations, pads, strict=True):
-        if isinstance(n, int) and n + 2 * p <= d * (k - 1):
-            raise ShapeError(
-                f"unfold: kernel_size {kernel} (dilation {dilations}) does not fit "
-                f"into {x.type} with padding {pads}",
-                user_location(),
-            )
+        problem = f"kernel_size {kernel} (dilation {dilations}) does not fit into {x.type}"
+        require("unfold", at_least(n + 2 * p, d * (k - 1) + 1, f"{problem} with padding {pads}"))
     windows = build(Window(strides, dilations, pads, pads, 0), (along(x, kernel),))
     n, c, oh, ow, kh, kw = windows.shape
     moved = permute_dims(windows, (0, 1, 4, 5, 2, 3))
@@ -223,13 +211,12 @@ def fold(
         positions(n, k, s, d, 2 * p)
         for n, k, s, d, p in zip(spatial, kernel, strides, dilations, pads, strict=True)
     )
-    empty = any(isinstance(c, int) and c < 1 for c in counts)
-    if rows % taps or empty or dim.differ(counts[0] * counts[1], x.shape[2]):
-        raise ShapeError(
-            f"fold: input {x.type} is not [n, c * {taps}, {counts[0] * counts[1]}], as output_size "
-            f"{spatial} and kernel_size {kernel} want",
-            user_location(),
-        )
+    problem = (
+        f"input {x.type} is not [n, c * {taps}, {counts[0] * counts[1]}], as output_size {spatial} "
+        f"and kernel_size {kernel} want"
+    )
+    require("fold", multiple(rows, taps, problem), *(at_least(c, 1, problem) for c in counts))
+    require("fold", equal(counts[0] * counts[1], x.shape[2], problem))
     split = reshape(x, (x.shape[0], rows // taps, *kernel, *counts))
     moved = permute_dims(split, (0, 1, 4, 5, 2, 3))
     spread = build(Unwindow(strides, dilations, pads, spatial), (moved,))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import integer
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw, reductions
 from graphc.functions.creation import number
@@ -17,6 +18,7 @@ from graphc.ir.op import Number
 from graphc.ir.ops.pooling import ReduceFirstMax
 from graphc.ir.ops.reduction import ReduceSum, lowest
 from graphc.ir.ops.window import Window, along
+from graphc.ir.requirement import at_least
 from graphc.nn.functional.sliding import images, per_axis, unbatched
 
 __all__ = [
@@ -98,12 +100,12 @@ class PoolWindows:
         """Raises `ShapeError` for windows that do not fit."""
         for a, size in enumerate(x.shape[2:]):
             room = size + self.padding[a] + after[a]
-            if isinstance(room, int) and room < self.dilations[a] * (self.kernel[a] - 1) + 1:
-                raise ShapeError(
-                    f"{self.what}: kernel_size {self.kernel} (dilation {self.dilations}) does not "
-                    f"fit into input {x.type} with padding {self.padding}",
-                    user_location(),
-                )
+            problem = (
+                f"kernel_size {self.kernel} (dilation {self.dilations}) does not fit into input "
+                f"{x.type} with padding {self.padding}"
+            )
+            least = self.dilations[a] * (self.kernel[a] - 1) + 1
+            require(self.what, at_least(room, least, problem))
 
     def counts(self, x: Tensor, axis: int, padded: bool) -> Tensor:
         """The number of elements of each window along an axis, with the padding if `padded`, but

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from graphc.errors import GraphError, ShapeError, user_location
+from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import iota, size_tensor
@@ -13,6 +14,7 @@ from graphc.functions.shaping import reshape
 from graphc.ir.dim import Shape, Size
 from graphc.ir.ops.gather import Take
 from graphc.ir.ops.reduction import Broadcast
+from graphc.ir.requirement import at_least
 from graphc.ir.types import DType, f32, f64, i64
 from graphc.nn.functional.adaptive_pool import (
     adaptive_avg_pool1d,
@@ -121,12 +123,7 @@ def _targets(
 
 def _scaled(x: Tensor, size: Size, scale: float) -> Size:
     if isinstance(size, int):
-        grown = math.floor(size * scale)
-        if grown < 1:
-            raise ShapeError(
-                f"interpolate: scale_factor {scale} leaves nothing of {x.type}", user_location()
-            )
-        return grown
+        return _any_left(x, math.floor(size * scale), scale)
     top, bottom = scale.as_integer_ratio()
     if bottom > 1 << 20:
         raise ShapeError(
@@ -134,7 +131,14 @@ def _scaled(x: Tensor, size: Size, scale: float) -> Size:
             "fraction, such as 0.5; or give size",
             user_location(),
         )
-    return size * top // bottom
+    return _any_left(x, size * top // bottom, scale)
+
+
+def _any_left(x: Tensor, size: Size, scale: float) -> Size:
+    """The new size, which must not be 0."""
+    problem = f"scale_factor {scale} leaves nothing of {x.type}"
+    require("interpolate", at_least(size, 1, problem))
+    return size
 
 
 class _Axis:
