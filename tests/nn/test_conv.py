@@ -13,7 +13,7 @@ from support.windows import data, our_values, same, torch_values
 
 import graphc as gc
 from graphc.config import Method, Options
-from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
+from graphc.errors import DTypeError, FeedError, GraphcError, GraphError, ShapeError
 from graphc.nn import functional as F  # noqa: N812
 from graphc.testing.differences import numeric_gradient
 
@@ -194,12 +194,14 @@ def test_an_infinite_element_stays_near_its_windows() -> None:
         assert not wrong.any()
 
 
-def test_windows_that_turn_out_not_to_fit_give_nothing() -> None:
+def test_windows_that_turn_out_not_to_fit_are_refused() -> None:
     """semantics 17.1"""
     x = gc.placeholder(gc.float32, [None, 1, "h", 5])
     y = F.conv2d(x, np.ones((1, 1, 3, 3), np.float32))
     with gc.Session() as sess:
-        assert sess.run(y, {x: np.ones((1, 1, 2, 5), np.float32)}).shape == (1, 1, 0, 3)
+        assert sess.run(y, {x: np.ones((1, 1, 3, 5), np.float32)}).shape == (1, 1, 1, 3)
+        with pytest.raises(FeedError, match=r"conv2d: the kernel .* does not fit .*, got 2"):
+            sess.run(y, {x: np.ones((1, 1, 2, 5), np.float32)})
 
 
 @pytest.mark.parametrize("name", ["strides", "depthwise", "back_strides"])

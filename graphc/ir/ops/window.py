@@ -234,7 +234,6 @@ class Adaptive(View):
     counts: Shape
     window: Shape
     value: Number
-    proved = True
     samples = (
         sample(f32[2, 7, 2], counts=(3,), window=(3,), value=0),
         sample(f64[5, 4, 2, 1], counts=(3, 2), window=(3, 2), value=0),

@@ -68,7 +68,7 @@ def _stated(graph: Graph) -> Iterator[tuple[Condition, Value]]:
     """What each value needs: its op, who made it, and that its own sizes are not negative."""
     plain: set[Size] = set()
     for v in graph.every():
-        for r in (*requirements(v.op, [x.type for x in v.args]), *v.needs):
+        for r in (*v.needs, *requirements(v.op, [x.type for x in v.args])):
             yield r, v
         types = v.type.items if isinstance(v.type, TupleType) else (v.type,)
         for size in {s for t in types for s in t.shape if isinstance(s, Dim)} - plain:
