@@ -17,6 +17,7 @@ from graphc.ir.program import Kernel, Program, launched, overwritten
 from graphc.ir.text.graph import print_graph
 from graphc.ir.text.program import print_program
 from graphc.passes.cost.kernel import cost_of
+from graphc.passes.graph.unify_sizes import Unified
 from graphc.passes.placement.text import placement_table
 
 GRAPH_STAGE_SUFFIX = {
@@ -70,10 +71,15 @@ def text_of(stages: Stages, stage: str, elide: bool) -> str:
         case "graph":
             return print_graph(stages.staged, elide)
         case "optimized":
-            return print_graph(stages.optimised, elide)
+            return print_graph(stages.optimised, elide) + required(stages.unified)
     if stage != "program" and _of(HOST_TARGET, stage) is None:
         raise UsageError(f"--stage {stage} is for devices: name some with --device, --devices")
     return program_text(stages.program, HOST_TARGET, stage, elide)
+
+
+def required(unified: Unified) -> str:
+    """What sizes must satisfy that the types of the inputs do not say, as comments."""
+    return "".join(f"// {check}\n" for check in unified.checks)
 
 
 def _of(target: CodeTarget, stage: str) -> DumpStage | None:
@@ -99,7 +105,7 @@ def placed_text(lowered: LoweredPlaced, stage: str, elide: bool) -> str:
         case "graph":
             return print_graph(lowered.staged, elide)
         case "optimized":
-            return print_graph(lowered.optimised, elide)
+            return print_graph(lowered.optimised, elide) + required(lowered.unified)
         case "placed":
             table = placement_table(lowered.placed).replace("\n", "\n// ")
             return f"{print_graph(lowered.placed.graph, elide)}\n// {table}\n".replace(

@@ -42,6 +42,13 @@ from graphc.ir.op import (
     sample as sample,
 )
 from graphc.ir.program import Kernel as Kernel, PlannedBuffer as PlannedBuffer, Program as Program
+from graphc.ir.requirement import (
+    Requirement as Requirement,
+    all_equal as all_equal,
+    at_least as at_least,
+    equal as equal,
+    multiple as multiple,
+)
 from graphc.ir.text.graph import parse_graph as parse_graph, print_graph as print_graph
 from graphc.ir.text.program import print_program as print_program
 from graphc.ir.text.program_parser import parse_program as parse_program

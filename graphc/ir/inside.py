@@ -20,7 +20,7 @@ from graphc.ir import dim
 from graphc.ir.bounds import Ranges, least, never_negative_where
 from graphc.ir.dim import Dim, Size
 from graphc.ir.op import Op, Piece, View
-from graphc.ir.requirement import Relation, Requirement, at_least
+from graphc.ir.requirement import Relation, Requirement, at_least, equal
 from graphc.ir.types import TensorType
 
 MAX_POSITIONS = 1 << 22  # that are tried one by one
@@ -67,6 +67,9 @@ class Reach:
         shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(self.symbols()))
         return f"{self.reason} leaves it{' where ' if shown else ''}{shown}"
 
+    def __str__(self) -> str:
+        return f"{self.reason} needs {self.gap} >= 0"
+
     def _tried(self) -> bool | None:
         """Evaluates the gap at every position of the axes that it hangs on."""
         names = set().union(*map(dim.symbols, (self.gap, *self.facts)))
@@ -107,8 +110,10 @@ def ranges_of(extents: Sequence[tuple[str, Size]]) -> Ranges:
 
 
 def requirements(op: Op, types: Sequence[TensorType]) -> Iterator[Condition]:
-    """What sizes must satisfy for an op on operands of these types."""
-    yield from op.requires(*types)
+    """What sizes must satisfy for an op on operands of these types.  An author may write a pair of
+    sizes for their equality."""
+    for r in op.requires(*types):
+        yield equal(*r) if isinstance(r, tuple) else r
     if isinstance(op, View) and not op.proved:
         yield from stays_inside(op, types)
 
@@ -181,7 +186,8 @@ def check_requirements(op: Op, types: Sequence[TensorType]) -> None:
     """Raises `ShapeError` where sizes can never satisfy what an op requires."""
     for r in requirements(op, types):
         if r.holds() is False:
-            equal = isinstance(r, Requirement) and r.relation is Relation.EQUAL
-            differ = f"sizes differ: {r.left} and {r.right}" if equal else ""  # type: ignore[union-attr]
+            differ = ""
+            if isinstance(r, Requirement) and r.relation is Relation.EQUAL:
+                differ = f"sizes differ: {r.left} and {r.right}"
             problem = differ or r.failure({}).removeprefix(f"{op.name}: ")
             raise ShapeError(f"{op.name}: {problem}, in operands {', '.join(map(str, types))}")

@@ -170,9 +170,7 @@ def test_what_no_formula_proves_is_tried_when_sizes_are_known() -> None:
         x = gc.placeholder(gc.float32, ["n"], name="x")
         y = applied(Folded(), x)
         assert sess.run(y, {x: np.arange(5)}).tolist() == [0, 1, 4, 2, 2]
-        with pytest.raises(
-            FeedError, match=r"folded: index .* of axis 0 of f32.n. leaves it where"
-        ):
+        with pytest.raises(FeedError, match=r"folded: index .* leaves it where n = 4"):
             sess.run(y, {x: np.arange(4)})
 
 

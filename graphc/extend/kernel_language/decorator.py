@@ -23,7 +23,7 @@ from graphc.frontend.tensor import build, operand
 from graphc.ir.dim import Size
 from graphc.ir.op import OPS, Opaque
 from graphc.ir.ops.index_math import ints
-from graphc.ir.requirement import Requirement, equal
+from graphc.ir.requirement import Requirement
 from graphc.ir.types import TensorType, as_dtype
 
 
@@ -33,13 +33,14 @@ def kernel(
     result: Callable[..., TensorType] | None = None,
     gradient: Callable[..., Any] | None = None,
     reference: Callable[..., Any] | None = None,
-    requires: Callable[..., Sequence[tuple[Size, Size]]] | None = None,
+    requires: Callable[..., Sequence[Requirement | tuple[Size, Size]]] | None = None,
     parallel: bool = False,
 ) -> Callable[..., Any]:
     """Makes an op of a loop that writes every element of `out`: `function(out, *operands)`.
 
     `result(*types)` gives its type from those of the operands (default: the first one's), and
-    `requires(*types)` pairs of sizes that must be equal: kernels do not check indices.
+    `requires(*types)` what sizes must satisfy (a pair of them: they are equal; `extend.at_least`
+    and its like say more): kernels do not check indices.
     `gradient(ct, out, *operands)` gives the operands' cotangents, `reference(*arrays)` the meaning
     in NumPy, for tests (default: Python runs the function). With `parallel` the function is
     `function(rows, out, *operands)`; threads share the first axis of `out`, a call does `rows`.
@@ -121,7 +122,7 @@ class Written(Opaque, abstract=True):
 
     def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         pairs = type(self).pairs
-        return () if pairs is None else tuple(equal(a, b) for a, b in pairs(*types))
+        return () if pairs is None else tuple(pairs(*types))
 
     def infer(self, *types: TensorType) -> TensorType:
         rule = type(self).rule

@@ -30,8 +30,8 @@ class Check:
     value: Value
 
     def __str__(self) -> str:
-        where = f"  # {self.value.loc}" if self.value.loc else ""
-        return f"require {self.requirement}{where}"
+        where = f", at {self.value.loc}" if self.value.loc else ""
+        return f"{self.requirement}{where}"
 
 
 @dataclass(frozen=True)
