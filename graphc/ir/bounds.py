@@ -22,7 +22,35 @@ MAX_STEPS = 200  # of one proof: nested minima double its work
 
 def never_negative(size: Size, ranges: Ranges | None = None) -> bool:
     """Whether a size is at least 0 for all values that its symbols can have."""
-    return _Proof(ranges or {}).holds(size)
+    return _Proof(ranges or {}).holds(joined(size))
+
+
+def joined(size: Size) -> Size:
+    """The size with b * (a // b) + a % b written as a."""
+    for monomial, factor in size.terms if isinstance(size, Dim) else ():
+        for atom in monomial:
+            if atom.function == "%" and len(monomial) == 1 and isinstance(size, Dim):
+                a, b = atom.operands
+                whole = dim.only_atom(dim.floordiv(a, b))
+                if whole is not None and dim.atom_coefficient(size, whole) == factor * b:
+                    split = dim.from_atom(whole) * b + dim.from_atom(atom)
+                    size = size + factor * (a - split)
+    return size
+
+
+def greatest(size: Size, ranges: Ranges) -> Size:
+    """A size that is at least `size`: ranged symbols on which it surely rises take their greatest
+    value, those inside of a division by a number too."""
+    if isinstance(size, int):
+        return size
+    atom = dim.only_atom(size)
+    if atom is not None and atom.function == "//" and isinstance(atom.operands[1], int):
+        a, b = atom.operands
+        return dim.floordiv(greatest(a, ranges), b) if b > 0 else size  # type: ignore[operator]
+    for name in sorted(dim.symbols(size) & ranges.keys()):
+        if dim.is_linear(size, {name}) and never_negative(dim.coefficient(size, name)):
+            size = dim.substitute(size, {name: ranges[name][1]})
+    return size
 
 
 def never_negative_where(size: Size, facts: Sequence[Size], ranges: Ranges) -> bool:
@@ -45,7 +73,7 @@ def least(size: Size, ranges: Ranges) -> Size | None:
 
 
 class _Proof:
-    """One proof: it takes away functions, then ranged symbols, until signs decide."""
+    """One proof: it takes away ranged symbols and functions until signs decide."""
 
     def __init__(self, ranges: Ranges) -> None:
         self.ranges, self.steps = ranges, 0
@@ -57,17 +85,18 @@ class _Proof:
             return size >= 0
         if self.steps > MAX_STEPS:
             return False
+        for name in sorted(dim.symbols(size) & self.ranges.keys()):
+            if dim.is_linear(size, {name}):  # first, so that equal functions cancel
+                return self._without_symbol(size, name)
         atom = _outermost(size)
         if atom is not None:
             return self._without_function(size, atom)
-        for name in sorted(dim.symbols(size) & self.ranges.keys()):
-            return self._without_symbol(size, name)
-        return all(factor >= 0 for _, factor in size.terms)
+        lows = [self.ranges[name][0] for name in dim.symbols(size) & self.ranges.keys()]
+        positive = all(isinstance(low, int) and low >= 0 for low in lows)
+        return positive and all(factor >= 0 for _, factor in size.terms)
 
     def _without_symbol(self, size: Dim, name: str) -> bool:
         """A size that is linear in a symbol is least at one end of its range."""
-        if not dim.is_linear(size, {name}):
-            return False
         factor = dim.coefficient(size, name)
         low, high = self.ranges[name]
         ends = [end for end, f in ((low, factor), (high, -factor)) if self.holds(f)]

@@ -330,6 +330,17 @@ def atom_coefficient(size: Dim, atom: Atom) -> Size:
     return _collect(tuple((_without(m, (atom,)) or (), c) for m, c in size.terms if atom in m))
 
 
+def with_atom(size: Size, atom: Atom, value: Size) -> Size:
+    """The size with an atom, where it is a factor of a term, replaced."""
+    total: Size = 0
+    for monomial, factor in size.terms if isinstance(size, Dim) else (((), size),):
+        term: Size = factor
+        for a in monomial:
+            term = term * (value if a == atom else from_atom(a))
+        total = total + term
+    return total
+
+
 def is_linear(size: Size, names: set[str]) -> bool:
     """Whether the named symbols occur in `size` only as plain factors, at most one in each term."""
     if isinstance(size, int):

@@ -188,6 +188,7 @@ class BufferArgument:
     name: str
     dtype: DType
     written: bool
+    count: Size  # of its elements
 
 
 NOWHERE: Mapping[int, int] = MappingProxyType({})  # no buffer lies where another does

@@ -85,7 +85,5 @@ def lower_product(kernel: Kernel) -> Loops:
     for name, size in reversed(list(zip(names, out.type.shape, strict=True))[1:]):
         body = [For(f"{name}.", 0, size, tuple(body))]
     outer = For("i0.", variable("lo"), variable("hi"), tuple(body))
-    buffers = tuple(
-        BufferArgument(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots
-    )
+    buffers = emit.buffers(slots, (out,))
     return Loops(kernel.name, buffers, (), out.type.shape[0], (outer,))

@@ -7,11 +7,13 @@ views cost nothing, and a subexpression that two values share is computed once.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.codegen.loops.ir import (
     Apply,
+    BufferArgument,
     Const,
     FoldStep,
     For,
@@ -86,6 +88,15 @@ class Emitter:
         count = self._names.get(base, 0)
         self._names[base] = count + 1
         return f"{base}_{count}" if count or base[-1].isdigit() else base
+
+    def buffers(
+        self, values: Iterable[Value], written: Collection[Value]
+    ) -> tuple[BufferArgument, ...]:
+        """The kernel's buffers, one for each value, with fresh names."""
+        return tuple(
+            BufferArgument(self.name(v.name or v.op.name), v.type.dtype, v in written, v.type.count)
+            for v in values
+        )
 
     def _home(self, index: Index) -> int:
         """The outermost block that knows every loop variable of an index."""

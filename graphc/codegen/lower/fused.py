@@ -131,12 +131,7 @@ class Fused:
         if self.whole:
             body, outer = collapse(body, outer)
             begin, body = self._collapsed(begin, body)
-        buffers = tuple(
-            BufferArgument(
-                self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes
-            )
-            for v in self.slots
-        )
+        buffers = self.emit.buffers(self.slots, self.kernel.writes)
         chunks = {v.op.chunks for v in self.partials if isinstance(v.op, Partial)}
         assert len(chunks) <= 1, "folds of one kernel are cut into equal chunks"
         return Nest(buffers, top, begin, outer, body, self._end_partials(), sum(chunks))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.codegen.loops.ir import BufferArgument, For, IndexValue, Load, Loops, Store
+from graphc.codegen.loops.ir import For, IndexValue, Load, Loops, Store
 from graphc.codegen.loops.scalar import Scalar
 from graphc.codegen.loops.transform import collapse
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
@@ -57,12 +57,7 @@ class ScanLowering:
         start, steps = (elements(b, axes) for b in (body[: len(first)], body[len(first) :]))
         extent = axes[0][1] if axes else 1
         count = Store(self.slots[self.items[0]], 0, IndexValue(self.op.length, i64))
-        buffers = tuple(
-            BufferArgument(
-                self.emit.name(v.name or v.op.name), v.type.dtype, v in self.kernel.writes
-            )
-            for v in self.slots
-        )
+        buffers = self.emit.buffers(self.slots, self.kernel.writes)
         loop = For("t0.", 0, self.op.length, (steps,))
         return Loops(self.kernel.name, buffers, (), extent, (count, start, loop))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.codegen.loops.ir import Apply, BufferArgument, For, Load, Loops, Store
+from graphc.codegen.loops.ir import Apply, For, Load, Loops, Store
 from graphc.codegen.lower.emitter import Emitter, nest, row_major, variable
 from graphc.ir.graph import Value
 from graphc.ir.op import Scatter
@@ -36,9 +36,7 @@ def lower_scatter(kernel: Kernel, in_place: bool = False) -> Loops:
     old = Load(slots[out], offset, x.type.dtype)
     total = Apply(op.combine, (old, step.expr), x.type.dtype) if "{0}" in op.combine else step.expr
     statements += nest(loops, updates.type.shape, [*emit.close(), Store(slots[out], offset, total)])
-    buffers = tuple(
-        BufferArgument(emit.name(v.name or v.op.name), v.type.dtype, v is out) for v in slots
-    )
+    buffers = emit.buffers(slots, (out,))
     return Loops(
         kernel.name, buffers, (), 1, (For("r.", variable("lo"), variable("hi"), tuple(statements)),)
     )

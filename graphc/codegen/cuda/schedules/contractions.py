@@ -43,7 +43,7 @@ def contraction_nest(kernel: Kernel) -> tuple[Nest, Emitter]:
     names = [emit.name(v.name or v.op.name) for v in (*kernel.reads, *kernel.writes)]
     into = accumulator(kernel)
     buffers = tuple(
-        BufferArgument(n, v.type.dtype, v is into)
+        BufferArgument(n, v.type.dtype, v is into, v.type.count)
         for n, v in zip(names, (*kernel.reads, *kernel.writes), strict=True)
     )
     slots = {v: i for i, v in enumerate((*kernel.reads, *kernel.writes))}

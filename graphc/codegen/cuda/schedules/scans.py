@@ -26,7 +26,9 @@ def scan_source(kernel: Kernel, wide: bool = False, readable: str = "") -> Devic
     op, dtype, shape = out.op, out.type.dtype, out.type.shape
     assert isinstance(op, Scan)
     emit = Emitter({})
-    buffers = [BufferArgument(emit.name(n), dtype, n == "out") for n in ("x", "out")]
+    buffers = [
+        BufferArgument(emit.name(n), dtype, n == "out", out.type.count) for n in ("x", "out")
+    ]
     frame = KernelFrame(buffers, emit.name, {}, wide)
     outer, length = dim.product(shape[: op.axis]), shape[op.axis]
     inner = dim.product(shape[op.axis + 1 :])

@@ -15,7 +15,7 @@ from graphc.codegen.cuda.frame import Grid, KernelFrame, blocks_of
 from graphc.codegen.cuda.printer import loaded, storing
 from graphc.codegen.cuda.schedules.maps import BLOCK_THREADS, elementwise, place
 from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
-from graphc.codegen.loops.ir import Apply, BufferArgument, Load, Store
+from graphc.codegen.loops.ir import Apply, Load, Store
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
 from graphc.codegen.lower.fused import Nest, positions
 from graphc.ir import dim
@@ -43,7 +43,9 @@ def _copy(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
     emit.open(*(n for n, _ in outer))
     element = emit.element(x, index)
     store = Store(emit.slots[out], row_major(index, x.type.shape), element.expr)
-    nest = Nest(_buffers(kernel, emit), [], [], outer, [*emit.close(), store], [], 0)
+    nest = Nest(
+        emit.buffers(emit.slots, kernel.writes), [], [], outer, [*emit.close(), store], [], 0
+    )
     return elementwise(KernelFrame(nest.buffers, emit.name, {}, wide), nest, readable)
 
 
@@ -51,13 +53,6 @@ def _emitter(kernel: Kernel) -> Emitter:
     emit = Emitter({v: i for i, v in enumerate((*kernel.reads, *kernel.writes))})
     emit.reads = set(kernel.reads)
     return emit
-
-
-def _buffers(kernel: Kernel, emit: Emitter) -> tuple[BufferArgument, ...]:
-    return tuple(
-        BufferArgument(emit.name(v.name or v.op.name), v.type.dtype, v in kernel.writes)
-        for v in emit.slots
-    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class _Scatter:
         self.op, (self.x, self.indices, self.updates) = op, self.out.args
         self.types = tuple(a.type for a in self.out.args)
         self.emit = _emitter(kernel)
-        self.buffers = _buffers(kernel, self.emit)
+        self.buffers = self.emit.buffers(self.emit.slots, kernel.writes)
         # An operand that the result overwrites is only read through the result.
         over = {i: i for i, v in enumerate(kernel.reads) if v is storage(self.x)}
         self.frame = KernelFrame(self.buffers, self.emit.name, over, wide)
