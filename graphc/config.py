@@ -4,7 +4,7 @@ GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graph
 GRAPHC_DATA        where examples look for data sets
 GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
 GRAPHC_BLAS_CORE   OpenBLAS core type                   (default: the best for this CPU)
-GRAPHC_CHECK       "passes": the oracle checks every pass
+GRAPHC_CHECK       "passes": the oracle checks every pass; "bounds": kernels check every access
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class Method(enum.Enum):
     LOOPS = "plain loops"
 
 
+CHECKS = ("passes", "bounds")  # what can be checked beside the run
 T = TypeVar("T")
 _given: dict[str, Any] = {}
 
@@ -136,8 +137,8 @@ class Options:
     """How a session compiles and runs.
 
     `memory_limit` is the most bytes that a run's arena may take.  `check` is "passes" if the oracle
-    shall check every pass.  `passes` are the user's own, run between graphc's.  `disable` names
-    passes to leave out (for tests and bisection).  `method` is how contractions are computed, where
+    shall check every pass, "bounds" if kernels shall check every access.  `passes` are the user's
+    own, run between graphc's.  `disable` names passes to leave out (for tests and bisection).  `method` is how contractions are computed, where
     it can do them (on a GPU `Method.BLAS` is cublasLt); `autotune` is for how many seconds a
     compilation may try which is fastest.  `devices` are those that placement chooses from, `device`
     the one on which all runs that can; `strict` refuses what a device cannot do, instead of moving
@@ -158,3 +159,10 @@ class Options:
     device: str = field(default_factory=default("device", str))
     devices: tuple[DeviceSpec, ...] = field(default_factory=default("devices", tuple))
     strict: bool = field(default_factory=default("strict", lambda: False))
+
+    def __post_init__(self) -> None:
+        if self.check not in ("", *CHECKS):
+            raise GraphcError(
+                f"check (or GRAPHC_CHECK) is {self.check!r}; expected one of {', '.join(CHECKS)}",
+                user_location(),
+            )

@@ -13,7 +13,7 @@ from typing import Any
 
 from graphc.compiler.compile import Compiled, lower
 from graphc.compiler.compile_placed import LoweredPlaced, lower_placed, planned_machine, spec
-from graphc.config import Method, Options, defaults, parse_bytes
+from graphc.config import CHECKS, Method, Options, defaults, parse_bytes
 from graphc.errors import GraphcError, render
 from graphc.frontend.group import Group
 from graphc.frontend.scope import GraphScope, current, reset_default_graph
@@ -68,7 +68,10 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
         help="so long a compilation may try which way is fastest; kept in the cache",
     )
     p.add_argument(
-        "--check", choices=["passes"], help="the oracle checks every pass on random feeds"
+        "--check",
+        choices=CHECKS,
+        help="passes: the oracle checks every pass on random feeds; bounds: kernels check every "
+        "access",
     )
     p.add_argument(
         "--fetch",

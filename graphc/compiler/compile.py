@@ -71,7 +71,7 @@ def lower(
         else lambda _: options.method
     )
     with trace.span("write source"):
-        sources = sources_of(program, choose)
+        sources = sources_of(program, choose, options)
     return Compiled(graph, unified, optimised, program, sources, trace)
 
 
@@ -120,13 +120,14 @@ def assemble(
 def sources_of(
     program: Program,
     choose: Callable[[Kernel], Method | None],
+    options: Options,
     known: Mapping[Kernel, KernelCode] = MappingProxyType({}),
 ) -> dict[Kernel, KernelSource]:
     """The source of every kernel whose code is not known, or was made for other overwritten
     buffers."""
-    sources = {}
+    sources, checked = {}, options.check == "bounds"
     for home, k in launched(program):
         over = overwritten(home, k)
         if k not in known or known[k].source.over != tuple(over.items()):
-            sources[k] = source_of(k, over=over, method=choose(k))
+            sources[k] = source_of(k, over=over, method=choose(k), checked=checked)
     return sources

@@ -158,7 +158,7 @@ def _code(
     """The code of one segment."""
     if part.target.kind not in families():  # this process runs it
         unified = Unified(part.graph, tuple(v.type for v in part.graph.inputs), ())
-        sources = sources_of(part.program, lambda _: options.method)
+        sources = sources_of(part.program, lambda _: options.method, options)
         return assemble(part.program, unified, options, built, sources, Trace())
     program = DeviceProgram(
         devices.open(part.segment.device).device, part.program, options, built=built

@@ -37,7 +37,9 @@ def fitting(
     program = fitted(executable.program, sizes, limit)
     if program is None:
         raise _too_small(executable, sizes, limit)
-    sources = sources_of(verify_program(program), lambda _: options.method, executable.code)
+    sources = sources_of(
+        verify_program(program), lambda _: options.method, options, executable.code
+    )
     variant = assemble(
         program, executable.unified, options, built, sources, Trace(), executable.code
     )

@@ -127,6 +127,9 @@ class _Proof:
             return True
         if isinstance(b, int) and b <= 0:
             return False
+        end = a if grows else greatest(a, self.ranges)
+        if end != a and isinstance(end, int) and self.holds(factor * dim.floordiv(end, b) + rest):
+            return True
         numerator = a - b + 1 if grows else a  # (a - b + 1) / b <= a // b <= a / b
         return self.holds(factor * numerator + rest * b + b - 1)
 

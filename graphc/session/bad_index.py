@@ -22,10 +22,17 @@ from graphc.ir.ops.gather import CheckIndex, outside
 def out_of_range(graph: Graph, arrays: Sequence[Array | None], index: int, size: int) -> GraphError:
     """The error for an index that is out of range of a size; `arrays` are the graph's inputs."""
     culprit = guilty(graph, arrays, size)
-    name = culprit.op.name if culprit is not None else "index"
+    if culprit is None:
+        return GraphError(
+            f"a kernel was stopped at element {index} of a buffer of {size}: an op of this graph "
+            "reads or writes outside of its operands; no variable has changed. "
+            'Options(check="passes") finds the pass, gc.testing.check_op judges an op',
+            user_location(),
+        )
     return GraphError(
-        f"{name}: index {index} is out of range for a size of {size}; no variable has changed",
-        culprit.loc if culprit is not None else user_location(),
+        f"{culprit.op.name}: index {index} is out of range for a size of {size}; no variable has "
+        "changed",
+        culprit.loc,
     )
 
 

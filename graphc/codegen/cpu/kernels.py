@@ -12,6 +12,7 @@ from graphc.codegen.cpu.schedules.conv_direct import fits_tiles, lower_direct
 from graphc.codegen.cpu.schedules.conv_direct_weight import fits_weight_tiles, lower_weight_direct
 from graphc.codegen.cpu.schedules.conv_winograd import fits_winograd, lower_winograd
 from graphc.codegen.cpu.schedules.gemm import lower_gemm
+from graphc.codegen.loops.accesses import certified
 from graphc.codegen.loops.ir import NOWHERE, Loops
 from graphc.codegen.lower.contraction import lower_product, uses_gemm
 from graphc.codegen.lower.conv_loops import lower_windows
@@ -60,11 +61,20 @@ CONVOLUTIONS = {
 }
 
 
-def loops_of(kernel: Kernel, in_place: bool = False, method: Method | None = None) -> Loops | None:
+def loops_of(
+    kernel: Kernel, in_place: bool = False, method: Method | None = None, checked: bool = False
+) -> Loops | None:
     """The loops of a kernel; None for one written by hand, and for one that runs programs.
     `in_place` says of a scatter that its result lies where its operand lay
-    (`program.scatters_in_place`); `method` is how to compute a contraction."""
-    method = method_of(kernel, method)
+    (`program.scatters_in_place`); `method` is how to compute a contraction.  With `checked`, every
+    access is checked, else those of fused loops that are not proved to lie inside."""
+    loops = _loops(kernel, in_place, method_of(kernel, method))
+    if loops is None or (kernel.kind in (Kind.MATMUL, Kind.CONVOLUTION) and not checked):
+        return loops
+    return certified(loops, checked)
+
+
+def _loops(kernel: Kernel, in_place: bool, method: Method | None) -> Loops | None:
     match kernel.kind:
         case Kind.LOOPS:
             return lower_fused(kernel)
@@ -94,10 +104,11 @@ def source_of(
     readable: bool = False,
     over: Mapping[int, int] = NOWHERE,
     method: Method | None = None,
+    checked: bool = False,
 ) -> KernelSource:
     """The numba source of a kernel; `over` tells which results lie where operands lay
-    (`program.overwritten`), `method` is as for `loops_of`."""
-    loops = loops_of(kernel, bool(over), method)
+    (`program.overwritten`), `method` and `checked` are as for `loops_of`."""
+    loops = loops_of(kernel, bool(over), method, checked)
     if loops is None:
         return _opaque(kernel, readable)
     return replace(print_kernel(loops, readable, over), method=method_of(kernel, method))

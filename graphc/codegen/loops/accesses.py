@@ -106,10 +106,9 @@ class Known:
         """What holds after a new local variable, if it is an index."""
         name = f"{s.name}."
         match s.value:
+            case IndexValue(below=below) if below is not None:
+                return self.having(name, 0, below - 1)
             case IndexValue(size=size):
-                found = _range(self.written_out(size), self)
-                if found is not None:
-                    return self.having(name, *found)
                 return replace(self, meanings={**self.meanings, name: size})
             case Apply(spelling=spelling, args=(_, IndexValue(size=count))) if (
                 "check_index" in spelling
@@ -131,24 +130,6 @@ def _free_function(e: Size) -> Atom | None:
     terms = e.terms if isinstance(e, Dim) else ()
     plain = (m[0] for m, factor in terms if len(m) == 1 and factor in (1, -1))
     return next((a for a in plain if a.function != "symbol"), None)
-
-
-def _range(size: Size, known: Known) -> tuple[Size, Size] | None:
-    """The range of a position cut out of a linear index: `x % n`, or `x // n` of x below m * n."""
-    atom = dim.only_atom(size)
-    if atom is None or atom.function not in ("//", "%"):
-        return None
-    a, b = atom.operands
-    if not never_negative(a, known.ranges):
-        return None
-    if atom.function == "%":
-        return 0, b - 1
-    names = dim.symbols(a) & known.ranges.keys()
-    if len(names) != 1 or not dim.is_linear(a, names):
-        return None
-    (name,) = names
-    whole, left = dim.divide(dim.substitute(a, {name: known.ranges[name][1]}) + 1, b)
-    return (0, whole - 1) if left == 0 else None
 
 
 def certified(loops: Loops, everything: bool = False) -> Loops:

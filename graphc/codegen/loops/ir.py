@@ -34,10 +34,11 @@ class Ref:
 
 @dataclass(frozen=True)
 class IndexValue:
-    """An index or a size as an i64."""
+    """An index or a size as an i64; one cut out of a linear index is known to be in [0, below)."""
 
     size: Size
     dtype: DType
+    below: Size | None = None
 
 
 @dataclass(frozen=True)

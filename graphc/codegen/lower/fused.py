@@ -74,7 +74,7 @@ def positions(axes: Sequence[tuple[str, Size]], linear: Size) -> list[Let]:
     for position, (name, size) in enumerate(axes):
         inner = dim.product(tuple(n for _, n in axes[position + 1 :]))
         here = linear // inner if position == 0 else linear // inner % size
-        lets.append(Let(name, IndexValue(here, i64)))
+        lets.append(Let(name, IndexValue(here, i64, size)))
     return lets
 
 
