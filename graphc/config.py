@@ -138,11 +138,12 @@ class Options:
 
     `memory_limit` is the most bytes that a run's arena may take.  `check` is "passes" if the oracle
     shall check every pass, "bounds" if kernels shall check every access.  `passes` are the user's
-    own, run between graphc's.  `disable` names passes to leave out (for tests and bisection).  `method` is how contractions are computed, where
-    it can do them (on a GPU `Method.BLAS` is cublasLt); `autotune` is for how many seconds a
-    compilation may try which is fastest.  `devices` are those that placement chooses from, `device`
-    the one on which all runs that can; `strict` refuses what a device cannot do, instead of moving
-    it.  Who watches a session is no option: see `graphc.session.hooks`.
+    own, run between graphc's.  `disable` names passes to leave out (for tests and bisection).
+    `method` is how contractions are computed, where it can do them (on a GPU `Method.BLAS` is
+    cublasLt); `autotune` is for how many seconds a compilation may try which is fastest.  `devices`
+    are those that placement chooses from, `device` the one on which all runs that can; `strict`
+    refuses what a device cannot do, instead of moving it.  Who watches a session is no option: see
+    `graphc.session.hooks`.
     """
 
     threads: int = field(default_factory=default("threads", _threads))
