@@ -92,6 +92,7 @@ FLOORS = {
         __init__.py
     """,
     "extend": """
+        signatures.py op_table.py scalar_function.py
         kernel_language decorators.py python_function.py ops.py
         __init__.py
     """,
