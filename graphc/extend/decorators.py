@@ -17,11 +17,11 @@ import numpy as np
 from graphc.errors import GraphError, user_location
 from graphc.extend.op_table import enter, op_class, require_free
 from graphc.extend.scalar_function import TracedScalar, UserFunction
-from graphc.extend.signatures import bound, require_takes
 from graphc.frontend.boundary import short
 from graphc.frontend.declare import placeholder
 from graphc.frontend.group import Group
 from graphc.frontend.scope import GraphScope, scope_of
+from graphc.frontend.signatures import bound, require_takes
 from graphc.frontend.tensor import operand
 from graphc.ir.op import Operand, Pointwise, sample
 from graphc.ir.types import FLOATS, DType, as_dtype, f32

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphcError, GraphError, Location, user_location
-from graphc.extend.signatures import operands_of
 from graphc.frontend.boundary import short
 from graphc.frontend.declare import placeholder
 from graphc.frontend.scope import scope_of
+from graphc.frontend.signatures import operands_of
 from graphc.frontend.tensor import Tensor, as_tensor, foreign
 from graphc.ir.graph import Value, topological
 from graphc.ir.op import Number, Operand, Pointwise

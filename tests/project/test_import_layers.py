@@ -87,12 +87,12 @@ FLOORS = {
         devices.py
     """,
     "nn": """
-        functional init.py state.py module.py containers.py
+        functional init.py state.py members.py module.py containers.py
         layers
         __init__.py
     """,
     "extend": """
-        signatures.py op_table.py scalar_function.py
+        op_table.py scalar_function.py
         kernel_language decorators.py python_function.py ops.py
         __init__.py
     """,

@@ -19,8 +19,8 @@ from graphc.errors import GraphError, Location, user_location
 from graphc.extend.kernel_language.source import Body, KernelFunction, read
 from graphc.extend.kernel_language.translate import translate
 from graphc.extend.op_table import enter, op_class, require_free
-from graphc.extend.signatures import require_takes
 from graphc.frontend.boundary import short
+from graphc.frontend.signatures import require_takes
 from graphc.frontend.tensor import build, operand
 from graphc.ir.dim import Size
 from graphc.ir.op import Opaque
