@@ -8,6 +8,7 @@ names here: docs/stability.md.
 """
 
 from graphc.extend import ops as ops
+from graphc.extend.declaration import examine as _examine
 from graphc.extend.decorators import function as function, op as op
 from graphc.extend.kernel_language.decorator import kernel as kernel
 from graphc.extend.python_function import py_func as py_func
@@ -24,6 +25,7 @@ from graphc.ir.graph import (
 )
 from graphc.ir.interpret import interpret as interpret
 from graphc.ir.op import (
+    EXAMINERS as _EXAMINERS,
     Contraction as Contraction,
     Control as Control,
     Foreign as Foreign,
@@ -82,5 +84,6 @@ from graphc.passes.rewrite.engine import (
 )
 from graphc.public import publish as _publish
 
+_EXAMINERS.append(_examine)
 _guard(globals(), "graphc.extend.")
 _publish(globals(), "ops")

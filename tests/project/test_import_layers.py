@@ -92,7 +92,8 @@ FLOORS = {
         __init__.py
     """,
     "extend": """
-        op_table.py scalar_function.py
+        op_table.py scalar_function.py spelling.py
+        declaration.py
         kernel_language decorators.py python_function.py ops.py
         __init__.py
     """,
