@@ -17,6 +17,7 @@ from graphc.ir.graph import Graph, make
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import DType, TensorType, f32, f64
+from graphc.passes.oracle.values import special_values as special_values
 
 
 def cases() -> list[tuple[type[Op], Sample]]:
@@ -107,20 +108,6 @@ def prepared(sample: Sample, arrays: list[Any]) -> list[Any]:
             for a, t in zip(sample.prepare(*arrays), sample.types, strict=True)
         ]
     )
-
-
-def special_values(dtype: DType) -> Any:
-    """±0, ±1, ±inf, nan, the least denormal, huge and tiny; or the extremes of an integer type."""
-    if dtype.kind == "bool":
-        return np.array([False, True])
-    if dtype.is_integer:
-        info = np.iinfo(dtype.numpy)
-        some = {0, 1, 2, 7, int(info.min), int(info.max), int(info.max) - 1}
-        return np.array(sorted(some | ({-1, -2, -7} if info.min else set())), dtype.numpy)
-    tiny = {"f16": 6e-8, "bf16": 1e-40, "f32": 1e-45, "f64": 5e-324}[dtype.name]
-    huge = {"f16": 6e4, "bf16": 3e38, "f32": 3e38, "f64": 1e308}[dtype.name]
-    plain = [0.0, 1.0, 0.5, 2.5, 1e-3, 100.0, tiny, huge, np.inf]
-    return np.array([*plain, *(-v for v in plain), np.nan]).astype(dtype.numpy)
 
 
 def special_case(op_cls: type[Op], sample: Sample) -> tuple[Graph, list[Any]]:
