@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 import graphc.ir.ops as _every_op_module  # noqa: F401  (fills the table)
-from graphc.errors import GraphError, user_location
+from graphc.errors import GraphcError, GraphError, user_location
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, make
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 from graphc.ir.ops.state import Placeholder
-from graphc.ir.types import DType, TensorType, f32, f64
+from graphc.ir.types import FLOATS, DType, TensorType, f32, f64
 from graphc.passes.oracle.values import special_values as special_values
 
 
@@ -130,6 +130,31 @@ def _tiled(pool: Any, t: TensorType) -> Any:
 def in_f64(sample: Sample) -> Sample:
     """The sample with f32 operands and fields made f64."""
     return with_dtype(sample, f32, f64)
+
+
+def in_other_types(op_cls: type[Op], samples: Sequence[Sample]) -> list[Sample]:
+    """The first sample of each kind in the other element types that the op accepts: those that a
+    pointwise op lists, and for others all float types."""
+    wanted = op_cls.accepts if issubclass(op_cls, Pointwise) else FLOATS
+    found: list[Sample] = []
+    tried = {t.dtype for s in samples for t in s.types}
+    for s in samples:
+        held = [t.dtype for t in s.types if t.dtype in wanted]
+        for dtype in wanted:
+            other = with_dtype(s, held[-1], dtype) if held and dtype not in tried else s
+            if other is not s and _accepts(op_cls, other):
+                found.append(other)
+                tried.add(dtype)
+    return found
+
+
+def _accepts(op_cls: type[Op], sample: Sample) -> bool:
+    """Whether the op takes operands of these types."""
+    try:
+        one_op_graph(op_cls, sample)
+    except GraphcError:
+        return False
+    return True
 
 
 # ---- other sizes

@@ -14,6 +14,7 @@ from graphc.ir.dim import Size
 from graphc.ir.op import OPS, Op, Opaque, Piece, Pointwise, Reduction, View
 from graphc.ir.types import f32, f64
 from graphc.testing import check_graph, check_op, random_graph, sample
+from graphc.testing.simulated_device import check_on_device
 
 
 @pytest.fixture(autouse=True)
@@ -258,6 +259,35 @@ def test_a_wrong_kernel_is_found_before_it_runs_natively(
     with pytest.raises(ConformanceError, match=message) as raised:
         check_op(doubled(source))
     assert raised.value.op == "Doubled" and raised.value.check in ("indices", "kernel in Python")
+
+
+def through_f32(self: Any, x: Any) -> Any:
+    return np.tanh(x.astype(np.float32)).astype(x.dtype)
+
+
+def test_every_element_type_is_tried() -> None:
+    """The samples are of f32; in f64 the reference is not what the kernel computes."""
+    members = {"spelling": "tanh({0})", "reference": through_f32, "differentiable": False}
+    check_op(softsign(**members))
+    with pytest.raises(ConformanceError, match="the kernel or the reference is wrong") as raised:
+        check_op(softsign(**members, accepts=(f32, f64)))
+    assert (raised.value.sample, raised.value.check) == ("f64[33]", "compiled")
+
+
+@pytest.mark.parametrize(
+    ("op_cls", "wrong"),
+    [
+        (softsign, {"reference": other_reference}),
+        (diagonal, {"pieces": wrong_pieces, "samples": (sample(f32[3, 3]),)}),
+    ],
+)
+def test_a_simulated_gpu_is_tried(op_cls: Any, wrong: Any) -> None:
+    right = op_cls()
+    check_on_device(right, right.samples)
+    made = op_cls(**wrong, differentiable=False)
+    with pytest.raises(ConformanceError, match="cuda:sim: result 0 at") as raised:
+        check_on_device(made, made.samples)
+    assert raised.value.check == "cuda:sim"
 
 
 def test_a_fault_shows_the_line_of_the_op() -> None:
