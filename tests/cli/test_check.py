@@ -66,8 +66,8 @@ def test_a_right_model(tmp_path: Path, capsys: Capture) -> None:
             "f32[0];f32[0]",
             "op softsign: is what it declares, by graphc.testing.check_op, on f32[3,3]",
             "graph of %divide, %w <-: 6 passes keep its meaning",
-            "graph of %divide, %w <-: machine code on one thread and two is as the oracle, with n=1; "
-            "n=2; n=5; n=0",
+            "graph of %divide, %w <-: machine code on one thread and two is as the oracle, with "
+            "n=1; n=2; n=5; n=0",
         ]
 
 

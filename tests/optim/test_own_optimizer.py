@@ -94,7 +94,12 @@ def test_what_a_class_forgot() -> None:
         def update(self, var: Any, gradient: Any, shared: Any) -> Any:
             return [var.assign_sub(self.rate_of_my_own * gradient)]
 
+    class NoRate(gc.optim.LRScheduler):
+        pass
+
     w = gc.variable([3.0, -2.0], name="w")
+    with pytest.raises(GraphError, match=r"NoRate: at is not defined: a method \(self, step\)"):
+        gc.optim.SGD(NoRate()).minimize(gc.sum(w * w))
     with pytest.raises(GraphError, match="NoUpdate: update is not defined: a method"):
         NoUpdate(0.1).minimize(gc.sum(w * w))
     with pytest.raises(GraphError, match=r"NoSuper: __init__ does not call super\(\).__init__\(lr"):

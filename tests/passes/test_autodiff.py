@@ -377,3 +377,24 @@ def test_an_op_without_a_gradient_is_named() -> None:
     ):
         gc.gradients(Bare()(x), [x])
     assert "gradient flows: %add <- %x" in gc.explain_gradient(Refusing()(x) + x, x)
+
+
+def test_a_custom_gradient_that_does_not_fit() -> None:
+    x = gc.placeholder(gc.float32, ["n"], name="x")
+    short = gc.custom_gradient(lambda ct, out: ct)
+    with pytest.raises(
+        GraphError, match=r"twice: backward is called as \(ct, out, x0\), but takes"
+    ):
+        short(twice)(x)
+    for gives, shown in ((lambda x: None, "None"), (lambda x: (x, x), r"\(<Tensor")):
+        with pytest.raises(GraphError, match=f"the function returned {shown}.*; expected one ten"):
+            gc.custom_gradient(lambda ct, out, x: ct)(gives)(x)
+    with pytest.raises(GraphError, match="custom_gradient: backward is 3; expected a function"):
+        gc.custom_gradient(3)  # type: ignore[arg-type]
+    number = gc.custom_gradient(lambda ct, out, x: 1.0)(twice)
+    with pytest.raises(GradientError, match=r"gives operand 1 1.0; expected a tensor or None"):
+        gc.gradients(number(x), [x])
+
+
+def twice(x: Any) -> Any:
+    return x * 2.0
