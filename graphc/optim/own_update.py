@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphc.errors import GraphError, Location, user_location
+from graphc.errors import GraphError, defined_at
 from graphc.frontend.boundary import short
 from graphc.frontend.tensor import Tensor
 from graphc.ir.ops.state import Assign
@@ -15,7 +15,7 @@ REMEDY = "expected a list of the assigns of a step, such as [var.assign(...)]"
 
 def assigns_of(what: str, method: Callable[..., Any], given: Any) -> list[Tensor]:
     """The assigns that a method gave.  Raises `GraphError`, at the method, for anything else."""
-    name, line = f"{what}: {method.__name__}", _line_of(method)
+    name, line = f"{what}: {method.__name__}", defined_at(method)
     if isinstance(given, Tensor):
         raise GraphError(f"{name} gave one tensor; {REMEDY}", line)
     if not isinstance(given, list | tuple):
@@ -34,12 +34,6 @@ def prepared(what: str, method: Callable[..., Any], given: Any) -> tuple[Any, li
         raise GraphError(
             f"{what}: prepare gave {short(given)}; expected a pair: the value that update gets, "
             "and a list of assigns",
-            _line_of(method),
+            defined_at(method),
         )
     return given[0], assigns_of(what, method, given[1])
-
-
-def _line_of(method: Callable[..., Any]) -> Location | None:
-    """Where a method is defined."""
-    code = getattr(method, "__code__", None)
-    return user_location() if code is None else Location(code.co_filename, code.co_firstlineno)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from graphc.config import Options
 from graphc.errors import SessionError, user_location
@@ -17,9 +17,12 @@ from graphc.passes.pipeline import PASSES
 from graphc.passes.rewrite.engine import Rule
 
 GraphFunction = Callable[[Graph], Graph]
+T = TypeVar("T")
 
 
-def own_passes(passes: Any, rules: Any, options: Options | None) -> tuple[GraphFunction, ...]:
+def own_passes(
+    passes: Sequence[GraphFunction], rules: Sequence[Rule], options: Options | None
+) -> tuple[GraphFunction, ...]:
     """The passes that a session runs besides graphc's; the one that applies rules comes first.
     Raises `SessionError` for what is no pass or rule, and `GraphError` for a signature that does
     not fit."""
@@ -44,7 +47,7 @@ def own_passes(passes: Any, rules: Any, options: Options | None) -> tuple[GraphF
     return (OwnRules(rules=tuple(given)), *chosen)
 
 
-def _listed(what: str, given: Any, wanted: str) -> list[Any]:
+def _listed(what: str, given: Sequence[T], wanted: str) -> list[T]:
     if not isinstance(given, list | tuple):
         raise SessionError(
             f"Session: {what} is {short(given)}; expected a list of {wanted}", user_location()
@@ -52,7 +55,7 @@ def _listed(what: str, given: Any, wanted: str) -> list[Any]:
     return list(given)
 
 
-def _check_pass(p: Any) -> None:
+def _check_pass(p: GraphFunction) -> None:
     """Raises unless this can be called as a pass."""
     if isinstance(p, type) and issubclass(p, GraphPass):
         raise SessionError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from graphc.extend.kernel_language.source import Body, KernelFunction, read
 from graphc.extend.kernel_language.translate import translate
 from graphc.extend.op_table import enter, op_class, require_free
 from graphc.frontend.boundary import short
-from graphc.frontend.signatures import require_takes
+from graphc.frontend.signatures import bound, require_takes
 from graphc.frontend.tensor import build, operand
 from graphc.ir.dim import Size
 from graphc.ir.op import Opaque
@@ -99,15 +100,12 @@ def _code(
 def _caller(instance: Written) -> Callable[..., Any]:
     """The function that users call: it applies the op to operands."""
     code = instance.code
+    signature = Signature([Parameter(x, Parameter.POSITIONAL_OR_KEYWORD) for x in code.operands])
 
     @functools.wraps(code.function)
-    def call(*operands: Any) -> Any:
-        if len(operands) != len(code.operands):
-            raise GraphError(
-                f"{code.name}: takes {len(code.operands)} operands, got {len(operands)}",
-                user_location(),
-            )
-        tensors = tuple(operand(code.name, x) for x in operands)
+    def call(*operands: Any, **named: Any) -> Any:
+        given = bound(code.name, signature, operands, named)
+        tensors = tuple(operand(code.name, x) for x in given)
         out = build(instance, tensors)
         instance.body(out.type, *(t.type for t in tensors))  # raises now if it cannot be translated
         return out
