@@ -103,8 +103,11 @@ class Op(Record):
         carrier = next((a for a in args if isinstance(a, Operand)), None)
         wanted = getattr(self, "arity", self.operands)
         if carrier is None or wanted not in (None, len(args)):
-            takes = f"{self.name}: takes {wanted or 'some'} operands, at least one of them a tensor"
-            raise GraphError(f"{takes}; got ({', '.join(map(repr, args))})", user_location())
+            takes = f"{wanted or 'some'} operands, at least one of them a tensor"
+            takes = "no operand; graphc.extend.make(op, ()) applies it" if wanted == 0 else takes
+            raise GraphError(
+                f"{self.name}: takes {takes}; got ({', '.join(map(repr, args))})", user_location()
+            )
         return carrier.apply(self, args)
 
     def requires(self, *types: TensorType) -> tuple[tuple[Size, Size], ...]:

@@ -13,6 +13,7 @@ from graphc.errors import GraphError
 from graphc.extend import (
     FLOATS,
     Gather,
+    Generator,
     Op,
     Opaque,
     Piece,
@@ -22,6 +23,7 @@ from graphc.extend import (
     View,
     f32,
     f64,
+    make,
     sample,
 )
 from graphc.ir.op import OPS
@@ -324,6 +326,28 @@ def test_a_class_may_name_itself_in_its_gradient() -> None:
     (dx,) = gc.gradients(Mirror()(x), [x])
     with gc.Session() as sess:
         np.testing.assert_array_equal(sess.run(dx, {x: [1.0, 2.0]}), [-1.0, -1.0])
+
+
+def test_an_op_without_operands() -> None:
+    class Ramp(Generator):
+        """0, 1, ..."""
+
+        n: Size
+        samples = (sample(n=5),)
+        differentiable = False
+
+        def infer(self, *types: Any) -> Any:
+            return f32[self.n]
+
+        def element(self, index: Any, out: Any, *args: Any) -> Any:
+            return index[0] * 1
+
+        def reference(self, *arrays: Any) -> Any:
+            return np.arange(self.n, dtype=np.float32)
+
+    with pytest.raises(GraphError, match=r"ramp: takes no operand; graphc.extend.make"):
+        Ramp(5)()
+    assert make(Ramp(5), ()).type == f32[5]
 
 
 def test_another_number_of_operands() -> None:
