@@ -81,6 +81,12 @@ def user_location() -> Location | None:
     return Location(frame.f_code.co_filename, frame.f_lineno, _here.device)
 
 
+def defined_at(function: object) -> Location | None:
+    """The line where a function of the user's begins; None for one that Python did not compile."""
+    code = getattr(function, "__code__", None)
+    return None if code is None else Location(code.co_filename, code.co_firstlineno)
+
+
 def standing_location() -> Location | None:
     """The line that graphc builds on behalf of, if it is inside `located`."""
     return _here.standing[1] if _here.standing is not None else None

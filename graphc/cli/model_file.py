@@ -23,7 +23,7 @@ from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.machine import DeviceSpec, Machine, device_name
 from graphc.ir.op import State
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.text.graph import parse_graph
+from graphc.ir.text.graph import parse_graph, print_graph
 
 Fetch = Tensor | Group
 Stages = Compiled | LoweredPlaced
@@ -178,6 +178,12 @@ class Model:
             if isinstance(v, Tensor | Group) and not k.startswith("_")
         }
 
+    def values(self) -> list[Value]:
+        """The file's tensors, and what they are computed from."""
+        held = self.declared().values()
+        tensors = [t for f in held for t in ((f,) if isinstance(f, Tensor) else f.tensors)]
+        return topological(tensors)
+
     def sinks(self) -> dict[str, Fetch]:
         """The tensors of the file that nothing else in it uses."""
         declared = self.declared()
@@ -207,6 +213,12 @@ class Model:
                 _planned(made.staged) if args.device or args.devices else made for made in self.seen
             ]
         return [_planned(self.graph or staged(list(self.chosen(args.fetch).values())))]
+
+    def graphs(self, args: argparse.Namespace) -> list[Graph]:
+        """The graphs of what is fetched, or of all that the file ran, or of its sinks."""
+        if self.graph is None and not args.fetch and self.seen:
+            return list({print_graph(made.staged): made.staged for made in self.seen}.values())
+        return [self.graph or staged(list(self.chosen(args.fetch).values()))]
 
     def session_graph(self, fetches: Sequence[Fetch]) -> GraphScope:
         """The graph that the fetches belong to."""

@@ -8,9 +8,11 @@ names here: docs/stability.md.
 """
 
 from graphc.extend import ops as ops
+from graphc.extend.declaration import examine as _examine
 from graphc.extend.decorators import function as function, op as op
 from graphc.extend.kernel_language.decorator import kernel as kernel
 from graphc.extend.python_function import py_func as py_func
+from graphc.extend.rewrite_rule import rule as rule
 from graphc.frontend.boundary import guard as _guard
 from graphc.frontend.gradients import custom_gradient as custom_gradient
 from graphc.ir.dim import Dim as Dim, Shape as Shape, Size as Size
@@ -24,6 +26,7 @@ from graphc.ir.graph import (
 )
 from graphc.ir.interpret import interpret as interpret
 from graphc.ir.op import (
+    EXAMINERS as _EXAMINERS,
     Contraction as Contraction,
     Control as Control,
     Foreign as Foreign,
@@ -85,9 +88,9 @@ from graphc.passes.rewrite.engine import (
     holes as holes,
     lit as lit,
     rebuild as rebuild,
-    rule as rule,
 )
 from graphc.public import publish as _publish
 
+_EXAMINERS.append(_examine)
 _guard(globals(), "graphc.extend.")
 _publish(globals(), "ops")

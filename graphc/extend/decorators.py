@@ -6,66 +6,27 @@ An op made by `gc.op` is like a built-in: checked, differentiated, fused and com
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.errors import GraphError, user_location
+from graphc.extend.op_table import enter, op_class, require_free
+from graphc.extend.scalar_function import TracedScalar, UserFunction
+from graphc.frontend.boundary import short
 from graphc.frontend.declare import placeholder
 from graphc.frontend.group import Group
-from graphc.frontend.scope import GraphScope
-from graphc.frontend.tensor import as_tensor
-from graphc.ir.graph import Value, topological
-from graphc.ir.op import OPS, Operand, Pointwise, sample
-from graphc.ir.ops.shape import Full
+from graphc.frontend.scope import GraphScope, scope_of
+from graphc.frontend.signatures import bound, require_takes
+from graphc.frontend.tensor import operand
+from graphc.ir.op import Operand, Pointwise, sample
 from graphc.ir.types import FLOATS, DType, as_dtype, f32
 from graphc.passes.autodiff import reverse
 from graphc.session.session import Session
-
-
-class TracedScalar:
-    """A scalar function as a graph of pointwise ops over 0-d inputs of one element type."""
-
-    def __init__(self, function: Callable[..., Any], arity: int, dtype: DType) -> None:
-        with GraphScope().as_default():
-            self.inputs = tuple(placeholder(dtype, (), name=f"x{i}") for i in range(arity))
-            self.output = as_tensor(function(*self.inputs))
-        for v in topological([self.output], self.inputs):
-            if not isinstance(v.op, Pointwise | Full):
-                raise GraphError(
-                    f"gc.op: {function.__name__} uses {v.op.name}, which is not pointwise", v.loc
-                )
-        if self.output.shape != ():
-            raise GraphError(
-                f"gc.op: {function.__name__} gives {self.output.type}; expected one element"
-            )
-
-    def replay(self, root: Value, given: Mapping[Any, Any]) -> Any:
-        """The traced arithmetic on other operands: tensors, scalars of a kernel, or patterns."""
-        done: dict[Value, Any] = dict(given)
-        for v in topological([root], given):
-            if isinstance(v.op, Full):
-                done[v] = v.op.value
-                continue
-            args = [done[a] for a in v.args]
-            if any(isinstance(a, Operand) for a in args):
-                done[v] = v.op(*args)
-            else:
-                arrays = (
-                    np.asarray(a, b.type.dtype.numpy) for a, b in zip(args, v.args, strict=True)
-                )
-                done[v] = np.asarray(v.op.reference(*arrays)).item()
-        return done[root]
-
-    def reference(self, arrays: Sequence[Any]) -> Any:
-        """The traced arithmetic in NumPy, one op after the other."""
-        done: dict[Value, Any] = dict(zip(self.inputs, arrays, strict=True))
-        for v in topological([self.output], self.inputs):
-            done[v] = v.op.reference(*(done[a] for a in v.args))
-        return np.broadcast_to(done[self.output], np.shape(arrays[0]))
 
 
 def op(
@@ -74,8 +35,10 @@ def op(
     """Makes a pointwise op of a function of scalars, written with graphc's functions and operators.
 
     The op broadcasts its operands and fuses like a built-in.  Its gradient is derived, unless
-    `gradient(ct, out, *operands)` gives the operands' cotangents.  Raises `GraphError` if the
-    function uses an op that is not pointwise, or if its name is that of a built-in op.
+    `gradient(ct, out, *operands)` gives the operands' cotangents.  It is called as the function is,
+    defaults and keywords included.  Raises `GraphError` at once if the function uses an op that is
+    not pointwise or a tensor that is no operand, gives anything but one tensor, or has the name of
+    a built-in op.
 
     >>> import graphc as gc
     >>> @gc.op
@@ -87,33 +50,39 @@ def op(
     """
     if function is None:
         return functools.partial(op, gradient=gradient)
-    name = function.__name__
-    if name in OPS and not issubclass(OPS[name], Made):
-        raise GraphError(f"gc.op: {name!r} is a built-in op; choose another name", user_location())
-    arity = function.__code__.co_argcount
-    instance = _pointwise(function, name, arity, gradient)
+    scalar = UserFunction(function)
+    name = scalar.name
+    require_free("gc.op", name, Made)
+    _check_gradient(scalar, gradient)
+    instance = _pointwise(scalar, gradient)
 
     @functools.wraps(function)
-    def call(*operands: Any) -> Any:
-        if len(operands) != arity:
-            raise GraphError(
-                f"{name}: takes {arity} operands, got {len(operands)}", user_location()
-            )
-        tensors = [
-            o if isinstance(o, Operand | bool | int | float) else as_tensor(o) for o in operands
-        ]
-        if not any(isinstance(t, Operand) for t in tensors):
-            tensors = [as_tensor(t) for t in tensors]
-        return instance(*tensors)
+    def call(*operands: Any, **named: Any) -> Any:
+        given = bound(name, scalar.signature, operands, named)
+        if any(isinstance(x, Operand) for x in given):
+            plain = Operand | bool | int | float
+            return instance(*(x if isinstance(x, plain) else operand(name, x) for x in given))
+        return instance(*(operand(name, x) for x in given))
 
     return call
+
+
+def _check_gradient(scalar: UserFunction, gradient: Any) -> None:
+    """Raises `GraphError` for what cannot be the gradient of a function."""
+    if gradient is None:
+        return
+    if not callable(gradient):
+        raise GraphError(
+            f"gc.op: gradient is {short(gradient)}; expected a function", user_location()
+        )
+    require_takes(f"gc.op: {scalar.name}: gradient", gradient, ["ct", "out", *scalar.operands])
 
 
 class Made(Pointwise, abstract=True):
     """An op made of a scalar function; see `op`."""
 
     accepts, cost, exact = FLOATS, 10, False
-    trace: ClassVar[Callable[[DType], TracedScalar]]
+    trace: ClassVar[Callable[[DType], TracedScalar]]  # of the operands' element type
     gradient: ClassVar[Callable[..., Any] | None]
 
     def result(self, *dtypes: DType) -> DType:
@@ -138,22 +107,21 @@ class Made(Pointwise, abstract=True):
         return tuple(None if p is None else ct * traced.replay(p, by_input) for p in parts)
 
 
-def _pointwise(
-    function: Callable[..., Any], name: str, count: int, gradient: Callable[..., Any] | None
-) -> Pointwise:
+def _pointwise(scalar: UserFunction, gradient: Callable[..., Any] | None) -> Pointwise:
     """An instance of a new op class."""
+    name, count = scalar.name, len(scalar.operands)
     members = {
-        "__doc__": function.__doc__,
-        "__module__": function.__module__,
+        "__doc__": scalar.function.__doc__,
+        "__module__": scalar.function.__module__,
         "arity": count,
         "samples": (sample(*[f32[7]] * count), sample(*[f32[0]] * count)),
-        "trace": staticmethod(functools.cache(lambda dtype: TracedScalar(function, count, dtype))),
+        "trace": staticmethod(functools.cache(lambda dtype: TracedScalar(scalar, dtype))),
         "gradient": None if gradient is None else staticmethod(gradient),
     }
-    cls: Any = type("".join(p.capitalize() for p in name.split("_")), (Made,), members)
-    OPS.pop(cls.name, None)
-    cls.name = name
-    OPS[name] = cls
+    cls = op_class(Made, name, members)
+    with contextlib.suppress(NameError):  # a name that is defined further down: see the first call
+        cls.trace(f32)
+    enter(cls)
     return cls()  # type: ignore[no-any-return]
 
 
@@ -177,7 +145,9 @@ class Function:
         return self.traces[key](*arrays)
 
     def _trace(self, arrays: Sequence[Any]) -> Callable[..., Any]:
-        with GraphScope().as_default() as graph:
+        with scope_of(
+            f"gc.function: {getattr(self.python, '__name__', 'function')}"
+        ).as_default() as graph:
             inputs = [
                 placeholder(as_dtype(a.dtype), [None] * a.ndim, name=f"arg{i}")
                 for i, a in enumerate(arrays)

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.errors import GradientError, GraphError, Location, ShapeError, user_location
 from graphc.frontend.boundary import short
+from graphc.frontend.signatures import require_takes
 from graphc.frontend.tensor import Tensor, as_tensor, build, operand
 from graphc.functions.creation import zeros
 from graphc.ir import dim
@@ -49,6 +50,10 @@ def py_func(
     label = _label(function, gradient, name)
     given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     operands = tuple(operand("py_func", x) for x in given)
+    names = [f"x{i}" for i in range(len(operands))]
+    if gradient is not None:
+        require_takes(f"py_func: gradient of {label}", gradient, ["ct", "out", *names])
+    require_takes(f"py_func: {label}", function, names)
     several = isinstance(output_types, list | tuple)
     types = [_checked(t, operands, loc) for t in (output_types if several else [output_types])]
     if not types:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, user_location
-from graphc.frontend.tensor import Tensor, as_tensor, broadcast_to, build
+from graphc.frontend.boundary import short
+from graphc.frontend.signatures import require_takes
+from graphc.frontend.tensor import Tensor, as_tensor, broadcast_to, build, operand
 from graphc.ir.graph import Graph
 from graphc.ir.ops.markers import WithGradient
 from graphc.passes.autodiff import reverse
@@ -78,7 +80,8 @@ def explain_gradient(y: Tensor, x: Tensor) -> str:
 def custom_gradient(
     backward: Callable[..., Any],
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorates a function of tensors: its gradient becomes `backward(ct, out, *operands)`.
+    """Decorates a function of tensors: its gradient becomes `backward(ct, out, *operands)`.  Raises
+    `GraphError` if the function gives anything but one tensor, or `backward` takes other arguments.
 
     >>> import graphc as gc
     >>> @gc.custom_gradient(lambda ct, out, x: gc.clip(ct, -1.0, 1.0))
@@ -86,12 +89,28 @@ def custom_gradient(
     ...     return x * 1.0
     """
 
+    if not callable(backward):
+        raise GraphError(
+            f"custom_gradient: backward is {short(backward)}; expected a function (ct, out, "
+            "*operands): write @gc.custom_gradient(backward)",
+            user_location(),
+        )
+
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = getattr(function, "__name__", "function")
+
         @functools.wraps(function)
         def call(*args: Any) -> Tensor:
-            operands = tuple(as_tensor(a) for a in args)
-            out = as_tensor(function(*operands))
-            return build(WithGradient(backward), (out, *operands))
+            operands = tuple(operand(name, a) for a in args)
+            names = [f"x{i}" for i in range(len(args))]
+            require_takes(f"{name}: backward", backward, ["ct", "out", *names])
+            result = function(*operands)
+            if not isinstance(result, Tensor | bool | int | float):
+                raise GraphError(
+                    f"{name}: the function returned {short(result)}; expected one tensor",
+                    user_location(),
+                )
+            return build(WithGradient(backward), (as_tensor(result), *operands))
 
         return call
 

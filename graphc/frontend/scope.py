@@ -31,6 +31,7 @@ class GraphScope:
     def __init__(self) -> None:
         self.variables: list[Any] = []
         self.finalized = False
+        self.function = ""  # the user's function that it traces, as errors call it
         self.by_name: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
         self._path: list[str] = []
@@ -124,6 +125,13 @@ class TraceFrame:
     made: set[Any] = dataclasses.field(default_factory=set)
     step: Any = None
     stepped: bool = False  # whether `step` was asked for
+
+
+def scope_of(function: str) -> GraphScope:
+    """A graph to trace a user's function in; errors call the function so."""
+    scope = GraphScope()
+    scope.function = function
+    return scope
 
 
 _default = GraphScope()

@@ -162,7 +162,7 @@ def build(
         a.graph for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)
     }
     if len(graphs) > 1:
-        raise GraphError(f"{op.name}: operands belong to two different graphs", loc)
+        raise GraphError(_mixed(op, args), loc)
     graph = graphs.pop() if graphs else graph or current()
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
@@ -170,6 +170,23 @@ def build(
     for frame in frames():
         frame.made.add(result)
     return result
+
+
+def _mixed(op: Op, args: Sequence[Value]) -> str:
+    """What is said of operands of two graphs; one may be that of a function being traced."""
+    tensors = [a for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)]
+    function = next((a.graph.function for a in tensors if a.graph.function), "")
+    outside = next((a for a in tensors if not a.graph.function), None)
+    if not function or outside is None:
+        return f"{op.name}: operands belong to two different graphs"
+    return f"{function} {foreign(outside)}"
+
+
+def foreign(v: Value) -> str:
+    """What is said of a tensor from outside that a traced function uses."""
+    shown = next((a for a in (v, *v.args) if a.name), v)  # `v` may be the tensor, repeated or cast
+    name = f" {shown.name!r}" if shown.name else ""
+    return f"uses the tensor{name} ({shown.type}), which is no operand of it; make it one"
 
 
 def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
-from graphc.errors import DTypeError, Location, ShapeError
+from graphc.errors import DTypeError, GraphError, Location, ShapeError, user_location
 from graphc.ir.dim import Shape, Size
 from graphc.ir.record import Record
 from graphc.ir.requirement import Requirement, all_equal
@@ -75,6 +75,7 @@ def sample(
 
 
 OPS: dict[str, type[Op]] = {}
+EXAMINERS: list[Callable[[type[Op]], None]] = []  # judge the classes that users declare
 
 
 @dataclass_transform(frozen_default=True)
@@ -85,6 +86,7 @@ class Op(Record):
     samples: ClassVar[tuple[Sample, ...]] = ()
     differentiable: ClassVar[bool] = True
     abstract: ClassVar[bool] = True
+    operands: ClassVar[int | None] = None  # how many; None: as many as it is given
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -94,10 +96,19 @@ class Op(Record):
         cls.abstract = abstract
         if not abstract:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+            for examine in () if cls.__module__.startswith("graphc.") else EXAMINERS:
+                examine(cls)
             OPS[cls.name] = cls
 
     def __call__(self, *args: Any) -> Any:
-        carrier = next(a for a in args if isinstance(a, Operand))
+        carrier = next((a for a in args if isinstance(a, Operand)), None)
+        wanted = getattr(self, "arity", self.operands)
+        if carrier is None or wanted not in (None, len(args)):
+            takes = f"{wanted or 'some'} operands, at least one of them a tensor"
+            takes = "no operand; graphc.extend.make(op, ()) applies it" if wanted == 0 else takes
+            raise GraphError(
+                f"{self.name}: takes {takes}; got ({', '.join(map(repr, args))})", user_location()
+            )
         return carrier.apply(self, args)
 
     def requires(self, *types: TensorType) -> tuple[Requirement, ...]:

@@ -28,12 +28,14 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from graphc.errors import GraphError, ShapeError, user_location
+from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import converted
-from graphc.frontend.boundary import door
+from graphc.frontend.boundary import door, short
 from graphc.frontend.declare import declared, register
 from graphc.frontend.tensor import Variable, as_tensor
+from graphc.ir.types import as_dtype
 from graphc.nn import state
+from graphc.nn.members import CONTAINERS, require_kept, require_registered
 
 __all__ = ["Buffer", "Module", "Parameter"]
 
@@ -102,7 +104,18 @@ class Parameter(Owned):
     kind = "parameter"
 
     def __init__(self, data: Any, requires_grad: bool = True, dtype: Any = None) -> None:
-        super().__init__(data, requires_grad, dtype)
+        start = as_tensor(data, None if dtype is None else as_dtype(dtype))
+        wanted = start.dtype if dtype is None else as_dtype(dtype)
+        if requires_grad and not wanted.is_float:
+            remedy = ", or requires_grad=False"
+            if isinstance(data, list | tuple) and start.ndim == 1:
+                remedy = f"; of shape {tuple(data)} it is Parameter(gc.zeros({tuple(data)}))"
+            raise DTypeError(
+                f"Parameter: data is {short(data)} ({start.type}), which cannot be trained; "
+                f"expected floats{remedy}",
+                user_location(),
+            )
+        super().__init__(start, requires_grad, dtype)
 
 
 class Buffer(Owned):
@@ -144,6 +157,7 @@ class Module:
         return door(self.forward, type(self).__name__)(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        require_kept(type(self).__name__, name, vars(self).get(name), value, Module)
         object.__setattr__(self, name, value)
         if isinstance(value, Owned) and not value.path:
             value.found_at(name)
@@ -250,6 +264,8 @@ class Module:
         if remove_duplicate and id(self) in seen:
             return
         seen.add(id(self))
+        if any(isinstance(value, CONTAINERS) for value in vars(self).values()):
+            require_registered(type(self).__name__, vars(self), _known(self, set()), Module)
         yield prefix, self
         for name, value in vars(self).items():
             if isinstance(value, Module):
@@ -340,6 +356,17 @@ def _name_members(module: Module, prefix: str) -> None:
     for path, v in [*module.named_parameters(prefix), *module.named_buffers(prefix)]:
         if isinstance(v, Owned) and path.endswith(f".{v.path}"):
             v.found_at(path)
+
+
+def _known(module: Module, found: set[int]) -> set[int]:
+    """The ids of a module and of all members within."""
+    found.add(id(module))
+    for value in vars(module).values():
+        if isinstance(value, Module) and id(value) not in found:
+            _known(value, found)
+        elif isinstance(value, Variable):
+            found.add(id(value))
+    return found
 
 
 def _is_parameter(value: Any) -> bool:

@@ -14,6 +14,7 @@ from graphc.frontend.declare import variable
 from graphc.frontend.gradients import gradients
 from graphc.frontend.group import Group
 from graphc.frontend.scope import name_scope
+from graphc.frontend.signatures import require_takes
 from graphc.frontend.tensor import Tensor, Variable
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import full
@@ -21,6 +22,7 @@ from graphc.ir.dim import differ
 from graphc.ir.types import DType
 from graphc.optim.arguments import flag, number, pair
 from graphc.optim.clip import Pair, checked_pairs, clip_grad_norm, clip_grad_value
+from graphc.optim.own_update import assigns_of, prepared
 from graphc.optim.schedule import LRScheduler
 from graphc.optim.step_count import StepCount
 
@@ -55,6 +57,12 @@ class Minimizer:
         if not isinstance(loss, Tensor):
             raise GraphError(
                 f"{name}: the loss is {short(loss)}; expected a tensor", user_location()
+            )
+        if loss.type.count != 1:
+            raise ShapeError(
+                f"{name}: the loss is {loss.type}; expected one number: minimize gc.mean or gc.sum "
+                "of it",
+                user_location(),
             )
         if var_list is not None:
             chosen = variables_of(name, "var_list", var_list)
@@ -94,7 +102,7 @@ class Minimizer:
                     user_location(),
                 )
         with pairs[0][1].graph.as_default(), name_scope(name):
-            return Group(tuple(self.assigns(pairs)))
+            return Group(tuple(assigns_of(name, self.assigns, self.assigns(pairs))))
 
 
 @dataclass(eq=False, repr=False, match_args=False)
@@ -158,11 +166,22 @@ class Optimizer(Minimizer):
         shown = {k: v for k, v in vars(self).items() if k[0] != "_"}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method, names in (("update", ("var", "gradient", "shared")), ("prepare", ())):
+            if method in cls.__dict__:
+                what = f"{cls.__name__}: {method}"
+                require_takes(what, cls.__dict__[method], ("self", *names))
+
     # ---- what a subclass defines ----
 
     def update(self, var: Variable, gradient: Tensor, shared: Any) -> Sequence[Tensor]:
         """The assigns of one step, for one variable."""
-        raise NotImplementedError(type(self).__name__)
+        raise GraphError(
+            f"{type(self).__name__}: update is not defined: a method (self, var, gradient, shared) "
+            "that gives the assigns of a step",
+            user_location(),
+        )
 
     def prepare(self) -> tuple[Any, Sequence[Tensor]]:
         """The value that `update` gets for all variables of a step, and the assigns it needs."""
@@ -207,6 +226,11 @@ class Optimizer(Minimizer):
     # ---- a step ----
 
     def assigns(self, pairs: Sequence[tuple[Tensor, Variable]]) -> list[Tensor]:
+        name = type(self).__name__
+        if "_of_group" not in vars(self):
+            raise GraphError(
+                f"{name}: __init__ does not call super().__init__(lr)", user_location()
+            )
         steps = StepCount()
         made: list[Tensor] = []
         for optimizer, members in self._divided(self._limited(pairs)):
@@ -214,10 +238,11 @@ class Optimizer(Minimizer):
             ready._steps = steps
             if isinstance(ready.lr, LRScheduler):
                 ready.lr = ready.lr(steps.before)
-            shared, assigns = ready.prepare()
+            shared, assigns = prepared(name, self.prepare, ready.prepare())
             made += assigns
             for g, v in members:
-                made += ready.update(v, pw.negative(g) if ready.maximize else g, shared)
+                given = ready.update(v, pw.negative(g) if ready.maximize else g, shared)
+                made += assigns_of(name, self.update, given)
         return [*steps.assigns, *made]
 
     def _limited(self, pairs: Sequence[tuple[Tensor, Variable]]) -> Sequence[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.errors import ShapeError, user_location
+from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import converted, tensor
 from graphc.frontend.boundary import guard_methods
 from graphc.frontend.tensor import Tensor
@@ -35,7 +35,10 @@ class LRScheduler:
 
     def at(self, step: Tensor) -> Any:
         """The rate at a step, given as a 0-d tensor of f64."""
-        raise NotImplementedError(type(self).__name__)
+        raise GraphError(
+            f"{type(self).__name__}: at is not defined: a method (self, step) that gives the rate",
+            user_location(),
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
-from graphc.errors import GraphcError, GraphError
+from graphc.errors import GraphcError, GraphError, defined_at
 from graphc.ir.graph import Graph, Value
 from graphc.ir.program import Program
 from graphc.passes.rewrite.inner_graphs import deeply
@@ -128,7 +128,8 @@ class GraphPass(Pass):
         """What `run` makes.  Raises `GraphError` if it is no graph."""
         result = self.run(graph, context)
         if not isinstance(result, Graph):
-            raise GraphError(f"pass {self} gave {result!r}; expected a Graph")
+            line = defined_at(getattr(self, "function", type(self).run))
+            raise GraphError(f"pass {self} gave {result!r}; expected a Graph: return one", line)
         return result
 
     def __call__(self, graph: Graph) -> Graph:

@@ -37,9 +37,11 @@ from graphc.session.engine import Signature, Stats
 from graphc.session.feeds import convert
 from graphc.session.hooks import Hooks
 from graphc.session.host_engine import HostEngine
+from graphc.session.own_passes import own_passes
 from graphc.session.runner import Runner, require_outside
 
 if TYPE_CHECKING:
+    from graphc.passes.rewrite.engine import Rule
     from graphc.profile.report import Profile
     from graphc.runtime.cpu.executable import Bound
     from graphc.runtime.devices import Devices, Home
@@ -56,8 +58,9 @@ class Session:
     text ("1.5 GiB", "200MB"); what does not fit is computed again, and results keep their bits
     (docs/memory.md says what counts).  `seed`: chooses the random numbers.  `cache_dir`: where
     compiled kernels are kept.  `passes`: your own, each a function from `graphc.ir.graph.Graph` to
-    `Graph`, verified like graphc's.  `device`: where all runs that can, such as "cuda:0"; or
-    `devices`: names or `gc.DeviceSpec`s to choose from by cost; `strict` refuses what they cannot
+    `Graph`, verified like graphc's; `rules`: your own, applied with graphc's.  `device`: where all
+    runs that can, such as "cuda:0"; or `devices`: names or `gc.DeviceSpec`s to choose from by cost;
+    `strict` refuses what they cannot
     do, instead of moving it (docs/gpu.md).  `options` are those and more
     (`graphc.config.Options`); `hooks`: who watches (`graphc.session.hooks.Hooks`).  Safe to use
     from many threads: runs of one session happen one after another.
@@ -78,6 +81,7 @@ class Session:
         seed: int | None = None,
         cache_dir: str | Path | None = None,
         passes: Sequence[Callable[[Graph], Graph]] = (),
+        rules: Sequence[Rule] = (),
         device: str | None = None,
         devices: Sequence[DeviceSpec | str] = (),
         strict: bool = False,
@@ -92,7 +96,7 @@ class Session:
             "seed": _whole("seed", seed, None),
             "memory_limit": None if memory_limit is None else parse_bytes(memory_limit),
             "cache_dir": Path(cache_dir) if cache_dir is not None else None,
-            "passes": tuple(passes) or None,
+            "passes": own_passes(passes, rules, options) or None,
             "device": None if device is None else device_name(device),
             "devices": lazy.specs(devices) if devices else None,
             "strict": strict or None,

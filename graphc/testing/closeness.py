@@ -21,22 +21,13 @@ from graphc.ir.ops.elementary import Elementary
 from graphc.ir.ops.lapack_solve import Lu
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.substitute import substitute_fields
+from graphc.passes.oracle.values import equal_bits as equal_bits
 from graphc.testing.samples import built_in
 
 
 def same_bits(a: Any, b: Any) -> bool:
     """Equal, with equal signs of zero; all NaNs alike."""
     return a.shape == b.shape and a.dtype == b.dtype and bool(np.all(equal_bits(a, b)))
-
-
-def equal_bits(a: Any, b: Any) -> Any:
-    """Where two arrays have the same bits, all NaNs alike."""
-    if not is_float(a):
-        return a == b
-    a, b = widened(a), widened(b)
-    with np.errstate(invalid="ignore"):
-        nan = np.isnan(a) & np.isnan(b)
-        return nan | ((a == b) & (np.signbit(a) == np.signbit(b)))
 
 
 def spacing(x: Any) -> Any:

@@ -17,7 +17,8 @@ from graphc.testing.differences import check_gradient, check_second_gradient
 from graphc.testing.faults import pointing_at
 from graphc.testing.machine_code import check_compiled, check_indices
 from graphc.testing.meaning import check_sizes, check_special_values, check_text, check_type
-from graphc.testing.samples import op_class
+from graphc.testing.samples import in_other_types, op_class
+from graphc.testing.simulated_device import check_on_device
 
 Check = Callable[[type[Op], Sample], None]
 CHECKS: tuple[Check, ...] = (
@@ -36,7 +37,8 @@ def check_op(op: Any, samples: Sequence[Sample] = ()) -> None:
 
     On each of `samples` (default: those of the class) it compares the type rule with the reference,
     the graph with its text, symbolic and odd sizes with known ones, the first and second gradient
-    with finite differences, and kernels with the reference, as Python and as machine code.  Raises
+    with finite differences, and kernels with the reference, as Python and as machine code on one
+    thread and two, in every element type that the op accepts, and on a simulated GPU.  Raises
     `ConformanceError`, which names the op, the sample, what was expected and what came; and
     `GraphError` if `op` is no op or has no samples.
 
@@ -59,4 +61,9 @@ def check_op(op: Any, samples: Sequence[Sample] = ()) -> None:
         for check in CHECKS:
             for sample in tried:
                 check(op_cls, sample)
-        check_compiled(op_cls, tried)
+        typed = in_other_types(op_cls, tried)
+        for sample in typed:
+            check_type(op_cls, sample)
+            check_special_values(op_cls, sample)
+        check_compiled(op_cls, (*tried, *typed))
+        check_on_device(op_cls, (*tried, *typed))

@@ -26,7 +26,8 @@ def judging(op_cls: type[Op], sample: Sample, check: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = error.message if isinstance(error, GraphcError) else str(error)
-        raise fault(op_cls, sample, check, f"{type(error).__name__}: {said}") from error
+        kind = "" if isinstance(error, AssertionError) and said else f"{type(error).__name__}: "
+        raise fault(op_cls, sample, check, f"{kind}{said}") from error
 
 
 @contextlib.contextmanager

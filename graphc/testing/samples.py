@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 import graphc.ir.ops as _every_op_module  # noqa: F401  (fills the table)
-from graphc.errors import GraphError, user_location
+from graphc.errors import GraphcError, GraphError, user_location
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, make
 from graphc.ir.op import OPS, Op, Pointwise, Sample
 from graphc.ir.ops.state import Placeholder
-from graphc.ir.types import DType, TensorType, f32, f64
+from graphc.ir.types import FLOATS, DType, TensorType, f32, f64
+from graphc.passes.oracle.values import special_values as special_values
 
 
 def cases() -> list[tuple[type[Op], Sample]]:
@@ -109,20 +110,6 @@ def prepared(sample: Sample, arrays: list[Any]) -> list[Any]:
     )
 
 
-def special_values(dtype: DType) -> Any:
-    """±0, ±1, ±inf, nan, the least denormal, huge and tiny; or the extremes of an integer type."""
-    if dtype.kind == "bool":
-        return np.array([False, True])
-    if dtype.is_integer:
-        info = np.iinfo(dtype.numpy)
-        some = {0, 1, 2, 7, int(info.min), int(info.max), int(info.max) - 1}
-        return np.array(sorted(some | ({-1, -2, -7} if info.min else set())), dtype.numpy)
-    tiny = {"f16": 6e-8, "bf16": 1e-40, "f32": 1e-45, "f64": 5e-324}[dtype.name]
-    huge = {"f16": 6e4, "bf16": 3e38, "f32": 3e38, "f64": 1e308}[dtype.name]
-    plain = [0.0, 1.0, 0.5, 2.5, 1e-3, 100.0, tiny, huge, np.inf]
-    return np.array([*plain, *(-v for v in plain), np.nan]).astype(dtype.numpy)
-
-
 def special_case(op_cls: type[Op], sample: Sample) -> tuple[Graph, list[Any]]:
     """A one-op graph with special values for inputs: for pointwise ops, in all combinations."""
     pools = [special_values(t.dtype) for t in sample.types]
@@ -143,6 +130,31 @@ def _tiled(pool: Any, t: TensorType) -> Any:
 def in_f64(sample: Sample) -> Sample:
     """The sample with f32 operands and fields made f64."""
     return with_dtype(sample, f32, f64)
+
+
+def in_other_types(op_cls: type[Op], samples: Sequence[Sample]) -> list[Sample]:
+    """The first sample of each kind in the other element types that the op accepts: those that a
+    pointwise op lists, and for others all float types."""
+    wanted = op_cls.accepts if issubclass(op_cls, Pointwise) else FLOATS
+    found: list[Sample] = []
+    tried = {t.dtype for s in samples for t in s.types}
+    for s in samples:
+        held = [t.dtype for t in s.types if t.dtype in wanted]
+        for dtype in wanted:
+            other = with_dtype(s, held[-1], dtype) if held and dtype not in tried else s
+            if other is not s and _accepts(op_cls, other):
+                found.append(other)
+                tried.add(dtype)
+    return found
+
+
+def _accepts(op_cls: type[Op], sample: Sample) -> bool:
+    """Whether the op takes operands of these types."""
+    try:
+        one_op_graph(op_cls, sample)
+    except GraphcError:
+        return False
+    return True
 
 
 # ---- other sizes

@@ -12,6 +12,8 @@ from support.oracle import run
 
 import graphc as gc
 from graphc.errors import DTypeError, GradientError, GraphError
+from graphc.ir.op import Pointwise
+from graphc.ir.types import f32
 from graphc.nn import functional as F  # noqa: N812
 from graphc.testing.differences import numeric_gradient
 
@@ -331,3 +333,68 @@ def test_as_many_weights_as_ys() -> None:
     x = gc.placeholder(gc.float64, ())
     with pytest.raises(GraphError, match="1 ys but 2 grad_ys"):
         gc.gradients(x, [x], [x, x])
+
+
+class Quiet(Pointwise):
+    """2 x; what it says of its gradient, subclasses change."""
+
+    arity, accepts, spelling = 1, (f32,), "({0} + {0})"
+
+    def reference(self, *arrays: Any) -> Any:
+        return arrays[0] + arrays[0]
+
+
+class Refusing(Quiet):
+    """2 x, through which no gradient passes."""
+
+    def vjp(self, ct: Any, out: Any, *args: Any) -> Any:
+        return (None,)
+
+
+class Bare(Quiet):
+    """2 x, whose gradient is no tuple."""
+
+    def vjp(self, ct: Any, out: Any, *args: Any) -> Any:
+        return 2.0 * ct
+
+
+def test_an_op_without_a_gradient_is_named() -> None:
+    """Also where another path has one: a part of a sum would be a wrong number."""
+    x = gc.placeholder(gc.float32, ["n"], name="x")
+    declare = "quiet: its gradient is not known; declare vjp in class Quiet, or `differentiable = F"
+    for y in (Quiet()(x), Quiet()(x) * 2.0 + x):
+        with pytest.raises(GradientError, match=declare):
+            gc.gradients(gc.sum(y), [x])
+        with pytest.raises(GradientError, match=declare):
+            gc.gradients(gc.sum(y), [x], allow_unused=True)
+    assert "= quiet : f32[n] has no vjp: declare one in class Quiet" in gc.explain_gradient(
+        Quiet()(x), x
+    )
+    with pytest.raises(GradientError, match=r"= refusing : f32\[n\] gives operand 0 no cotangent"):
+        gc.gradients(Refusing()(x), [x])
+    with pytest.raises(
+        GradientError, match=r"bare: vjp gives <.*>; expected a tuple of 1, one cot"
+    ):
+        gc.gradients(Bare()(x), [x])
+    assert "gradient flows: %add <- %x" in gc.explain_gradient(Refusing()(x) + x, x)
+
+
+def test_a_custom_gradient_that_does_not_fit() -> None:
+    x = gc.placeholder(gc.float32, ["n"], name="x")
+    short = gc.custom_gradient(lambda ct, out: ct)
+    with pytest.raises(
+        GraphError, match=r"twice: backward is called as \(ct, out, x0\), but takes"
+    ):
+        short(twice)(x)
+    for gives, shown in ((lambda x: None, "None"), (lambda x: (x, x), r"\(<Tensor")):
+        with pytest.raises(GraphError, match=f"the function returned {shown}.*; expected one ten"):
+            gc.custom_gradient(lambda ct, out, x: ct)(gives)(x)
+    with pytest.raises(GraphError, match="custom_gradient: backward is 3; expected a function"):
+        gc.custom_gradient(3)  # type: ignore[arg-type]
+    number = gc.custom_gradient(lambda ct, out, x: 1.0)(twice)
+    with pytest.raises(GradientError, match=r"gives operand 1 1.0; expected a tensor or None"):
+        gc.gradients(number(x), [x])
+
+
+def twice(x: Any) -> Any:
+    return x * 2.0

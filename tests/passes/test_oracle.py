@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from support.run import options
 import graphc as gc
 from graphc.errors import VerifyError
 from graphc.ir.graph import Graph, Value, make
-from graphc.ir.ops.pointwise import maximum, subtract
+from graphc.ir.ops.pointwise import Add, maximum, subtract
 from graphc.ir.text.graph import parse_graph
-from graphc.passes.base import Context
+from graphc.passes.base import Context, GraphPass, option
 from graphc.passes.graph import simplify as simplify_module
 from graphc.passes.graph.simplify import Simplify
 from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.passes.oracle.check_passes import Checker, Feeds
-from graphc.passes.rewrite.engine import holes, rule
+from graphc.passes.rewrite.engine import holes, rebuild, rule
 
 x, y = holes("x y")
 WRONG_RULES = {
@@ -106,6 +107,52 @@ def test_a_wrong_pass_is_found(monkeypatch: Any, tmp_path: Path) -> None:
         sess.run([loss, step], feeds)
     (file,) = (tmp_path / "wrong").glob("split-reductions-*.gir")
     assert len(parse_graph(file.read_text()).nodes()) <= 3 and str(file) in str(caught.value)
+
+
+def as_sum(graph: Graph) -> Graph:
+    """Makes sums of differences, wrongly."""
+    return rebuild(graph, lambda v: v if v.op.name != "subtract" else make(Add(), v.args, v.name))
+
+
+@dataclass(frozen=True)
+class AsSum(GraphPass):
+    """The same as a class with a field."""
+
+    name = "as-sum"
+    depth: int = option(1, "levels", at_least=0)
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        return as_sum(graph)
+
+
+@pytest.mark.parametrize("own", [as_sum, AsSum(2)], ids=["function", "class"])
+def test_a_users_pass_is_reported(own: Any, tmp_path: Path) -> None:
+    """The graphs before and after differ, and the command line is not asked for the pass."""
+    a, b = (gc.placeholder(gc.float32, [None], name=name) for name in "ab")
+    checked = gc.Session(passes=[own], options=options(check="passes", cache_dir=tmp_path))
+    with checked, pytest.raises(VerifyError, match=r"pass `as.sum") as caught:
+        checked.run(gc.exp(a - b) * 2.0, {a: [1], b: [2]})
+    message = str(caught.value)
+    before, after = message.split("becomes\n")
+    assert "%subtract = subtract %a, %b" in before and "%add = add %a, %b" in after
+    assert "graphc opt" not in message and "graphc.extend.parse_graph reads its text" in message
+    (file,) = (tmp_path / "wrong").glob("*.gir")
+    assert "graphc opt" not in file.read_text() and len(parse_graph(file.read_text()).nodes()) == 1
+
+
+def test_a_pass_that_is_no_function_is_reported(tmp_path: Path) -> None:
+    calls: list[Graph] = []
+
+    def first_time(graph: Graph) -> Graph:
+        calls.append(graph)
+        return as_sum(graph) if len(calls) == 1 else graph
+
+    a, b = (gc.placeholder(gc.float32, [None], name=name) for name in "ab")
+    checked = gc.Session(passes=[first_time], options=options(check="passes", cache_dir=tmp_path))
+    with checked, pytest.raises(VerifyError, match="so it is no pure function") as caught:
+        checked.run(gc.exp(a - b) * 2.0, {a: [1], b: [2]})
+    before, after = str(caught.value).split("becomes\n")
+    assert "%subtract = subtract" in before and "= add %a, %b" in after
 
 
 def test_right_passes_pass(monkeypatch: Any) -> None:

@@ -361,7 +361,9 @@ def test_a_pass_that_gives_no_graph_is_an_error(wrong: object) -> None:
     def broken(graph: Graph) -> Graph:
         return wrong  # type: ignore[return-value]
 
-    with pytest.raises(GraphError, match=f"pass broken gave {wrong!r}; expected a Graph"):
+    with pytest.raises(GraphError, match=f"pass broken gave {wrong!r}; expected a Graph") as raised:
         optimise(ROWS, Options(passes=(broken,)))
+    assert raised.value.location is not None
+    assert raised.value.location.text.startswith("def broken")
     with pytest.raises(GraphError, match="expected functions Graph -> Graph, or GraphPass"):
         optimise(ROWS, Options(passes=(wrong,)))  # type: ignore[arg-type]

@@ -90,11 +90,13 @@ FLOORS = {
         devices.py
     """,
     "nn": """
-        functional init.py state.py module.py containers.py
+        functional init.py state.py members.py module.py containers.py
         layers
         __init__.py
     """,
     "extend": """
+        op_table.py scalar_function.py spelling.py
+        declaration.py rewrite_rule.py
         kernel_language decorators.py python_function.py ops.py
         __init__.py
     """,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,10 +19,12 @@ import numpy as np
 from graphc.errors import GraphError, Location, user_location
 from graphc.extend.kernel_language.source import Body, KernelFunction, read
 from graphc.extend.kernel_language.translate import translate
+from graphc.extend.op_table import enter, op_class, require_free
 from graphc.frontend.boundary import short
+from graphc.frontend.signatures import bound, require_takes
 from graphc.frontend.tensor import build, operand
 from graphc.ir.dim import Size
-from graphc.ir.op import OPS, Opaque
+from graphc.ir.op import Opaque
 from graphc.ir.ops.index_math import ints
 from graphc.ir.requirement import Requirement
 from graphc.ir.types import TensorType, as_dtype
@@ -85,25 +88,26 @@ def _code(
         raise GraphError(
             f"gc.kernel: {code.name} has no operands, so it needs `result`", user_location()
         )
-    if code.name in OPS and not issubclass(OPS[code.name], Written):
-        raise GraphError(
-            f"gc.kernel: {code.name!r} is a built-in op; choose another name", user_location()
-        )
+    require_free("gc.kernel", code.name, Written)
+    if rules["gradient"] is not None:
+        names = ["ct", "out", *code.operands]
+        require_takes(f"gc.kernel: {code.name}: gradient", rules["gradient"], names)
+    for what in ("result", "reference", "requires"):
+        rule = rules[what]
+        if rule is not None:
+            require_takes(f"gc.kernel: {code.name}: {what}", rule, code.operands)
     return code
 
 
 def _caller(instance: Written) -> Callable[..., Any]:
     """The function that users call: it applies the op to operands."""
     code = instance.code
+    signature = Signature([Parameter(x, Parameter.POSITIONAL_OR_KEYWORD) for x in code.operands])
 
     @functools.wraps(code.function)
-    def call(*operands: Any) -> Any:
-        if len(operands) != len(code.operands):
-            raise GraphError(
-                f"{code.name}: takes {len(code.operands)} operands, got {len(operands)}",
-                user_location(),
-            )
-        tensors = tuple(operand(code.name, x) for x in operands)
+    def call(*operands: Any, **named: Any) -> Any:
+        given = bound(code.name, signature, operands, named)
+        tensors = tuple(operand(code.name, x) for x in given)
         out = build(instance, tensors)
         instance.body(out.type, *(t.type for t in tensors))  # raises now if it cannot be translated
         return out
@@ -187,8 +191,6 @@ def _op(code: KernelFunction, rules: dict[str, Callable[..., Any] | None]) -> Wr
         "oracle": held("reference"),
         "differentiable": rules["gradient"] is not None,
     }
-    cls: Any = type("".join(p.capitalize() for p in code.name.split("_")), (Written,), members)
-    OPS.pop(cls.name, None)
-    cls.name = code.name
-    OPS[code.name] = cls
+    cls = op_class(Written, code.name, members)
+    enter(cls)
     return cls()  # type: ignore[no-any-return]

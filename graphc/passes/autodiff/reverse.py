@@ -14,7 +14,7 @@ from typing import Any
 from graphc.errors import GradientError, Location, located
 from graphc.ir.dim import differ
 from graphc.ir.graph import Value, topological
-from graphc.ir.op import Control, Item, Pointwise, Reduction, View
+from graphc.ir.op import Control, Item, Op, Pointwise, Reduction, View
 from graphc.ir.ops.pointwise import Add, Cast, Negative, StopGradient, Subtract, Where, equal, where
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Assign
@@ -119,21 +119,43 @@ def _backward(
 
 def checked_vjp(value: Value, ct: Value) -> Sequence[Any]:
     """The cotangents that an op gives.  Raises `GradientError` unless each has its operand's
-    type."""
-    parts = tuple(value.op.vjp(ct, value, *value.args))
-    name = value.op.name
-    if len(parts) != len(value.args):
+    type, and for an op that is differentiable but has no `vjp`."""
+    name, count = value.op.name, len(value.args)
+    if not _has_vjp(value.op):
         raise GradientError(
-            f"{name}: vjp gives {len(parts)} cotangents for {len(value.args)} operands", value.loc
+            f"{name}: its gradient is not known; declare vjp in class {type(value.op).__name__}, "
+            "or `differentiable = False` if it has none",
+            value.loc,
+        )
+    parts = value.op.vjp(ct, value, *value.args)
+    if not isinstance(parts, tuple | list):
+        raise GradientError(
+            f"{name}: vjp gives {parts!r}; expected a tuple of {count}, one cotangent an operand",
+            value.loc,
+        )
+    if len(parts) != count:
+        raise GradientError(
+            f"{name}: vjp gives {len(parts)} cotangents for {count} operands", value.loc
         )
     for position, (part, arg) in enumerate(zip(parts, value.args, strict=True)):
-        if part is not None and not same_type(part.type, arg.type):
+        if part is None:
+            continue
+        if not isinstance(part, Value):
+            raise GradientError(
+                f"{name}: vjp gives operand {position} {part!r}; expected a tensor or None",
+                value.loc,
+            )
+        if not same_type(part.type, arg.type):
             raise GradientError(
                 f"{name}: vjp gives operand {position} a cotangent {part.type}; "
                 f"expected {arg.type}",
                 value.loc,
             )
     return parts
+
+
+def _has_vjp(op: Op) -> bool:
+    return type(op).vjp is not Op.vjp
 
 
 def same_type(a: TensorType, b: TensorType) -> bool:
@@ -148,25 +170,37 @@ def explain_gradient(y: Value, x: Value) -> str:
     order = topological([y])
     if x not in set(order):
         return f"{_name(y)} does not depend on {_name(x)}: no path leads from one to the other"
-    if y in depends_on(order, [x]):
-        path = [y]
-        active = depends_on(order, [x])
-        while path[-1] is not x:
-            path.append(next(a for a in path[-1].args if a in active))
-        return "gradient flows: " + " <- ".join(_name(v) for v in path)
-    reached = {x}
-    cuts = []
+    towards: dict[Value, Value] = {x: x}  # what a gradient reaches -> the operand on its path to x
+    cuts: list[tuple[Value, str]] = []
     for v in order:
-        if v is not x and any(a in reached for a in v.args):
-            if _passes(v):
-                reached.add(v)
-            else:
-                cuts.append(v)
+        places = [i for i, a in enumerate(v.args) if a in towards and v is not x]
+        reasons = [_cut(v, i) for i in places]
+        open_places = [i for i, reason in zip(places, reasons, strict=True) if not reason]
+        if open_places:
+            towards[v] = v.args[open_places[0]]
+        elif reasons:
+            cuts.append((v, reasons[0]))
+    if y in towards:
+        path = [y]
+        while path[-1] is not x:
+            path.append(towards[path[-1]])
+        return "gradient flows: " + " <- ".join(_name(v) for v in path)
     lines = [f"no gradient of {_name(y)} by {_name(x)}: every path is cut"]
-    for v in cuts:
-        why = "stops it on purpose" if isinstance(v.op, StopGradient) else "has no derivative"
-        lines.append(f"  {_name(v)} = {v.op.name} : {v.type} {why}{_at(v.loc)}")
+    lines += [f"  {_name(v)} = {v.op.name} : {v.type} {why}{_at(v.loc)}" for v, why in cuts]
     return "\n".join(lines)
+
+
+def _cut(v: Value, place: int) -> str:
+    """Why no gradient passes from a value to an operand; "" if one does."""
+    if not _passes(v):
+        return "stops it on purpose" if isinstance(v.op, StopGradient) else "has no derivative"
+    if isinstance(v.op, Control | Item | Assign):
+        return ""
+    if not _has_vjp(v.op):
+        return f"has no vjp: declare one in class {type(v.op).__name__}"
+    with located(v.loc):
+        parts = checked_vjp(v, v.apply(Full(1.0, v.type.dtype, v.type.shape), ()))
+    return f"gives operand {place} no cotangent" if parts[place] is None else ""
 
 
 def missing(y: Value, x: Value, loc: Location | None) -> GradientError:

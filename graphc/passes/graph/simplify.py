@@ -4,7 +4,7 @@ Graph."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,12 +35,16 @@ class Simplify(GraphPass):
     max_rounds: int = option(4, "times that the rules go over the whole graph", at_least=1)
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        # settled values are settled for these rules: a later pass with equal fields skips them
-        settled = context.trace.settled[self.max_window_side, context.fast_math]
+        # settled values are settled for these rules: a later pass with the same skips them
+        settled = context.trace.settled[self.settles(context.fast_math)]
         rewriter = self.rewriter(context.fast_math, settled)
         graph = self.rewrite(graph, rewriter)
         context.trace.fired.update(rewriter.fired)
         return graph
+
+    def settles(self, fast_math: bool) -> Hashable:
+        """Equal for passes that apply the same rules."""
+        return self.max_window_side, fast_math
 
     def rewriter(self, fast_math: bool, settled: set[Value] | None = None) -> Rewriter:
         """The rewriter that applies the rules to all values but the `settled` ones."""

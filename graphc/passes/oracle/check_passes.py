@@ -19,9 +19,10 @@ from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.text.graph import print_graph
 from graphc.ir.types import TensorType
-from graphc.passes.base import Context, FunctionPass, GraphPass
+from graphc.passes.base import Context, GraphPass
 from graphc.passes.graph.simplify import Simplify
 from graphc.passes.oracle.shrink import neighbourhood, shrink
+from graphc.passes.pipeline import PASSES
 from graphc.passes.rewrite.engine import Rewriter
 
 # relative error, and absolute error as a part of the largest element, by element type
@@ -99,19 +100,26 @@ class Checker:
         """Raises `VerifyError` if a pass changed what the graph means."""
         difference = self.feeds.difference(graph)
         if difference:
-            raise VerifyError(self._report(p, difference))
+            raise VerifyError(self._report(p, graph, difference))
         self.before = graph
 
-    def _report(self, p: GraphPass, difference: str) -> str:
+    def _report(self, p: GraphPass, made: Graph, difference: str) -> str:
         head = f"pass `{p}` changed the meaning of the graph: {difference}"
+        if not self.feeds.difference(self._again(p, self.before)):
+            head += "; called again, it gives another graph, so it is no pure function"
+            return self._shown(p, head, self.before, made)
         wrong_rewrite = self._first_wrong_rewrite(p) if isinstance(p, Simplify) else None
         small = self.before
         if wrong_rewrite is not None:
             rule, small = wrong_rewrite
             head += f"; the first wrong rewrite is by rule `{rule}`"
         small = shrink(small, lambda g: bool(Feeds.of(g).difference(self._again(p, g))))
-        becomes = print_graph(self._again(p, small))
-        return f"{head}\n{self._write(p, head, small)}{print_graph(small)}becomes\n{becomes}"
+        return self._shown(p, head, small, self._again(p, small))
+
+    def _shown(self, p: GraphPass, head: str, small: Graph, made: Graph) -> str:
+        """The report: what is wrong, where the graph is kept, the graph before and after."""
+        where = self._write(p, head, small)
+        return f"{head}\n{where}{print_graph(small)}becomes\n{print_graph(made)}"
 
     def _again(self, p: GraphPass, graph: Graph) -> Graph:
         """What a pass makes of another graph."""
@@ -145,7 +153,8 @@ class Checker:
         """Writes the small graph; the line of the report that names the file, "" if it cannot be
         written."""
         command = f"graphc opt --check --passes {shlex.quote(str(p))}"
-        again = "" if isinstance(p, FunctionPass) else f"// {command} THIS_FILE\n"
+        ours = type(p) in map(type, PASSES)  # the command line knows no other
+        again = f"// {command} THIS_FILE\n" if ours else ""
         text = f"// {head}\n{again}{print_graph(small)}"
         folder = self.folder or Path()
         path = folder / f"{p.name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}.gir"
@@ -154,7 +163,9 @@ class Checker:
             path.write_text(text, encoding="utf-8")
         except OSError:
             return ""
-        return f"see it with: {command} {path}\n" if again else f"see {path}\n"
+        if ours:
+            return f"see it with: {command} {path}\n"
+        return f"see {path}: graphc.extend.parse_graph reads its text, which the pass takes\n"
 
 
 def _close(a: Any, b: Any, dtype: str) -> bool:

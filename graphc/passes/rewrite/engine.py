@@ -148,6 +148,7 @@ class Rewriter:
         functions: Sequence[Callable[[Value], Value | None]],
         settled: set[Value] | None = None,
     ) -> None:
+        self.rules = tuple(rules)
         self.by_op: dict[Op | None, list[Rule]] = {}
         for r in rules:
             self.by_op.setdefault(r.left.op, []).append(r)
