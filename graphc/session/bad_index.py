@@ -19,26 +19,29 @@ from graphc.ir.op import Array, Foreign, Gather, Scatter
 from graphc.ir.ops.gather import CheckIndex, outside
 
 
+CHECKING = (Gather, Scatter, CheckIndex)  # what has indices that are data
+
+
 def out_of_range(graph: Graph, arrays: Sequence[Array | None], index: int, size: int) -> GraphError:
     """The error for an index that is out of range of a size; `arrays` are the graph's inputs."""
-    culprit = guilty(graph, arrays, size)
-    if culprit is None:
+    if not any(isinstance(v.op, CHECKING) for v in graph.every()):
         return GraphError(
             f"a kernel was stopped at element {index} of a buffer of {size}: an op of this graph "
             "reads or writes outside of its operands; no variable has changed. "
             'Options(check="passes") finds the pass, gc.testing.check_op judges an op',
             user_location(),
         )
+    culprit = guilty(graph, arrays, size)
+    name = culprit.op.name if culprit is not None else "index"
     return GraphError(
-        f"{culprit.op.name}: index {index} is out of range for a size of {size}; no variable has "
-        "changed",
-        culprit.loc,
+        f"{name}: index {index} is out of range for a size of {size}; no variable has changed",
+        culprit.loc if culprit is not None else user_location(),
     )
 
 
 def guilty(graph: Graph, arrays: Sequence[Array | None], size: int) -> Value | None:
     """The first value of `graph` whose index is out of range for `size`, given its inputs."""
-    checking = [v for v in graph.every() if isinstance(v.op, Gather | Scatter | CheckIndex)]
+    checking = [v for v in graph.every() if isinstance(v.op, CHECKING)]
     # errors prefer the op that the user called
     checking.sort(key=lambda v: isinstance(v.op, CheckIndex))
     given = [(v, a) for v, a in zip(graph.inputs, arrays, strict=True) if a is not None]
