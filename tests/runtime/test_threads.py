@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.processes import script
 from support.threads import in_threads
 
 import graphc as gc
@@ -127,25 +124,6 @@ def test_graphs_are_built_in_threads() -> None:
 
 
 # ---- processes of their own ----
-
-START = """
-import os, signal, sys, threading, time
-import numpy as np
-import graphc as gc
-"""
-
-
-def script(body: str, timeout: float = 240) -> str:
-    """The output of a Python process, which must end well and in time."""
-    done = subprocess.run(
-        [sys.executable, "-c", START + textwrap.dedent(body)],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_fork_after_use() -> None:
