@@ -70,13 +70,13 @@ class Runner:
                     raise
                 raise better from error
 
-    def _explained(self, error: Exception, arrays: Sequence[Any]) -> Exception:
+    def _explained(self, error: Exception, feeds: Sequence[object]) -> Exception:
         """What to raise for an error that a run with these feeds met."""
         unified = self.engine.unified
         try:
-            shapes = [a.shape for a in arrays]
+            shapes = [getattr(f, "shape", ()) for f in feeds]
             return explained(error, unified.graph, sizes_of_feeds(self.signature, unified, shapes))
-        except (AttributeError, GraphcError):  # it was met before all feeds were arrays that fit
+        except GraphcError:  # the error came before it was known that these fit
             return explained(error, unified.graph, {})
 
     def callable(self) -> Callable[..., Any]:

@@ -208,7 +208,7 @@ class Session:
         with self.lock:
             self._require_open()
             found = [variables.found(self, v, what) for v in chosen]
-            return tuple(variables.value(self, v) for v in found)
+            return tuple(variables.value_of(self, v) for v in found)
 
     def load(self, variable: Variable | str, value: Any) -> None:
         """Gives a variable a value.  Raises `FeedError` unless its shape and element type fit."""

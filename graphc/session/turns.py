@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphc.errors import SessionError, user_location
 
@@ -93,7 +93,7 @@ def _awaited_by(frame: FrameType, workers: dict[int, int]) -> Iterable[int]:
         return _at_work(frame.f_locals["session"])
     if _place(frame) not in (JOIN, RESULT) or frame.f_locals["timeout"] is not None:
         return ()
-    what: Any = frame.f_locals["self"]
+    what = frame.f_locals["self"]
     ident = what.ident if _place(frame) == JOIN else workers.get(id(what))
     return () if ident is None else (ident,)
 

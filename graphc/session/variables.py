@@ -7,7 +7,7 @@ every variable as it was: what may fail comes first, and plans are forgotten bef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,16 +18,29 @@ from graphc.ir.interpret import interpret
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter
 from graphc.runtime.cpu.threads import undisturbed
+from graphc.session.engine import Owner
 from graphc.session.feeds import convert
 from graphc.session.too_large import explaining
 
 if TYPE_CHECKING:
     from graphc.ir.graph import Value
     from graphc.ir.op import Array
-    from graphc.session.session import Session
+    from graphc.runtime.devices import Home
 
 
-def found(session: Session, variable: Variable | str, what: str) -> Variable:
+class Keeper(Owner, Protocol):
+    """A session, as the keeper of variables."""
+
+    first_count: Array  # of the run counter, which first values draw from
+
+    def home(self, v: Value) -> Home | None:
+        """The device where a variable lives, or None for the host."""
+
+    def tensor(self, x: Any, error: type[FetchError], what: str) -> Tensor:
+        """The tensor that a tensor or a name stands for; else `error`."""
+
+
+def found(session: Keeper, variable: Variable | str, what: str) -> Variable:
     """The variable, which gets its initial value if it has none.  Raises `FetchError`."""
     v = session.tensor(variable, FetchError, what)
     if not isinstance(v, Variable):
@@ -36,16 +49,17 @@ def found(session: Session, variable: Variable | str, what: str) -> Variable:
     return v
 
 
-def value(session: Session, v: Value) -> Array:
+def value_of(session: Keeper, v: Value) -> Array:
     """A copy of a variable's value, wherever it lives."""
     home = session.home(v)
     return session.values[v].copy() if home is None else home.value(v)
 
 
-def load(session: Session, given: Mapping[Variable | str, Any], what: str) -> None:
+def load(session: Keeper, given: Mapping[Variable | str, Any], what: str) -> None:
     """Gives variables values, all or none.  Raises `FeedError` for one that does not fit."""
-    new = {v: _fitting(what, v, x) for v, x in _named(session, given, what).items()}
-    old = {v: value(session, v) for v in new}
+    named = {found(session, v, what): value for v, value in given.items()}
+    new = {v: _fitting(what, v, value) for v, value in named.items()}
+    old = {v: value_of(session, v) for v in new}
     unshare(session, [v for v in new if session.home(v) is None])
     with undisturbed():
         try:
@@ -55,10 +69,6 @@ def load(session: Session, given: Mapping[Variable | str, Any], what: str) -> No
             for v, array in old.items():
                 _put(session, v, array)
             raise
-
-
-def _named(session: Session, given: Mapping[Variable | str, Any], what: str) -> dict[Variable, Any]:
-    return {found(session, v, what): x for v, x in given.items()}
 
 
 def _fitting(what: str, v: Variable, given: Any) -> Array:
@@ -71,7 +81,7 @@ def _fitting(what: str, v: Variable, given: Any) -> Array:
     return array
 
 
-def _put(session: Session, v: Variable, array: Array) -> None:
+def _put(session: Keeper, v: Variable, array: Array) -> None:
     home = session.home(v)
     if home is not None:
         home.keep(v, array)
@@ -79,7 +89,7 @@ def _put(session: Session, v: Variable, array: Array) -> None:
         np.copyto(session.values[v], array)
 
 
-def initialise(session: Session, variables: Sequence[Tensor]) -> None:
+def initialise(session: Keeper, variables: Sequence[Tensor]) -> None:
     """Computes the initial values of variables that have none yet."""
     values = session.values
     stack = list(variables)
@@ -99,7 +109,7 @@ def initialise(session: Session, variables: Sequence[Tensor]) -> None:
             values[v] = _initial(session, v, staged)
 
 
-def _initial(session: Session, v: Variable, staged: Staged) -> Array:
+def _initial(session: Keeper, v: Variable, staged: Staged) -> Array:
     """A variable's first value, which depends on the seed, but not on earlier runs."""
     arrays = [
         session.first_count if isinstance(t.op, RunCounter) else _current(session, t)
@@ -120,13 +130,13 @@ def _initial(session: Session, v: Variable, staged: Staged) -> Array:
     return np.array(first, order="C")
 
 
-def _current(session: Session, t: Tensor) -> Array | None:
+def _current(session: Keeper, t: Tensor) -> Array | None:
     """The value of a variable, wherever it lives; None for another tensor."""
     home = session.home(t)
     return session.values.get(t) if home is None else home.value(t)
 
 
-def unshare(session: Session, variables: Sequence[Value]) -> None:
+def unshare(session: Keeper, variables: Sequence[Value]) -> None:
     """Copies the arrays of variables about to be written: until now they may share the array of
     their initial constant."""
     values = session.values

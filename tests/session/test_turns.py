@@ -1,4 +1,4 @@
-"""Whose turn it is: no run begins inside another, and nobody waits for ever (docs/reliability.md)."""
+"""Whose turn it is: no run begins inside another, and nobody waits for ever."""
 
 from __future__ import annotations
 
