@@ -58,6 +58,7 @@ FLOORS = {
         oracle
     """,
     "codegen": """
+        private_folder.py forks.py
         cache.py workers.py mathlib device_source.py
         target.py
         loops
