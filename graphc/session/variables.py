@@ -14,10 +14,10 @@ import numpy as np
 from graphc.errors import FeedError, FetchError, GraphError, user_location
 from graphc.frontend.stage import Staged, stage
 from graphc.frontend.tensor import Tensor, Variable
+from graphc.interrupts import undisturbed
 from graphc.ir.interpret import interpret
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import RunCounter
-from graphc.runtime.cpu.threads import undisturbed
 from graphc.session.engine import Owner
 from graphc.session.feeds import convert
 from graphc.session.too_large import explaining

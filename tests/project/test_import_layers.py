@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[2] / "graphc"
 # without a row has files alone; of those it is asked that they have no circle, as of all rooms.
 FLOORS = {
     "": """
-        errors.py public.py
+        errors.py public.py interrupts.py
         ir
         config.py
         passes
@@ -248,6 +248,7 @@ def test_names_of_machine_code_depend_on_all_that_makes_it(
 
 HARMLESS = {  # what these import, but what no machine code depends on, and why
     "errors.py": "its texts are of errors",
+    "interrupts.py": "it tells when Ctrl-C is taken",
     "config.py": "what an option decides is in the source",
     "ir/dim.py": "sizes are arguments of a kernel, or stand in its source",
     "codegen/cache.py": "it keeps machine code, and knows nothing of it",

@@ -17,6 +17,7 @@ from typing import Any
 from graphc.codegen.cache import hash_of
 from graphc.codegen.cpu.toolchain.machine import Cpu, binding, host_cpu, target_machine
 from graphc.errors import CodegenError
+from graphc.interrupts import undisturbed
 
 # The folders and files that decide what machine code a source becomes, below graphc/: what emits
 # LLVM IR of it, and what optimises that.  A test holds that these import no others.
@@ -70,15 +71,22 @@ def object_code(text: str, cpu: Cpu) -> bytes:
 
 def prepare() -> None:
     """Imports numba and sets up LLVM's target, before the first kernel is compiled."""
-    from graphc.codegen.cpu.toolchain.numba_frontend import contexts
+    with undisturbed():
+        from graphc.codegen.cpu.toolchain.numba_frontend import contexts
 
-    contexts()
-    target_machine(host_cpu())
+        contexts()
+        target_machine(host_cpu())
 
 
 def compile_kernel(text: str, symbol: str, cpu: Cpu, linked: Sequence[str] = ()) -> bytes:
     """Object code of a kernel source for a CPU.  The modules of LLVM IR in `linked` become part of
-    it, unoptimised."""
+    it, unoptimised.  Ctrl-C waits for the end of one kernel: neither an import of numba nor what
+    numba knows of types may stay half done."""
+    with undisturbed():
+        return _compiled(text, symbol, cpu, linked)
+
+
+def _compiled(text: str, symbol: str, cpu: Cpu, linked: Sequence[str]) -> bytes:
     from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir
 
     try:
