@@ -22,9 +22,8 @@ class LostLock:
 
     def _lost(self, *_: object, **__: object) -> NoReturn:
         raise SessionError(
-            f"{self.what} was in use by another thread when this process was forked, so it is "
-            "half done here for good; fork while it rests, or start the process with the method "
-            "'spawn'",
+            f"{self.what} was at work in another thread when this process was forked, and cannot "
+            "be used here; fork while it rests, or start the process with the method 'spawn'",
             user_location(),
         )
 

@@ -251,6 +251,7 @@ HARMLESS = {  # what these import, but what no machine code depends on, and why
     "interrupts.py": "it tells when Ctrl-C is taken",
     "config.py": "what an option decides is in the source",
     "ir/dim.py": "sizes are arguments of a kernel, or stand in its source",
+    "codegen/forks.py": "it is about locks",
     "codegen/cache.py": "it keeps machine code, and knows nothing of it",
     "codegen/cuda/source.py": "what it puts into a text is in the text",
     "codegen/device_source.py": "all that it says of a kernel stands in the kernel's name",

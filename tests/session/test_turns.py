@@ -262,3 +262,42 @@ def test_a_fork_inside_a_run() -> None:
         assert os.waitpid(pids[0], 0)[1] == 0 and (found, again) == (2, 3)
         print("parent fine")
     """)
+
+
+def test_a_fork_while_another_thread_compiles() -> None:
+    """What is compiled runs; what is not is an error, not a wait for numba's lock."""
+    assert "parent fine" in script("""
+        import tempfile, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from graphc.codegen.cpu.toolchain import jit
+        from graphc.errors import SessionError
+        x = gc.placeholder(gc.float32, [None])
+        folder = tempfile.TemporaryDirectory()
+        known = gc.Session(cache_dir=folder.name + "/kernels")
+        assert known.run(x * 2.0, {x: [1.0]}) == 2
+        begun, go_on, real = threading.Event(), threading.Event(), jit._compiled
+        def slow(*args):
+            begun.set()
+            go_on.wait()
+            return real(*args)
+        jit._compiled = slow
+        new = gc.Session(cache_dir=folder.name + "/kernels")
+        thread = threading.Thread(target=lambda: new.run(gc.sin(x), {x: [1.0]}))
+        thread.start()
+        begun.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            assert known.run(x * 2.0, {x: [2.0]}) == 4
+            try:
+                known.run(gc.cos(x), {x: [1.0]})
+                os._exit(1)
+            except SessionError as error:
+                assert "the compiler was at work" in str(error), error
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        go_on.set()
+        thread.join()
+        assert known.run(gc.cos(x), {x: [0.0]}) == 1
+        print("parent fine")
+    """)
