@@ -7,6 +7,7 @@ import pytest
 from graphc.errors import ParseError, ShapeError
 from graphc.ir import dim
 from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program_parser import parse_program
 
 GRAPH = "graph @f(%x: f32[n]) {\n  LINE\n  return %x\n}\n"
 MANY = 100_000  # blanks: what is not linear takes minutes or more
@@ -51,6 +52,24 @@ def test_lines_that_fit(line: str) -> None:
     name = line.split()[0]
     graph = parse_graph(GRAPH.replace("LINE", line).replace("return %x", f"return {name}"))
     assert parse_graph(print_graph(graph)).outputs[0].type == graph.outputs[0].type
+
+
+PROGRAM = "program @f(%x: f32[n]) {\n  LINE\n  return %x\n}\n"
+PROGRAM_LINES = {
+    "blanks": "kernel %x" + " " * MANY + "!",
+    "fields": "kernel %x {" + "} -> " * MANY + "!",
+    "arrows": "kernel %x" + " -> " * MANY + "!",
+    "open arrows": "kernel %x" + " -> {" * MANY,
+    "single": "add " + "-> %x: " * MANY + "!",
+    "again": "again " + "%a, " * MANY + "!",
+    "writes": "kernel %x -> " + "%a: " * MANY + "{",
+}
+
+
+@pytest.mark.parametrize("line", PROGRAM_LINES.values(), ids=PROGRAM_LINES)
+def test_a_long_line_of_a_program(line: str) -> None:
+    with pytest.raises(ParseError, match=r"line [2-5]: "):
+        parse_program(PROGRAM.replace("LINE", line))
 
 
 SIZES = {
