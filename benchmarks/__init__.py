@@ -5,6 +5,9 @@ many threads as GRAPHC_THREADS says (one).
 """
 
 import os
+import sys
 
-THREADS = int(os.environ.setdefault("GRAPHC_THREADS", "1"))
-os.environ.setdefault("OPENBLAS_NUM_THREADS", str(THREADS))  # NumPy reads it when it is imported
+THREADS = int(os.environ.get("GRAPHC_THREADS", "1"))
+if sys.argv[0] == "-m":  # Python is looking for `-m benchmarks...`: this is no import by a test
+    os.environ.setdefault("GRAPHC_THREADS", str(THREADS))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(THREADS))  # read when NumPy is imported

@@ -29,6 +29,7 @@ __all__ = [
     "Location",
     "MemoryLimitError",
     "MiscompiledError",
+    "OutOfMemoryError",
     "ParseError",
     "SessionError",
     "ShapeError",
@@ -183,6 +184,11 @@ class MemoryLimitError(GraphcError):
     def __init__(self, message: str, location: Location | None = None, least: int = 0) -> None:
         self.least = least
         super().__init__(message, location)
+
+
+class OutOfMemoryError(GraphcError, MemoryError):
+    """The machine has no memory left for what a run needs.  No variable has changed, and the
+    session can be used."""
 
 
 class StateDictError(GraphcError):

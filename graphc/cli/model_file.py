@@ -202,8 +202,10 @@ class Model:
         return fetches
 
     def chosen(self, names: Sequence[str]) -> dict[str, Fetch]:
-        """The fetches named, or all sinks."""
-        return {n: self.fetch(n) for n in names} if names else self.sinks()
+        """The fetches named, or all sinks.  A name that is given twice has two results."""
+        if not names:
+            return self.sinks()
+        return {own: self.fetch(n) for own, n in zip(distinct(names), names, strict=True)}
 
     def compilations(self, args: argparse.Namespace) -> list[Stages]:
         """The stages of what is fetched, or of all that the file ran, or of its sinks.  No device
@@ -224,6 +226,23 @@ class Model:
         """The graph that the fetches belong to."""
         tensors = [t for f in fetches for t in ((f,) if isinstance(f, Tensor) else f.tensors)]
         return tensors[0].graph if tensors else self.scope
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, with numbers behind those that occur several times.
+
+    >>> distinct(["a", "b", "a", "a.0"])
+    ['a.1', 'b', 'a.2', 'a.0']
+    """
+    taken = set(names)
+    result = []
+    for name in names:
+        own, number = name, 0
+        while names.count(name) > 1 and own in taken:
+            own, number = f"{name}.{number}", number + 1
+        taken.add(own)
+        result.append(own)
+    return result
 
 
 def _planned(graph: Graph) -> Stages:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.cli.dump import write_all
-from graphc.cli.model_file import Fetch, Model, UsageError, add_model_options, opened
+from graphc.cli.model_file import Fetch, Model, UsageError, add_model_options, distinct, opened
 from graphc.config import Options
 from graphc.errors import FeedError
 from graphc.frontend.scope import GraphScope
@@ -212,7 +212,7 @@ def _running_graph(
             f"use --feed {missing[0].name}=... "
             "or --feed random"
         )
-    names = [f"%{v.name or v.op.name}" for v in graph.results]
+    names = distinct([f"%{v.name or v.op.name}" for v in graph.results])
     scope = GraphScope()
     with scope.as_default(), Session(scope) as session:
         tensors = _tensors_of(graph, scope)
@@ -222,11 +222,10 @@ def _running_graph(
         )
 
         def once() -> Results:
+            values = session.run(results, fed)
             return {
-                n if names.count(n) == 1 else f"{n}.{i}": (str(v.type), value)
-                for i, (n, v, value) in enumerate(
-                    zip(names, graph.results, session.run(results, fed), strict=True)
-                )
+                n: (str(v.type), value)
+                for n, v, value in zip(names, graph.results, values, strict=True)
             }
 
         yield once
@@ -256,8 +255,9 @@ def _show(results: Mapping[str, tuple[str, Any]], out: str | None) -> None:
             np.savez(path, **arrays)
         else:
             path.mkdir(parents=True, exist_ok=True)
-            for n, v in arrays.items():
-                np.save(path / (re.sub(r"[^\w.\-]", "_", n) + ".npy"), v)
+            files = distinct([re.sub(r"[^\w.\-]", "_", n) for n in arrays])
+            for file, v in zip(files, arrays.values(), strict=True):
+                np.save(path / f"{file}.npy", v)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error}") from None
     print(f"graphc: saved {', '.join(arrays)} to {path}", file=sys.stderr)

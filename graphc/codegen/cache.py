@@ -6,16 +6,22 @@ A kernel's name is a hash of its text and of the files of graphc that decide wha
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
-import os
-import tempfile
+import hmac
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphc.codegen.private_folder import SEAL_BYTES, PrivateFolder, RefusedError
+
 PACKAGE = Path(__file__).parents[1]
-MAGIC = b"graphc-object-1\n"
+MAGIC, OLD_MAGIC = b"graphc-object-2\n", b"graphc-object-1\n"
+MAX_BYTES = 1 << 30  # of object files in one folder
+SHRINK_ONE_IN = 16  # writes, chosen by the name: a look at all files is too much for each
 
 
 def hash_of(sources: Sequence[str], *parts: str, root: Path = PACKAGE) -> bytes:
@@ -49,42 +55,69 @@ class Built:
 
 @dataclass(frozen=True)
 class Cache:
-    """Object files in a directory, one for each kernel: checked when read, written atomically."""
+    """Object files in a private folder, one for each kernel.  A folder that others can write to is
+    not used; a file that this user has not written, or that is damaged, is as if it were absent.
+    Either gives a warning.  The oldest kernels go when there are more than `most` bytes of them."""
 
     directory: Path
+    most: int = MAX_BYTES
 
     def read(self, symbol: str) -> bytes | None:
-        """The object code, or None if it is absent or damaged (then a warning says so)."""
-        path = self.directory / f"{symbol}.o"
+        """The object code, or None if it is absent, damaged or not to be trusted."""
+        name = f"{symbol}.o"
+        raw = self.kept(name)
+        if raw is None or raw.startswith(OLD_MAGIC):
+            return None
+        head, data = raw[: len(MAGIC) + SEAL_BYTES], raw[len(MAGIC) + SEAL_BYTES :]
         try:
-            raw = path.read_bytes()
-        except OSError:
-            return None
-        head, data = raw[: len(MAGIC) + 16], raw[len(MAGIC) + 16 :]
-        if head != MAGIC + _checksum(data):
-            warnings.warn(
-                f"graphc: the cached kernel {path} is damaged; compiling it again", stacklevel=2
-            )
-            return None
-        return data
+            with PrivateFolder(self.directory, make=False) as folder:
+                if hmac.compare_digest(head, MAGIC + folder.seal(name, data)):
+                    return data
+        except FileNotFoundError:  # no key, so nothing that this user wrote
+            pass
+        _warn(f"the cached kernel {self.directory / name} is damaged; compiling it again")
+        return None
 
     def write(self, symbol: str, data: bytes) -> None:
         """Keeps object code under a symbol."""
-        self.keep(f"{symbol}.o", MAGIC + _checksum(data) + data)
+        name = f"{symbol}.o"
+        with self._warning(), PrivateFolder(self.directory, make=True) as folder:
+            folder.write(name, MAGIC + folder.seal_for_writing(name, data) + data)
+            if zlib.crc32(name.encode()) % SHRINK_ONE_IN == 0:
+                folder.shrink(".o", self.most)
+
+    def kept(self, name: str) -> bytes | None:
+        """The content of a file; None if it cannot be read."""
+        try:
+            with PrivateFolder(self.directory, make=False) as folder:
+                return folder.read(name)
+        except RefusedError as error:
+            _warn_once(f"the kernel cache is not used: {error}")
+        except OSError:  # absent, most often; where the folder is at fault, writing says so
+            pass
+        return None
 
     def keep(self, name: str, data: bytes) -> None:
         """Writes a file, whole or not at all; only warns if the cache cannot be written."""
+        with self._warning(), PrivateFolder(self.directory, make=True) as folder:
+            folder.write(name, data)
+
+    @contextlib.contextmanager
+    def _warning(self) -> Iterator[None]:
+        """Within the block, an `OSError` becomes a warning: kernels are compiled in any case."""
         try:
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=self.directory, suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(temporary, self.directory / name)
+            yield
+        except RefusedError as error:
+            _warn_once(f"the kernel cache is not used: {error}")
         except OSError as error:
-            warnings.warn(
-                f"graphc: cannot write the kernel cache {self.directory}: {error}", stacklevel=3
-            )
+            _warn(f"cannot write the kernel cache {self.directory}: {error}")
 
 
-def _checksum(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+@functools.cache
+def _warn_once(text: str) -> None:
+    # Python's own memory of what it has shown does not last: numba's import clears it.
+    _warn(text)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"graphc: {text}", stacklevel=1)

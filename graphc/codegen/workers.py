@@ -99,6 +99,12 @@ class _Helper:
         self.thread.start()
 
     def _feed(self, waiting: Queue, codes: dict[str, bytes]) -> None:
+        try:
+            self._ask(waiting, codes)
+        except (OSError, ValueError):  # it has died, or answers nonsense; this process does its job
+            self.ready = False
+
+    def _ask(self, waiting: Queue, codes: dict[str, bytes]) -> None:
         questions, answers = self.process.stdin, self.process.stdout
         assert questions is not None and answers is not None
         self.ready = bool(answers.readline())

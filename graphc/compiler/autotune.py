@@ -8,17 +8,15 @@ and the kernels' fingerprint), so a contraction is timed once on a machine.  Wit
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphc.codegen.cache import Cache
 from graphc.codegen.cpu.kernels import methods
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
@@ -30,6 +28,7 @@ from graphc.ir.text.graph import print_graph
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.executable import Executable
 
+TUNED_FILE = "tuned.json"
 ASSUMED_SIZE = 32  # stands for a size that only a run knows
 TIMED_RUNS = 5  # of each method; the fastest counts
 Build = Callable[[Graph, Options], Executable]
@@ -41,8 +40,8 @@ class Tuner:
     def __init__(self, options: Options, build: Build) -> None:
         self.options, self.build = options, build
         self.until = time.perf_counter() + options.autotune
-        self.path = options.cache_dir / "tuned.json"
-        self.known = _read(self.path)
+        self.cache = Cache(options.cache_dir)
+        self.known = _read(self.cache)
 
     def choose(self, kernel: Kernel) -> Method | None:
         """The method for a kernel; None if there is no choice."""
@@ -61,7 +60,7 @@ class Tuner:
             times[method] = self._seconds(graph, method)
         best = min(times, key=times.__getitem__)
         self.known[name] = best.name
-        _write(self.path, self.known)
+        _write(self.cache, self.known)
         return best
 
     def _seconds(self, graph: Graph, method: Method) -> float:
@@ -90,29 +89,23 @@ def _alone(v: Value) -> Graph:
     return Graph("contraction", inputs, (make(v.op, inputs),))
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(cache: Cache) -> dict[str, str]:
+    raw = cache.kept(TUNED_FILE)
+    if raw is None:
+        return {}
+    reason = "is damaged"
     try:
-        methods_kept = json.loads(path.read_text())
+        methods_kept = json.loads(raw)
         if isinstance(methods_kept, dict) and all(
             isinstance(x, str) for kv in methods_kept.items() for x in kv
         ):
             return methods_kept
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        warnings.warn(f"graphc: cannot read {path}: {error}; tuning again", stacklevel=2)
-        return {}
-    warnings.warn(f"graphc: {path} is damaged; tuning again", stacklevel=2)
+    except ValueError as error:
+        reason = f"cannot be read: {error}"
+    warnings.warn(f"graphc: {cache.directory / TUNED_FILE} {reason}; tuning again", stacklevel=2)
     return {}
 
 
-def _write(path: Path, known: dict[str, str]) -> None:
+def _write(cache: Cache, known: dict[str, str]) -> None:
     """Writes the choices atomically, together with those that other processes wrote meanwhile."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "w") as file:
-            json.dump({**_read(path), **known}, file, indent=1)
-        os.replace(name, path)
-    except OSError as error:
-        warnings.warn(f"graphc: cannot write {path}: {error}", stacklevel=2)
+    cache.keep(TUNED_FILE, json.dumps({**_read(cache), **known}, indent=1).encode())

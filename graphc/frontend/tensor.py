@@ -16,6 +16,7 @@ from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeEr
 from graphc.frontend.boundary import door, named, required, short
 from graphc.frontend.broadcasting import broadcast_shapes
 from graphc.frontend.indexing import index
+from graphc.frontend.plain_array import plain_array
 from graphc.frontend.scope import GraphScope, current, frames
 from graphc.ir import dim
 from graphc.ir.dim import Shape
@@ -202,7 +203,7 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
         return _scalar(
             x, dtype or (bool_ if isinstance(x, bool) else i64 if isinstance(x, int) else f32)
         )
-    array = np.asarray(x)
+    array = plain_array(x)
     if array.dtype == np.float64 and not isinstance(x, np.ndarray | np.generic):
         array = array.astype(np.float32)
     own = as_dtype(array.dtype)

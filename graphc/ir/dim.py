@@ -20,6 +20,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Union
 
+from graphc.errors import ShapeError
+
+MAX_PRODUCT = 50_000  # factors in all terms of a product of two sizes
+MAX_TEXT = 4000  # characters of a size that is parsed
+
 Size = Union[int, "Dim"]
 Shape = tuple[Size, ...]
 
@@ -86,6 +91,12 @@ class Dim:
             if other == 1:
                 return self
             return Dim(tuple((m, c * other) for m, c in self.terms)) if other else 0
+        work = len(self.terms) * len(other.terms) * (_degree(self) + _degree(other))
+        if work > MAX_PRODUCT:
+            raise ShapeError(
+                f"a size is a product of {len(self.terms)} and {len(other.terms)} terms, which is "
+                "more than graphc reckons with; give a part of it a name of its own"
+            )
         return _collect(tuple((_join(a, b), c * d) for a, c in self.terms for b, d in other.terms))
 
     __rmul__ = __mul__
@@ -112,6 +123,10 @@ class Dim:
 
 def _join(a: Monomial, b: Monomial) -> Monomial:
     return tuple(sorted(a + b, key=lambda atom: atom.text)) if a and b else a or b
+
+
+def _degree(size: Dim) -> int:
+    return max(len(monomial) for monomial, _ in size.terms)
 
 
 def _order(term: tuple[Monomial, int]) -> tuple[int, list[str]]:
@@ -359,6 +374,8 @@ def parse(text: str) -> Size:
     >>> print(parse("2*n+1"))
     2*n+1
     """
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a size of {len(text)} characters; graphc reads {MAX_TEXT}")
     return _parse(ast.parse(text.strip(), mode="eval").body, text)
 
 

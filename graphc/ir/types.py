@@ -84,6 +84,9 @@ class DType:
 
     __repr__ = __str__
 
+    # Python would iterate by calling `__getitem__` with 0, 1, ..., which never ends.
+    __iter__ = __contains__ = None
+
     def __getitem__(self, shape: Any) -> TensorType:
         sizes = shape if isinstance(shape, tuple) else (shape,)
         return TensorType(self, tuple(dim.symbol(s) if isinstance(s, str) else s for s in sizes))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from graphc.errors import GraphcError, SessionError, StateDictError, user_location
+from graphc.errors import SessionError, StateDictError, user_location
+from graphc.frontend.plain_array import plain_array
 from graphc.frontend.tensor import Variable
 from graphc.session.session import Session
 
@@ -15,7 +14,8 @@ from graphc.session.session import Session
 def values(session: Any, variables: Mapping[str, Variable], what: str) -> dict[str, Any]:
     """Copies of the values."""
     _check(session, what)
-    return {path: session.value(v) for path, v in variables.items()}
+    found = session.values_of(variables.values(), what)
+    return dict(zip(variables, found, strict=True))
 
 
 def load(
@@ -28,7 +28,7 @@ def load(
             f"{what}: state_dict is {type(state).__name__}; expected a dict of arrays by path",
             user_location(),
         )
-    arrays = {path: np.asarray(a) for path, a in state.items()}
+    arrays = {path: plain_array(a) for path, a in state.items()}
     missing = [path for path in variables if path not in arrays]
     unexpected = [path for path in arrays if path not in variables]
     wrong = [
@@ -46,19 +46,8 @@ def load(
         raise StateDictError(
             f"{what}: the state dict does not fit{''.join(listed)}", user_location()
         )
-    _load_all(session, {v: arrays[path] for path, v in variables.items() if path in arrays})
+    session.load_all({v: arrays[path] for path, v in variables.items() if path in arrays}, what)
     return missing, unexpected
-
-
-def _load_all(session: Session, arrays: Mapping[Variable, Any]) -> None:
-    before = {v: session.value(v) for v in arrays}
-    try:
-        for v, array in arrays.items():
-            session.load(v, array)
-    except GraphcError:
-        for v, array in before.items():
-            session.load(v, array)
-        raise
 
 
 def _check(session: Any, what: str) -> None:

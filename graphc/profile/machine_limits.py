@@ -92,14 +92,14 @@ class Limits:
 def limits(options: Options, again: bool = False) -> Limits:
     """The limits for the options' number of threads, from the cache directory; the first call
     measures them, in about two seconds.  `again` measures anew and keeps the better figures."""
-    path = options.cache_dir / f"limits-{_name(options.threads)}.json"
-    known = _read(path)
+    cache, name = Cache(options.cache_dir), f"limits-{_name(options.threads)}.json"
+    known = _read(cache, name)
     if known is not None and not again:
         return known
     measured = measure(options.threads)
     if known is not None:
         measured = _better(known, measured)
-    Cache(options.cache_dir).keep(path.name, json.dumps(asdict(measured)).encode())
+    cache.keep(name, json.dumps(asdict(measured)).encode())
     return measured
 
 
@@ -131,17 +131,19 @@ def _name(threads: int) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
-def _read(path: Path) -> Limits | None:
+def _read(cache: Cache, name: str) -> Limits | None:
     """The limits in a file; None if there is no file, or a damaged one, which gives a warning."""
-    if not path.exists():
+    raw = cache.kept(name)
+    if raw is None:
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(raw)
         rates = {name: tuple(by_size) for name, by_size in data["rates"].items()}
         return Limits(
             data["cpu"], data["threads"], tuple(data["working_sets"]), rates, data["peaks"]
         )
-    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        path = cache.directory / name
         warnings.warn(f"graphc: cannot read {path}: {error}; measuring again", stacklevel=2)
         return None
 

@@ -28,10 +28,10 @@ class Home:
 
     def keep(self, v: Value, array: Array) -> MemorySpan:
         """Sets a variable's value; gives it memory on the device if it has none."""
-        if v not in self.variables:
-            self.variables[v] = allocated(self.device, array.nbytes)
-        self.device.copy(self.variables[v], np.ascontiguousarray(array))
-        return self.variables[v]
+        memory = self.variables.get(v) or allocated(self.device, array.nbytes)
+        self.device.copy(memory, np.ascontiguousarray(array))
+        self.variables[v] = memory  # only now: a copy that fails leaves the variable where it was
+        return memory
 
     def value(self, v: Value) -> Array:
         """A copy of a variable's value."""

@@ -18,7 +18,6 @@ from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.op import Array, Foreign, Gather, Scatter
 from graphc.ir.ops.gather import CheckIndex, outside
 
-
 CHECKING = (Gather, Scatter, CheckIndex)  # what has indices that are data
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.errors import FeedError, GraphError, user_location
+from graphc.frontend.plain_array import plain_array
 from graphc.frontend.tensor import Tensor
 from graphc.ir import dim
 
@@ -26,7 +27,7 @@ def convert(what: str, tensor: Tensor, value: Any) -> Array:
     if isinstance(value, Tensor):
         raise FeedError(f"{what}: {tensor.name!r} is fed a tensor; feed an array", user_location())
     try:
-        array = np.asarray(value)
+        array = plain_array(value)
     except (TypeError, ValueError, GraphError) as error:
         raise FeedError(f"{what}: {tensor.name!r}: {error}", user_location()) from None
     if array.dtype != dtype and array.size and not _converts(array, dtype, value):
@@ -40,16 +41,18 @@ def convert(what: str, tensor: Tensor, value: Any) -> Array:
 
 
 def _converts(array: Array, dtype: np.dtype[Any], value: Any) -> bool:
-    """Whether NumPy's rule `same_kind` allows it; Python integers must keep their values."""
+    """Whether NumPy's rule `same_kind` allows it, or the values are Python's own integers; all
+    integers must keep their values."""
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         return False
-    if (
-        not isinstance(value, np.ndarray | np.generic)
-        and array.dtype.kind in "iu"
-        and dtype.kind in "iu"
+    if array.dtype.kind not in "iu" or dtype.kind not in "iu":
+        return np.can_cast(array.dtype, dtype, "same_kind")
+    if isinstance(value, np.ndarray | np.generic) and not (
+        np.can_cast(array.dtype, dtype, "same_kind")
     ):
-        return bool(np.all(array == array.astype(dtype)))
-    return np.can_cast(array.dtype, dtype, "same_kind")
+        return False
+    bounds = np.iinfo(dtype)
+    return int(array.min()) >= bounds.min and int(array.max()) <= bounds.max
 
 
 def sizes_of_feeds(

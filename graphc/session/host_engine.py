@@ -181,7 +181,7 @@ class HostPlan:
             advance(session)
         if bound.thunks:
             session.running = bound
-        early = None if self.direct else self._inputs_before(arrays)
+        spare = None if self.direct else self._spare(arrays)
         if self.small:
             self.launch(bound.address)
             interrupted = False
@@ -197,9 +197,9 @@ class HostPlan:
         stats.launches += self.launches
         if interrupted:  # too late to stop this run: it has happened
             raise KeyboardInterrupt
-        if early is None:
+        if spare is None:
             return self.pack([results[e] for e in self.simple])
-        return self.pack(self._collect(results, early))
+        return self.pack(self._collect(results, spare))
 
     def _input(self, external: int, arrays: list[Fed]) -> Array | None:
         """An input of the graph in this run."""
@@ -210,30 +210,37 @@ class HostPlan:
                 return fed
         return self.inputs[external]
 
-    def _inputs_before(self, arrays: list[Fed]) -> dict[int, Array]:
-        """Copies of fetched inputs, by result: a run returns their values at its start."""
-        early = {}
+    def _spare(self, arrays: list[Fed]) -> dict[int, Array]:
+        """The arrays, by result, of what no kernel makes for the caller alone.  Fetched inputs are
+        copied now: a run returns their values at its start.  The others wait for `_collect`, which
+        must not run out of memory: then the run has happened."""
+        spare = {}
+        handed_out: set[int] = set()
         for n, r in enumerate(self.bound.results):
             if r.is_input and r.external is not None:
                 array = self._input(r.external, arrays)
                 assert array is not None
-                early[n] = array.reshape(r.shape).copy()
-        return early
+                spare[n] = array.reshape(r.shape).copy()
+            elif r.external is None or r.external in handed_out:
+                spare[n] = np.empty(r.shape, r.value.type.dtype.numpy)
+            else:
+                handed_out.add(r.external)
+        return spare
 
-    def _collect(self, fresh: list[Array], early: dict[int, Array]) -> list[Array]:
+    def _collect(self, fresh: list[Array], spare: dict[int, Array]) -> list[Array]:
         """The results; each is an array that nobody else holds."""
-        handed_out: set[int] = set()
         values: list[Array] = []
         for n, r in enumerate(self.bound.results):
-            if n in early:
-                values.append(early[n])
-            elif r.external is None:
-                assert r.array is not None
-                values.append(r.array.copy())
+            made = None if r.external is None or r.is_input else fresh[r.external - self.fresh]
+            if n in spare and not r.is_input:
+                source = r.array if made is None else made.reshape(r.shape)
+                assert source is not None
+                np.copyto(spare[n], source)
+            if n not in spare:
+                assert made is not None
+                values.append(made.reshape(r.shape))
             else:
-                array = fresh[r.external - self.fresh].reshape(r.shape)
-                values.append(array.copy() if r.external in handed_out else array)
-                handed_out.add(r.external)
+                values.append(spare[n])
         return values
 
 

@@ -22,6 +22,7 @@ from graphc.compiler.compile_placed import (
 )
 from graphc.errors import FeedError, GraphError, MemoryLimitError, user_location
 from graphc.frontend.tensor import Tensor
+from graphc.interrupts import undisturbed
 from graphc.ir import dim
 from graphc.ir.arena import layout
 from graphc.ir.graph import Graph, Value
@@ -30,7 +31,6 @@ from graphc.ir.ops.state import RunCounter
 from graphc.passes.placement.footprint import check_memory
 from graphc.passes.trace import StageTime as Stage
 from graphc.runtime.cpu.executable import Executable
-from graphc.runtime.cpu.threads import undisturbed
 from graphc.runtime.device.array import DeviceArray, adopted, device_array
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.protocol import Allocation, MemorySpan, allocated

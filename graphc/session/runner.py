@@ -6,13 +6,15 @@ makes the plans.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.errors import FeedError, SessionError, user_location
+from graphc.errors import FeedError, GraphcError, SessionError, user_location
 from graphc.session.feeds import Shape, sizes_of_feeds
+from graphc.session.too_large import TOO_LARGE_ERRORS, explained
+from graphc.session.turns import require_outside
 
 if TYPE_CHECKING:
     from graphc.session.engine import Engine, Owner, RunPlan, Runs, Signature
@@ -45,22 +47,37 @@ class Runner:
                 raise SessionError(
                     "Session.run: the session is closed; open a new one", user_location()
                 )
-            if self.stale:
-                self.refresh()
             arrays = list(feeds)
-            for i, dtype in enumerate(self.dtypes):
-                a = arrays[i]
-                if (
-                    type(a) is not np.ndarray
-                    or a.dtype is not dtype
-                    or a.flags.num & CONTIGUOUS_AND_ALIGNED != CONTIGUOUS_AND_ALIGNED
-                ):
-                    arrays[i] = self.engine.converted(self.signature.fed[i], a)
-            key = tuple([a.shape for a in arrays])
-            plan = self.plans.get(key)
-            if plan is None:
-                plan = self.bind(key)
-            return plan.run(arrays)
+            try:
+                if self.stale:
+                    self.refresh()
+                for i, dtype in enumerate(self.dtypes):
+                    a = arrays[i]
+                    if (
+                        type(a) is not np.ndarray
+                        or a.dtype is not dtype
+                        or a.flags.num & CONTIGUOUS_AND_ALIGNED != CONTIGUOUS_AND_ALIGNED
+                    ):
+                        arrays[i] = self.engine.converted(self.signature.fed[i], a)
+                key = tuple([a.shape for a in arrays])
+                plan = self.plans.get(key)
+                if plan is None:
+                    plan = self.bind(key)
+                return plan.run(arrays)
+            except TOO_LARGE_ERRORS as error:
+                better = self._explained(error, arrays)
+                if better is error:
+                    raise
+                raise better from error
+
+    def _explained(self, error: Exception, feeds: Sequence[object]) -> Exception:
+        """What to raise for an error that a run with these feeds met."""
+        unified = self.engine.unified
+        try:
+            shapes = [getattr(f, "shape", ()) for f in feeds]
+            return explained(error, unified.graph, sizes_of_feeds(self.signature, unified, shapes))
+        except GraphcError:  # the error came before it was known that these fit
+            return explained(error, unified.graph, {})
 
     def callable(self) -> Callable[..., Any]:
         """A function of the fed arrays."""
@@ -102,13 +119,3 @@ class Runner:
             self.plans.pop(next(iter(self.plans)))
         self.plans[shapes] = self.watch(plan) if self.watch is not None else plan
         return self.plans[shapes]
-
-
-def require_outside(session: Owner) -> None:
-    """Raises `SessionError` if called from a Python function inside a run of this session."""
-    if session.running is not None and any(t.is_here() for t in session.running.thunks):
-        raise SessionError(
-            "Session: a function that a run calls cannot use the session of that run; "
-            "give it what it needs as an input, or use another session",
-            user_location(),
-        )

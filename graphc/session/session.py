@@ -11,34 +11,33 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
 
+from graphc.codegen.forks import lose_in_forks
 from graphc.config import Options, parse_bytes
-from graphc.errors import FeedError, FetchError, GraphError, SessionError, user_location
+from graphc.errors import FeedError, FetchError, SessionError, user_location
 from graphc.frontend.fetches import flatten, key_of
 from graphc.frontend.scope import GraphScope, current
 from graphc.frontend.stage import Staged, is_placed, stage
 from graphc.frontend.tensor import Tensor, Variable
 from graphc.ir.graph import Graph, Value
-from graphc.ir.interpret import interpret
 from graphc.ir.machine import DeviceSpec, device_name
 from graphc.ir.op import Array
-from graphc.ir.ops.shape import Constant
-from graphc.ir.ops.state import Placeholder, RunCounter
+from graphc.ir.ops.state import Placeholder
 from graphc.runtime.cpu.executable import Arena
 from graphc.runtime.cpu.result_pool import Results
-from graphc.session import lazy
+from graphc.session import lazy, variables
 from graphc.session.engine import Signature, Stats
-from graphc.session.feeds import convert
 from graphc.session.hooks import Hooks
 from graphc.session.host_engine import HostEngine
 from graphc.session.own_passes import own_passes
-from graphc.session.runner import Runner, require_outside
+from graphc.session.runner import Runner
+from graphc.session.turns import require_outside
 
 if TYPE_CHECKING:
     from graphc.passes.rewrite.engine import Rule
@@ -108,7 +107,7 @@ class Session:
         self.values: dict[Value, Array] = {}
         self.first_count = np.array((self.options.seed & 0xFFFFFFFF) << 32, np.uint64)
         self.counter = self.first_count.copy()
-        self.lock = threading.RLock()
+        self.lock, self.lock_name = threading.RLock(), "Session: this session"
         self.closed = False
         self.running: Bound | None = None
         self.plan_holders: WeakSet[PlanHolder] = (
@@ -118,6 +117,7 @@ class Session:
         self._devices: Devices | None = None  # imported and made when first needed
         self._runners: dict[Key, Runner] = {}
         self._engines: dict[Hashable, Engine] = {}
+        lose_in_forks(self)
 
     def __enter__(self) -> Session:
         return self
@@ -198,44 +198,41 @@ class Session:
 
     def value(self, variable: Variable | str) -> Array:
         """A copy of a variable's value."""
+        (value,) = self.values_of([variable], "value")
+        return value
+
+    def values_of(
+        self, chosen: Iterable[Variable | str], what: str = "values_of"
+    ) -> tuple[Array, ...]:
+        """Copies of the values of several variables, between the same two runs.
+
+        Errors name the method `what`.
+        """
         require_outside(self)
         with self.lock:
-            v = self._variable(variable, "value")
-            home = self._home(v)
-            return self.values[v].copy() if home is None else home.value(v)
+            self._require_open()
+            found = [variables.found(self, v, what) for v in chosen]
+            return tuple(variables.value_of(self, v) for v in found)
 
     def load(self, variable: Variable | str, value: Any) -> None:
         """Gives a variable a value.  Raises `FeedError` unless its shape and element type fit."""
+        self.load_all({variable: value}, "load")
+
+    def load_all(self, values: Mapping[Variable | str, Any], what: str = "load_all") -> None:
+        """Gives variables values, all or none, between two runs.
+
+        Raises what `load` raises; then nothing has changed.  Errors name the method `what`.
+        """
         require_outside(self)
         with self.lock:
-            v = self._variable(variable, "load")
-            array = convert("load", v, value)
-            if array.shape != v.shape:
-                raise FeedError(
-                    f"load: {v.name!r} is {v.type}, the value has shape {list(array.shape)}",
-                    user_location(),
-                )
-            home = self._home(v)
-            if home is not None:
-                home.keep(v, array)
-            else:
-                self._unshare([v])
-                np.copyto(self.values[v], array)
+            self._require_open()
+            variables.load(self, values, what)
 
     # -- internals
 
     def _require_open(self) -> None:
         if self.closed:
             raise SessionError("Session: the session is closed; open a new one", user_location())
-
-    def _variable(self, variable: Variable | str, what: str) -> Variable:
-        """The variable, which gets its initial value if it has none.  Raises `FetchError`."""
-        self._require_open()
-        v = self.tensor(variable, FetchError, what)
-        if not isinstance(v, Variable):
-            raise FetchError(f"{what}: {v!r} is no variable", user_location())
-        self.initialise([v])
-        return v
 
     def _runner(self, key: Key, fetches: Any) -> Runner:
         require_outside(self)
@@ -252,11 +249,10 @@ class Session:
                 raise FeedError("feed_dict: one tensor is fed twice", user_location())
             staged = stage(flat, fed, effects)
             self._check_feeds(staged, fed)
-            self.initialise(
-                [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
-            )
+            read = [t for t in staged.inputs if isinstance(t, Variable) and t not in set(fed)]
+            variables.initialise(self, read)
             tensors = dict(zip(staged.graph.inputs, staged.inputs, strict=True))
-            self._unshare([tensors[old] for old, _ in staged.graph.updates])
+            variables.unshare(self, [tensors[old] for old, _ in staged.graph.updates])
             signature = Signature(staged, fed, pack, on_device)
             runner = Runner(self, signature, self.engine(staged), self.hooks.watch)
             self._runners[key] = runner
@@ -282,7 +278,7 @@ class Session:
             self._devices = lazy.devices(self.options.cache_dir)
         return self._devices
 
-    def _home(self, v: Value) -> Home | None:
+    def home(self, v: Value) -> Home | None:
         """The device where a variable lives, or None for the host."""
         return None if self._devices is None else self._devices.home(v)
 
@@ -303,58 +299,6 @@ class Session:
                 raise FeedError(
                     f"feed_dict: {t!r} is fed but nothing fetched depends on it", user_location()
                 )
-
-    def initialise(self, variables: Sequence[Tensor]) -> None:
-        """Computes the initial values of variables that have none yet."""
-        stack = list(variables)
-        while stack:
-            v = stack[-1]
-            if v in self.values:
-                stack.pop()
-                continue
-            assert isinstance(v, Variable) and v.initial_value is not None
-            if isinstance(v.initial_value.op, Constant):
-                self.values[v] = v.initial_value.op.value.array
-                continue
-            staged = stage([v.initial_value])
-            first = [t for t in staged.inputs if isinstance(t, Variable) and t not in self.values]
-            stack += first
-            if not first:
-                self.values[v] = self._initial(v, staged)
-
-    def _unshare(self, variables: Sequence[Value]) -> None:
-        """Copies the arrays of variables about to be written: until now they may share the array of
-        their initial constant."""
-        shared = [v for v in variables if not self.values[v].flags.writeable]
-        for v in shared:
-            self.values[v] = self.values[v].copy()
-        if shared:  # plans hold the old arrays
-            for holder in self.plan_holders:
-                holder.forget()
-
-    def _initial(self, v: Variable, staged: Staged) -> Array:
-        """A variable's first value, which depends on the seed, but not on earlier runs."""
-        arrays = [
-            self.first_count if isinstance(t.op, RunCounter) else self._current(t)
-            for t in staged.inputs
-        ]
-        for t, a in zip(staged.inputs, arrays, strict=True):
-            if a is None:
-                raise GraphError(
-                    f"the initial value of {v.name!r} depends on placeholder {t.name!r}", v.loc
-                )
-        try:
-            (value,) = interpret(staged.graph, *arrays)  # type: ignore[arg-type]
-        except GraphError as error:
-            raise GraphError(
-                f"the initial value of {v.name!r}: {error.message}", error.location or v.loc
-            ) from None
-        return np.array(value, order="C")
-
-    def _current(self, t: Tensor) -> Array | None:
-        """The value of a variable, wherever it lives."""
-        home = self._home(t)
-        return self.values.get(t) if home is None else home.value(t)
 
     def tensor(self, x: Any, error: type[FeedError] | type[FetchError], what: str) -> Tensor:
         """The tensor that a tensor or a name of this session's graph stands for; else `error`."""

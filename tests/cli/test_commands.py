@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.cli import DECLARED, GRAPH, RUNNING, Capture, graphc, steady, written
 
+from graphc.cli.model_file import distinct
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program_parser import parse_program
 from graphc.passes.pipeline import PASSES
@@ -339,4 +340,35 @@ def test_the_document_shows_what_is_printed(
         document.write_text(printed, encoding="utf-8")
     assert printed == document.read_text(encoding="utf-8"), (
         f"docs/{name} is out of date: make golden"
+    )
+
+
+def test_no_result_is_lost_to_its_name(
+    declared: Path, graph: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    feeds = ["--feed", "random", "--size", "n=2"]
+    twice = ["--fetch", "logits", "--fetch", "loss", "--fetch", "logits"]
+    code, out, _ = graphc(capsys, "run", declared, *twice, *feeds)
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines() if ":" in line] == [
+        "logits.0",
+        "loss",
+        "logits.1",
+    ]
+    assert graphc(capsys, "run", declared, *twice, *feeds, "--out", tmp_path / "o")[0] == 0
+    assert sorted(p.stem for p in (tmp_path / "o").iterdir()) == ["logits.0", "logits.1", "loss"]
+    text = GRAPH.replace("return %s,", "return %s, %s, %s,")
+    twins = written(tmp_path / "twins.gir", text)
+    code, out, _ = graphc(capsys, "run", twins, *feeds)
+    assert code == 0 and out.count("%s.") == 3 and out.count("f32[n]") == 3
+
+
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "a"], ["a", "a", "a.0"], ["a.1", "a", "a"], ["a.0", "a.0", "a", "a"]]
+)
+def test_distinct_names(names: list[str]) -> None:
+    made = distinct(names)
+    assert len(set(made)) == len(names)
+    assert all(
+        m == n or (m.startswith(f"{n}.") and names.count(n) > 1) for m, n in zip(made, names)
     )

@@ -8,6 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import graphc as gc
+from graphc.errors import GraphcError
 from graphc.ir.types import (
     ALL,
     FLOATS,
@@ -51,3 +53,12 @@ def test_types_that_are_treated_alike() -> None:
     assert (bool_.stored, f16.stored, bf16.stored) == (u8, u16, u16)
     assert {t for t in ALL if t.tensor_cores} == {f16, bf16, f32}
     assert all(t.accumulates == t for t in ALL if t not in NARROW_FLOATS)
+
+
+def test_an_element_type_is_no_sequence() -> None:
+    """Though `f32[n]` is a type; iterating by `__getitem__` would never end."""
+    for use in (tuple, list, iter, sum, lambda t: [*t], lambda t: 3 in t, lambda t: gc.stack(t)):
+        with pytest.raises((TypeError, GraphcError)):
+            use(gc.float32)
+    with pytest.raises(TypeError, match="not iterable"):
+        gc.Session(passes=gc.float32)

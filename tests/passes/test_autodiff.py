@@ -398,3 +398,23 @@ def test_a_custom_gradient_that_does_not_fit() -> None:
 
 def twice(x: Any) -> Any:
     return x * 2.0
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        (0, slice(0, 0), slice(0, 0), None),
+        (slice(0, 0),),
+        (slice(2, 2), None, slice(0, 0)),
+        (0, 1, slice(1, 1), None),
+    ],
+    ids=str,
+)
+def test_gradients_of_what_is_empty_are_zero(index: Any) -> None:
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x = gc.placeholder(gc.float32, [3, 5, 1], name="x")
+        part = x[index]
+        total = gc.sum(gc.sin(part)) + gc.sum(gc.reshape(part * 2.0, (0,)))
+        total = total + gc.sum(gc.reshape(gc.reshape(part, (0, 7)), (3, 0)) * 3.0)
+        (found,) = sess.run(gc.gradients(total, [x]), {x: np.ones((3, 5, 1), np.float32)})
+        np.testing.assert_array_equal(found, np.zeros((3, 5, 1), np.float32))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -21,6 +26,8 @@ from benchmarks.contractions import (
 from benchmarks.networks import cnn_step
 from benchmarks.timing import ratio
 from benchmarks.workloads import elementwise, mlp_step, noop, tiny
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_contestants_agree() -> None:
@@ -81,3 +88,13 @@ def test_a_line_of_a_table_has_the_ratio_to_the_best_peer() -> None:
     calls = {"graphc": lambda: sum(range(10)), "numpy": lambda: sum(range(100_000))}
     shown = line(Case("sums", 1e6, lambda: calls)).split()
     assert shown[0] == "sums" and float(shown[1]) > 10 and shown[2] == "graphc"
+
+
+def test_an_import_leaves_the_environment_alone() -> None:
+    """Tests import the benchmarks: the suite's sessions must keep their own number of threads."""
+    script = (
+        "import os; before = dict(os.environ); import benchmarks.check, benchmarks.__main__; "
+        "assert dict(os.environ) == before"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_THREADS")}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, cwd=ROOT)

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[2] / "graphc"
 # without a row has files alone; of those it is asked that they have no circle, as of all rooms.
 FLOORS = {
     "": """
-        errors.py public.py
+        errors.py public.py interrupts.py
         ir
         config.py
         passes
@@ -61,6 +61,7 @@ FLOORS = {
         oracle
     """,
     "codegen": """
+        private_folder.py forks.py
         cache.py workers.py mathlib device_source.py
         target.py
         loops
@@ -252,8 +253,10 @@ def test_names_of_machine_code_depend_on_all_that_makes_it(
 
 HARMLESS = {  # what these import, but what no machine code depends on, and why
     "errors.py": "its texts are of errors",
+    "interrupts.py": "it tells when Ctrl-C is taken",
     "config.py": "what an option decides is in the source",
     "ir/dim.py": "sizes are arguments of a kernel, or stand in its source",
+    "codegen/forks.py": "it is about locks",
     "codegen/cache.py": "it keeps machine code, and knows nothing of it",
     "codegen/cuda/source.py": "what it puts into a text is in the text",
     "codegen/device_source.py": "all that it says of a kernel stands in the kernel's name",

@@ -41,6 +41,7 @@ ANY = {  # where `Any` stands in a type of the session's, and why
     "feeds": "the same, one by one",
     "feed_list": "tensors or their names: what `feed_dict` has as keys",
     "value": "one of them",
+    "values": "several, by variable",
     "x": "a tensor, its name, or what the user took for one",
     "given": "an option as the user gave it; a check follows",
     "pack": "puts values into the nest that was fetched",

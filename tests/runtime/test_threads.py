@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
+import _thread
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
+from support.processes import script
 from support.threads import in_threads
 
 import graphc as gc
+from graphc.errors import OutOfMemoryError
+from graphc.runtime.cpu import threads as threads_module
+from graphc.runtime.cpu.threads import ThreadPool
 
 F32 = np.float32
 
@@ -128,25 +130,6 @@ def test_graphs_are_built_in_threads() -> None:
 
 # ---- processes of their own ----
 
-START = """
-import os, signal, sys, threading, time
-import numpy as np
-import graphc as gc
-"""
-
-
-def script(body: str, timeout: float = 240) -> str:
-    """The output of a Python process, which must end well and in time."""
-    done = subprocess.run(
-        [sys.executable, "-c", START + textwrap.dedent(body)],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
 
 def test_fork_after_use() -> None:
     assert "parent fine" in script("""
@@ -240,3 +223,94 @@ def test_ctrl_c_in_short_runs_leaves_the_session_whole() -> None:
         assert np.all(got[0] == got[0][0]) and np.all(got[1] == got[0][0]), (got[0][0], got[1][0])
         print("whole", hits, got[0][0])
     """)
+
+
+# ---- threads that are not there ----
+
+
+@pytest.fixture
+def long_run() -> Any:
+    """A run that leaves the main thread, and its result."""
+    x = gc.placeholder(gc.float32, [None], name="x")
+    y, wanted = x, (fed := np.linspace(0, 1, 3_000_000, dtype=F32))
+    for _ in range(12):
+        y, wanted = gc.sin(y), np.sin(wanted)
+    with gc.Session(threads=3) as sess:
+        yield lambda: np.testing.assert_allclose(sess.run(y, {x: fed}), wanted, rtol=1e-4)
+
+
+def test_a_run_whose_thread_dies_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, long_run: Any
+) -> None:
+    start = _thread.start_new_thread
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", lambda work, args: start(lambda: None, args))
+        with pytest.raises(OutOfMemoryError, match="the thread of the run has died"):
+            long_run()
+    long_run()
+
+
+def test_a_run_whose_thread_has_no_memory(monkeypatch: pytest.MonkeyPatch, long_run: Any) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threads_module, "_execute", fails)
+        with pytest.raises(OutOfMemoryError, match="not enough memory"):
+            long_run()
+    long_run()
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_system_without_threads(
+    monkeypatch: pytest.MonkeyPatch, long_run: Any, left: int
+) -> None:
+    class Thread(threading.Thread):
+        count = left
+
+        def start(self) -> None:
+            Thread.count -= 1
+            if Thread.count < 0:
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    def none(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threads_module, "_pool", lambda pid, size: ThreadPool(size))
+        patch.setattr(threads_module.threading, "Thread", Thread)
+        if left < 2:
+            patch.setattr(_thread, "start_new_thread", none)
+        long_run()
+    long_run()
+
+
+def test_ctrl_c_in_the_first_compilation() -> None:
+    """Wherever it strikes, also inside of an import: the next run works."""
+    for delay in (0.1, 0.25, 0.4, 0.6, 0.9):
+        assert "usable" in script(
+            """
+            import tempfile
+            x = gc.placeholder(gc.float32, [None])
+            y = gc.sum(gc.exp(gc.sin(x)) * 3.0)
+            with tempfile.TemporaryDirectory() as folder:
+                sess = gc.Session(cache_dir=folder + "/kernels")
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                def interrupt():
+                    time.sleep(float(sys.argv[1]))
+                    os.kill(os.getpid(), signal.SIGINT)
+                thread = threading.Thread(target=interrupt)
+                thread.start()
+                try:
+                    sess.run(y, {x: [0.0]})
+                    while thread.is_alive():
+                        thread.join(0.01)
+                except KeyboardInterrupt:
+                    print("interrupted")
+                assert sess.run(y, {x: [0.0]}) == 3
+                assert gc.Session(cache_dir=folder + "/other").run(gc.cos(x), {x: [0.0]}) == 1
+            print("usable")
+            """,
+            str(delay),
+        )

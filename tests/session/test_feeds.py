@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.errors import FeedError
+from graphc.errors import FeedError, GraphcError
 
 F32 = np.float32
 BASE = np.arange(12, dtype=F32).reshape(3, 4)
@@ -241,3 +241,62 @@ def test_fed_arrays_are_used_in_place_and_never_written() -> None:
         assert plan.bound.view[plan.feeds[0][1]] == id(given), "the array itself is used"
         sess.run(v.assign(x), {x: given})
         assert not np.shares_memory(sess.values[v], given)
+
+
+# ---- nothing that was fed gets lost ----
+
+NARROW = [
+    (np.int64, gc.int8, 127, 128),
+    (np.int64, gc.int8, -128, -129),
+    (np.int64, gc.int32, 2**31 - 1, 2**40),
+    (np.int32, gc.int16, -(2**15), 2**15),
+    (np.uint8, gc.int8, 127, 200),
+    (np.uint64, gc.int64, 2**63 - 1, 2**63),
+    (np.uint32, gc.uint8, 255, 256),
+]
+
+
+@pytest.mark.parametrize(("given", "taken", "fits", "beyond"), NARROW)
+def test_integers_keep_their_values(given: Any, taken: gc.DType, fits: int, beyond: int) -> None:
+    x = gc.placeholder(taken, [None], name="x")
+    v = gc.variable(np.zeros(2, taken.numpy), name="v")
+    with gc.Session() as sess:
+        assert sess.run(x, {x: np.array([0, fits], given)}).tolist() == [0, fits]
+        sess.load(v, np.array([fits, 1], given))
+        assert sess.value(v).tolist() == [fits, 1]
+        wrong = np.array([0, beyond], given)
+        for refused in (wrong, wrong[::-1], wrong.tolist()):
+            with pytest.raises(FeedError, match="that do not fit; convert them"):
+                sess.run(x, {x: refused})
+        with pytest.raises(FeedError, match="load: 'v'"):
+            sess.load(v, wrong)
+        assert sess.run(x, {x: np.zeros(0, given)}).shape == (0,)
+
+
+def test_masks_are_not_dropped() -> None:
+    x = gc.placeholder(gc.float32, [None], name="x")
+    v = gc.variable(np.zeros(2, F32), name="v")
+    masked = np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    for use in (lambda: x + masked, lambda: gc.asarray(masked), lambda: gc.variable(masked)):
+        with pytest.raises(GraphcError, match="masked elements"):
+            use()
+    with gc.Session() as sess:
+        for given in (masked, [np.ma.masked, 2.0], [1.0, masked[0]], (masked[0], 1.0)):
+            with pytest.raises(FeedError, match=r"masked elements.*\.filled"):
+                sess.run(x * 2.0, {x: given})
+            with pytest.raises(FeedError, match="masked elements"):
+                sess.load(v, given)
+        assert sess.run(x, {x: masked.filled(7)}).tolist() == [7, 2]
+        assert sess.run(x, {x: np.ma.masked_array([1.0, 2.0])}).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("fed", "said"), [(3, "not 2*n+5 for any n"), (6, "not 2*n+5"), (0, "")])
+def test_no_size_is_negative(fed: int, said: str) -> None:
+    n = gc.placeholder(gc.float32, ["n"], name="n")
+    y = gc.pad(gc.concat([n, n]), [(2, 3)])
+    with gc.Session() as sess:
+        with pytest.raises(FeedError) as caught:
+            sess.run(y * 2.0, {y: np.ones(fed, F32)})
+        assert said in str(caught.value)
+        assert sess.run(gc.sum(y * 2.0), {y: np.ones(9, F32)}) == 18
+        assert sess.run(gc.sum(y * 2.0), {y: np.ones(5, F32)}) == 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from graphc.errors import FeedError, GraphcError, SessionError
 from graphc.profile import machine_limits as limits_module
 from graphc.profile.machine_limits import Limits, limits, measure
 from graphc.profile.report import Profile, ProfileRow, scaled, trace
+from graphc.runtime.cpu import timer
+from graphc.runtime.cpu.threads import HELPER_THREAD_NAME
 from graphc.session import recorder as recorder_module
 from graphc.session.hooks import Hooks
 from graphc.session.recorder import Recorder
@@ -548,3 +551,24 @@ def test_command_on_examples(name: str, tmp_path: Path, capsys: Capture) -> None
     assert "GB/s" in out and f"{name}:" in out[out.index("GB/s") :]
     for found in figures(tmp_path / "p.json"):
         assert 0 < found["kernel_seconds"] <= found["run_seconds"]
+
+
+def test_threads_are_numbered_in_their_own_pool() -> None:
+    """Whatever pools other sessions have made."""
+    x = gc.placeholder(gc.float32, ["n", 512])
+    y = gc.sum(gc.exp(x) * 0.5, axis=1)
+    data = np.ones((2048, 512), np.float32)
+    for threads in (3, 2, 4, 2, 1):
+        with gc.Session(options=options(threads=threads)) as sess:
+            p = sess.profile(y, {x: data}, steps=5)
+        found = {int(e[3]) for run in p.recorded for e in run.events}
+        assert found <= set(range(threads)) and (found or not p.recorded)
+    names = [f"{HELPER_THREAD_NAME}{n}" for n in (1, 2)]
+    at_work = threading.Event()
+    pool = [threading.Thread(target=at_work.wait, name=name) for name in (*names, names[0])]
+    for t in pool:
+        t.start()
+    idents = np.array([t.ident for t in pool] + [threading.get_ident()])
+    lanes = timer._lanes(idents).tolist()
+    at_work.set()
+    assert lanes == [1, 2, 1, 0]

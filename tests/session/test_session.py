@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc as garbage
+import sys
 import warnings
 from collections import namedtuple
 from typing import Any
@@ -13,7 +14,10 @@ import pytest
 import graphc as gc
 from graphc.errors import FeedError, FetchError, GraphError, SessionError
 from graphc.ir.graph import Graph
+from graphc.runtime.cpu import result_pool
 from graphc.runtime.cpu.result_pool import MAX_ARRAYS_PER_SHAPE, MAX_POOLED_SHAPES
+
+F32 = np.float32
 
 
 @pytest.fixture(autouse=True)
@@ -361,3 +365,26 @@ def test_a_session_runs_the_passes_it_is_given() -> None:
             sess.run(x + 1.0, {x: [1.0]})
         with gc.Session(passes=[lambda graph: None]) as sess, pytest.raises(GraphError):
             sess.run(x + 1.0, {x: [1.0]})
+
+
+@pytest.mark.parametrize("borrowed", [-1, 0, 1, 2])
+def test_results_are_counted_as_any_python_counts(
+    monkeypatch: pytest.MonkeyPatch, borrowed: int
+) -> None:
+    """CPython 3.14 borrows references where 3.11 counts them."""
+
+    class Counting:
+        @staticmethod
+        def getrefcount(x: Any) -> int:
+            return sys.getrefcount(x) - 1 - borrowed  # one is this function's own
+
+    monkeypatch.setattr(result_pool, "sys", Counting)
+    results = result_pool.Results()
+    kept = [results.empty((20_000,), np.dtype(F32)) for _ in range(6)]
+    assert len({id(a) for a in kept}) == 6
+    view = kept[3][5:]
+    address = kept.pop().ctypes.data
+    assert results.empty((20_000,), np.dtype(F32)).ctypes.data == address
+    kept.clear()
+    for _ in range(9):
+        assert not np.shares_memory(results.empty((20_000,), np.dtype(F32)), view)

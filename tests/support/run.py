@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ from graphc.config import Options
 
 
 def kernel_cache() -> Path:
-    """A directory that lasts: kernels are named by a hash of everything that makes them.
+    """A folder of this user's that lasts: kernels are named by a hash of everything that makes
+    them.  A name in the temporary folder that others can guess, others can take.
 
     Each Python has its own, so that each compiles what it tests.
     """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return Path(tempfile.gettempdir()) / f"graphc-test-kernels-{os.getuid()}-{python}"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / f"graphc-tests-{python}"
 
 
 def options(**changes: Any) -> Options:

@@ -57,7 +57,10 @@ def _zero(shape: Shape) -> bool:
 
 
 def unflatten(linear: Size, shape: Shape) -> list[Size]:
-    """The index under `shape` of the element at a linear position."""
+    """The index under `shape` of the element at a linear position (an empty shape has none: any
+    index will do)."""
+    if _zero(shape):
+        return [0] * len(shape)
     index: list[Size] = []
     for axis in range(len(shape)):
         inner = product(shape[axis + 1 :])

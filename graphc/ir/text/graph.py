@@ -40,8 +40,10 @@ SHOWN_IN_TYPE = ("shape", "dtype")  # fields that the type of a line gives
 NAME = r"%[\w./:\-]+"
 INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
 HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
-LINE = re.compile(rf"({NAME})\s*= (\w+)\s*([^{{]*?)\s*(?:\{{(.*)\}})?\s*: ({TYPES})")
-OPENING = re.compile(rf"{NAME}\s*= .*: \(.*\) \{{")
+# A line is cut by these and by its braces, never by one expression: each run of blanks that two
+# parts of it could take would multiply the time for a line that does not fit.
+DEFINED = re.compile(rf"({NAME})\s*= (\w+)")
+DECLARED = re.compile(rf"\s*: ({TYPES})")
 COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is no comment
 LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|false)")
 
@@ -241,8 +243,18 @@ def nested(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
             depth -= source == "}"
             continue
         joined.append((number, source))
-        depth = bool(OPENING.fullmatch(source.replace("~", "=", 1)))
+        depth = opens(source.replace("~", "=", 1))
     return joined
+
+
+def opens(source: str) -> bool:
+    """Whether a line, `%name = op ... : (type, ...) {`, opens a block for inner graphs."""
+    start = DEFINED.match(source)
+    return (
+        start is not None
+        and source.endswith(") {")
+        and source.find(": (", start.end(), -len(") {")) >= 0
+    )
 
 
 def parse_blocks(source: str) -> tuple[str, list[tuple[str, str]]]:
@@ -292,22 +304,34 @@ def parse_value_line(
 ) -> tuple[str, Value]:
     """(name, value) of a line; `inner` reads the graphs in its blocks."""
     source, blocks = parse_blocks(source)
-    match = LINE.fullmatch(source)
-    if match is None:
-        raise ValueError("expected `%name = op operand, ... {field=value} : type`")
-    name, opname, operands, fields, declared = match.groups()
+    name, opname, operands, fields, declared = _cut(source)
     if opname not in OPS:
         raise ValueError(f"{opname!r} is not an op; `graphc ops` lists them")
     type = parse_type(declared)
     graphs: dict[str, tuple[Graph, ...]] = {}
     for place, text in blocks:
         graphs[place] = (*graphs.get(place, ()), inner(text))
-    op = _parse_op(OPS[opname], fields or "", type, graphs)
+    op = _parse_op(OPS[opname], fields, type, graphs)
     args = tuple(_parse_operand(t, env, op, type) for t in split(operands))
     value = make(op, args, "" if name[1:] == opname else name[1:])
     if value.type != type:
         raise ValueError(f"{name} is declared {type} but {opname} gives {value.type}")
     return name, value
+
+
+def _cut(source: str) -> tuple[str, str, str, str, str]:
+    """The name, op, operands, fields and type of a line without blocks."""
+    start = DEFINED.match(source)
+    if start is not None:
+        operands, brace, rest = source[start.end() :].partition("{")
+        fields, _, after = rest.rpartition("}") if brace else ("", "", "")
+        if not brace:
+            operands, colon, after = operands.rpartition(":")
+            after = colon + after
+        declared = DECLARED.fullmatch(after.strip())
+        if declared is not None:
+            return start[1], start[2], operands.strip(), fields, declared[1]
+    raise ValueError("expected `%name = op operand, ... {field=value} : type`")
 
 
 def _parse_op(

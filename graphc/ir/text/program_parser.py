@@ -29,13 +29,26 @@ from graphc.ir.types import TensorType, f32
 HEADER = re.compile(r"program @([\w.\-/]+)\((.*)\) \{")
 ARENA = re.compile(r"arena (\S+) = .*")
 AGAIN = re.compile(rf"again ({NAME})(?:, {NAME})*")
-KERNEL = re.compile(
-    r"(commit )?(kernel|matmul|convolution|opaque|scatter|control|scan)"
-    r"(?: (%.*?))?(?: \{(.*)\})? -> ?(.*) ?\{"
-)
+KERNEL = re.compile(r"(commit )?(kernel|matmul|convolution|opaque|scatter|control|scan)(?= )")
 SINGLE = re.compile(rf"(commit )?(\w+(?: .*)?) -> ({NAME}): ({TYPE})( @.+)?")
 WRITE = re.compile(rf"({NAME}): ({TYPE})(?: @(.+))?")
+Opening = tuple[
+    str | None, str, str | None, str | None, str
+]  # commit, kind, reads, fields, results
 NO_TYPE = TensorType(f32, ())  # domains and axes hold no arrays that would take a type
+
+
+def _opened(source: str) -> Opening | None:
+    """The parts of a line that opens a kernel, `commit kind %reads {fields} -> results {`."""
+    start = KERNEL.match(source)
+    if start is None or not source.endswith("{"):
+        return None
+    before, arrow, results = source[start.end() : -1].rpartition(" ->")
+    reads, brace, fields = before.partition(" {")
+    if not arrow or (brace and not fields.endswith("}")) or (reads and not reads.startswith(" %")):
+        return None
+    shown = fields.removesuffix("}") if brace else None
+    return start[1], start[2], reads[1:] or None, shown, results.strip()
 
 
 @dataclass
@@ -48,7 +61,7 @@ class _Parser:
     buffers: dict[Value, PlannedBuffer] = field(default_factory=dict)
     planned: bool = False
     device: str = "cpu"
-    opened: re.Match[str] | None = None
+    opened: Opening | None = None
     programs: list[Program] = field(default_factory=list)
     body: list[Value] = field(default_factory=list)
 
@@ -67,7 +80,7 @@ class _Parser:
             self.planned, self.device = True, arena[1]
         elif again := AGAIN.fullmatch(source):
             self.kernels.append(self.writer(self.value(again[1])))
-        elif opened := KERNEL.fullmatch(source):
+        elif opened := _opened(source):
             self.opened, self.body, self.programs = opened, [], []
         elif single := SINGLE.fullmatch(source):
             self.single(single)
@@ -121,9 +134,9 @@ class _Parser:
         )
         self._place(out, (place or "").removeprefix(" @"))
 
-    def block(self, match: re.Match[str], body: list[Value]) -> None:
+    def block(self, opened: Opening, body: list[Value]) -> None:
         """A kernel with its body."""
-        commit, kind, reads, fields, results = match.groups()
+        commit, kind, reads, fields, results = opened
         writes, places = [], []
         for text in split(results):
             result = WRITE.fullmatch(text)

@@ -73,16 +73,16 @@ class Arena:
         self._allocate(0)
 
     def _allocate(self, nbytes: int) -> None:
-        self.nbytes = nbytes
-        self.array = np.empty(nbytes + ALIGNMENT_BYTES, np.uint8)
-        self.start = -(-address(self.array) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        array = np.empty(nbytes + ALIGNMENT_BYTES, np.uint8)
+        start = -(-address(array) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        self.nbytes, self.array, self.start = nbytes, array, start  # all or none
 
     def reserve(self, nbytes: int) -> None:
         """Grows to at least `nbytes`, for a plan."""
         if nbytes > self.nbytes:
             for user in self.users:
                 user.forget()
-            del self.array  # first, so that memory need not hold both
+            self._allocate(0)  # first, so that memory need not hold both
             self._allocate(nbytes)
 
 

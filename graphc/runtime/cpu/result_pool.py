@@ -32,8 +32,8 @@ class Results:
             alike = self.kept[shape, dtype] = []
             if len(self.kept) > MAX_POOLED_SHAPES:
                 del self.kept[next(iter(self.kept))]
-        for old, references in zip(alike, _references(alike), strict=True):
-            if references == REFERENCES_IF_FREE and _as_new(old, shape, dtype):
+        for old, free in zip(alike, _free(alike), strict=True):
+            if free and _as_new(old, shape, dtype):
                 return old
         if len(alike) == MAX_ARRAYS_PER_SHAPE:
             del alike[0]
@@ -41,13 +41,15 @@ class Results:
         return alike[-1]
 
 
-def _references(arrays: list[Array]) -> list[int]:
-    """The number of references to each array, those that counting itself adds included."""
-    return [sys.getrefcount(a) for a in arrays]
+def _free(arrays: list[Array]) -> list[bool]:
+    """Which arrays only their list refers to.  Pythons differ in what counting adds (a variable of
+    a frame may own its object or borrow it), so arrays that are free are counted with them, before
+    and behind."""
+    first, *counts, last = [sys.getrefcount(a) for a in (FREE[0], *arrays, FREE[1])]
+    return [first == count == last for count in counts]
 
 
-# The count of an array that only its list holds: Pythons differ in what counting itself adds.
-REFERENCES_IF_FREE = _references([np.empty(0)])[0]
+FREE = [np.empty(0), np.empty(0)]  # nobody else has these
 
 
 def _as_new(a: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

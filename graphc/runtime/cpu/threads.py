@@ -1,4 +1,4 @@
-"""Helper threads, runs that Ctrl-C can end, and blocks that it cannot interrupt.
+"""Helper threads, and runs that Ctrl-C can end.
 
 A helper is a Python thread that waits for work and then spends the run inside native code, without
 the GIL.  A helper may come late: the leading thread never waits for one that has not begun.
@@ -11,11 +11,11 @@ import contextlib
 import functools
 import os
 import queue
-import signal
+import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
+from graphc.errors import OutOfMemoryError, user_location
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.executable import Bound
 from graphc.runtime.cpu.plan_words import Gate, Word
@@ -23,18 +23,26 @@ from graphc.runtime.cpu.plan_words import Gate, Word
 MIN_WORK_FOR_HELPERS = 150_000  # element operations of a run
 MIN_INTERRUPTIBLE_WORK = 30_000_000  # element operations; shorter runs need no Ctrl-C
 CANCEL_WORD = int(Word.CANCEL)
-HELPER_THREAD_NAME = "graphc-helper"
+LOOK_AFTER_SECONDS = 0.5  # of waiting for a thread: is it still there?
+HELPER_THREAD_NAME = "graphc-helper-"  # and the number in its pool, from 1
 
 
 class ThreadPool:
-    """Helper threads of this process."""
+    """Helper threads of this process, fewer than wanted if the system gives no more."""
 
     def __init__(self, size: int) -> None:
         self.pid = os.getpid()
-        self.queues: list[Any] = [queue.SimpleQueue() for _ in range(size)]
+        self.queues: list[Any] = []
         self.busy = threading.Lock()
-        for q in self.queues:
-            threading.Thread(target=_help, args=(q,), daemon=True, name=HELPER_THREAD_NAME).start()
+        for number in range(1, size + 1):
+            q: Any = queue.SimpleQueue()
+            name = f"{HELPER_THREAD_NAME}{number}"
+            helper = threading.Thread(target=_help, args=(q,), daemon=True, name=name)
+            try:
+                helper.start()
+            except RuntimeError:  # no thread is left: the others do its work, with equal results
+                return
+            self.queues.append(q)
 
     def run(self, bound: Bound, helpers: int) -> None:
         """One run of a plan with up to `helpers` threads besides this one."""
@@ -65,7 +73,9 @@ def _help(waiting: Any) -> None:
             bound, ticket = waiting.get()
             native.join(bound.address, ticket)
             del bound
-        except KeyboardInterrupt:  # meant for a Python function of the graph that had just returned
+        except (KeyboardInterrupt, MemoryError):
+            # The first was meant for a Python function of the graph that had just returned; and
+            # who has no memory to help leaves the work to the others.
             continue
 
 
@@ -94,29 +104,59 @@ def _execute(bound: Bound, threads: int) -> None:
         driver().run(bound.address)
 
 
+class _Beside:
+    """A run in a thread of its own.  What tells of its end needs no memory, and is set by a single
+    step: an exception sent to the thread may strike after any call there."""
+
+    def __init__(self, bound: Bound, threads: int) -> None:
+        self.bound, self.threads = bound, threads
+        self.ended = False
+        self.failure: BaseException | None = None
+        self.ident: int | None = None
+        # It only wakes the waiting thread sooner (an Event does not survive Ctrl-C).
+        self.news: Any = queue.SimpleQueue()
+
+    def work(self) -> None:
+        """The thread's."""
+        self.ident = _thread.get_ident()
+        try:
+            _execute(self.bound, self.threads)
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self.ended = True
+            self.news.put(None)
+
+    def wait(self) -> None:
+        """Waits for the end.  Raises `OutOfMemoryError` if the thread has died before."""
+        while not self.ended:
+            with contextlib.suppress(queue.Empty):
+                self.news.get(timeout=LOOK_AFTER_SECONDS)
+                continue
+            if self.ident not in (None, *sys._current_frames()) and not self.ended:
+                self.failure, self.ended = _died(), True
+
+
+def _died() -> OutOfMemoryError:
+    return OutOfMemoryError(
+        "Session.run: the thread of the run has died, for lack of memory most likely; feed "
+        "smaller batches, or set a memory_limit",
+        user_location(),
+    )
+
+
 def _interruptible(bound: Bound, threads: int) -> bool:
     """Runs in another thread, so that the main thread can take a signal; returns whether one
     came."""
-    # An exception sent to the other thread may strike after any call there, so the end is noted by
-    # a single step; `news` only wakes the main thread sooner (an Event does not survive Ctrl-C).
-    failure: list[BaseException] = []
-    ended: list[bool] = []
-    news: Any = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            _execute(bound, threads)
-        except BaseException as error:
-            failure.append(error)
-        finally:
-            ended.append(True)
-            news.put(None)
-
+    run = _Beside(bound, threads)
     interrupted = sent = False
     try:
-        _thread.start_new_thread(work, ())
+        run.ident = _thread.start_new_thread(run.work, ())
     except KeyboardInterrupt:  # the thread has begun: a signal is seen after a call, not within it
         interrupted = True
+    except RuntimeError:  # no thread is left: then Ctrl-C waits for the run's end
+        _execute(bound, threads)
+        return False
     while True:  # Python looks for signals where a loop turns: the inner one turns inside of `try`
         try:
             if interrupted and not sent:
@@ -124,30 +164,11 @@ def _interruptible(bound: Bound, threads: int) -> bool:
                 bound.view[CANCEL_WORD] = 1
                 for thunk in bound.thunks:
                     thunk.interrupt()
-            while not ended:
-                with contextlib.suppress(queue.Empty):
-                    news.get(timeout=0.5)
+            run.wait()
             break
         except KeyboardInterrupt:
             interrupted, sent = True, False
     bound.view[CANCEL_WORD] = 0
-    if failure:
-        raise failure[0]
+    if run.failure is not None:
+        raise run.failure
     return interrupted
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Within the block, Ctrl-C waits for the block's end.  Only the main thread takes signals."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    received: list[tuple[Any, ...]] = []
-    signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if received:
-            handler(*received[-1])

@@ -155,10 +155,11 @@ class Timing:
 
 
 def _lanes(threads: Array) -> Array:
-    """The number of each thread: 0 for the one that leads (a new thread in each long run), then the
-    helpers that took part."""
-    seen = threads.tolist()
-    pool = [t.ident for t in threading.enumerate() if t.name == HELPER_THREAD_NAME]
-    helpers = {ident for ident in pool if ident in seen}
-    lane = {ident: n for n, ident in enumerate(sorted(filter(None, helpers)), 1)}
-    return np.array([lane.get(ident, 0) for ident in seen], np.int64)
+    """The number of each thread: 0 for the one that leads (a new thread in each long run), then
+    helpers, by their number in the pool that they belong to."""
+    lane = {
+        t.ident: int(t.name.removeprefix(HELPER_THREAD_NAME))
+        for t in threading.enumerate()
+        if t.name.startswith(HELPER_THREAD_NAME)
+    }
+    return np.array([lane.get(ident, 0) for ident in threads.tolist()], np.int64)

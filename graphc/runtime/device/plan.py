@@ -45,10 +45,10 @@ class DeviceArena:
         (`grown` counts how often it grew)."""
         if nbytes > self.span.nbytes:
             self.device.synchronize()
+            self.grown += 1  # first: if there is no memory, no plan may go on with the old one
             # Frees the old memory before the new is allocated.
             self.span = MemorySpan(self.device.allocate(1), 0, 0)
             self.span = allocated(self.device, nbytes)
-            self.grown += 1
         return self.span
 
 

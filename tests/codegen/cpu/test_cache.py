@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import subprocess
@@ -12,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.threads import in_threads
 
 import graphc as gc
 from graphc.cli import main
-from graphc.codegen.cache import PACKAGE, files_of, hash_of
+from graphc.codegen import private_folder
+from graphc.codegen.cache import MAGIC, PACKAGE, Cache, files_of, hash_of
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import host_cpu
 from graphc.codegen.cuda.toolchain import cubin
@@ -88,6 +92,163 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     blocked.write_text("not a directory")
     (value, compilations, *_), err = in_new_process(blocked)
     assert value == [15.0, 15.0] and compilations == 1 and "cannot write the kernel cache" in err
+
+
+def test_a_file_of_an_older_graphc_is_compiled_again_without_a_word(tmp_path: Path) -> None:
+    in_new_process(tmp_path)
+    (path,) = tmp_path.glob("gc_*.o")
+    path.write_bytes(b"graphc-object-1\n" + bytes(99))
+    assert in_new_process(tmp_path)[1] == "" and path.read_bytes().startswith(MAGIC)
+
+
+# ---- whom a cache trusts: docs/reliability.md ----
+
+
+def refused(cache: Path) -> str:
+    """The one warning of a process that does not use a cache, and is right without it."""
+    before = sorted((p.name, p.read_bytes()) for p in cache.iterdir())
+    (value, compilations, *_), err = in_new_process(cache)
+    assert value == [15.0, 15.0] and compilations == 1 and err.count("Warning") == 1, err
+    assert sorted((p.name, p.read_bytes()) for p in cache.iterdir()) == before
+    return err
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722, 0o1777])
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, mode: int) -> None:
+    in_new_process(tmp_path)
+    tmp_path.chmod(mode)
+    assert "other users can write to" in (said := refused(tmp_path)) and "chmod go-w" in said
+    tmp_path.chmod(0o755)
+    (_, compilations, *_), err = in_new_process(tmp_path)
+    assert compilations == 0 and err == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_another_users_folder_is_not_used(tmp_path: Path) -> None:
+    in_new_process(tmp_path)
+    os.chown(tmp_path, 12345, -1)
+    assert "belongs to another user" in refused(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("name", ["gc_*.o", "driver_*.o"])
+def test_another_users_file_is_not_run(tmp_path: Path, name: str) -> None:
+    in_new_process(tmp_path)
+    (path,) = tmp_path.glob(name)
+    os.chown(path, 12345, -1)
+    assert "belongs to another user" in in_new_process(tmp_path)[1]
+    assert path.stat().st_uid == os.geteuid()
+    assert in_new_process(tmp_path)[1] == ""
+
+
+@pytest.mark.parametrize("what", ["link", "writable", "renamed", "another key", "no key", "short"])
+def test_a_file_that_was_not_made_here_is_compiled_again(tmp_path: Path, what: str) -> None:
+    in_new_process(tmp_path)
+    (path,), key = tmp_path.glob("gc_*.o"), tmp_path / "key"
+    good, (driver,) = path.read_bytes(), tmp_path.glob("driver_*.o")
+    if what == "link":
+        os.rename(path, tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    elif what == "writable":
+        path.chmod(0o666)
+    elif what == "renamed":  # a sealed file of another kernel
+        path.write_bytes(driver.read_bytes())
+    elif what == "another key":
+        key.write_bytes(bytes(32))
+    elif what == "no key":
+        key.unlink()
+    else:
+        key.write_bytes(b"short")
+    (value, compilations, *_), err = in_new_process(tmp_path)
+    assert value == [15.0, 15.0] and compilations == 1
+    assert ("Warning" in err) == (what != "link")
+    assert not path.is_symlink() and len(path.read_bytes()) == len(good)
+    assert in_new_process(tmp_path)[1] == ""
+
+
+def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    cache = tmp_path / "a" / "b"
+    in_new_process(cache)
+    assert cache.stat().st_mode & 0o777 == 0o700
+    assert {p.stat().st_mode & 0o777 for p in cache.iterdir()} == {0o600}
+
+
+def test_processes_that_begin_at_once_have_one_key(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    in_threads([lambda k=k: cache.write(f"gc_{k}", bytes([k])) for k in range(16)])
+    assert [cache.read(f"gc_{k}") for k in range(16)] == [bytes([k]) for k in range(16)]
+    assert len(list(tmp_path.iterdir())) == 17
+
+
+# ---- full disks, and caches that grow ----
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_the_kth_file_operation_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """What was there stays, nothing unfinished stays, and the next write works."""
+
+    class FullDisk:
+        def __init__(self, k: int) -> None:
+            self.left = k
+
+        def __getattr__(self, name: str) -> object:
+            real = getattr(os, name)
+            if name not in ("open", "fdopen", "replace", "link", "fstat"):
+                return real
+
+            def call(*args: object, **kwargs: object) -> object:
+                self.left -= 1
+                if self.left == 0:
+                    raise fault
+                return real(*args, **kwargs)
+
+            return call
+
+    for k in itertools.count(1):
+        cache = Cache(tmp_path / str(k))
+        cache.directory.mkdir(mode=0o700)
+        cache.keep("notes", b"before")
+        with monkeypatch.context() as patch:
+            patch.setattr(private_folder, "os", disk := FullDisk(k))
+            try:
+                cache.write("gc_1", b"code")
+            except (UserWarning, KeyboardInterrupt) as error:
+                assert isinstance(error, KeyboardInterrupt) or "cannot write" in str(error)
+        assert not list(cache.directory.glob("*.tmp"))
+        assert cache.kept("notes") == b"before"
+        if disk.left > 0:
+            break
+        cache.write("gc_1", b"new code")
+        assert cache.read("gc_1") == b"new code"
+    assert k > 8
+
+
+def test_a_cache_has_a_bound(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, most=50_000)
+    old, foreign = tmp_path / "dead.tmp", tmp_path / "notes.txt"
+    for path in (old, foreign):
+        path.write_bytes(b"x" * 60_000)
+        os.utime(path, (time.time() - 7200,) * 2)
+    for k in range(400):
+        cache.write(f"gc_{k}", bytes(1000))
+        now = time.time() - 10_000 + k
+        os.utime(tmp_path / f"gc_{k}.o", (now, now))
+    files = list(tmp_path.glob("*.o"))
+    assert 20_000 < sum(p.stat().st_size for p in files) < 120_000
+    numbers = sorted(int(p.stem.removeprefix("gc_")) for p in files)
+    assert numbers == list(range(400 - len(numbers), 400)), "the oldest go first"
+    assert foreign.exists() and not old.exists()
+
+
+def test_what_is_read_is_not_old(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.write("gc_1", b"code")
+    path = tmp_path / "gc_1.o"
+    os.utime(path, (1000, 1000))
+    assert cache.read("gc_1") == b"code"
+    assert path.stat().st_mtime != 1000
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

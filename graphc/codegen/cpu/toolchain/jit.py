@@ -16,7 +16,9 @@ from typing import Any
 
 from graphc.codegen.cache import hash_of
 from graphc.codegen.cpu.toolchain.machine import Cpu, binding, host_cpu, target_machine
+from graphc.codegen.forks import lose_in_forks
 from graphc.errors import CodegenError
+from graphc.interrupts import undisturbed
 
 # The folders and files that decide what machine code a source becomes, below graphc/: what emits
 # LLVM IR of it, and what optimises that.  A test holds that these import no others.
@@ -70,15 +72,22 @@ def object_code(text: str, cpu: Cpu) -> bytes:
 
 def prepare() -> None:
     """Imports numba and sets up LLVM's target, before the first kernel is compiled."""
-    from graphc.codegen.cpu.toolchain.numba_frontend import contexts
+    with undisturbed():
+        from graphc.codegen.cpu.toolchain.numba_frontend import contexts
 
-    contexts()
-    target_machine(host_cpu())
+        contexts()
+        target_machine(host_cpu())
 
 
 def compile_kernel(text: str, symbol: str, cpu: Cpu, linked: Sequence[str] = ()) -> bytes:
     """Object code of a kernel source for a CPU.  The modules of LLVM IR in `linked` become part of
-    it, unoptimised."""
+    it, unoptimised.  Ctrl-C waits for the end of one kernel: neither an import of numba nor what
+    numba knows of types may stay half done."""
+    with compiling().lock, undisturbed():
+        return _compiled(text, symbol, cpu, linked)
+
+
+def _compiled(text: str, symbol: str, cpu: Cpu, linked: Sequence[str]) -> bytes:
     from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir
 
     try:
@@ -96,6 +105,23 @@ def compile_kernel(text: str, symbol: str, cpu: Cpu, linked: Sequence[str] = ())
     return bytes(target_machine(cpu).emit_object(module))
 
 
+class Compiling:
+    """One thread compiles at a time, as numba and llvmlite, which have locks of their own, want it.
+    This lock tells a forked process that it cannot have theirs."""
+
+    lock_name = "graphc: the compiler"
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        lose_in_forks(self)
+
+
+@functools.cache
+def compiling() -> Compiling:
+    """The process's turn to compile."""
+    return Compiling()
+
+
 # LLVM calls this function where it merges casts from f64 to f16; the C library may lack it.
 TRUNCATE_F64_TO_F16 = "__truncdfhf2"
 TRUNCATE_IR = f"""
@@ -109,7 +135,7 @@ define half @{TRUNCATE_F64_TO_F16}(double %x) {{
 """
 
 
-@dataclass
+@dataclass(eq=False)
 class Loader:
     """The machine code loaded into this process, by symbol."""
 
@@ -117,6 +143,7 @@ class Loader:
     addresses: dict[str, int] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.RLock)
     helped: bool = False
+    lock_name: str = "graphc: the loader of compiled kernels"
 
     def load(self, symbol: str, data: bytes) -> int:
         """The address of a function in object code."""
@@ -143,4 +170,6 @@ class Loader:
 @functools.cache
 def loader() -> Loader:
     """The process's loader."""
-    return Loader()
+    found = Loader()
+    lose_in_forks(found)
+    return found

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.codegen.cpu.microkernels.vectors import Shape, shape_for
+from graphc.interrupts import undisturbed
 
 
 @functools.cache
 def binding() -> Any:
     """llvmlite's binding, imported when first needed: it takes longer than `import numpy`."""
-    import llvmlite.binding
+    with undisturbed():  # what Ctrl-C imports by halves stays so
+        import llvmlite.binding
 
     return llvmlite.binding
 
