@@ -331,3 +331,19 @@ def test_as_many_weights_as_ys() -> None:
     x = gc.placeholder(gc.float64, ())
     with pytest.raises(GraphError, match="1 ys but 2 grad_ys"):
         gc.gradients(x, [x], [x, x])
+
+
+def test_gradients_by_an_unnamed_tensor_behind_a_stabilising_rule() -> None:
+    """What a rule made anew is tensors, too, for users and for their custom gradients."""
+
+    def backward(ct: Any, out: Any, x: Any) -> Any:
+        assert isinstance(ct, gc.Tensor)
+        return ct * 2.0
+
+    x = gc.placeholder(gc.float64, (2,))
+    h = x * 2.0
+    y = gc.log(1.0 + gc.exp(gc.custom_gradient(backward)(lambda t: t * 1.0)(h)))
+    by_h, by_x = gc.gradients(y, [h, x])
+    assert isinstance(by_h, gc.Tensor) and isinstance(by_x, gc.Tensor)
+    feeds = {x: np.array([0.0, 800.0])}
+    np.testing.assert_allclose(run(by_h + by_x * 0.0, feeds), [1, 2])
