@@ -299,7 +299,10 @@ def kaiming_uniform(
     dtype: Any = f32,
     seed: int | None = None,
 ) -> Tensor:
-    """Uniform with standard deviation gain / sqrt(fan) (He et al. 2015)."""
+    """Uniform with standard deviation gain / sqrt(fan), for the weight [out, in, *kernel] of
+    `x @ w.T` (He et al. 2015).  For [in, out], the weight of `x @ w`, mode="fan_out" counts what
+    comes in.
+    """
     bound = math.sqrt(3) * _deviation(shape, a, mode, nonlinearity)
     return uniform(shape, -bound, bound, dtype, seed)
 
@@ -312,7 +315,10 @@ def kaiming_normal(
     dtype: Any = f32,
     seed: int | None = None,
 ) -> Tensor:
-    """Normal with standard deviation gain / sqrt(fan)."""
+    """Normal with standard deviation gain / sqrt(fan), for the weight [out, in, *kernel] of
+    `x @ w.T` (He et al. 2015).  For [in, out], the weight of `x @ w`, mode="fan_out" counts what
+    comes in.
+    """
     return normal(shape, 0.0, _deviation(shape, a, mode, nonlinearity), dtype, seed)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from graphc.errors import DTypeError, GraphError, user_location
 from graphc.frontend.boundary import short
+from graphc.frontend.scope import GraphScope
 from graphc.frontend.signatures import require_takes
 from graphc.frontend.tensor import Tensor, as_tensor, broadcast_to, build, operand
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.ops.markers import WithGradient
 from graphc.passes.autodiff import reverse
 from graphc.passes.rewrite.engine import Rewriter
@@ -45,12 +46,22 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
     return [_named(g, x) for g, x in zip(derivatives, x_list, strict=True)]
 
 
-def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Any]:
+def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Value]:
     """The ys after the stabilising rules (log-softmax, softplus, ...), which stop at xs: their
     gradients stay finite where those of the naive formulas are 0 / 0."""
     rewriter = Rewriter(STABLE, ())
     graph = rewriter.run(Graph("gradients", tuple(dict.fromkeys(xs)), tuple(ys)))
-    return graph.outputs if rewriter.fired else ys
+    return _tensors(graph.outputs, ys[0].graph) if rewriter.fired else ys
+
+
+def _tensors(outputs: Sequence[Value], graph: GraphScope) -> list[Value]:
+    """The outputs as tensors, and all they are made of: a custom gradient is a user's function."""
+    done: dict[Value, Value] = {}
+    for v in topological(outputs):
+        args = tuple(done[a] for a in v.args)
+        kept = isinstance(v, Tensor) and args == v.args
+        done[v] = v if kept else Tensor(v.op, args, v.type, v.name, v.loc, graph)
+    return [done[v] for v in outputs]
 
 
 def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:

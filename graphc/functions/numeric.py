@@ -72,7 +72,7 @@ MAX_DIFFERENCES = 64  # the most often that one call of `diff` takes differences
 
 def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """The differences of neighbours along an axis, `n` times over; of truth values, whether they
-    differ.
+    differ.  With n = 0 it is x itself, to which nothing is joined.
 
     >>> import graphc as gc
     >>> diff(gc.zeros((2, 5)), n=2).type
@@ -85,6 +85,8 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
         raise ShapeError(
             f"diff: n is {times}; expected one in [0, {MAX_DIFFERENCES}]", user_location()
         )
+    if times == 0:
+        return t
     ends = [v if v is None else _end(t, tensor("diff", v), along) for v in (prepend, append)]
     parts = [v for v in (ends[0], t, ends[1]) if v is not None]
     t = concat(parts, along) if len(parts) > 1 else t

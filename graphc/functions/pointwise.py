@@ -278,9 +278,12 @@ def hypot(x1: Any, x2: Any) -> Tensor:
 def logaddexp(x1: Any, x2: Any) -> Tensor:
     """log(exp(x1) + exp(x2)), without overflow."""
     a, b = tensor("logaddexp", x1), tensor("logaddexp", x2)
-    gap = where(equal(a, b), 0.0, abs(subtract(a, b)))  # inf - inf is nan
-    above = apply(elementary.log1p, apply(elementary.exp, negative(gap)))
-    return add(maximum(a, b), above)
+    first = greater(a, b)
+    big, small = where(first, a, b), where(first, b, a)  # no kink: equals have a second derivative
+    gap = where(
+        equal(big, small) & apply(rounding.isinf, big), 0.0, subtract(small, big)
+    )  # inf - inf is nan
+    return add(big, apply(elementary.softplus, gap))
 
 
 def isclose(

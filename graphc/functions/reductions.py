@@ -128,8 +128,9 @@ def var(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = Fal
 
 
 def std(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """The square root of `var`."""
-    return sqrt(var(x, axis, correction, keepdims))
+    """The square root of `var`; its derivative where the variance is 0 is 0, as in PyTorch."""
+    spread = var(x, axis, correction, keepdims)
+    return pw.where(pw.equal(spread, 0.0), 0.0, sqrt(spread))
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:

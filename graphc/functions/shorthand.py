@@ -26,7 +26,7 @@ from graphc.functions.elementary import isnan, sin
 from graphc.functions.indexing import indices_of
 from graphc.functions.linear import matmul
 from graphc.functions.numeric import quantile
-from graphc.functions.shaping import part, transpose
+from graphc.functions.shaping import expand_dims, part, reshape, transpose
 from graphc.ir import dim
 from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.types import bool_, f32, i64
@@ -95,9 +95,9 @@ def sinc(x: Any) -> Tensor:
     """sin(pi x) / (pi x), and 1 at 0."""
     t = tensor("sinc", x)
     t = t if t.dtype.is_float else converted(t, f32)
-    zero = pw.equal(t, 0.0)
-    y = pw.multiply(pw.where(zero, 1.0, t), math.pi)
-    return pw.where(zero, 1.0, pw.divide(sin(y), y))
+    zero, y = pw.equal(t, 0.0), pw.multiply(t, math.pi)
+    near = pw.subtract(1.0, pw.multiply(pw.square(y), 1 / 6))  # has the second derivative at 0
+    return pw.where(zero, near, pw.divide(sin(y), pw.where(zero, 1.0, y)))
 
 
 def polyval(p: Any, x: Any) -> Tensor:
@@ -143,21 +143,27 @@ def _steps(t: Tensor, along: int, combine: Any) -> Tensor:
 
 
 def cov(m: Any, correction: float = 1.0) -> Tensor:
-    """The covariances of the rows of a matrix, over n - `correction`.
+    """The covariances of the rows of a matrix, over n - `correction` (at least 0).  Of one row, or
+    of a vector, it is a number: the variance.
 
     >>> import graphc as gc
-    >>> cov(gc.zeros((3, 9))).type
-    f32[3,3]
+    >>> cov(gc.zeros((3, 9))).type, cov(gc.zeros((9,))).type
+    (f32[3,3], f32[])
     """
     t = tensor("cov", m)
     t = t if t.dtype.is_float else converted(t, f32)
+    if t.ndim == 1:
+        t = expand_dims(t, 0)
     if t.ndim != 2:
-        raise ShapeError(f"cov: {t.type} is no matrix", user_location())
+        raise ShapeError(
+            f"cov: m is {t.type}; expected a matrix, or a vector for one row", user_location()
+        )
     if isinstance(correction, bool) or not isinstance(correction, int | float):
         raise GraphError(f"cov: correction must be a number, got {correction!r}", user_location())
     off = pw.subtract(t, folds.mean(t, 1, keepdims=True))
-    count = pw.subtract(size_tensor(t.shape[1], t.dtype), float(correction))
-    return pw.divide(matmul(off, transpose(off)), count)
+    count = pw.maximum(pw.subtract(size_tensor(t.shape[1], t.dtype), float(correction)), 0.0)
+    found = pw.divide(matmul(off, transpose(off)), count)
+    return reshape(found, ()) if t.shape[0] == 1 else found
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Tensor:

@@ -15,6 +15,7 @@ from graphc.ir.dim import Size
 from graphc.ir.ops.gather import CheckIndex, ScatterSlices, Take
 from graphc.ir.ops.reduction import highest, lowest
 from graphc.ir.ops.scatter import ScatterMax, ScatterMin
+from graphc.ir.ops.shape import Pad
 from graphc.ir.requirement import at_least
 from graphc.ir.types import f32, i64
 
@@ -76,13 +77,34 @@ def dynamic_update_slice(x: Any, update: Any, starts: Any) -> Tensor:
         size = new.shape[axis]
         if size == 0:
             return t
-        place = pw.subtract(iota((t.shape[axis],)), at)
+        before = _known_start(starts, axis, t.shape[axis], size)
+        place = pw.subtract(iota((t.shape[axis],)), at if before is None else before)
         last = pw.subtract(size_tensor(size, i64), 1)
         here = pw.logical_and(pw.greater_equal(place, 0), pw.less_equal(place, last))
-        new = build(Take(axis), (_grown(new, axis), pw.clip(place, 0, last)))
+        if before is None:
+            new = build(Take(axis), (_grown(new, axis), pw.clip(place, 0, last)))
+        else:  # no index to read and to check: a view, which is vectorised
+            new = _padded(new, axis, before, t.shape[axis])
         line = here[(slice(None), *[None] * (t.ndim - axis - 1))]
         inside = line if inside is None else pw.logical_and(inside, line)
     return new if inside is None else pw.where(broadcast_to(inside, t.shape), new, t)
+
+
+def _known_start(starts: Any, axis: int, size: Size, length: Size) -> int | None:
+    """The start along an axis of known size, if it is a plain number at which the update fits."""
+    at = starts[axis] if isinstance(starts, list | tuple) else None
+    if not isinstance(size, int) or not isinstance(length, int) or not isinstance(at, int):
+        return None
+    at = at + size if at < 0 else at
+    return at if 0 <= at <= size - length else None
+
+
+def _padded(new: Tensor, axis: int, before: int, size: Size) -> Tensor:
+    """The update with zeros before and after it, up to the size of the axis."""
+    wide = _grown(new, axis)
+    low = tuple(before if a == axis else 0 for a in range(new.ndim))
+    rest = size - before - new.shape[axis]
+    return build(Pad(low, tuple(rest if a == axis else 0 for a in range(new.ndim)), 0), (wide,))
 
 
 def _grown(new: Tensor, axis: int) -> Tensor:

@@ -18,12 +18,12 @@ from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import zeros
-from graphc.functions.indexing import indices_of, take_along_axis, uncounted
+from graphc.functions.indexing import indices_of, take, take_along_axis, uncounted
 from graphc.functions.shaping import flatten, moveaxis
 from graphc.ir.ops import sort as orders
 from graphc.ir.ops.gather import ScatterAdd
 from graphc.ir.requirement import at_least, equal
-from graphc.ir.types import DType, bool_, f32, i64, u8
+from graphc.ir.types import DType, bool_, f32, f64, i64, u8
 
 __all__ = [
     "argsort",
@@ -167,12 +167,35 @@ def histogram(
     count = edges.shape[0] - 1
     require(what, at_least(count, 1, f"bins {edges.type}: expected at least two edges"))
     last = edges[-1]
-    place = pw.subtract(searchsorted(edges, t, "right"), 1)
+    place = _uniform_place(t, edges, range) if _is_uniform(bins, range, t.dtype) else None
+    place = pw.subtract(searchsorted(edges, t, "right"), 1) if place is None else place
     place = pw.where(pw.equal(t, last), count - 1, place) if isinstance(count, int) else place
     inside = pw.logical_and(pw.greater_equal(t, edges[0]), pw.less_equal(t, last))
     kept = pw.where(inside, place, count)
     counts = bincount(kept, weights, minlength=count + 1)
     return counts[:-1], edges
+
+
+def _is_uniform(bins: Any, limits: Any, dtype: DType) -> bool:
+    """Whether a bin's number can be computed, to within one: edges are many roundings apart."""
+    if not hasattr(bins, "__index__") or isinstance(bins, np.ndarray) or dtype not in (f32, f64):
+        return False
+    low, high = map(float, limits)
+    rounding = max(abs(low), abs(high)) * (2.0**-23 if dtype == f32 else 2.0**-52)
+    return 16 * rounding * int(bins) <= high - low < math.inf
+
+
+def _uniform_place(t: Tensor, edges: Tensor, limits: Any) -> Tensor:
+    """The last edge, of edges equally far apart, that is not above an element; what is outside has
+    any.  As NumPy, it computes a number, and compares with the edges on either side."""
+    (edge_count,) = edges.shape
+    assert isinstance(edge_count, int)
+    low, high, count = float(limits[0]), float(limits[1]), edge_count - 1
+    scaled = pw.multiply(pw.subtract(t, low), count / (high - low))
+    guess = pw.clip(converted(scaled, i64), 0, count - 1)
+    too_high = pw.less(t, take(edges, guess, axis=0))
+    too_low = pw.greater_equal(t, take(edges, pw.add(guess, 1), axis=0))
+    return pw.subtract(pw.add(guess, converted(too_low, i64)), converted(too_high, i64))
 
 
 MAX_BINS = 1 << 24  # the bins' edges are a constant of the graph

@@ -15,222 +15,23 @@ three.
 from __future__ import annotations
 
 import ast
-import operator
-import re
-from collections.abc import Callable, Mapping
-from typing import Union
+from collections.abc import Mapping
 
-from graphc.errors import ShapeError
+from graphc.ir.polynomial import (
+    Atom as Atom,
+    Dim as Dim,
+    Shape as Shape,
+    Size as Size,
+    collect,
+    divide as divide,
+    floordiv as floordiv,
+    maximum as maximum,
+    minimum as minimum,
+    modulo as modulo,
+    symbol as symbol,
+)
 
-MAX_PRODUCT = 50_000  # factors in all terms of a product of two sizes
 MAX_TEXT = 4000  # characters of a size that is parsed
-
-Size = Union[int, "Dim"]
-Shape = tuple[Size, ...]
-
-
-class Atom:
-    """A symbol, or a function of two sizes that is no polynomial (`//`, `%`, `min`, `max`)."""
-
-    __slots__ = ("_hash", "function", "operands", "text")
-
-    def __init__(self, function: str, operands: tuple[Size, ...], text: str) -> None:
-        self.function, self.operands, self.text = function, operands, text
-        self._hash = hash(text)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Atom) and self.text == other.text
-
-
-Monomial = tuple[Atom, ...]
-FUNCTIONS: dict[str, Callable[[int, int], int]] = {
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "min": min,
-    "max": max,
-}
-
-
-class Dim:
-    """A polynomial that is not a constant.  Build it with `symbol` and arithmetic."""
-
-    __slots__ = ("_hash", "_text", "terms")
-
-    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
-        self.terms = terms
-        self._text: str | None = None
-        self._hash = hash(terms)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dim) and self._hash == other._hash and self.terms == other.terms
-
-    def __add__(self, other: Size) -> Size:
-        if isinstance(other, int):
-            return self if other == 0 else _collect((*self.terms, ((), other)))
-        return _collect(self.terms + other.terms)
-
-    __radd__ = __add__
-
-    def __neg__(self) -> Size:
-        return Dim(tuple((m, -c) for m, c in self.terms))
-
-    def __sub__(self, other: Size) -> Size:
-        return self + (-other)
-
-    def __rsub__(self, other: Size) -> Size:
-        return -self + other
-
-    def __mul__(self, other: Size) -> Size:
-        if isinstance(other, int):
-            if other == 1:
-                return self
-            return Dim(tuple((m, c * other) for m, c in self.terms)) if other else 0
-        work = len(self.terms) * len(other.terms) * (_degree(self) + _degree(other))
-        if work > MAX_PRODUCT:
-            raise ShapeError(
-                f"a size is a product of {len(self.terms)} and {len(other.terms)} terms, which is "
-                "more than graphc reckons with; give a part of it a name of its own"
-            )
-        return _collect(tuple((_join(a, b), c * d) for a, c in self.terms for b, d in other.terms))
-
-    __rmul__ = __mul__
-
-    def __floordiv__(self, other: Size) -> Size:
-        return floordiv(self, other)
-
-    def __rfloordiv__(self, other: Size) -> Size:
-        return floordiv(other, self)
-
-    def __mod__(self, other: Size) -> Size:
-        return modulo(self, other)
-
-    def __rmod__(self, other: Size) -> Size:
-        return modulo(other, self)
-
-    def __str__(self) -> str:
-        if self._text is None:
-            self._text = "".join(_spell(m, c) for m, c in self.terms).removeprefix("+")
-        return self._text
-
-    __repr__ = __str__
-
-
-def _join(a: Monomial, b: Monomial) -> Monomial:
-    return tuple(sorted(a + b, key=lambda atom: atom.text)) if a and b else a or b
-
-
-def _degree(size: Dim) -> int:
-    return max(len(monomial) for monomial, _ in size.terms)
-
-
-def _order(term: tuple[Monomial, int]) -> tuple[int, list[str]]:
-    """The key that sorts terms: higher degrees first, then by name."""
-    return -len(term[0]), [atom.text for atom in term[0]]
-
-
-def _collect(terms: tuple[tuple[Monomial, int], ...]) -> Size:
-    """The normal form of a sum of terms."""
-    sums: dict[Monomial, int] = {}
-    for monomial, coefficient in terms:
-        sums[monomial] = sums.get(monomial, 0) + coefficient
-    nonzero = [(m, c) for m, c in sums.items() if c]
-    if not nonzero:
-        return 0
-    if len(nonzero) == 1 and not nonzero[0][0]:
-        return nonzero[0][1]
-    return Dim(tuple(sorted(nonzero, key=_order)))
-
-
-def _spell(monomial: Monomial, coefficient: int) -> str:
-    sign = "-" if coefficient < 0 else "+"
-    factors = [atom.text for atom in monomial]
-    if abs(coefficient) != 1 or not factors:
-        factors.insert(0, str(abs(coefficient)))
-    if len(factors) > 1 or sign == "-":  # Python reads -n//2 as (-n)//2
-        factors = [f"({f})" if "//" in f or "%" in f else f for f in factors]
-    return sign + "*".join(factors)
-
-
-def symbol(name: str) -> Dim:
-    """The size called `name`."""
-    return Dim((((Atom("symbol", (), name),), 1),))
-
-
-def _function(name: str, a: Size, b: Size) -> Size:
-    if isinstance(a, int) and isinstance(b, int):
-        return FUNCTIONS[name](a, b)
-    if name in ("min", "max"):
-        text = f"{name}({a}, {b})"
-    else:
-        text = f"{_operand(a)}{name}{_operand(b)}"
-    return Dim((((Atom(name, (a, b), text),), 1),))
-
-
-def _operand(x: Size) -> str:
-    text = str(x)
-    return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
-
-
-def floordiv(a: Size, b: Size) -> Size:
-    """`a // b`, exact where the division is."""
-    if isinstance(a, int) and isinstance(b, int):
-        return a // b
-    if b == 1:
-        return a
-    quotient, remainder = divide(a, b)
-    return quotient if remainder == 0 else _function("//", a, b)
-
-
-def modulo(a: Size, b: Size) -> Size:
-    """`a % b`, 0 where `b` divides `a`."""
-    if isinstance(a, int) and isinstance(b, int):
-        return a % b
-    return 0 if b == 1 or divide(a, b)[1] == 0 else _function("%", a, b)
-
-
-def divide(a: Size, b: Size) -> tuple[Size, Size]:
-    """`(q, r)` with `a == q*b + r`, where every term of `a` that the monomial `b` divides is in
-    `q`."""
-    terms = a.terms if isinstance(a, Dim) else (((), a),) if a else ()
-    if isinstance(b, Dim) and len(b.terms) != 1:
-        return (1, 0) if a == b else (0, a) if a != 0 else (0, 0)
-    factor, scale = b.terms[0] if isinstance(b, Dim) else ((), b)
-    quotient, remainder = [], []
-    for monomial, coefficient in terms:
-        left = _without(monomial, factor)
-        if left is None or scale == 0 or coefficient % scale:
-            remainder.append((monomial, coefficient))
-        else:
-            quotient.append((left, coefficient // scale))
-    return _collect(tuple(quotient)), _collect(tuple(remainder))
-
-
-def _without(monomial: Monomial, factor: Monomial) -> Monomial | None:
-    """The monomial divided by a factor; None if the factor does not divide it."""
-    left = list(monomial)
-    for atom in factor:
-        if atom not in left:
-            return None
-        left.remove(atom)
-    return tuple(left)
-
-
-def maximum(a: Size, b: Size) -> Size:
-    """The larger of two sizes."""
-    gap = a - b
-    return _function("max", a, b) if isinstance(gap, Dim) else a if gap >= 0 else b
-
-
-def minimum(a: Size, b: Size) -> Size:
-    """The smaller of two sizes."""
-    gap = a - b
-    return _function("min", a, b) if isinstance(gap, Dim) else a if gap <= 0 else b
 
 
 def product(shape: Shape) -> Size:
@@ -308,7 +109,7 @@ def coefficient(size: Size, name: str) -> Size:
     """The factor of symbol `name` in a size that is linear in it."""
     if isinstance(size, int):
         return 0
-    return _collect(
+    return collect(
         tuple(
             (tuple(a for a in m if a.text != name), c)
             for m, c in size.terms
@@ -342,7 +143,7 @@ def only_atom(size: Size) -> Atom | None:
 
 def atom_coefficient(size: Dim, atom: Atom) -> Size:
     """The factor of an atom that no term has twice."""
-    return _collect(tuple((_without(m, (atom,)) or (), c) for m, c in size.terms if atom in m))
+    return divide(size, from_atom(atom))[0]
 
 
 def with_atom(size: Size, atom: Atom, value: Size) -> Size:
@@ -388,7 +189,7 @@ def _parse(node: ast.expr, text: str) -> Size:
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_parse(operand, text)
         case ast.Call(func=ast.Name(id="min" | "max" as name), args=[a, b]):
-            return _function(name, _parse(a, text), _parse(b, text))
+            return (minimum if name == "min" else maximum)(_parse(a, text), _parse(b, text))
         case ast.BinOp(left=left, op=op, right=right):
             x, y = _parse(left, text), _parse(right, text)
             if isinstance(op, ast.Add):

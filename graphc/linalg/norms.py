@@ -59,7 +59,15 @@ def _vector(what: str, x: Any, ord: Any, axis: Axis, keepdims: bool) -> Tensor:
         return min(size, axes, keepdims=keepdims)
     if ord == 1:
         return sum(size, axes, keepdims=keepdims)
-    return _root(sum(pw.pow(size, float(ord)), axes, keepdims=keepdims), float(ord))
+    return _root(sum(_powers(size, float(ord)), axes, keepdims=keepdims), float(ord))
+
+
+def _powers(size: Tensor, degree: float) -> Tensor:
+    """size ** degree, with derivative 0 where the size is 0, also of the powers that are steep."""
+    if degree >= 1:
+        return pw.pow(size, degree)
+    zero = pw.equal(size, 0.0)
+    return pw.where(zero, 0.0 if degree > 0 else math.inf, pw.pow(size, degree))
 
 
 def _root(total: Tensor, degree: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from graphc.errors import GraphError, user_location
-from graphc.frontend.arguments import integer
+from graphc.frontend.arguments import integer, tensor
 from graphc.frontend.gradients import custom_gradient
 from graphc.frontend.tensor import Tensor, broadcast_to
 from graphc.functions import elementary as el, pointwise as pw
@@ -202,9 +202,9 @@ def matrix_power(x: Any, n: int) -> Tensor:
 def pinv(x: Any, rtol: Any = None) -> Tensor:
     """The pseudo-inverses [..., n, m] (Moore, Penrose) of x [..., m, n], f32 or f64.
 
-    Singular values of at most `rtol` times the largest count as 0; by default max(m, n) times the
-    type's epsilon.  Gradient: Golub and Pereyra 1973, equation 4.12; it holds where the rank does
-    not change.
+    Singular values of at most `rtol` times the largest count as 0: one number, or one for each
+    matrix; by default max(m, n) times the type's epsilon.  Gradient: Golub and Pereyra 1973,
+    equation 4.12; it holds where the rank does not change.
 
     >>> import graphc as gc
     >>> gc.linalg.pinv(gc.zeros((5, 4, 3))).type
@@ -216,7 +216,7 @@ def pinv(x: Any, rtol: Any = None) -> Tensor:
     def compute(a: Any) -> Any:
         packed = Svd.on(a)
         u, s, vh = packed.op.parts(packed)
-        kept = pw.greater(s, _threshold(a, s, rtol))
+        kept = pw.greater(s, _threshold("pinv", a, s, rtol))
         inverse = pw.where(kept, pw.divide(1.0, pw.where(kept, s, 1.0)), 0.0)
         columns = pw.multiply(matrix_transpose(vh), expand_dims(inverse, -2))
         return matmul(columns, matrix_transpose(u))
@@ -233,18 +233,20 @@ def _pinv_gradient(ct: Any, p: Any, x: Any) -> Any:
     return found - matmul(matmul(pt, ct), pt)
 
 
-def _threshold(x: Tensor, s: Tensor, rtol: Any) -> Tensor:
-    """rtol times the largest singular value [..., 1]."""
+def _threshold(what: str, x: Tensor, s: Tensor, rtol: Any) -> Tensor:
+    """rtol times the largest singular value [..., 1]; rtol is a number or [...]."""
     m, n = x.shape[-2:]
     if rtol is None:
         eps = 2.0**-23 if x.dtype.size == 4 else 2.0**-52
         rtol = pw.multiply(size_tensor(m if m == n else dim.maximum(m, n), x.dtype), eps)
+    elif not isinstance(rtol, int | float):
+        rtol = expand_dims(tensor(f"linalg.{what}", rtol), -1)
     return pw.multiply(max(s, axis=-1, keepdims=True), rtol)
 
 
 def matrix_rank(x: Any, rtol: Any = None) -> Tensor:
-    """How many singular values of x [..., m, n] exceed `rtol` times the largest (i64), by default
-    max(m, n) times the type's epsilon.
+    """How many singular values of x [..., m, n] exceed `rtol` times the largest (i64): one number,
+    or one for each matrix; by default max(m, n) times the type's epsilon.
 
     >>> import graphc as gc
     >>> gc.linalg.matrix_rank(gc.zeros((5, 4, 3))).type
@@ -252,5 +254,5 @@ def matrix_rank(x: Any, rtol: Any = None) -> Tensor:
     """
     t = matrix("matrix_rank", "x", x)
     s = svdvals(t)
-    above = pw.greater(s, _threshold(t, s, rtol))
+    above = pw.greater(s, _threshold("matrix_rank", t, s, rtol))
     return pw.astype(count_nonzero(above, axis=-1), i64)

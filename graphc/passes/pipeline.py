@@ -15,6 +15,7 @@ from graphc.passes.graph.cleanup import Cleanup
 from graphc.passes.graph.fold_transposes import FoldTransposes
 from graphc.passes.graph.shrink_control import ShrinkControl
 from graphc.passes.graph.simplify import Simplify
+from graphc.passes.graph.split_concats import SplitConcats
 from graphc.passes.graph.split_reductions import SplitReductions
 from graphc.passes.graph.widen_contractions import WidenContractions
 from graphc.passes.memory.order import OrderKernels
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     FoldTransposes(),
     WidenContractions(),
     ShrinkControl(),
+    SplitConcats(),
     SplitReductions(),
     Cleanup(),
     Fuse(),  # from here on, what is compiled is a program
@@ -42,6 +44,8 @@ ORDER: tuple[tuple[type[Pass], type[Pass], str], ...] = (
     (Simplify, ShrinkControl, "what simplifies away need not be carried, kept or sunk"),
     (ShrinkControl, SplitReductions, "operands that are dropped need not be split"),
     (Simplify, SplitReductions, "a reduction that a rule removes need not be split"),
+    (Simplify, SplitConcats, "parts that a rule removes need not be joined"),
+    (SplitConcats, Cleanup, "a tree's inner concats may exist already"),
     (SplitReductions, Cleanup, "splitting leaves reshapes and folds of one chunk"),
     (Cleanup, Fuse, "a value that is computed twice would be in two kernels"),
     (Fuse, OrderKernels, "kernels are what is put in order"),

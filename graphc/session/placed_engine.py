@@ -119,7 +119,7 @@ class PlacedPlan:
         stats = self.session.stats
         stats.count(built)
         arenas = [home.arena.span.nbytes for home in self.devices.homes.values()]
-        stats.arena_allocated = max(self.session.arena.nbytes, *arenas)
+        stats.arena_allocated = max([self.session.arena.nbytes, *arenas])
         if self.timed:
             self.time()
 

@@ -260,3 +260,19 @@ def test_an_array_on_the_left_of_an_operator() -> None:
         (np.float32(2) ** x, 2**values),
     ):
         compare(run(made, {x: values}), expected)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: gc.reshape(x[0:1, 0:0], (1, 0, 1))[0, 0:0, 0:0, None],
+        lambda x: gc.reshape(gc.stack([x[:, :0], x[:, :0]]), (0, 2)),
+        lambda x: gc.reshape(x[:0], (0, 7)),
+    ],
+)
+def test_views_of_no_elements_have_gradients(view: Any) -> None:
+    x = gc.placeholder(gc.float32, [3, 5])
+    (slope,) = gc.gradients(gc.sum(gc.sin(view(x))), [x])
+    with gc.Session() as sess:
+        found = sess.run([view(x), slope], {x: np.ones((3, 5), np.float32)})
+    assert found[0].size == 0 and not found[1].any()

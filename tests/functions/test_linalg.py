@@ -466,3 +466,16 @@ def test_batches_are_shared_among_threads() -> None:
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
     close(found[0][0], np.linalg.inv(array))
+
+
+def test_a_tolerance_for_each_matrix() -> None:
+    """NumPy's: `rtol` [...] belongs to the matrices, not to their singular values."""
+    x = np.stack([np.diag([1.0, 0.1, 0.01]), np.diag([1.0, 0.5, 0.4])])
+    rtol = np.array([0.05, 0.45])
+    found = run([L.matrix_rank(x, rtol), L.matrix_rank(x, 0.3), L.pinv(x, rtol), L.pinv(x, 0.3)])
+    np.testing.assert_array_equal(found[0], [2, 2])
+    np.testing.assert_array_equal(found[1], np.linalg.matrix_rank(x, 0.3))
+    np.testing.assert_allclose(found[2], np.linalg.pinv(x, rtol))
+    np.testing.assert_allclose(found[3], np.linalg.pinv(x, 0.3))
+    assert L.matrix_rank(x[0], rtol).shape == (2,)
+    assert L.pinv(gc.asarray(x, dtype=gc.float32), 0.3).dtype == gc.float32

@@ -301,3 +301,19 @@ WRONG = [
 def test_wrong_arguments(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_no_differences_join_nothing() -> None:
+    x = np.array([3.0, 5, 4], np.float32)
+    both(lambda x: gc.diff(x, n=0, prepend=7.0, append=x), np.diff(x, n=0, prepend=7, append=x), x)
+    both(lambda x: gc.diff(x, prepend=7.0), np.diff(x, prepend=np.float32(7)), x)
+
+
+def test_the_covariance_of_one_row_is_a_number() -> None:
+    x = np.array([3.0, 5, 4], np.float32)
+    for given in (x, x[None]):
+        found = compiled(gc.cov(given))
+        assert found.shape == () and found == 1.0
+    symbolic = gc.placeholder(gc.float32, ["n", 3])
+    np.testing.assert_array_equal(compiled(gc.cov(symbolic), {symbolic: x[None]}), [[1]])
+    np.testing.assert_array_equal(compiled(gc.cov(x[None, :1] + 1.0, correction=2)), np.nan)

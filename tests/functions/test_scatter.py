@@ -12,6 +12,8 @@ from support.torch_cases import tensor, torch_case
 
 import graphc as gc
 from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.ir.graph import topological
+from graphc.ir.op import Gather
 from graphc.testing.differences import numeric_gradient
 
 RNG = np.random.default_rng(8)
@@ -234,6 +236,20 @@ def test_segments_of_halves_are_summed_in_f32() -> None:
     compare(
         compiled(gc.segment_mean(x, np.zeros(9, np.int64), 1)), np.array([2056 / 9], np.float16)
     )
+
+
+@pytest.mark.parametrize("starts", [(1, 2), (-2, -3), (0, 3), (3, 0)])
+def test_updates_at_known_places_read_no_index(starts: tuple[int, int]) -> None:
+    x, u = gc.placeholder(gc.float64, [5, 6]), gc.placeholder(gc.float64, [2, 3])
+    y = gc.dynamic_update_slice(x, u, starts)
+    data, new = RNG.normal(size=(5, 6)), RNG.normal(size=(2, 3))
+    found = compiled([y, *gc.gradients(gc.sum(y * y), [x, u])], {x: data, u: new})
+    a, b = starts[0] % 5, starts[1] % 6
+    want, slope = data.copy(), 2 * data
+    want[a : a + 2, b : b + 3], slope[a : a + 2, b : b + 3] = new, 0
+    for got, expected in zip(found, (want, slope, 2 * new), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert not any(isinstance(v.op, Gather) for v in topological([y]))
 
 
 def test_dynamic_slices() -> None:

@@ -11,6 +11,7 @@ from support.torch_cases import tensor, torch_case
 
 import graphc as gc
 from graphc.errors import DTypeError, FeedError, GraphError, ShapeError
+from graphc.ir.graph import topological
 
 RNG = np.random.default_rng(5)
 NAN = np.array([3, np.nan, -np.inf, 0.0, -0.0, np.inf, 3, np.nan, -1], np.float32)
@@ -178,6 +179,22 @@ def test_histogram() -> None:
     )
     p = gc.placeholder(gc.float32, [None])
     compare(compiled(gc.histogram(p, 3, (0, 1))[0], {p: np.zeros(0)}), np.zeros(3, np.int64))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bins_of_equal_width_are_computed_and_are_those_that_a_search_finds(dtype: Any) -> None:
+    for low, high in ((0, 1), (-3, 7.3), (1e6, 1e6 + 5), (0.1, 0.10001), (-1e-30, 1e-30)):
+        for bins in (1, 3, 10, 1000):
+            lines = np.linspace(low, high, bins + 1).astype(dtype)
+            near = [np.nextafter(lines, dtype(to)) for to in (-np.inf, np.inf)]
+            spread = RNG.uniform(low - 1e-1 * (high - low), high, 500)
+            x = np.concatenate([spread, lines, *near, [np.nan, np.inf, -np.inf]]).astype(dtype)
+            counts = run([gc.histogram(x, bins, (low, high))[0], gc.histogram(x, lines)[0]])
+            np.testing.assert_array_equal(*counts)
+    t = gc.placeholder(dtype, [None])
+    searches = [gc.histogram(t, b, (0, 1))[0] for b in (1000, np.linspace(0, 1, 1001))]
+    found = [{v.op.name for v in topological([y])} for y in searches]
+    assert "search_sorted" not in found[0] and "search_sorted" in found[1]
 
 
 WRONG = [

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+import graphc as gc
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size, symbol
 
@@ -180,3 +183,43 @@ def test_a_negative_quotient_is_not_the_quotient_of_a_negative() -> None:
     assert str(n - 1 - n // 2) != "-n//2+n-1"
     assert eval(str(0 - n // 2), {"n": 5}) == -2 == dim.evaluate(0 - n // 2, {"n": 5})
     assert eval(str(0 - n % 3), {"n": 5}) == -2
+
+
+# ---- the normal form of what min and max are of
+
+
+@pytest.mark.parametrize(
+    ("cut", "expected"),
+    [
+        (lambda x: x[1:], "n-min(20, n)"),
+        (lambda x: x[:-1], "n-min(20, n)"),
+        (lambda x: x[1:-1], "n-min(40, n)"),
+        (lambda x: x[::-1][1:], "n-min(20, n)"),
+        (lambda x: x[::2], "(n+1048575)//1048576"),
+        (lambda x: x[::2][1:], None),
+        (lambda x: x[1:5][::2], None),
+    ],
+)
+def test_a_slice_of_a_slice_is_a_slice(cut: Any, expected: str | None) -> None:
+    """Twenty of them are a size that is no longer than that of one."""
+    for start in (lambda x: x, lambda x: x[1:], lambda x: x[2:40]):
+        with gc.Graph().as_default():
+            x = start(gc.placeholder(gc.float32, ["n"]))
+            plain = start(np.arange(50))
+            for _ in range(20):
+                x, plain = cut(x), cut(plain)
+            (size,) = x.shape
+            assert len(str(size)) < 100
+            assert dim.evaluate(size, {"n": 50}) == len(plain)
+            if expected and start(np.arange(9)).size == 9:
+                assert size == dim.parse(expected)
+
+
+def test_what_a_slice_leaves_and_takes_is_the_whole() -> None:
+    n = symbol("n")
+    for k in (1, 3):
+        left = n - dim.minimum(k, n)
+        assert left == dim.maximum(n - k, 0)
+        assert dim.minimum(k, n) + left == n
+    assert dim.maximum(n, 0) == n and dim.minimum(2 * n + 1, 0) == 0
+    assert dim.maximum(dim.symbol("i."), 0) != dim.symbol("i.")  # may begin below 0

@@ -142,3 +142,17 @@ def test_refusals() -> None:
         F.ctc_loss(x, LABELS, [7, 3], SIZES)
     with pytest.raises(GraphError, match="reduction 'all'"):
         F.ctc_loss(x, LABELS, TIMES, SIZES, reduction="all")
+
+
+def test_targets_without_labels() -> None:
+    """Only blanks: an empty target is spelled by one path."""
+    x = gc.placeholder(gc.float64, X[:, :2].shape)
+    loss = F.ctc_loss(
+        F.log_softmax(x, 2), np.zeros((2, 0), np.int64), [7, 3], [0, 0], reduction="sum"
+    )
+    (slope,) = gc.gradients(loss, [x])
+    with gc.Session() as sess:
+        found, by_x = sess.run([loss, slope], {x: X[:, :2]})
+    log_probs = X[:, :2] - np.log(np.exp(X[:, :2]).sum(2, keepdims=True))
+    np.testing.assert_allclose(found, -log_probs[:, 0, 0].sum() - log_probs[:3, 1, 0].sum())
+    assert np.all(by_x[3:, 1] == 0) and np.all(by_x[:3, 1, 0] < 0)

@@ -229,8 +229,43 @@ def test_spread_of_initial_values(initial: Any, deviation: float) -> None:
     assert abs(value.std() / deviation - 1) < 0.03
 
 
+def test_fans_of_both_layouts() -> None:
+    """[out, in], as of x @ w.T, unless the mode says the other: what comes in counts."""
+    for shape, mode in (((100, 784), "fan_in"), ((784, 100), "fan_out")):
+        w = run(gc.init.kaiming_normal(shape, mode=mode, nonlinearity="relu"))
+        assert abs(w.std() - math.sqrt(2 / 784)) < 1e-3
+
+
 def test_plain_initial_values_and_fans() -> None:
     assert run(gc.variable(gc.init.zeros((2,)))).tolist() == [0, 0]
     assert run(gc.variable(gc.init.ones((2,)))).tolist() == [1, 1]
     assert run(gc.variable(gc.init.constant((2,), 3.0))).tolist() == [3, 3]
     assert gc.init.fans((8, 4, 3, 3)) == (36, 72)
+
+
+def test_cosine_similarity_of_vectors_that_repeat() -> None:
+    """PyTorch's: an operand is broadcast before its norm is taken, along `dim` too."""
+    ones = gc.ones
+    for a, b, dim in (((5, 1), (5, 2), 1), ((2,), (5, 2), 0), ((2,), (5, 2), 1), ((), (4,), 0)):
+        found = run(F.cosine_similarity(ones(a), ones(b), dim=dim))
+        np.testing.assert_allclose(
+            found, np.ones(np.delete((5, 2), dim) if b != (4,) else ()), 1e-6
+        )
+    rows = gc.placeholder(gc.float32, ["n", 1])
+    found = run(F.cosine_similarity(rows, ones((1, 3))), {rows: np.full((2, 1), -2, np.float32)})
+    np.testing.assert_allclose(found, [-1, -1], rtol=1e-6)
+
+
+def test_normalize_by_extreme_norms() -> None:
+    x = np.array([[1.0, -2.0, 4.0]], np.float32)
+    for p, norm in ((-math.inf, 1.0), (math.inf, 4.0), (-1.0, 1 / 1.75), (1.0, 7.0)):
+        close(run(F.normalize(x, p=p)), x / norm)
+
+
+def test_binary_cross_entropy_of_a_certain_sigmoid() -> None:
+    """In f32 sigmoid(17.5) is 1: log(1 - 1) counts as -100 times 0, and has gradient 0."""
+    x = gc.placeholder(gc.float32, [2])
+    p = gc.minimum(F.sigmoid(x), 1.0)  # keeps the rule for log(sigmoid(x)) away
+    loss = F.binary_cross_entropy(p, np.array([1.0, 0.0], np.float32), reduction="sum")
+    (slope,) = gc.gradients(loss, [x])
+    np.testing.assert_allclose(run(slope, {x: np.float32([17.5, -90])}), [0, 0], atol=1e-7)

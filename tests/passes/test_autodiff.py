@@ -418,3 +418,19 @@ def test_gradients_of_what_is_empty_are_zero(index: Any) -> None:
         total = total + gc.sum(gc.reshape(gc.reshape(part, (0, 7)), (3, 0)) * 3.0)
         (found,) = sess.run(gc.gradients(total, [x]), {x: np.ones((3, 5, 1), np.float32)})
         np.testing.assert_array_equal(found, np.zeros((3, 5, 1), np.float32))
+
+
+def test_gradients_by_an_unnamed_tensor_behind_a_stabilising_rule() -> None:
+    """What a rule made anew is tensors, too, for users and for their custom gradients."""
+
+    def backward(ct: Any, out: Any, x: Any) -> Any:
+        assert isinstance(ct, gc.Tensor)
+        return ct * 2.0
+
+    x = gc.placeholder(gc.float64, (2,))
+    h = x * 2.0
+    y = gc.log(1.0 + gc.exp(gc.custom_gradient(backward)(lambda t: t * 1.0)(h)))
+    by_h, by_x = gc.gradients(y, [h, x])
+    assert isinstance(by_h, gc.Tensor) and isinstance(by_x, gc.Tensor)
+    feeds = {x: np.array([0.0, 800.0])}
+    np.testing.assert_allclose(run(by_h + by_x * 0.0, feeds), [1, 2])

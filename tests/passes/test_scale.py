@@ -111,6 +111,46 @@ def tangled(n: int) -> list[Any]:
     return [values[-1]]
 
 
+def joined(n: int) -> list[Any]:
+    x = gc.placeholder(gc.float32, ["n", WIDTH], name="x")
+    return [gc.concat([gc.tanh(x * float(i)) for i in range(n)], axis=i) for i in (0, 1)]
+
+
+def stacked(n: int) -> list[Any]:
+    x = gc.placeholder(gc.float32, ["n", WIDTH], name="x")
+    return [gc.stack([gc.placeholder(gc.float32, [3], name=f"x{i}") for i in range(n)]) * 2.0, x]
+
+
+def padded(n: int) -> list[Any]:
+    x = y = gc.placeholder(gc.float32, [WIDTH], name="x")
+    for i in range(n):
+        y = gc.pad(y, (1, 1), constant_values=float(i))
+    return [y, *gc.gradients(gc.sum(y * y), [x])]
+
+
+def rolled(n: int) -> list[Any]:
+    x = gc.placeholder(gc.float32, [WIDTH, 3], name="x")
+    for i in range(n):
+        x = gc.roll(x, i % 5, 0)
+    return [x]
+
+
+def terms(n: int) -> list[Any]:
+    x = gc.placeholder(gc.float32, [n], name="x")
+    loss = x[0] * 0.0
+    for i in range(n):
+        loss = loss + gc.sin(x[i] * float(i + 1)) * x[(i + 1) % n]
+    return [loss, *gc.gradients(loss, [x])]
+
+
+def chained(n: int) -> list[Any]:
+    x = gc.placeholder(gc.float32, [3], name="x")
+    s = x[0]
+    for _ in range(n):
+        s = gc.sin(s) * s
+    return [gc.concat([s[None], x])]
+
+
 # ---- growth
 
 
@@ -130,7 +170,10 @@ def calls(work: Callable[[], object]) -> int:
     return count
 
 
-@pytest.mark.parametrize("model", [maps, branches, layers, unrolled, tangled])
+@pytest.mark.parametrize(
+    "model",
+    [maps, branches, layers, unrolled, tangled, joined, stacked, padded, rolled, terms, chained],
+)
 def test_work_grows_with_the_number_of_nodes(model: Model) -> None:
     short, long = model(20), model(80)
     compiled(short)  # what is remembered from the first time on
@@ -149,6 +192,32 @@ def test_no_depth_is_too_deep() -> None:
         assert len(compiled(gc.gradients(gc.sum(y), [x])).optimised.nodes()) > 6 * limit
     finally:
         sys.setrecursionlimit(before)
+
+
+@pytest.mark.parametrize("model", [joined, stacked, padded, rolled, terms, chained])
+def test_no_choice_is_nested_deeply(model: Model) -> None:
+    """Python, and so numba, refuses 100 nested parentheses; LLVM's time grows with every branch."""
+    texts = sources(model, 300)
+    assert max(line.count(" if ") for text in texts for line in text.splitlines()) <= 16
+    assert sum(map(len, texts)) < 300 * 1000
+    assert len(texts) < (25 if model in (padded, rolled) else 8)
+
+
+def test_many_parts_are_joined_in_order() -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(2, 1 + i % 3)).astype(np.float32) for i in range(300)]
+    parts = [gc.placeholder(gc.float32, a.shape) for a in arrays]
+    whole = gc.concat(parts, axis=1)
+    slopes = gc.gradients(gc.sum(whole * whole), [parts[0], parts[150], parts[-1]])
+    nested = parts[0]
+    for i in range(120):
+        nested = gc.pad(nested, ((0, 0), (0, 1)), constant_values=float(i))
+    with gc.Session() as sess:
+        found = sess.run([whole, nested, *slopes], dict(zip(parts, arrays, strict=True)))
+    np.testing.assert_array_equal(found[0], np.concatenate(arrays, 1))
+    np.testing.assert_array_equal(found[1][:, 1:], [range(120)] * 2)
+    for slope, a in zip(found[2:], (arrays[0], arrays[150], arrays[-1]), strict=True):
+        np.testing.assert_array_equal(slope, 2 * a)
 
 
 # ---- repeated structure

@@ -38,6 +38,8 @@ FLOORS = {
         __main__.py
     """,
     "ir": """
+        piecewise.py
+        polynomial.py
         dim.py types.py units.py record.py
         bounds.py
         requirement.py

@@ -549,3 +549,20 @@ def test_fast_math_multiplies_once() -> None:
         with gc.Session(graph, device="cuda:sim", options=Options(fast_math=fast)) as sess:
             worst.append(np.abs(sess.run(product, {x: a, y: b}) - exact).max())
     assert worst[0] < 1e-5 and 1e-4 < worst[1] < 1e-1
+
+
+@pytest.mark.parametrize("options", [{"devices": ["cpu:0"]}, {"device": "cpu:1"}, {}], ids=str)
+def test_other_names_of_the_host(options: Any) -> None:
+    """A session whose devices are all the host has no arena on any of them."""
+    w = gc.variable(np.ones((3, 2), F32), name="w")
+    x = gc.placeholder(gc.float32, ["n", 3])
+    with gc.device("cpu:1"):
+        h = x @ w
+    loss = gc.sum(h * h)
+    step = gc.optim.SGD(0.25).minimize(loss)
+    twice = gc.cond(loss > 0.0, lambda: h * 2.0, lambda: h)
+    with gc.Session(**options) as sess:
+        got = sess.run([loss, twice, step], {x: np.ones((2, 3), F32)})
+        close(got[0], 36.0)
+        close(got[1], np.full((2, 2), 6))
+        close(sess.value(w), np.full((3, 2), -2))

@@ -15,12 +15,15 @@ from typing import Any
 from graphc.codegen.loops.canonical import RANDOM_KEY, canonical, with_buffers
 from graphc.codegen.loops.ir import (
     NOWHERE,
+    Const,
     FoldStep,
     For,
     Gemm,
+    Guard,
     Let,
     Loops,
     Memory,
+    Ref,
     RowMove,
     Store,
     Tile,
@@ -34,7 +37,26 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 
 STATUS = "status"  # the argument of kernels that can fail
-CPU = Printer()
+
+
+class CpuPrinter(Printer):
+    """Prints expressions for numba."""
+
+    def guard(self, e: Guard) -> str:
+        """A choice between a local and a literal is no branch: with hundreds of them, numba takes
+        times their square."""
+        if not all(isinstance(x, Ref | Const) for x in (e.then, e.other)):
+            return super().guard(e)
+        tests = []
+        for at, low, high in e.bounds:
+            tests += [
+                f"({self.size(low)} <= {self.size(at)})",
+                f"({self.size(at)} < {self.size(high)})",
+            ]
+        return f"where({' & '.join(tests)}, {self.expression(e.then)}, {self.expression(e.other)})"
+
+
+CPU = CpuPrinter()
 
 
 @dataclass(frozen=True)

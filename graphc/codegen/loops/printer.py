@@ -40,6 +40,11 @@ class Printer:
         """Whether low <= e < high."""
         return f"{self.size(low)} <= {self.size(e)} < {self.size(high)}"
 
+    def guard(self, e: Guard) -> str:
+        """An expression within bounds, another outside: only one of them is evaluated."""
+        tests = " and ".join(self.test(*b) for b in e.bounds)
+        return f"({self.expression(e.then)} if {tests} else {self.expression(e.other)})"
+
     def expression(self, e: Any) -> str:
         """The source text of an expression."""
         match e:
@@ -55,9 +60,8 @@ class Printer:
                 if dtype.name == "i64":
                     spelling = WRAPPING_CALLS.get(spelling, spelling)
                 return wrap(spelling.format(*map(self.expression, args)), spelling, dtype)
-            case Guard(bounds=bounds, then=then, other=other):
-                tests = " and ".join(self.test(*b) for b in bounds)
-                return f"({self.expression(then)} if {tests} else {self.expression(other)})"
+            case Guard():
+                return self.guard(e)
         raise AssertionError(e)
 
 

@@ -128,9 +128,19 @@ class Emitter:
         known = self._known(v, index)
         if known is not None:
             return known
+        if self.guarded and v.type.rank == 0:
+            return self._everywhere(v)
         if self._computed(v) and not self.guarded:
             self._operands_first(v, index)
         return self._element(v, index)
+
+    def _everywhere(self, v: Value) -> Scalar:
+        """A single number that is needed within bounds only: computed outside of them, where it has
+        a name.  Inside it would be written out anew for each reader, and so would its operands."""
+        guarded, self.guarded = self.guarded, 0
+        scalar = self.element(v, ())
+        self.guarded = guarded
+        return scalar
 
     def _known(self, v: Value, index: Index) -> Scalar | None:
         key = (v, index)

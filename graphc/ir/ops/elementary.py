@@ -286,8 +286,9 @@ class Hypot(Pointwise):
         return quiet(np.hypot)(x, y)
 
     def vjp(self, ct: Any, out: Any, x: Any, y: Any) -> tuple[Any, ...]:
-        safe = where(equal(out, 0.0), 1.0, out)
-        return ct * x / safe, ct * y / safe
+        zero = equal(out, 0.0)
+        safe = where(zero, 1.0, out)
+        return ct * where(zero, 0.0, x / safe), ct * where(zero, 0.0, y / safe)
 
 
 exp, exp2, expm1 = Exp(), Exp2(), Expm1()

@@ -29,8 +29,11 @@ def reindex(index: Index, shape: Shape, to: Shape) -> Index:
     """The position under shape `to` of the element at `index` under `shape` (row-major).
 
     Axes are matched in groups of equal size from the front, so that `//` and `%` appear only where
-    an axis really is split.
+    an axis really is split.  Where a shape has no elements none is at any index, and no size may
+    divide: the position is the first.
     """
+    if _zero(shape) or _zero(to):
+        return (0,) * len(to)
     result: list[Size] = []
     a = b = 0
     while b < len(to) or a < len(shape):
@@ -47,7 +50,7 @@ def _group(x: Shape, y: Shape) -> tuple[int, int]:
     """The lengths of the shortest prefixes of `x` and `y` with equal products, else of all."""
     for total in range(1, len(x) + len(y)):
         for i in range(max(0, total - len(y)), min(total, len(x)) + 1):
-            if product(x[:i]) == product(y[: total - i]) and not _zero(x) and not _zero(y):
+            if product(x[:i]) == product(y[: total - i]):
                 return i, total - i
     return len(x), len(y)
 

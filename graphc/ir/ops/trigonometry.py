@@ -169,8 +169,9 @@ class Atan2(Pointwise):
 
     def vjp(self, ct: Any, out: Any, x: Any, y: Any) -> tuple[Any, ...]:
         square = x * x + y * y
-        safe = where(equal(square, 0.0), 1.0, square)
-        return ct * y / safe, -ct * x / safe
+        zero = equal(square, 0.0)
+        safe = where(zero, 1.0, square)
+        return ct * where(zero, 0.0, y / safe), ct * where(zero, 0.0, -x / safe)
 
 
 sin, cos, tan = Sin(), Cos(), Tan()

@@ -7,11 +7,12 @@ from typing import Any
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import axis_of, integer, require_equal, tensor
 from graphc.frontend.boundary import require
-from graphc.frontend.tensor import Tensor
+from graphc.frontend.tensor import Tensor, broadcast_to
 from graphc.functions import creation, pointwise as pw, reductions
 from graphc.functions.indexing import take
 from graphc.functions.linear import einsum, matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, reshape
+from graphc.ir.dim import Size
 from graphc.ir.requirement import at_least
 from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats, real
@@ -145,11 +146,19 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     product = pw.multiply(a, b)
     axis = axis_of("cosine_similarity", dim, product.ndim, "dim") - product.ndim
     small = real("cosine_similarity", "eps", eps)
-    for t in (a, b):
-        axis_of("cosine_similarity", axis, t.ndim, "dim")
+    a, b = (_along(t, axis, product.shape[axis]) for t in (a, b))
     norms = (not_below(p_norm(t, 2.0, axis, True), small) for t in (a, b))
     left, right = (pw.divide(t, n) for t, n in zip((a, b), norms, strict=True))
     return reductions.sum(pw.multiply(left, right), axis)
+
+
+def _along(t: Tensor, axis: int, size: Size) -> Tensor:
+    """t with its full size along an axis (from the end): an element that repeats counts each time
+    in a norm."""
+    t = reshape(t, (1,) * max(-axis - t.ndim, 0) + t.shape)
+    place = t.ndim + axis
+    shape = tuple(size if a == place else s for a, s in enumerate(t.shape))
+    return broadcast_to(t, shape)
 
 
 def pairwise_distance(

@@ -92,12 +92,13 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """Half the square over beta where |input - target| < beta, else the distance less beta / 2."""
     x, y = pair("smooth_l1_loss", input, target)
-    gap, width = pw.abs(pw.subtract(x, y)), real("smooth_l1_loss", "beta", beta)
+    off, width = pw.subtract(x, y), real("smooth_l1_loss", "beta", beta)
+    gap = pw.abs(off)
     if width < 0.0:
         raise GraphError(f"smooth_l1_loss: beta is {width}; expected at least 0", user_location())
     if width == 0.0:
         return reduced("smooth_l1_loss", gap, reduction)
-    near = pw.multiply(pw.square(gap), 0.5 / width)
+    near = pw.multiply(pw.square(off), 0.5 / width)  # `off` has a second derivative at 0
     loss = pw.where(pw.less(gap, width), near, pw.subtract(gap, 0.5 * width))
     return reduced("smooth_l1_loss", loss, reduction)
 
@@ -106,11 +107,12 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """Half the square where |input - target| <= delta, else delta times (the distance less
     delta / 2) (Huber 1964)."""
     x, y = pair("huber_loss", input, target)
-    gap, width = pw.abs(pw.subtract(x, y)), real("huber_loss", "delta", delta)
+    off, width = pw.subtract(x, y), real("huber_loss", "delta", delta)
+    gap = pw.abs(off)
     if not width > 0.0:
         raise GraphError(f"huber_loss: delta is {width}; expected above 0", user_location())
     far = pw.multiply(pw.subtract(gap, 0.5 * width), width)
-    loss = pw.where(pw.less_equal(gap, width), pw.multiply(pw.square(gap), 0.5), far)
+    loss = pw.where(pw.less_equal(gap, width), pw.multiply(pw.square(off), 0.5), far)
     return reduced("huber_loss", loss, reduction)
 
 

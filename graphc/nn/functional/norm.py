@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import axis_of, converted, integer, require_equal
 from graphc.frontend.boundary import require
@@ -19,6 +17,7 @@ from graphc.ir import dim as dims
 from graphc.ir.dim import Size
 from graphc.ir.requirement import at_least, equal, multiple
 from graphc.ir.types import f32
+from graphc.linalg import vector_norm
 from graphc.nn.functional.activation import floats, real
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "rms_norm"]
@@ -289,14 +288,4 @@ def not_below(x: Tensor, least: float) -> Tensor:
 
 def p_norm(x: Tensor, p: float, axis: int, keepdims: bool) -> Tensor:
     """The p-norm along an axis; its gradient where it is 0 is 0, as in PyTorch."""
-    if p == np.inf:
-        return reductions.max(pw.abs(x), axis, keepdims)
-    if p == 0.0:
-        return reductions.sum(converted(pw.not_equal(x, 0.0), x.dtype), axis, None, keepdims)
-    if p == 1.0:
-        return reductions.sum(pw.abs(x), axis, None, keepdims)
-    powers = pw.square(x) if p == 2.0 else pw.pow(pw.abs(x), p)
-    total = reductions.sum(powers, axis, None, keepdims)
-    empty = pw.equal(total, 0.0)
-    safe = pw.where(empty, 1.0, total)
-    return pw.where(empty, 0.0, el.sqrt(safe) if p == 2.0 else pw.pow(safe, 1.0 / p))
+    return vector_norm(x, axis=axis, keepdims=keepdims, ord=p)

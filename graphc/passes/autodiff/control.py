@@ -27,7 +27,7 @@ from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import TensorType
 from graphc.passes.autodiff.tape import Tape, leaves, over
 
-Gradients = Callable[[Sequence[Value], Sequence[Value], Sequence[Value | None]], list[Value | None]]
+Gradients = Callable[..., list[Value | None]]  # reverse.gradients
 Cotangents = Mapping[int, Value]
 Parts = Sequence[Value | None]
 
@@ -131,27 +131,45 @@ class LoopGradient:
         }
         ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
         xs = [body.inputs[i] for i in (*carries, *wanted)]
-        cotangents = self.gradients(ys, xs, [*seeds.values(), *rows.values()])
+        started = {d for i, d in seeds.items() if i + 1 in self.cts}
+        unasked = {*seeds.values()} - started  # 0 at the last step, whatever the carry has become
+        cotangents = self.gradients(ys, xs, [*seeds.values(), *rows.values()], unasked)
         filled = (_transposed_product(d) for d in _filled(cotangents, xs))
         self.parts = dict(zip((*carries, *wanted), filled, strict=True))
         return seeds, rows
 
     def _wanted(self) -> tuple[list[int], list[int]]:
         """The inputs that need a cotangent: (those that are no carries, carries)."""
-        op, body = self.op, self.op.body
+        op, body, asked = self.op, self.op.body, self._asked()
         floats = [i for i, v in enumerate(body.inputs) if v.type.dtype.is_float]
         direct = {i for i in floats if self.value.args[i + 1] in self.active}
-        carries: set[int] = {i for i in direct if i < op.carries}
+        carries: set[int] = {i for i in direct & asked if i < op.carries}
         while True:
             reached = {body.inputs[i] for i in direct | carries}
             for v in topological(body.outputs, body.inputs):
-                passes = v.type.dtype.is_float or isinstance(v.op, Control)
-                if passes and any(a in reached for a in v.args):
+                if _carries(v) and any(a in reached for a in v.args):
                     reached.add(v)
-            grown = carries | {i for i in floats if i < op.carries and body.outputs[i] in reached}
+            grown = carries | {i for i in asked if i in floats and body.outputs[i] in reached}
             if grown == carries:
                 return sorted(i for i in direct if i >= op.carries), sorted(carries)
             carries = grown
+
+    def _asked(self) -> set[int]:
+        """The carries that reach a carry or a row whose cotangent is asked for.  The others have
+        none: not even 0, which would be NaN where a derivative is not finite."""
+        op, body = self.op, self.op.body
+        asked = {i - 1 for i in self.cts if 0 < i <= op.carries}
+        rows = [body.outputs[i - 1] for i in self.cts if i > op.carries]
+        while True:
+            ends = [*rows, *(body.outputs[i] for i in asked)]
+            needed = set(ends)
+            for v in reversed(topological(ends, body.inputs)):
+                if v in needed and _carries(v):
+                    needed.update(v.args)
+            grown = asked | {i for i in range(op.carries) if body.inputs[i] in needed}
+            if grown == asked:
+                return asked
+            asked = grown
 
     def _backward(self, count: Value, seeds: dict[int, Value]) -> Parts:
         """Builds the backward loop, and the sums after it."""
@@ -180,6 +198,8 @@ class LoopGradient:
         results = [value.apply(Item(1 + n), (loop,)) for n in range(len(body.outputs))]
         self.stacks |= dict(zip(rows, results[len(carried) :], strict=True))
         cotangents: list[Value | None] = [None] * len(value.args)
+        for i, v in enumerate(value.args[1 : 1 + op.carries], 1):
+            cotangents[i] = full(0.0, v.type) if v.type.dtype.is_float else None
         for n, i in enumerate((*seeds, *sums)):
             cotangents[1 + i] = results[n]
         for i in range(op.carries, end):
@@ -221,6 +241,11 @@ class LoopGradient:
             for x in (left, right)
         )
         return apply(Matmul(ta=True), (left, right))
+
+
+def _carries(v: Value) -> bool:
+    """Whether a cotangent may pass through a value: integers have none."""
+    return v.type.dtype.is_float or isinstance(v.op, Control)
 
 
 def makes_all_steps(value: Value) -> bool:

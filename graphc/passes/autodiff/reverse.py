@@ -1,49 +1,64 @@
 """Reverse-mode differentiation, graph to graph.
 
 Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients
-need nothing more.  Gradients never invent NaN: a cotangent that a `where` made zero stays exactly
-zero on its way through pointwise ops, even where their derivative is not finite ("strong zero").
-The values built for an op take its source line, and are pinned to its device.
+need nothing more.  Gradients never invent NaN ("strong zero"): where a choice made a cotangent zero
+(the branch that a `where` did not take, the lesser operand of `maximum`, what a slice left out, a
+step that was not made), it stays zero on its way through pointwise ops, even where their derivative
+is not finite.  Only a NaN is replaced, which has no derivative to lose: gradients of gradients see
+everything else.  The values built for an op take its source line, and are pinned to its device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.errors import GradientError, Location, located
 from graphc.ir.dim import differ
 from graphc.ir.graph import Value, topological
-from graphc.ir.op import Control, Item, Op, Pointwise, Reduction, View
-from graphc.ir.ops.pointwise import Add, Cast, Negative, StopGradient, Subtract, Where, equal, where
-from graphc.ir.ops.shape import Full
+from graphc.ir.op import Control, Item, Op, Pointwise, Reduction, Scatter, View
+from graphc.ir.ops.pointwise import (
+    Add,
+    Cast,
+    Negative,
+    StopGradient,
+    Subtract,
+    Where,
+    equal,
+    logical_and,
+    not_equal,
+    where,
+)
+from graphc.ir.ops.shape import Dilate, Full, Pad
 from graphc.ir.ops.state import Assign
 from graphc.ir.types import TensorType
 from graphc.passes.autodiff.control import control_vjp
 
-FINITE_DERIVATIVES = (
-    Add,
-    Subtract,
-    Negative,
-    Cast,
-    Where,
-)  # ops whose derivatives are finite constants
+# ops whose derivatives are finite constants
+FINITE_DERIVATIVES = (Add, Subtract, Negative, Cast, Where)
+CHOICES = (Where, Pad, Dilate, Scatter)  # ops that make zeros where the cotangent is not wanted
+CARRIES_CHOICES = (Pointwise, View, Reduction)  # ops that take zeros to zeros, element by element
 
 
 def gradients(
-    ys: Sequence[Value], xs: Sequence[Value], seeds: Sequence[Value | None]
+    ys: Sequence[Value],
+    xs: Sequence[Value],
+    seeds: Sequence[Value | None],
+    chosen: Container[Value | None] = (),
 ) -> list[Value | None]:
-    """The cotangent of each x, for the cotangents `seeds` of the ys (None: ones)."""
+    """The cotangent of each x, for the cotangents `seeds` of the ys (None: ones).
+
+    Those in `chosen` are zero where a choice made them so."""
     order = topological(ys)
     active = depends_on(order, xs)
-    cotangents: dict[Value, Value] = {}
-    masked: set[Value] = set()
+    found = Cotangents()
     results: dict[Value, dict[int, Value]] = {}  # control op -> cotangents of its items
     for y, seed in zip(ys, seeds, strict=True):
         if y in active:
             with located(y.loc):
                 one = y.apply(Full(1.0, y.type.dtype, y.type.shape), ()) if seed is None else seed
-            _accumulate(cotangents, y, one)
+            found.add(y, one, masked=seed in chosen)
     for value in reversed(order):
         if value not in active or not value.args:
             continue
@@ -52,16 +67,15 @@ def gradients(
                 parts = control_vjp(value, results[value], active, gradients)
             for arg, part in zip(value.args, parts, strict=True):
                 if part is not None and arg in active:
-                    _accumulate(cotangents, arg, part)
-                    masked.add(cotangents[arg])  # 0 where a branch or a step was left out
-        elif value in cotangents and isinstance(value.op, Item):
+                    found.add(arg, part, masked=True)  # 0 where a branch or a step was left out
+        elif value in found.total and isinstance(value.op, Item):
             items = results.setdefault(value.args[0], {})
-            earlier, ct = items.get(value.op.index), cotangents[value]
+            earlier, ct = items.get(value.op.index), found.total[value]
             with located(value.loc):
                 items[value.op.index] = ct if earlier is None else earlier + ct
-        elif value in cotangents:
-            _backward(value, cotangents, active, masked)
-    return [cotangents.get(x) for x in xs]
+        elif value in found.total:
+            _backward(value, found, active)
+    return [found.total.get(x) for x in xs]
 
 
 def depends_on(order: Sequence[Value], xs: Sequence[Value]) -> set[Value]:
@@ -82,39 +96,41 @@ def _passes(v: Value) -> bool:
     return (v.op.differentiable or isinstance(v.op, Assign)) and v.type.dtype.is_float
 
 
-def _accumulate(cotangents: dict[Value, Value], target: Value, ct: Value) -> None:
-    earlier = cotangents.get(target)
-    with located(target.loc):
-        cotangents[target] = ct if earlier is None else earlier + ct
+@dataclass
+class Cotangents:
+    """The cotangents so far, and those of them that a choice may have made zero."""
+
+    total: dict[Value, Value] = field(default_factory=dict)
+    masked: set[Value] = field(default_factory=set)  # the values, not their cotangents
+
+    def add(self, target: Value, ct: Value, masked: bool) -> None:
+        """Adds a contribution to the cotangent of `target`."""
+        earlier = self.total.get(target)
+        with located(target.loc):
+            self.total[target] = ct if earlier is None else earlier + ct
+        if masked:
+            self.masked.add(target)
 
 
-def _backward(
-    value: Value, cotangents: dict[Value, Value], active: set[Value], masked: set[Value]
-) -> None:
+def _backward(value: Value, found: Cotangents, active: set[Value]) -> None:
     """Adds the contributions of one value to the cotangents of its operands."""
-    ct = cotangents[value]
+    ct, masked = found.total[value], value in found.masked
     if isinstance(value.op, Assign):
         parts: Sequence[Any] = (None, ct)
     else:
         with located(value.loc):
             parts = checked_vjp(value, ct)
-    zeroing = ct in masked
+    may_be_infinite = isinstance(value.op, Pointwise) and not isinstance(
+        value.op, FINITE_DERIVATIVES
+    )
     for arg, part in zip(value.args, parts, strict=True):
         if part is None or arg not in active:
             continue
-        if (
-            zeroing
-            and part is not ct
-            and isinstance(value.op, Pointwise)
-            and not isinstance(value.op, FINITE_DERIVATIVES)
-        ):
+        if masked and may_be_infinite and part is not ct:
             with located(value.loc):
-                part = where(equal(ct, 0.0), 0.0, part)
-        _accumulate(cotangents, arg, part)
-        if isinstance(value.op, Where) or (
-            zeroing and isinstance(value.op, Pointwise | View | Reduction)
-        ):
-            masked.add(cotangents[arg])
+                part = where(logical_and(equal(ct, 0.0), not_equal(part, part)), 0.0, part)
+        chooses = isinstance(part.op, CHOICES)
+        found.add(arg, part, chooses or (masked and isinstance(value.op, CARRIES_CHOICES)))
 
 
 def checked_vjp(value: Value, ct: Value) -> Sequence[Any]:

@@ -25,9 +25,10 @@ from graphc.passes.base import Context, Pass, option
 from graphc.passes.fusion.control_steps import with_all_items
 from graphc.passes.fusion.groups import Groups, KernelGroup, common_space, space_of
 from graphc.passes.fusion.kernels import KernelMaker
-from graphc.passes.fusion.melting import READS_MEMORY, Melting, Read
+from graphc.passes.fusion.melting import READS_MEMORY, Melting, MeltingLimits, Read
 from graphc.passes.fusion.merging import Merging
 from graphc.passes.fusion.predicates import takes_epilogue
+from graphc.passes.graph.split_concats import SplitConcats
 from graphc.passes.graph.split_reductions import SplitReductions
 
 
@@ -46,6 +47,10 @@ class Fuse(Pass):
         SplitReductions.max_unrolled_elements,
         "elements of a reduction, at most, that is written out where it is read",
         at_least=0,
+    )
+    # branches in branches: the time to compile them grows faster than their number
+    max_choices: int = option(
+        SplitConcats.max_parts, "nested choices between pieces of views", at_least=1
     )
     max_members: int = option(300, "values in a kernel", at_least=1)
     # alias metadata covers 64 buffers: with more, LLVM does not vectorise loops
@@ -66,7 +71,10 @@ class Fuser:
     def __init__(self, fuse: Fuse, graph: Graph, context: Context) -> None:
         self.fuse, self.context = fuse, context
         self.graph, self.items = with_all_items(graph)
-        self.melting = Melting(self.graph, fuse.max_melted_depth, fuse.max_unrolled_elements)
+        self.melting = Melting(
+            self.graph,
+            MeltingLimits(fuse.max_melted_depth, fuse.max_choices, fuse.max_unrolled_elements),
+        )
         updated = {storage(new) for _, new in self.graph.updates}
         self.groups = Groups(self.melting.required, updated, fuse.max_members, fuse.max_arrays)
 

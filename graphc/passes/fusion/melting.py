@@ -22,7 +22,7 @@ from graphc.ir.op import (
 )
 from graphc.ir.ops.partial import Partial
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Pad, Reshape
+from graphc.ir.ops.shape import Concat, Constant, Dilate, Pad, Reshape
 from graphc.ir.ops.window import Window
 from graphc.ir.program import storage
 from graphc.passes.fusion.predicates import is_place
@@ -47,17 +47,54 @@ class Read:
         return self.same or self.rows is not None
 
 
+@dataclass(frozen=True)
+class MeltingLimits:
+    """How much may be computed again by each reader: ops on single numbers nested in each other,
+    choices between pieces of views, elements of a reduction."""
+
+    depth: int
+    choices: int
+    unrolled_elements: int
+
+
+def own_choices(v: Value) -> int:
+    """How many times an element of a view chooses what it reads."""
+    match v.op:
+        case Concat():
+            return len(v.args) - 1
+        case Pad() | Dilate():
+            return 1
+    return 0
+
+
 class Melting:
     """Which values of a graph are melted, and what the others read."""
 
-    def __init__(self, graph: Graph, max_depth: int, max_unrolled_elements: int) -> None:
+    def __init__(self, graph: Graph, limits: MeltingLimits) -> None:
         self.graph, self.nodes, self.inputs = graph, graph.nodes(), set(graph.inputs)
-        self.max_depth, self.max_unrolled_elements = max_depth, max_unrolled_elements
+        self.limits = limits
         self.required = self._required()
         self.depth: dict[Value, int] = {}  # melted value -> how many melted values are nested in it
+        self.choices: dict[Value, int] = {}  # melted value -> choices between pieces nested in it
         for v in self.nodes:
+            choices = self._choices(v)
             if self._melts(v):
                 self.depth[v] = 1 + max((self.depth.get(a, 0) for a in v.args), default=0)
+                self.choices[v] = choices
+
+    def _choices(self, v: Value) -> int:
+        """The choices nested in an element of v.  If they are too many, operands are stored, those
+        with the most first: each piece of a view has the choices of what it reads in it."""
+        choices = own_choices(v)
+        nested = {a: self.choices[a] for a in v.args if self.choices.get(a)}
+        if v.type.rank == 0:  # emitted where it has a name
+            return choices
+        for a in sorted(nested, key=lambda a: -nested[a]):
+            if choices + sum(nested.values()) <= self.limits.choices or not isinstance(v.op, View):
+                break
+            del nested[a], self.depth[a], self.choices[a]
+            self.required.add(a)
+        return choices + sum(nested.values())
 
     def _required(self) -> set[Value]:
         """The values that must lie in memory whatever the kernels are."""
@@ -81,11 +118,11 @@ class Melting:
             return False
         match v.op:
             case View():
-                return True
+                return own_choices(v) <= self.limits.choices
             case Generator(cost=cost):
                 return cost <= 1
             case Pointwise():
-                shallow = all(self.depth.get(a, 0) < self.max_depth for a in v.args)
+                shallow = all(self.depth.get(a, 0) < self.limits.depth for a in v.args)
                 return shallow and not v.op.can_fail and (v.type.rank == 0 or self.converts(v))
             case Reduction():
                 return self.unrolled(v)
@@ -115,7 +152,7 @@ class Melting:
         base = storage(x)
         stored = self.is_input(base) or isinstance(base.op, (*READS_MEMORY, Partial))
         whole = stored and x.type.rank - 1 not in v.op.axes
-        return count <= self.max_unrolled_elements and (whole or isinstance(base.op, Partial))
+        return count <= self.limits.unrolled_elements and (whole or isinstance(base.op, Partial))
 
     def sources(self, v: Value) -> list[Read]:
         """The stored values that v reads, directly or through melted values."""
@@ -129,8 +166,12 @@ class Melting:
             stack = [(v.args[0], False, v.op.axes)]
         if isinstance(v.op, Reshape):
             stack = [(v.args[0], False, None)]
+        seen = set()
         while stack:
-            value, same, rows = stack.pop()
+            value, same, rows = read = stack.pop()
+            if read in seen:
+                continue
+            seen.add(read)
             if not self.melted(value):
                 reads[value, same, rows] = Read(value, same, rows)
                 continue
