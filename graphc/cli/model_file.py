@@ -287,6 +287,13 @@ def _as_main(path: Path, script_args: Sequence[str]) -> Iterator[types.ModuleTyp
             sys.modules["__main__"] = before[2]
 
 
+def namespace_of(path: Path) -> dict[str, Any]:
+    """What a Python file declares once it has run.  Raises `UsageError` if it cannot be read."""
+    with _as_main(path, ()) as module:
+        _execute(Model(path), module)
+        return module.__dict__
+
+
 def _execute(model: Model, module: types.ModuleType) -> None:
     """Runs the file.  graphc's errors pass through; others become `ModelFailure`."""
     path = str(model.path)
