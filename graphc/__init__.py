@@ -43,7 +43,7 @@ from graphc.frontend.with_update import with_update as with_update
 from graphc.functions import *
 from graphc.ir import types as _types
 from graphc.ir.machine import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
-from graphc.public import publish as _publish
+from graphc.public import publish as _publish, refuse as _refuse
 
 Graph = _GraphScope
 DType = _types.DType
@@ -90,7 +90,7 @@ else:
         if name == "__version__":
             return _importlib.import_module("importlib.metadata").version("graphc")
         if name not in _LATE:
-            raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+            _refuse(globals(), name)
         module = _importlib.import_module(_LATE[name])
         found = {name: module if _LATE[name] == f"graphc.{name}" else getattr(module, name)}
         _guard(found, "graphc.")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 
 __all__ = [
+    "ArgumentError",
     "CodegenError",
     "ConformanceError",
     "DTypeError",
@@ -29,6 +30,7 @@ __all__ = [
     "Location",
     "MemoryLimitError",
     "MiscompiledError",
+    "MissingNameError",
     "ParseError",
     "SessionError",
     "ShapeError",
@@ -156,6 +158,15 @@ class GraphError(GraphcError):
 
 class GradientError(GraphError):
     """A gradient that does not exist."""
+
+
+class MissingNameError(GraphcError, AttributeError):
+    """A name that graphc has not; the message says what to type instead."""
+
+
+class ArgumentError(GraphcError, TypeError):
+    """A call that Python, or a library, cannot make: of an argument that does not exist, or of
+    something that a tensor is not."""
 
 
 class FeedError(GraphcError):

@@ -4,12 +4,13 @@ names the function and the user's line.
 Functions check their arguments themselves.  The wrapper catches what slips through: an object that
 fails in the middle of a function still ends in a typed error, with its cause attached.  Errors of
 the user's own code, called from within, pass unchanged, and so does Python's `TypeError` for a
-wrong number of arguments.
+wrong number of arguments; a wrong keyword is answered with the right one.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, user_location
+from graphc.public import ANSWERS
 
 UNTYPED_ERRORS = (
     TypeError,
@@ -64,6 +66,8 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             raise type(error)(message, error.location or user_location()) from error.__cause__
         except UNTYPED_ERRORS as error:
             trace = error.__traceback__
+            if trace is not None and trace.tb_next is None and kwargs:
+                refuse_keywords(function, name, kwargs)
             if trace is None or trace.tb_next is None or not _inside(trace.tb_next):
                 raise
             given = ", ".join([*map(short, args), *(f"{k}={short(v)}" for k, v in kwargs.items())])
@@ -73,6 +77,18 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     call.guarded = True  # type: ignore[attr-defined]
     return call
+
+
+def answers() -> Any:
+    """The module that knows what to type instead, loaded when it is needed."""
+    return importlib.import_module(ANSWERS)
+
+
+def refuse_keywords(function: Callable[..., Any], name: str, kwargs: dict[str, Any]) -> None:
+    """Raises `ArgumentError` if a call has a keyword that the function does not take."""
+    error = answers().refused_keywords(function, name, kwargs)
+    if error is not None:
+        raise error from None
 
 
 def named(message: str, name: str) -> str:

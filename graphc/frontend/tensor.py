@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeError, user_location
-from graphc.frontend.boundary import door, named, short
+from graphc.errors import (
+    ArgumentError,
+    DTypeError,
+    GraphcError,
+    GraphError,
+    Location,
+    ShapeError,
+    user_location,
+)
+from graphc.frontend.boundary import answers, door, named, short
 from graphc.frontend.broadcasting import broadcast_shapes
 from graphc.frontend.indexing import index
 from graphc.frontend.scope import GraphScope, current, frames
@@ -138,6 +146,30 @@ class Tensor(Value):
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise GraphError(f"{self!r} has no elements before a run; use Session.run", user_location())
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        error = answers().refused_function(function.__name__)
+        if error is not None:
+            raise error
+        return function._implementation(*args, **kwargs)  # `numpy.shape` and the like
+
+    def __float__(self) -> NoReturn:
+        raise ArgumentError(f"{self!r} has no value before a run; use Session.run", user_location())
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        raise ArgumentError(
+            f"{self!r} has no value before a run, so {spec!r} cannot format it; format what "
+            "Session.run gives",
+            user_location(),
+        )
+
+    if not TYPE_CHECKING:  # type checkers see missing attributes by themselves
+
+        def __getattr__(self, name):
+            """What other libraries' tensors have: an error that says what to type instead."""
+            raise answers().missing_member(name)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         return self  # immutable, and a part of its graph
@@ -326,6 +358,14 @@ class Variable(Tensor):
 
     initial_value: Tensor | None = None
     trainable: bool = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Variable:
+        first = args[0] if args else kwargs.get("op")
+        if cls is Variable and (args or kwargs) and not isinstance(first, Op):
+            raise ArgumentError(
+                "Variable is the type of variables; gc.variable(initial) makes one", user_location()
+            )
+        return object.__new__(cls)
 
     def assign(self, value: Any) -> Tensor:
         """Yields `value`, which the variable takes when the run ends."""
