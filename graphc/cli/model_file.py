@@ -72,10 +72,11 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
     )
     p.add_argument(
         "--fetch",
-        action="append",
+        action="extend",
+        type=_names,
         default=[],
-        metavar="NAME",
-        help="a tensor's name, or the Python variable that holds it (repeatable)",
+        metavar="A,B",
+        help="names of tensors, or of the Python variables that hold them (repeatable)",
     )
 
 
@@ -126,6 +127,11 @@ def _bytes(text: str) -> int:
         return parse_bytes(text)
     except GraphcError as error:
         raise argparse.ArgumentTypeError(error.message) from None
+
+
+def _names(text: str) -> list[str]:
+    """The names in an argument like `x,y`."""
+    return [name for name in map(str.strip, text.split(",")) if name]
 
 
 def positive(text: str) -> int:
