@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 
 __all__ = [
@@ -47,11 +47,13 @@ def __dir__() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A line of the user's program, and the device that what it declares is pinned to, if any."""
+    """A line of the user's program, the device that what it declares is pinned to, if any, and,
+    where a run may have to tell it, the function of graphc's that the line calls."""
 
     file: str
     line: int
     device: str = ""
+    call: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -81,6 +83,14 @@ def user_location() -> Location | None:
     if frame is None:
         return None
     return Location(frame.f_code.co_filename, frame.f_lineno, _here.device)
+
+
+def own_frames() -> Iterator[FrameType]:
+    """graphc's frames below the innermost line of the user's, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _ours(frame):
+        yield frame
+        frame = frame.f_back
 
 
 def standing_location() -> Location | None:

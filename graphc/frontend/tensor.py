@@ -21,15 +21,16 @@ from graphc.errors import (
     ShapeError,
     user_location,
 )
-from graphc.frontend.boundary import answers, door, named, short
+from graphc.frontend.boundary import answers, door, named, short, with_call
 from graphc.frontend.broadcasting import broadcast_shapes
 from graphc.frontend.indexing import index
 from graphc.frontend.scope import GraphScope, current, frames
 from graphc.ir import dim
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value, full, typecheck
-from graphc.ir.op import Op, Pointwise
+from graphc.ir.op import Gather, Op, Pointwise, Scatter
 from graphc.ir.ops.elementary import power
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import (
     Cast,
@@ -196,6 +197,8 @@ def build(
     if len(graphs) > 1:
         raise GraphError(f"{op.name}: operands belong to two different graphs", loc)
     graph = graphs.pop() if graphs else graph or current()
+    if isinstance(op, Gather | Scatter | CheckIndex):  # a run may have to name the caller
+        loc = with_call(loc)
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
     result = Tensor(op, args, typecheck(op, args, loc), name, loc, graph)
