@@ -29,6 +29,7 @@ from graphc.errors import (
     own_frames,
     user_location,
 )
+from graphc.ir.op import OPS
 from graphc.public import ANSWERS
 
 UNTYPED_ERRORS = (
@@ -67,7 +68,7 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except GraphcError as error:
-            message = named(error.message, name)
+            message = said_by(error, named(error.message, name), name)
             if isinstance(error, ParseError) or (
                 error.location is not None and message == error.message
             ):
@@ -97,6 +98,17 @@ def with_call(location: Location | None) -> Location | None:
     if location is None or not doors or location.call:
         return location
     return replace(location, call=doors[-1].f_locals["name"])
+
+
+def said_by(error: GraphcError, message: str, name: str) -> str:
+    """The message of an error that a function met: it names the function, not an op that graphc
+    makes of it; what the user's own code met, called from within, names what that code called."""
+    op, _, fault = message.partition(": ")
+    trace = error.__traceback__
+    inner = op in OPS or op == "broadcast_to"
+    if not inner or op == name or trace is None or not _inside(trace.tb_next):
+        return message
+    return f"{name}: {fault}"
 
 
 def answers() -> Any:
