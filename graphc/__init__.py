@@ -10,10 +10,11 @@ session compile and run.  Nothing is computed while a graph is built:
 f32[n,10]
 
 Layers, from the ground up: `graphc.ir` (types, ops, graphs, their text and their meaning),
-`graphc.passes` (graph to graph, graph to program), `graphc.frontend` and `graphc.functions` (what
-users hold and call), `graphc.codegen` and `graphc.runtime` (program to machine code),
-`graphc.compiler`, `graphc.session`, and `graphc.nn`, `graphc.init` and `graphc.optim` (training:
-ordinary graph code).
+`graphc.passes` (graph to graph, graph to program), `graphc.codegen` (kernels to machine code),
+`graphc.frontend` and `graphc.functions` (what users hold and call), `graphc.linalg`, `random`,
+`fft`, `init` (ordinary graph code), `graphc.runtime` (runs machine code), `graphc.compiler`,
+`graphc.profile` and `explain`, `graphc.session`, `graphc.nn`, `optim` and `data` (training, as
+ordinary graph code), `graphc.extend`, `graphc.testing`, and `graphc.cli`.
 
 `import graphc` imports what declares a graph.  The rest is imported when it is first touched.
 """
@@ -42,7 +43,7 @@ from graphc.frontend.with_update import with_update as with_update
 from graphc.functions import *
 from graphc.ir import types as _types
 from graphc.ir.machine import DeviceSpec as DeviceSpec, Link as Link, Machine as Machine
-from graphc.public import publish as _publish
+from graphc.public import publish as _publish, refuse as _refuse
 
 Graph = _GraphScope
 DType = _types.DType
@@ -89,7 +90,7 @@ else:
         if name == "__version__":
             return _importlib.import_module("importlib.metadata").version("graphc")
         if name not in _LATE:
-            raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+            _refuse(globals(), name)
         module = _importlib.import_module(_LATE[name])
         found = {name: module if _LATE[name] == f"graphc.{name}" else getattr(module, name)}
         _guard(found, "graphc.")

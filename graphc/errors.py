@@ -13,10 +13,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 
 __all__ = [
+    "ArgumentError",
     "CodegenError",
     "ConformanceError",
     "DTypeError",
@@ -29,6 +30,7 @@ __all__ = [
     "Location",
     "MemoryLimitError",
     "MiscompiledError",
+    "MissingNameError",
     "OutOfMemoryError",
     "ParseError",
     "SessionError",
@@ -46,11 +48,13 @@ def __dir__() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A line of the user's program, and the device that what it declares is pinned to, if any."""
+    """A line of the user's program, the device that what it declares is pinned to, if any, and,
+    where a run may have to tell it, the function of graphc's that the line calls."""
 
     file: str
     line: int
     device: str = ""
+    call: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -86,6 +90,14 @@ def defined_at(function: object) -> Location | None:
     """The line where a function of the user's begins; None for one that Python did not compile."""
     code = getattr(function, "__code__", None)
     return None if code is None else Location(code.co_filename, code.co_firstlineno)
+
+
+def own_frames() -> Iterator[FrameType]:
+    """graphc's frames below the innermost line of the user's, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _ours(frame):
+        yield frame
+        frame = frame.f_back
 
 
 def standing_location() -> Location | None:
@@ -163,6 +175,15 @@ class GraphError(GraphcError):
 
 class GradientError(GraphError):
     """A gradient that does not exist."""
+
+
+class MissingNameError(GraphcError, AttributeError):
+    """A name that graphc has not; the message says what to type instead."""
+
+
+class ArgumentError(GraphcError, TypeError):
+    """A call that Python, or a library, cannot make: of an argument that does not exist, or of
+    something that a tensor is not."""
 
 
 class FeedError(GraphcError):

@@ -9,7 +9,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from graphc.cli import cache, check, devices, dump, explain, ops, opt, profile, run
 from graphc.cli.model_file import ModelFailure, UsageError, where
@@ -28,11 +28,16 @@ class ShowVersion(argparse.Action):
         parser.exit()
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (`{self.prog} --help` lists the options)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top = argparse.ArgumentParser(
-        prog="graphc", description="Run, inspect and optimise computation graphs."
-    )
+    top = Parser(prog="graphc", description="Run, inspect and optimise computation graphs.")
     top.add_argument("--version", action=ShowVersion, nargs=0, help="print graphc's version")
     top.add_argument("--traceback", action="store_true", help="show Python's traceback of an error")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")

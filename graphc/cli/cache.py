@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 from graphc.cli.model_file import UsageError
+from graphc.codegen.cpu.toolchain.jit import SAYS
 from graphc.config import Options
 
 SECONDS_PER_DAY = 86400.0
+ELF = b"\x7fELF"
+MACHINE_OFFSET = 18  # in an ELF header: two bytes that tell the machine
+EM_CUDA = 190
+CPU_SAYS = re.compile(SAYS.encode() + rb"([^\0]+)")
+GPU_SAYS = re.compile(rb"\.text\.(\w+)")  # the kernel's function
 
 
 def register(commands: Any) -> None:
@@ -50,7 +57,22 @@ def act(args: argparse.Namespace) -> int:
     if args.list:
         for p, s in sorted(files, key=lambda f: -f[1].st_mtime):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(s.st_mtime))
-            print(f"{when} {s.st_size:8d} {p.stem}")
+            print(f"{when} {s.st_size:8d} {p.stem}  {content_of(p)}")
     size = sum(s.st_size for _, s in files)
     print(f"{directory}: {len(files)} objects, {size} bytes")
     return 0
+
+
+def content_of(path: Path) -> str:
+    """What a file of the cache is, and what its kernel does."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    at = data.find(ELF)
+    if path.suffix == ".tmp" or at < 0:
+        return "left of a write that did not end" if path.suffix == ".tmp" else "damaged"
+    machine = int.from_bytes(data[at + MACHINE_OFFSET : at + MACHINE_OFFSET + 2], "little")
+    where, pattern = ("GPU", GPU_SAYS) if machine == EM_CUDA else ("CPU", CPU_SAYS)
+    says = pattern.search(data)
+    return f"{where}, {says[1].decode()}" if says else f"{where}"

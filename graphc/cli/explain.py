@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from graphc.cli.model_file import Model, add_model_options, find_value, opened, staged
-from graphc.cli.run import parse_sizes
+from graphc.cli.run import check_sizes, parse_sizes
 from graphc.compiler.compile_placed import planned_machine
 from graphc.config import Options
 from graphc.errors import GraphcError, GraphError
@@ -53,7 +53,9 @@ def act(args: argparse.Namespace) -> int:
         for graph in _graphs(model, args):
             value = find_value(model, graph, args.value) or find(graph, args.value)
             if value is not None:
-                print(_told(graph, value, parse_sizes(args.size)))
+                sizes = parse_sizes(args.size)
+                check_sizes(sizes, [*graph.inputs, *graph.nodes(), *model.scope.by_name.values()])
+                print(_told(graph, value, sizes))
                 return 0
         raise GraphError(
             f"{args.value!r} is no value of what is computed; "

@@ -75,10 +75,11 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
     )
     p.add_argument(
         "--fetch",
-        action="append",
+        action="extend",
+        type=_names,
         default=[],
-        metavar="NAME",
-        help="a tensor's name, or the Python variable that holds it (repeatable)",
+        metavar="A,B",
+        help="names of tensors, or of the Python variables that hold them (repeatable)",
     )
 
 
@@ -129,6 +130,11 @@ def _bytes(text: str) -> int:
         return parse_bytes(text)
     except GraphcError as error:
         raise argparse.ArgumentTypeError(error.message) from None
+
+
+def _names(text: str) -> list[str]:
+    """The names in an argument like `x,y`."""
+    return [name for name in map(str.strip, text.split(",")) if name]
 
 
 def positive(text: str) -> int:
@@ -319,6 +325,13 @@ def _as_main(path: Path, script_args: Sequence[str]) -> Iterator[types.ModuleTyp
         sys.argv, sys.path[:] = before[0], before[1]
         if before[2] is not None:
             sys.modules["__main__"] = before[2]
+
+
+def namespace_of(path: Path) -> dict[str, Any]:
+    """What a Python file declares once it has run.  Raises `UsageError` if it cannot be read."""
+    with _as_main(path, ()) as module:
+        _execute(Model(path), module)
+        return module.__dict__
 
 
 def _execute(model: Model, module: types.ModuleType) -> None:

@@ -1,27 +1,33 @@
-"""`graphc opt file.gir --passes a,b{field=value}`: passes over a graph that is given as text."""
+"""`graphc opt file.gir --passes a,b{field=value}`: passes over a graph that is given as text.
+
+`own.py:MyPass` is a pass of the user's: a class or a function of a Python file, which is run.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphc.cli.model_file import UsageError, read_text
+from graphc.cli.model_file import UsageError, namespace_of, read_text
 from graphc.errors import GraphcError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Program
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.verify import verify
-from graphc.passes.base import Context, GraphPass, Pass, spelled
+from graphc.passes.base import Context, FunctionPass, GraphPass, Pass, spelled
 from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.memory.verify import verify_program
 from graphc.passes.oracle.check_passes import Checker
 from graphc.passes.parse import parse_passes
 from graphc.passes.pipeline import GRAPH_PASSES, PASSES, check_sequence, run_pass, run_scheduling
 from graphc.passes.trace import Trace
+
+OWN = re.compile(r"([^,{}\s]+\.py):(\w+)")  # a pass of the user's: file and name
 
 
 class ListPasses(argparse.Action):
@@ -48,7 +54,7 @@ def register(commands: Any) -> None:
         "--passes",
         default=",".join(p.name for p in GRAPH_PASSES),
         metavar="A,B{FIELD=VALUE}",
-        help="in this order, with these fields (default: %(default)s)",
+        help="in this order, with these fields; FILE.py:NAME is your own (default: %(default)s)",
     )
     p.add_argument(
         "--list-passes", action=ListPasses, nargs=0, help="print the passes, their fields, and exit"
@@ -93,11 +99,30 @@ def act(args: argparse.Namespace) -> int:
 def chosen(text: str) -> list[Pass]:
     """The passes that an argument names.  Raises `UsageError`."""
     try:
-        passes = parse_passes(text, PASSES)
+        own = {f"{file}:{name}": own_pass(file, name) for file, name in OWN.findall(text)}
+        passes = parse_passes(text, PASSES, own)
         check_sequence(passes)
     except GraphcError as error:
         raise UsageError(str(error)) from None
     return passes
+
+
+def own_pass(file: str, name: str) -> Pass:
+    """The user's pass of that name in a Python file.  Raises `UsageError`."""
+    declared = namespace_of(Path(file))
+    found = declared.get(name)
+    if isinstance(found, type) and issubclass(found, Pass):
+        return found()
+    if isinstance(found, Pass):
+        return found
+    if callable(found) and not isinstance(found, type):
+        return FunctionPass(found)
+    passes = [k for k, v in declared.items() if isinstance(v, type) and v.__module__ == "__main__"]
+    there = f"; the file's classes are {', '.join(passes)}" if passes else ""
+    raise UsageError(
+        f"--passes {file}:{name}: expected a GraphPass, or a function from a graph to a graph"
+        + there
+    )
 
 
 def _step(p: Pass, current: Graph | Program, context: Context) -> Graph | Program:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ def add_feed_options(p: argparse.ArgumentParser) -> None:
 
 def act(args: argparse.Namespace) -> int:
     """Runs the command."""
+    _check_out(args.out)
     recorder = Recorder()
     more: dict[str, Any] = {"watch": recorder.watch} if args.profile else {}
     with opened(args, **more) as model:
@@ -85,6 +86,14 @@ def act(args: argparse.Namespace) -> int:
         if args.profile:
             print(tables(recorder.profiles()))
         return model.code
+
+
+def _check_out(out: str | None) -> None:
+    """Raises `UsageError` unless results can be saved there."""
+    if out is not None and Path(out).suffix not in ("", ".npz") and not Path(out).is_dir():
+        raise UsageError(
+            f"--out {out}: expected FILE.npz, or a folder, which gets a .npy file of each result"
+        )
 
 
 def needs_fetches(model: Model, args: argparse.Namespace) -> bool:
@@ -124,6 +133,7 @@ def fetching(model: Model, args: argparse.Namespace) -> Iterator[Once]:
             sizes,
             Options().seed,
         )
+        _check_fed("placeholder", [t for t in needed if t.graph.by_name.get(t.name) is t], feeds)
         types = {n: str(f.type) if isinstance(f, Tensor) else "group" for n, f in fetches.items()}
 
         def once() -> Results:
@@ -163,6 +173,7 @@ def make_feeds(
     needed: Sequence[Any], given: Mapping[Any, str], rest: bool, sizes: Mapping[str, int], seed: int
 ) -> dict[Any, Array]:
     """Arrays for placeholders: files first, whose shapes fix symbolic sizes; then random ones."""
+    check_sizes(sizes, [*given, *needed])
     known = dict(sizes)
     feeds: dict[Any, Array] = {}
     for t, what in given.items():
@@ -178,6 +189,25 @@ def make_feeds(
             names = {s for size in t.type.shape for s in dim.symbols(size)}
             feeds[t] = draw(rng, t.type, {name: known.get(name, DEFAULT_SIZE) for name in names})
     return feeds
+
+
+def check_sizes(sizes: Mapping[str, int], values: Iterable[Value]) -> None:
+    """Raises `UsageError` for a size that the types of no value have."""
+    known = sorted({s for v in values for size in v.type.shape for s in dim.symbols(size)})
+    unknown = [name for name in sizes if name not in known]
+    if unknown:
+        there = f"the sizes are {', '.join(known)}" if known else "there are no symbolic sizes"
+        raise UsageError(f"--size {unknown[0]}={sizes[unknown[0]]}: no such size; {there}")
+
+
+def _check_fed(what: str, needed: Sequence[Value], feeds: Mapping[Any, Array]) -> None:
+    """Raises `FeedError`, which tells how to feed, for the first value that has no array."""
+    missing = next((v for v in needed if v not in feeds), None)
+    if missing is not None:
+        raise FeedError(
+            f"{what} {missing.name!r} ({missing.type}) is needed but not fed; use "
+            f"--feed {missing.name}=FILE.npy, or --feed random for all that are left"
+        )
 
 
 def load(path: str) -> Array:
@@ -205,13 +235,7 @@ def _running_graph(
     named = {by_name[n.removeprefix("%")]: what for n, what in given.items() if n}
     needed = [v for v in graph.inputs if not isinstance(v.op, RunCounter)]
     feeds = make_feeds(needed, named, "" in given, sizes, Options().seed)
-    missing = [v for v in needed if v not in feeds]
-    if missing:
-        raise FeedError(
-            f"input %{missing[0].name}: {missing[0].type} is not fed; "
-            f"use --feed {missing[0].name}=... "
-            "or --feed random"
-        )
+    _check_fed("input", needed, feeds)
     names = distinct([f"%{v.name or v.op.name}" for v in graph.results])
     scope = GraphScope()
     with scope.as_default(), Session(scope) as session:

@@ -62,16 +62,22 @@ def _compile_here(
     waiting: Queue, codes: dict[str, bytes], count: int, compiler: Compiler, options: Options
 ) -> None:
     start = time.perf_counter()
-    shown = False
+    shown, live = False, sys.stderr.isatty()  # a log gets one line, at the end
     while waiting:
         key, words = _next(waiting)
         if words:
             codes[key] = compiler.compile(*words)
         if options.progress and time.perf_counter() - start > SHOW_AFTER_SECONDS:
             shown = True
-            print(f"\rgraphc: compiled {len(codes)} of {count} kernels", end="", file=sys.stderr)
+            if live:
+                print(f"\r{_counted(codes, count)}", end="", file=sys.stderr)
     if shown:
+        print("" if live else _counted(codes, count), end="", file=sys.stderr)
         print(f" in {time.perf_counter() - start:.1f} s", file=sys.stderr)
+
+
+def _counted(codes: dict[str, bytes], count: int) -> str:
+    return f"graphc: compiled {len(codes)} of {count} kernels"
 
 
 def _next(waiting: Queue) -> tuple[str, Words]:

@@ -4,12 +4,13 @@ names the function and the user's line.
 Functions check their arguments themselves.  The wrapper catches what slips through: an object that
 fails in the middle of a function still ends in a typed error, with its cause attached.  Errors of
 the user's own code, called from within, pass unchanged, and so does Python's `TypeError` for a
-wrong number of arguments.
+wrong number of arguments; a wrong keyword is answered with the right one.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 import threading
 from collections.abc import Callable
@@ -20,8 +21,19 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import PACKAGE, GraphcError, GraphError, ParseError, ShapeError, user_location
+from graphc.errors import (
+    PACKAGE,
+    GraphcError,
+    GraphError,
+    Location,
+    ParseError,
+    ShapeError,
+    own_frames,
+    user_location,
+)
+from graphc.ir.op import OPS
 from graphc.ir.requirement import Requirement
+from graphc.public import ANSWERS
 
 UNTYPED_ERRORS = (
     TypeError,
@@ -87,7 +99,7 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except GraphcError as error:
-            message = named(error.message, name)
+            message = said_by(error, named(error.message, name), name)
             if isinstance(error, ParseError) or (
                 error.location is not None and message == error.message
             ):
@@ -95,6 +107,8 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             raise type(error)(message, error.location or user_location()) from error.__cause__
         except UNTYPED_ERRORS as error:
             trace = error.__traceback__
+            if trace is not None and trace.tb_next is None and kwargs:
+                refuse_keywords(function, name, kwargs)
             if trace is None or trace.tb_next is None or not _inside(trace.tb_next):
                 raise
             given = ", ".join([*map(short, args), *(f"{k}={short(v)}" for k, v in kwargs.items())])
@@ -106,6 +120,40 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     call.guarded = True  # type: ignore[attr-defined]
     return call
+
+
+DOOR = door(len, "").__code__  # type: ignore[attr-defined]  # what all doors run
+
+
+def with_call(location: Location | None) -> Location | None:
+    """A location that knows the public function which its line has called."""
+    doors = [frame for frame in own_frames() if frame.f_code is DOOR]
+    if location is None or not doors or location.call:
+        return location
+    return replace(location, call=doors[-1].f_locals["name"])
+
+
+def said_by(error: GraphcError, message: str, name: str) -> str:
+    """The message of an error that a function met: it names the function, not an op that graphc
+    makes of it; what the user's own code met, called from within, names what that code called."""
+    op, _, fault = message.partition(": ")
+    trace = error.__traceback__
+    inner = op in OPS or op == "broadcast_to"
+    if not inner or op == name or trace is None or not _inside(trace.tb_next):
+        return message
+    return f"{name}: {fault}"
+
+
+def answers() -> Any:
+    """The module that knows what to type instead, loaded when it is needed."""
+    return importlib.import_module(ANSWERS)
+
+
+def refuse_keywords(function: Callable[..., Any], name: str, kwargs: dict[str, Any]) -> None:
+    """Raises `ArgumentError` if a call has a keyword that the function does not take."""
+    error = answers().refused_keywords(function, name, kwargs)
+    if error is not None:
+        raise error from None
 
 
 def named(message: str, name: str) -> str:

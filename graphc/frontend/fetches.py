@@ -1,4 +1,5 @@
-"""Nests of fetches: the key of a nest in a table of runners, and the list of its tensors."""
+"""Flattens nested fetches into a list of tensors, and makes the key under which a session finds
+their runner."""
 
 from __future__ import annotations
 

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from graphc.errors import DTypeError, GraphcError, GraphError, Location, ShapeError, user_location
-from graphc.frontend.boundary import door, named, required, short
+from graphc.errors import (
+    ArgumentError,
+    DTypeError,
+    GraphcError,
+    GraphError,
+    Location,
+    ShapeError,
+    user_location,
+)
+from graphc.frontend.boundary import answers, door, named, required, short, with_call
 from graphc.frontend.broadcasting import broadcast_shapes
 from graphc.frontend.indexing import index
 from graphc.frontend.plain_array import plain_array
@@ -21,8 +29,9 @@ from graphc.frontend.scope import GraphScope, current, frames
 from graphc.ir import dim
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value, full, typecheck
-from graphc.ir.op import Op, Pointwise
+from graphc.ir.op import Gather, Op, Pointwise, Scatter
 from graphc.ir.ops.elementary import power
+from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.pointwise import (
     Cast,
@@ -140,6 +149,30 @@ class Tensor(Value):
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise GraphError(f"{self!r} has no elements before a run; use Session.run", user_location())
 
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        error = answers().refused_function(function.__name__)
+        if error is not None:
+            raise error
+        return function._implementation(*args, **kwargs)  # `numpy.shape` and the like
+
+    def __float__(self) -> NoReturn:
+        raise ArgumentError(f"{self!r} has no value before a run; use Session.run", user_location())
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        raise ArgumentError(
+            f"{self!r} has no value before a run, so {spec!r} cannot format it; format what "
+            "Session.run gives",
+            user_location(),
+        )
+
+    if not TYPE_CHECKING:  # type checkers see missing attributes by themselves
+
+        def __getattr__(self, name):
+            """What other libraries' tensors have: an error that says what to type instead."""
+            raise answers().missing_member(name)
+
     def __deepcopy__(self, memo: Any) -> Tensor:
         return self  # immutable, and a part of its graph
 
@@ -165,6 +198,8 @@ def build(
     if len(graphs) > 1:
         raise GraphError(_mixed(op, args), loc)
     graph = graphs.pop() if graphs else graph or current()
+    if isinstance(op, Gather | Scatter | CheckIndex):  # a run may have to name the caller
+        loc = with_call(loc)
     if graph.finalized:
         raise GraphError(f"{op.name}: the graph is finalized", loc)
     result = Tensor(op, args, typecheck(op, args, loc), name, loc, graph, needs=required())
@@ -349,6 +384,14 @@ class Variable(Tensor):
 
     initial_value: Tensor | None = None
     trainable: bool = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Variable:
+        first = args[0] if args else kwargs.get("op")
+        if cls is Variable and (args or kwargs) and not isinstance(first, Op):
+            raise ArgumentError(
+                "Variable is the type of variables; gc.variable(initial) makes one", user_location()
+            )
+        return object.__new__(cls)
 
     def assign(self, value: Any) -> Tensor:
         """Yields `value`, which the variable takes when the run ends."""

@@ -7,7 +7,7 @@ branch's values are computed only if the branch is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
@@ -51,7 +51,8 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     0.0 -2.0
     """
     chosen = _truth("cond", pred)
-    return _switch("cond", converted(chosen, i64), [false_fn, true_fn])
+    branches = {"the false branch": false_fn, "the true branch": true_fn}
+    return _switch("cond", converted(chosen, i64), branches)
 
 
 def switch(index: Any, branches: Sequence[Callable[[], Any]]) -> Any:
@@ -70,16 +71,19 @@ def switch(index: Any, branches: Sequence[Callable[[], Any]]) -> Any:
         raise ShapeError(f"switch: index is {where.type}; expected one integer", user_location())
     if not isinstance(branches, list | tuple) or not branches:
         raise GraphError(f"switch: branches are {branches!r}; expected functions", user_location())
-    return _switch("switch", build(CheckIndex(len(branches)), (where,)), branches)
+    named = {f"branch {number}": b for number, b in enumerate(branches)}
+    return _switch("switch", build(CheckIndex(len(branches)), (where,)), named)
 
 
-def _switch(what: str, index: Tensor, branches: Sequence[Callable[[], Any]]) -> Any:
-    traced = [TracedFunction(what, _callable(what, b), TraceFrame()) for b in branches]
-    first = traced[0]
-    for number, t in enumerate(traced):
-        same_nest(what, first.shape, t.shape, f"branch {number}")
+def _switch(what: str, index: Tensor, branches: Mapping[str, Callable[[], Any]]) -> Any:
+    """The op, of branches by what errors call them."""
+    traced = [TracedFunction(what, _callable(what, b), TraceFrame()) for b in branches.values()]
+    first, names = traced[0], list(branches)
+    for name, t in zip(names, traced, strict=True):
+        same_nest(what, first.shape, t.shape, name)
         t.outputs = [
-            _as_first(what, number, a, b) for a, b in zip(first.outputs, t.outputs, strict=True)
+            _as_first(f"{what}: {name}", names[0], a, b)
+            for a, b in zip(first.outputs, t.outputs, strict=True)
         ]
     closer = Closer(what)
     for t in traced:
@@ -89,19 +93,18 @@ def _switch(what: str, index: Tensor, branches: Sequence[Callable[[], Any]]) -> 
     return first.pack([build(Item(i), (out,)) for i in range(len(first.outputs))])
 
 
-def _as_first(what: str, number: int, wanted: Tensor, got: Tensor) -> Tensor:
+def _as_first(what: str, first: str, wanted: Tensor, got: Tensor) -> Tensor:
     """An output of a branch, made to match that of the first branch."""
     if wanted.dtype != got.dtype:
         raise DTypeError(
-            f"{what}: branch {number} gives {got.type}, branch 0 gives {wanted.type}; "
-            "use gc.astype",
+            f"{what} gives {got.type}, {first} gives {wanted.type}; use gc.astype",
             user_location(),
         )
     if wanted.ndim != got.ndim or any(
         dim.differ(a, b) for a, b in zip(wanted.shape, got.shape, strict=True)
     ):
         raise ShapeError(
-            f"{what}: branch {number} gives {got.type}, branch 0 gives {wanted.type}",
+            f"{what} gives {got.type}, {first} gives {wanted.type}",
             user_location(),
         )
     return got

@@ -1,4 +1,7 @@
-"""Elements by computed position.  An index outside [-n, n) makes the run fail."""
+"""These functions read and write elements at positions that are computed in the graph.
+
+An index outside [-n, n) makes the run fail.
+"""
 
 from __future__ import annotations
 

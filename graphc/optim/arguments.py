@@ -1,4 +1,4 @@
-"""Arguments of optimizers and schedules: numbers in their ranges, or a typed error."""
+"""Checks the arguments of optimizers and schedules; a number out of range raises a typed error."""
 
 from __future__ import annotations
 

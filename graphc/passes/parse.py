@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from graphc.errors import GraphcError
@@ -14,9 +14,12 @@ ONE_PASS = re.compile(r"([^,{}\s]+)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
 BOOLEANS = {"true": True, "false": False}
 
 
-def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
+def parse_passes(
+    text: str, known: Sequence[Pass], own: Mapping[str, Pass] | None = None
+) -> list[Pass]:
     """The passes that a text names, with the fields that it sets.  Raises `GraphcError` for a pass
-    that is not among the `known`, a field that the pass has not, or a value of another type.
+    that is neither among the `known` nor a key of `own`, a field that the pass has not, or a value
+    of another type.
 
     >>> from graphc.passes.pipeline import PASSES
     >>> [str(p) for p in parse_passes("simplify, split-reductions{chunks=32}", PASSES)]
@@ -30,7 +33,8 @@ def parse_passes(text: str, known: Sequence[Pass]) -> list[Pass]:
             raise GraphcError(
                 f"passes: cannot read {unread!r}; expected name{{field=value,...}},..."
             )
-        passes.append(_configured(_named(entry[1], known), entry[2] or ""))
+        p = (own or {}).get(entry[1]) or _named(entry[1], known)
+        passes.append(_configured(p, entry[2] or ""))
         unread = unread[entry.end() :].strip(SEPARATORS)
     return passes
 

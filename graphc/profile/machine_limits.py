@@ -82,9 +82,12 @@ class Limits:
             f"{self.cpu}, {self.threads} thread{'s' * (self.threads > 1)}",
             f"{'working set':>12}" + "".join(f"{s + ' GB/s':>12}" for s in self.rates),
         ]
+        rows: dict[str, str] = {}  # figures -> the largest working set that has them
         for size, *rates in zip(self.working_sets, *self.rates.values(), strict=True):
             shown = f"{size >> 20} MiB" if size >> 20 else f"{size >> 10} KiB"
-            lines.append(f"{shown:>12}" + "".join(f"{r / 1e9:12.1f}" for r in rates))
+            figures = "".join(f"{r / 1e9:12.1f}" for r in rates)
+            rows[figures] = f"to {shown}" if figures in rows else shown
+        lines += [f"{shown:>12}{figures}" for figures, shown in rows.items()]
         peaks = ", ".join(f"{rate / 1e9:.1f} GF/s {dtype}" for dtype, rate in self.peaks.items())
         return "\n".join([*lines, f"{'peak':>12}  {peaks}"])
 

@@ -31,10 +31,13 @@ def out_of_range(graph: Graph, arrays: Sequence[Array | None], index: int, size:
             user_location(),
         )
     culprit = guilty(graph, arrays, size)
-    name = culprit.op.name if culprit is not None else "index"
+    fault = f"index {index} is out of range for a size of {size}"
+    if culprit is None:
+        return GraphError(f"index: {fault}; no variable has changed", user_location())
+    name = (culprit.loc.call if culprit.loc is not None else "") or culprit.op.name
+    operands = ", ".join(f"{v.name or v.op.name}: {v.type}" for v in culprit.args)
     return GraphError(
-        f"{name}: index {index} is out of range for a size of {size}; no variable has changed",
-        culprit.loc if culprit is not None else user_location(),
+        f"{name}: {fault}, in {culprit.op.name}({operands}); no variable has changed", culprit.loc
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from graphc.codegen.forks import lose_in_forks
 from graphc.config import Options, parse_bytes
 from graphc.errors import FeedError, FetchError, SessionError, user_location
+from graphc.frontend.boundary import guard_methods
 from graphc.frontend.fetches import flatten, key_of
 from graphc.frontend.scope import GraphScope, current
 from graphc.frontend.stage import Staged, is_placed, stage
@@ -333,3 +334,6 @@ def _whole(name: str, given: Any, least: int | None) -> int | None:
         wanted = "an int" if least is None else f"an int of at least {least}"
         raise SessionError(f"Session: {name} is {given!r}; expected {wanted}", user_location())
     return int(given)
+
+
+guard_methods(Session, "__init__")

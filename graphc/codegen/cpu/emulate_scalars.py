@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.numpy_scalar import twin
 from graphc.ir.ops.philox import philox
 from graphc.ir.types import BY_NAME, NUMBERS

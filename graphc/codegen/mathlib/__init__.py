@@ -1,5 +1,5 @@
 """Elementary functions in branch-free arithmetic, so that they vectorise: one definition emits LLVM
 IR and NumPy.
 
-`functions` is the table of them: where each target and each meaning takes a function from.
+`function_table` is the table of them: where each target and each meaning takes a function from.
 """

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from llvmlite import ir
 
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.scalar import FORMATS, AbstractScalar
 
 LLVM_TYPES = MappingProxyType(

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.scalar import AbstractScalar
 
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from graphc.codegen.mathlib import functions as scalar_functions
+from graphc.codegen.mathlib import function_table as scalar_functions
 
 SAME_IN_NUMPY = (
     "sign",

@@ -1,6 +1,6 @@
 """Elementary functions of floats: exponentials, logarithms, roots, powers, error functions.
 
-Each is evaluated by graphc's own branch-free code (`codegen/mathlib/functions.py`), which
+Each is evaluated by graphc's own branch-free code (`codegen/mathlib/function_table.py`), which
 also bounds its error.  NumPy (and `math`, for erf and erfc) is the meaning.
 """
 

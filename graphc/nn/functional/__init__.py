@@ -1,6 +1,6 @@
 """Layers, activations and losses as functions, with PyTorch's names and arguments.
 
-This is the map; the code is in the files of this directory that the imports name.
+This file re-exports the functions of the files in this folder.
 """
 
 from graphc.frontend.boundary import guard as _guard

@@ -24,14 +24,12 @@ __all__ = [
     "Hardtanh",
     "LeakyReLU",
     "LogSigmoid",
-    "LogSoftmax",
     "Mish",
     "PReLU",
     "ReLU",
     "ReLU6",
     "SiLU",
     "Sigmoid",
-    "Softmax",
     "Softmin",
     "Softplus",
     "Softshrink",
@@ -177,18 +175,6 @@ class GLU(FunctionLayer):
     """a * sigmoid(b), of the halves a and b of x along `dim`."""
 
     function, defaults = staticmethod(functional.glu), {"dim": -1}
-
-
-class Softmax(FunctionLayer):
-    """exp(x) over its sum along `dim`."""
-
-    function, defaults = staticmethod(functional.softmax), {"dim": -1}
-
-
-class LogSoftmax(FunctionLayer):
-    """log(softmax(x))."""
-
-    function, defaults = staticmethod(functional.log_softmax), {"dim": -1}
 
 
 class Softmin(FunctionLayer):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from graphc.errors import GraphError, user_location
+from graphc.frontend.boundary import answers
 from graphc.frontend.tensor import Tensor
 from graphc.nn.module import Module
 
@@ -26,12 +27,10 @@ class FunctionLayer(Module):
             )
         given = dict(zip(names, args, strict=False))
         for name in kwargs:
-            if name not in names or name in given:
-                raise GraphError(
-                    f"{what}: argument {name!r} is unknown or given twice; expected "
-                    f"{', '.join(names) or 'none'}",
-                    user_location(),
-                )
+            if name not in names:
+                raise answers().refused_keyword(what, name, names)
+            if name in given:
+                raise GraphError(f"{what}: argument {name!r} is given twice", user_location())
         for name, value in {**self.defaults, **given, **kwargs}.items():
             if value is REQUIRED:
                 raise GraphError(f"{what}: argument {name!r} is missing", user_location())

@@ -16,7 +16,8 @@ from graphc.nn import functional
 from graphc.nn.containers import ModuleList, module_of
 from graphc.nn.functional.activation import floats
 from graphc.nn.layers.attention import MultiheadAttention
-from graphc.nn.layers.linear import Dropout, Linear, positive
+from graphc.nn.layers.dropout import Dropout
+from graphc.nn.layers.linear import Linear, positive
 from graphc.nn.layers.norm import LayerNorm
 from graphc.nn.module import Module, Parameter
 

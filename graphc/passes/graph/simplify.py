@@ -1,5 +1,5 @@
-"""Simplifies graphs by rules (rules.py), and by functions for what rules cannot say: Graph ->
-Graph."""
+"""Simplifies graphs by rules (passes/rewrite/rules.py), and by functions for what rules cannot say:
+Graph -> Graph."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from graphc.ir.ops.reduction import Broadcast, ReduceSum
 from graphc.ir.ops.shape import Full, Pad, Reshape, SizeOf, Slice, Transpose
 from graphc.ir.ops.window import Window
 from graphc.passes.base import Context, GraphPass, option
-from graphc.passes.graph.reshapes import JoinedWindows, pointwise_before_units
 from graphc.passes.rewrite.engine import Rewriter
+from graphc.passes.rewrite.reshapes import JoinedWindows, pointwise_before_units
 from graphc.passes.rewrite.rules import RULES
 
 

@@ -1,4 +1,4 @@
-"""Memory: Program -> Program with buffers.
+"""Gives each stored value of a program a place in memory.
 
 The planner gives every stored value a kind of place: the caller's array, the arena, or the place of
 a value that it may overwrite.  A value takes the place of an operand that dies (in place) if the

@@ -1,4 +1,4 @@
-"""Addresses of routines: LAPACK for factorisations of f32 and f64, BLAS, graphc's own products.
+"""Finds the addresses of foreign routines: LAPACK, BLAS, and graphc's own matrix products.
 
 LAPACK and BLAS come from the `scipy-openblas32` wheel, kept apart from NumPy's own OpenBLAS and set
 to one thread: graphc cuts work into chunks itself.  Matrix products are graphc's own

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.llvm_scalar import LLVM_TYPES, emit
 from graphc.codegen.mathlib.numpy_scalar import compute, twin
 

@@ -14,7 +14,7 @@ from graphc.codegen.cuda.simulator import simulate as simt
 from graphc.codegen.cuda.simulator.scalars import SCALARS, to_tf32
 from graphc.codegen.cuda.simulator.simulate import SimulatorError, simulate
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.errors import DeviceError
 
 pytest.importorskip("greenlet", reason="the simulator's threads are greenlets")

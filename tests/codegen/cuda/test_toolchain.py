@@ -24,7 +24,7 @@ from graphc.codegen.cuda.simulator import simulate
 from graphc.codegen.cuda.toolchain import cubin
 from graphc.codegen.cuda.toolchain.cubin import Held
 from graphc.codegen.device_source import DeviceSource
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.config import Options
 from graphc.errors import CodegenError, DeviceError
 from graphc.ir.types import BY_NAME

@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from graphc.codegen.mathlib.functions import ScalarFunction
+from graphc.codegen.mathlib.function_table import ScalarFunction
 from graphc.ir.ops.philox import MULTIPLIERS, WEYL
 from graphc.ir.types import ALL, NUMBERS
 

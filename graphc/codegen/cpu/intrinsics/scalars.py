@@ -26,7 +26,7 @@ from graphc.codegen.cpu.intrinsics.common_scalars import (
     to_bool,
 )
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.llvm_scalar import emit
 
 unary, binary = partial(shared.unary, intrinsic), partial(shared.binary, intrinsic)

@@ -1,4 +1,5 @@
-"""Sources -> addresses of machine code: from this process, else from disk, else compiled.
+"""Turns kernel sources into addresses of machine code: it looks in this process, then on disk, then
+compiles.
 
 Several processes compile at once if many kernels are missing.
 """

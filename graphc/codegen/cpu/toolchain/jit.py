@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,13 @@ MACHINE_CODE = (
     "ir/ops/philox.py",
     "ir/types.py",
 )
+
+
+SAYS = "graphc kernel, "  # begins what object code says of its kernel
+MOST_SAID = 6  # functions that it names
+BUFFER = "_buffer"  # ends the names of the functions that open a kernel's arguments
+CALLED = re.compile(r"\b([a-z]\w*)\(")
+TYPED = re.compile(r"(bf16|[fiu]\d+|bool)(_|$)")  # functions of one element type: buffers, casts
 
 
 @functools.cache
@@ -91,7 +99,7 @@ def _compiled(text: str, symbol: str, cpu: Cpu, linked: Sequence[str]) -> bytes:
     from graphc.codegen.cpu.toolchain.numba_frontend import llvm_ir
 
     try:
-        module = optimise(llvm_ir(text, symbol), cpu)
+        module = optimise(named(llvm_ir(text, symbol), text), cpu)
         for ir in linked:
             module.link_in(parsed(ir, cpu))
     except RuntimeError as error:
@@ -120,6 +128,16 @@ class Compiling:
 def compiling() -> Compiling:
     """The process's turn to compile."""
     return Compiling()
+
+
+def named(ir: str, text: str) -> str:
+    """LLVM IR whose file name tells what the source of a kernel does: the elements that it reads or
+    writes, and what it calls.  It ends up in the object code, for `graphc cache --list`."""
+    called = dict.fromkeys(CALLED.findall(text))
+    elements = [name.removesuffix(BUFFER) for name in called if name.endswith(BUFFER)]
+    others = [name for name in called if not TYPED.match(name) and name not in ("kernel", "range")]
+    says = f"{' '.join(elements)}: {', '.join(others[:MOST_SAID]) or 'arithmetic'}"
+    return f'source_filename = "{SAYS}{says}"\n{ir}'
 
 
 # LLVM calls this function where it merges casts from f64 to f16; the C library may lack it.

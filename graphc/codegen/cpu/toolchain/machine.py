@@ -1,4 +1,4 @@
-"""The CPU that code is compiled for, as a value: so it is in the name of all machine code.
+"""`Cpu` describes the CPU that code is compiled for; it is part of each kernel's name in the cache.
 
 Only `host_cpu` asks what this machine is; everything else is told.
 """

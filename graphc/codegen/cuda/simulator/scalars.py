@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.codegen.cpu import emulate_scalars
 from graphc.codegen.cuda.simulator.memory import Pointer
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.ir.ops.philox import MULTIPLIERS, WEYL
 from graphc.ir.types import BY_NAME
 

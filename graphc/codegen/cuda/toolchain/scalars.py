@@ -21,7 +21,7 @@ from graphc.codegen.cpu.intrinsics.common_scalars import (
     further,
     to_bool,
 )
-from graphc.codegen.mathlib.functions import FUNCTIONS
+from graphc.codegen.mathlib.function_table import FUNCTIONS
 
 I1, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
