@@ -31,6 +31,13 @@ def broadcast_shapes(what: str, shapes: Sequence[Shape]) -> Shape:
     return tuple(result)
 
 
+def may_be_same(a: Shape, b: Shape) -> bool:
+    """Whether two shapes may be the same; a pointwise op then requires that they are."""
+    return len(a) == len(b) and all(
+        m == n or (m != 1 and not dim.differ(m, n)) for m, n in zip(a, b, strict=True)
+    )
+
+
 def slice_range(size: Size, k: slice) -> tuple[Size, int, Size]:
     """(start, step, size) of a slice of an axis."""
     step = 1 if k.step is None else int(k.step)

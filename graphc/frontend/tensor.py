@@ -22,7 +22,7 @@ from graphc.errors import (
     user_location,
 )
 from graphc.frontend.boundary import answers, door, named, required, short, with_call
-from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.broadcasting import broadcast_shapes, may_be_same
 from graphc.frontend.indexing import index
 from graphc.frontend.plain_array import plain_array
 from graphc.frontend.scope import GraphScope, current, frames
@@ -161,11 +161,8 @@ class Tensor(Value):
     def __format__(self, spec: str) -> str:
         if not spec:
             return str(self)
-        raise ArgumentError(
-            f"{self!r} has no value before a run, so {spec!r} cannot format it; format what "
-            "Session.run gives",
-            user_location(),
-        )
+        problem = f"{self!r} has no value before a run, so {spec!r} cannot format it"
+        raise ArgumentError(f"{problem}; format what Session.run gives", user_location())
 
     if not TYPE_CHECKING:  # type checkers see missing attributes by themselves
 
@@ -293,7 +290,7 @@ def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:
             ready.append(_scalar(v, wanted, shape))
             continue
         v = v if position < first or v.dtype == common else build(Cast(common), (v,))
-        ready.append(v if _may_be(v.shape, shape) else broadcast_to(v, shape))
+        ready.append(v if may_be_same(v.shape, shape) else broadcast_to(v, shape))
     return tuple(ready)
 
 
@@ -307,18 +304,9 @@ def _with_literal(common: DType, v: Any) -> DType:
     return i64 if common.kind == "bool" else common
 
 
-def _may_be(a: Shape, b: Shape) -> bool:
-    """Whether two shapes may be the same; a pointwise op then requires that they are."""
-    return len(a) == len(b) and all(
-        m == n or (m != 1 and not dim.differ(m, n)) for m, n in zip(a, b, strict=True)
-    )
-
-
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
-    """x repeated to `shape`, by NumPy's rule.  Raises `ShapeError`.
-
-    An axis of another symbolic size is not repeated: it must have the wanted size when it is fed.
-    """
+    """x repeated to `shape`, by NumPy's rule; another symbolic size must be the wanted one when it is
+    fed.  Raises `ShapeError`."""
     if x.shape == shape:
         return x
     offset = len(shape) - x.ndim

@@ -34,6 +34,7 @@ from graphc.ir.types import i64
 
 CHECKED = "check_index(u64({0}), {1}, status)"  # unsigned: what is negative is too large
 Bounds = tuple[tuple[Size, Size, Size], ...]
+Path = tuple[tuple[Bounds, bool], ...]  # guards, and whether they hold
 
 
 @dataclass(frozen=True)
@@ -175,19 +176,19 @@ class _Certifying:
                 return replace(s, body=body)
         return s
 
-    def _expression(self, e: Any, known: Known, guards: Bounds) -> Any:
+    def _expression(self, e: Any, known: Known, path: Path) -> Any:
         match e:
             case Load(buffer=buffer, offset=offset):
-                return replace(e, offset=self._offset(buffer, offset, known, guards))
+                return replace(e, offset=self._offset(buffer, offset, known, path))
             case Apply(args=args):
-                return replace(e, args=tuple(self._expression(a, known, guards) for a in args))
+                return replace(e, args=tuple(self._expression(a, known, path) for a in args))
             case Guard(bounds=bounds, then=then, other=other):
-                then = self._expression(then, known.under(bounds), (*guards, *bounds))
-                other = self._expression(other, known.beyond(bounds), guards)
+                then = self._expression(then, known.under(bounds), (*path, (bounds, True)))
+                other = self._expression(other, known.beyond(bounds), (*path, (bounds, False)))
                 return replace(e, then=then, other=other)
         return e
 
-    def _offset(self, buffer: int, offset: Size, known: Known, guards: Bounds) -> Size:
+    def _offset(self, buffer: int, offset: Size, known: Known, path: Path) -> Size:
         """The offset, or a new variable that is the offset once it has been checked."""
         count = self.counts[buffer]
         if not self.everything and known.inside(offset, count):
@@ -195,8 +196,9 @@ class _Certifying:
         name = f"inside{self.checks}"
         self.checks += 1
         place: Any = Apply(CHECKED, (IndexValue(offset, i64), IndexValue(count, i64)), i64)
-        if guards:
-            place = Guard(guards, place, Const(0, i64), i64)
+        for bounds, hold in reversed(path):  # it is made only where the access is
+            then, other = (place, Const(0, i64)) if hold else (Const(0, i64), place)
+            place = Guard(bounds, then, other, i64)
         self.before.append(Let(name, place))
         return symbol(f"{name}.")
 
