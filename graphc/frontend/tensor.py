@@ -305,8 +305,8 @@ def _with_literal(common: DType, v: Any) -> DType:
 
 
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
-    """x repeated to `shape`, by NumPy's rule; another symbolic size must be the wanted one when it is
-    fed.  Raises `ShapeError`."""
+    """x repeated to `shape`, by NumPy's rule; another symbolic size must be the wanted one when fed.
+    Raises `ShapeError`."""
     if x.shape == shape:
         return x
     offset = len(shape) - x.ndim
