@@ -305,7 +305,7 @@ def _with_literal(common: DType, v: Any) -> DType:
 
 
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
-    """x repeated to `shape`, by NumPy's rule; another symbolic size must be the wanted one when fed.
+    """x repeated to `shape` by NumPy's rule; a symbolic size must be the wanted one when it is fed.
     Raises `ShapeError`."""
     if x.shape == shape:
         return x

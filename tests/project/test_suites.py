@@ -82,10 +82,15 @@ def test_the_ends(minors: tuple[int, ...], wanted: list[tuple[int, bool]]) -> No
     def test(suite: Any) -> Any:
         asked.append((suite.python.minor, suite.old_numpy))
         assert suite.cuda == suite.old_numpy
+        assert suite.left_out == (suites.SAME_ON_ALL if asked[1:] else ())
         return Outcome(suite, "2.5", None if suite.python.minor == 15 else 0, "1 passed")
 
     outcomes = suites.ends(pythons(*minors), test)
     assert asked == wanted and len(outcomes) == len(wanted)
+
+
+def test_what_is_left_out_is_there() -> None:
+    assert all((ROOT / path).exists() for path in suites.SAME_ON_ALL)
 
 
 def test_the_summary_that_counts_comes_last(capsys: pytest.CaptureFixture[str]) -> None:
