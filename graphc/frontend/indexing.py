@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
+from graphc.frontend.boundary import require
 from graphc.frontend.broadcasting import broadcast_shapes, slice_range
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
@@ -21,6 +22,7 @@ from graphc.ir.graph import Value
 from graphc.ir.ops.gather import CheckIndex, Take
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Constant, Data, Reshape, SizeOf, Slice, Transpose
+from graphc.ir.requirement import at_least
 from graphc.ir.types import as_dtype, bool_, i64
 
 
@@ -116,8 +118,8 @@ def _range(x: Any, axis: int, k: Any) -> tuple[Size, int, Size]:
         )
     at: Size = k if isinstance(k, dim.Dim) else int(k)
     at = at + size if isinstance(at, int) and at < 0 else at
-    if isinstance(at, int) and isinstance(size, int) and not 0 <= at < size:
-        raise ShapeError(f"index: {k} is out of range for axis {axis} of {x.type}", user_location())
+    problem = f"{k} is out of range for axis {axis} of {x.type}"
+    require("index", at_least(at, 0, problem), at_least(size, at + 1, problem))
     return at, 1, 1
 
 

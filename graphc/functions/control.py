@@ -12,6 +12,7 @@ from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import converted, integer, size_of, tensor
+from graphc.frontend.boundary import require
 from graphc.frontend.scope import TraceFrame, tracing
 from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.frontend.trace import (
@@ -30,6 +31,7 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import short_name
 from graphc.ir.op import Item
 from graphc.ir.ops.gather import CheckIndex
+from graphc.ir.requirement import at_least
 from graphc.ir.types import TensorType, bool_, i64
 
 __all__ = ["cond", "map_fn", "scan", "switch", "while_loop"]
@@ -270,8 +272,7 @@ def _length(what: str, arrays: Sequence[Tensor], length: Any) -> Size:
 
 def _countable(what: str, steps: Size) -> Size:
     """A number of steps that an i64 holds."""
-    if isinstance(steps, int) and steps > MAX_STEPS:
-        raise ShapeError(f"{what}: {steps} steps are too many to count", user_location())
+    require(what, at_least(MAX_STEPS, steps, f"{steps} steps are too many to count"))
     return steps
 
 

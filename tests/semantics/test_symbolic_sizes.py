@@ -116,7 +116,7 @@ def test_a_refused_run_changes_nothing() -> None:
         x = gc.placeholder(gc.float32, ["n"], name="x")
         w = gc.variable(np.ones(2, np.float32), name="w")
         step = w.assign(w + x[4])
-        with pytest.raises(FeedError, match=r"index 4 of axis 0 of f32.n.: needs n >= 5, got 3"):
+        with pytest.raises(FeedError, match=r"index: 4 is out of range .*: needs n >= 5, got 3"):
             sess.run(step, {x: np.ones(3)})
         assert sess.run(w).tolist() == [1, 1]
 
