@@ -138,7 +138,8 @@ def said_by(error: GraphcError, message: str, name: str) -> str:
     makes of it; what the user's own code met, called from within, names what that code called."""
     op, _, fault = message.partition(": ")
     trace = error.__traceback__
-    inner = op in OPS or op == "broadcast_to"
+    made = OPS.get(op)  # an op of the user's keeps its name
+    inner = op == "broadcast_to" or (made is not None and made.__module__.startswith("graphc."))
     if not inner or op == name or trace is None or not _inside(trace.tb_next):
         return message
     return f"{name}: {fault}"

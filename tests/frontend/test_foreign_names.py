@@ -144,7 +144,8 @@ def test_a_foreign_call_is_answered(wrong: Callable[[], object], answer: str) ->
 def test_what_worked_still_works() -> None:
     assert f"{x}" == str(x) and np.shape(x) == x.shape and np.ndim(x) == 2
     assert copy.copy(weight) is not None and copy.deepcopy(weight) is weight
-    assert (np.ones(3, np.float32) + x).shape == x.shape
+    with x.graph.as_default():
+        assert (np.ones(3, np.float32) + x).shape == x.shape
     for name in ("_repr_html_", "__array_interface__", "__wrapped__"):
         assert not hasattr(x, name) and not hasattr(gc, name) and not hasattr(gc.random, name)
     with pytest.raises(TypeError, match="missing 1 required positional argument"):

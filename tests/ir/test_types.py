@@ -60,5 +60,5 @@ def test_an_element_type_is_no_sequence() -> None:
     for use in (tuple, list, iter, sum, lambda t: [*t], lambda t: 3 in t, lambda t: gc.stack(t)):
         with pytest.raises((TypeError, GraphcError)):
             use(gc.float32)
-    with pytest.raises(TypeError, match="not iterable"):
+    with pytest.raises(GraphcError, match="passes is f32; expected a list of functions"):
         gc.Session(passes=gc.float32)
