@@ -137,7 +137,7 @@ IN_COMPILATION = (
     m("codegen.lower.emitter:_insert", "result.insert(axis, i)", "result.insert(0, i)"),
     m("ir.ops.reduction:lowest", 'float("-inf")', "0.0"),
     m("ir.ops.shape:Dilate.pieces", "(i % s, 0, 1)", "(i % s, 0, s)"),
-    m("session.host_engine:HostPlan._inputs_before", ".copy()", ""),
+    m("session.host_engine:HostPlan._spare", ".copy()", ""),
     m("runtime.cpu.executable:Bound._copies", "if result.is_input", "if False"),
 )
 SPELLINGS = (
