@@ -1,4 +1,4 @@
-"""Requirements of sizes, the proofs behind them, and certificates of views."""
+"""Requirements of sizes, the proofs behind them, and certificates of views (semantics 8.4)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Known and symbolic sizes get the same checks: what is refused when a graph is built with known
-sizes is refused when arrays of those sizes are fed (semantics 8)."""
+sizes is refused when arrays of those sizes are fed (semantics 8.3)."""
 
 from __future__ import annotations
 

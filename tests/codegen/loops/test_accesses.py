@@ -50,7 +50,7 @@ def test_what_common_kernels_touch_is_proved(name: str) -> None:
         assert loops is None or certified(loops) is loops
 
 
-class Bare(View):
+class SaidToBeProved(View):
     """out[i] = x[i + 4]: said to be proved, which it is not."""
 
     proved = True
@@ -70,7 +70,7 @@ def test_what_is_not_proved_is_checked_in_the_kernel() -> None:
     with gc.Graph().as_default(), gc.Session() as sess:
         x = gc.placeholder(gc.float32, ["k"], name="x")
         w = gc.variable(np.zeros(3, np.float32), name="w")
-        wrong = w.assign(gc.exp(Bare()(x))[:3])
+        wrong = w.assign(gc.exp(SaidToBeProved()(x))[:3])
         with pytest.raises(GraphError, match=r"a kernel was stopped at element . of a buffer of 3"):
             sess.run(wrong, {x: np.ones(3)})
         assert sess.run(w).tolist() == [0, 0, 0]
