@@ -6,6 +6,7 @@ of graphc knows this module, too.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import re
@@ -15,6 +16,7 @@ from typing import Union
 from graphc.errors import ShapeError
 from graphc.ir.piecewise import Piecewise, choose
 
+MAX_REMEMBERED = 1 << 13  # results of a function
 MAX_PRODUCT = 50_000  # factors in all terms of a product of two sizes
 
 Size = Union[int, "Dim"]
@@ -250,6 +252,7 @@ def minimum(a: Size, b: Size) -> Size:
     return _chosen("min", a, b) if isinstance(gap, Dim) else a if gap <= 0 else b
 
 
+@functools.lru_cache(MAX_REMEMBERED)  # kernels that are alike ask the same
 def _chosen(name: str, a: Size, b: Size) -> Size:
     """The smaller or larger of two sizes, in normal form if both depend on one natural number."""
     for x, y in ((a, b), (b, a)):
@@ -313,6 +316,7 @@ def _atom_bounds(atom: Atom) -> Bounds:
     return None if low is None else low // divisor, None if high is None else high // divisor
 
 
+@functools.lru_cache(MAX_REMEMBERED)
 def bounds(size: Size) -> Bounds:
     """The least and the greatest that a size can be, as far as it is known, if sizes that users
     name are at least 0."""
