@@ -96,8 +96,8 @@ def equal(left: Size, right: Size, reason: str = "") -> Requirement:
 
 
 def all_equal(left: Sequence[Size], right: Sequence[Size]) -> tuple[Requirement, ...]:
-    """Two shapes must be the same."""
-    return tuple(equal(a, b) for a, b in zip(left, right, strict=True))
+    """Two shapes must be the same; sizes that are equal as they stand require nothing."""
+    return tuple(equal(a, b) for a, b in zip(left, right, strict=True) if a != b)
 
 
 def at_least(left: Size, right: Size, reason: str = "", unless_empty: Size = 1) -> Requirement:
