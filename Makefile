@@ -1,6 +1,6 @@
 # Targets with their purpose after ##; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint type check fmt bench bench-check cuda gpu-check golden fuzz \
+.PHONY: help setup run test test-all lint type check fmt bench bench-check cuda gpu-check golden fuzz mutants \
         dist clean
 
 PYTHON ?= python3
@@ -61,6 +61,9 @@ golden: setup ## rewrite the expected texts in tests/golden; read the diff after
 
 fuzz: setup ## ten times as many random graphs, from another seed each time
 	$(PY) -m pytest tests/fuzz/test_random_graphs.py -n $(JOBS) --graphc-fuzz 20000 --graphc-fuzz-seed $$(date +%s)
+
+mutants: setup ## plant mistakes in graphc, which the random graphs have to find
+	$(PY) -m pytest tests/fuzz/test_mutants.py tests/fuzz/test_mutants_control.py -n $(JOBS)
 
 dist: setup ## sdist and wheel, in dist/
 	rm -rf dist

@@ -180,9 +180,10 @@ class _Certifying:
         match e:
             case Load(buffer=buffer, offset=offset, dtype=dtype):
                 new = self._offset(buffer, offset, known, path)
-                if new is offset:
-                    return e
-                # a load may stand before a loop that makes no step, of a buffer without elements
+                if new is offset or path:
+                    return replace(e, offset=new)
+                # a load may stand before a loop that makes no step, of a buffer without elements;
+                # no guard holds there
                 some = ((self.counts[buffer], 1, self.counts[buffer] + 1),)
                 return Guard(some, replace(e, offset=new), Const(0, dtype), dtype)
             case Apply(args=args):
@@ -201,7 +202,8 @@ class _Certifying:
         name = f"inside{self.checks}"
         self.checks += 1
         place: Any = Apply(CHECKED, (IndexValue(offset, i64), IndexValue(count, i64)), i64)
-        place = Guard(((count, 1, count + 1),), place, Const(0, i64), i64)
+        if not path:
+            place = Guard(((count, 1, count + 1),), place, Const(0, i64), i64)
         for bounds, hold in reversed(path):  # it is made only where the access is
             then, other = (place, Const(0, i64)) if hold else (Const(0, i64), place)
             place = Guard(bounds, then, other, i64)
