@@ -91,9 +91,14 @@ class _Proof:
         atom = _outermost(size)
         if atom is not None:
             return self._without_function(size, atom)
-        lows = [self.ranges[name][0] for name in dim.symbols(size) & self.ranges.keys()]
-        positive = all(isinstance(low, int) and low >= 0 for low in lows)
+        positive = all(map(self._is_natural, dim.symbols(size)))
         return positive and all(factor >= 0 for _, factor in size.terms)
+
+    def _is_natural(self, name: str) -> bool:
+        """Whether a symbol is at least 0: a size is; a variable, which ends with a dot, may begin
+        anywhere unless its range says more."""
+        low, _ = self.ranges.get(name, (None if name.endswith(".") else 0, None))
+        return isinstance(low, int) and low >= 0
 
     def _without_symbol(self, size: Dim, name: str) -> bool:
         """A size that is linear in a symbol is least at one end of its range."""

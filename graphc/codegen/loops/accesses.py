@@ -169,7 +169,7 @@ class _Certifying:
                 return replace(s, offset=self._offset(buffer, offset, known, ()), value=value)
             case For(var=var, low=low, high=high, body=body):
                 ends = {"lo.": 0, "hi.": self.extent}
-                first, end = (dim.substitute(x, ends) for x in (low, high))
+                first, end = (known.written_out(dim.substitute(x, ends)) for x in (low, high))
                 first = 0 if never_negative(first, known.ranges) else first
                 inner = known.having(var, first, greatest(end, known.ranges) - 1)
                 body = tuple(self.statements(body, inner))
