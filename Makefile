@@ -1,7 +1,7 @@
 # Targets with their purpose after ##; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all lint type check fmt bench bench-check cuda gpu-check golden fuzz mutants \
-        dist clean
+        proof dist clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -64,6 +64,9 @@ fuzz: setup ## ten times as many random graphs, from another seed each time
 
 mutants: setup ## plant mistakes in graphc, which the random graphs have to find
 	$(PY) -m pytest tests/fuzz/test_mutants.py tests/fuzz/test_mutants_control.py -n $(JOBS)
+
+proof: setup ## every promise put to the proof, a line each; ARGS="--soak 10" for longer
+	PYTHONPATH=$(CURDIR):tests $(PY) -m proof --jobs $(JOBS) $(ARGS)
 
 dist: setup ## sdist and wheel, in dist/
 	rm -rf dist

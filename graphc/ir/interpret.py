@@ -51,12 +51,13 @@ def evaluate(
     sizes = bind_sizes(graph.inputs, arrays)
     env: dict[Value, Array] = dict(zip(graph.inputs, map(np.asarray, arrays), strict=True))
     for v in graph.nodes():
-        env[v] = _apply(v, tuple(env[a] for a in v.args), sizes)
+        env[v] = apply(v, tuple(env[a] for a in v.args), sizes)
         watch(v, env[v])
     return tuple(env[r] for r in graph.results)
 
 
-def _apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Any:
+def apply(v: Value, args: tuple[Array, ...], sizes: Sizes) -> Any:
+    """The array (or arrays) of a value, from those of its operands."""
     op = substitute_fields(v.op, sizes)
     results = op.reference(*args)
     if isinstance(v.type, TupleType):

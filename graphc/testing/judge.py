@@ -127,12 +127,11 @@ def text_fault(graph: Graph, seed: int) -> Fault:
 # ---- compiled ----
 
 
-def compiled_fault(
-    graph: Graph, seed: int, disable: frozenset[str] = frozenset(), count: int = 3
-) -> Fault:
-    """How the compiled program of a graph differs from the oracle (of the optimised graph)."""
+def compiled_fault(graph: Graph, seed: int, count: int = 3, **changes: Any) -> Fault:
+    """How the compiled program of a graph, by `Options(**changes)`, differs from the oracle (of the
+    optimised graph)."""
     with small_products() if seed % 2 else contextlib.nullcontext():
-        compiled = CompiledGraph(graph, disable=disable)
+        compiled = CompiledGraph(graph, **changes)
     program = compiled.executable.program
     text = print_program(program)
     if print_program(parse_program(text)) != text:
@@ -154,9 +153,10 @@ def compiled_fault(
             )
             if wrong:
                 return f"compiled, in small chunks, inputs {[a.shape for a in arrays]}: {wrong[0]}"
-            compiled.forget()
-            if not all(map(same_bits, chunked, compiled(arrays, 2))):
-                return f"other bits on two threads, inputs {[a.shape for a in arrays]}"
+            for threads in (2, 4):
+                compiled.forget()
+                if not all(map(same_bits, chunked, compiled(arrays, threads))):
+                    return f"other bits on {threads} threads, inputs {[a.shape for a in arrays]}"
         compiled.forget()
     return ""
 

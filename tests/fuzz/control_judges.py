@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from graphc.ir.graph import Graph, Value
@@ -24,11 +26,9 @@ def staged_fault(graph: Graph, seed: int) -> Fault:
     return pass_fault(after, seed)
 
 
-def machine_fault(
-    graph: Graph, seed: int, disable: frozenset[str] = frozenset(), count: int = 3
-) -> Fault:
+def machine_fault(graph: Graph, seed: int, count: int = 3, **changes: Any) -> Fault:
     """How the compiled program differs from the oracle."""
-    return compiled_fault(staged(graph), seed, disable, count)
+    return compiled_fault(staged(graph), seed, count, **changes)
 
 
 def gradient_fault(graph: Graph, plain: Graph, seed: int) -> Fault:

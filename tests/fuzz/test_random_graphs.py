@@ -11,13 +11,13 @@ import sys
 from functools import partial
 
 import pytest
+from fuzz.coverage import INPUTS, OUTSIDE, covered, uncovered
 from fuzz.seeds import CHUNKS, share, tell
 
-from graphc.ir.op import OPS
 from graphc.passes.pipeline import GRAPH_PASSES
 from graphc.testing.compiled import CompiledGraph
 from graphc.testing.judge import compiled_fault, feeds, pass_fault, run_seeds
-from graphc.testing.random_control import control_graph, deep_nodes
+from graphc.testing.random_control import control_graph
 from graphc.testing.random_graphs import random_graph
 from graphc.testing.random_values import SIZES_OF_N
 from graphc.testing.shrinker import shrink
@@ -55,53 +55,14 @@ def test_one_compilation_serves_every_size() -> None:
     assert made.built.compilations + made.built.cache_hits == before
 
 
-# Not in random graphs, and why.
-OUTSIDE = {
-    "inputs, and markers that staging takes away": {
-        "placeholder",
-        "variable",
-        "run_counter",
-        "assign",
-        "with_gradient",
-        "before_update",
-        "with_update",
-    },
-    "made by no function alone; gathers have it inside": {"check_index"},
-    "hold Python code, which text cannot (tests/extend/test_py_func.py)": {
-        "py_func",
-        "py_func_packed",
-        "unpack",
-    },
-    "need operands of a kind, through LAPACK (tests/functions/test_linalg.py)": {
-        "cholesky",
-        "eigh",
-        "lu",
-        "lu_solve",
-        "qr",
-        "svd",
-        "triangular_solve",
-    },
-    "made by split_reductions, a target's late pass (tests/passes/test_pipeline.py)": {
-        "partial_all",
-        "partial_any",
-        "partial_max",
-        "partial_min",
-        "partial_prod",
-        "partial_sum",
-    },
-    "made by placement (tests/passes/test_segments.py)": {"transfer"},
-    "takes roots of unity as an operand (tests/functions/test_fft.py)": {"fft"},
-}
-
-
 def test_the_generator_covers_the_ops_and_rules() -> None:
     seen: set[str] = set()
     for seed in range(600):
-        seen |= {v.op.name for v in random_graph(seed).nodes()}
-    seen |= {v.op.name for seed in range(20) for v in deep_nodes(control_graph(seed))}
-    built_in = {n for n, c in OPS.items() if c.__module__.startswith("graphc.ir.ops")}
-    built_in |= {"item", "loop", "switch"}
-    assert built_in - seen == set().union(*OUTSIDE.values()) & built_in
+        seen |= covered(random_graph(seed))
+    for seed in range(20):
+        seen |= covered(control_graph(seed))
+    assert not uncovered(seen)
+    assert not seen & set().union(*OUTSIDE.values()) - INPUTS
 
 
 def test_the_shrinker_keeps_the_fault() -> None:
