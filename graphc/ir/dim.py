@@ -15,6 +15,7 @@ three.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 
 from graphc.ir.polynomial import (
@@ -32,6 +33,7 @@ from graphc.ir.polynomial import (
 )
 
 MAX_TEXT = 4000  # characters of a size that is parsed
+TOKENS = re.compile(r"(?:[^\W\d]\w*|\d+(?!\w)|[-+*/%(),]|\s)*")  # all that sizes are written with
 
 
 def product(shape: Shape) -> Size:
@@ -177,6 +179,8 @@ def parse(text: str) -> Size:
     """
     if len(text) > MAX_TEXT:
         raise ValueError(f"a size of {len(text)} characters; graphc reads {MAX_TEXT}")
+    if not TOKENS.fullmatch(text):  # of other text Python's parser may print warnings
+        raise ValueError(_no_size(text))
     return _parse(ast.parse(text.strip(), mode="eval").body, text)
 
 
@@ -202,4 +206,8 @@ def _parse(node: ast.expr, text: str) -> Size:
                 return floordiv(x, y)
             if isinstance(op, ast.Mod) and y != 0:
                 return modulo(x, y)
-    raise ValueError(f"{text!r} is not a size: use integers, names, + - * // % min max")
+    raise ValueError(_no_size(text))
+
+
+def _no_size(text: str) -> str:
+    return f"{text!r} is not a size: use integers, names, + - * // % min max"

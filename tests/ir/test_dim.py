@@ -140,7 +140,22 @@ def test_unknown_symbols_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "n +", "n.x", "f(n)", "n / 2", "n ** 2", "'n'", "1.5", "True", "n // 0"]
+    "text",
+    [
+        "",
+        "n +",
+        "n.x",
+        "f(n)",
+        "n / 2",
+        "n ** 2",
+        "'n'",
+        "1.5",
+        "True",
+        "n // 0",
+        "1if n",
+        "2n",
+        "0x1f",
+    ],
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises((ValueError, SyntaxError)):

@@ -152,6 +152,7 @@ BAD = (
     ("return %h", "return %q", "not defined"),
     ("  return %h\n}", "", "no `return`"),
     ("%h = reduce", "%e = reduce", "twice"),
+    ("return %h", "return %x", "%e, which no result hangs on"),
     ("-> %h: f32[n] @out {", "->", "outside|expected"),
 )
 

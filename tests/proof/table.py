@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 from proof.graphs import GRAPH_ROWS
+from proof.hostile_text import TEXT_ROWS
 from proof.row import Row
+from proof.sessions import SESSION_ROWS
 from proof.suites import Suite
 
-ROWS: tuple[Row, ...] = (*GRAPH_ROWS,)
-SUITES: tuple[Suite, ...] = ()
+ROWS: tuple[Row, ...] = (*GRAPH_ROWS, *TEXT_ROWS, *SESSION_ROWS)
+SUITES: tuple[Suite, ...] = (
+    Suite(
+        "odd-calls",
+        "public functions with every argument wrong in turn: typed errors that name it",
+        ("abuse",),
+    ),
+    Suite(
+        "failures",
+        "the k-th allocation, lock, file operation, callback fails; signals, forks, damaged caches",
+        (
+            "session/test_turns.py",
+            "session/test_memory.py",
+            "session/test_variables.py",
+            "session/test_transactions.py",
+            "runtime/test_threads.py",
+            "codegen/test_workers.py",
+            "codegen/cpu/test_cache.py",
+            "codegen/cpu/test_cache_keys.py",
+            "ir/test_hostile_text.py",
+        ),
+    ),
+    Suite(
+        "planted",
+        "mistakes planted in passes, rules, lowering, planner, bounds, driver, cache are found",
+        ("fuzz",),
+        ("-k", "mutant"),
+        "mistakes",
+    ),
+)

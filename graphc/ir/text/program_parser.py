@@ -203,6 +203,12 @@ class _Parser:
     def finish(self, source: str) -> Program:
         """The program that the `return` line ends."""
         graph: Graph = parse_return(self.name, self.inputs, self.env, source)
+        needed = {*graph.inputs, *graph.nodes()}
+        for kernel in self.kernels:
+            for v in (*kernel.body, *kernel.writes):
+                if v not in needed:
+                    told = next(name for name, known in self.env.items() if known is v)
+                    raise ValueError(f"a kernel computes {told}, which no result hangs on")
         buffers: dict[Value, PlannedBuffer] = {}
         if self.planned:
             buffers = {v: PlannedBuffer(Place.INPUT, v.type.nbytes) for v in self.inputs}
