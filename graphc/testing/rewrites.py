@@ -33,6 +33,7 @@ class Meanings:
     """What values are, for arrays of a graph's inputs; inputs of inner graphs are drawn."""
 
     def __init__(self, graph: Graph, arrays: Sequence[Any]) -> None:
+        self.inputs = graph.inputs  # which tell all sizes
         self.sizes = bind_sizes(graph.inputs, arrays)
         self.known: dict[Value, Any] = dict(zip(graph.inputs, map(np.asarray, arrays), strict=True))
         self.rng = np.random.default_rng(len(graph.inputs))
@@ -66,7 +67,8 @@ class Meanings:
             return
         if got is not None and same_bits(wanted, got):
             return
-        inputs = tuple(u for u in topological((before,)) if isinstance(u.op, State) and not u.args)
+        inner = [u for u in topological((before,)) if isinstance(u.op, State) and not u.args]
+        inputs = tuple(dict.fromkeys((*self.inputs, *inner)))
         wrong = (
             ["it has no meaning any more"]
             if got is None

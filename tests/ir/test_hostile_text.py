@@ -100,3 +100,28 @@ def test_a_product_of_many_terms_is_refused_wherever_it_comes_from() -> None:
         for _ in range(30):
             power = power * total
     assert dim.evaluate(total * total * total, dict.fromkeys("abcdef", 1)) == 343
+
+
+WRONG_FIELDS = {
+    "an infinite size": ("slice %x {starts=[1e999], steps=[1]}", "starts is .inf.; expected tuple"),
+    "text for a step": ('slice %x {starts=[0], steps=["a"]}', "steps is .*; expected tuple"),
+    "one axis for several": ("reduce_sum %x {axes=0}", "axes is 0; expected tuple"),
+    "a truth value for an axis": (
+        "cumulative_sum %x {axis=true, reverse=false}",
+        "axis is true; expected int",
+    ),
+    "a number for a truth value": (
+        "cumulative_sum %x {axis=0, reverse=1}",
+        "reverse is 1; expected bool",
+    ),
+    "a size for a graph": (
+        "loop %x {body=3, carries=1, slices=0, length=1}",
+        "body is 3; expected Graph",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "why"), WRONG_FIELDS.values(), ids=WRONG_FIELDS)
+def test_a_field_of_another_type_is_refused(call: str, why: str) -> None:
+    with pytest.raises(ParseError, match=why):
+        parse_graph(GRAPH.replace("LINE", f"%y = {call} : f32[3]"))

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if options.case is not None and isinstance(rows[0], Row):
         with np.errstate(all="ignore"):
-            verdict = judged(rows[0], options.case)
+            verdict = judged(rows[0].judge, options.case)
         print(verdict.fault or "holds", dict(verdict.figures) or "")
         return int(bool(verdict.fault))
     lines = []

@@ -48,11 +48,14 @@ class Tally:
             self.faults.append(fault)
 
 
+Judge = Callable[[int], Verdict]
+
+
 @dataclass(frozen=True)
 class Row:
     """A promise, and how it is put to the proof.
 
-    `judge` is a function of a module (worker processes find it by the row's name).  `missing` says
+    `judge` is a function of a module (worker processes find it by its name).  `missing` says
     what the cases of a whole run should have covered and did not.  `needs` names a package without
     which the row is left out.
     """
@@ -61,7 +64,7 @@ class Row:
     promise: str
     cases: int
     unit: str
-    judge: Callable[[int], Verdict]
+    judge: Judge
     missing: Callable[[Tally], Sequence[str]] = lambda tally: ()
     figure: Callable[[Tally], str] = lambda tally: ""
     needs: str = ""

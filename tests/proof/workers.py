@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 import numpy as np
-from proof.row import Row, Tally, Verdict
+from proof.row import Judge, Row, Tally, Verdict
 
-STALL_S = 300.0  # a case that takes longer hangs
+STALL_S = 300.0
 CASES_PER_PROCESS = 500  # then a new one: machine code is never given back
 
 
 class Worker:
     """A process that judges some cases of a row, in order."""
 
-    def __init__(self, row: Row, cases: Sequence[int]) -> None:
-        self.row, self.cases, self.done = row, cases, 0
+    def __init__(self, judge: Judge, cases: Sequence[int]) -> None:
+        self.judge, self.cases, self.done = judge, cases, 0
         self._start()
 
     def _start(self) -> None:
@@ -27,7 +26,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe(duplex=False)
         self.process: BaseProcess = context.Process(
-            target=judge_all, args=(theirs, self.row.name, todo), daemon=True
+            target=judge_all, args=(theirs, self.judge, todo), daemon=True
         )
         self.process.start()
         theirs.close()
@@ -64,33 +63,32 @@ class Worker:
         return True
 
 
-def judge_all(pipe: Connection, name: str, cases: Sequence[int]) -> None:
+def judge_all(pipe: Connection, judge: Judge, cases: Sequence[int]) -> None:
     """The work of a process: sends a verdict for each case."""
-    rows = importlib.import_module("proof.table").ROWS
-    row = next(r for r in rows if r.name == name)
     with np.errstate(all="ignore"):
         for case in cases:
-            pipe.send(judged(row, case))
+            pipe.send(judged(judge, case))
 
 
-def judged(row: Row, case: int) -> Verdict:
+def judged(judge: Judge, case: int) -> Verdict:
     """The verdict on one case; every exception is a fault."""
     try:
-        return row.judge(case)
+        return judge(case)
     except Exception as error:
         return Verdict(f"{type(error).__name__}: {error}")
 
 
-def campaign(row: Row, first: int, count: int, jobs: int) -> Tally:
-    """Judges `count` cases from the `first` on, in `jobs` processes."""
+def campaign(row: Row, first: int, count: int, jobs: int, stall_s: float = STALL_S) -> Tally:
+    """Judges `count` cases from the `first` on, in `jobs` processes; a case that takes longer than
+    `stall_s` hangs."""
     tally = Tally()
     shares = [range(first + k, first + count, jobs) for k in range(min(jobs, count))]
-    workers = {w.pipe: w for w in (Worker(row, share) for share in shares)}
+    workers = {w.pipe: w for w in (Worker(row.judge, share) for share in shares)}
     while workers:
-        ready = wait(list(workers), timeout=STALL_S)
+        ready = wait(list(workers), timeout=stall_s)
         for pipe in ready or list(workers):
             worker = workers.pop(pipe)
-            hangs = f"no verdict within {STALL_S:.0f} s"
+            hangs = f"no verdict within {stall_s:g} s"
             if worker.receive(tally) if ready else worker.died(tally, hangs):
                 workers[worker.pipe] = worker
     for fault in row.missing(tally):

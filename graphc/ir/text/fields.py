@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import base64
 import re
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
 
 from graphc.ir import dim
+from graphc.ir.graph import Graph
 from graphc.ir.ops.shape import Data
-from graphc.ir.types import BY_NAME, TensorType, tuple_of
+from graphc.ir.types import BY_NAME, DType, TensorType, tuple_of
 
 MAX_PRINTED_ELEMENTS = 16  # data with more elements prints as base64
+ANY_NUMBER = ("bool", "Number")  # annotations that a truth value fits
+KINDS: dict[str, type | tuple[type, ...]] = {  # what the annotations of fields stand for
+    "bool": bool,
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "Number": (bool, int, float),
+    "Size": (int, dim.Dim),
+    "DType": DType,
+    "TensorType": TensorType,
+    "Data": Data,
+    "Graph": Graph,
+}
 TYPE = r"[a-z]\w*\[[^\]]*\]"
 TYPES = rf"{TYPE}|\((?:{TYPE}(?:, )?)*\)"
 
@@ -78,6 +93,35 @@ def parse_value(text: str, like: TensorType) -> Any:
     if re.fullmatch(r"-?(inf|nan|\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", text):
         return float(text)
     return BY_NAME[text] if text in BY_NAME else dim.parse(text)
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether a parsed value is of the type that a field is annotated with.  What this module does
+    not know (a user's own class) is left to the op.
+
+    >>> fits((1, 2), "tuple[int, ...]"), fits((1, 0.5), "Shape"), fits(True, "int")
+    (True, False, False)
+    """
+    plain = isinstance(annotation, type) and not isinstance(annotation, GenericAlias)
+    text = str(annotation.__name__ if plain else annotation).strip()
+    alternatives = text.split(" | ")
+    if len(alternatives) > 1 and all(a.count("[") == a.count("]") for a in alternatives):
+        return any(fits(value, a) for a in alternatives)
+    if text == "Shape":
+        text = "tuple[Size, ...]"
+    if text.startswith("tuple["):
+        return isinstance(value, tuple) and _all_fit(value, split(text[6:-1]))
+    if text in ("None", "NoneType"):
+        return value is None
+    if text not in KINDS:
+        return True
+    return isinstance(value, KINDS[text]) and (isinstance(value, bool) <= (text in ANY_NUMBER))
+
+
+def _all_fit(values: tuple[Any, ...], annotations: list[str]) -> bool:
+    if annotations[-1:] == ["..."]:
+        return all(fits(v, annotations[0]) for v in values)
+    return len(values) == len(annotations) and all(map(fits, values, annotations))
 
 
 def _parse_data(text: str, like: TensorType) -> Data:

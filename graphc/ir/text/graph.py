@@ -29,6 +29,7 @@ from graphc.ir.text.fields import (
     MAX_PRINTED_ELEMENTS,
     TYPE as TYPE,
     TYPES,
+    fits,
     parse_type as parse_type,
     parse_value as parse_value,
     show as show,
@@ -353,6 +354,11 @@ def _parse_op(
     missing = [name for name in needed if name not in values]
     if missing:
         raise ValueError(f"{cls.name}: field {missing[0]!r} is missing")
+    for f in cls.fields():
+        if f.name in values and not fits(values[f.name], f.type):
+            raise ValueError(
+                f"{cls.name}: field {f.name} is {show(values[f.name])}; expected {f.type}"
+            )
     return cls(**values)
 
 
