@@ -50,6 +50,11 @@ def register(commands: Any) -> None:
         "--out", metavar="FILE.npz|DIR", help="save the results instead of printing them"
     )
     p.add_argument("--profile", action="store_true", help="time every kernel; see `graphc profile`")
+    p.add_argument(
+        "--debug-nan",
+        action="store_true",
+        help="fail at the first op that makes a NaN, and show its operands",
+    )
     p.add_argument("--dump-ir", metavar="DIR", help="write every stage of every compilation there")
     p.set_defaults(act=act)
 
@@ -77,6 +82,7 @@ def act(args: argparse.Namespace) -> int:
     _check_out(args.out)
     recorder = Recorder()
     more: dict[str, Any] = {"watch": recorder.watch} if args.profile else {}
+    more |= {"debug_nan": True} if args.debug_nan else {}
     with opened(args, **more) as model:
         if needs_fetches(model, args):
             with fetching(model, args) as once:
