@@ -119,7 +119,7 @@ def needs_fetches(model: Model, args: argparse.Namespace) -> bool:
 def fetching(model: Model, args: argparse.Namespace) -> Iterator[Once]:
     """A function that computes what --fetch names, or a graph that was given as text: (type, value)
     of each fetch, None for a group."""
-    sizes, given = parse_sizes(args.size), _parse_feeds(args.feed)
+    sizes, given = parse_sizes(args.size), parse_feeds(args.feed)
     if model.graph is not None:
         with _running_graph(model.graph, given, sizes, args) as once:
             yield once
@@ -164,7 +164,7 @@ def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
-def _parse_feeds(texts: Sequence[str]) -> dict[str, str]:
+def parse_feeds(texts: Sequence[str]) -> dict[str, str]:
     """Name -> file or `random`; the name "" stands for all placeholders not named."""
     feeds = {}
     for text in texts:

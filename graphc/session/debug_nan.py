@@ -87,7 +87,7 @@ def nans(array: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Made:
+class NanMaker:
     """A node that made a NaN: its result, its operands, and where it did."""
 
     value: Value
@@ -101,7 +101,7 @@ class Search:
 
     def __init__(self, launched: Launched) -> None:
         self.launched = launched
-        self.found: Made | None = None
+        self.found: NanMaker | None = None
         self.first: Value | None = None  # the first node whose result has a NaN, made there or not
         self.steps: list[int] = []
         results = launched.kernel.writes
@@ -155,7 +155,7 @@ class Search:
             given = nans(array)
             where = where & ~(given if isinstance(v.op, Pointwise) else np.any(given))
         if np.any(where) and self.found is None:
-            self.found = Made(v, operands, where, self.launched.within)
+            self.found = NanMaker(v, operands, where, self.launched.within)
 
     # -- errors
 

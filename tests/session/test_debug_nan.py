@@ -1,4 +1,4 @@
-"""`debug_nan`: the run that makes a NaN names the op, its line and operands, and changes nothing."""
+"""`debug_nan`: the run that makes a NaN names the op, its line and operands; nothing changes."""
 
 from __future__ import annotations
 
