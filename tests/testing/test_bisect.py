@@ -196,9 +196,10 @@ def test_a_wrong_line_of_the_printer(monkeypatch: pytest.MonkeyPatch) -> None:
     sign = "codegen.loops.printer:literal"
     plant(monkeypatch, m(sign, "'-' if rounded < 0 else ''", "''"))
     a = gc.placeholder(gc.float32, ["n", 5], name="a")
-    culprit = found(stage([gc.cumsum(gc.exp(a * -3.0) + gc.tanh(a), axis=0)]).graph)
+    masked = gc.exp(gc.where(a > 0, gc.tanh(a), -np.inf))
+    culprit = found(stage([gc.cumsum(masked, axis=0)]).graph)
     assert culprit.what.startswith("kernel ") and "plain Python, too" in culprit.what
-    assert [v.op.name for v in culprit.small.nodes()] in (["full", "multiply"], ["full"])
+    assert "full" in [v.op.name for v in culprit.small.nodes()]
 
 
 def test_a_wrong_kernel_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
