@@ -5,6 +5,7 @@ GRAPHC_DATA        where examples look for data sets
 GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
 GRAPHC_BLAS_CORE   OpenBLAS core type                   (default: the best for this CPU)
 GRAPHC_CHECK       "passes": the oracle checks every pass; "bounds": kernels check every access
+GRAPHC_DEBUG_NAN   1: a run fails at the first op that makes a NaN
 """
 
 from __future__ import annotations
@@ -38,6 +39,13 @@ def _threads() -> int:
     if not given.isdecimal() or int(given) < 1:
         raise GraphcError(f"GRAPHC_THREADS is {given!r}; expected a positive integer")
     return int(given)
+
+
+def _debug_nan() -> bool:
+    given = os.environ.get("GRAPHC_DEBUG_NAN", "")
+    if given not in ("", "0", "1"):
+        raise GraphcError(f"GRAPHC_DEBUG_NAN is {given!r}; expected 0 or 1")
+    return given == "1"
 
 
 def _cache_dir() -> Path:
@@ -137,7 +145,8 @@ class Options:
     """How a session compiles and runs.
 
     `memory_limit` is the most bytes that a run's arena may take.  `check` is "passes" if the oracle
-    shall check every pass, "bounds" if kernels shall check every access.  `passes` are the user's
+    shall check every pass, "bounds" if kernels shall check every access.  With `debug_nan`, a run
+    fails at the first kernel that stores a NaN, and names what made it.  `passes` are the user's
     own, run between graphc's.  `disable` names passes to leave out (for tests and bisection).
     `method` is how contractions are computed, where it can do them (on a GPU `Method.BLAS` is
     cublasLt); `autotune` is for how many seconds a compilation may try which is fastest.  `devices`
@@ -151,6 +160,7 @@ class Options:
     memory_limit: int | None = field(default_factory=default("memory_limit", lambda: None))
     seed: int = field(default_factory=default("seed", lambda: 0))
     check: str = field(default_factory=default("check", lambda: os.environ.get("GRAPHC_CHECK", "")))
+    debug_nan: bool = field(default_factory=default("debug_nan", _debug_nan))
     passes: tuple[Callable[[Graph], Graph], ...] = field(default_factory=default("passes", tuple))
     disable: frozenset[str] = field(default_factory=default("disable", frozenset))
     fast_math: bool = field(default_factory=default("fast_math", lambda: False))

@@ -31,6 +31,7 @@ __all__ = [
     "MemoryLimitError",
     "MiscompiledError",
     "MissingNameError",
+    "NanError",
     "OutOfMemoryError",
     "ParseError",
     "SessionError",
@@ -205,6 +206,11 @@ class MemoryLimitError(GraphcError):
     def __init__(self, message: str, location: Location | None = None, least: int = 0) -> None:
         self.least = least
         super().__init__(message, location)
+
+
+class NanError(GraphcError, FloatingPointError):
+    """A run with `Options(debug_nan=True)` in which a NaN was stored; the message names the op that
+    made it, or the feed that had it.  No variable has changed."""
 
 
 class OutOfMemoryError(GraphcError, MemoryError):

@@ -1,4 +1,4 @@
-"""The command line: `graphc run | profile | check | dump | opt | explain | devices | ops | cache`.
+"""The command line: `graphc run | profile | check | bisect | dump | opt | explain | ...`.
 
 Exit codes: 0 all is well; 1 an error in the user's model or graph; 2 wrong usage; 130 Ctrl-C.
 """
@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from graphc.cli import cache, check, devices, dump, explain, ops, opt, profile, run
+from graphc.cli import bisect, cache, check, devices, dump, explain, ops, opt, profile, run
 from graphc.cli.model_file import ModelFailure, UsageError, where
 from graphc.errors import GraphcError
 
-COMMANDS = (run, profile, check, dump, opt, explain, devices, ops, cache)
+COMMANDS = (run, profile, check, bisect, dump, opt, explain, devices, ops, cache)
 
 
 class ShowVersion(argparse.Action):

@@ -224,9 +224,14 @@ class Model:
 
     def graphs(self, args: argparse.Namespace) -> list[Graph]:
         """The graphs of what is fetched, or of all that the file ran, or of its sinks."""
+        return [graph for graph, _ in self.runs(args)]
+
+    def runs(self, args: argparse.Namespace) -> list[tuple[Graph, Options]]:
+        """The same graphs, and the options of the sessions that ran them."""
         if self.graph is None and not args.fetch and self.seen:
-            return list({print_graph(made.staged): made.staged for made in self.seen}.values())
-        return [self.graph or staged(list(self.chosen(args.fetch).values()))]
+            each = {print_graph(made.staged): made for made in self.seen}.values()
+            return [(m.staged, m.options if isinstance(m, Compiled) else Options()) for m in each]
+        return [(self.graph or staged(list(self.chosen(args.fetch).values())), Options())]
 
     def session_graph(self, fetches: Sequence[Fetch]) -> GraphScope:
         """The graph that the fetches belong to."""

@@ -50,6 +50,11 @@ def register(commands: Any) -> None:
         "--out", metavar="FILE.npz|DIR", help="save the results instead of printing them"
     )
     p.add_argument("--profile", action="store_true", help="time every kernel; see `graphc profile`")
+    p.add_argument(
+        "--debug-nan",
+        action="store_true",
+        help="fail at the first op that makes a NaN, and show its operands",
+    )
     p.add_argument("--dump-ir", metavar="DIR", help="write every stage of every compilation there")
     p.set_defaults(act=act)
 
@@ -77,6 +82,7 @@ def act(args: argparse.Namespace) -> int:
     _check_out(args.out)
     recorder = Recorder()
     more: dict[str, Any] = {"watch": recorder.watch} if args.profile else {}
+    more |= {"debug_nan": True} if args.debug_nan else {}
     with opened(args, **more) as model:
         if needs_fetches(model, args):
             with fetching(model, args) as once:
@@ -113,7 +119,7 @@ def needs_fetches(model: Model, args: argparse.Namespace) -> bool:
 def fetching(model: Model, args: argparse.Namespace) -> Iterator[Once]:
     """A function that computes what --fetch names, or a graph that was given as text: (type, value)
     of each fetch, None for a group."""
-    sizes, given = parse_sizes(args.size), _parse_feeds(args.feed)
+    sizes, given = parse_sizes(args.size), parse_feeds(args.feed)
     if model.graph is not None:
         with _running_graph(model.graph, given, sizes, args) as once:
             yield once
@@ -158,7 +164,7 @@ def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
-def _parse_feeds(texts: Sequence[str]) -> dict[str, str]:
+def parse_feeds(texts: Sequence[str]) -> dict[str, str]:
     """Name -> file or `random`; the name "" stands for all placeholders not named."""
     feeds = {}
     for text in texts:

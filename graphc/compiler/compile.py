@@ -47,6 +47,7 @@ class Compiled:
     program: Program
     sources: dict[Kernel, KernelSource]
     trace: Trace
+    options: Options
 
 
 Observe = Callable[[Compiled], None]
@@ -72,7 +73,7 @@ def lower(
     )
     with trace.span("write source"):
         sources = sources_of(program, choose, options)
-    return Compiled(graph, unified, optimised, program, sources, trace)
+    return Compiled(graph, unified, optimised, program, sources, trace, options)
 
 
 def compile_graph(

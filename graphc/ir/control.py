@@ -11,7 +11,7 @@ A graph is a field like any other: printed, parsed, simplified, fused and planne
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,9 @@ class Loop(Control):
         return tuple_of([COUNTER, *inner[: self.carries], *rows])
 
     def reference(self, *arrays: Any) -> Any:
+        return self.through(interpret, *arrays)
+
+    def through(self, run: Callable[..., Any], *arrays: Any) -> Any:
         carries, slices, constants = self.parts(arrays[1:])
         length = int(self.length) if self.bounded else int(arrays[0])  # type: ignore[arg-type]
         steps = max(0, min(int(arrays[0]), length))
@@ -108,7 +111,7 @@ class Loop(Control):
             if self.whilst and not carries[0]:
                 break
             t = steps - 1 - step if self.reverse else step
-            inner = interpret(self.body, *carries, *(x[t] for x in slices), *constants)
+            inner = run(self.body, *carries, *(x[t] for x in slices), *constants)
             carries = list(inner[: self.carries])
             for row, new in zip(rows, inner[self.carries :], strict=True):
                 row[t] = new
@@ -155,10 +158,13 @@ class Switch(Control):
         return tuple_of(first)
 
     def reference(self, *arrays: Any) -> Any:
+        return self.through(interpret, *arrays)
+
+    def through(self, run: Callable[..., Any], *arrays: Any) -> Any:
         index = int(arrays[0])
         if not 0 <= index < len(self.branches):
             raise GraphError(f"switch: no branch {index} among {len(self.branches)}")
-        return interpret(self.branches[index], *arrays[1:])
+        return run(self.branches[index], *arrays[1:])
 
 
 def _alike(a: Sequence[TensorType], b: Sequence[TensorType]) -> bool:

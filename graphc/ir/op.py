@@ -363,16 +363,16 @@ class Control(Op, abstract=True):
     @property
     def graphs(self) -> tuple[Any, ...]:
         """The graphs, in the order of the fields.  (`Graph` is a layer above.)"""
-        return tuple(
-            g
-            for f in self.fields()
-            for x in (getattr(self, f.name),)
-            for g in (x if isinstance(x, tuple) else (x,))
-            if hasattr(g, "outputs")
-        )
+        values = [getattr(self, f.name) for f in self.fields()]
+        inside = (g for x in values for g in (x if isinstance(x, tuple) else (x,)))
+        return tuple(g for g in inside if hasattr(g, "outputs"))
 
     def over(self, graphs: Sequence[Any]) -> Any:
         """The same op over other graphs."""
+        raise NotImplementedError(self.name)
+
+    def through(self, run: Callable[..., Any], *arrays: Any) -> Any:
+        """The results, with each use of a graph made by `run(graph, *arrays)`, in order."""
         raise NotImplementedError(self.name)
 
 

@@ -37,11 +37,12 @@ if TYPE_CHECKING:
 
 
 class HostEngine:
-    """An executable, and variants of it that keep to the session's memory limit."""
+    """An executable, and variants of it that keep to the session's memory limit.  `plans` makes the
+    plan of a signature: a `HostPlan`, or one that looks at its kernels."""
 
     def __init__(self, session: Owner, executable: Executable) -> None:
         self.session, self.executable = session, executable
-        self.unified = executable.unified
+        self.unified, self.plans = executable.unified, HostPlan
 
     @staticmethod
     def compiled(
@@ -62,7 +63,7 @@ class HostEngine:
         session, built = self.session, Built()
         executable = fitting(self.executable, sizes, session.options, built)
         session.stats.count(built)
-        return HostPlan(session, signature, executable.bind(sizes, session.arena))
+        return self.plans(session, signature, executable.bind(sizes, session.arena))
 
 
 class HostPart:
@@ -91,6 +92,7 @@ class HostPlan:
         self.session, self.bound = session, bound
         self.pack, self.staged = signature.pack, signature.staged
         self.sizes, self.timers = bound.sizes, list[Timing]()
+        self.threads = session.options.threads
         self.feeds = [
             (i, bound.externals_at + place)
             for i, place in enumerate(signature.places)
@@ -105,7 +107,7 @@ class HostPlan:
         self.launch = driver().run
         self.launches = len(bound.executable.program.kernels)
         self.small = bound.work < min(MIN_WORK_FOR_HELPERS, MIN_INTERRUPTIBLE_WORK) or (
-            session.options.threads == 1 and bound.work < MIN_INTERRUPTIBLE_WORK
+            self.threads == 1 and bound.work < MIN_INTERRUPTIBLE_WORK
         )
         self._look_up_results()
         stats = session.stats
@@ -186,7 +188,7 @@ class HostPlan:
             self.launch(bound.address)
             interrupted = False
         else:
-            interrupted = execute(bound, self.session.options.threads)
+            interrupted = execute(bound, self.threads)
         if view[bound.status_at]:
             raise_stop(bound)
             index, size = view[bound.status_at + 1], view[bound.status_at + 2]

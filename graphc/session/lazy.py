@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphc.profile.report import Profile
     from graphc.runtime.devices import Devices
     from graphc.session.engine import Engine, Owner
+    from graphc.session.host_engine import HostPlan
     from graphc.session.runner import Runner
 
 
@@ -52,6 +53,13 @@ def placed_engine(
     from graphc.session.placed_engine import PlacedEngine
 
     return PlacedEngine.compiled(session, staged.graph, homes, observe)
+
+
+def nan_plans() -> type[HostPlan]:
+    """The class of plans that look for NaN."""
+    from graphc.session.debug_nan import NanPlan
+
+    return NanPlan
 
 
 def record(runner: Runner, feeds: Iterable[Any], steps: int, warmup: int, fastest: bool) -> Profile:

@@ -20,7 +20,7 @@ from graphc.compiler.compile_placed import (
     PlacedExecutable,
     compile_placed,
 )
-from graphc.errors import FeedError, GraphError, MemoryLimitError, user_location
+from graphc.errors import DeviceError, FeedError, GraphError, MemoryLimitError, user_location
 from graphc.frontend.tensor import Tensor
 from graphc.interrupts import undisturbed
 from graphc.ir import dim
@@ -56,7 +56,13 @@ class PlacedEngine:
         observe: Callable[[LoweredPlaced], None] | None,
     ) -> PlacedEngine:
         """The engine for a graph; `homes` names the device of each input that lives on one.
-        Raises what compiling raises."""
+        Raises what compiling raises, and `DeviceError` with `debug_nan`."""
+        if session.options.debug_nan:
+            raise DeviceError(
+                "Session: debug_nan looks at kernels of the CPU, and this session has devices; run "
+                "it without --device, --devices or gc.device, or without debug_nan",
+                user_location(),
+            )
         built = Built()
         executable = compile_placed(graph, session.options, built, session.devices, homes, observe)
         session.stats.count(built)

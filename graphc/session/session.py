@@ -147,8 +147,9 @@ class Session:
         `feed_dict` maps tensors (or their names) to arrays; any tensor may be fed.  Arrays on a
         device of the session (with `__dlpack__` or `__cuda_array_interface__`) are fed without
         going by way of the host; with `on_device`, results made on a device stay there.  Raises
-        `FeedError`, `FetchError`, `SessionError`, `MemoryLimitError`, or `GraphcError` for an index
-        out of range; then no variable changes.
+        `FeedError`, `FetchError`, `SessionError`, `MemoryLimitError`, `NanError` (with
+        `Options(debug_nan=True)`), or `GraphcError` for an index out of range; then no variable
+        changes.
         """
         if (
             feed_dict is not None
@@ -264,7 +265,10 @@ class Session:
         key: Hashable = staged.key
         if not is_placed(staged.graph, self.options) and self._devices is None:
             if key not in self._engines:
-                self._engines[key] = HostEngine.compiled(self, staged.graph, self.hooks.observe)
+                engine = HostEngine.compiled(self, staged.graph, self.hooks.observe)
+                if self.options.debug_nan:
+                    engine.plans = lazy.nan_plans()
+                self._engines[key] = engine
             return self._engines[key]
         homes = lazy.homes(staged, self.devices)
         key = key, tuple(homes.items())

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -28,7 +28,7 @@ from graphc.runtime.cpu import launches, threads
 from graphc.runtime.cpu.executable import Arena
 from graphc.runtime.cpu.result_pool import Results
 from graphc.session import host_engine
-from graphc.session.engine import PlanHolder, Signature, Stats
+from graphc.session.engine import PlanHolder, RunPlan, Runs, Signature, Stats
 from graphc.session.host_engine import HostEngine
 from graphc.session.runner import Runner
 
@@ -96,6 +96,7 @@ class CompiledGraph:
         self.built = Built()
         self.executable = compile_graph(graph, self.options, self.built)
         self.inputs = [FedInput(v, v.name or f"in{i}") for i, v in enumerate(graph.inputs)]
+        self.watch: Callable[[RunPlan], Runs] | None = None  # of plans bound from now on
         self._runners: dict[int, tuple[Runner, TestSession]] = {}
 
     @property
@@ -137,7 +138,7 @@ class CompiledGraph:
             fed = [i for i in self.inputs if not isinstance(i.op, Variable | RunCounter)]
             staged = Staged(self.graph, tuple(self.inputs))  # type: ignore[arg-type]
             signature = Signature(staged, fed, lambda values: values)  # type: ignore[arg-type]
-            runner = Runner(owner, signature, HostEngine(owner, self.executable))
+            runner = Runner(owner, signature, HostEngine(owner, self.executable), self.watch)
             self._runners[threads] = runner, owner
         return self._runners[threads]
 

@@ -82,7 +82,7 @@ def _number(field: object, sizes: dict[str, int]) -> object:
 
 def _check_graph(graph: Graph, seed: int, options: Options) -> Iterator[str]:
     """Judges the passes over a graph, and its machine code."""
-    what = _title(graph)
+    what = title(graph)
     unified = unify_sizes(graph).graph
     checker = Checker(unified, options.fast_math, options.cache_dir / "wrong")
     optimise(unified, options, watch=checker.watch)
@@ -94,7 +94,7 @@ def _check_graph(graph: Graph, seed: int, options: Options) -> Iterator[str]:
     compiled = CompiledGraph(
         graph, passes=options.passes, fast_math=options.fast_math, cache_dir=options.cache_dir
     )
-    tried = list(_feeds(graph, seed))
+    tried = list(small_feeds(graph, seed))
     for sizes, arrays in tried:
         _compare(what, compiled, sizes, arrays)
     if tried:
@@ -104,7 +104,7 @@ def _check_graph(graph: Graph, seed: int, options: Options) -> Iterator[str]:
         yield f"{what}: machine code was not run"
 
 
-def _title(graph: Graph) -> str:
+def title(graph: Graph) -> str:
     """What a graph computes and updates, in words."""
     results = [f"%{v.name or v.op.name}" for v in graph.outputs]
     results += [f"%{old.name} <-" for old, _ in graph.updates]
@@ -112,7 +112,7 @@ def _title(graph: Graph) -> str:
     return f"graph of {', '.join(results[:3])}{more}"
 
 
-def _feeds(graph: Graph, seed: int) -> Iterator[tuple[str, list[Array]]]:
+def small_feeds(graph: Graph, seed: int) -> Iterator[tuple[str, list[Array]]]:
     """Sizes in words, and random arrays of these sizes that the graph accepts."""
     names = sorted({s for v in graph.inputs for size in v.type.shape for s in dim.symbols(size)})
     for base in SIZES if names else SIZES[:1]:

@@ -12,14 +12,22 @@ from graphc.ir.op import Control
 from graphc.ir.ops.state import Placeholder
 from graphc.ir.types import TupleType
 
+Cut = Callable[[Graph, Value, Value], None]
 
-def shrink(graph: Graph, fails: Callable[[Graph], bool], budget: int = 400) -> Graph:
-    """A smaller graph that still fails."""
+
+def shrink(
+    graph: Graph,
+    fails: Callable[[Graph], bool],
+    budget: int = 400,
+    cut: Cut = lambda graph, value, fed: None,
+) -> Graph:
+    """A smaller graph that still fails.  `cut` is told of each value of a graph for which an input
+    is tried."""
     tried = 0
     progress = True
     while progress and tried < budget:
         progress = False
-        for smaller in _smaller(graph):
+        for smaller in _smaller(graph, cut):
             tried += 1
             if tried >= budget:
                 break
@@ -29,7 +37,7 @@ def shrink(graph: Graph, fails: Callable[[Graph], bool], budget: int = 400) -> G
     return without_unused(graph)
 
 
-def _smaller(graph: Graph) -> Iterator[Graph]:
+def _smaller(graph: Graph, cut: Cut) -> Iterator[Graph]:
     yield from _fewer_results(graph)
     read = {a for v in graph.nodes() for a in v.args}
     for i, v in enumerate(graph.outputs):
@@ -45,6 +53,7 @@ def _smaller(graph: Graph) -> Iterator[Graph]:
                 yield without_unused(replaced(graph, v, a))
         if v.args:
             new = make(Placeholder(v.type.dtype, v.type.shape), (), f"cut{len(graph.inputs)}")
+            cut(graph, v, new)
             extended = Graph(graph.name, (*graph.inputs, new), graph.outputs, graph.updates)
             yield without_unused(replaced(extended, v, new))
     for v in graph.nodes():

@@ -308,7 +308,7 @@ def test_ops(capsys: Capture) -> None:
 # ---- the document ----
 
 
-@pytest.mark.parametrize(("name", "commands"), [("cli.md", 14), ("debugging.md", 6)])
+@pytest.mark.parametrize(("name", "commands"), [("cli.md", 16), ("debugging.md", 7)])
 def test_the_document_shows_what_is_printed(
     name: str,
     commands: int,

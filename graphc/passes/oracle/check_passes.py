@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.errors import GraphcError, VerifyError
 from graphc.ir import dim
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Array
 from graphc.ir.text.graph import print_graph
@@ -24,6 +24,7 @@ from graphc.passes.graph.simplify import Simplify
 from graphc.passes.oracle.shrink import neighbourhood, shrink
 from graphc.passes.pipeline import PASSES
 from graphc.passes.rewrite.engine import Rewriter
+from graphc.passes.rewrite.inner_graphs import deeply
 
 # relative error, and absolute error as a part of the largest element, by element type
 TOLERANCE = {"f16": 2e-2, "bf16": 1e-1, "f32": 1e-3, "f64": 1e-8}
@@ -84,6 +85,29 @@ class Feeds:
         return ""
 
 
+@dataclass(frozen=True)
+class WrongRewrite:
+    """A rule that changed what a graph means, the value as it was, and which of the rule's firings
+    it is."""
+
+    rule: str
+    value: Value
+    firing: int
+    firings: int
+
+
+@dataclass(frozen=True)
+class WrongPass:
+    """A pass that changed what the graph `before` means.  A pass that is not `pure` does so only
+    now and then."""
+
+    graph_pass: GraphPass
+    before: Graph
+    difference: str
+    pure: bool
+    rewrite: WrongRewrite | None
+
+
 class Checker:
     """Compares what passes make of a graph with the graph; `watch` is called after each pass.
 
@@ -92,50 +116,72 @@ class Checker:
     (default: where we are).
     """
 
-    def __init__(self, graph: Graph, fast_math: bool = False, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        fast_math: bool = False,
+        folder: Path | None = None,
+        feeds: Feeds | None = None,
+    ) -> None:
         self.before, self.fast_math, self.folder = graph, fast_math, folder
-        self.feeds = Feeds.of(graph)
+        self.feeds = Feeds.of(graph) if feeds is None else feeds
 
     def watch(self, p: GraphPass, graph: Graph) -> None:
         """Raises `VerifyError` if a pass changed what the graph means."""
-        difference = self.feeds.difference(graph)
-        if difference:
-            raise VerifyError(self._report(p, graph, difference))
-        self.before = graph
+        wrong = self.wrong(p, graph)
+        if wrong is not None:
+            raise VerifyError(self._report(wrong, graph))
 
-    def _report(self, p: GraphPass, made: Graph, difference: str) -> str:
-        head = f"pass `{p}` changed the meaning of the graph: {difference}"
-        if not self.feeds.difference(self._again(p, self.before)):
+    def wrong(self, p: GraphPass, graph: Graph) -> WrongPass | None:
+        """What is wrong with a pass that made `graph`; None if nothing is."""
+        difference = self.feeds.difference(graph)
+        if not difference:
+            self.before = graph
+            return None
+        pure = bool(self.feeds.difference(self.again(p, self.before)))
+        rewrite = self._first_wrong_rewrite(p) if pure and isinstance(p, Simplify) else None
+        return WrongPass(p, self.before, difference, pure, rewrite)
+
+    def _report(self, wrong: WrongPass, made: Graph) -> str:
+        p, small = wrong.graph_pass, wrong.before
+        head = f"pass `{p}` changed the meaning of the graph: {wrong.difference}"
+        if not wrong.pure:
             head += "; called again, it gives another graph, so it is no pure function"
-            return self._shown(p, head, self.before, made)
-        wrong_rewrite = self._first_wrong_rewrite(p) if isinstance(p, Simplify) else None
-        small = self.before
-        if wrong_rewrite is not None:
-            rule, small = wrong_rewrite
-            head += f"; the first wrong rewrite is by rule `{rule}`"
-        small = shrink(small, lambda g: bool(Feeds.of(g).difference(self._again(p, g))))
-        return self._shown(p, head, small, self._again(p, small))
+            return self._shown(p, head, small, made)
+        if wrong.rewrite is not None:
+            small = self._around(p, wrong.rewrite.value)
+            head += f"; the first wrong rewrite is by rule `{wrong.rewrite.rule}`"
+        small = shrink(small, lambda g: bool(Feeds.of(g).difference(self.again(p, g))))
+        return self._shown(p, head, small, self.again(p, small))
+
+    def _around(self, p: GraphPass, value: Value) -> Graph:
+        """The smallest neighbourhood of a value that shows the fault of a pass; else the graph."""
+        for depth in range(1, 8):
+            small = neighbourhood(value, depth)
+            if Feeds.of(small).difference(self.again(p, small)):
+                return small
+        return self.before
 
     def _shown(self, p: GraphPass, head: str, small: Graph, made: Graph) -> str:
         """The report: what is wrong, where the graph is kept, the graph before and after."""
         where = self._write(p, head, small)
         return f"{head}\n{where}{print_graph(small)}becomes\n{print_graph(made)}"
 
-    def _again(self, p: GraphPass, graph: Graph) -> Graph:
+    def again(self, p: GraphPass, graph: Graph) -> Graph:
         """What a pass makes of another graph."""
         return p.run_deeply(graph, Context(fast_math=self.fast_math))
 
-    def _first_wrong_rewrite(self, p: Simplify) -> tuple[str, Graph] | None:
-        """Its rule and a graph that shows it, by bisection of how many rewrites are allowed."""
+    def _first_wrong_rewrite(self, p: Simplify) -> WrongRewrite | None:
+        """The first wrong rewrite, by bisection of how many are allowed."""
 
         def limited(fuel: float) -> tuple[Rewriter, Graph]:
             rewriter = p.rewriter(self.fast_math)
             rewriter.fuel = fuel
-            return rewriter, p.rewrite(self.before, rewriter)
+            return rewriter, deeply(self.before, lambda g: p.rewrite(g, rewriter))
 
-        rewriter, _ = limited(math.inf)
+        everything, _ = limited(math.inf)
         count = bisect.bisect_left(
-            range(rewriter.fired.total() + 1),
+            range(everything.fired.total() + 1),
             True,
             key=lambda k: bool(self.feeds.difference(limited(k)[1])),
         )
@@ -143,11 +189,7 @@ class Checker:
         if rewriter.last is None:
             return None
         rule, value = rewriter.last
-        for depth in range(1, 8):
-            small = neighbourhood(value, depth)
-            if Feeds.of(small).difference(self._again(p, small)):
-                return rule, small
-        return rule, self.before
+        return WrongRewrite(rule, value, rewriter.fired[rule], everything.fired[rule])
 
     def _write(self, p: GraphPass, head: str, small: Graph) -> str:
         """Writes the small graph; the line of the report that names the file, "" if it cannot be

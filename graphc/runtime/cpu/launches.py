@@ -23,7 +23,7 @@ from graphc.ir.program import Kernel, Kind, Place, Program
 from graphc.passes.cost.work import work
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.plan_words import Instruction
-from graphc.runtime.cpu.python_calls import Thunk
+from graphc.runtime.cpu.python_calls import PythonCall, Thunk
 
 MIN_PARALLEL_WORK = 60_000  # element operations; a smaller kernel is one chunk
 MIN_WORK_PER_CHUNK = 30_000  # element operations
@@ -99,7 +99,7 @@ class Launches:
         external: dict[Value, int],
         layout: ArenaLayout,
         arena_start: int,
-        thunks: list[Thunk],
+        thunks: list[PythonCall],
         tables: list[PlanTable],
     ) -> None:
         self.program, self.code, self.sizes = program, code, sizes
@@ -122,8 +122,9 @@ class Launches:
             words.append(STATUS_ARGUMENT)
         words += [(routine, None) for routine in code.routines]
         if code.source.calls:
-            self.thunks.append(Thunk(kernel.body[0], self.sizes))
-            words.append((self.thunks[-1].address, None))
+            thunk = Thunk(kernel.body[0], self.sizes)
+            self.thunks.append(thunk)
+            words.append((thunk.address, None))
         most = max(1, extent // max(1, self.number(code.source.least)))
         chunks = min(self._chunks(kernel, extent), most)
         return PlanRow(code.address, words, extent, chunks, kernel)
