@@ -94,5 +94,4 @@ else:
         module = _importlib.import_module(_LATE[name])
         found = {name: module if _LATE[name] == f"graphc.{name}" else getattr(module, name)}
         _guard(found, "graphc.")
-        globals().update(found)
-        return found[name]
+        return globals().setdefault(name, found[name])  # another thread may have been faster

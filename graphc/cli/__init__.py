@@ -6,6 +6,9 @@ Exit codes: 0 all is well; 1 an error in the user's model or graph; 2 wrong usag
 from __future__ import annotations
 
 import argparse
+import errno
+import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,6 +18,7 @@ from graphc.cli import bisect, cache, check, devices, dump, explain, ops, opt, p
 from graphc.cli.model_file import ModelFailure, UsageError, where
 from graphc.errors import GraphcError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what ends a redirected output
 COMMANDS = (run, profile, check, bisect, dump, opt, explain, devices, ops, cache)
 
 
@@ -59,14 +63,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(args: argparse.Namespace) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return int(args.act(args) or 0)
+        code = int(args.act(args) or 0)
+        if sys.stdout is not None:  # Python's word for a closed one
+            sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("graphc: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `graphc dump ... | head`
-        sys.stderr.close()
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        _drop_output()
+        print(f"graphc {args.command}: cannot write the output: {error.strerror}", file=sys.stderr)
+        return 1
     except UsageError as error:
         print(f"graphc {args.command}: {error}", file=sys.stderr)
         return 2
@@ -79,3 +94,10 @@ def _guarded(args: argparse.Namespace) -> int:
         else:
             print(f"graphc {args.command}: {where(error, args)}", file=sys.stderr)
         return 1
+
+
+def _drop_output() -> None:
+    """Sends what is still to be printed nowhere: Python would try again when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

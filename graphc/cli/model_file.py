@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import sys
 import types
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ def add_model_options(p: argparse.ArgumentParser, optional: bool = False) -> Non
     )
     p.add_argument(
         "--autotune",
-        type=float,
+        type=seconds,
         metavar="SECONDS",
         help="so long a compilation may try which way is fastest; kept in the cache",
     )
@@ -120,6 +121,8 @@ def _devices(text: str) -> tuple[DeviceSpec, ...]:
         for part in filter(None, text.split(",")):
             name, _, like = part.strip().partition("=")
             specs.append(DeviceSpec(name, like=like) if like else spec(name))
+        if not specs:
+            raise GraphcError(f"{text!r} names no device; `graphc devices` lists them")
         return Machine(specs).devices
     except GraphcError as error:
         raise argparse.ArgumentTypeError(error.message) from None
@@ -130,6 +133,14 @@ def _bytes(text: str) -> int:
         return parse_bytes(text)
     except GraphcError as error:
         raise argparse.ArgumentTypeError(error.message) from None
+
+
+def seconds(text: str) -> float:
+    """An argument that is a time."""
+    count = float(text)
+    if not 0 <= count < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return count
 
 
 def _names(text: str) -> list[str]:
@@ -276,7 +287,9 @@ def opened(args: argparse.Namespace, *, planning: bool = False, **more: Any) -> 
     """The model file, run; sessions within the block have the options of the command line, and so
     have those of the file: except, when `planning`, for the devices, which need not be there."""
     path = Path(args.model)
-    if not path.is_file():
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; expected a Python file, or a graph as text (.gir)")
+    if not path.exists():
         raise UsageError(f"no such file: {path}")
     model = Model(path)
     given = {

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 import sys
 from collections.abc import Sequence
@@ -19,15 +20,16 @@ from graphc.ir.program import Program
 from graphc.ir.text.graph import parse_graph, print_graph
 from graphc.ir.text.program import print_program
 from graphc.ir.verify import verify
-from graphc.passes.base import Context, FunctionPass, GraphPass, Pass, spelled
+from graphc.passes.base import Context, FunctionPass, GraphPass, Pass, ProgramPass, spelled
 from graphc.passes.graph.unify_sizes import unify_sizes
 from graphc.passes.memory.verify import verify_program
 from graphc.passes.oracle.check_passes import Checker
 from graphc.passes.parse import parse_passes
 from graphc.passes.pipeline import GRAPH_PASSES, PASSES, check_sequence, run_pass, run_scheduling
 from graphc.passes.trace import Trace
+from graphc.session.own_passes import check_pass
 
-OWN = re.compile(r"([^,{}\s]+\.py):(\w+)")  # a pass of the user's: file and name
+OWN = re.compile(r"([^,{}]+\.py):(\w+)")  # a pass of the user's: file and name
 
 
 class ListPasses(argparse.Action):
@@ -99,11 +101,12 @@ def act(args: argparse.Namespace) -> int:
 def chosen(text: str) -> list[Pass]:
     """The passes that an argument names.  Raises `UsageError`."""
     try:
-        own = {f"{file}:{name}": own_pass(file, name) for file, name in OWN.findall(text)}
+        named = [(file.strip(), name) for file, name in OWN.findall(text)]
+        own = {f"{file}:{name}": own_pass(file, name) for file, name in named}
         passes = parse_passes(text, PASSES, own)
         check_sequence(passes)
     except GraphcError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(error.message) from None
     return passes
 
 
@@ -112,17 +115,32 @@ def own_pass(file: str, name: str) -> Pass:
     declared = namespace_of(Path(file))
     found = declared.get(name)
     if isinstance(found, type) and issubclass(found, Pass):
-        return found()
-    if isinstance(found, Pass):
-        return found
-    if callable(found) and not isinstance(found, type):
-        return FunctionPass(found)
+        found = with_defaults(file, found)
+    if isinstance(found, GraphPass) or (callable(found) and not isinstance(found, type)):
+        if not isinstance(found, ProgramPass):
+            check_pass(f"--passes {file}: pass", found)
+        return found if isinstance(found, Pass) else FunctionPass(found)
     passes = [k for k, v in declared.items() if isinstance(v, type) and v.__module__ == "__main__"]
     there = f"; the file's classes are {', '.join(passes)}" if passes else ""
     raise UsageError(
         f"--passes {file}:{name}: expected a GraphPass, or a function from a graph to a graph"
         + there
     )
+
+
+def with_defaults(file: str, kind: type[Pass]) -> Pass:
+    """A pass of a class, its fields as declared.  Raises `UsageError` if one has no default."""
+    bare = [
+        f.name
+        for f in dataclasses.fields(kind)
+        if f.init and f.default is f.default_factory is dataclasses.MISSING
+    ]
+    if bare:
+        raise UsageError(
+            f"--passes {file}:{kind.__name__}: {', '.join(bare)} has no default; declare it by "
+            "graphc.extend.option(default, what it is)"
+        )
+    return kind()
 
 
 def _step(p: Pass, current: Graph | Program, context: Context) -> Graph | Program:

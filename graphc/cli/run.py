@@ -189,7 +189,7 @@ def make_feeds(
         for size, n in zip(t.type.shape, array.shape, strict=False):
             if isinstance(size, dim.Dim) and str(size).isidentifier():
                 known.setdefault(str(size), n)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed & 0xFFFF_FFFF_FFFF_FFFF)  # a session takes any whole number
     for t in dict.fromkeys([*given, *(needed if rest else [])]):
         if t not in feeds:
             names = {s for size in t.type.shape for s in dim.symbols(size)}

@@ -10,6 +10,8 @@ import contextlib
 import functools
 import hashlib
 import hmac
+import importlib.util
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -32,6 +34,21 @@ def hash_of(sources: Sequence[str], *parts: str, root: Path = PACKAGE) -> bytes:
         name = path.relative_to(root).as_posix()
         digest.update(repr((name, path.read_bytes())).encode())
     return digest.digest()
+
+
+def front_end() -> str:
+    """What types a source and lowers it: numba of some version, from the byte code of some Python.
+    A warm start imports neither numba nor `importlib.metadata`, so the version is read from the
+    file where numba keeps it."""
+    spec = importlib.util.find_spec("numba")
+    numba = Path(spec.origin).parent / "_version.py" if spec and spec.origin else None
+    if numba is not None and numba.is_file():
+        version = numba.read_text(encoding="utf-8")
+    else:
+        from importlib import metadata
+
+        version = metadata.version("numba")
+    return repr((version, sys.implementation.cache_tag))
 
 
 def files_of(sources: Sequence[str], root: Path = PACKAGE) -> Iterator[Path]:

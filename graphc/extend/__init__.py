@@ -10,6 +10,7 @@ names here: docs/stability.md.
 from graphc.extend import ops as ops
 from graphc.extend.declaration import examine as _examine
 from graphc.extend.decorators import function as function, op as op
+from graphc.extend.interpreter import interpret as interpret
 from graphc.extend.kernel_language.decorator import kernel as kernel
 from graphc.extend.python_function import py_func as py_func
 from graphc.extend.rewrite_rule import rule as rule
@@ -24,7 +25,6 @@ from graphc.ir.graph import (
     topological as topological,
     users as users,
 )
-from graphc.ir.interpret import interpret as interpret
 from graphc.ir.op import (
     EXAMINERS as _EXAMINERS,
     Contraction as Contraction,
@@ -93,4 +93,5 @@ from graphc.public import publish as _publish
 
 _EXAMINERS.append(_examine)
 _guard(globals(), "graphc.extend.")
+_guard(globals(), "graphc.", tells_ops=True)
 _publish(globals(), "ops")

@@ -23,9 +23,11 @@ import numpy as np
 
 from graphc.errors import (
     PACKAGE,
+    ConformanceError,
     GraphcError,
     GraphError,
     Location,
+    MiscompiledError,
     ParseError,
     ShapeError,
     own_frames,
@@ -45,6 +47,8 @@ UNTYPED_ERRORS = (
     SyntaxError,
     DeprecationWarning,  # raised by NumPy where the user makes warnings errors
 )
+# Their messages show what is at fault, and their lines are those of that.
+SPEAKS_FOR_ITSELF = (ParseError, ConformanceError, MiscompiledError)
 STARTS_WITH_NAME = re.compile(r"[\w.]+: ")  # a message that names its function
 NUMPY_FOLDER = str(Path(np.__file__).parent)
 
@@ -75,12 +79,15 @@ def required() -> tuple[Requirement, ...]:
     return _calls.needs or ()
 
 
-def guard(namespace: dict[str, Any], home: str, prefix: str = "") -> None:
-    """Wraps every public function in a module's namespace that comes from the package `home`."""
+def guard(
+    namespace: dict[str, Any], home: str, prefix: str = "", *, tells_ops: bool = False
+) -> None:
+    """Wraps every public function in a module's namespace that comes from the package `home`.
+    With `tells_ops` its users name ops themselves, so errors keep the names of ops."""
     for name, f in list(namespace.items()):
         ours = isinstance(f, FunctionType) and f.__module__.startswith(home)
         if ours and name[0] != "_" and not hasattr(f, "guarded"):
-            namespace[name] = door(f, prefix + name)
+            namespace[name] = door(f, prefix + name, tells_ops)
 
 
 def guard_methods(cls: type, *methods: str) -> None:
@@ -89,7 +96,7 @@ def guard_methods(cls: type, *methods: str) -> None:
         setattr(cls, method, door(cls.__dict__[method], cls.__name__))
 
 
-def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def door(function: Callable[..., Any], name: str, tells_ops: bool = False) -> Callable[..., Any]:
     """The function, wrapped: it raises only what this module promises."""
 
     @functools.wraps(function)
@@ -99,8 +106,9 @@ def door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         try:
             return function(*args, **kwargs)
         except GraphcError as error:
-            message = said_by(error, named(error.message, name), name)
-            if isinstance(error, ParseError) or (
+            message = named(error.message, name)
+            message = message if tells_ops else said_by(error, message, name)
+            if isinstance(error, SPEAKS_FOR_ITSELF) or (
                 error.location is not None and message == error.message
             ):
                 raise

@@ -19,15 +19,21 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
-from graphc.errors import GraphcError, GraphError, defined_at
+from graphc.errors import GraphError, defined_at, user_location
 from graphc.ir.graph import Graph, Value
 from graphc.ir.program import Program
 from graphc.passes.rewrite.inner_graphs import deeply
 from graphc.passes.trace import Trace
 
 Setting = int | float | bool | str
+KINDS: dict[type[Setting], str] = {  # what the type of a field's default is called
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+}
 T = TypeVar("T", int, float, bool, str)
 
 
@@ -47,7 +53,15 @@ class Context:
 
 
 def option(default: T, says: str, *, at_least: float | None = None) -> T:
-    """A field of a pass: its default, what it counts and in what unit, the least it may be."""
+    """A field of a pass: its default, what it counts and in what unit, the least it may be.  The
+    command line reads the field as the type of its default.  Raises `GraphError`."""
+    bound = isinstance(at_least, int | float) and type(default) in (int, float)
+    if type(default) not in KINDS or not (at_least is None or bound):
+        raise GraphError(
+            f"option: the default is {default!r}, and at_least {at_least!r}; expected a whole "
+            "number, a number, true or false, or text, and of a number the least that it may be",
+            user_location(),
+        )
     metadata = {"default": default, "says": says, "at_least": at_least}
     return field(default=default, metadata=metadata)
 
@@ -68,9 +82,8 @@ class Option:
     @property
     def expected(self) -> str:
         """What a value must be, for errors."""
-        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         least = "" if self.at_least is None else f" of at least {self.at_least}"
-        return kind[self.type] + least
+        return KINDS[self.type] + least
 
     def allows(self, value: object) -> bool:
         """Whether a value is of the field's type and large enough."""
@@ -87,11 +100,30 @@ class Pass(ABC):
     name: ClassVar[str]
     required: ClassVar[str] = ""
 
+    def __new__(cls, *values: object, **named: object) -> Self:
+        """Refuses a class that Python would refuse in its own words, or misread."""
+        own = [
+            k for c in cls.__mro__ for k, x in vars(c).items() if isinstance(x, dataclasses.Field)
+        ]
+        if own:
+            raise GraphError(
+                f"pass {cls.__name__}: {', '.join(own)} would be no field: write "
+                f"@dataclass(frozen=True) above the class",
+                user_location(),
+            )
+        if cls.__abstractmethods__:
+            raise GraphError(
+                f"pass {cls.__name__}: there is no method run(self, graph, context), which returns "
+                "the changed graph",
+                user_location(),
+            )
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for o in self.options():
             value = getattr(self, o.name)
             if not o.allows(value):
-                raise GraphcError(f"pass {self.name}: {o.name} is {value!r}; expected {o.expected}")
+                raise GraphError(f"pass {self.name}: {o.name} is {value!r}; expected {o.expected}")
 
     @classmethod
     def options(cls) -> tuple[Option, ...]:

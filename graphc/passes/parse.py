@@ -10,7 +10,7 @@ from graphc.errors import GraphcError
 from graphc.passes.base import Option, Pass, Setting, spelled
 
 SEPARATORS = ", \t\n"  # what may stand between passes; an empty entry counts for nothing
-ONE_PASS = re.compile(r"([^,{}\s]+)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
+ONE_PASS = re.compile(r"([^,{}]+?)\s*(?:\{([^{}]*)\})?\s*(?:,|$)")
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -43,7 +43,9 @@ def _named(name: str, known: Sequence[Pass]) -> Pass:
     for p in known:
         if p.name == name:
             return p
-    raise GraphcError(f"no pass {name!r}; there are {', '.join(p.name for p in known)}")
+    there = ", ".join(p.name for p in known)
+    own = "; one of your own is FILE.py:NAME" if name.endswith((".py", ":")) else ""
+    raise GraphcError(f"no pass {name!r}; there are {there}{own}")
 
 
 def _configured(p: Pass, text: str) -> Pass:
@@ -64,7 +66,7 @@ def _field(p: Pass, name: str) -> Option:
             return o
     shown = ", ".join(f"{o.name}={spelled(o.default)}" for o in p.options())
     raise GraphcError(
-        f"pass {p.name}: no field {name!r}; "
+        f"pass {p}: no field {name!r}; "
         + (f"its fields and their defaults are {shown}" if shown else "it has none")
     )
 

@@ -27,7 +27,7 @@ def own_passes(
     Raises `SessionError` for what is no pass or rule, and `GraphError` for a signature that does
     not fit."""
     for p in _listed("passes", passes, "functions Graph -> Graph, or GraphPass"):
-        _check_pass(p)
+        check_pass("Session: pass", p)
     given = _listed("rules", rules, "rules, each made by graphc.extend.rule")
     chosen = tuple(passes) or (options.passes if options is not None else ())
     if not given:
@@ -55,8 +55,9 @@ def _listed(what: str, given: Sequence[T], wanted: str) -> list[T]:
     return list(given)
 
 
-def _check_pass(p: GraphFunction) -> None:
-    """Raises unless this can be called as a pass."""
+def check_pass(what: str, p: GraphFunction) -> None:
+    """Raises unless this can be called as a pass; `what` begins the message for one that is almost
+    a pass."""
     if isinstance(p, type) and issubclass(p, GraphPass):
         raise SessionError(
             f"Session: passes holds the class {p.__name__}; expected one of it: {p.__name__}()",
@@ -68,18 +69,17 @@ def _check_pass(p: GraphFunction) -> None:
             user_location(),
         )
     if not isinstance(p, GraphPass):
-        require_takes(f"Session: pass {getattr(p, '__name__', short(p))}", p, ["graph"])
+        require_takes(f"{what} {getattr(p, '__name__', short(p))}", p, ["graph"])
         return
     kind = type(p)
     if not isinstance(getattr(p, "name", None), str):
         raise SessionError(
-            f"Session: pass {kind.__name__} has no name; declare `name = ...` in the class",
+            f"{what} {kind.__name__} has no name; declare `name = ...` in the class",
             user_location(),
         )
     if any(q.name == p.name and not isinstance(p, type(q)) for q in PASSES):
         raise SessionError(
-            f"Session: pass {kind.__name__} has the name of graphc's own pass {p.name!r}; choose "
-            "another",
+            f"{what} {kind.__name__} has the name of graphc's own pass {p.name!r}; choose another",
             user_location(),
         )
-    require_takes(f"Session: pass {p.name}: run", kind.run, ["self", "graph", "context"])
+    require_takes(f"{what} {p.name}: run", kind.run, ["self", "graph", "context"])

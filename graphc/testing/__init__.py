@@ -4,10 +4,12 @@ Only `plugin`, which a user's conftest names, needs pytest.  Helpers of graphc's
 tests/support.
 """
 
+from graphc.frontend.boundary import guard as _guard
 from graphc.ir.op import sample as sample
 from graphc.public import publish as _publish
 from graphc.testing.conformance import check_op as check_op
 from graphc.testing.judge import check_graph as check_graph
 from graphc.testing.random_graphs import random_graph as random_graph
 
+_guard(globals(), "graphc.", tells_ops=True)
 _publish(globals())

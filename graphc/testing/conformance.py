@@ -17,7 +17,7 @@ from graphc.testing.differences import check_gradient, check_second_gradient
 from graphc.testing.faults import pointing_at
 from graphc.testing.machine_code import check_compiled, check_indices
 from graphc.testing.meaning import check_sizes, check_special_values, check_text, check_type
-from graphc.testing.samples import in_other_types, op_class
+from graphc.testing.samples import check_samples, in_other_types, op_class
 from graphc.testing.simulated_device import check_on_device
 
 Check = Callable[[type[Op], Sample], None]
@@ -50,7 +50,7 @@ def check_op(op: Any, samples: Sequence[Sample] = ()) -> None:
     >>> check_op(shifted_square)
     """
     op_cls = op_class(op)
-    tried = tuple(samples) or op_cls.samples
+    tried = check_samples(samples) or check_samples(op_cls.samples)
     if not tried:
         raise GraphError(
             f"check_op: {op_cls.__name__} has no samples; give some, such as "

@@ -11,7 +11,7 @@ from unittest import mock
 
 import numpy as np
 
-from graphc.errors import MiscompiledError
+from graphc.errors import GraphError, MiscompiledError, user_location
 from graphc.ir.dim import symbols
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
@@ -183,6 +183,16 @@ def check_graph(graph: Graph, seed: int = 0) -> None:
     >>> from graphc.testing import check_graph, random_graph
     >>> check_graph(random_graph(5))
     """
+    if not isinstance(graph, Graph):
+        raise GraphError(
+            f"check_graph: graph is {graph!r}; expected a Graph, such as random_graph(3)",
+            user_location(),
+        )
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise GraphError(
+            f"check_graph: seed is {seed!r}; expected a whole number of at least 0",
+            user_location(),
+        )
     with np.errstate(all="ignore"):
         for judge in (pass_fault, compiled_fault):
             if guarded(partial(judge, seed=seed))(graph):

@@ -28,11 +28,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--graphc-fuzz N` and `--graphc-fuzz-seed S`."""
     group = parser.getgroup("graphc")
     group.addoption(
-        "--graphc-fuzz", type=int, metavar="N", help="how many random graphs tests are made of"
+        "--graphc-fuzz", type=count, metavar="N", help="how many random graphs tests are made of"
     )
     group.addoption(
-        "--graphc-fuzz-seed", type=int, default=0, metavar="S", help="the first graph's seed"
+        "--graphc-fuzz-seed", type=count, default=0, metavar="S", help="the first graph's seed"
     )
+
+
+def count(text: str) -> int:
+    """An argument that counts something."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

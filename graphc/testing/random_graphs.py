@@ -143,6 +143,15 @@ def random_graph(seed: int, nodes: int = 20, ops: Sequence[Any] = ()) -> Graph:
     >>> random_graph(3).outputs == ()
     False
     """
+    if type(seed) is bool or not isinstance(seed, int | np.integer) or seed < 0:
+        raise GraphError(
+            f"random_graph: seed is {seed!r}; expected a whole number of at least 0",
+            user_location(),
+        )
+    if not isinstance(ops, list | tuple):
+        raise GraphError(
+            f"random_graph: ops is {ops!r}; expected a list of ops: ops=[my_op]", user_location()
+        )
     own = tuple(op_class(op) for op in ops)
     for cls in own:
         if not issubclass(cls, Pointwise) and not anywhere(cls):
@@ -153,7 +162,7 @@ def random_graph(seed: int, nodes: int = 20, ops: Sequence[Any] = ()) -> Graph:
             )
     for attempt in range(20):
         builder = Builder(
-            seed + 1_000_003 * attempt, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 2
+            int(seed) + 1_000_003 * attempt, nodes, seed % 2 == 0, seed % 4 < 2, seed % 5 > 2
         )
         builder.ops = own
         try:

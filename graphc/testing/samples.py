@@ -57,6 +57,33 @@ def op_class(op: Any) -> type[Op]:
     )
 
 
+def check_samples(samples: Any) -> tuple[Sample, ...]:
+    """The samples.  Raises `GraphError` for what is none, or has operands that cannot be drawn."""
+    listed = tuple(samples) if isinstance(samples, list | tuple) else (samples,)
+    for s in listed:
+        if not isinstance(s, Sample):
+            raise GraphError(
+                f"check_op: samples holds {s!r}; expected a list of samples, such as "
+                "[sample(gc.float32[3, 4])]",
+                user_location(),
+            )
+        for t in s.types:
+            if not isinstance(t, TensorType) or not all(isinstance(n, int) for n in t.shape):
+                raise GraphError(
+                    f"check_op: a sample has the operand {t!r}; expected a type of known sizes, "
+                    "such as gc.float32[3, 4] (other sizes are tried, too)",
+                    user_location(),
+                )
+        numbers = isinstance(s.low, int | float) and isinstance(s.high, int | float)
+        if not numbers or not s.low <= s.high or not (s.prepare is None or callable(s.prepare)):
+            raise GraphError(
+                f"check_op: a sample has low={s.low!r}, high={s.high!r}, prepare={s.prepare!r}; "
+                "expected numbers low <= high, and a function of the operands or None",
+                user_location(),
+            )
+    return listed
+
+
 def with_dtype(sample: Sample, old: DType, new: DType) -> Sample:
     """The sample with one element type put in the place of another."""
     types = tuple(t.with_dtype(new) if t.dtype == old else t for t in sample.types)

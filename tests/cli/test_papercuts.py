@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -148,3 +151,142 @@ def test_opt_runs_a_pass_of_the_users(tmp_path: Path, graph: Path, capsys: Captu
         assert code == 2 and why in err
     code, _, err = graphc(capsys, "opt", graph, "--passes", "gone.py:Squares")
     assert code == 2 and "cannot read gone.py" in err
+
+
+ALMOST = (
+    OWN
+    + """
+
+class NoRun(GraphPass):
+    name = "no-run"
+
+
+class NoName(GraphPass):
+    def run(self, graph, context):
+        return graph
+
+
+class Short(GraphPass):
+    name = "short"
+
+    def run(self, graph):
+        return graph
+
+
+class Undecorated(GraphPass):
+    name = "undecorated"
+    most: int = option(2, "squares")
+
+    def run(self, graph, context):
+        return graph
+
+
+class Simplify(GraphPass):
+    name = "simplify"
+
+    def run(self, graph, context):
+        return graph
+
+
+@dataclass(frozen=True)
+class Bare(GraphPass):
+    name = "bare"
+    most: int
+
+    def run(self, graph, context):
+        return graph
+
+
+def with_context(graph, context):
+    return graph
+"""
+)
+REFUSED = {
+    "NoRun": "pass NoRun: there is no method run(self, graph, context)",
+    "GraphPass": "pass GraphPass: there is no method run",
+    "NoName": "pass NoName has no name; declare `name = ...` in the class",
+    "Short": "pass short: run is called as (self, graph, context), but takes (self, graph)",
+    "Undecorated": "most would be no field: write @dataclass(frozen=True) above the class",
+    "Simplify": "has the name of graphc's own pass 'simplify'; choose another",
+    "Bare": "most has no default; declare it by graphc.extend.option",
+    "with_context": "pass with_context is called as (graph), but takes (graph, context)",
+    "watched{most=3}": "pass watched: no field 'most'; it has none",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_opt_refuses_what_is_almost_a_pass(
+    name: str, tmp_path: Path, graph: Path, capsys: Capture
+) -> None:
+    file = written(tmp_path / "almost.py", ALMOST)
+    code, _, err = graphc(capsys, "opt", graph, "--passes", f"{file}:{name}")
+    assert code == 2 and REFUSED[name] in err and err.count("\n") == 1
+
+
+def test_opt_reads_a_pass_from_a_file_with_spaces(
+    tmp_path: Path, graph: Path, capsys: Capture
+) -> None:
+    file = written(tmp_path / "my päss.py", OWN)
+    code, out, _ = graphc(capsys, "opt", graph, "--passes", f"simplify, {file}:Squares{{most=3}}")
+    assert code == 0 and "squares ran, 3" in out
+    code, _, err = graphc(capsys, "opt", graph, "--passes", str(file))
+    assert code == 2 and "one of your own is FILE.py:NAME" in err
+
+
+WRONG_OPTIONS = {
+    "--autotune=-1": "-1 is no number of seconds",
+    "--autotune=nan": "nan is no number of seconds",
+    "--autotune=soon": "invalid seconds value: 'soon'",
+    "--devices=,": "',' names no device; `graphc devices` lists them",
+}
+
+
+@pytest.mark.parametrize("option", WRONG_OPTIONS)
+def test_options_that_mean_nothing(option: str, declared: Path, capsys: Capture) -> None:
+    code, _, err = graphc(capsys, "run", declared, "--fetch", "logits", option)
+    assert code == 2 and WRONG_OPTIONS[option] in err
+
+
+def test_a_folder_is_no_model(tmp_path: Path, capsys: Capture) -> None:
+    code, _, err = graphc(capsys, "run", tmp_path)
+    assert code == 2 and "is a folder; expected a Python file" in err
+
+
+def test_a_seed_may_be_negative(declared: Path, capsys: Capture) -> None:
+    seeded = [
+        graphc(capsys, "run", declared, "--fetch", "x", "--feed", "random", "--seed", seed)
+        for seed in ("-5", "-5", "5")
+    ]
+    assert [code for code, _, _ in seeded] == [0, 0, 0]
+    assert seeded[0][1] == seeded[1][1] != seeded[2][1]
+
+
+def output_to(place: str, model: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    """How `graphc dump` ends whose output goes to a place, and what it says of it."""
+    command = f"{sys.executable} -m graphc dump {shlex.quote(str(model))} --stage graph"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} {place}"],
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_an_output_that_takes_nothing(declared: Path, unbuffered: str) -> None:
+    env = {"PYTHONUNBUFFERED": unbuffered}
+    assert output_to("| (exec <&-; sleep 0)", declared, env) == (0, "")
+    assert output_to(">&-", declared, env) == (0, "")
+    full = "graphc dump: cannot write the output: No space left on device\n"
+    assert output_to("> /dev/full", declared, env) == (1, full)
+
+
+def test_a_name_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    model = written(
+        tmp_path / "m.py",
+        "import graphc as gc\nx = gc.placeholder(gc.float32, [2], name='größe')\ny = gc.exp(x)\n",
+    )
+    code, err = output_to("| grep -q 'gr.xf6.xdfe'", model, {"PYTHONIOENCODING": "ascii"})
+    assert (code, err) == (0, "")

@@ -367,3 +367,49 @@ def test_a_pass_that_gives_no_graph_is_an_error(wrong: object) -> None:
     assert raised.value.location.text.startswith("def broken")
     with pytest.raises(GraphError, match="expected functions Graph -> Graph, or GraphPass"):
         optimise(ROWS, Options(passes=(wrong,)))  # type: ignore[arg-type]
+
+
+def declared_with(default: object, least: object = None) -> type[GraphPass]:
+    """A pass of one field."""
+
+    @dataclass(frozen=True)
+    class Own(GraphPass):
+        name = "own"
+        most: int = option(default, "of it", at_least=least)  # type: ignore[type-var, arg-type]
+
+        def run(self, graph: Graph, context: Context) -> Graph:
+            return graph
+
+    return Own
+
+
+@pytest.mark.parametrize(
+    "default, least",
+    [(None, None), ((1, 2), None), ([], None), (gc.float32, None), ("a", 1), (True, 0), (3, "a")],
+    ids=str,
+)
+def test_a_default_that_the_command_line_could_not_read(default: object, least: object) -> None:
+    with pytest.raises(GraphError, match=r"option: the default is .*expected a whole") as caught:
+        declared_with(default, least)
+    assert caught.value.location is not None and caught.value.location.file == __file__
+
+
+def test_a_pass_that_is_almost_one() -> None:
+    class NoRun(GraphPass):
+        name = "no-run"
+
+    class Undecorated(GraphPass):
+        name = "undecorated"
+        most: int = option(3, "of it")
+
+        def run(self, graph: Graph, context: Context) -> Graph:
+            return graph
+
+    for kind, fields, said in (
+        (NoRun, {}, "pass NoRun: there is no method run"),
+        (Undecorated, {}, "pass Undecorated: most would be no field"),
+        (Undecorated, {"most": 4}, "write @dataclass"),
+    ):
+        with pytest.raises(GraphError, match=said) as caught:
+            kind(**fields)
+        assert caught.value.location is not None and caught.value.location.file == __file__

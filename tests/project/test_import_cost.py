@@ -145,3 +145,34 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert gc.__version__ == metadata.version("graphc")
+
+
+TOUCHED_AT_ONCE = """
+import sys, threading
+import graphc as gc
+sys.setswitchinterval(1e-6)
+names = sorted(gc._LATE) * 3
+together, seen = threading.Barrier(len(names)), []
+
+def touch(name):
+    together.wait()
+    seen.append((name, id(getattr(gc, name))))
+
+threads = [threading.Thread(target=touch, args=(name,)) for name in names]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+assert len(seen) == len(names), seen
+print(sorted({name for name, found in seen if found != id(getattr(gc, name))}))
+"""
+
+
+def test_threads_that_touch_a_late_name_at_once_get_the_same_object() -> None:
+    assert output_of(TOUCHED_AT_ONCE).strip() == "[]"
+
+
+def test_who_is_late_by_a_thread_takes_what_is_there() -> None:
+    """Two threads have missed the name; the first has put it into place since."""
+    first = gc.plan
+    assert gc.__getattr__("plan") is first and gc.plan is first

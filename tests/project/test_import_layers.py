@@ -100,7 +100,7 @@ FLOORS = {
     "extend": """
         op_table.py scalar_function.py spelling.py
         declaration.py rewrite_rule.py
-        kernel_language decorators.py python_function.py ops.py
+        kernel_language decorators.py python_function.py interpreter.py ops.py
         __init__.py
     """,
 }

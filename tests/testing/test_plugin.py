@@ -75,6 +75,15 @@ def test_no_graphs_are_no_test(project: pytest.Pytester) -> None:
     project.runpytest("--graphc-fuzz", "0", "-k", "test_of_a_user").assert_outcomes(skipped=1)
 
 
+@pytest.mark.parametrize("option", ["--graphc-fuzz", "--graphc-fuzz-seed"])
+@pytest.mark.parametrize("value", ["-3", "many"])
+def test_a_count_below_zero_is_refused(project: pytest.Pytester, option: str, value: str) -> None:
+    """It made no test, and pytest was content."""
+    done = project.runpytest(f"{option}={value}")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines([f"*argument {option}: invalid count value: '{value}'*"])
+
+
 def test_pytest_does_not_import_graphc_unasked(pytester: pytest.Pytester) -> None:
     """An entry point would, in every project on the machine."""
     assert not [e for e in metadata.entry_points(group="pytest11") if "graphc" in e.value]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphc.errors import GraphError, user_location
 from graphc.ir.graph import Graph, Value, full, make, over
 from graphc.ir.op import Number, Op, Pointwise, State
 from graphc.ir.ops.pointwise import Arithmetic
@@ -151,6 +152,11 @@ class Rewriter:
         self.rules = tuple(rules)
         self.by_op: dict[Op | None, list[Rule]] = {}
         for r in rules:
+            if not isinstance(r, Rule):
+                raise GraphError(
+                    f"Rewriter: rules holds {r!r}; expected rules, each made by rule",
+                    user_location(),
+                )
             self.by_op.setdefault(r.left.op, []).append(r)
         self.functions = functions
         self.settled = set() if settled is None else settled

@@ -28,11 +28,14 @@ from graphc.frontend.tensor import as_tensor
 ROOT = Path(__file__).parents[3]
 MODEL = """\
 import json, sys
+from pathlib import Path
 import numpy as np
 import graphc as gc
+from graphc.config import Options
 x = gc.placeholder(gc.float32, [None, 5], name="x")
 y = gc.sum(gc.exp(x) * 3.0, axis=1)
-with gc.Session(cache_dir=sys.argv[1]) as sess:
+silent = Options(progress=False, cache_dir=Path(sys.argv[1]))  # a slow build would be shown
+with gc.Session(options=silent) as sess:
     value = sess.run(y, {x: np.zeros((2, 5), np.float32)})
 stats = sess.stats
 print(json.dumps([value.tolist(), stats.compilations, stats.cache_hits, "numba" in sys.modules]))

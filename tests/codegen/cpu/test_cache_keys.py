@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import sys
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from graphc.codegen.cache import hash_of
+from graphc.codegen.cache import front_end, hash_of
 from graphc.codegen.cpu.toolchain import jit
 from graphc.codegen.cpu.toolchain.machine import Cpu
 from graphc.codegen.cuda.toolchain import cubin
@@ -68,6 +72,33 @@ def test_the_version_of_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not renamed(monkeypatch, lambda patch: None)
 
 
+def another_numba(patch: pytest.MonkeyPatch, folder: Path, version: str) -> None:
+    """Puts a numba of another version where graphc looks for it."""
+    (folder / "_version.py").write_text(version)
+    spec = SimpleNamespace(origin=str(folder / "__init__.py"))
+    patch.setattr(importlib.util, "find_spec", lambda name: spec)
+
+
+def test_the_version_of_numba(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two environments may share a cache folder, and LLVM's version."""
+    named = []
+    for version in ("0.68.0", "0.68.1"):
+        assert renamed(monkeypatch, lambda patch, v=version: another_numba(patch, tmp_path, v))
+        with monkeypatch.context() as patch:
+            another_numba(patch, tmp_path, version)
+            named.append(front_end())
+    assert named[0] != named[1]
+
+
+def test_a_numba_without_that_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert repr(metadata.version("numba")) in front_end()
+
+
+def test_the_version_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert renamed(monkeypatch, lambda patch: patch.setattr(sys.implementation, "cache_tag", "x"))
+
+
 @pytest.mark.parametrize("left_out", jit.MACHINE_CODE)
 def test_each_source_of_machine_code(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
     fewer = tuple(s for s in jit.MACHINE_CODE if s != left_out)
@@ -82,7 +113,7 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize("part", [*OTHER, "capability", "compilers"])
+@pytest.mark.parametrize("part", [*OTHER, "capability", "compilers", "front end"])
 def test_each_part_of_a_devices_kernel(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     monkeypatch.setattr(cubin, "require", lambda: {"numba-cuda": "1"})
     cubin.fingerprint.cache_clear()
@@ -92,6 +123,10 @@ def test_each_part_of_a_devices_kernel(monkeypatch: pytest.MonkeyPatch, part: st
         after = cubin.symbol_of(SOURCE, (8, 0))
     elif part == "compilers":
         monkeypatch.setattr(cubin, "require", lambda: {"numba-cuda": "2"})
+        cubin.fingerprint.cache_clear()
+        after = cubin.symbol_of(SOURCE, (9, 0))
+    elif part == "front end":
+        monkeypatch.setattr(cubin, "front_end", lambda: "numba 0.1 on another Python")
         cubin.fingerprint.cache_clear()
         after = cubin.symbol_of(SOURCE, (9, 0))
     else:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.codegen.cache import hash_of
+from graphc.codegen.cache import front_end, hash_of
 from graphc.codegen.cpu.toolchain.machine import Cpu, binding, host_cpu, target_machine
 from graphc.codegen.forks import lose_in_forks
 from graphc.errors import CodegenError
@@ -44,8 +44,8 @@ TYPED = re.compile(r"(bf16|[fiu]\d+|bool)(_|$)")  # functions of one element typ
 @functools.cache
 def fingerprint(cpu: Cpu) -> bytes:
     """A hash of all that decides what machine code a source becomes, except the source."""
-    version = str(binding().llvm_version_info)
-    return hash_of(MACHINE_CODE, version, cpu.triple, cpu.name, cpu.features)
+    llvm = str(binding().llvm_version_info)
+    return hash_of(MACHINE_CODE, llvm, front_end(), cpu.triple, cpu.name, cpu.features)
 
 
 def symbol_of(text: str, cpu: Cpu) -> str:

@@ -19,7 +19,7 @@ from importlib import metadata
 from typing import Any
 
 from graphc.codegen import workers
-from graphc.codegen.cache import Built, Cache, hash_of
+from graphc.codegen.cache import Built, Cache, front_end, hash_of
 from graphc.codegen.cuda.source import POINTER_SUFFIX
 from graphc.codegen.device_source import DeviceSource
 from graphc.codegen.workers import Compiler, compile_all
@@ -77,7 +77,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 @functools.cache
 def fingerprint() -> bytes:
     """A hash of all that decides what machine code a text becomes, except for the text."""
-    return hash_of(MACHINE_CODE_SOURCES, repr(sorted(require().items())))
+    return hash_of(MACHINE_CODE_SOURCES, front_end(), repr(sorted(require().items())))
 
 
 def symbol_of(source: DeviceSource, capability: tuple[int, int]) -> str:
