@@ -3,11 +3,14 @@ variables that a step updates, so the planner writes a new carry over the old on
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphc.ir.control import Loop
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, closed, make, placeholder
 from graphc.ir.op import Control, Generator, Item, Pointwise, View
 from graphc.ir.ops.state import Variable
+from graphc.ir.program import Program
 from graphc.ir.types import TupleType
 from graphc.passes.autodiff.control import makes_all_steps
 from graphc.passes.rewrite.inner_graphs import remade, replaced
@@ -61,6 +64,12 @@ def step_graphs(v: Value) -> list[Graph]:
     graph = closed(body.name, body.outputs, inputs)
     updates = zip(graph.inputs[: op.carries], graph.outputs[: op.carries], strict=True)
     return [Graph(graph.name, graph.inputs, graph.outputs[op.carries :], tuple(updates))]
+
+
+def as_step(program: Program) -> Program:
+    """The program as a step of a control kernel, which commits nothing."""
+    kernels = tuple(replace(k, commits=False) for k in program.kernels)
+    return replace(program, kernels=kernels, step=True)
 
 
 def _variable(x: Value) -> Value:
