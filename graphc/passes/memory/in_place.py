@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graphc.ir.control import carried_operand
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Pointwise, Reduction
@@ -34,10 +35,14 @@ class LockStep:
     def together(self, kernel: Kernel, u: Value, v: Value) -> bool:
         """Whether v may overwrite u as it is computed: v depends on u, every read of u is at the
         element being written, and no later loop reads u.  A scatter may overwrite what it adds
-        to."""
+        to; a carry of loops and branches, the operand that it begins as."""
         if kernel.kind is Kind.SCATTER:
             x, *others = (storage(a) for a in v.args)
             return u is x and u not in others
+        if kernel.kind is Kind.CONTROL:
+            begins = carried_operand(v)
+            operands = [storage(a) for a in kernel.body[0].args]
+            return begins is not None and storage(begins) is u and operands.count(u) == 1
         if kernel.kind is not Kind.LOOPS or isinstance(v.op, Reduction):
             return False
         if u.type.shape != v.type.shape or u.type.dtype != v.type.dtype:

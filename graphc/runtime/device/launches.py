@@ -147,7 +147,8 @@ class Scope:
         nodes: list[Node] = [CopyNode(count, self.code.number(length))]
         carries, slices, constants = op.parts(operands)
         state = items[: op.carries]
-        nodes += [CopyNode(to, at) for to, at in zip(state, carries, strict=True) if at.nbytes]
+        pairs = zip(state, carries, strict=True)
+        nodes += [CopyNode(to, at) for to, at in pairs if at.nbytes and at.address != to.address]
         steps = reversed(range(length)) if op.reverse else range(length)
         (program,) = kernel.programs
         arena = self.arena.part(self.layout.workspaces[number], self.layout.inner[program].arena)
