@@ -21,6 +21,9 @@ from graphc.ir.ops.shape import Pad
 from graphc.ir.requirement import at_least
 from graphc.ir.types import f32, i64
 
+# of f32[1000,1000], a scatter of 49 % took 1.5 times as long as a choice, of 12 % 0.8, of 1 % 0.2
+MOST_PER_UPDATE = 4  # elements for each that is updated, if all are gone through
+
 __all__ = [
     "dynamic_slice",
     "dynamic_update_slice",
@@ -77,17 +80,30 @@ def dynamic_update_slice(x: Any, update: Any, starts: Any) -> Tensor:
     if any(new.shape[axis] == 0 for axis in moved):
         return t
     known = {a: _known_start(starts, a, t.shape[a], new.shape[a]) for a in moved}
-    if moved and None in known.values():
+    if None in known.values() and not _fills(t, new, moved):
         return _scattered(t, new, places)
     inside = None
     for axis, before in known.items():
-        assert before is not None
-        place = pw.subtract(iota((t.shape[axis],)), before)
-        here = pw.logical_and(pw.greater_equal(place, 0), pw.less(place, new.shape[axis]))
-        new = _padded(new, axis, before, t.shape[axis])
+        size, start = new.shape[axis], places[axis]
+        assert start is not None and isinstance(size, int)
+        place = pw.subtract(iota((t.shape[axis],)), start if before is None else before)
+        here = pw.logical_and(pw.greater_equal(place, 0), pw.less(place, size))
+        if before is None:
+            new = build(Take(axis), (new, pw.clip(place, 0, size - 1)))
+        else:  # no index to read and to check: a view, which is vectorised
+            new = _padded(new, axis, before, t.shape[axis])
         line = here[(slice(None), *[None] * (t.ndim - axis - 1))]
         inside = line if inside is None else pw.logical_and(inside, line)
     return new if inside is None else pw.where(broadcast_to(inside, t.shape), new, t)
+
+
+def _fills(t: Tensor, new: Tensor, moved: Sequence[int]) -> bool:
+    """Whether an update of several axes fills so much of t that choosing between the two for each
+    element of t beats a scatter, which reads an index for each element of the update."""
+    count, extent = (product(tuple(v.shape[a] for a in moved)) for v in (new, t))
+    if not isinstance(count, int) or not isinstance(extent, int):
+        return False
+    return len(moved) > 1 and MOST_PER_UPDATE * count >= extent
 
 
 def _scattered(t: Tensor, new: Tensor, places: Sequence[Tensor | None]) -> Tensor:

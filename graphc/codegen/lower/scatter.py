@@ -70,8 +70,9 @@ def _nested(axes: Sequence[tuple[str, Size]], body: list[Any]) -> list[Any]:
 
 
 def _copy(emit: Emitter, out: Value) -> list[Any]:
-    """Loops that make the result equal to the scatter's first operand."""
-    x = out.args[0]
+    """Loops that make the result equal to the scatter's first operand, in the shape in which that
+    is stored: without a view there is no index arithmetic."""
+    x = storage(out.args[0])
     loops = [f"i{a}" for a in range(x.type.rank)]
     emit.open(*loops)
     index = tuple(variable(n) for n in loops)

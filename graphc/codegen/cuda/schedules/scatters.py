@@ -47,7 +47,7 @@ def _updates(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
 
 def _copy(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
     (out,) = kernel.body
-    x, emit = out.args[0], _emitter(kernel)
+    x, emit = storage(out.args[0]), _emitter(kernel)
     outer = [(f"i{a}", n) for a, n in enumerate(x.type.shape)]
     index = tuple(variable(n) for n, _ in outer)
     emit.open(*(n for n, _ in outer))
