@@ -65,8 +65,6 @@ IN_COMPILATION = (
         "ArgumentStep(items + i) for i in range(op.carries, len",
         "ArgumentStep(items) for i in range(op.carries, len",
     ),
-    m("passes.memory.in_place:LockStep.together", "u is x and u not in others", "u is x"),
-    m("passes.memory.in_place:LockStep.together", "operands.count(u) == 1", "u in operands"),
     m("passes.memory.in_place:_depends", "if n == b", "if n == -1"),
     m("passes.memory.plan:Planner._overwrites", "last.get(tenant, -1) > number", "False"),
     m("passes.memory.plan:Planner._place", "= self.tenants[variable], v", "= variable, v"),
@@ -99,7 +97,8 @@ CRAFTED = (
   return %x, %y
 }""",
     # an operand of a scatter, and of a loop, that is read besides
-    """graph @besides(%a: f32[4], %n: i64[]) {
+    """graph @besides(%a: f32[4]) {
+  %n = full {value=3} : i64[]
   %last = full {value=3} : i64[4]
   %iota = iota {axis=0} : i64[4]
   %at = subtract %last, %iota : i64[4]
