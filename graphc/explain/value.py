@@ -12,7 +12,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.program import Kernel, Place, Program, reached, scatters_in_place, storage
+from graphc.ir.program import Kernel, Place, Program, home, reached, scatters_in_place, storage
 from graphc.ir.text.graph import names_of, show_literal, show_operands
 from graphc.passes.cost.kernel import cost_of
 from graphc.passes.fusion.reasons import Reasons
@@ -120,8 +120,7 @@ class _Story:
                 where = f"the place of {over}, which dies here" if over else "the arena"
                 return f"in {where}, {size} bytes"
             case Place.VARIABLE:
-                name = buffer.over.name if buffer.over is not None else ""
-                return f"over the variable %{name}, {size} bytes"
+                return f"over the variable %{home(program, v).name}, {size} bytes"
         return f"in the caller's result, {size} bytes"
 
     def _bytes(self, program: Program, kernel: Kernel) -> str:

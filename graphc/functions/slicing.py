@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
@@ -11,13 +12,17 @@ from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
 from graphc.functions.creation import full, iota, size_tensor
 from graphc.functions.indexing import indices_of, scatter_add
-from graphc.ir.dim import Size
+from graphc.functions.shaping import reshape
+from graphc.ir.dim import Size, product
 from graphc.ir.ops.gather import CheckIndex, ScatterSlices, Take
 from graphc.ir.ops.reduction import highest, lowest
-from graphc.ir.ops.scatter import ScatterMax, ScatterMin
+from graphc.ir.ops.scatter import ScatterMax, ScatterMin, ScatterSet
 from graphc.ir.ops.shape import Pad
 from graphc.ir.requirement import at_least
 from graphc.ir.types import f32, i64
+
+# of f32[1000,1000], a scatter of 49 % took 1.5 times as long as a choice, of 12 % 0.8, of 1 % 0.2
+MOST_PER_UPDATE = 4  # elements for each that is updated, if all are gone through
 
 __all__ = [
     "dynamic_slice",
@@ -70,24 +75,61 @@ def dynamic_update_slice(x: Any, update: Any, starts: Any) -> Tensor:
         raise ShapeError(
             f"{what}: update {new.type} has another rank than x {t.type}", user_location()
         )
+    places = _starts(what, t, starts, new.shape, "update's shape")
+    moved = [axis for axis, at in enumerate(places) if at is not None]
+    if any(new.shape[axis] == 0 for axis in moved):
+        return t
+    known = {a: _known_start(starts, a, t.shape[a], new.shape[a]) for a in moved}
+    if None in known.values() and not _fills(t, new, moved):
+        return _scattered(t, new, places)
     inside = None
-    for axis, at in enumerate(_starts(what, t, starts, new.shape, "update's shape")):
-        if at is None:
-            continue
-        size = new.shape[axis]
-        if size == 0:
-            return t
-        before = _known_start(starts, axis, t.shape[axis], size)
-        place = pw.subtract(iota((t.shape[axis],)), at if before is None else before)
-        last = pw.subtract(size_tensor(size, i64), 1)
-        here = pw.logical_and(pw.greater_equal(place, 0), pw.less_equal(place, last))
+    for axis, before in known.items():
+        size, start = new.shape[axis], places[axis]
+        assert start is not None and isinstance(size, int)
+        place = pw.subtract(iota((t.shape[axis],)), start if before is None else before)
+        here = pw.logical_and(pw.greater_equal(place, 0), pw.less(place, size))
         if before is None:
-            new = build(Take(axis), (_grown(new, axis), pw.clip(place, 0, last)))
+            new = build(Take(axis), (new, pw.clip(place, 0, size - 1)))
         else:  # no index to read and to check: a view, which is vectorised
             new = _padded(new, axis, before, t.shape[axis])
         line = here[(slice(None), *[None] * (t.ndim - axis - 1))]
         inside = line if inside is None else pw.logical_and(inside, line)
     return new if inside is None else pw.where(broadcast_to(inside, t.shape), new, t)
+
+
+def _fills(t: Tensor, new: Tensor, moved: Sequence[int]) -> bool:
+    """Whether an update of several axes fills so much of t that choosing between the two for each
+    element of t beats a scatter, which reads an index for each element of the update."""
+    count, extent = (product(tuple(v.shape[a] for a in moved)) for v in (new, t))
+    if not isinstance(count, int) or not isinstance(extent, int):
+        return False
+    return len(moved) > 1 and MOST_PER_UPDATE * count >= extent
+
+
+def _scattered(t: Tensor, new: Tensor, places: Sequence[Tensor | None]) -> Tensor:
+    """t with an update at places that only a run knows: a scatter, which where t is not needed any
+    more (a carry of a loop) writes the update only.  The axes from the first to the last that the
+    update does not fill are taken as one, in which it has a position for each element."""
+    moved = [axis for axis, at in enumerate(places) if at is not None]
+    first, end = moved[0], moved[-1] + 1
+    sizes, lengths = new.shape[first:end], t.shape[first:end]
+    extent, count = product(lengths), product(sizes)
+    at = None
+    for axis in range(first, end):
+        steps = iota(sizes, axis - first)
+        start = places[axis]
+        steps = steps if start is None else pw.add(steps, start)
+        steps = pw.multiply(steps, size_tensor(product(t.shape[axis + 1 : end]), i64))
+        at = steps if at is None else pw.add(at, steps)
+    only = places[first]
+    if count == 1 and len(moved) == 1:  # the start is the index, and has been checked
+        index = reshape(only, (1,))
+    else:  # checked, so that the scatter itself cannot fail
+        index = build(CheckIndex(extent), (reshape(at, (count,)),))
+    flat, flat_new = (
+        reshape(v, (*v.shape[:first], n, *v.shape[end:])) for v, n in ((t, extent), (new, count))
+    )
+    return reshape(build(ScatterSet(first, unique=True), (flat, index, flat_new)), t.shape)
 
 
 def _known_start(starts: Any, axis: int, size: Size, length: Size) -> int | None:
@@ -101,21 +143,9 @@ def _known_start(starts: Any, axis: int, size: Size, length: Size) -> int | None
 
 def _padded(new: Tensor, axis: int, before: int, size: Size) -> Tensor:
     """The update with zeros before and after it, up to the size of the axis."""
-    wide = _grown(new, axis)
     low = tuple(before if a == axis else 0 for a in range(new.ndim))
     rest = size - before - new.shape[axis]
-    return build(Pad(low, tuple(rest if a == axis else 0 for a in range(new.ndim)), 0), (wide,))
-
-
-def _grown(new: Tensor, axis: int) -> Tensor:
-    """The update, which has something to read even where its axis is fed with size 0."""
-    if isinstance(new.shape[axis], int):
-        return new
-    raise ShapeError(
-        f"dynamic_update_slice: axis {axis} of the update {new.type} has a symbolic "
-        "size; expected a known one",
-        user_location(),
-    )
+    return build(Pad(low, tuple(rest if a == axis else 0 for a in range(new.ndim)), 0), (new,))
 
 
 def _starts(what: str, t: Tensor, starts: Any, shape: Any, other: str) -> list[Tensor | None]:

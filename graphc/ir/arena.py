@@ -20,7 +20,7 @@ from itertools import accumulate
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
-from graphc.ir.program import Place, Program, storage
+from graphc.ir.program import Place, Program, home, storage
 
 ALIGNMENT_BYTES = 64  # a cache line: every value starts on one
 MAX_BLOCKS_TO_COMPARE = 1000  # with more blocks, a faster and less tight way packs them
@@ -125,15 +125,6 @@ class Needs:
         self.peak = max(self.loads)
         spaces = (b.nbytes for (v, _), b in self.blocks.items() if v is None)
         self.naive = sum(self.nbytes.values()) + sum(spaces)
-
-
-def home(program: Program, v: Value) -> Value:
-    """The first value in v's place in the arena: v itself, or the value that it overwrites, and so
-    on."""
-    over = program.buffers[v].over
-    while over is not None:
-        v, over = over, program.buffers[over].over
-    return v
 
 
 def lifetimes(program: Program) -> dict[tuple[Value, int], int]:

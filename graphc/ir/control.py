@@ -21,11 +21,19 @@ from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.interpret import interpret
-from graphc.ir.op import Control
+from graphc.ir.op import Control, Item
 from graphc.ir.requirement import Requirement, all_equal
 from graphc.ir.types import TensorType, bool_, i64, tuple_of
 
 COUNTER = TensorType(i64, ())
+
+
+def carried_operand(item: Value) -> Value | None:
+    """The operand as whose copy a result of a control op begins; None if it begins as nothing."""
+    (v,) = item.args
+    assert isinstance(v.op, Loop | Switch) and isinstance(item.op, Item)
+    number = item.op.index - isinstance(v.op, Loop)  # a loop's first result counts its steps
+    return v.args[1 + number] if 0 <= number < v.op.carries else None
 
 
 class Loop(Control):
@@ -124,12 +132,16 @@ def _rows(type: TensorType, length: int) -> Any:
 
 
 class Switch(Control):
-    """`branches[index](*operands)`: only that branch is computed.  The index, i64[], is valid."""
+    """`branches[index](*operands)`: only that branch is computed.  The index, i64[], is valid.
+
+    The first `carries` operands are carried: result i is the next state of operand i.
+    """
 
     branches: tuple[Graph, ...]
+    carries: int = 0
 
     def over(self, graphs: Sequence[Any]) -> Switch:
-        return Switch(tuple(graphs))
+        return dataclasses.replace(self, branches=tuple(graphs))
 
     def requires(self, *types: TensorType) -> tuple[Requirement, ...]:
         first, *others = self.branches

@@ -260,6 +260,11 @@ class Scatter(Op, abstract=True):
 
     combine: ClassVar[str] = "({0} + {1})"  # source text over {0} (so far) and {1} (the update)
 
+    @property
+    def apart(self) -> bool:
+        """Whether no two updates go to one element, so that they need no order."""
+        return False
+
     def locate(self, index: tuple[Size, ...], *types: TensorType) -> tuple[Size, ...]:
         raise NotImplementedError(self.name)
 

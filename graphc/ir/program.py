@@ -72,8 +72,8 @@ class Kernel:
 
 @dataclass(frozen=True)
 class PlannedBuffer:
-    """Where a value is stored.  `over` is what it overwrites: a variable, or the operand whose
-    place in the arena it takes."""
+    """Where a value is stored.  `over` is what it overwrites: a variable, or the value whose place
+    in a variable or in the arena it takes."""
 
     place: Place
     nbytes: Size
@@ -83,12 +83,16 @@ class PlannedBuffer:
 @dataclass(frozen=True, eq=False)
 class Program:
     """Kernels in order, all of one device; `buffers` says where their values lie (empty before
-    planning)."""
+    planning).
+
+    A `step` runs inside a control kernel.  Its variables are carries: nothing keeps them if the
+    run fails, so any kernel may write over a carry that nothing reads any more."""
 
     graph: Graph
     kernels: tuple[Kernel, ...]
     buffers: dict[Value, PlannedBuffer] = field(default_factory=dict)
     device: str = "cpu"
+    step: bool = False
 
 
 def moved(program: Program, device: str) -> Program:
@@ -176,6 +180,15 @@ def overwritten(program: Program, kernel: Kernel) -> dict[int, int]:
         if over is not None and over in kernel.reads:
             operand_of[i] = kernel.reads.index(over)
     return operand_of
+
+
+def home(program: Program, v: Value) -> Value:
+    """The first value in v's place: v itself, or the value that it overwrites, and so on.  Of a
+    value that lies in a variable, the variable."""
+    over = program.buffers[v].over
+    while over is not None:
+        v, over = over, program.buffers[over].over
+    return v
 
 
 def copied_updates(program: Program) -> Iterator[tuple[Value, Value, Value]]:

@@ -24,6 +24,7 @@ from graphc.ir.types import TensorType, TupleType, bool_, f32, f64, i64, u64
 from graphc.passes.autodiff.reverse import gradients
 from graphc.passes.graph.shrink_loops import merge_loops
 from graphc.passes.rewrite.inner_graphs import without_markers
+from graphc.testing.random_carries import updated
 from graphc.testing.random_graphs import Builder
 from graphc.testing.random_values import MAX_ELEMENTS, N, count
 
@@ -200,6 +201,10 @@ def _next(body: Inner, states: Sequence[Value], i: int) -> Value:
     """The next value of a carry."""
     t = states[i].type
     twins = [s for s in states if s.type == t and s is not states[i]]
+    if body.chance(0.4):
+        new = updated(body, body.pick([states[i], *twins]))
+        if new is not None:
+            return body.keep(new)
     roll = body.rng.random()
     if roll < 0.15:
         return states[i]

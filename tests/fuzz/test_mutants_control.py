@@ -52,21 +52,22 @@ IN_COMPILATION = (
     m(
         "runtime.cpu.control:_loop",
         "ArgumentStep(items + 1 + i, rows[i])",
-        "ArgumentStep(items + 1 + i, rows[0])",
+        "ArgumentStep(items + 1 + i, 0)",
     ),
     m("runtime.cpu.control:_loop", "[LoopBlock.REVERSE] = op.reverse", "[LoopBlock.REVERSE] = 0"),
     m("runtime.cpu.control:_loop", "address(cleared), len(outputs)", "address(cleared), 0"),
     m("runtime.cpu.control:_loop", "items + 1 if op.whilst else 0", "0"),
-    m(
-        "runtime.cpu.control:_loop",
-        "address(copies), carries",
-        "address(copies), max(carries - 1, 0)",
-    ),
+    m("runtime.cpu.control:_copies", "range(v.op.carries)", "range(v.op.carries - 1)"),
+    m("runtime.cpu.control:_copies", "!= outer.place(items[i])", "== outer.place(items[i])"),
+    m("runtime.cpu.control:_switch", "_copies(outer, kernel, v, items)", "(0, 0)"),
     m(
         "runtime.cpu.control:_switch",
-        "FIRST_BUFFER + len(v.args) + i",
-        "FIRST_BUFFER + len(v.args)",
+        "ArgumentStep(items + i) for i in range(op.carries, len",
+        "ArgumentStep(items) for i in range(op.carries, len",
     ),
+    m("passes.memory.in_place:_depends", "if n == b", "if n == -1"),
+    m("passes.memory.plan:Planner._overwrites", "last.get(tenant, -1) > number", "False"),
+    m("passes.memory.plan:Planner._place", "= self.tenants[variable], v", "= variable, v"),
     m("runtime.cpu.control:Step._results", "early.append", "late.append"),
     m("runtime.cpu.control:Step._results", "elif base in x.external", "elif False"),
 )
@@ -94,6 +95,82 @@ CRAFTED = (
   %x = item %loop {index=1} : f32[3]
   %y = item %loop {index=2} : f32[3]
   return %x, %y
+}""",
+    # an operand of a scatter, and of a loop, that is read besides
+    """graph @besides(%a: f32[4]) {
+  %n = full {value=3} : i64[]
+  %last = full {value=3} : i64[4]
+  %iota = iota {axis=0} : i64[4]
+  %at = subtract %last, %iota : i64[4]
+  %loop = loop %n, %a, %at {carries=1, slices=0, length=9} : (i64[], f32[4]) {
+    body graph @body(%c: f32[4], %at: i64[4]) {
+      %s = scatter_add %c, %at, %c {axis=0} : f32[4]
+      %two = full {value=2} : i64[]
+      %inner = loop %two, %s, %s, %at {carries=1, slices=0, length=2} : (i64[], f32[4]) {
+        body graph @inner(%d: f32[4], %e: f32[4], %at: i64[4]) {
+          %s = scatter_add %d, %at, %e {axis=0} : f32[4]
+          return %s
+        }
+      }
+      %y = item %inner {index=1} : f32[4]
+      return %y
+    }
+  }
+  %x = item %loop {index=1} : f32[4]
+  return %x
+}""",
+    # branches that give back different operands
+    """graph @either(%a: f32[4], %b: f32[4], %u: f32[2], %n: i64[]) {
+  %at = iota {axis=0} : i64[2]
+  %loop = loop %n, %a, %b, %at, %u {carries=2, slices=0, length=9} : (i64[], f32[4], f32[4]) {
+    body graph @body(%a: f32[4], %b: f32[4], %at: i64[2], %u: f32[2]) {
+      %s = reduce_sum %a {axes=[0]} : f32[]
+      %more = greater %s, 1.0f32 : bool[]
+      %index = cast %more : i64[]
+      %switch = switch %index, %a, %b, %at, %u : (f32[4]) {
+        branches graph @branch.0(%a: f32[4], %b: f32[4], %at: i64[2], %u: f32[2]) {
+          return %b
+        }
+        branches graph @branch.1(%a: f32[4], %b: f32[4], %at: i64[2], %u: f32[2]) {
+          %s = scatter_set %a, %at, %u {axis=0} : f32[4]
+          return %s
+        }
+      }
+      %x = item %switch {index=0} : f32[4]
+      return %x, %b
+    }
+  }
+  %x = item %loop {index=1} : f32[4]
+  return %x
+}""",
+    # a reader of the new value needs what else reads the old one
+    """graph @readers(%a: f32[4], %u: f32[2], %n: i64[]) {
+  %at = iota {axis=0} : i64[2]
+  %loop = loop %n, %a, %at, %u {carries=1, slices=0, length=9} : (i64[], f32[4], f32[9]) {
+    body graph @body(%c: f32[4], %at: i64[2], %u: f32[2]) {
+      %s = scatter_set %c, %at, %u {axis=0} : f32[4]
+      %t = cumulative_sum %s {axis=0, reverse=false} : f32[4]
+      %d = multiply %t, %c : f32[4]
+      %r = reduce_sum %d {axes=[0]} : f32[]
+      return %s, %r
+    }
+  }
+  %x = item %loop {index=1} : f32[4]
+  %y = item %loop {index=2} : f32[9]
+  return %x, %y
+}""",
+    # two scatters, one over the other
+    """graph @chain(%a: f32[4], %u: f32[2], %n: i64[]) {
+  %at = iota {axis=0} : i64[2]
+  %loop = loop %n, %a, %at, %u {carries=1, slices=0, length=9} : (i64[], f32[4]) {
+    body graph @body(%c: f32[4], %at: i64[2], %u: f32[2]) {
+      %s = scatter_add %c, %at, %u {axis=0} : f32[4]
+      %t = scatter_mul %s, %at, %u {axis=0} : f32[4]
+      return %t
+    }
+  }
+  %x = item %loop {index=1} : f32[4]
+  return %x
 }""",
 )
 

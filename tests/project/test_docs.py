@@ -32,6 +32,7 @@ TEXTS = {  # the documents that show texts, and how many
     "docs/ir-graph.md": 2,
     "docs/ir-loops.md": 1,
     "docs/ir-program.md": 2,
+    "docs/memory.md": 1,
     "docs/tour.md": 13,
 }
 

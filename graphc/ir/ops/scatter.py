@@ -13,22 +13,36 @@ from graphc.ir.ops.logic import equal
 from graphc.ir.ops.pointwise import cast, maximum, minimum, multiply, where
 from graphc.ir.ops.reduction import Broadcast
 from graphc.ir.ops.shape import Full, Iota, Reshape
-from graphc.ir.types import ALL, bool_, i32, i64
+from graphc.ir.types import ALL, bool_, f64, i32, i64
 
 
 class ScatterSet(ScatterSlices):
-    """x with its slices along `axis` at `indices` replaced; of several for one place the last."""
+    """x with its slices along `axis` at `indices` replaced; of several for one place the last.
+
+    `unique` promises that no two indices are equal.
+    """
 
     axis: int
+    unique: bool = False
     combine, accepts = "{1}", ALL
-    samples = (*SCATTER_SAMPLES, sample(bool_[4], i32[2], bool_[2], axis=0, special=False))
+    samples = (
+        *SCATTER_SAMPLES,
+        sample(bool_[4], i32[2], bool_[2], axis=0, special=False),
+        sample(f64[4, 3], i64[1], f64[1, 3], axis=0, unique=True, special=False),
+    )
+
+    @property
+    def apart(self) -> bool:
+        return self.unique
 
     def merge(self, x: Any, y: Any) -> Any:
         return y
 
     def vjp(self, ct: Any, out: Any, *args: Any) -> tuple[Any, ...]:
         x, indices, updates = args
-        kept = ScatterSet(self.axis)(ct, indices, zeros_like(updates))
+        kept = ScatterSet(self.axis, self.unique)(ct, indices, zeros_like(updates))
+        if self.unique:
+            return kept, None, Take(self.axis)(ct, indices)
         wins = where(self.last(x, indices, updates), Take(self.axis)(ct, indices), 0.0)
         return kept, None, wins
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, closed, placeholder
@@ -102,7 +102,7 @@ class _Parser:
         """The graph of a program inside; the program is kept for the kernel."""
         if text.startswith("graph"):  # in a scan, whose kernel is made of the graph itself
             return parse_graph(text)
-        self.programs.append(parse_program(text))
+        self.programs.append(replace(parse_program(text), step=True))
         return step_body(self.programs[-1].graph)
 
     def body_line(self, source: str) -> list[Value]:

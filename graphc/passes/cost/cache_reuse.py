@@ -18,7 +18,7 @@ from functools import partial
 from graphc.ir.arena import ArenaLayout
 from graphc.ir.dim import Size
 from graphc.ir.graph import Value
-from graphc.ir.program import Kernel, Place, Program, scatters_in_place, storage
+from graphc.ir.program import Kernel, Place, Program, home, scatters_in_place, storage
 from graphc.passes.cost.kernel import cost_of, touched
 
 
@@ -89,4 +89,4 @@ def _place(program: Program, kernel: int, places: ArenaLayout, v: Value) -> Hash
     buffer = program.buffers.get(v)
     if buffer is not None and buffer.place is Place.ARENA:
         return places.at(v, kernel)
-    return buffer.over if buffer is not None and buffer.place is Place.VARIABLE else v
+    return home(program, v) if buffer is not None and buffer.place is Place.VARIABLE else v

@@ -46,7 +46,7 @@ from graphc.ir.op import (
 from graphc.ir.ops.conv import Convolving
 from graphc.ir.ops.matmul import Matmul
 from graphc.ir.ops.shape import Full, SizeOf
-from graphc.ir.program import Kernel, Kind, Program, scatters_in_place
+from graphc.ir.program import Kernel, Kind, Program, scatters_in_place, storage
 
 UNKNOWN_STEPS = 1 << 40  # so many steps or more stand for any number
 Needs = dict[Value, Size]  # elements of each value
@@ -102,7 +102,7 @@ def touched(kernel: Kernel, in_place: bool = False) -> tuple[Needs, Needs]:
         (out,) = kernel.body
         rows = least(out.type.count, out.args[2].type.count)
         written[out] = rows
-        read |= {r: rows for r in kernel.reads if r.type == out.type and r in _bases(out.args[0])}
+        read[storage(out.args[0])] = rows
     return read, written
 
 
@@ -151,15 +151,6 @@ def _nbytes(elements: Needs) -> Size:
     for v, count in elements.items():
         total = total + count * v.type.dtype.size
     return total
-
-
-def _bases(v: Value) -> set[Value]:
-    """A value and the values that it is a view of."""
-    bases = {v}
-    while isinstance(v.op, View) and v.args:
-        v = v.args[0]
-        bases.add(v)
-    return bases
 
 
 def _control(kernel: Kernel) -> Cost:

@@ -1,15 +1,19 @@
-"""Prepares control ops for kernels.  Every result is stored.  The carries of a loop become
-variables that a step updates, so the planner writes a new carry over the old one where it can."""
+"""Prepares control ops for kernels.  Every result is stored.  Carries become variables that a step
+or a branch updates, so the planner writes a new carry over the old one where it can."""
 
 from __future__ import annotations
 
-from graphc.ir.control import Loop
+from dataclasses import replace
+
+from graphc.ir.control import Loop, Switch
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, closed, make, placeholder
-from graphc.ir.op import Control, Generator, Item, Pointwise, View
+from graphc.ir.op import Generator, Item, Pointwise, View
 from graphc.ir.ops.state import Variable
+from graphc.ir.program import Program
 from graphc.ir.types import TupleType
 from graphc.passes.autodiff.control import makes_all_steps
+from graphc.passes.fusion.carried import with_carries_first
 from graphc.passes.rewrite.inner_graphs import remade, replaced
 
 
@@ -17,7 +21,7 @@ def with_all_items(graph: Graph) -> tuple[Graph, dict[Value, list[Value]]]:
     """The graph with one `Item` for each result of each control op, and these items by op."""
     if not graph.controls:
         return graph, {}
-    graph = _with_items_merged(graph)
+    graph = _with_items_merged(with_carries_first(graph))
     existing = {(v.args[0], v.op.index): v for v in graph.nodes() if isinstance(v.op, Item)}
     results: dict[Value, list[Value]] = {}
     for v in graph.controls:
@@ -50,17 +54,24 @@ def _with_items_merged(graph: Graph) -> Graph:
 
 def step_graphs(v: Value) -> list[Graph]:
     """The graphs of a control op from which its kernel's programs are made."""
-    if not isinstance(v.op, Loop):
-        assert isinstance(v.op, Control)
-        return list(v.op.graphs)
-    op, body = v.op, v.op.body
+    assert isinstance(v.op, Loop | Switch)
+    return [_step_graph(g, v.op.carries) for g in v.op.graphs]
+
+
+def _step_graph(body: Graph, carries: int) -> Graph:
     inputs = {
-        x: _variable(x) if i < op.carries else placeholder(x.type, x.name)
+        x: _variable(x) if i < carries else placeholder(x.type, x.name)
         for i, x in enumerate(body.inputs)
     }
     graph = closed(body.name, body.outputs, inputs)
-    updates = zip(graph.inputs[: op.carries], graph.outputs[: op.carries], strict=True)
-    return [Graph(graph.name, graph.inputs, graph.outputs[op.carries :], tuple(updates))]
+    updates = zip(graph.inputs[:carries], graph.outputs[:carries], strict=True)
+    return Graph(graph.name, graph.inputs, graph.outputs[carries:], tuple(updates))
+
+
+def as_step(program: Program) -> Program:
+    """The program as a step of a control kernel, which commits nothing."""
+    kernels = tuple(replace(k, commits=False) for k in program.kernels)
+    return replace(program, kernels=kernels, step=True)
 
 
 def _variable(x: Value) -> Value:

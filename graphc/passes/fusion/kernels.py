@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from graphc.ir.graph import Graph, Value
 from graphc.ir.op import Contraction, Item
 from graphc.ir.program import Kernel, Kind, Program, holds, storage
-from graphc.passes.fusion.control_steps import scan_space, step_graphs
+from graphc.passes.fusion.control_steps import as_step, scan_space, step_graphs
 from graphc.passes.fusion.groups import Groups, KernelGroup
 from graphc.passes.fusion.melting import Melting
 
@@ -67,7 +67,7 @@ class KernelMaker:
         space = scan_space(v)
         if space is not None:
             return Kernel(name, Kind.SCAN, reads, tuple(results), body, space)
-        programs = tuple(self.inner(g) for g in step_graphs(v))
+        programs = tuple(as_step(self.inner(g)) for g in step_graphs(v))
         return Kernel(name, group.kind, reads, tuple(results), body, programs=programs)
 
     def _order(self, position: dict[Value, int]) -> list[int]:

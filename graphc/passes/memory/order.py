@@ -4,7 +4,8 @@ Fusion orders kernels by the graph's first use.  A layer's gradient then waits u
 of all layers are made, though its last reader (the product for the weight) could run at once.  This
 pass schedules greedily: of the kernels that can run, the one that leaves the fewest bytes in memory
 comes next (list scheduling, as in XLA's memory scheduler).  It tries small and large values for
-unknown sizes, and keeps the new order where its peak is lower.  Commits stay last.
+unknown sizes, and keeps the new order where its peak is lower.  Commits stay last.  In a step of a
+loop, what reads a carry runs before what may overwrite it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from graphc.ir.graph import Value
 from graphc.ir.op import Foreign
 from graphc.ir.program import Kernel, Program, storage
 from graphc.passes.base import Context, ProgramPass, option
-from graphc.passes.memory.plan import LockStep, plan
+from graphc.passes.memory.in_place import LockStep, put_readers_first
+from graphc.passes.memory.plan import plan
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class OrderKernels(ProgramPass):
             else k
             for k in program.kernels
         )
-        program = replace(program, kernels=kernels)
+        program = _mended(replace(program, kernels=kernels))
         candidates = self.orders(program)
         if len(candidates) == 1:
             return program
@@ -51,8 +53,9 @@ class OrderKernels(ProgramPass):
     def orders(self, program: Program) -> list[Program]:
         """The program as it is, and in other orders."""
         by_kernels = {program.kernels: program}
+        needs = needs_of(program)
         for sizes in self.assignments(program):
-            kernels = tuple(_Scheduler(program, Numbers(sizes)).run())
+            kernels = tuple(_Scheduler(program, Numbers(sizes), needs).run())
             by_kernels.setdefault(kernels, replace(program, kernels=kernels))
         return list(by_kernels.values())
 
@@ -64,10 +67,42 @@ class OrderKernels(ProgramPass):
         return [dict.fromkeys(names, n) for n in (self.small_size, self.large_size)]
 
 
+def needs_of(program: Program) -> list[set[int]]:
+    """For each kernel, the kernels that must run before it: those that write its operands, and in a
+    step those that read what it may overwrite.  Calls of Python keep their order."""
+    needs: list[set[int]] = []
+    written: dict[Value, int] = {}
+    last_caller: int | None = None
+    for i, kernel in enumerate(program.kernels):
+        needs.append({written[r] for r in kernel.reads if r in written})
+        written |= dict.fromkeys(kernel.writes, i)
+        if calls_python(kernel):
+            needs[i] |= {last_caller} if last_caller is not None else set()
+            last_caller = i
+    if program.step:
+        put_readers_first(program, needs)
+    return needs
+
+
+def _mended(program: Program) -> Program:
+    """The program in its own order, but for kernels that must wait for others."""
+    needs = needs_of(program)
+    if all(n < i for i, before in enumerate(needs) for n in before):
+        return program
+    users, ready, order = _inverted(needs), [i for i, n in enumerate(needs) if not n], list[int]()
+    while ready:
+        order.append(heapq.heappop(ready))
+        for i in users[order[-1]]:
+            needs[i].discard(order[-1])
+            if not needs[i]:
+                heapq.heappush(ready, i)
+    return replace(program, kernels=tuple(program.kernels[i] for i in order))
+
+
 class _Scheduler:
     """Finds one order, greedily by the bytes that a kernel leaves in memory."""
 
-    def __init__(self, program: Program, numbers: Numbers) -> None:
+    def __init__(self, program: Program, numbers: Numbers, needs: Sequence[set[int]]) -> None:
         self.kernels = [k for k in program.kernels if not k.commits]
         self.commits = [k for k in program.kernels if k.commits]
         apart = {storage(v) for v in program.graph.outputs}
@@ -81,21 +116,7 @@ class _Scheduler:
                     self.readers[r].add(i)
         self.kept = {r for k in self.commits for r in k.reads}
         self.kept |= {storage(new) for _, new in program.graph.updates}
-        self.waits = self._needs()
-
-    def _needs(self) -> list[set[int]]:
-        """For each kernel, the kernels that must run before it.  Calls of Python keep their
-        order."""
-        needs: list[set[int]] = []
-        written: dict[Value, int] = {}
-        last_caller: int | None = None
-        for i, kernel in enumerate(self.kernels):
-            needs.append({written[r] for r in kernel.reads if r in written})
-            written |= dict.fromkeys(kernel.writes, i)
-            if calls_python(kernel):
-                needs[i] |= {last_caller} if last_caller is not None else set()
-                last_caller = i
-        return needs
+        self.waits = [set(needs[i]) for i in range(len(self.kernels))]
 
     def _added_bytes(self, number: int) -> int:
         """The bytes that a kernel adds to memory: its results, less the operands that die."""

@@ -3,7 +3,9 @@
 The planner gives every stored value a kind of place: the caller's array, the arena, or the place of
 a value that it may overwrite.  A value takes the place of an operand that dies (in place) if the
 kernel accesses both in step.  A variable's new value overwrites the old one if nothing reads the
-old one later.  `ir/arena.py` finds the offsets in the arena for each set of sizes.
+old one later.  In a step of a loop, so do the values that become the new one by overwriting each
+other: a scatter of a carry touches the updated elements only.  `ir/arena.py` finds the offsets in
+the arena for each set of sizes.
 """
 
 from __future__ import annotations
@@ -11,13 +13,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from graphc.ir.dim import Size
 from graphc.ir.graph import Value
-from graphc.ir.op import Pointwise, Reduction
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, PlannedBuffer, Program, storage
+from graphc.ir.program import Kernel, Place, PlannedBuffer, Program, storage
 from graphc.passes.base import Context, ProgramPass
-from graphc.passes.fusion.row_stages import is_element, stages
+from graphc.passes.memory.in_place import LockStep, heirs
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Planner:
         self.taken = Counter(storage(new) for _, new in graph.updates)
         self.times = Counter(v for k in kernels for v in k.writes)
         outputs = {storage(v) for v in graph.outputs}
-        updates = {storage(new): old for old, new in graph.updates}
+        self.tenants = {old: old for old, _ in graph.updates}
+        self.heirs = heirs(self.program, self.steps)
         for v in (
             *graph.inputs,
             *(r for k in kernels for r in k.reads if isinstance(r.op, Constant)),
@@ -58,8 +59,8 @@ class Planner:
         for number, kernel in enumerate(kernels):
             for v in kernel.writes:
                 if v not in self.buffers:
-                    self.buffers[v] = self._place(v, number, outputs, updates, last)
-        return Program(graph, kernels, self.buffers)
+                    self.buffers[v] = self._place(v, number, outputs, last)
+        return replace(self.program, buffers=self.buffers)
 
     def _inner_planned(self) -> tuple[Kernel, ...]:
         """The kernels with their inner programs planned; a kernel that runs twice stays one
@@ -82,19 +83,15 @@ class Planner:
         return last
 
     def _place(
-        self,
-        v: Value,
-        number: int,
-        outputs: set[Value],
-        updates: dict[Value, Value],
-        last: dict[Value, int],
+        self, v: Value, number: int, outputs: set[Value], last: dict[Value, int]
     ) -> PlannedBuffer:
         kernel = self.program.kernels[number]
         if v in outputs:
             return PlannedBuffer(Place.OUTPUT, self.steps.nbytes(v))
-        old = updates.get(v)
-        if old is not None and self._overwrites(kernel, v, old, number, last):
-            return PlannedBuffer(Place.VARIABLE, self.steps.nbytes(v), old)
+        variable = self.heirs.get(v)
+        if variable is not None and self._overwrites(kernel, v, variable, number, last):
+            tenant, self.tenants[variable] = self.tenants[variable], v
+            return PlannedBuffer(Place.VARIABLE, self.steps.nbytes(v), tenant)
         for u in kernel.reads:
             if self._in_place(kernel, u, v, number, last):
                 self.given.add(u)
@@ -102,13 +99,18 @@ class Planner:
         return PlannedBuffer(Place.ARENA, self.steps.nbytes(v))
 
     def _overwrites(
-        self, kernel: Kernel, new: Value, old: Value, number: int, last: dict[Value, int]
+        self, kernel: Kernel, new: Value, variable: Value, number: int, last: dict[Value, int]
     ) -> bool:
-        """Whether `new` may be written over the variable `old` at once: it commits, nothing else
-        reads the old value then or later, and no other variable takes it."""
-        if not kernel.commits or last.get(old, -1) > number or self.taken[new] > 1:
+        """Whether `new` may be written into a variable at once: it commits (which a step need not),
+        nothing else reads what lies there then or later, and no other variable takes it."""
+        tenant = self.tenants[variable]
+        if not (kernel.commits or self.program.step) or self.times[new] > 1:
             return False
-        return old not in kernel.reads or self.steps.together(kernel, old, new)
+        if last.get(tenant, -1) > number or self.taken[new] > 1:
+            return False
+        if self.steps.nbytes(tenant) != self.steps.nbytes(new):
+            return False
+        return tenant not in kernel.reads or self.steps.together(kernel, tenant, new)
 
     def _in_place(
         self, kernel: Kernel, u: Value, v: Value, number: int, last: dict[Value, int]
@@ -121,86 +123,6 @@ class Planner:
             return False
         same = self.steps.nbytes(u) == self.steps.nbytes(v)
         return same and self.steps.together(kernel, u, v)
-
-
-class LockStep:
-    """Tells which operands kernels may overwrite; caches what it finds out about kernels and
-    values."""
-
-    def __init__(self) -> None:
-        self._known: dict[Kernel, _Walk] = {}
-        self._nbytes: dict[Value, Size] = {}
-
-    def nbytes(self, v: Value) -> Size:
-        """A value's bytes, as a formula."""
-        if v not in self._nbytes:
-            self._nbytes[v] = v.type.nbytes
-        return self._nbytes[v]
-
-    def together(self, kernel: Kernel, u: Value, v: Value) -> bool:
-        """Whether v may overwrite u as it is computed: v depends on u, every read of u is at the
-        element being written, and no later loop reads u.  A scatter may overwrite what it adds
-        to."""
-        if kernel.kind is Kind.SCATTER:
-            x, *others = (storage(a) for a in v.args)
-            return u is x and u not in others
-        if kernel.kind is not Kind.LOOPS or isinstance(v.op, Reduction):
-            return False
-        if u.type.shape != v.type.shape or u.type.dtype != v.type.dtype:
-            return False
-        if kernel not in self._known:
-            self._known[kernel] = _Walk(kernel)
-        return self._known[kernel].together(u, v)
-
-
-class _Walk:
-    """How a kernel of loops walks over the values that it reads and writes."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel, self.stored = kernel, set(kernel.reads)
-        self.order = stages(kernel, self.stored)
-        self.kept = set(self.order.kept.values())
-        members = set(kernel.body)
-        self.elsewhere = {a for m in members for a in _read_elsewhere(m, members, self.stored)}
-
-    def together(self, u: Value, v: Value) -> bool:
-        """Whether v, of u's shape, may be written over u."""
-        kernel, order = self.kernel, self.order
-        element = is_element(kernel, v) if kernel.inner else True
-        if not element or v in self.kept or (kernel.inner and order.at[v] != order.last):
-            return False
-        return u not in self.elsewhere and u in _read_at_own_element(v, self.stored)
-
-
-def _read_at_own_element(v: Value, stored: set[Value]) -> set[Value]:
-    """The values that v reads at its own element, through pointwise values of its own shape."""
-    reached: set[Value] = set()
-    stack = [v]
-    while stack:
-        w = stack.pop()
-        for a in w.args:
-            if a not in reached and a.type.shape == v.type.shape:
-                reached.add(a)
-                if a not in stored and isinstance(a.op, Pointwise):
-                    stack.append(a)
-    return reached
-
-
-def _read_elsewhere(m: Value, members: set[Value], stored: set[Value]) -> list[Value]:
-    """The stored values that a member reads at other elements than its own: through views or other
-    index arithmetic."""
-    reads = []
-    inside = isinstance(m.op, Pointwise | Reduction)
-    stack = [(a, inside) for a in m.args]
-    seen: set[tuple[Value, bool]] = set()
-    while stack:
-        a, own_element = stack.pop()
-        if a in stored:
-            reads += [] if own_element else [a]
-        elif (a, own_element) not in seen and a not in members:
-            seen.add((a, own_element))
-            stack += [(b, own_element and isinstance(a.op, Pointwise)) for b in a.args]
-    return reads
 
 
 def plan(program: Program, steps: LockStep | None = None) -> Program:

@@ -17,8 +17,9 @@ from graphc.ir.arena import Life, Needs, Numbers, layout
 from graphc.ir.graph import Value
 from graphc.ir.program import Kernel, Place, Program, may_repeat
 from graphc.passes.cost.work import work
+from graphc.passes.memory.in_place import LockStep
 from graphc.passes.memory.order import OrderKernels
-from graphc.passes.memory.plan import LockStep, plan
+from graphc.passes.memory.plan import plan
 
 MAX_KERNELS_PER_CHAIN = 64  # kernels that run again to have one value
 EXTRA_ROUNDS = 64  # rounds of giving up values, beyond one for each kernel

@@ -3,8 +3,8 @@
     order      a kernel reads inputs, constants and what earlier kernels wrote; no two kernels
                write one value, and only what cannot fail may run again; all that a body reaches
                is a member, is read, or is an index lambda
-    commits    kernels that commit come last and cannot fail; only they write over variables;
-               nothing reads a variable's old value after that
+    commits    kernels that commit come last and cannot fail; only they write over variables (in a
+               step, any kernel may); nothing reads what lay there after that
     memory     a value may take the place of an operand that dies with it if both are of one size
                and walked in step; all others that are needed at the same time do not overlap in
                the arena, at several sizes
@@ -22,13 +22,22 @@ from dataclasses import dataclass, field
 
 from graphc.errors import VerifyError
 from graphc.ir import dim
-from graphc.ir.arena import ArenaLayout, home, layout, lifetimes
+from graphc.ir.arena import ArenaLayout, layout, lifetimes
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.ops.state import Variable
-from graphc.ir.program import Kernel, Place, Program, can_fail, may_repeat, reached, storage
+from graphc.ir.program import (
+    Kernel,
+    Place,
+    Program,
+    can_fail,
+    home,
+    may_repeat,
+    reached,
+    storage,
+)
 from graphc.passes.fusion.melting import READS_MEMORY
-from graphc.passes.memory.plan import LockStep
+from graphc.passes.memory.in_place import LockStep
 
 CHECKED_SIZES = (1, 7, 128)  # layouts are checked at these sizes (each symbol a little larger)
 
@@ -114,10 +123,11 @@ class _Check:
 
     def _check_commits(self) -> None:
         graph = self.program.graph
-        targets = {storage(new): old for old, new in graph.updates}
-        written: dict[Value, int] = {}
+        written: dict[Value, int] = {}  # what lay in a variable until a kernel overwrote it
         committing = False
         for number, kernel in enumerate(self.program.kernels):
+            if kernel.commits and self.program.step:
+                self._fail(number, "commits, but a step of a loop commits nothing")
             if committing and not kernel.commits:
                 self._fail(number, "comes after a commit, but is none")
             committing = committing or kernel.commits
@@ -132,25 +142,33 @@ class _Check:
             for w in kernel.writes:
                 buffer = self.program.buffers.get(w)
                 if buffer is not None and buffer.place is Place.VARIABLE:
-                    self._check_overwrite(number, kernel, w, buffer.over, targets.get(w))
-                    assert buffer.over is not None
-                    written[buffer.over] = number
+                    written[self._overwritten(number, kernel, w, buffer.over)] = number
         for _, v in graph.updates:  # (outputs that are variables are copied before the run)
             if storage(v) in written:
                 raise VerifyError(
                     f"program: result {_name(v)} is a variable that a kernel overwrites"
                 )
 
-    def _check_overwrite(
-        self, number: int, kernel: Kernel, w: Value, slot: Value | None, target: Value | None
-    ) -> None:
-        if slot is None or slot is not target or not isinstance(slot.op, Variable):
+    def _overwritten(self, number: int, kernel: Kernel, w: Value, over: Value | None) -> Value:
+        """What a value overwrites in a variable: the variable's old value, or in a step a value
+        that lay there meanwhile."""
+        step, buffers = self.program.step, self.program.buffers
+        lies_there = over is not None and (
+            isinstance(over.op, Variable)
+            or (_lies_in_variable(self.program, over) and self.written[over] < number)
+        )
+        variable = home(self.program, over) if over is not None and lies_there else None
+        takers = {old for old, new in self.program.graph.updates if storage(new) is w}
+        if over is None or variable is None or not (takers == {variable} or (step and not takers)):
             self._fail(number, f"writes {_name(w)} over a variable that does not take it")
-        assert slot is not None
-        if not kernel.commits:
-            self._fail(number, f"overwrites {_name(slot)} without being a commit")
-        if slot in kernel.reads and not self.steps.together(kernel, slot, w):
-            self._fail(number, f"overwrites {_name(slot)} while it still reads it elsewhere")
+        assert over is not None
+        if not kernel.commits and not step:
+            self._fail(number, f"overwrites {_name(over)} without being a commit")
+        if buffers[over].nbytes != w.type.nbytes:
+            self._fail(number, f"writes {_name(w)} over {_name(over)}, which has another size")
+        if over in kernel.reads and not self.steps.together(kernel, over, w):
+            self._fail(number, f"overwrites {_name(over)} while it still reads it elsewhere")
+        return over
 
     # -- memory
 
@@ -204,6 +222,11 @@ class _Check:
     def _fail(self, number: int, what: str) -> None:
         kernel = self.program.kernels[number]
         raise VerifyError(f"program: kernel {number} ({kernel.kind.value} {kernel.name}): {what}")
+
+
+def _lies_in_variable(program: Program, v: Value) -> bool:
+    buffer = program.buffers.get(v)
+    return buffer is not None and buffer.place is Place.VARIABLE
 
 
 def verify_layout(program: Program, places: ArenaLayout) -> None:

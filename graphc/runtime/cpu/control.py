@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.ir.control import Loop
+from graphc.ir.control import Loop, Switch
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kernel, Kind, Program, copied_updates, storage
@@ -72,9 +72,8 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
     inputs += [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(end, len(op.body.inputs))]
     outputs = [ArgumentStep(items + 1 + i, rows[i]) for i in range(carries, len(rows))]
     step = Step(outer, kernel, program, inputs, outputs, _arena(outer))
-    copies = table([(items + 1 + i, FIRST_BUFFER + 1 + i, sizes[i]) for i in range(carries)])
     cleared = table([(w.place, w.stride) for w in outputs])
-    outer.held += [copies, cleared]
+    outer.held.append(cleared)
     block = np.zeros(LoopBlock.SIZE, np.int64)
     block[LoopBlock.KIND] = BlockKind.LOOP
     block[LoopBlock.STEPS] = FIRST_BUFFER
@@ -82,7 +81,7 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
     block[LoopBlock.REVERSE] = op.reverse
     block[LoopBlock.FLAG] = items + 1 if op.whilst else 0
     block[LoopBlock.COUNT] = items
-    block[LoopBlock.COPIES], block[LoopBlock.COPY_COUNT] = address(copies), carries
+    block[LoopBlock.COPIES : LoopBlock.COPY_COUNT + 1] = _copies(outer, kernel, v, items + 1)
     block[LoopBlock.PATCHES : LoopBlock.INSTRUCTION_COUNT + 1] = step.words
     block[LoopBlock.ROWS], block[LoopBlock.ROW_COUNT] = address(cleared), len(outputs)
     return block
@@ -91,9 +90,12 @@ def _loop(outer: Launches, kernel: Kernel, v: Value) -> np.ndarray[tuple[int], n
 def _switch(
     outer: Launches, kernel: Kernel, v: Value
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The block of a switch: a row of `branches` for each of its programs."""
-    inputs = [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(len(v.args) - 1)]
-    outputs = [ArgumentStep(FIRST_BUFFER + len(v.args) + i) for i in range(len(kernel.writes))]
+    """The block of a switch: what it copies first, a row of `branches` for each of its programs."""
+    op, items = v.op, FIRST_BUFFER + len(v.args)
+    assert isinstance(op, Switch)
+    inputs = [ArgumentStep(items + i) for i in range(op.carries)]
+    inputs += [ArgumentStep(FIRST_BUFFER + 1 + i) for i in range(op.carries, len(v.args) - 1)]
+    outputs = [ArgumentStep(items + i) for i in range(op.carries, len(kernel.writes))]
     arena = _arena(outer)
     rows = [Step(outer, kernel, p, inputs, outputs, arena).words for p in kernel.programs]
     branches = table(rows)
@@ -102,7 +104,23 @@ def _switch(
     block[SwitchBlock.KIND] = BlockKind.SWITCH
     block[SwitchBlock.INDEX] = FIRST_BUFFER
     block[SwitchBlock.COUNT], block[SwitchBlock.BRANCHES] = len(rows), address(branches)
+    block[SwitchBlock.COPIES : SwitchBlock.COPY_COUNT + 1] = _copies(outer, kernel, v, items)
     return block
+
+
+def _copies(outer: Launches, kernel: Kernel, v: Value, first: int) -> tuple[int, int]:
+    """The address and the length of the table of what is copied before all steps: carries begin as
+    copies of operands, unless they lie where these lie.  `first` is the first carry's place."""
+    assert isinstance(v.op, Loop | Switch)
+    operands, items = v.args[1:], kernel.writes[first - FIRST_BUFFER - len(v.args) :]
+    rows = [
+        (first + i, FIRST_BUFFER + 1 + i, outer.number(operands[i].type.nbytes))
+        for i in range(v.op.carries)
+        if outer.place(storage(operands[i])) != outer.place(items[i])
+    ]
+    copies = table(rows)
+    outer.held.append(copies)
+    return address(copies), len(rows)
 
 
 def _arena(outer: Launches) -> int:

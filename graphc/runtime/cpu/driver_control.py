@@ -195,6 +195,9 @@ entry:
   %inside = icmp ult i64 %index, %count
   br i1 %inside, label %run, label %end
 run:
+  %copies = call ptr @at(ptr %block, i64 SwitchBlock.COPIES)
+  %copied = call i64 @word(ptr %block, i64 SwitchBlock.COPY_COUNT)
+  call void @copies(ptr %args, ptr %copies, i64 %copied)
   %branches = call ptr @at(ptr %block, i64 SwitchBlock.BRANCHES)
   %row = call ptr @row(ptr %branches, i64 %index, i64 Branch.SIZE)
   %patches = call ptr @at(ptr %row, i64 Branch.PATCHES)

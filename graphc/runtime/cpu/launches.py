@@ -19,7 +19,7 @@ from graphc.ir.arena import ArenaLayout
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program
+from graphc.ir.program import Kernel, Kind, Place, Program, home
 from graphc.passes.cost.work import work
 from graphc.runtime.cpu.driver import driver
 from graphc.runtime.cpu.plan_words import Instruction
@@ -141,8 +141,7 @@ class Launches:
         if buffer.place is Place.ARENA:
             return self.arena_start + self.layout.at(v, self.now), None
         if buffer.place is Place.VARIABLE:
-            assert buffer.over is not None
-            return 0, self.external[buffer.over]
+            return 0, self.external[home(self.program, v)]
         return 0, self.external[v]
 
     def _chunks(self, kernel: Kernel, extent: int) -> int:

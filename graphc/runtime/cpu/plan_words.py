@@ -117,7 +117,9 @@ class SwitchBlock(enum.IntEnum):
     INDEX = 1  # place of the index
     COUNT = 2  # of branches
     BRANCHES = 3  # a table of `Branch`
-    SIZE = 4
+    COPIES = 4  # a table of `Carry`: what branches update
+    COPY_COUNT = 5
+    SIZE = 6
 
 
 class Branch(enum.IntEnum):
@@ -131,7 +133,7 @@ class Branch(enum.IntEnum):
 
 
 class Carry(enum.IntEnum):
-    """A copy from buffer to buffer before the first step."""
+    """A copy from buffer to buffer before the first step, or before a branch."""
 
     TO = 0  # place
     FROM = 1  # place

@@ -16,7 +16,7 @@ from graphc.ir.arena import ArenaLayout
 from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, storage
+from graphc.ir.program import Kernel, Kind, Place, Program, copied_updates, home, storage
 from graphc.runtime.device.code import DeviceProgram
 from graphc.runtime.device.protocol import (
     CopyNode,
@@ -63,8 +63,7 @@ class Scope:
         if buffer.place is Place.ARENA:
             return self.arena.part(self.layout.at(v, number), self.nbytes(v))
         if buffer.place is Place.VARIABLE:
-            assert buffer.over is not None
-            return self.inputs[buffer.over]
+            return self.inputs[home(self.program, v)]
         return self.outputs[v] if v in self.outputs else self.inputs[v]
 
     def launches(self, number: int, kernel: Kernel) -> list[Node]:
@@ -148,7 +147,8 @@ class Scope:
         nodes: list[Node] = [CopyNode(count, self.code.number(length))]
         carries, slices, constants = op.parts(operands)
         state = items[: op.carries]
-        nodes += [CopyNode(to, at) for to, at in zip(state, carries, strict=True) if at.nbytes]
+        pairs = zip(state, carries, strict=True)
+        nodes += [CopyNode(to, at) for to, at in pairs if at.nbytes and at.address != to.address]
         steps = reversed(range(length)) if op.reverse else range(length)
         (program,) = kernel.programs
         arena = self.arena.part(self.layout.workspaces[number], self.layout.inner[program].arena)

@@ -5,6 +5,7 @@ update has the same target, the block does nothing; else it applies all updates 
 their order.  Each block reads every index.
 By columns, where updates are too many for that: a thread has one element of a slice, and goes
 through all updates.
+Apart, where no two updates have one target: a thread has one element of the updates.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from graphc.codegen.device_source import DEFAULT_THREADS, DeviceSource
 from graphc.codegen.loops.ir import Apply, Load, Store
 from graphc.codegen.lower.emitter import Emitter, Index, row_major, variable
 from graphc.codegen.lower.fused import Nest, positions
+from graphc.codegen.lower.scatter import checked_target, combined
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.op import Scatter
@@ -30,14 +32,22 @@ def scatter_sources(
     kernel: Kernel, in_place: bool, wide: bool = False, readable: str = ""
 ) -> tuple[DeviceSource, ...]:
     """A launch that copies the operand, unless the result overwrites it, and one of the updates."""
-    scatter = _Scatter(kernel, wide)
-    updates = scatter.by_columns(readable) if scatter.too_many else scatter.by_updates(readable)
+    updates = _updates(kernel, wide, readable)
     return (updates,) if in_place else (_copy(kernel, wide, readable), updates)
+
+
+def _updates(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
+    op = kernel.body[0].op
+    assert isinstance(op, Scatter)
+    if op.apart:
+        return _apart(kernel, wide, readable)
+    scatter = _Scatter(kernel, wide)
+    return scatter.by_columns(readable) if scatter.too_many else scatter.by_updates(readable)
 
 
 def _copy(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
     (out,) = kernel.body
-    x, emit = out.args[0], _emitter(kernel)
+    x, emit = storage(out.args[0]), _emitter(kernel)
     outer = [(f"i{a}", n) for a, n in enumerate(x.type.shape)]
     index = tuple(variable(n) for n, _ in outer)
     emit.open(*(n for n, _ in outer))
@@ -47,6 +57,24 @@ def _copy(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
         emit.buffers(emit.slots, kernel.writes), [], [], outer, [*emit.close(), store], [], 0
     )
     return elementwise(KernelFrame(nest.buffers, emit.name, {}, wide), nest, readable)
+
+
+def _apart(kernel: Kernel, wide: bool, readable: str) -> DeviceSource:
+    (out,) = kernel.body
+    emit = _emitter(kernel)
+    outer = [(f"j{a}", n) for a, n in enumerate(out.args[2].type.shape)]
+    index = tuple(variable(n) for n, _ in outer)
+    emit.open(*(n for n, _ in outer))
+    store = combined(emit, out, index, checked_target(emit, out, index))
+    buffers = emit.buffers(emit.slots, kernel.writes)
+    nest = Nest(buffers, [], [], outer, [*emit.close(), store], [], 0)
+    return elementwise(KernelFrame(buffers, emit.name, _over(kernel), wide), nest, readable)
+
+
+def _over(kernel: Kernel) -> dict[int, int]:
+    """An operand that the result overwrites is only read through the result."""
+    x = storage(kernel.body[0].args[0])
+    return {i: i for i, v in enumerate(kernel.reads) if v is x}
 
 
 def _emitter(kernel: Kernel) -> Emitter:
@@ -78,9 +106,7 @@ class _Scatter:
         self.types = tuple(a.type for a in self.out.args)
         self.emit = _emitter(kernel)
         self.buffers = self.emit.buffers(self.emit.slots, kernel.writes)
-        # An operand that the result overwrites is only read through the result.
-        over = {i: i for i, v in enumerate(kernel.reads) if v is storage(self.x)}
-        self.frame = KernelFrame(self.buffers, self.emit.name, over, wide)
+        self.frame = KernelFrame(self.buffers, self.emit.name, _over(kernel), wide)
         shape = self.updates.type.shape
         axes = [variable(f"j{a}") for a in range(len(shape))]
         used = {s for i in op.locate(tuple(axes), *self.types) for s in dim.symbols(i)}
