@@ -169,6 +169,9 @@ def is_linear(size: Size, names: set[str]) -> bool:
     return True
 
 
+NO_SIZE = "{!r} is not a size: use integers, names, + - * // % min max"
+
+
 def parse(text: str) -> Size:
     """The size that `str` printed.
 
@@ -177,7 +180,11 @@ def parse(text: str) -> Size:
     """
     if len(text) > MAX_TEXT:
         raise ValueError(f"a size of {len(text)} characters; graphc reads {MAX_TEXT}")
-    return _parse(ast.parse(text.strip(), mode="eval").body, text)
+    try:
+        body = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise ValueError(NO_SIZE.format(text)) from None
+    return _parse(body, text)
 
 
 def _parse(node: ast.expr, text: str) -> Size:
@@ -202,4 +209,4 @@ def _parse(node: ast.expr, text: str) -> Size:
                 return floordiv(x, y)
             if isinstance(op, ast.Mod) and y != 0:
                 return modulo(x, y)
-    raise ValueError(f"{text!r} is not a size: use integers, names, + - * // % min max")
+    raise ValueError(NO_SIZE.format(text))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import dim
+from graphc.ir.op import Op
 from graphc.ir.ops.shape import Data
-from graphc.ir.types import BY_NAME, TensorType, tuple_of
+from graphc.ir.types import BY_NAME, DType, TensorType, tuple_of
 
 MAX_PRINTED_ELEMENTS = 16  # data with more elements prints as base64
 TYPE = r"[a-z]\w*\[[^\]]*\]"
@@ -80,11 +81,43 @@ def parse_value(text: str, like: TensorType) -> Any:
     return BY_NAME[text] if text in BY_NAME else dim.parse(text)
 
 
+KINDS: dict[str, tuple[type, ...]] = {  # a field's kind -> what such a value, or element, may be
+    "int": (int,),
+    "bool": (bool,),
+    "str": (str,),
+    "Size": (int, dim.Dim),
+    "Data": (Data,),
+    "DType": (DType,),
+    "Number": (bool, int, float),
+}
+TUPLES = {"Shape": "Size", **{f"tuple[{kind}, ...]": kind for kind in KINDS}}
+
+
+def fitting(cls: type[Op], name: str, value: Any) -> Any:
+    """The value itself, if a field of that kind may have it.  Raises `ValueError`."""
+    kind = next(str(f.type) for f in cls.fields() if f.name == name)
+    allowed = KINDS.get(TUPLES.get(kind, kind))
+    if allowed is None:  # a kind of an author's own
+        return value
+    elements = value if isinstance(value, tuple) else (value,)
+    wrong = [
+        e
+        for e in elements
+        if not isinstance(e, allowed) or (type(e) is bool and bool not in allowed)
+    ]
+    if isinstance(value, tuple) is not (kind in TUPLES) or wrong:
+        raise ValueError(f"{cls.name}: field {name!r} is {show(value)}; expected {kind}")
+    return value
+
+
 def _parse_data(text: str, like: TensorType) -> Data:
     dtype = like.dtype.numpy
     shape = dim.numbers(like.shape, {})
     if text.startswith("dense["):
         values = [parse_value(t, like) for t in split(text[6:-1])]
+        wrong = [v for v in values if not isinstance(v, int | float)]
+        if wrong or not (like.dtype.is_float or np.array(values, dtype).tolist() == values):
+            raise ValueError(f"these are not {like.dtype} elements: {show(tuple(values))}")
         return Data(np.array(values, dtype).reshape(shape))
     raw = base64.b64decode(text[7:-1], validate=True)
     return Data(np.frombuffer(raw, dtype).reshape(shape))
