@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.cli import DECLARED, GRAPH, Capture, graphc, written
 
+from graphc.cli import main
+from graphc.cli.model_file import UsageError
 from graphc.cli.run import make_feeds, parse_sizes
 from graphc.config import Options
+from graphc.errors import GraphcError
 from graphc.ir.graph import placeholder
 from graphc.ir.text.graph import parse_graph
 from graphc.ir.types import f32
@@ -193,3 +197,50 @@ def test_a_cache_is_pruned_by_age(tmp_path: Path, capsys: Capture) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gc_new.o", "key"]
     assert "deleted 1 of 1 objects" in graphc(capsys, *cache, "--clear")[1]
     assert [p.name for p in tmp_path.iterdir()] == ["key"]
+
+
+# ---- what a file declares, and ends that are no errors
+
+
+def test_names_with_an_underscore_are_the_files_own(tmp_path: Path, capsys: Capture) -> None:
+    text = "import graphc as gc\nx = gc.placeholder(gc.float32, [3])\n"
+    text += "_hidden = gc.exp(x[:2])\nseen = gc.exp(x)\n"
+    model = written(tmp_path / "m.py", text)
+    code, out, _ = graphc(capsys, "dump", model, "--stage", "graph")
+    assert code == 0 and "f32[3]" in out and "f32[2]" not in out
+    code, _, err = graphc(capsys, "run", model, "--fetch", "gone")
+    assert code == 1 and "no tensor is called 'gone'; there are placeholder, seen, x" in err
+    run = ["run", model, "--fetch", "_hidden", "--feed", "random"]
+    assert "f32[2]" in graphc(capsys, *run)[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "graphc: interrupted"),
+        (BrokenPipeError(), 0, ""),
+        (UsageError("so not"), 2, "graphc ops: so not"),
+        (GraphcError("wrong"), 1, "graphc ops: wrong"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    def act(args: object) -> int:
+        raise error
+
+    monkeypatch.setattr("graphc.cli.ops.act", act)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stderr, "close", lambda: None)
+        found = main(["ops"])
+    assert found == code and capsys.readouterr().err.strip() == said
+
+
+def test_a_cache_that_cannot_be_read(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "gc_a.o").mkdir()  # no file: it cannot be deleted as one
+    code, _, err = graphc(capsys, "cache", "--dir", tmp_path, "--clear")
+    assert code == 2 and f"cache {tmp_path}: " in err
