@@ -8,7 +8,7 @@ import pytest
 from fuzz.planting import Mutant, m, plant
 from support import proofs
 
-SEEDS = 500
+SEEDS = 1200
 
 IN_BOUNDS = (
     m("ir.bounds:_Proof._is_natural", "low >= 0", "low >= -2"),
