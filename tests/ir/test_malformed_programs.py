@@ -179,6 +179,11 @@ def test_the_text_is_right_before_anything_is_replaced() -> None:
     assert [row for row in PROGRAMS if row[0] not in PROGRAM] == []
 
 
+def test_a_text_that_ends_before_its_return() -> None:
+    error = refused("program @f(%x: f32[2]) {\n")
+    assert (error.line, error.reason) == (1, "the program has no `return`")
+
+
 @pytest.mark.parametrize("text", ["", "// only a comment\n", "\n\n"])
 def test_a_text_without_lines(text: str) -> None:
     error = refused(text)
