@@ -62,8 +62,8 @@ golden: setup ## rewrite the expected texts in tests/golden; read the diff after
 fuzz: setup ## ten times as many random graphs, from another seed each time
 	$(PY) -m pytest tests/fuzz/test_random_graphs.py -n $(JOBS) --graphc-fuzz 20000 --graphc-fuzz-seed $$(date +%s)
 
-mutants: setup ## plant mistakes in graphc, which the random graphs have to find
-	$(PY) -m pytest tests/fuzz/test_mutants.py tests/fuzz/test_mutants_control.py -n $(JOBS)
+mutants: setup ## plant mistakes in graphc, which random graphs and small stories have to find
+	$(PY) -m pytest tests/fuzz/test_mutants*.py -n $(JOBS)
 
 proof: setup ## every promise put to the proof, a line each; ARGS="--soak 10" for longer
 	PYTHONPATH=$(CURDIR):tests $(PY) -m proof --jobs $(JOBS) $(ARGS)

@@ -223,10 +223,10 @@ class StateDictError(GraphcError):
 
 
 class ParseError(GraphcError):
-    """Text that is not graphc IR.  `line` counts from 1."""
+    """Text that is not graphc IR.  `line` counts from 1; `reason` is what is wrong in `source`."""
 
     def __init__(self, message: str, line: int, source: str) -> None:
-        self.line = line
+        self.reason, self.line, self.source = message, line, source
         GraphcError.__init__(self, f"line {line}: {message}\n    {source}")
 
 

@@ -171,6 +171,9 @@ def is_linear(size: Size, names: set[str]) -> bool:
     return True
 
 
+NO_SIZE = "{!r} is not a size: use integers, names, + - * // % min max"
+
+
 def parse(text: str) -> Size:
     """The size that `str` printed.
 
@@ -180,8 +183,12 @@ def parse(text: str) -> Size:
     if len(text) > MAX_TEXT:
         raise ValueError(f"a size of {len(text)} characters; graphc reads {MAX_TEXT}")
     if not TOKENS.fullmatch(text):  # of other text Python's parser may print warnings
-        raise ValueError(_no_size(text))
-    return _parse(ast.parse(text.strip(), mode="eval").body, text)
+        raise ValueError(NO_SIZE.format(text))
+    try:
+        body = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise ValueError(NO_SIZE.format(text)) from None
+    return _parse(body, text)
 
 
 def _parse(node: ast.expr, text: str) -> Size:
@@ -206,8 +213,4 @@ def _parse(node: ast.expr, text: str) -> Size:
                 return floordiv(x, y)
             if isinstance(op, ast.Mod) and y != 0:
                 return modulo(x, y)
-    raise ValueError(_no_size(text))
-
-
-def _no_size(text: str) -> str:
-    return f"{text!r} is not a size: use integers, names, + - * // % min max"
+    raise ValueError(NO_SIZE.format(text))

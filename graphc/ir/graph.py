@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graphc.errors import GraphcError, Location, standing_location
+from graphc.errors import GraphcError, GraphError, Location, standing_location
 from graphc.ir.inside import check_requirements
 from graphc.ir.op import Control, Number, Op, Pointwise
 from graphc.ir.ops.pointwise import Arithmetic
@@ -81,6 +81,9 @@ def over(v: Value, args: tuple[Value, ...]) -> Value:
 def typecheck(op: Op, args: tuple[Value, ...], loc: Location | None) -> TensorType:
     """The type of `op` on these operands; errors get the user's line."""
     types = [a.type for a in args]
+    wanted = getattr(op, "arity", op.operands)
+    if wanted not in (None, len(args)):
+        raise GraphError(f"{op.name}: takes {wanted} operands, got {len(args)}", loc)
     try:
         result = op.infer(*types)
         check_requirements(op, types)

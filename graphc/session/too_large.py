@@ -34,7 +34,7 @@ def explained(error: Exception, graph: Graph, sizes: dict[str, int]) -> Exceptio
     if not isinstance(error, MemoryError):
         return error
     return OutOfMemoryError(
-        f"Session: there is not enough memory: {error or 'none is left'}; no variable has "
+        f"Session: there is not enough memory: {str(error) or 'none is left'}; no variable has "
         "changed; feed smaller batches, or set a memory_limit",
         user_location(),
     )

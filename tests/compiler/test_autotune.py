@@ -48,15 +48,12 @@ def test_every_method_is_right(make: Any, method: Method) -> None:
     y, feeds = make()
     graph = stage([y])
     (kernel,) = lower(graph, Options()).program.kernels
-    if method not in methods(kernel):
-        with gc.Session(options=Options(method=method)) as sess:  # then the best is taken
-            assert sess.run(y, feeds).shape == (feeds[next(iter(feeds))].shape[0], *y.shape[1:])
-        return
     want = interpret(graph, *(feeds[v] for v in graph.inputs))[0]
     with gc.Session(options=Options(method=method)) as sess:
         assert np.abs(sess.run(y, feeds) - want).max() < 2e-5
+    offered = methods(kernel)
     (source,) = lower(graph, Options(method=method)).sources.values()
-    assert source.method is method
+    assert source.method is (method if method in offered else offered[0])  # else the best is taken
 
 
 def test_offers() -> None:

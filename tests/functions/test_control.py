@@ -276,3 +276,31 @@ def test_a_loop_in_a_branch_in_a_loop() -> None:
 
         h, _ = gc.scan(step, t["h"], t["x"])
         check_gradients(gc.sum(h * h), [t["h"], t["x"]], DATA)
+
+
+@pytest.mark.parametrize("kind", ["cond", "switch", "inner scan", "both"])
+def test_a_carry_that_depends_on_a_weight_only_inside_of_control_flow(kind: str) -> None:
+    """It starts as a constant; no float op of the step itself reads the weight."""
+    with gc.Graph().as_default():
+        t = inputs()
+        w = t["b"]
+
+        def step(h: Tensor, x: Tensor) -> Any:
+            if kind == "inner scan":
+                return gc.scan(lambda c, _: (c * 0.5 + w, ()), h, None, length=2)[0], ()
+            chosen = gc.astype(gc.sum(x) > 0.0, gc.int64)
+            if kind == "switch":
+                return gc.switch(chosen, [lambda: h * w, lambda: h + w]), ()
+            inside = (lambda: step_of(h, w)) if kind == "both" else (lambda: h * 0.5 + w)
+            return gc.cond(chosen > 0, inside, lambda: h * 0.9), ()
+
+        h, _ = gc.scan(step, gc.ones((3,), gc.float64), t["x"])
+        check_gradients(gc.sum(h * h), [w], DATA)
+        (found,) = run(gc.gradients(gc.sum(h), [w]), DATA)
+        assert np.abs(found).min() > 0
+
+
+def step_of(h: Tensor, w: Tensor) -> Tensor:
+    """Two steps of a loop, inside of a branch."""
+    last, _ = gc.scan(lambda c, _: (c * 0.5 + w, ()), h, None, length=2)
+    return last

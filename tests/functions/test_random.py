@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -65,10 +67,39 @@ def test_bernoulli_integers_permutation() -> None:
     rolls = run(gc.random.integers(1, 7, (6000,)))
     assert set(rolls) == {1, 2, 3, 4, 5, 6}
     assert abs(np.bincount(rolls)[1:] / 6000 - 1 / 6).max() < 0.02
+    assert not np.array_equal(rolls[:3000], rolls[3000:])
     order = run(gc.random.permutation(50))
     assert sorted(order) == list(range(50))
     assert order.tolist() != list(range(50))
     assert sorted(run(gc.random.permutation(np.array([3, 1, 2])))) == [1, 2, 3]
+
+
+def test_every_permutation_is_as_likely() -> None:
+    """Each of the 24 orders of four: within four deviations of 1/24 of the draws, as is each place
+    of each element."""
+    machine, order = Machine(), gc.random.permutation(4)
+    draws = np.array([machine.run([order], {})[0] for _ in range(1500)])
+    found = Counter(map(tuple, draws.tolist()))
+    assert len(found) == 24
+    deviation = math.sqrt(1500 * (1 / 24) * (23 / 24))
+    assert max(abs(n - 1500 / 24) for n in found.values()) < 4 * deviation
+    places = np.array([(draws == k).mean(0) for k in range(4)])
+    assert abs(places - 0.25).max() < 4 * math.sqrt(0.25 * 0.75 / 1500)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 2), (-3, 4), (5, 6), (0, 100)])
+def test_integers_have_equal_chances(low: int, high: int) -> None:
+    drawn = run(gc.random.integers(low, high, (20000,)))
+    counts = np.bincount(drawn - low, minlength=high - low)
+    assert drawn.min() >= low and len(counts) == high - low
+    share = 1 / (high - low)
+    assert abs(counts / 20000 - share).max() <= 4.5 * math.sqrt(share * (1 - share) / 20000)
+
+
+def test_neighbours_of_draws_are_independent() -> None:
+    for x in (run(gc.random.uniform((20000,))), run(gc.random.normal((20000,)))):
+        for distance in (1, 2, 3, 4):
+            assert abs(np.corrcoef(x[distance:], x[:-distance])[0, 1]) < 4.5 / math.sqrt(20000)
 
 
 def test_every_run_draws_anew_and_the_same_again() -> None:

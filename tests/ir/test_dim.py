@@ -107,10 +107,36 @@ def test_division_with_rest(a: Size, b: Size, at: dict[str, int]) -> None:
 @given(sizes, values)
 @settings(max_examples=200, deadline=None)
 def test_coefficients_of_linear_sizes(a: Size, at: dict[str, int]) -> None:
+    steps = [dim.evaluate(a, {**at, "n": at["n"] + k}) - dim.evaluate(a, at) for k in (1, 2, 5)]
     if dim.is_linear(a, {"n"}):
         step = dim.evaluate(dim.coefficient(a, "n"), at)
-        moved = {**at, "n": at["n"] + 1}
-        assert dim.evaluate(a, moved) - dim.evaluate(a, at) == step
+        assert steps == [step, 2 * step, 5 * step]
+
+
+LINEAR = (  # a size, whether it is linear in n, the factor of n
+    ("7", True, "0"),
+    ("n", True, "1"),
+    ("3*n+5", True, "3"),
+    ("2*m-n", True, "-1"),
+    ("m*n+n+1", True, "m+1"),
+    ("(m//2)*n", True, "m//2"),
+    ("min(m, 3)*n", True, "min(m, 3)"),
+    ("n*n", False, ""),
+    ("m*n*n+n", False, ""),
+    ("n//2", False, ""),
+    ("n+n%3", False, ""),
+    ("max(n, 2)", False, ""),
+    ("m*min(n, m)", False, ""),
+    ("(n+m)//2+n", False, ""),
+)
+
+
+@pytest.mark.parametrize(("text", "linear", "factor"), LINEAR)
+def test_which_sizes_are_linear(text: str, linear: bool, factor: str) -> None:
+    size = dim.parse(text)
+    assert dim.is_linear(size, {"n"}) is linear
+    if linear:
+        assert dim.coefficient(size, "n") == dim.parse(factor)
 
 
 def test_examples() -> None:

@@ -103,20 +103,23 @@ def test_a_product_of_many_terms_is_refused_wherever_it_comes_from() -> None:
 
 
 WRONG_FIELDS = {
-    "an infinite size": ("slice %x {starts=[1e999], steps=[1]}", "starts is .inf.; expected tuple"),
-    "text for a step": ('slice %x {starts=[0], steps=["a"]}', "steps is .*; expected tuple"),
-    "one axis for several": ("reduce_sum %x {axes=0}", "axes is 0; expected tuple"),
+    "an infinite size": (
+        "slice %x {starts=[1e999], steps=[1]}",
+        "starts' is .inf.; expected tuple",
+    ),
+    "text for a step": ('slice %x {starts=[0], steps=["a"]}', "steps' is .*; expected tuple"),
+    "one axis for several": ("reduce_sum %x {axes=0}", "axes' is 0; expected tuple"),
     "a truth value for an axis": (
         "cumulative_sum %x {axis=true, reverse=false}",
-        "axis is true; expected int",
+        "axis' is true; expected int",
     ),
     "a number for a truth value": (
         "cumulative_sum %x {axis=0, reverse=1}",
-        "reverse is 1; expected bool",
+        "reverse' is 1; expected bool",
     ),
     "a size for a graph": (
         "loop %x {body=3, carries=1, slices=0, length=1}",
-        "body is 3; expected Graph",
+        "body' is 3; expected Graph",
     ),
 }
 

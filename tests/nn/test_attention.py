@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.nn import compare, in_f64, layer
+from support.oracle import run
 
 import graphc as gc
 from graphc import nn
@@ -78,6 +79,19 @@ def test_attention_of_symbolic_lengths() -> None:
         same += attention(Q[:, 0], K[:, 0], K[:, 0])
         for a, b in zip(sess.run(out, {q: Q, k: K}), sess.run(same), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_attention_of_a_symbolic_head_size() -> None:
+    """The scale is 1 / sqrt(e), and e is known when arrays are fed."""
+    with gc.Graph().as_default():
+        q, k = (gc.placeholder(gc.float64, [2, size, "e"]) for size in ("l", "s"))
+        out = F.scaled_dot_product_attention(q, k, k)
+        for e in (1, 4, 9):
+            a, b = (RNG.normal(size=(2, length, e)) for length in (3, 5))
+            scores = a @ b.swapaxes(1, 2) / np.sqrt(e)
+            weights = np.exp(scores - scores.max(-1, keepdims=True))
+            wanted = weights / weights.sum(-1, keepdims=True) @ b
+            np.testing.assert_allclose(run(out, {q: a, k: b}), wanted, rtol=1e-10)
 
 
 def test_dropout_of_attention() -> None:

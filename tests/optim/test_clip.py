@@ -91,6 +91,21 @@ def test_a_step_that_clips() -> None:
             np.testing.assert_allclose(sess.value(w), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("norm", [2.0, 100.0])
+def test_the_norm_is_that_of_all_groups_together(norm: float) -> None:
+    """3-4-12: the gradients have the norms 5 and 12, all of them 13."""
+    a, b = gc.variable([3.0, 4.0], name="a"), gc.variable([12.0], name="b")
+    c = gc.variable([0.0], name="c")
+    groups = [{"params": [b], "lr": 0.5}, {"params": [c], "lr": 0.25}]
+    optimizer = gc.optim.SGD(1.0, groups=groups, clip_grad_norm=norm)
+    step = optimizer.minimize((gc.sum(a * a) + gc.sum(b * b)) / 2.0 + gc.sum(c) * 0.0)
+    share = min(1.0, norm / 13.0)
+    with gc.Session() as sess:
+        sess.run(step)
+        np.testing.assert_allclose(sess.value(a), np.array([3.0, 4.0]) * (1 - share), atol=1e-5)
+        np.testing.assert_allclose(sess.value(b), [12.0 * (1 - 0.5 * share)], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

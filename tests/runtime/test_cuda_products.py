@@ -274,4 +274,9 @@ def test_the_simulator_has_no_library(tmp_path: Path) -> None:
 
 
 def test_what_is_remembered_is_one_table() -> None:
-    assert remembered() is remembered()
+    """A choice is made once in a process, whoever asks."""
+    key: object = ("a test's own", object())
+    remembered()[key] = True
+    assert remembered()[key]
+    del remembered()[key]
+    assert key not in remembered()

@@ -10,6 +10,8 @@ import pytest
 
 import graphc as gc
 from graphc.errors import GraphError
+from graphc.ir.text.graph import parse_graph
+from graphc.session.bad_index import guilty, out_of_range
 
 F = gc.nn.functional
 ROWS = np.ones((4, 3), np.float32)
@@ -57,3 +59,76 @@ def test_the_error_tells_which_of_two_calls_on_a_line() -> None:
     assert "in take(x: f32[4,3], i: i64[1])" in said
     said = fault(lambda x, i: gc.take(x, i, axis=0) + gc.take(x, i * 0, axis=0))
     assert "in take(x: f32[4,3], i: i64[1])" in said
+
+
+# ---- which op is guilty, by the oracle
+
+TWO = """graph @f(%x: f32[4], %y: f32[4], %z: f32[7], %i: i64[1], %j: i64[1], %k: i64[1]) {
+  %a = take %x, %i {axis=0} : f32[1]
+  %b = take %y, %j {axis=0} : f32[1]
+  %c = take %z, %k {axis=0} : f32[1]
+  %d = add %a, %b           : f32[1]
+  %e = add %d, %c           : f32[1]
+  return %e
+}"""
+
+
+@pytest.mark.parametrize(
+    ("indices", "size", "guilty_name"),
+    [
+        ((9, 0, 0), 4, "a"),
+        ((0, 9, 0), 4, "b"),
+        ((9, 9, 0), 4, "a"),
+        ((0, 0, 9), 7, "c"),
+        ((9, 9, 9), 7, "c"),  # the kernel has said which size it exceeds
+        ((0, 0, 0), 4, None),
+        ((0, -5, 0), 4, "b"),
+    ],
+)
+def test_the_first_op_of_that_size_whose_index_is_bad(
+    indices: tuple[int, ...], size: int, guilty_name: str | None
+) -> None:
+    graph = parse_graph(TWO)
+    arrays = [np.zeros(n, np.float32) for n in (4, 4, 7)]
+    arrays += [np.array([i]) for i in indices]
+    found = guilty(graph, arrays, size)
+    assert (found.name if found is not None else None) == guilty_name
+    error = out_of_range(graph, arrays, 9, size)
+    assert "index 9 is out of range for a size of" in error.message
+    assert "no variable has changed" in error.message
+    assert error.message.startswith("take: " if guilty_name else "index: ")
+
+
+def test_a_users_function_is_not_called_again_to_find_out() -> None:
+    calls: list[int] = []
+
+    def chosen(a: Any) -> Any:
+        calls.append(1)
+        return a
+
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x = gc.placeholder(gc.float32, [4], name="x")
+        i = gc.placeholder(gc.int64, [1], name="i")
+        called = gc.py_func(chosen, [i], i.type)
+        y = gc.take(x, called) + gc.take(x * 2.0, i)
+        with pytest.raises(GraphError, match=r"in take\(multiply: f32\[4\], i: i64\[1\]\)"):
+            sess.run(y, {x: np.ones(4), i: [9]})
+        assert len(calls) == 1
+
+
+def test_an_index_inside_of_a_loop() -> None:
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x = gc.placeholder(gc.float32, [4], name="x")
+        ids = gc.placeholder(gc.int64, [None], name="ids")
+        first = gc.take(x, ids[:1])
+        total, _ = gc.scan(lambda c, i: (c + gc.take(x, i), ()), 0.0, ids)
+        assert sess.run(total + first, {x: np.ones(4), ids: [1, 2]}).tolist() == [3.0]
+        with pytest.raises(GraphError, match=r"^take: index 9 is out of range.*\n?") as caught:
+            sess.run(total + first, {x: np.ones(4), ids: [1, 9]})
+        assert "in take(x: f32[4], " in caught.value.message
+
+
+def test_a_kernel_without_indices_that_was_stopped() -> None:
+    graph = parse_graph("graph @f(%x: f32[4]) {\n  %y = exp %x : f32[4]\n  return %y\n}")
+    error = out_of_range(graph, [np.zeros(4, np.float32)], 5, 4)
+    assert "a kernel was stopped at element 5 of a buffer of 4" in error.message

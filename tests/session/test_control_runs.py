@@ -26,12 +26,21 @@ def test_every_step_draws_anew() -> None:
     """semantics 13.6"""
     with gc.Graph().as_default():
         _, rows = gc.scan(lambda c, _: (c, gc.random.uniform((3,))), 0.0, None, length=5)
-        again, _ = gc.scan(lambda c, _: (c + gc.random.normal(()), ()), 0.0, None, length=3)
+
+        def add(total: Tensor, _: Any) -> Any:
+            drawn = gc.random.normal(())
+            return total + drawn, drawn
+
+        again = gc.scan(add, 0.0, None, length=3)
         with gc.Session(seed=3, options=options()) as sess:
             first, second = sess.run(rows), sess.run(rows)
             assert len(np.unique(first)) == 15
             assert not np.array_equal(first, second)
-            assert np.isfinite(sess.run(again))
+            total, drawn = sess.run(again)
+            assert len(np.unique(drawn)) == 3
+            np.testing.assert_allclose(total, drawn.sum(), rtol=1e-6)
+        with gc.Session(seed=3, options=options()) as sess:
+            np.testing.assert_array_equal(sess.run(rows), first)
 
 
 def test_variables_are_read_and_trained() -> None:

@@ -340,31 +340,3 @@ def test_sessions_share_a_constant_until_they_write_to_it() -> None:
     assert [s.value(w)[0] for s in sessions] == [2, 0, 1]
     sessions[0].run(step)
     assert [call()[0] for call in calls] == [6, 0, 2]
-
-
-def test_the_seed_decides_draws() -> None:
-    draws = [gc.random.normal((50,)), gc.random.uniform((50,)), gc.random.bernoulli((50,), 0.5)]
-    shown = {}
-    for seed in (0, 0, 7):
-        with gc.Session(seed=seed) as sess:
-            runs = [sess.run(draws) for _ in range(3)]
-        again = shown.setdefault(seed, runs)
-        for one, two in zip(again, runs, strict=True):
-            for a, b in zip(one, two, strict=True):
-                np.testing.assert_array_equal(a, b)
-        for k in range(3):
-            assert not np.array_equal(runs[0][k], runs[1][k]), "every run draws anew"
-    assert not np.array_equal(shown[0][0][0], shown[7][0][0])
-
-
-def test_draws_do_not_depend_on_passes_threads_or_company() -> None:
-    noise = gc.random.uniform((300, 1000), name="noise")
-    fetches = [noise, gc.sum(gc.exp(noise) * 1.0), noise + gc.random.normal((300, 1000))]
-    found = []
-    for chosen in ([], ["simplify", "split-reductions", "cleanup"]):
-        for threads in (1, 2):
-            options = gc.config.Options(threads=threads, seed=3, disable=frozenset(chosen))
-            with gc.Session(options=options) as sess:
-                found.append(sess.run(fetches[:1] if threads == 2 else fetches)[0])
-    for other in found[1:]:
-        np.testing.assert_array_equal(found[0], other)

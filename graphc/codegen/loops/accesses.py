@@ -166,7 +166,8 @@ class _Certifying:
                 return replace(s, value=self._expression(value, known, ()))
             case Store(buffer=buffer, offset=offset, value=value):
                 value = self._expression(value, known, ())
-                return replace(s, offset=self._offset(buffer, offset, known, ()), value=value)
+                place = self._offset(buffer, offset, known, (), anywhere=False)
+                return replace(s, offset=place, value=value)
             case For(var=var, low=low, high=high, body=body):
                 ends = {"lo.": 0, "hi.": self.extent}
                 first, end = (known.written_out(dim.substitute(x, ends)) for x in (low, high))
@@ -194,15 +195,18 @@ class _Certifying:
                 return replace(e, then=then, other=other)
         return e
 
-    def _offset(self, buffer: int, offset: Size, known: Known, path: Path) -> Size:
-        """The offset, or a new variable that is the offset once it has been checked."""
+    def _offset(
+        self, buffer: int, offset: Size, known: Known, path: Path, anywhere: bool = True
+    ) -> Size:
+        """The offset, or a new variable that is the offset once it has been checked.  `anywhere`:
+        it may be that of an empty buffer, which is not read then."""
         count = self.counts[buffer]
         if not self.everything and known.inside(offset, count):
             return offset
         name = f"inside{self.checks}"
         self.checks += 1
         place: Any = Apply(CHECKED, (IndexValue(offset, i64), IndexValue(count, i64)), i64)
-        if not path:
+        if not path and anywhere:
             place = Guard(((count, 1, count + 1),), place, Const(0, i64), i64)
         for bounds, hold in reversed(path):  # it is made only where the access is
             then, other = (place, Const(0, i64)) if hold else (Const(0, i64), place)

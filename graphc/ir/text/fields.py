@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.ir import dim
 from graphc.ir.graph import Graph
+from graphc.ir.op import Op
 from graphc.ir.ops.shape import Data
 from graphc.ir.types import BY_NAME, DType, TensorType, tuple_of
 
@@ -124,11 +125,22 @@ def _all_fit(values: tuple[Any, ...], annotations: list[str]) -> bool:
     return len(values) == len(annotations) and all(map(fits, values, annotations))
 
 
+def fitting(cls: type[Op], name: str, value: Any) -> Any:
+    """The value itself, if a field of that kind may have it.  Raises `ValueError`."""
+    kind = next(f.type for f in cls.fields() if f.name == name)
+    if not fits(value, kind):
+        raise ValueError(f"{cls.name}: field {name!r} is {show(value)}; expected {kind}")
+    return value
+
+
 def _parse_data(text: str, like: TensorType) -> Data:
     dtype = like.dtype.numpy
     shape = dim.numbers(like.shape, {})
     if text.startswith("dense["):
         values = [parse_value(t, like) for t in split(text[6:-1])]
+        wrong = [v for v in values if not isinstance(v, int | float)]
+        if wrong or not (like.dtype.is_float or np.array(values, dtype).tolist() == values):
+            raise ValueError(f"these are not {like.dtype} elements: {show(tuple(values))}")
         return Data(np.array(values, dtype).reshape(shape))
     raw = base64.b64decode(text[7:-1], validate=True)
     return Data(np.frombuffer(raw, dtype).reshape(shape))

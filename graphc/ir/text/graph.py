@@ -20,7 +20,6 @@ import textwrap
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from graphc.errors import GraphcError, ParseError
 from graphc.ir.graph import Graph, Value, full, make
 from graphc.ir.op import OPS, Control, Op, Pointwise
 from graphc.ir.ops.shape import Constant, Full
@@ -29,23 +28,32 @@ from graphc.ir.text.fields import (
     MAX_PRINTED_ELEMENTS,
     TYPE as TYPE,
     TYPES,
-    fits,
+    fitting,
     parse_type as parse_type,
     parse_value as parse_value,
     show as show,
     split as split,
 )
+from graphc.ir.text.lines import (
+    DEFINED,
+    END,
+    NAME,
+    PARSE_ERRORS,
+    code_lines,
+    fault,
+    inside,
+    nested,
+    parse_blocks,
+    wrong_end,
+)
 from graphc.ir.types import BY_NAME, DType, TensorType
 
 SHOWN_IN_TYPE = ("shape", "dtype")  # fields that the type of a line gives
-NAME = r"%[\w./:\-]+"
 INPUT = re.compile(rf"(var |counter )?({NAME}): ({TYPE})")
 HEADER = re.compile(r"graph @([\w.\-/]+)\((.*)\) \{")
 # A line is cut by these and by its braces, never by one expression: each run of blanks that two
 # parts of it could take would multiply the time for a line that does not fit.
-DEFINED = re.compile(rf"({NAME})\s*= (\w+)")
 DECLARED = re.compile(rf"\s*: ({TYPES})")
-COMMENT = re.compile(r"""\"[^"]*"|'[^']*'|(?:^|(?<=\s))//.*""")  # `n//2` is no comment
 LITERAL = re.compile(r"(-?(?:inf|nan|[0-9][0-9.e+\-]*))([a-z]+[0-9]+)|(true|false)")
 
 
@@ -183,28 +191,6 @@ def show_return(graph: Graph, names: dict[Value, str]) -> str:
     return f"  return {', '.join(results)}".rstrip()
 
 
-PARSE_ERRORS = (
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    SyntaxError,
-    ArithmeticError,
-    RecursionError,
-    MemoryError,
-    GraphcError,
-)
-
-
-def fault(error: BaseException, number: int, source: str) -> ParseError:
-    """The error that users see for a failure in a line."""
-    if isinstance(error, ParseError):
-        return error
-    reason = error.message if isinstance(error, GraphcError) else str(error)
-    shown = source if len(source) <= 200 else source[:200] + "..."
-    return ParseError(reason or f"cannot read this ({type(error).__name__})", number, shown)
-
-
 def parse_graph(text: str) -> Graph:
     """The graph that `print_graph` printed.  Raises `ParseError` with the line."""
     lines = nested(code_lines(text))
@@ -215,62 +201,17 @@ def parse_graph(text: str) -> Graph:
             raise ValueError("expected `graph @name(%input: type, ...) {`")
         env = parse_inputs(head[2])
         inputs = tuple(env.values())
-        for number, source in lines[1:]:  # noqa: B007
+        for at, (number, source) in enumerate(lines[1:], 1):
             if source.startswith("return"):
-                return parse_return(head[1], inputs, env, source)
+                graph = parse_return(head[1], inputs, env, source)
+                if wrong := wrong_end(lines, at):
+                    number, source = wrong
+                    raise ValueError(END)
+                return graph
             parse_line(source, env)
         raise ValueError("the graph has no `return`")
     except PARSE_ERRORS as error:
         raise fault(error, number, source) from None
-
-
-def code_lines(text: str) -> list[tuple[int, str]]:
-    """(number, text) of each line that is more than a comment."""
-    lines = [
-        (i + 1, COMMENT.sub(lambda m: "" if m[0].startswith("//") else m[0], s).strip())
-        for i, s in enumerate(text.splitlines())
-    ]
-    return [(i, s) for i, s in lines if s]
-
-
-def nested(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """The lines, each with the block that it opens for inner graphs."""
-    joined: list[tuple[int, str]] = []
-    depth = 0
-    for number, source in lines:
-        if depth:
-            joined[-1] = joined[-1][0], f"{joined[-1][1]}\n{source}"
-            depth += source.endswith("{")
-            depth -= source == "}"
-            continue
-        joined.append((number, source))
-        depth = opens(source.replace("~", "=", 1))
-    return joined
-
-
-def opens(source: str) -> bool:
-    """Whether a line, `%name = op ... : (type, ...) {`, opens a block for inner graphs."""
-    start = DEFINED.match(source)
-    return (
-        start is not None
-        and source.endswith(") {")
-        and source.find(": (", start.end(), -len(") {")) >= 0
-    )
-
-
-def parse_blocks(source: str) -> tuple[str, list[tuple[str, str]]]:
-    """A line without the blocks it opens, and (field, text) of each block."""
-    head, _, inside = source.partition("\n")
-    blocks: list[tuple[str, str]] = []
-    depth = 0
-    for line in inside.splitlines()[:-1]:
-        if depth == 0:
-            field, _, line = line.partition(" ")
-            blocks.append((field, ""))
-        depth += line.endswith("{")
-        depth -= line == "}"
-        blocks[-1] = blocks[-1][0], f"{blocks[-1][1]}{line}\n"
-    return head.removesuffix(" {") if inside else head, blocks
 
 
 def parse_inputs(text: str) -> dict[str, Value]:
@@ -310,8 +251,9 @@ def parse_value_line(
         raise ValueError(f"{opname!r} is not an op; `graphc ops` lists them")
     type = parse_type(declared)
     graphs: dict[str, tuple[Graph, ...]] = {}
-    for place, text in blocks:
-        graphs[place] = (*graphs.get(place, ()), inner(text))
+    for block in blocks:
+        with inside(block):
+            graphs[block.field] = (*graphs.get(block.field, ()), inner(block.text))
     op = _parse_op(OPS[opname], fields, type, graphs)
     args = tuple(_parse_operand(t, env, op, type) for t in split(operands))
     value = make(op, args, "" if name[1:] == opname else name[1:])
@@ -344,21 +286,20 @@ def _parse_op(
     known = {f.name for f in cls.fields()}
     if graphs.keys() - known:
         raise ValueError(f"{cls.name} has no field {min(graphs.keys() - known)!r}")
-    values = {k: v for k, v in available.items() if k in known}
+    values = {k: fitting(cls, k, v) for k, v in available.items() if k in known}
+    given: dict[str, Any] = {}
     for part in split(text):
         key, _, value = part.partition("=")
         if key.strip() not in known:
             raise ValueError(f"{cls.name} has no field {key.strip()!r}; it has {sorted(known)}")
-        values[key.strip()] = parse_value(value, type)
+        if key.strip() in given:
+            raise ValueError(f"{cls.name}: field {key.strip()!r} is given twice")
+        given[key.strip()] = fitting(cls, key.strip(), parse_value(value, type))
+    values |= given
     needed = (f.name for f in cls.fields() if f.default is dataclasses.MISSING)
     missing = [name for name in needed if name not in values]
     if missing:
         raise ValueError(f"{cls.name}: field {missing[0]!r} is missing")
-    for f in cls.fields():
-        if f.name in values and not fits(values[f.name], f.type):
-            raise ValueError(
-                f"{cls.name}: field {f.name} is {show(values[f.name])}; expected {f.type}"
-            )
     return cls(**values)
 
 
@@ -388,8 +329,13 @@ def parse_return(name: str, inputs: tuple[Value, ...], env: dict[str, Value], so
         for n in names:
             if n not in env:
                 raise ValueError(f"{n} is not defined")
-        if len(names) == 1:
-            outputs.append(env[names[0]])
-        else:
-            updates.append((env[names[0]], env[names[1]]))
+        old, *new = (env[n] for n in names)
+        if not new:
+            outputs.append(old)
+            continue
+        if len(new) > 1 or not isinstance(old.op, Variable) or old in dict(updates):
+            raise ValueError(f"{part}: expected `%variable <- %value`, once for each variable")
+        if old.type != new[0].type:
+            raise ValueError(f"{names[0]} is {old.type} but {names[1]} is {new[0].type}")
+        updates.append((old, new[0]))
     return Graph(name, inputs, tuple(outputs), tuple(updates))

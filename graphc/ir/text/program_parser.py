@@ -10,12 +10,7 @@ from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
 from graphc.ir.program import KINDS, Kernel, Kind, Place, PlannedBuffer, Program, storage
 from graphc.ir.text.graph import (
-    NAME,
-    PARSE_ERRORS,
     TYPE,
-    code_lines,
-    fault,
-    nested,
     parse_graph,
     parse_inputs,
     parse_return,
@@ -23,6 +18,15 @@ from graphc.ir.text.graph import (
     parse_value,
     parse_value_line,
     split,
+)
+from graphc.ir.text.lines import (
+    END,
+    NAME,
+    PARSE_ERRORS,
+    code_lines,
+    fault,
+    nested,
+    wrong_end,
 )
 from graphc.ir.types import TensorType, f32
 
@@ -71,11 +75,7 @@ class _Parser:
     def line(self, source: str) -> None:
         """Reads one line before the `return`."""
         if self.opened is not None:
-            if source == "}":
-                self.block(self.opened, self.body)
-                self.opened = None
-            else:
-                self.body += self.body_line(source)
+            self.body += self.body_line(source)
         elif arena := ARENA.fullmatch(source):
             self.planned, self.device = True, arena[1]
         elif again := AGAIN.fullmatch(source):
@@ -86,6 +86,12 @@ class _Parser:
             self.single(single)
         elif any(not isinstance(v.op, Constant) for v in self.body_line(source)):
             raise ValueError("outside of a kernel stand only constants and reshapes (`~`)")
+
+    def close(self) -> None:
+        """Ends the kernel that is open."""
+        assert self.opened is not None
+        self.block(self.opened, self.body)
+        self.opened = None
 
     def define(self, source: str, again: bool) -> Value:
         """The value of a line.  An index lambda may stand in several kernels, each time alike."""
@@ -233,6 +239,8 @@ def _parse_space(fields: str | None, writes: list[Value]) -> tuple[Shape, tuple[
     parsed = {}
     for part in split(fields):
         key, _, text = part.partition("=")
+        if key.strip() in parsed:
+            raise ValueError(f"{key.strip()} is given twice")
         parsed[key.strip()] = parse_value(text, NO_TYPE)
     if not set(parsed) <= {"domain", "inner"} or not isinstance(parsed.get("domain"), tuple):
         raise ValueError("expected {domain=[sizes], inner=[axes]}")
@@ -258,10 +266,21 @@ def parse_program(text: str) -> Program:
         if head is None:
             raise ValueError("expected `program @name(%input: type, ...) {`")
         parser = _Parser(head[1], parse_inputs(head[2]))
-        for number, source in lines[1:]:  # noqa: B007
+        opening = number, source
+        for at, (number, source) in enumerate(lines[1:], 1):
             if parser.opened is None and source.startswith("return"):
-                return parser.finish(source)
+                program = parser.finish(source)
+                if wrong := wrong_end(lines, at):
+                    number, source = wrong
+                    raise ValueError(END)
+                return program
+            if parser.opened is not None and source == "}":
+                number, source = opening  # what is wrong with a kernel, its first line says
+                parser.close()
+                continue
+            within = parser.opened is not None
             parser.line(source)
+            opening = opening if within else (number, source)
         raise ValueError("the program has no `return`")
     except PARSE_ERRORS as error:
         raise fault(error, number, source) from None

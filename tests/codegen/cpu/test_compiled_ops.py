@@ -44,6 +44,7 @@ from graphc.ir.types import (
     f64,
     i32,
     i64,
+    u8,
     u64,
 )
 from graphc.testing.closeness import equal_bits, same_bits
@@ -213,6 +214,29 @@ def test_i64_wraps_whatever_the_compiler_could_conclude() -> None:
     )
     arrays = [x, np.array([1, -1, 2**62], np.int64)]
     assert all(map(same_bits, interpret(graph, *arrays), run_compiled(graph, arrays)))
+
+
+@pytest.mark.parametrize("op", ["reduce_sum", "reduce_prod", "cumulative_sum", "cumulative_prod"])
+@pytest.mark.parametrize("dtype", [i64, i32, u8, u64], ids=str)
+def test_folds_of_integers_wrap(dtype: DType, op: str) -> None:
+    """A fold whose compiler may take it for granted that sums do not overflow compares wrongly."""
+    info = np.iinfo(dtype.numpy)
+    rows = [[info.max, 1, 1], [info.min, info.max, 3], [5, info.max, info.max]]
+    data = np.array(rows, dtype.numpy)
+    (x,) = placeholders([TensorType(dtype, (3, 3))])
+    fields = {"axes": (1,)} if op.startswith("reduce") else {"axis": 1, "reverse": False}
+    out = make(OPS[op](**fields), (x,))
+    more = make(OPS["add"](), (out, full(1, out.type)))
+    graph = Graph("fold", (x,), (out, make(OPS["less"](), (more, out))))
+    found = run_compiled(graph, [data])
+    with np.errstate(over="ignore"):
+        fold = {"sum": np.sum, "prod": np.prod}[op[-4:].strip("_")]
+        if op.startswith("reduce"):
+            wanted = fold(data, axis=1, dtype=dtype.numpy)
+        else:
+            along = np.cumsum if op.endswith("sum") else np.cumprod
+            wanted = along(data, axis=1, dtype=dtype.numpy)
+    assert all(map(same_bits, (wanted, wanted == info.max), found))
 
 
 @pytest.mark.parametrize("dtype", [f32, f64], ids=str)
