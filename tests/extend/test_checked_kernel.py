@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,10 @@ import pytest
 import graphc as gc
 from graphc.config import Options
 from graphc.errors import ConformanceError, GraphError
-from graphc.ir.op import OPS
 from graphc.ir.types import f32
 from graphc.testing import check_op, sample
 
 ROWS, COLUMNS = 3, 4
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    before = dict(OPS)
-    with gc.Graph().as_default():
-        yield
-    OPS.clear()
-    OPS.update(before)
 
 
 def fault(kernel: Any, shape: tuple[int, ...] = (ROWS, COLUMNS), threads: int = 1) -> str:
