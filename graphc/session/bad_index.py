@@ -50,9 +50,9 @@ def broken_kernel(program: Program, note: Sequence[int], sizes: Mapping[str, int
     out, site = site_of(program, code)
     try:
         shape = dim.numbers(out.type.shape, sizes)
-        element: Any = [int(i) for i in np.unravel_index(index, shape)]
+        element = str([int(i) for i in np.unravel_index(index, shape)])
     except (KeyError, ValueError):  # a size of a loop's body; no element of the result
-        element = index
+        element = str(index)
     operands = ", ".join(f"{v.name or v.op.name}: {v.type}" for v in out.args)
     fault = site.fault.format(index=index, size=size, element=element)
     fault += "; only an index that is a literal counts from the end" * (index < 0)
