@@ -4,7 +4,8 @@ GRAPHC_CACHE_DIR   where compiled kernels are kept      (default: ~/.cache/graph
 GRAPHC_DATA        where examples look for data sets
 GRAPHC_THREADS     threads that a session uses          (default: the CPUs this process may use)
 GRAPHC_BLAS_CORE   OpenBLAS core type                   (default: the best for this CPU)
-GRAPHC_CHECK       "passes": the oracle checks every pass; "bounds": kernels check every access
+GRAPHC_CHECK       "passes": the oracle checks every pass; "bounds": kernels check every access,
+                   and kernels written by hand that they write every element of their result
 GRAPHC_DEBUG_NAN   1: a run fails at the first op that makes a NaN
 """
 

@@ -9,13 +9,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 from graphc.errors import GraphError, Location, pinned
 from graphc.ir import dim
 from graphc.ir.dim import Size
+from graphc.ir.graph import Value
 from graphc.ir.machine import device_name
+from graphc.ir.ops.pointwise import Cast
+from graphc.ir.ops.reduction import Broadcast
+from graphc.ir.ops.shape import Constant, Full, Reshape
 
 
 class GraphScope:
@@ -136,6 +141,44 @@ def scope_of(function: str) -> GraphScope:
 
 _default = GraphScope()
 _stack = threading.local()
+
+
+def has_home(v: Value) -> bool:
+    """Whether a tensor belongs to its graph alone: constants go with any, and so do their casts,
+    reshapes and broadcasts without a name, as those of a NumPy array that stands for a tensor."""
+    while isinstance(v.op, Cast | Reshape | Broadcast) and not v.name:
+        v = v.args[0]
+    return not isinstance(v.op, Constant | Full)
+
+
+def watched(tensor: Any) -> Any:
+    """An assign, of which the innermost `forward` that is being run may ask whether it was lost."""
+    assigns = getattr(_stack, "assigns", None)
+    if assigns is not None:
+        assigns.append((weakref.ref(tensor), tensor.args[0].name, tensor.loc))
+    return tensor
+
+
+@contextlib.contextmanager
+def keeping_assigns(forward: str) -> Iterator[None]:
+    """Within the block, no assign may be made and dropped: no run could ever make it.  Raises
+    `GraphError` at its line."""
+    outer = getattr(_stack, "assigns", None)
+    made: list[tuple[weakref.ref[Any], str, Location | None]] = []
+    _stack.assigns = made
+    try:
+        yield
+    finally:
+        _stack.assigns = outer
+    for tensor, name, loc in made:
+        if tensor() is None:
+            raise GraphError(
+                f"{forward} assigns to {name!r} and drops the result, so no run would do it; "
+                "return gc.with_update(out, variable, step) instead",
+                loc,
+            )
+    if outer is not None:
+        outer += made
 
 
 def frames() -> list[TraceFrame]:

@@ -25,7 +25,7 @@ from graphc.frontend.boundary import answers, door, named, required, short, with
 from graphc.frontend.broadcasting import broadcast_shapes, may_be_same
 from graphc.frontend.indexing import index
 from graphc.frontend.plain_array import plain_array
-from graphc.frontend.scope import GraphScope, current, frames
+from graphc.frontend.scope import GraphScope, current, frames, has_home, watched
 from graphc.ir import dim
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value, full, typecheck
@@ -189,9 +189,7 @@ def build(
     """A tensor of the graph its operands belong to; without operands, of `graph` or the current
     one."""
     loc = loc or user_location()
-    graphs = {
-        a.graph for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)
-    }
+    graphs = {a.graph for a in args if isinstance(a, Tensor) and has_home(a)}
     if len(graphs) > 1:
         raise GraphError(_mixed(op, args), loc)
     graph = graphs.pop() if graphs else graph or current()
@@ -207,11 +205,11 @@ def build(
 
 def _mixed(op: Op, args: Sequence[Value]) -> str:
     """What is said of operands of two graphs; one may be that of a function being traced."""
-    tensors = [a for a in args if isinstance(a, Tensor) and not isinstance(a.op, Constant | Full)]
+    tensors = [a for a in args if isinstance(a, Tensor) and has_home(a)]
     function = next((a.graph.function for a in tensors if a.graph.function), "")
     outside = next((a for a in tensors if not a.graph.function), None)
     if not function or outside is None:
-        return f"{op.name}: operands belong to two different graphs"
+        return f"{op.name}: operands belong to two different graphs; declare both in one gc.Graph()"
     return f"{function} {foreign(outside)}"
 
 
@@ -388,7 +386,7 @@ class Variable(Tensor):
             "assign", value, self.dtype if isinstance(value, bool | int | float) else None
         )
         new = broadcast_to(new, self.shape)
-        return build(Assign(), (self, new), loc=loc)
+        return watched(build(Assign(), (self, new), loc=loc))  # type: ignore[no-any-return]
 
     def assign_add(self, value: Any) -> Tensor:
         """Yields the variable plus `value`, which it takes when the run ends."""

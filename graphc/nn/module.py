@@ -32,6 +32,7 @@ from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.arguments import converted
 from graphc.frontend.boundary import door, short
 from graphc.frontend.declare import declared, register
+from graphc.frontend.scope import keeping_assigns
 from graphc.frontend.tensor import Variable, as_tensor
 from graphc.ir.types import as_dtype
 from graphc.nn import state
@@ -154,7 +155,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         _name_members(self, "")
-        return door(self.forward, type(self).__name__)(*args, **kwargs)
+        name = type(self).__name__
+        with keeping_assigns(f"{name}: forward"):
+            return door(self.forward, name)(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
         require_kept(type(self).__name__, name, vars(self).get(name), value, Module)

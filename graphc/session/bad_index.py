@@ -6,17 +6,19 @@ oracle computes their indices again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from graphc.codegen.cpu.kernels import site_of
 from graphc.errors import GraphcError, GraphError, user_location
 from graphc.ir import dim
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.interpret import bind_sizes, interpret
 from graphc.ir.op import Array, Foreign, Gather, Scatter
 from graphc.ir.ops.gather import CheckIndex, outside
+from graphc.ir.program import Program
 
 CHECKING = (Gather, Scatter, CheckIndex)  # what has indices that are data
 
@@ -38,6 +40,25 @@ def out_of_range(graph: Graph, arrays: Sequence[Array | None], index: int, size:
     operands = ", ".join(f"{v.name or v.op.name}: {v.type}" for v in culprit.args)
     return GraphError(
         f"{name}: {fault}, in {culprit.op.name}({operands}); no variable has changed", culprit.loc
+    )
+
+
+def broken_kernel(program: Program, note: Sequence[int], sizes: Mapping[str, int]) -> GraphError:
+    """The error for what a checked kernel, written by hand, has noted: an index, a size, the code
+    of a `Site`."""
+    index, size, code = map(int, note)
+    out, site = site_of(program, code)
+    try:
+        shape = dim.numbers(out.type.shape, sizes)
+        element = str([int(i) for i in np.unravel_index(index, shape)])
+    except (KeyError, ValueError):  # a size of a loop's body; no element of the result
+        element = str(index)
+    operands = ", ".join(f"{v.name or v.op.name}: {v.type}" for v in out.args)
+    fault = site.fault.format(index=index, size=size, element=element)
+    fault += "; only an index that is a literal counts from the end" * (index < 0)
+    return GraphError(
+        f"{site.kernel}: {fault}, in {site.kernel}({operands}); no variable has changed",
+        site.loc or out.loc,
     )
 
 

@@ -22,7 +22,7 @@ from graphc.runtime.cpu.plan_words import Status
 from graphc.runtime.cpu.result_pool import MIN_POOLED_BYTES
 from graphc.runtime.cpu.threads import MIN_INTERRUPTIBLE_WORK, MIN_WORK_FOR_HELPERS, execute
 from graphc.runtime.cpu.timer import Timing
-from graphc.session.bad_index import out_of_range
+from graphc.session.bad_index import broken_kernel, out_of_range
 from graphc.session.feeds import convert
 
 if TYPE_CHECKING:
@@ -254,6 +254,9 @@ def raise_stop(bound: Bound) -> None:
     if status == Status.RAISED:
         raised = [e for e in [t.taken() for t in bound.thunks] if e is not None]
         raise raised[0] if raised else KeyboardInterrupt
+    if status == Status.BROKEN:
+        words = bound.view[bound.status_at + 1 : bound.status_at + 4]
+        raise broken_kernel(bound.executable.program, words, bound.sizes)
 
 
 def advance(session: Owner) -> None:

@@ -19,7 +19,7 @@ TOO_LARGE_ERRORS = (MemoryError, OverflowError, ValueError)  # what Python and N
 def explained(error: Exception, graph: Graph, sizes: dict[str, int]) -> Exception:
     """The error to raise for one that was met while a graph was bound or run at these sizes: as it
     is, unless a tensor or the memory was too large."""
-    if isinstance(error, GraphcError):
+    if isinstance(error, GraphcError) and not isinstance(error, OverflowError):
         return error
     for v in graph.every():
         with contextlib.suppress(KeyError):  # a size that only a loop knows

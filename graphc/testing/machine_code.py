@@ -14,7 +14,7 @@ from graphc.ir.op import Foreign, Op, Opaque, Sample
 from graphc.ir.ops.logic import is_float, widened
 from graphc.ir.ops.state import Placeholder
 from graphc.testing.closeness import disagreements, same_bits
-from graphc.testing.compiled import CompiledGraph, small_chunks
+from graphc.testing.compiled import POISON, CompiledGraph, small_chunks
 from graphc.testing.faults import fault, judging
 from graphc.testing.meaning import SIZE_CHANGES, accepted, other_sizes
 from graphc.testing.pure_python import PurePython
@@ -33,7 +33,8 @@ MAX_PURE_ELEMENTS = 600  # of a result whose kernel runs as plain Python, too
 
 
 def check_indices(op_cls: type[Op], sample: Sample) -> None:
-    """A kernel written by hand reads and writes inside its buffers."""
+    """A kernel written by hand reads and writes inside its buffers, and writes every element of its
+    result; what was there before does not matter."""
     if not issubclass(op_cls, Opaque) or issubclass(op_cls, Foreign):
         return
     for sized in other_sizes(op_cls, sample):
@@ -43,9 +44,24 @@ def check_indices(op_cls: type[Op], sample: Sample) -> None:
         with judging(op_cls, sized, "indices"):
             (wanted,) = interpret(graph, *arrays)
             if wanted.size > MAX_PURE_ELEMENTS:
+                CompiledGraph(graph, disable=DISABLED_PASSES, check="bounds")(arrays)
                 continue
-            (got,) = PurePython(graph, disable=DISABLED_PASSES).run(arrays)
+            pure = PurePython(graph, disable=DISABLED_PASSES, check="bounds")
+            (got,), (again,) = pure.run(arrays, POISON), pure.run(arrays, POISON ^ 0xFF)
+            _require_same(got, again)
         agree(op_cls, sized, "kernel in Python", graph, arrays, wanted, got)
+
+
+def _require_same(got: Any, again: Any) -> None:
+    """Raises `AssertionError` for results, made in memory of other bits, that are not the same."""
+    bits = [
+        np.ascontiguousarray(a).view(np.uint8).reshape(*a.shape, a.itemsize) for a in (got, again)
+    ]
+    kept = np.argwhere((bits[0] != bits[1]).any(axis=-1))
+    assert not len(kept), (
+        f"element {kept[0].tolist()} of the result is not written, or is made of what was there "
+        f"before ({len(kept)} of {got.size} elements)"
+    )
 
 
 def check_compiled(op_cls: type[Op], samples: Sequence[Sample]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,16 +19,22 @@ from graphc.ir.interpret import bind_sizes
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import storage
 from graphc.runtime.cpu.openblas import outside_address
+from graphc.runtime.cpu.plan_words import Status
+from graphc.session.bad_index import broken_kernel
 
 
 class PurePython:
     """A compiled graph run kernel by kernel through the twins, each value in an array."""
 
     def __init__(self, graph: Graph, **changes: Any) -> None:
-        self.made: Compiled = lower(graph, Options(threads=1, progress=False, **changes))
+        options = Options(threads=1, progress=False, **changes)
+        self.made: Compiled = lower(graph, options)
+        self.checked = options.check == "bounds"
 
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """The results of the graph.  Raises `IndexError` for an access outside of a buffer."""
+    def run(self, arrays: Sequence[Any], poison: int = 0xA5) -> list[Any]:
+        """The results of the graph, in memory filled with the byte `poison`.  Raises `IndexError`
+        for an access outside of a buffer, `GraphError` for what a checked kernel finds."""
+        self.poison = poison
         graph = self.made.program.graph
         self.sizes = bind_sizes(graph.inputs, arrays)
         self.memory = {v: np.array(a, order="C") for v, a in zip(graph.inputs, arrays, strict=True)}
@@ -45,11 +52,12 @@ class PurePython:
                 values = buffers_of(kernel)
                 self.memory[values[w]] = self.memory[values[u]]
             extent = dim.evaluate(source.extent, self.sizes)
+            least = dim.evaluate(source.least, self.sizes) if self.checked else 1
             counts = [b.size for b in buffers]
-            for low, high in (
-                ((0, extent // 2), (extent // 2, extent)) if extent > 1 else ((0, extent),)
-            ):
+            for low, high in _calls(extent, least, source.apart):
                 emulate.run_in_python(source.text, words, low, high, counts)
+            if self.status[0] == Status.BROKEN:
+                raise broken_kernel(self.made.program, self.status[1:].tolist(), self.sizes)
             if self.status[0]:
                 raise GraphcError(f"index {self.status[1]} of {self.status[2]}")
         return [self.array(storage(v)).reshape(self.shape(v)) for v in graph.results]
@@ -62,7 +70,14 @@ class PurePython:
             return v.op.value.array
         if v not in self.memory:
             poison = np.full(
-                max(1, v.type.dtype.size) * int(np.prod(self.shape(v))), 0xA5, np.uint8
+                max(1, v.type.dtype.size) * int(np.prod(self.shape(v))), self.poison, np.uint8
             )
             self.memory[v] = poison.view(v.type.dtype.numpy).reshape(self.shape(v))
         return self.memory[v]
+
+
+def _calls(extent: int, least: int, apart: bool) -> list[tuple[int, int]]:
+    """The ranges of the calls that do a kernel's extent: one for each part, or two, or one."""
+    calls = max(1, min(extent // max(1, least), extent if apart else 2))
+    ends = [extent * i // calls for i in range(calls + 1)]
+    return list(itertools.pairwise(ends))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,16 +26,6 @@ from graphc.extend import (
     sample,
 )
 from graphc.ir.op import OPS
-
-
-@pytest.fixture(autouse=True)
-def own_ops() -> Iterator[None]:
-    """The ops that a test declares are gone after it."""
-    before = dict(OPS)
-    with gc.Graph().as_default():
-        yield
-    OPS.clear()
-    OPS.update(before)
 
 
 def softsign(**changes: Any) -> type[Op]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,6 @@ from graphc.errors import GradientError, GraphError
 from graphc.ir.op import OPS
 
 Scalar = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def own_ops() -> Iterator[None]:
-    """The ops that a test declares are gone after it, and its tensors are in a graph of its own."""
-    before = dict(OPS)
-    with gc.Graph().as_default():
-        yield
-    OPS.clear()
-    OPS.update(before)
 
 
 def _named(name: str, body: Scalar) -> Scalar:

@@ -254,3 +254,22 @@ def test_an_error_names_what_was_called_and_no_inner_op(call: Any, said: str) ->
     with pytest.raises(ShapeError, match=re.escape(said)) as caught:
         call(gc.placeholder(gc.float32, (3,)))
     assert caught.value.message.startswith(said)
+
+
+def test_arrays_join_the_graph_of_the_tensor_they_meet() -> None:
+    with gc.Graph().as_default() as theirs:
+        x = gc.placeholder(gc.float32, [2, 3], name="x")
+    row, column, whole = np.ones(3, np.float32), np.ones((2, 1)), np.ones((3, 2), np.int8)
+    made = [row + x, x * column, gc.maximum(row, x), x @ whole, gc.where(x > 0, row, x), row - x]
+    assert {y.graph for y in made} == {theirs}
+    with gc.Session(graph=theirs) as sess:
+        found = sess.run(made[0], {x: np.zeros((2, 3))})
+    np.testing.assert_array_equal(found, np.ones((2, 3)))
+
+
+def test_tensors_of_two_graphs_do_not_meet() -> None:
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float32, [3], name="x")
+    y = gc.placeholder(gc.float32, [2, 3], name="y")
+    with pytest.raises(GraphError, match="belong to two different graphs; declare both in one"):
+        x + y

@@ -407,3 +407,45 @@ def test_no_update_rides_along_inside_a_loop() -> None:
         gc.scan(
             lambda c, x: (gc.with_update(c + x, total, lambda t: t + 1.0), x), 0.0, gc.zeros((3,))
         )
+
+
+class Counted(nn.Module):
+    """Counts its calls in a way that `keep` chooses."""
+
+    def __init__(self, keep: str) -> None:
+        self.keep = keep
+        self.register_buffer("calls", gc.zeros(()))
+
+    def forward(self, x: Any) -> Any:
+        if self.keep == "with_update":
+            return gc.with_update(x, self.calls, lambda calls: calls + 1.0)
+        made = self.calls.assign_add(1.0)
+        if self.keep == "attribute":
+            self.made = made
+        return (x, made) if self.keep == "result" else x
+
+
+def test_an_assign_that_forward_drops_is_refused_at_its_line() -> None:
+    x = gc.placeholder(gc.float32, [2], name="x")
+    with pytest.raises(GraphError, match=r"assigns to '.*calls' and drops the result") as caught:
+        nn.Sequential(Counted("nothing"))(x)
+    assert caught.value.location is not None
+    assert "self.calls.assign_add(1.0)" in caught.value.location.text
+    for keep in ("with_update", "attribute", "result"):
+        net = Counted(keep)
+        made = net(x)
+        with gc.Session() as sess:
+            sess.run(made, {x: np.ones(2, np.float32)})
+            assert net.state_dict(sess)["calls"] == (keep != "attribute")
+
+
+def test_an_outer_forward_may_not_drop_what_an_inner_one_gave_it() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            self.inner = Counted("result")
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x)[0]
+
+    with pytest.raises(GraphError, match=r"Outer: forward assigns to 'inner\.calls' and drops"):
+        Outer()(gc.zeros((2,)))

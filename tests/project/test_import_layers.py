@@ -43,6 +43,7 @@ FLOORS = {
         dim.py types.py units.py record.py
         bounds.py
         requirement.py
+        site.py
         op.py
         inside.py
         ops
@@ -77,7 +78,8 @@ FLOORS = {
         toolchain
         gemm_library.py
         schedules
-        printer.py emulate.py emulate_scalars.py emulate_tiles.py kernels.py
+        printer.py emulate.py emulate_scalars.py emulate_tiles.py emulate_checks.py
+        checked_source.py kernels.py
         target.py
     """,
     "codegen/cuda": """

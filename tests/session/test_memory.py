@@ -154,6 +154,25 @@ def test_sizes_beyond_64_bits(make: Any) -> None:
         assert sess.run(x * 2.0, needed).tolist() == [2, 2]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: gc.sum(gc.broadcast_to(x[:2], (2**62, 2))),
+        lambda x: gc.max(gc.broadcast_to(x[0], (x.shape[0] * 2**61, 2))),
+        lambda x: gc.sum(gc.exp(gc.broadcast_to(x[0], (2**32, 2**31)) * 2.0), axis=0)[:2],
+    ],
+)
+def test_loops_that_64_bits_cannot_count(make: Any) -> None:
+    """No memory is needed for a tensor of such a size, which is fused; the loops would not end."""
+    x = gc.placeholder(gc.float32, ["n"], name="x")
+    y = make(x)
+    with gc.Session(options=options()) as sess:
+        for _ in range(2):
+            with pytest.raises(ShapeError, match="bytes; one tensor may have 9223372036854775807"):
+                sess.run(y, {x: np.ones(4, F32)})
+        assert sess.run(x * 2.0, {x: np.ones(2, F32)}).tolist() == [2, 2]
+
+
 def test_more_than_the_machine_has() -> None:
     x = gc.placeholder(gc.float32, ["n"], name="x")
     with gc.Session(options=options()) as sess:

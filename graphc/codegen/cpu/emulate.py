@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.codegen.cpu.emulate_checks import CHECK_TWINS
 from graphc.codegen.cpu.emulate_scalars import NARROW_CONVERSIONS, SCALARS
 from graphc.codegen.cpu.emulate_tiles import TILE_TWINS
 from graphc.ir.types import BY_NAME
@@ -36,6 +37,14 @@ class EmulatedBuffer:
         size = self.stored.itemsize
         memory: Any = (ctypes.c_char * size).from_address(self.address + int(i) * size)
         return np.frombuffer(memory, self.stored)
+
+    @property
+    def zero(self) -> Any:
+        """The element 0, as it is read."""
+        bits = np.zeros((), self.stored)[()]
+        if self.dtype == "bool":
+            return np.False_
+        return bits if self.narrow is None else self.narrow.value(bits)
 
     def __getitem__(self, i: Any) -> Any:
         cell = self._cell(i)
@@ -189,6 +198,7 @@ NAMESPACE: dict[str, Any] = {
     **{f"{name}_stack": _scratch(name) for name in ("f32", "f64", "i64")},
     **{f"{name}_memory": _memory(name) for name in ("i32", "i64", "f32", "f64")},
     **TILE_TWINS,
+    **CHECK_TWINS,
     "cblas_gemm": cblas_gemm,
     "cblas_gemm_add": functools.partial(cblas_gemm, adds=True),
     "free_scratch": free_scratch,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
+from graphc.codegen.cpu.checked_source import CheckedText
 from graphc.codegen.cpu.printer import KernelSource, print_kernel
 from graphc.codegen.cpu.schedules.conv_columns import lower_columns, uses_columns
 from graphc.codegen.cpu.schedules.conv_direct import fits_tiles, lower_direct
@@ -21,10 +23,14 @@ from graphc.codegen.lower.scan import lower_scan
 from graphc.codegen.lower.scatter import lower_scatter
 from graphc.config import Method
 from graphc.errors import CodegenError
+from graphc.ir.dim import Size
 from graphc.ir.graph import Value
 from graphc.ir.op import Foreign, Opaque
-from graphc.ir.program import Kernel, Kind, storage
+from graphc.ir.program import Kernel, Kind, Program, launched, storage
+from graphc.ir.site import CheckedSource, KnowsPlaces, Site
 from graphc.ir.types import DType
+
+NO_SIZES: Mapping[str, Size] = MappingProxyType({})
 
 
 def methods(kernel: Kernel) -> tuple[Method, ...]:
@@ -110,7 +116,7 @@ def source_of(
     (`program.overwritten`), `method` and `checked` are as for `loops_of`."""
     loops = loops_of(kernel, bool(over), method, checked)
     if loops is None:
-        return _opaque(kernel, readable)
+        return _checked_opaque(kernel)[0] if checked else _opaque(kernel, readable)
     return replace(print_kernel(loops, readable, over), method=method_of(kernel, method))
 
 
@@ -124,7 +130,7 @@ def blamed(error: CodegenError, sources: Mapping[Kernel, KernelSource]) -> Codeg
             body = out.op.source(out.type, *types)
             place = re.search(r'File "<gc_\w+>", line (\d+)', error.message)
             above = source.text.removesuffix(body).count("\n")
-            line = int(place[1]) - 1 - above if place else 0
+            line = int(place[1]) - 1 - above if place and source.text.endswith(body) else -1
             where = out.op.origin(line, out.type, *types) or out.loc
             return CodegenError(f"{out.op.name}: {_reason(error.message)}", where)
     return error
@@ -140,32 +146,71 @@ def _reason(message: str) -> str:
     return f"{head}: {' '.join(lines[1:end])}" if end > 1 else lines[0]
 
 
-def _opaque(kernel: Kernel, readable: bool) -> KernelSource:
+def site_of(program: Program, code: int) -> tuple[Value, Site]:
+    """The result of the checked kernel of a program that noted a fault, and what it says."""
+    for _, kernel in launched(program):
+        if kernel.kind is Kind.OPAQUE and code in (sites := _checked_opaque(kernel)[1]):
+            return kernel.body[0], sites[code]
+    raise AssertionError(f"no kernel has the site {code}")
+
+
+def _checked_opaque(kernel: Kernel) -> tuple[KernelSource, Mapping[int, Site]]:
+    """The checked build of a kernel written by hand, and the faults that it may note."""
+    (out,) = kernel.body
+    assert isinstance(out.op, Opaque)
+    types = [a.type for a in out.args]
+    if isinstance(out.op, Foreign):
+        return _opaque(kernel, False), {}
+    if isinstance(out.op, KnowsPlaces):
+        body = out.op.checked_source(out.type, *types)
+    else:
+        body = CheckedSource(out.op.source(out.type, *types))
+    buffers = [*((f"a{i}", t) for i, t in enumerate(types)), ("out", out.type)]
+    counts = {name: f"count_{name}" for name, _ in buffers}
+    extra = {counts[name]: t.count for name, t in buffers}
+    plain = _opaque(kernel, False, body.text, extra)
+    made = CheckedText(plain.text, out.op.name, out.loc, counts, body.share)
+    sites = {site.code: site for site in body.sites} | made.sites
+    shared = body.share is not None and plain.extent != 1
+    least = 1 if shared else plain.extent  # if not shared, one call makes the result
+    return replace(plain, text=made.text, least=least, apart=shared), sites
+
+
+def _opaque(
+    kernel: Kernel,
+    readable: bool,
+    body: str | None = None,
+    extra: Mapping[str, Size] = NO_SIZES,
+) -> KernelSource:
+    """The source of a kernel written by hand; in a checked build with another `body`, which gets
+    `extra` sizes and `status`."""
     (out,) = kernel.body
     op = out.op
     assert isinstance(op, Opaque)
     types = [a.type for a in out.args]
     sizes = op.size_arguments(out.type, *types)
+    can_fail = op.can_fail or body is not None
     values = [*((f"a{i}", a) for i, a in enumerate(out.args)), ("out", out)]
     locals_ = [
         (name, f"{v.type.dtype}_buffer(args, {i})", f"{v.name or v.op.name}: {v.type}")
         for i, (name, v) in enumerate(values)
     ]
     words = [(f"n{i}", str(size)) for i, size in enumerate(sizes)]
+    words += [(name, str(size)) for name, size in extra.items()]
     routines = tuple(named(r, out.type.dtype) for r in op.routines)
-    words += [("status", "")] * op.can_fail + [(f"f{i}", r) for i, r in enumerate(routines)]
+    words += [("status", "")] * can_fail + [(f"f{i}", r) for i, r in enumerate(routines)]
     words += [("call", "")] * isinstance(op, Foreign)
     locals_ += [(name, f"args[{len(values) + i}]", shown) for i, (name, shown) in enumerate(words)]
     lines = [
         f"    {name} = {text}" + (f"  # {shown}" if readable and shown else "")
         for name, text, shown in locals_
     ]
-    text = "\n".join(["def kernel(args, lo, hi):", *lines, op.source(out.type, *types)])
+    text = "\n".join(["def kernel(args, lo, hi):", *lines, body or op.source(out.type, *types)])
     return KernelSource(
         text,
-        sizes,
+        (*sizes, *extra.values()),
         op.extent(out.type),
-        op.can_fail,
+        can_fail,
         calls=isinstance(op, Foreign),
         routines=routines,
     )

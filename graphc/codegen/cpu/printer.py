@@ -69,6 +69,7 @@ class KernelSource:
     uses_status: bool
     calls: bool = False  # whether it calls Python, by the address in its last argument
     least: Size = 1  # of the extent that a chunk should have
+    apart: bool = False  # whether each part of the extent is a chunk
     method: Method | None = None  # of its contraction
     over: tuple[tuple[int, int], ...] = ()  # buffers that lie where others do
     routines: tuple[str, ...] = ()  # whose addresses are arguments, before that of Python

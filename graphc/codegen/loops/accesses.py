@@ -6,12 +6,13 @@ checked) and by the guards around it.  What is not proved is checked in the kern
 the run; so no kernel touches memory outside of its buffers, whatever op or pass it comes from.
 `GRAPHC_CHECK=bounds` checks every access.
 
-The accesses of routines (`Gemm`, `Tile`, ...) are not judged here: they are graphc's own.
+The accesses of routines (`Gemm`, `Tile`, ...) are not judged here: `tests/support/guarded.py` runs
+them between pages that may not be touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -213,17 +214,3 @@ class _Certifying:
             place = Guard(bounds, then, other, i64)
         self.before.append(Let(name, place))
         return symbol(f"{name}.")
-
-
-def unproved(loops: Loops) -> Iterator[str]:
-    """The accesses that no proof covers, as text."""
-    for s in _lets(certified(loops).body):
-        yield str(s)
-
-
-def _lets(body: Sequence[Any]) -> Iterator[Let]:
-    for s in body:
-        if isinstance(s, Let) and s.name.startswith("inside"):
-            yield s
-        elif isinstance(s, For):
-            yield from _lets(s.body)

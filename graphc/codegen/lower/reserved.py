@@ -19,6 +19,7 @@ CALLED_NAMES = """
     inf nan max min range where cuda hypot rsqrt at random_bits greater_or_nan less_or_nan
     fold_add fold_multiply wrap_add wrap_subtract wrap_multiply
     check_index call_python routine procedure acquire release
+    inside own_row written_at element fail stopped
     gemm cblas_gemm cblas_gemm_add free_scratch
     f32_stack f64_stack i64_stack f32_memory f64_memory i32_memory i64_memory
     load read store shuffle shuffle_xor shuffle_up shuffle_down

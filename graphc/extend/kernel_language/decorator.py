@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import GraphError, Location, user_location
+from graphc.extend.kernel_language.checked import translate_checked
 from graphc.extend.kernel_language.source import Body, KernelFunction, read
 from graphc.extend.kernel_language.translate import translate
 from graphc.extend.op_table import enter, op_class, require_free
@@ -27,6 +28,7 @@ from graphc.ir.dim import Size
 from graphc.ir.op import Opaque
 from graphc.ir.ops.index_math import ints
 from graphc.ir.requirement import Requirement
+from graphc.ir.site import CheckedSource, KnowsPlaces
 from graphc.ir.types import TensorType, as_dtype
 
 
@@ -115,7 +117,7 @@ def _caller(instance: Written) -> Callable[..., Any]:
     return call
 
 
-class Written(Opaque, abstract=True):
+class Written(Opaque, KnowsPlaces, abstract=True):
     """An op made of a hand-written loop; see `kernel`."""
 
     code: ClassVar[KernelFunction]
@@ -149,6 +151,9 @@ class Written(Opaque, abstract=True):
 
     def source(self, out: TensorType, *types: TensorType) -> str:
         return self.body(out, *types).text
+
+    def checked_source(self, out: TensorType, *types: TensorType) -> CheckedSource:
+        return translate_checked(self.code, out, types)
 
     def origin(self, line: int, out: TensorType, *types: TensorType) -> Location | None:
         lines = self.body(out, *types).lines

@@ -131,13 +131,17 @@ class Translator(ast.NodeTransformer):
         made = ast.Assign([self.visit(node.target)], self.visit(ast.copy_location(whole, node)))
         return ast.copy_location(made, node)
 
+    def visit_For(self, node: ast.For) -> Any:
+        if not isinstance(node.target, ast.Name):
+            raise self.refused(node, f"a loop counts by a name, not {ast.unparse(node.target)}")
+        return self.generic_visit(node)
+
     def _check_targets(self, targets: Sequence[ast.expr]) -> None:
         for t in targets:
-            root = t
-            while isinstance(root, ast.Subscript | ast.Attribute):
-                root = root.value
-            if not isinstance(t, ast.Name | ast.Tuple) and not (
-                isinstance(t, ast.Subscript) and t.value is root and _name(root) == self.code.out
+            if isinstance(t, ast.Tuple):
+                self._check_targets(t.elts)
+            elif not isinstance(t, ast.Name) and not (
+                isinstance(t, ast.Subscript) and _name(t.value) == self.code.out
             ):
                 raise self.refused(
                     t, f"only elements of {self.code.out} can be written, not {ast.unparse(t)}"
@@ -168,8 +172,8 @@ class Translator(ast.NodeTransformer):
             raise self.refused(
                 node, f"{ast.unparse(node)}: {t} takes {t.rank} indices, got {len(given)}"
             )
-        at: ast.expr = ast.Constant(0)
-        for i, (index, size) in enumerate(zip(given, t.shape, strict=True)):
+        places: list[ast.expr] = []
+        for index, size in zip(given, t.shape, strict=True):
             if isinstance(index, ast.Slice):
                 raise self.refused(
                     node, f"{ast.unparse(node)}: kernels have no slices; write a loop"
@@ -178,12 +182,18 @@ class Translator(ast.NodeTransformer):
             place: ast.expr = self.visit(index)
             if fixed is not None and fixed < 0:
                 place = ast.BinOp(self._size(size), ast.Sub(), ast.Constant(-fixed))
-            at = (
-                place
-                if i == 0
-                else ast.BinOp(ast.BinOp(at, ast.Mult(), self._size(size)), ast.Add(), place)
-            )
+            places.append(place)
+        at = self._place(node, buffer, t, places)
         return ast.Subscript(ast.Name(buffer, ast.Load()), at, node.ctx)
+
+    def _place(
+        self, node: ast.Subscript, buffer: str, t: TensorType, indices: Sequence[ast.expr]
+    ) -> ast.expr:
+        """The number of an element in its buffer."""
+        at: ast.expr = indices[0] if indices else ast.Constant(0)
+        for index, size in zip(indices[1:], t.shape[1:], strict=True):
+            at = ast.BinOp(ast.BinOp(at, ast.Mult(), self._size(size)), ast.Add(), index)
+        return at
 
     def _size(self, size: Size) -> ast.expr:
         if size in self.sizes:

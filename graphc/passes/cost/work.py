@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from graphc.errors import ShapeError, user_location
 from graphc.ir import dim
 from graphc.ir.control import body_of
 from graphc.ir.dim import Size
@@ -14,7 +15,13 @@ from graphc.ir.ops.matmul import Matmul
 from graphc.ir.program import Kernel, Kind, contraction_of
 from graphc.passes.cost.kernel import UNKNOWN_STEPS, loop_steps
 
+MAX_STEPS = 2**63 - 1  # of a kernel's loops, which count in 64 bits
 WORK_PER_LOOP_STEP = 20  # element operations that a step costs besides its kernels
+
+
+class TooManySteps(ShapeError, OverflowError):
+    """Loops that 64 bits cannot count.  If a tensor has the size, the user gets to hear of that."""
+
 
 Number = Callable[[Size], int]  # a size's value
 
@@ -29,6 +36,8 @@ def work(kernel: Kernel, number: Number) -> int:
         assert isinstance(out.op, Opaque)
         return number(out.op.work(out.type, *(a.type for a in out.args)))
     elements = number(dim.product(kernel.domain))
+    if elements > MAX_STEPS:
+        raise _too_long(kernel, elements)
     if kernel.kind is Kind.SCAN:
         return elements * max(1, len(body_of(kernel.body[0]).nodes()))
     if kernel.kind is Kind.CONVOLUTION:
@@ -40,6 +49,16 @@ def work(kernel: Kernel, number: Number) -> int:
         assert isinstance(out.op, Matmul)
         return elements * number(out.op.sizes(*(a.type for a in out.args))[1]) // 16
     return elements * max(1, len(kernel.body))
+
+
+def _too_long(kernel: Kernel, steps: int) -> TooManySteps:
+    """The error for a kernel of so many steps."""
+    last = kernel.body[-1]
+    return TooManySteps(
+        f"{last.op.name}: {last.name or 'a value'!r} ({last.type}) takes {steps} steps of a loop; "
+        f"at most {MAX_STEPS} can be counted",
+        last.loc or user_location(),
+    )
 
 
 def _steps(kernel: Kernel, number: Number) -> int:

@@ -36,7 +36,7 @@ from graphc.runtime.cpu.launches import (
 )
 from graphc.runtime.cpu.plan_words import Instruction, Patch, Word
 
-STATUS_WORDS = 4  # the `Status`, a bad index, the size it exceeds; one spare
+STATUS_WORDS = 4  # the `Status`, a bad index, the size it exceeds, the code of a `Site`
 
 
 @dataclass

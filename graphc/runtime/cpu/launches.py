@@ -126,7 +126,7 @@ class Launches:
             self.thunks.append(thunk)
             words.append((thunk.address, None))
         most = max(1, extent // max(1, self.number(code.source.least)))
-        chunks = min(self._chunks(kernel, extent), most)
+        chunks = most if code.source.apart else min(self._chunks(kernel, extent), most)
         return PlanRow(code.address, words, extent, chunks, kernel)
 
     def place(self, v: Value) -> Argument:

@@ -39,6 +39,7 @@ class Status(enum.IntEnum):
     OUT_OF_RANGE = 1  # a kernel met a bad index; the next words are that index and the size
     CANCELLED = 2  # Ctrl-C stopped the run
     RAISED = 3  # a Python function raised
+    BROKEN = 4  # a checked kernel found a fault; an index, a size, the code of its `Site` follow
 
 
 class ArrayHeader(enum.IntEnum):
