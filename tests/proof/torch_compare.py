@@ -36,7 +36,8 @@ def compared(
             kinds = f"{a.dtype}{list(a.shape)}, here {b.dtype}{list(b.shape)}"
             found.fault = found.fault or f"{name} is {kinds}"
             continue
-        wrong = _wrong(a, b, [m[name] for m in moved], found, floor)
+        with np.errstate(all="ignore"):
+            wrong = _wrong(a, b, [m[name] for m in moved], found, floor)
         if wrong.any() and not found.fault:
             where = tuple(int(k[0]) for k in np.nonzero(wrong)) if a.ndim else ()
             found.fault = f"{name}{list(where)} is {a[where]!r}, here {b[where]!r}"

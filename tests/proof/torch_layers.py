@@ -42,8 +42,10 @@ def activation(text: str, s: Supply) -> Call:
     return same("F." + text.format(x=s.floats()))
 
 
+BENT = "where the second derivative jumps PyTorch takes that from above, graphc that of the branch"
 for text in ACTIVATIONS:
-    pair.add(text.format(x="x"), partial(activation, text))
+    bends = BENT if "elu(" in text and "relu" not in text and "gelu" not in text else ""
+    pair.add(text.format(x="x"), partial(activation, text), bends=bends)
 
 
 @pair()
@@ -75,7 +77,7 @@ def glu(s: Supply) -> Call:
     return same(f"F.glu({s.floats(shape)})")
 
 
-@pair()
+@pair(bends=BENT)
 def prelu(s: Supply) -> Call:
     x = s.floats(ranks=(2, 3), least=1)
     return same(f"F.prelu({x}, {s.floats((x.shape[1],))})")

@@ -1,8 +1,9 @@
 """A pair: one function as an expression of graphc and as one of PyTorch.
 
-An expression is text over names of tensors, so a program of pairs can be printed and run by anybody.
-In both texts `F` is the library's `nn.functional`.  What both libraries spell alike is written once.
-A size of `SYMBOLIC` or more is never written as a number: it may be n, which graphc does not know.
+An expression is text over names of tensors, so a program of pairs can be printed and run by
+anybody.  In both texts `F` is the library's `nn.functional`; what both libraries spell alike is
+written once.  A size of `SYMBOLIC` or more is never written as a number: it may be n, which graphc
+does not know.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 SYMBOLIC = 10  # from this size on
 N = 11  # what n is while a program is built; no other size of a symbolic program is
+OTHER_N = 14  # built for this n beside it, to see which sizes depend on n
 FLOATS = ("float64", "float32")
 
 
@@ -73,13 +75,15 @@ Draw = Callable[["Supply"], Call]
 class Pair:
     """A function that both libraries have; `draw` makes a call of it.
 
-    `kinks` says why its gradients at ties are not compared, with the section of docs/semantics.md;
-    `first` why there are no second derivatives to compare; `known` that it needs known sizes.
+    `kinks` says why its gradients at ties are not compared, with the section of docs/semantics.md,
+    `bends` why its second gradients there are not; `first` why there are no second derivatives to
+    compare; `known` that it needs known sizes.
     """
 
     name: str
     draw: Draw
     kinks: str = ""
+    bends: str = ""
     first: str = ""
     known: str = ""
 
@@ -88,7 +92,11 @@ class Supply:
     """The operands of calls: those that a program has, and new inputs."""
 
     def __init__(
-        self, rng: np.random.Generator, floating: str, style: str = "uniform", symbolic: bool = False
+        self,
+        rng: np.random.Generator,
+        floating: str,
+        style: str = "uniform",
+        symbolic: bool = False,
     ) -> None:
         self.rng, self.floating, self.style, self.symbolic = rng, floating, style, symbolic
         self.pool: list[Var] = []

@@ -84,10 +84,9 @@ BINARY: tuple[tuple[str, str, float | None, float | None, str], ...] = (
     ("greater", "gt", None, None, ""),
     ("greater_equal", "ge", None, None, ""),
     ("isclose", "isclose", None, None, ""),
-    ("heaviside", "heaviside", None, None, ""),
 )
 
-NO_DERIVATIVE = ("heaviside", "floor_divide")  # 6.3; PyTorch refuses instead
+NO_DERIVATIVE = ("floor_divide",)  # 6.3; PyTorch refuses instead
 
 
 def binary(ours: str, theirs: str, low: float | None, high: float | None, s: Supply) -> Call:
@@ -101,6 +100,15 @@ def binary(ours: str, theirs: str, low: float | None, high: float | None, s: Sup
 
 for row in BINARY:
     pair.add(row[0], partial(binary, *row[:4]), kinks=row[4])
+
+
+@pair()
+def heaviside(s: Supply) -> Call:
+    """torch.heaviside has no derivative by its second operand."""
+    x = s.floats()
+    y = s.like(x)
+    steps = f"({x} > 0).to({x}.dtype)"
+    return Call(f"gc.heaviside({x}, {y})", f"torch.where({x} == 0, {y}, {steps})")
 
 
 @pair()
@@ -148,8 +156,9 @@ def cbrt(s: Supply) -> Call:
     return Call(f"gc.cbrt(-{x})", f"-({x} ** (1 / 3))")
 
 
-@pair(kinks="6.2 and 16.6: PyTorch's clamp gives 1 at a bound, so it is written by maximum, minimum")
+@pair()
 def clip(s: Supply) -> Call:
+    """6.2: PyTorch's clamp gives 1 at a bound."""
     x = s.floats()
     bounds = (f"torch.tensor({v}, dtype={x}.dtype)" for v in (-0.5, 1.0))
     low, high = bounds

@@ -13,13 +13,26 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from proof.torch_pairs import FLOATS, N, Call, Input, Pair, Supply, UnfitError, Var
+from proof.torch_pairs import (
+    FLOATS,
+    OTHER_N,
+    SYMBOLIC,
+    Call,
+    Input,
+    N,
+    Pair,
+    Supply,
+    UnfitError,
+    Var,
+)
 
 LARGEST = 1e3  # absolute value of a result that others may use
 ELEMENTS = 500
 TRIES = 40
 GRID = np.array([-2.0, -1.0, -0.5, 0.0, 0.0, 0.5, 1.0, 2.0])  # where kinks and ties are
-FAR = np.array([-700.0, -90.0, -30.0, -8.0, 0.0, 8.0, 30.0, 90.0, 700.0])  # where functions saturate
+FAR = np.array(
+    [-700.0, -90.0, -30.0, -8.0, 0.0, 8.0, 30.0, 90.0, 700.0]
+)  # where functions saturate
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,10 @@ class Program:
     steps: tuple[Step, ...]
     outputs: tuple[str, ...]
 
-    @property
-    def symbolic(self) -> bool:
-        return bool(self.sizes) and any(N in i.shape and i.value is None for i in self.inputs)
+    def declared(self, made: Input) -> list[Any]:
+        """The shape of an input's placeholder."""
+        symbolic = bool(self.sizes) and made.value is None
+        return ["n" if symbolic and s == N else s for s in made.shape]
 
     def arrays(self, n: int) -> dict[str, Any]:
         """What the inputs are fed where n has this value."""
@@ -62,7 +76,9 @@ class Program:
 
 
 class Engine(Protocol):
-    """Runs one of the two texts of calls at once."""
+    """Runs one of the two texts of calls at once; `refusals` are what it raises if it cannot."""
+
+    refusals: tuple[type[Exception], ...]
 
     def bind(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The tensors of arrays."""
@@ -112,32 +128,40 @@ class Builder:
     seed: int
 
     def __post_init__(self) -> None:
-        self.known: dict[str, Any] = {}
+        self.known: dict[int, dict[str, Any]] = {n: {} for n in self.values_of_n()}
         self.steps: list[Step] = []
+
+    def values_of_n(self) -> tuple[int, ...]:
+        return (N, OTHER_N) if self.supply.symbolic else (N,)
 
     def add(self, pair: Pair, large: bool = False) -> bool:
         """Adds a call of a pair; whether one was found."""
         supply, before = self.supply, len(self.supply.inputs)
+        name, bound = f"v{len(self.steps)}", {}
         try:
             call = pair.draw(supply)
-            new = supply.inputs[before:]
-            arrays = {i.name: filled(i, N, self.seed) for i in new}
-            bound = {**self.known, **self.engine.bind(arrays)}
-            value = self.engine.call(call, bound)
-            array = self.engine.array(value)
-        except (UnfitError, RuntimeError, IndexError, ValueError, TypeError):
-            del supply.inputs[before:]
-            return False
-        if not (large or self.fits(array)):
+            for n, known in self.known.items():
+                arrays = {i.name: filled(i, n, self.seed) for i in supply.inputs[before:]}
+                bound[n] = {**known, **self.engine.bind(arrays)}
+                bound[n][name] = self.engine.call(call, bound[n])
+        except (UnfitError, *self.engine.refusals):
+            bound = {}
+        made = [self.engine.array(known[name]) for known in bound.values()]
+        if not made or not self.named(made) or not (large or self.fits(made[0])):
             del supply.inputs[before:]
             return False
         self.known = bound
-        name = f"v{len(self.steps)}"
-        self.known[name] = value
         self.steps.append(Step(name, call, pair))
-        supply.pool += [described(k, a) for k, a in arrays.items()]
-        supply.pool.append(described(name, array))
+        for new in (*(i.name for i in supply.inputs[before:]), name):
+            supply.pool.append(described(new, self.engine.array(bound[N][new])))
         return True
+
+    def named(self, made: Sequence[Any]) -> bool:
+        """Whether sizes that depend on n are so large that they are not written as numbers."""
+        array, other = made[0], made[-1]
+        return array.ndim == other.ndim and all(
+            a == b or a >= SYMBOLIC for a, b in zip(array.shape, other.shape, strict=True)
+        )
 
     def fits(self, array: Any) -> bool:
         """Whether other calls may use a value."""

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from proof.torch_pairs import FLOATS, N, Input
+from proof.torch_pairs import FLOATS, Input
 from proof.torch_program import Program
 
 BUDGET = 80  # programs that are tried
 
 
 def shrunk(
-    program: Program, fault: Callable[[Program], str], values: Callable[[Program], Mapping[str, Any]]
+    program: Program,
+    fault: Callable[[Program], str],
+    values: Callable[[Program], Mapping[str, Any]],
 ) -> Program:
     """A smaller program for which `fault` still tells something.  `values` gives the arrays of all
     steps, of which some become inputs."""
@@ -57,32 +59,39 @@ def candidates(program: Program, known: Mapping[str, Any]) -> Iterator[Program]:
 HEAD = """\
 import numpy as np, torch, graphc as gc
 from proof import torch_loops as loops
-from proof.torch_sides import weights"""
+from proof.torch_sides import weights
+
+fed = {}"""
 
 
-def listing(program: Program, n: int) -> str:
-    """Python that computes the program's values and first gradients by both libraries, for one n."""
+def listing(program: Program, n: int, shapes: Mapping[str, Any]) -> str:
+    """Python that computes the values and first gradients of a program by both libraries, for one
+    n; `shapes` are arrays like its results."""
     arrays = program.arrays(n)
-    fed = [f"{k} = np.array({a.tolist()}, '{a.dtype}').reshape({a.shape})" for k, a in arrays.items()]
     outs = ", ".join(program.outputs)
     floats = [i.name for i in program.inputs if i.dtype in FLOATS]
-    lines = [HEAD, f"fed = {{}}  # n = {n}", *(line for text in fed for line in _fed(text))]
+    smooth = [k for k in program.outputs if shapes[k].dtype.name in FLOATS]
+    cts = [f"weights('{k}', {shapes[k].shape}, '{shapes[k].dtype}')" for k in smooth]
+    by = f"[{', '.join(smooth)}], [{', '.join(floats)}]" if smooth and floats else ""
+    lines = [HEAD]
+    lines += [
+        f"fed['{k}'] = np.array({a.tolist()}, '{a.dtype}').reshape({a.shape})"
+        for k, a in arrays.items()
+    ]
     lines += ["", "F = torch.nn.functional"]
     lines += [f"{k} = torch.from_numpy(fed['{k}'].copy())" for k in arrays]
     lines += [f"{k}.requires_grad_()" for k in floats]
     lines += [f"{s.name} = {s.call.torch}" for s in program.steps]
-    lines += [f"print({outs})", "", "F = gc.nn.functional"]
-    lines += [f"{i.name} = gc.placeholder('{i.dtype}', {_shape(i)})" for i in program.inputs]
+    given = ", ".join(f"torch.from_numpy({ct})" for ct in cts)
+    lines.append(f"d = torch.autograd.grad({by}, [{given}], allow_unused=True)" if by else "d = ()")
+    lines += [f"print({outs}, *d)", "", "F = gc.nn.functional"]
+    lines += [
+        f"{i.name} = gc.placeholder('{i.dtype}', {program.declared(i)})" for i in program.inputs
+    ]
     lines += [f"{s.name} = {s.call.graphc}" for s in program.steps]
+    given = ", ".join(cts)
+    lines.append(f"d = gc.gradients({by}, [{given}], allow_unused=True)" if by else "d = []")
     pairs = ", ".join(f"{k}: fed['{k}']" for k in arrays)
+    outs += ", *(g for g in d if g is not None)"
     lines += ["with gc.Session() as sess:", f"    print(sess.run([{outs}], {{{pairs}}}))"]
     return "\n".join(lines)
-
-
-def _fed(text: str) -> list[str]:
-    name, _, value = text.partition(" = ")
-    return [f"fed['{name}'] = {value}"]
-
-
-def _shape(made: Input) -> str:
-    return str(["n" if s == N and made.value is None else s for s in made.shape])

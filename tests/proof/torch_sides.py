@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from proof import torch_loops
-from proof.torch_pairs import N, Call, Input
+from proof.torch_pairs import Call
 from proof.torch_program import Program
 from support.oracle import stage
 from support.run import options
@@ -46,6 +46,8 @@ def weights(name: str, shape: Sequence[int], dtype: str) -> Any:
 class TorchEngine:
     """PyTorch, call by call; with a `noise`, each result is disturbed by a few units in the last
     place.  Equal numbers are disturbed equally, so ties remain ties."""
+
+    refusals: tuple[type[Exception], ...] = (RuntimeError, IndexError, ValueError, TypeError)
 
     def __init__(self, noise: int = 0, inputs_too: bool = True) -> None:
         import torch
@@ -131,7 +133,10 @@ class Ours:
         self.program, self.mode = program, mode
         self.scope = gc.Graph()
         with self.scope.as_default():
-            self.xs = {i.name: declared(i) for i in program.inputs}
+            self.xs = {
+                i.name: gc.placeholder(i.dtype, program.declared(i), name=i.name)
+                for i in program.inputs
+            }
             known: dict[str, Any] = dict(self.xs)
             names = {"gc": gc, "F": gc.nn.functional}
             for step in program.steps:
@@ -189,9 +194,7 @@ class Ours:
         if self.session is None:
             self.session = gc.Session(self.scope, options=options())
         needed = set(stage(self.fetched).inputs)
-        return list(
-            self.session.run(self.fetched, {k: a for k, a in feeds.items() if k in needed})
-        )
+        return list(self.session.run(self.fetched, {k: a for k, a in feeds.items() if k in needed}))
 
     def close(self) -> None:
         if self.session is not None:
@@ -200,9 +203,3 @@ class Ours:
 
 def _float(x: Any) -> bool:
     return bool(x.dtype.is_float)
-
-
-def declared(made: Input) -> Any:
-    """The placeholder of an input."""
-    shape = ["n" if s == N and made.value is None else s for s in made.shape]
-    return gc.placeholder(made.dtype, shape, name=made.name)

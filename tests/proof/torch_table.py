@@ -7,6 +7,7 @@ section of docs/semantics.md that says so.
 from __future__ import annotations
 
 from proof.torch_folds import FOLDS
+from proof.torch_indices import INDICES
 from proof.torch_layers import LAYERS
 from proof.torch_pairs import Pair
 from proof.torch_pointwise import POINTWISE
@@ -14,7 +15,7 @@ from proof.torch_products import PRODUCTS
 from proof.torch_views import VIEWS
 
 PAIRS: tuple[Pair, ...] = tuple(
-    pair for table in (POINTWISE, FOLDS, VIEWS, PRODUCTS, LAYERS) for pair in table.pairs
+    pair for table in (POINTWISE, FOLDS, VIEWS, INDICES, PRODUCTS, LAYERS) for pair in table.pairs
 )
 
 DIFFERENCES: tuple[tuple[str, str], ...] = (
@@ -24,9 +25,10 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     ("3.4", "shifts by more than the bits, undefined in PyTorch: shifts are less"),
     ("4.1", "floats beyond an integer type saturate, undefined in PyTorch: they are within"),
     ("5.1", "max and argmax of nothing, an error in PyTorch: axes have elements"),
-    ("6.1", "a gradient that is nan in PyTorch alone, counted as `only graphc has a gradient`"),
+    ("6.1", "a gradient that is nan in PyTorch alone, counted as `elements nan in PyTorch alone`"),
     ("6.2", "clip shares at its bounds: written by torch.maximum and torch.minimum"),
-    ("6.3", "heaviside has no derivative: its operands are detached for PyTorch"),
+    ("6.3", "`//` has no derivative, PyTorch refuses one: its operands are detached there"),
+    ("6.3", "heaviside has one by its second operand, in PyTorch not: written by torch.where"),
     ("7.3", "which of several updates of a place stays: places are written once"),
     ("8.2", "a symbolic size of 1 does not broadcast: refused, and PyTorch is not asked"),
     ("14.4", "signs of qr: PyTorch's are turned"),
