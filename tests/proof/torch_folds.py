@@ -213,7 +213,7 @@ def initial_sum(s: Supply) -> Call:
     x = s.floats(rank=2, least=1)
     return Call(
         f"gc.cumulative_sum({x}, axis=1, include_initial=True)",
-        f"torch.cat([torch.zeros_like({x}[:, :1]), torch.cumsum({x}, dim=1)], dim=1)",
+        f"F.pad(torch.cumsum({x}, dim=1), (1, 0))",
     )
 
 
@@ -255,9 +255,9 @@ def top_k(s: Supply) -> Call:
     """2.5: equals stay in order, unlike in torch.topk, so it is written as a sort."""
     x = s.floats(ranks=(1, 2, 3), least=3)
     k, largest, which = s.number(1, 3), s.flip(), s.pick(0, 1)
+    order = f"torch.sort({x}, dim=-1, descending={largest}, stable=True)[{which}]"
     return Call(
-        f"gc.top_k({x}, {k}, largest={largest})[{which}]",
-        f"torch.sort({x}, dim=-1, descending={largest}, stable=True)[{which}][..., :{k}]",
+        f"gc.top_k({x}, {k}, largest={largest})[{which}]", f"torch.narrow({order}, -1, 0, {k})"
     )
 
 

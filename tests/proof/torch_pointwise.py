@@ -37,7 +37,6 @@ UNARY: tuple[tuple[str, str, float | None, float | None], ...] = (
     ("reciprocal", "reciprocal", 0.2, None),
     ("round", "round", None, None),
     ("rsqrt", "rsqrt", 0.2, None),
-    ("sign", "sign", None, None),
     ("sin", "sin", None, None),
     ("sinc", "sinc", None, None),
     ("sinh", "sinh", None, None),
@@ -103,6 +102,13 @@ for row in BINARY:
 
 
 @pair()
+def sign(s: Supply) -> Call:
+    """2.1: torch.sign(nan) is 0."""
+    x = s.floats()
+    return Call(f"gc.sign({x})", f"torch.where(torch.isnan({x}), {x}, torch.sign({x}))")
+
+
+@pair()
 def heaviside(s: Supply) -> Call:
     """torch.heaviside has no derivative by its second operand."""
     x = s.floats()
@@ -139,7 +145,7 @@ def positive_powers(s: Supply) -> Call:
     return same(f"{s.floats(low=0.2)} ** {s.pick(0.5, -0.5, -1, -2, 1.5, 2.5, 0)}")
 
 
-@pair()
+@pair(bends="at y = 0 PyTorch cuts the derivative of x**y by x, and so loses the mixed one, 1 / x")
 def pow_of(s: Supply) -> Call:
     x = s.floats(low=0.2, high=3.0)
     return either(f"lib.pow({x}, {s.like(x)})")

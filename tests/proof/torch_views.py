@@ -256,7 +256,7 @@ def dynamic_slice(s: Supply) -> Call:
     at = s.ints(0, 1, ())
     return Call(
         f"gc.dynamic_slice({x}, ({at}, 1), (2, 2))",
-        f"torch.narrow({x}, 0, int({at}), 2)[:, 1:3]",
+        f"torch.narrow(torch.narrow({x}, 0, int({at}), 2), 1, 1, 2)",
     )
 
 
