@@ -159,8 +159,10 @@ def diff(s: Supply) -> Call:
 
 @pair()
 def cov(s: Supply) -> Call:
+    """As a matrix: of a single row it is a number, which symbolic sizes cannot say."""
     x = s.floats(rank=2, least=2)
-    return Call(f"gc.cov({x})", f"torch.cov({x})")
+    shape = f"({x}.shape[0], {x}.shape[0])"
+    return Call(f"gc.reshape(gc.cov({x}), {shape})", f"torch.cov({x}).reshape({shape})")
 
 
 # ---- along an axis

@@ -69,13 +69,16 @@ def embedding(s: Supply) -> Call:
     return same(f"F.embedding({s.ints(0, 2)}, {s.floats(rank=2, least=3)})")
 
 
-@pair()
+@pair(first="PyTorch has no second derivative of embedding_bag")
 def embedding_bag(s: Supply) -> Call:
     i, w = s.ints(0, 2, s.shape(2, least=1)), s.floats(rank=2, least=3)
     return same(f"F.embedding_bag({i}, {w}, mode='{s.pick('sum', 'mean')}')")
 
 
-@pair(kinks="6.2: rows that tie share, PyTorch gives all to the first")
+@pair(
+    kinks="6.2: rows that tie share, PyTorch gives all to the first",
+    first="PyTorch has no second derivative of embedding_bag",
+)
 def embedding_bag_max(s: Supply) -> Call:
     i, w = s.ints(0, 2, s.shape(2, least=1)), s.floats(rank=2, least=3)
     return same(f"F.embedding_bag({i}, {w}, mode='max')")
