@@ -65,6 +65,7 @@ fuzz: setup ## ten times as many random graphs, from another seed each time
 mutants: setup ## plant mistakes in graphc, which random graphs and small stories have to find
 	$(PY) -m pytest tests/fuzz/test_mutants*.py -n $(JOBS)
 
+# Rows that compare with PyTorch are left out unless it is there: $(PY) -m pip install -e '.[torch]'
 proof: setup ## every promise put to the proof, a line each; ARGS="--soak 10" for longer
 	PYTHONPATH=$(CURDIR):tests $(PY) -m proof --jobs $(JOBS) $(ARGS)
 

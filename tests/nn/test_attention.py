@@ -94,6 +94,18 @@ def test_attention_of_a_symbolic_head_size() -> None:
             np.testing.assert_allclose(run(out, {q: a, k: b}), wanted, rtol=1e-10)
 
 
+def test_heads_of_size_0() -> None:
+    """Scores are sums of nothing, so all that is seen weighs the same; known and symbolic alike."""
+    v = np.array([[[1.0], [3.0]]])
+    with gc.Graph().as_default(), gc.Session() as sess:
+        known = gc.placeholder(gc.float64, [1, 2, 0])
+        symbolic = gc.placeholder(gc.float64, [1, 2, "e"])
+        feeds = {x: np.zeros((1, 2, 0)) for x in (known, symbolic)}
+        for x in (known, symbolic):
+            out = F.scaled_dot_product_attention(x, x, v)
+            np.testing.assert_array_equal(sess.run(out, feeds), [[[2.0], [2.0]]])
+
+
 def test_dropout_of_attention() -> None:
     with gc.Graph().as_default(), gc.Session() as sess:
         out = F.scaled_dot_product_attention(Q, K, gc.ones((2, 3, 6, 400)), dropout_p=0.5)

@@ -147,6 +147,20 @@ def test_symbolic_batches() -> None:
             np.testing.assert_allclose(got, sess.run(known, {y: LABELS[:n] % 4}), rtol=1e-12)
 
 
+def test_multi_margin_loss_at_its_margin() -> None:
+    """16.6: a class that is apart by the margin exactly has no gradient; nan stays."""
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x = gc.placeholder(gc.float64, (2, 4))
+        loss = F.multi_margin_loss(x, [1, 0], reduction="sum")
+        (ct,) = gc.gradients(loss, [x])
+        given = np.array([[0.0, 1.0, 0.0, 2.0], [1.0, 1.0, 0.0, 1.0]])
+        found = sess.run([loss, ct], {x: given})
+        assert found[0] == 1.0
+        np.testing.assert_array_equal(found[1], [[0.0, -0.25, 0.0, 0.25], [-0.5, 0.25, 0.0, 0.25]])
+        given[0, 0] = np.nan
+        assert np.isnan(sess.run(loss, {x: given}))
+
+
 WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: F.cross_entropy(X, LABELS, WEIGHT[:3]), ShapeError, "expected one element for each"),
     (lambda: F.cross_entropy(X, LABELS, label_smoothing=2.0), GraphError, "label_smoothing is 2"),

@@ -14,12 +14,13 @@ MAX_FAULTS = 5  # of a row, that are kept whole
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says of a case: its fault ("" for none), what the case covered, and figures of
-    which a row keeps the largest."""
+    """What a judge says of a case: its fault ("" for none), what the case covered, figures of which
+    a row keeps the largest, and counts that it adds up."""
 
     fault: str = ""
     seen: frozenset[str] = frozenset()
     figures: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Tally:
     faults: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     figures: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, case: int, verdict: Verdict) -> None:
         """Counts one more case."""
@@ -38,6 +40,8 @@ class Tally:
         self.seen |= verdict.seen
         for name, figure in verdict.figures.items():
             self.figures[name] = max(figure, self.figures.get(name, figure))
+        for name, count in verdict.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
         if verdict.fault:
             self.blame(f"case {case}: {verdict.fault}")
 

@@ -7,8 +7,9 @@ from proof.hostile_text import TEXT_ROWS
 from proof.row import Row
 from proof.sessions import SESSION_ROWS
 from proof.suites import Suite
+from proof.torch_rows import TORCH_ROWS
 
-ROWS: tuple[Row, ...] = (*GRAPH_ROWS, *TEXT_ROWS, *SESSION_ROWS)
+ROWS: tuple[Row, ...] = (*GRAPH_ROWS, *TEXT_ROWS, *SESSION_ROWS, *TORCH_ROWS)
 SUITES: tuple[Suite, ...] = (
     Suite(
         "odd-calls",

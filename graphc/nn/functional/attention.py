@@ -169,7 +169,7 @@ def attention_weights(
     elif isinstance(size, int):
         factor = 1.0 / math.sqrt(max(size, 1))
     else:
-        factor = pw.divide(1.0, sqrt(size_tensor(size, q.dtype)))
+        factor = pw.divide(1.0, sqrt(pw.maximum(size_tensor(size, q.dtype), 1.0)))
     scores = pw.multiply(matmul(q, matrix_transpose(k)), factor)
     if is_causal:
         row, col = (iota(scores.shape[-2:], axis) for axis in (0, 1))

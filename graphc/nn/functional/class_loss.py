@@ -15,7 +15,7 @@ from graphc.ir.ops.gather import CheckIndex
 from graphc.ir.requirement import equal
 from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats, real
-from graphc.nn.functional.loss import above_zero, reduced
+from graphc.nn.functional.loss import reduced
 from graphc.nn.functional.softmax import shifted
 
 __all__ = ["cross_entropy", "multi_margin_loss", "nll_loss"]
@@ -209,8 +209,9 @@ def multi_margin_loss(
     axis = _class_axis(x)
     _, hit = _hits(what, x, labels, axis, None)
     own = reductions.sum(pw.where(hit, x, 0.0), axis, keepdims=True)
-    gap = above_zero(pw.add(pw.subtract(x, own), real(what, "margin", margin)))
-    gap = pw.where(hit, 0.0, gap if p == 1 else pw.square(gap))
+    gap = pw.add(pw.subtract(x, own), real(what, "margin", margin))
+    apart = pw.logical_or(hit, pw.less_equal(gap, 0.0))  # a gap of exactly 0, too (16.6)
+    gap = pw.where(apart, 0.0, gap if p == 1 else pw.square(gap))
     weights = _weights(what, weight, x, axis)
     if weights is not None:
         gap = pw.multiply(gap, reductions.sum(pw.where(hit, weights, 0.0), axis, keepdims=True))
