@@ -1,8 +1,9 @@
-"""First and second derivatives at single points, interpreted and compiled."""
+"""First and second derivatives at single points, by the oracle; that compiled gradients are those
+of the oracle, ties included, is the promise of a row of the proof (proof/gradients.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,24 +16,12 @@ Case = tuple[Callable[[Any], Any], Any, Any, Any]  # function, x, first and seco
 
 def derivatives(function: Callable[[Any], Any], x: Any) -> list[Any]:
     """The first derivative of the sum of function(x), and that of the sum of the first."""
-    t, first, second = differentiated(function, np.shape(x))
-    return list(run([first, second], {t: np.asarray(x, np.float64)}))
-
-
-def differentiated(function: Callable[[Any], Any], shape: Any) -> tuple[Any, Any, Any]:
-    """A placeholder, and the tensors of the two derivatives."""
-    t = gc.placeholder(gc.float64, shape)
+    a = np.asarray(x, np.float64)
+    t = gc.placeholder(gc.float64, a.shape)
     (first,) = gc.gradients(function(t), [t])
     (second,) = gc.gradients(first, [t], allow_unused=True)
-    return t, first, gc.zeros(shape, gc.float64) if second is None else second
-
-
-def compiled_together(cases: Mapping[str, Case]) -> dict[str, list[Any]]:
-    """The derivatives of all cases by one compiled program: one compilation for a table."""
-    with gc.Graph().as_default(), gc.Session() as session:
-        made = {n: differentiated(f, np.shape(x)) for n, (f, x, *_) in cases.items()}
-        feeds = {made[n][0]: np.asarray(case[1], np.float64) for n, case in cases.items()}
-        return session.run({n: list(d) for n, (_, *d) in made.items()}, feeds)
+    second = gc.zeros(a.shape, gc.float64) if second is None else second
+    return list(run([first, second], {t: a}))
 
 
 def assert_stated(case: Case, found: list[Any]) -> None:
