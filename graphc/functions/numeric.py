@@ -24,7 +24,7 @@ from graphc.frontend.arguments import (
 from graphc.frontend.tensor import Tensor
 from graphc.functions import pointwise as pw, reductions as folds
 from graphc.functions.creation import full_like, number
-from graphc.functions.elementary import isnan
+from graphc.functions.elementary import isinf, isnan
 from graphc.functions.indexing import take
 from graphc.functions.joining import concat
 from graphc.functions.shaping import (
@@ -181,7 +181,8 @@ def _between(rows: Tensor, place: float, rule: Any) -> Tensor:
     if share == 0:
         return rows[..., low]
     a, b = rows[..., low], rows[..., low + 1]
-    gap = pw.where(pw.equal(a, b), 0.0, pw.subtract(b, a))  # inf - inf is nan
+    infinite = pw.logical_and(pw.equal(a, b), isinf(a))
+    gap = pw.where(infinite, 0.0, pw.subtract(b, a))  # inf - inf is nan; other equals share
     return pw.add(a, pw.multiply(gap, share))
 
 

@@ -95,9 +95,11 @@ def sinc(x: Any) -> Tensor:
     """sin(pi x) / (pi x), and 1 at 0."""
     t = tensor("sinc", x)
     t = t if t.dtype.is_float else converted(t, f32)
-    zero, y = pw.equal(t, 0.0), pw.multiply(t, math.pi)
+    zero, turns = pw.equal(t, 0.0), pw.multiply(pw.round(pw.multiply(t, 0.5)), 2.0)
+    y = pw.multiply(pw.subtract(t, turns), math.pi)  # exact but for pi, and never overflows
     near = pw.subtract(1.0, pw.multiply(pw.square(y), 1 / 6))  # has the second derivative at 0
-    return pw.where(zero, near, pw.divide(sin(y), pw.where(zero, 1.0, y)))
+    far = pw.divide(pw.divide(sin(y), math.pi), pw.where(zero, 1.0, t))
+    return pw.where(zero, near, far)
 
 
 def polyval(p: Any, x: Any) -> Tensor:

@@ -4,7 +4,7 @@ make proof                              all rows (30 minutes on two cores)
 make proof ARGS="--soak 10"             ten times as many cases, from another seed
 make proof ARGS="--only passes"         one row
 make proof ARGS="--only passes --case 17"   one case again, in this process
-make proof ARGS="--publish"             and write the table into docs/reliability.md
+make proof ARGS="--publish"             and write the tables into docs/reliability.md
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from proof.publish import publish
+from proof.publish import publish, publish_details
 from proof.row import Row, Tally
 from proof.suites import Suite, run_suite
 from proof.table import ROWS, SUITES
@@ -66,8 +65,17 @@ def main(arguments: Sequence[str]) -> int:
         lines.append(_run(row, options))
         print(lines[-1], *lines[-1].tally.faults, sep="\n", flush=True)
     if options.publish:
-        publish([(line.row.promise, line.figure) for line in lines])
+        _publish(lines, whole=not options.only)
     return int(any(line.tally.failed or not line.tally.cases for line in lines))
+
+
+def _publish(lines: Sequence[Line], whole: bool) -> None:
+    """Writes the table, if all rows were run, and the tables of the rows that have one."""
+    if whole:
+        publish([(line.row.promise, line.figure) for line in lines])
+    for line in lines:
+        if isinstance(line.row, Row) and line.row.details is not None:
+            publish_details(line.row.name, line.row.details(line.tally))
 
 
 def _run(row: Row | Suite, options: argparse.Namespace) -> Line:
@@ -88,7 +96,9 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first case")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument(
-        "--publish", action="store_true", help=f"write the table into {Path('docs/reliability.md')}"
+        "--publish",
+        action="store_true",
+        help="write the tables into docs/reliability.md",
     )
     return parser
 

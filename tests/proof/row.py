@@ -15,12 +15,13 @@ MAX_FAULTS = 5  # of a row, that are kept whole
 @dataclass(frozen=True)
 class Verdict:
     """What a judge says of a case: its fault ("" for none), what the case covered, figures of which
-    a row keeps the largest, and counts that it adds up."""
+    a row keeps the largest, with the note of that name, and counts that it adds up."""
 
     fault: str = ""
     seen: frozenset[str] = frozenset()
     figures: Mapping[str, float] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -33,13 +34,16 @@ class Tally:
     seen: set[str] = field(default_factory=set)
     figures: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def add(self, case: int, verdict: Verdict) -> None:
         """Counts one more case."""
         self.cases += 1
         self.seen |= verdict.seen
         for name, figure in verdict.figures.items():
-            self.figures[name] = max(figure, self.figures.get(name, figure))
+            if figure >= self.figures.get(name, figure):
+                self.figures[name] = figure
+                self.notes[name] = verdict.notes.get(name, "")
         for name, count in verdict.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
         if verdict.fault:
@@ -61,7 +65,7 @@ class Row:
 
     `judge` is a function of a module (worker processes find it by its name).  `missing` says
     what the cases of a whole run should have covered and did not.  `needs` names a package without
-    which the row is left out.
+    which the row is left out.  `details` is Markdown that is published, too.
     """
 
     name: str
@@ -71,4 +75,5 @@ class Row:
     judge: Judge
     missing: Callable[[Tally], Sequence[str]] = lambda tally: ()
     figure: Callable[[Tally], str] = lambda tally: ""
+    details: Callable[[Tally], str] | None = None
     needs: str = ""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from proof.gradients import GRADIENT_ROW
 from proof.graphs import GRAPH_ROWS
 from proof.hostile_text import TEXT_ROWS
 from proof.row import Row
 from proof.sessions import SESSION_ROWS
 from proof.suites import Suite
 from proof.torch_rows import TORCH_ROWS
+from proof.ulp import ULP_ROW
 
-ROWS: tuple[Row, ...] = (*GRAPH_ROWS, *TEXT_ROWS, *SESSION_ROWS, *TORCH_ROWS)
+ROWS: tuple[Row, ...] = (
+    *GRAPH_ROWS,
+    *TEXT_ROWS,
+    *SESSION_ROWS,
+    *TORCH_ROWS,
+    ULP_ROW,
+    GRADIENT_ROW,
+)
 SUITES: tuple[Suite, ...] = (
     Suite(
         "odd-calls",

@@ -350,7 +350,9 @@ def _lp_pool(
     x, missing = images(what, input, axes)
     pool = PoolWindows(what, axes, kernel_size, stride, 0, 1, ceil_mode)
     total = sums(pool.windows(pw.pow(x, p), 0))
-    return unbatched(pw.pow(pw.maximum(total, 0.0), 1.0 / p), missing)
+    flat = pw.less_equal(total, 0.0)  # where the gradient is 0, too, as that of a norm
+    root = pw.pow(pw.where(flat, 1.0, total), 1.0 / p)
+    return unbatched(pw.where(flat, 0.0, root), missing)
 
 
 def lp_pool1d(

@@ -32,12 +32,15 @@ Cotangents = Mapping[int, Value]
 Parts = Sequence[Value | None]
 
 
-def control_vjp(value: Value, cts: Cotangents, active: set[Value], gradients: Gradients) -> Parts:
-    """The cotangents of a control op's operands, given those of its items."""
+def control_vjp(
+    value: Value, cts: Cotangents, masked: set[int], active: set[Value], gradients: Gradients
+) -> Parts:
+    """The cotangents of a control op's operands, given those of its items; a choice may have made
+    the `masked` ones zero."""
     if isinstance(value.op, Loop):
-        return LoopGradient(value, value.op, cts, active, gradients).run()
+        return LoopGradient(value, value.op, cts, masked, active, gradients).run()
     assert isinstance(value.op, Switch)
-    return _switch(value, value.op, cts, active, gradients)
+    return _switch(value, value.op, cts, masked, active, gradients)
 
 
 def inner_like(like: Value, type: TensorType, name: str) -> Value:
@@ -48,14 +51,21 @@ def inner_like(like: Value, type: TensorType, name: str) -> Value:
 
 
 def _switch(
-    value: Value, op: Switch, cts: Cotangents, active: set[Value], gradients: Gradients
+    value: Value,
+    op: Switch,
+    cts: Cotangents,
+    masked: set[int],
+    active: set[Value],
+    gradients: Gradients,
 ) -> Parts:
     places = [i for i, a in enumerate(value.args) if i and a in active and a.type.dtype.is_float]
     graphs = []
     for g in op.branches:
         seeds = {i: inner_like(value, ct.type, f"d.{i}") for i, ct in cts.items()}
         wanted = [g.inputs[i - 1] for i in places]
-        cotangents = gradients([g.outputs[i] for i in seeds], wanted, list(seeds.values()))
+        chosen = {d for i, d in seeds.items() if i in masked}
+        ys = [g.outputs[i] for i in seeds]
+        cotangents = gradients(ys, wanted, list(seeds.values()), chosen)
         graphs.append(
             Graph(f"d.{g.name}", (*g.inputs, *seeds.values()), _filled(cotangents, wanted))
         )
@@ -94,6 +104,7 @@ class LoopGradient:
     value: Value
     op: Loop
     cts: Cotangents
+    masked: set[int]
     active: set[Value]
     gradients: Gradients
     parts: dict[int, Value] = field(default_factory=dict)  # cotangents, as values of a step
@@ -131,9 +142,10 @@ class LoopGradient:
         }
         ys = [*(body.outputs[i] for i in seeds), *(body.outputs[i - 1] for i in rows)]
         xs = [body.inputs[i] for i in (*carries, *wanted)]
-        started = {d for i, d in seeds.items() if i + 1 in self.cts}
-        unasked = {*seeds.values()} - started  # 0 at the last step, whatever the carry has become
-        cotangents = self.gradients(ys, xs, [*seeds.values(), *rows.values()], unasked)
+        started = {d for i, d in seeds.items() if i + 1 in self.cts and i + 1 not in self.masked}
+        chosen = {*seeds.values()} - started  # others are 0 at the last step, whatever the carry
+        chosen |= {d for i, d in rows.items() if i in self.masked}
+        cotangents = self.gradients(ys, xs, [*seeds.values(), *rows.values()], chosen)
         filled = (_transposed_product(d) for d in _filled(cotangents, xs))
         self.parts = dict(zip((*carries, *wanted), filled, strict=True))
         return seeds, rows

@@ -3,9 +3,10 @@
 Each op's `vjp` builds the cotangents of its operands with ordinary ops, so gradients of gradients
 need nothing more.  Gradients never invent NaN ("strong zero"): where a choice made a cotangent zero
 (the branch that a `where` did not take, the lesser operand of `maximum`, what a slice left out, a
-step that was not made), it stays zero on its way through pointwise ops, even where their derivative
-is not finite.  Only a NaN is replaced, which has no derivative to lose: gradients of gradients see
-everything else.  The values built for an op take its source line, and are pinned to its device.
+step that was not made), it stays zero on its way through other ops (they are linear in their
+cotangent, so zeros give zeros), even through pointwise ones whose derivative is not finite.  Only a
+NaN is replaced, which has no derivative to lose: gradients of gradients see everything else.  The
+values built for an op take its source line, and are pinned to its device.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from typing import Any
 from graphc.errors import GradientError, Location, located
 from graphc.ir.dim import differ
 from graphc.ir.graph import Value, topological
-from graphc.ir.op import Control, Item, Op, Pointwise, Reduction, Scatter, View
+from graphc.ir.op import Control, Item, Op, Pointwise, Scatter
+from graphc.ir.ops.elementary import Relu
 from graphc.ir.ops.pointwise import (
     Add,
     Cast,
+    Maximum,
+    Minimum,
     Negative,
     StopGradient,
     Subtract,
@@ -35,10 +39,9 @@ from graphc.ir.ops.state import Assign
 from graphc.ir.types import TensorType
 from graphc.passes.autodiff.control import control_vjp
 
-# ops whose derivatives are finite constants
-FINITE_DERIVATIVES = (Add, Subtract, Negative, Cast, Where)
+# ops whose derivatives are 0, 1, -1 or a half, whatever the operands
+FINITE_DERIVATIVES = (Add, Subtract, Negative, Cast, Where, Relu, Maximum, Minimum)
 CHOICES = (Where, Pad, Dilate, Scatter)  # ops that make zeros where the cotangent is not wanted
-CARRIES_CHOICES = (Pointwise, View, Reduction)  # ops that take zeros to zeros, element by element
 
 
 def gradients(
@@ -54,6 +57,7 @@ def gradients(
     active = depends_on(order, xs)
     found = Cotangents()
     results: dict[Value, dict[int, Value]] = {}  # control op -> cotangents of its items
+    chosen_items: dict[Value, set[int]] = {}  # those of them that a choice may have made zero
     for y, seed in zip(ys, seeds, strict=True):
         if y in active:
             with located(y.loc):
@@ -64,7 +68,8 @@ def gradients(
             continue
         if value in results:
             with located(value.loc):
-                parts = control_vjp(value, results[value], active, gradients)
+                masked = chosen_items.get(value, set())
+                parts = control_vjp(value, results[value], masked, active, gradients)
             for arg, part in zip(value.args, parts, strict=True):
                 if part is not None and arg in active:
                     found.add(arg, part, masked=True)  # 0 where a branch or a step was left out
@@ -73,6 +78,8 @@ def gradients(
             earlier, ct = items.get(value.op.index), found.total[value]
             with located(value.loc):
                 items[value.op.index] = ct if earlier is None else earlier + ct
+            if value in found.masked:
+                chosen_items.setdefault(value.args[0], set()).add(value.op.index)
         elif value in found.total:
             _backward(value, found, active)
     return [found.total.get(x) for x in xs]
@@ -129,8 +136,7 @@ def _backward(value: Value, found: Cotangents, active: set[Value]) -> None:
         if masked and may_be_infinite and part is not ct:
             with located(value.loc):
                 part = where(logical_and(equal(ct, 0.0), not_equal(part, part)), 0.0, part)
-        chooses = isinstance(part.op, CHOICES)
-        found.add(arg, part, chooses or (masked and isinstance(value.op, CARRIES_CHOICES)))
+        found.add(arg, part, masked or isinstance(part.op, CHOICES))
 
 
 def checked_vjp(value: Value, ct: Value) -> Sequence[Any]:

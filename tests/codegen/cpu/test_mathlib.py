@@ -7,7 +7,6 @@ the last place (ULP) of the correctly rounded result, against f64 (for f32) and 
 from __future__ import annotations
 
 import ctypes
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,107 +17,26 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from llvmlite import ir
+from support.accuracy import (
+    BARS,
+    EVERYWHERE,
+    RANGES,
+    exact,
+    half_turns,
+    specials,
+    stratified,
+    ulps,
+)
 
 from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.llvm_scalar import LLVM_TYPES, emit
 from graphc.codegen.mathlib.numpy_scalar import compute, twin
 
 DTYPES: Mapping[str, Any] = {"f32": np.float32, "f64": np.float64}
-WORDS: Mapping[str, Any] = {"f32": np.uint32, "f64": np.uint64}
 HOT = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "sinh", "cosh")
 THROUGH_F64 = ("sin", "cos")  # their f32 loops have the lanes of f64
 DEFINED = [name for name, row in FUNCTIONS.items() if row.definition is not None]
 BOTH = [(name, dtype) for name in DEFINED for dtype in DTYPES]
-
-# The most ULP that a function may be off, as measured and rounded up a little, so that a lost
-# correction shows: (f32, f64).
-BARS: Mapping[str, tuple[float, float]] = {
-    "exp": (0.9, 0.9),
-    "exp2": (0.85, 0.85),
-    "expm1": (1.5, 1.72),
-    "log": (0.85, 0.8),
-    "log2": (0.51, 0.51),
-    "log10": (0.51, 0.51),
-    "log1p": (1.4, 1.4),
-    "sinh": (1.65, 1.6),
-    "cosh": (1.4, 1.3),
-    "tanh": (1.5, 1.55),
-    "asinh": (0.51, 1.7),
-    "acosh": (0.51, 2),
-    "atanh": (0.51, 1.9),
-    "sigmoid": (1.7, 1.7),
-    "erf": (0.95, 1.1),
-    "erfc": (0.51, 4),
-    "cbrt": (0.51, 0.75),
-    "rsqrt": (1.5, 1.5),
-    "power": (0.51, 1.05),
-    "hypot": (0.51, 1.15),
-    "sin": (1.6, 0.8),
-    "cos": (1.6, 0.8),
-    "tan": (0.51, 2.1),
-    "asin": (1.95, 2),
-    "acos": (1.2, 1.2),
-    "atan": (1.9, 1.9),
-    "atan2": (0.51, 2.2),
-}
-# Where a function is interesting, besides everywhere: (f32, f64).
-RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
-    "exp": ((-105, 90), (-746, 711)),
-    "exp2": ((-151, 129), (-1076, 1025)),
-    "expm1": ((-20, 90), (-40, 711)),
-    "sinh": ((-91, 91), (-712, 712)),
-    "cosh": ((-91, 91), (-712, 712)),
-    "tanh": ((-10, 10), (-20, 20)),
-    "sigmoid": ((-105, 20), (-746, 40)),
-    "erf": ((-4.5, 4.5), (-6.5, 6.5)),
-    "erfc": ((-4, 10.5), (-6, 26.5)),
-    "sin": ((-1e3, 1e3), (-1e6, 1e6)),
-    "cos": ((-1e3, 1e3), (-1e6, 1e6)),
-    "tan": ((-1e3, 1e3), (-1e6, 1e6)),
-    "asin": ((-1, 1), (-1, 1)),
-    "acos": ((-1, 1), (-1, 1)),
-    "atanh": ((-1, 1), (-1, 1)),
-    "log1p": ((-1, 3), (-1, 3)),
-    "acosh": ((1, 9), (1, 9)),
-    "power": ((-20, 20), (-60, 60)),
-}
-SPECIAL = (
-    0.0,
-    -0.0,
-    0.5,
-    -0.5,
-    1,
-    -1,
-    2,
-    -2,
-    2.5,
-    -2.5,
-    3,
-    -3,
-    30,
-    -30,
-    100,
-    -100,
-    720,
-    -720,
-    2**30,
-    -(2**31 + 1),
-    1e-45,
-    -1e-45,
-    5e-324,
-    -5e-324,
-    3e-39,
-    -3e-39,
-    1e-310,
-    -1e-310,
-    3.4e38,
-    -3.4e38,
-    1.79e308,
-    -1.79e308,
-    math.inf,
-    -math.inf,
-    math.nan,
-)
 
 
 @dataclass(frozen=True)
@@ -185,64 +103,24 @@ def compiled(name: str, dtype: str) -> Compiled:
 
 
 def reference(name: str, dtype: str, *args: Any) -> Any:
-    """The function in the next wider float, by NumPy or (erf, erfc) by the C library."""
-    if name in ("erf", "erfc"):
-        return np.array([getattr(math, name)(float(x)) for x in args[0]])
+    """The function in the next wider float."""
     with np.errstate(all="ignore"):
         wide = [x.astype(np.float64 if dtype == "f32" else np.longdouble) for x in args]
-        match name:
-            case "sigmoid":
-                e = np.exp(-abs(wide[0]))
-                return np.where(wide[0] < 0, e, 1) / (1 + e)
-            case "rsqrt":
-                return 1 / np.sqrt(wide[0])
-            case _:
-                function = FUNCTIONS[name].numpy
-                assert function is not None
-                return function(*wide)
+        return exact(name, *wide)
 
 
-def ulps(got: Any, exact: Any) -> Any:
-    """The distance in ULP; 0 where both are nan or the same infinity, inf where one alone is.
-
-    At the edge of overflow the largest float and infinity count as neighbours.
-    """
-    info = np.finfo(got.dtype)
-    with np.errstate(all="ignore"):
-        rounded = exact.astype(got.dtype)
-        unit = np.spacing(np.minimum(abs(rounded), info.max)).astype(np.longdouble)
-        distance = abs(got.astype(np.longdouble) - exact.astype(np.longdouble)) / unit
-        same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
-        edge = np.fmin(abs(got), abs(rounded)) == info.max
-    finite = np.where(np.isfinite(distance), distance, np.where(edge, 1, np.inf))
-    return np.where(same & ~np.isfinite(rounded), 0, finite)
+def special(name: str, dtype: str) -> list[Any]:
+    return specials(FUNCTIONS[name].arity, DTYPES[dtype])
 
 
-def stratified(name: str, dtype: str, count: int) -> list[Any]:
-    """Random bits (every exponent), the interesting range, and numbers near 0 and 1."""
-    rng = np.random.default_rng(sum(map(ord, name)))
-    real, word = DTYPES[dtype], WORDS[dtype]
-    low, high = RANGES.get(name, ((-5, 5), (-5, 5)))[dtype == "f64"]
-    columns = []
-    for _ in range(FUNCTIONS[name].arity):
-        bits = rng.integers(0, np.iinfo(word).max, count, word, endpoint=True).view(real)
-        small = rng.standard_normal(count) * 2.0 ** rng.integers(-30, 2, count)
-        parts = (bits, rng.uniform(low, high, count), small, 1 + small)
-        columns.append(np.concatenate([part.astype(real) for part in parts]))
-    columns[1:] = [rng.permuted(column) for column in columns[1:]]
-    return columns
-
-
-def specials(name: str, dtype: str) -> list[Any]:
-    with np.errstate(over="ignore", under="ignore"):
-        values = np.array(SPECIAL).astype(DTYPES[dtype])
-    grid = np.meshgrid(*[values] * FUNCTIONS[name].arity)
-    return [column.flatten() for column in grid]
+def tried(name: str, dtype: str, count: int) -> list[Any]:
+    span = RANGES.get(name, EVERYWHERE)[dtype == "f64"]
+    return stratified(FUNCTIONS[name].arity, span, DTYPES[dtype], count, sum(map(ord, name)))
 
 
 @pytest.mark.parametrize(("name", "dtype"), BOTH)
 def test_accuracy(name: str, dtype: str) -> None:
-    args = stratified(name, dtype, 4000 if name in ("erf", "erfc") else 12000)
+    args = tried(name, dtype, 4000 if name in ("erf", "erfc") else 12000)
     got = compiled(name, dtype)(*args)
     errors = ulps(got, reference(name, dtype, *args))
     worst = int(np.argmax(errors))
@@ -255,12 +133,12 @@ def test_accuracy(name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize(("name", "dtype"), BOTH)
 def test_special_values_are_numpys(name: str, dtype: str) -> None:
-    args = specials(name, dtype)
+    args = special(name, dtype)
     got = compiled(name, dtype)(*args)
-    exact = reference(name, dtype, *args)
-    errors = np.where(ulps(got, exact) <= BARS[name][dtype == "f64"] + 0.5, 0, 1)
-    wrong = (errors > 0) | (np.signbit(got) != np.signbit(exact)) & ~np.isnan(got)
-    assert not wrong.any(), [(*(a[i] for a in args), got[i], exact[i]) for i in wrong.nonzero()[0]]
+    wanted = reference(name, dtype, *args)
+    errors = np.where(ulps(got, wanted) <= BARS[name][dtype == "f64"] + 0.5, 0, 1)
+    wrong = (errors > 0) | (np.signbit(got) != np.signbit(wanted)) & ~np.isnan(got)
+    assert not wrong.any(), [(*(a[i] for a in args), got[i], wanted[i]) for i in wrong.nonzero()[0]]
 
 
 @pytest.mark.parametrize(("name", "dtype"), BOTH)
@@ -268,7 +146,7 @@ def test_numpy_machine_gives_the_same_bits(name: str, dtype: str) -> None:
     """f32 exactly, f64 but for the rare tie its fma gets wrong; at any place in the loop."""
     args = [
         np.concatenate(pair)
-        for pair in zip(stratified(name, dtype, 1000), specials(name, dtype), strict=True)
+        for pair in zip(tried(name, dtype, 1000), special(name, dtype), strict=True)
     ]
     got, expected = compiled(name, dtype)(*args), compute(name, *args)
     assert expected.dtype == got.dtype
@@ -302,9 +180,7 @@ def test_loops_become_vector_code(name: str, dtype: str) -> None:
     ],
 )
 def test_near_multiples_of_half_pi(name: str, dtype: str, bar: float) -> None:
-    rng = np.random.default_rng(5)
-    multiples = rng.integers(1, 2 ** rng.integers(2, 62, 20000)) * (np.pi / 2)
-    args = multiples.astype(DTYPES[dtype])
+    args = half_turns(20000, 5).astype(DTYPES[dtype])
     assert ulps(compiled(name, dtype)(args), reference(name, dtype, args)).max() <= bar
 
 
