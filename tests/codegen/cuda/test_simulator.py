@@ -451,7 +451,7 @@ HOST_ONLY = ("_buffer", "_scratch", "_stack", "_memory")
 
 
 def test_every_scalar_that_the_cpu_has_is_there() -> None:
-    """Tiles, scratch memory, calls of routines and checks of hand-written sources are the CPU's own:
+    """Tiles, scratch memory, calls of routines and the checks in checked builds are the CPU's own:
     the simulator checks all that a device does."""
     assert {n for n in emulate.NAMESPACE if not n.endswith(HOST_ONLY)} - simt.names() == {
         "cblas_gemm",
