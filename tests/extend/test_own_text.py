@@ -14,6 +14,9 @@ from graphc.extend import Pointwise
 from graphc.frontend.stage import stage
 from graphc.ir.graph import Graph
 from graphc.ir.text.graph import parse_graph, print_graph
+from graphc.ir.text.program import print_program
+from graphc.ir.text.program_parser import parse_program
+from graphc.passes.fusion.fuse import Fuse
 
 WORDS = {
     "a comma": "a, b",
@@ -53,6 +56,8 @@ def test_a_text_in_a_field_reads_back(word: str) -> None:
     (node,) = parse_graph(text).nodes()
     assert (node.op.label, node.op.scale) == (word, 0.5)  # type: ignore[attr-defined]
     assert print_graph(parse_graph(text)) == text
+    program = print_program(Fuse()(graph))
+    assert print_program(parse_program(program)) == program
 
 
 def test_none_in_a_field_reads_back() -> None:
