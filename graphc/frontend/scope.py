@@ -11,6 +11,7 @@ import dataclasses
 import threading
 import weakref
 from collections.abc import Iterator
+from keyword import iskeyword
 from typing import Any
 
 from graphc.errors import GraphError, Location, pinned
@@ -103,7 +104,7 @@ class GraphScope:
                 self._fresh.add(name)
                 return dim.symbol(name)
             if isinstance(given, str):
-                if not given.isidentifier():
+                if not given.isidentifier() or iskeyword(given):
                     raise GraphError(f"size name {given!r} is not an identifier", location)
                 if given in self._fresh:
                     raise GraphError(

@@ -95,11 +95,19 @@ def sinc(x: Any) -> Tensor:
     """sin(pi x) / (pi x), and 1 at 0."""
     t = tensor("sinc", x)
     t = t if t.dtype.is_float else converted(t, f32)
-    zero, turns = pw.equal(t, 0.0), pw.multiply(pw.round(pw.multiply(t, 0.5)), 2.0)
+    turns = pw.multiply(pw.round(pw.multiply(t, 0.5)), 2.0)
     y = pw.multiply(pw.subtract(t, turns), math.pi)  # exact but for pi, and never overflows
-    near = pw.subtract(1.0, pw.multiply(pw.square(y), 1 / 6))  # has the second derivative at 0
-    far = pw.divide(pw.divide(sin(y), math.pi), pw.where(zero, 1.0, t))
-    return pw.where(zero, near, far)
+    near = pw.less(pw.abs(t), 0.25)  # there the derivatives of a quotient would cancel
+    far = pw.divide(pw.divide(sin(y), math.pi), pw.where(near, 1.0, t))
+    return pw.where(near, _sinc_series(pw.square(y)), far)
+
+
+def _sinc_series(square: Tensor) -> Tensor:
+    """sin(y) / y and its derivatives, for the square of a y below 1, to the last place of f64."""
+    out: Any = 0.0
+    for k in reversed(range(10)):
+        out = pw.add(pw.multiply(square, out), (-1) ** k / math.factorial(2 * k + 1))
+    return tensor("sinc", out)
 
 
 def polyval(p: Any, x: Any) -> Tensor:

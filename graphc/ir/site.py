@@ -15,7 +15,7 @@ from graphc.ir.types import TensorType
 @dataclass(frozen=True)
 class Site:
     """A fault that a kernel looks for: `fault` says it of an {index}, a {size} and an {element} of
-    the result."""
+    the result; {below} stands for what is to be known of a computed index below 0."""
 
     kernel: str
     fault: str

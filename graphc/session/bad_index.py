@@ -54,8 +54,8 @@ def broken_kernel(program: Program, note: Sequence[int], sizes: Mapping[str, int
     except (KeyError, ValueError):  # a size of a loop's body; no element of the result
         element = str(index)
     operands = ", ".join(f"{v.name or v.op.name}: {v.type}" for v in out.args)
-    fault = site.fault.format(index=index, size=size, element=element)
-    fault += "; only an index that is a literal counts from the end" * (index < 0)
+    below = "; only an index that is a literal counts from the end" if index < 0 else ""
+    fault = site.fault.format(index=index, size=size, element=element, below=below)
     return GraphError(
         f"{site.kernel}: {fault}, in {site.kernel}({operands}); no variable has changed",
         site.loc or out.loc,

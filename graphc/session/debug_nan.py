@@ -8,22 +8,23 @@ the branch that `where` does not pick, is none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.errors import Location, NanError
 from graphc.ir.control import Loop
-from graphc.ir.graph import Graph, Value
+from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.interpret import evaluate
 from graphc.ir.op import Array, Control, Item, Pointwise
 from graphc.ir.ops.logic import is_float, widened
+from graphc.ir.ops.pointwise import Where
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import Kind
 from graphc.passes.oracle.kernel_graph import kernel_graph
-from graphc.runtime.cpu.kernel_watch import KernelWatch, Launched, Turn
+from graphc.runtime.cpu.kernel_watch import KernelWatch, Launched
 from graphc.session.host_engine import HostPlan
 
 if TYPE_CHECKING:
@@ -70,15 +71,34 @@ class NanPlan(HostPlan):
 
     def _entered(self, search: Search) -> NanError | None:
         """The error for a NaN that the run was given; None if it was given none."""
-        for number, v in enumerate(self.staged.graph.inputs):
-            array = self._input(number, self.arrays)
-            if array is not None and np.any(nans(array)):
-                what = "variable" if self.inputs[number] is not None else "feed"
-                return search.came_in(f"{what} {v.name!r}", array)
-        for v in self.graph.every():
+        numbers = {v: i for i, v in enumerate(self.graph.inputs)}
+        for v in origins(search.launched, search.given):
             if isinstance(v.op, Constant) and np.any(nans(v.op.value.array)):
                 return search.came_in(f"constant {label(v)}", v.op.value.array)
+            number = numbers.get(v)
+            array = self._input(number, self.arrays) if number is not None else None
+            if number is not None and array is not None and np.any(nans(array)):
+                what = "variable" if self.inputs[number] is not None else "feed"
+                name = self.staged.graph.inputs[number].name
+                return search.came_in(f"{what} {name!r}", array)
         return None
+
+
+def origins(launched: Launched, operands: list[Value]) -> list[Value]:
+    """The values of the whole program, and constants, from which operands of a kernel come."""
+    kernel, constants = launched.kernel, list[Value]()
+    for turn in reversed(launched.within):
+        step = next(p for p in turn.kernel.programs if any(k is kernel for k in p.kernels))
+        reached = topological(operands)
+        while more := [new for old, new in step.graph.updates if old in reached]:
+            if set(more) <= set(reached):
+                break
+            reached = topological([*reached, *more])  # in an earlier step
+        constants += [v for v in reached if isinstance(v.op, Constant)]
+        outside = zip(turn.kernel.body[0].args[1:], step.graph.inputs, strict=False)
+        operands = [a for a, v in outside if v in reached]
+        kernel = turn.kernel
+    return [*topological(operands), *constants]
 
 
 def nans(array: Array) -> Array:
@@ -88,50 +108,41 @@ def nans(array: Array) -> Array:
 
 @dataclass(frozen=True)
 class NanMaker:
-    """A node that made a NaN: its result, its operands, and where it did."""
+    """A node that made a NaN: its result, its operands, where it did, and in which steps of loops
+    inside of the kernel."""
 
     value: Value
     operands: list[tuple[Value, Array]]
     where: Array
-    within: tuple[Turn, ...]
+    steps: tuple[int, ...] = ()
 
 
-class Search:
-    """Computes the nodes of a kernel again, from its operands, until one makes a NaN."""
+def maker(v: Value, env: Mapping[Value, Array], where: Array) -> NanMaker | None:
+    """v as the maker of NaN at `where`; None if its operands have them."""
+    given = [brought(v, env, i, where) for i in range(len(v.args))]
+    for nan in given:
+        where = where & ~(nan if isinstance(v.op, Pointwise) else np.any(nan))
+    return NanMaker(v, [(a, env[a]) for a in v.args], where) if np.any(where) else None
 
-    def __init__(self, launched: Launched) -> None:
-        self.launched = launched
+
+def brought(v: Value, env: Mapping[Value, Array], place: int, where: Array) -> Array:
+    """Where an operand has NaN that may be that of v at `where`."""
+    nan = nans(env[v.args[place]])
+    if isinstance(v.op, Where) and place:
+        nan = nan & (env[v.args[0]] if place == 1 else ~env[v.args[0]])
+    return nan & where if isinstance(v.op, Pointwise) else nan
+
+
+class Steps:
+    """Looks at the nodes of a loop inside a kernel, step by step, until one makes a NaN."""
+
+    def __init__(self, op: Control, arrays: Sequence[Array]) -> None:
         self.found: NanMaker | None = None
         self.first: Value | None = None  # the first node whose result has a NaN, made there or not
         self.steps: list[int] = []
-        results = launched.kernel.writes
-        graph = kernel_graph(launched.operands, results, launched.sizes)
-        arrays = list(launched.operands.values())
-        nodes = graph.nodes()
-        with np.errstate(all="ignore"):
-            if len(nodes) == 1:  # in memory: a user's Python is never called a second time
-                env = dict(zip(graph.inputs, arrays, strict=True))
-                self._see(nodes[0], env, launched.results[results[0]])
-            else:
-                self._evaluate(graph, *arrays)
-
-    def _evaluate(self, graph: Graph, *arrays: Array) -> tuple[Array, ...]:
-        """The results of a graph, whose nodes are looked at until one has made a NaN."""
-        env: dict[Value, Array] = dict(zip(graph.inputs, arrays, strict=True))
-
-        def watch(v: Value, result: Array) -> None:
-            env[v] = result
-            if self.found is not None:
-                return
-            if isinstance(v.op, Control):
-                self._inside(v.op, [env[a] for a in v.args])
-            elif not isinstance(v.op, Item):
-                self._see(v, env, result)
-
-        return evaluate(graph, arrays, watch)
+        self._inside(op, arrays)
 
     def _inside(self, op: Control, arrays: Sequence[Array]) -> None:
-        """Looks at the nodes of the graphs in an op, step by step."""
         self.steps.append(-1)
 
         def step(graph: Graph, *inner: Array) -> tuple[Array, ...]:
@@ -143,19 +154,66 @@ class Search:
         if self.found is None:
             self.steps.pop()
 
-    def _see(self, v: Value, env: dict[Value, Array], result: Array) -> None:
-        """Notes whether a node made a NaN: one that no operand has, at the same place if the op is
-        pointwise."""
-        where = nans(result)
-        if not np.any(where):
-            return
-        self.first = self.first or v
-        operands = [(a, env[a]) for a in v.args]
-        for _, array in operands:
-            given = nans(array)
-            where = where & ~(given if isinstance(v.op, Pointwise) else np.any(given))
-        if np.any(where) and self.found is None:
-            self.found = NanMaker(v, operands, where, self.launched.within)
+    def _evaluate(self, graph: Graph, *arrays: Array) -> tuple[Array, ...]:
+        env: dict[Value, Array] = dict(zip(graph.inputs, arrays, strict=True))
+
+        def watch(v: Value, result: Array) -> None:
+            env[v] = result
+            if self.found is not None or isinstance(v.op, Item):
+                return
+            if isinstance(v.op, Control):
+                self._inside(v.op, [env[a] for a in v.args])
+            elif np.any(nans(result)):
+                self.first = self.first or v
+                made = maker(v, env, nans(result))
+                self.found = made and replace(made, steps=tuple(self.steps))
+
+        return evaluate(graph, arrays, watch)
+
+
+class Search:
+    """Computes the nodes of a kernel again, from its operands, and follows the NaN that it stored
+    back to the node that made it, or to the operands that brought it."""
+
+    def __init__(self, launched: Launched) -> None:
+        self.launched = launched
+        self.found: NanMaker | None = None
+        self.first: Value | None = None  # the first node that passed a NaN on
+        results = launched.kernel.writes
+        graph = kernel_graph(launched.operands, results, launched.sizes)
+        arrays = list(launched.operands.values())
+        env: dict[Value, Array] = dict(zip(graph.inputs, arrays, strict=True))
+        loops: dict[Value, Steps] = {}
+
+        def watch(v: Value, result: Array) -> None:
+            env[v] = result
+            if isinstance(v.op, Control):
+                loops[v] = Steps(v.op, [env[a] for a in v.args])
+
+        nodes = graph.nodes()
+        with np.errstate(all="ignore"):
+            if len(nodes) == 1:  # in memory: a user's Python is never called a second time
+                env[nodes[0]] = launched.results[results[0]]
+            else:
+                evaluate(graph, arrays, watch)
+        self.asked = {v: nans(env[v]) for v in graph.outputs}  # NaN that a result got
+        for v in reversed(nodes):
+            if np.any(self.asked.get(v, False)):
+                self._follow(v, env, loops)
+        pairs = zip(launched.operands, graph.inputs, strict=True)
+        self.given = [v for v, inside in pairs if np.any(self.asked.get(inside, False))]
+        self.given += [v for v in nodes if isinstance(v.op, Constant) and v in self.asked]
+
+    def _follow(self, v: Value, env: Mapping[Value, Array], loops: Mapping[Value, Steps]) -> None:
+        """Goes from a node whose NaN is asked for to its operands."""
+        where = self.asked[v]
+        if isinstance(v.op, Item):
+            (v,) = v.args
+            self.found, self.first = loops[v].found or self.found, loops[v].first
+        elif not isinstance(v.op, Constant):
+            self.found, self.first = maker(v, env, where) or self.found, v
+        for i, a in enumerate(v.args):
+            self.asked[a] = self.asked.get(a, False) | brought(v, env, i, where)
 
     # -- errors
 
@@ -168,8 +226,8 @@ class Search:
         shown = ", ".join(operand(v, a, array, at) for a, array in made.operands) or "none"
         return NanError(
             f"{called(v)}: made NaN{where_in(made.where)}: {label(v)} = {v.op.name} of {shown}"
-            f"{self._turns()}; no variable has changed. Keep operands where {v.op.name} is defined "
-            "(gc.clip, gc.maximum, gc.where before it)",
+            f"{self._turns(made.steps)}; no variable has changed. Keep operands where "
+            f"{v.op.name} is defined (gc.clip, gc.maximum, gc.where before it)",
             self._line(v),
         )
 
@@ -198,14 +256,14 @@ class Search:
         lines = [w.loc for w in (v, *self.launched.kernel.writes)]
         return next((line for line in lines if line is not None), None)
 
-    def _turns(self) -> str:
+    def _turns(self, steps: Sequence[int] = ()) -> str:
         """Where in loops and branches, the innermost last."""
         words = []
         for turn in self.launched.within:
             v = turn.kernel.body[0]
             at = f" at {v.loc}" if v.loc is not None else ""
             words.append(_turn(turn.index) + at)
-        return "".join(f", in {w}" for w in (*words, *map(_turn, self.steps)))
+        return "".join(f", in {w}" for w in (*words, *map(_turn, steps)))
 
 
 def _turn(index: int) -> str:

@@ -99,6 +99,12 @@ CASES: dict[str, Case] = {
     "logaddexp of an infinity": (lambda x: gc.logaddexp(x, -math.inf), [2.0], [1], [0]),
     "logsumexp": (lambda x: gc.logsumexp(x), [0.0, 0], [0.5, 0.5], [0, 0]),
     "sinc": (gc.sinc, [0.0, 1], [0, -1], [-math.pi**2 / 3, 2]),
+    "sinc near 0": (
+        gc.sinc, [1e-300, 1e-9, -1e-4, 0.1, 0.3],
+        [0, -3.289868133696453e-9, 3.289868101226756e-4, -0.325751267883124, -0.9020281301388888],
+        [-math.pi**2 / 3, -math.pi**2 / 3, -3.2898680362873622, -3.193029835964854,
+         -2.4584852862661744],
+    ),
     "expm1 of small": (gc.expm1, [0.0], [1], [1]),
     "cube": (lambda x: x**3, [0.0, 1], [0, 3], [0, 6]),
     "power of a tensor": (lambda x: x ** (x * 0.0 + 2.0), [0.0, -3], [0, -6], [2, 2]),

@@ -109,6 +109,40 @@ def test_a_nan_that_was_fed_is_told_apart() -> None:
     assert "made NaN at [1] (1 of 2 elements): %log = log of %x[1] = -1.0" in error.message
 
 
+def test_of_several_that_were_fed_the_one_that_arrived_is_named() -> None:
+    x = gc.placeholder(gc.float32, ["n"], name="x")
+    y = gc.placeholder(gc.float32, ["n"], name="y")
+    fed = {x: [math.nan, 1], y: [1, math.nan]}
+    assert "feed 'y' has NaN at [1]" in failure([gc.isnan(x), gc.sum(y)], fed).message
+    cleaned = gc.where(gc.isnan(x), 0.0, x)
+    assert "feed 'y' has NaN at [1]" in failure(cleaned + y, fed).message
+    assert "feed 'x' has NaN at [0]" in failure(gc.where(y == y, x, 0.0) * 2, fed).message
+    # the logarithm's NaN stays in a register: what is stored is that of y
+    dropped = gc.where(x > 0, gc.log(x), 0.0)
+    error = failure(dropped + gc.exp(y), {x: [-1, 1], y: [math.nan, 1]})
+    assert error.message.startswith("exp: feed 'y' has NaN at [0]")
+    error = failure(dropped + gc.log(y), {x: [-1, -1], y: [2, -3]})
+    assert "made NaN at [1] (1 of 2 elements): %log = log of %y[1] = -3.0" in error.message
+
+
+def test_in_a_loop_the_first_value_or_the_slice_that_arrived_is_named() -> None:
+    x = gc.placeholder(gc.float32, ["n"], name="x")
+    a = gc.placeholder(gc.float32, [2], name="a")
+    b = gc.placeholder(gc.float32, [2], name="b")
+    scale = gc.asarray(np.array([1, 2], F32))
+
+    def swapped(carry: Any, row: Any) -> Any:
+        one, other = carry
+        clean = gc.where(gc.isnan(row), 0.0, row)
+        return (other, one), gc.sum(gc.where(gc.isnan(one), 0.0, one) * clean + other * scale)
+
+    for given, name in (([1, 2], "b"), ([math.nan, 2], "b"), ([1, 2], "a")):
+        whole = {a: [math.nan, 1], b: [1, 2]} if name == "a" else {a: [0, 1], b: [1, math.nan]}
+        error = failure(gc.scan(swapped, (a, b), x)[1], {x: given, **whole})
+        assert f"feed {name!r} has NaN at" in error.message, error.message
+        assert f"in step {'ba'.index(name)} of the loop" in error.message
+
+
 def test_a_variable_or_a_constant_that_has_one() -> None:
     w = gc.variable(np.array([0, math.nan], F32), name="w")
     with gc.Session(options=options()) as plain:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from graphc.errors import Location
 from graphc.extend.kernel_language.source import KernelFunction
-from graphc.extend.kernel_language.translate import Translator
+from graphc.extend.kernel_language.translate import Translator, whole
 from graphc.ir.site import CheckedSource, Site
 from graphc.ir.types import TensorType
 
@@ -47,9 +47,12 @@ class CheckedTranslator(Translator):
         verb = "writes" if isinstance(node.ctx, ast.Store) else "reads"
         does = f"{verb} {ast.unparse(node)}"
         at = "0"
+        written = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         for axis, (index, size) in enumerate(zip(indices, t.shape, strict=True)):
             shown = ast.unparse(self._size(size))
-            wrong = f"index {{index}} is out of range for axis {axis} of size {{size}}"
+            fixed = whole(written[axis])
+            wrong = f"index {'{index}' if fixed is None else fixed} is out of range for axis "
+            wrong += f"{axis} of size {{size}}" + ("{below}" if fixed is None else "")
             site = self._site(node, f"{does}: {wrong}")
             at = f"inside({at}, {ast.unparse(index)}, {shown}, {site}, status)"
             if axis == 0 and buffer == "out" and self.code.rows:

@@ -127,8 +127,8 @@ class Translator(ast.NodeTransformer):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
         self._check_targets([node.target])
-        whole = ast.BinOp(_read(node.target), node.op, node.value)
-        made = ast.Assign([self.visit(node.target)], self.visit(ast.copy_location(whole, node)))
+        updated = ast.BinOp(_read(node.target), node.op, node.value)
+        made = ast.Assign([self.visit(node.target)], self.visit(ast.copy_location(updated, node)))
         return ast.copy_location(made, node)
 
     def visit_For(self, node: ast.For) -> Any:
@@ -160,7 +160,7 @@ class Translator(ast.NodeTransformer):
             and (_name(base.value) in self.arrays)
         ):
             t = self.arrays[_name(base.value)][1]
-            axis = _whole(node.slice)
+            axis = whole(node.slice)
             if axis is None or not -t.rank <= axis < t.rank:
                 raise self.refused(node, f"{ast.unparse(node)}: expected one of {t.rank} axes")
             return self._size(t.shape[axis])
@@ -178,7 +178,7 @@ class Translator(ast.NodeTransformer):
                 raise self.refused(
                     node, f"{ast.unparse(node)}: kernels have no slices; write a loop"
                 )
-            fixed = _whole(index)
+            fixed = whole(index)
             place: ast.expr = self.visit(index)
             if fixed is not None and fixed < 0:
                 place = ast.BinOp(self._size(size), ast.Sub(), ast.Constant(-fixed))
@@ -350,10 +350,10 @@ def _name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _whole(node: ast.AST) -> int | None:
+def whole(node: ast.AST) -> int | None:
     """The value of an integer literal; None for anything else."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        inner = _whole(node.operand)
+        inner = whole(node.operand)
         return None if inner is None else -inner
     fixed = isinstance(node, ast.Constant) and type(node.value) is int
     return node.value if fixed else None  # type: ignore[attr-defined, no-any-return]

@@ -29,6 +29,8 @@ KINDS: dict[str, type | tuple[type, ...]] = {  # what the annotations of fields 
     "Data": Data,
     "Graph": Graph,
 }
+# What would end a string or its line, and what begins an escape: printed as \uXXXX.
+UNQUOTABLE = re.compile('[\x00-\x1f\x7f\x85\u2028\u2029"\\\\]')
 TYPE = r"[a-z]\w*\[[^\]]*\]"
 TYPES = rf"{TYPE}|\((?:{TYPE}(?:, )?)*\)"
 
@@ -42,7 +44,7 @@ def show(value: Any) -> str:
     if isinstance(value, Data):
         return _show_data(value)
     if isinstance(value, str):
-        return f'"{value}"'
+        return '"' + UNQUOTABLE.sub(lambda m: f"\\u{ord(m[0]):04x}", value) + '"'
     return repr(value) if isinstance(value, float) else str(value)
 
 
@@ -68,9 +70,12 @@ def parse_type(text: str) -> TensorType:
 
 
 def split(text: str) -> list[str]:
-    """Split at the commas outside brackets."""
-    parts, depth, start = [], 0, 0
+    """Split at the commas outside brackets and strings."""
+    parts, depth, start, quote = [], 0, 0, ""
     for i, c in enumerate(text):
+        if quote or c in "'\"":
+            quote = (quote or c) if c != quote else ""
+            continue
         depth += (c in "[(" and 1) or (c in "])" and -1)
         if c == "," and depth == 0:
             parts.append(text[start:i].strip())
@@ -83,17 +88,27 @@ def parse_value(text: str, like: TensorType) -> Any:
     text = text.strip()
     if text in ("true", "false"):
         return text == "true"
+    if text == "None":
+        return None
     if text == "…":
         raise ValueError("the data was left out when this was printed; print it in full")
     if text.startswith("["):
         return tuple(parse_value(t, like) for t in split(text[1:-1]))
     if text.startswith(("dense[", 'base64"')):
         return _parse_data(text, like)
-    if text[:1] in "'\"":
-        return text[1:-1]
+    if text.startswith(("'", '"')):
+        return _parse_string(text)
     if re.fullmatch(r"-?(inf|nan|\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", text):
         return float(text)
     return BY_NAME[text] if text in BY_NAME else dim.parse(text)
+
+
+def _parse_string(text: str) -> str:
+    if len(text) < 2 or text.find(text[0], 1) != len(text) - 1:
+        raise ValueError(
+            f"{text}: a string ends at its second quote; one inside is written \\u0022"
+        )
+    return re.sub(r"\\u([0-9a-f]{4})", lambda m: chr(int(m[1], 16)), text[1:-1])
 
 
 def fits(value: Any, annotation: Any) -> bool:
