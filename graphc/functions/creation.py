@@ -155,7 +155,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     floats = any(isinstance(v, float) for v in (first, last, step))
     work = wanted or (f32 if floats else i64)
     size = _steps(first, last, step)
-    if work.is_integer and isinstance(size, int) and size > 0:
+    if work.is_integer and not isinstance(first, Dim) and isinstance(size, int) and size > 0:
         require_fits("arange: ", work, int(first), int(first) + (size - 1) * int(step))
     line = build(Iota(0, work, (size,)), ())
     line = line if step == 1 else pw.multiply(line, step)

@@ -117,6 +117,7 @@ WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: gc.zeros(X)[np.ma.array([0], mask=[True])], DTypeError, "index: .*masked elements"),
     (lambda: gc.zeros(X)[[np.ma.array([0], mask=[True])]], DTypeError, "index: .*masked elements"),
     (lambda: gc.zeros(X)[[[0], [0, 1]]], DTypeError, "index: .*inhomogeneous"),
+    (lambda: gc.roll(gc.placeholder("f32", ["n"]), 2**70), ShapeError, "roll: shift is"),
     (lambda: int(gc.zeros(())), ArgumentError, "has no value before a run"),
     (lambda: float(gc.zeros(())), ArgumentError, "has no value before a run"),
 ]
