@@ -13,10 +13,10 @@ from graphc.frontend.signatures import require_takes
 from graphc.frontend.tensor import Tensor, as_tensor, broadcast_to, build, operand
 from graphc.ir.graph import Graph, Value, topological
 from graphc.ir.inside import Condition
+from graphc.ir.needs import carried
 from graphc.ir.ops.markers import WithGradient
 from graphc.ir.ops.shape import Reshape
 from graphc.passes.autodiff import reverse
-from graphc.passes.graph.unify_sizes import carried
 from graphc.passes.rewrite.engine import Rewriter
 from graphc.passes.rewrite.rules import STABLE
 

@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import NamedTuple
 
 from graphc.errors import Location
 from graphc.ir import dim
@@ -31,8 +32,7 @@ class Relation(Enum):
     MULTIPLE = "to be a multiple of"
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The value that a requirement is of, where another value carries it."""
 
     op: str

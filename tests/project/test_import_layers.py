@@ -48,7 +48,7 @@ FLOORS = {
         inside.py
         ops
         graph.py
-        program.py machine.py arena.py
+        program.py machine.py arena.py needs.py
         substitute.py verify.py text interpret.py
         control.py
     """,

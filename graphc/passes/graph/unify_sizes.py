@@ -17,10 +17,11 @@ from graphc.ir import dim
 from graphc.ir.bounds import never_negative
 from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph, Value
-from graphc.ir.inside import Condition, requirements
-from graphc.ir.requirement import Origin, Relation, Requirement, all_equal, at_least, equal
+from graphc.ir.inside import Condition
+from graphc.ir.needs import stated, types_of
+from graphc.ir.requirement import Origin, Relation, Requirement, all_equal, equal
 from graphc.ir.substitute import substitute_graph
-from graphc.ir.types import TensorType, TupleType
+from graphc.ir.types import TensorType
 
 
 @dataclass(frozen=True)
@@ -86,27 +87,14 @@ def unify_sizes(graph: Graph) -> Unified:
     return Unified(graph, declared, tuple(checks))
 
 
-def carried(values: Iterable[Value]) -> tuple[Condition, ...]:
-    """What the values and all that they are made of need, for another value to carry."""
-    found: dict[Condition, Condition] = {}
-    for r, v in stated(Graph("carried", (), tuple(values)).every()):
-        if r not in found and r.holds() is not True:
-            found[r] = r if r.origin is not None else replace(r, origin=Origin(v.op.name, v.loc))
-    return tuple(found.values())
-
-
 def _symbols(graph: Graph) -> set[str]:
     """The names in the sizes of a graph's inputs and values."""
     return _symbols_of((*graph.inputs, *graph.every()))
 
 
 def _symbols_of(values: Iterable[Value]) -> set[str]:
-    sizes = {s for v in values for t in _types(v) for s in t.shape if isinstance(s, Dim)}
+    sizes = {s for v in values for t in types_of(v) for s in t.shape if isinstance(s, Dim)}
     return set().union(*map(dim.symbols, sizes))
-
-
-def _types(v: Value) -> tuple[TensorType, ...]:
-    return v.type.items if isinstance(v.type, TupleType) else (v.type,)
 
 
 def _stated(graph: Graph) -> Iterator[tuple[Condition, Value]]:
@@ -115,17 +103,6 @@ def _stated(graph: Graph) -> Iterator[tuple[Condition, Value]]:
     for old, new in graph.updates:
         for r in all_equal(old.type.shape, new.type.shape):
             yield r, new
-
-
-def stated(values: Iterable[Value]) -> Iterator[tuple[Condition, Value]]:
-    """What each value needs: its op, who made it, and that its own sizes are not negative."""
-    plain: set[Size] = set()
-    for v in values:
-        for r in (*v.needs, *requirements(v.op, [x.type for x in v.args])):
-            yield r, v
-        for size in {s for t in _types(v) for s in t.shape if isinstance(s, Dim)} - plain:
-            plain.add(size)
-            yield at_least(size, 0, f"a size of {v.type}"), v
 
 
 def _resolve(size: Size, known: dict[str, Size]) -> Size:
