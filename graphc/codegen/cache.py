@@ -90,6 +90,9 @@ class Cache:
             with PrivateFolder(self.directory, make=False) as folder:
                 if hmac.compare_digest(head, MAGIC + folder.seal(name, data)):
                     return data
+        except RefusedError as error:
+            _warn_once(f"the kernel cache is not used: {error}")
+            return None
         except FileNotFoundError:  # no key, so nothing that this user wrote
             pass
         _warn(f"the cached kernel {self.directory / name} is damaged; compiling it again")

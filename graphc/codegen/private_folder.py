@@ -81,17 +81,20 @@ class PrivateFolder:
 
     def seal(self, name: str, data: bytes) -> bytes:
         """A checksum of a file's name and content, which only this user can make.  Raises
-        `FileNotFoundError` if there is no key yet."""
-        return _sealed(self.read(KEY_FILE), name, data)
+        `FileNotFoundError` if there is no key yet, or a damaged one."""
+        key = self.read(KEY_FILE)
+        if len(key) != KEY_BYTES:
+            raise FileNotFoundError(f"{self.path / KEY_FILE} is damaged")
+        return _sealed(key, name, data)
 
     def seal_for_writing(self, name: str, data: bytes) -> bytes:
         """The same; makes the key if there is none, or a damaged one."""
         try:
-            key = self.read(KEY_FILE)
+            key, there = self.read(KEY_FILE), True
         except FileNotFoundError:
-            key = b""
+            key, there = b"", False
         if len(key) != KEY_BYTES:
-            self._make_key(replace=bool(key))
+            self._make_key(replace=there)
             key = self.read(KEY_FILE)
         return _sealed(key, name, data)
 

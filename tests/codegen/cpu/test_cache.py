@@ -169,6 +169,26 @@ def test_a_file_that_was_not_made_here_is_compiled_again(tmp_path: Path, what: s
     assert in_new_process(tmp_path)[1] == ""
 
 
+@pytest.mark.parametrize("size", [0, 31, 33, 150])
+def test_a_damaged_key_is_as_if_there_were_none(tmp_path: Path, size: int) -> None:
+    """Of more than 64 bytes it ended the run; of none, the seal was one that anybody can make."""
+    cache = Cache(tmp_path)
+    cache.write("one", b"code")
+    (tmp_path / "key").write_bytes(b"x" * size)
+    with pytest.warns(UserWarning, match="one.o is damaged; compiling it again"):
+        assert cache.read("one") is None
+    cache.write("one", b"code")
+    assert cache.read("one") == b"code" and (tmp_path / "key").stat().st_size == 32
+
+
+def test_a_key_that_others_can_write_is_not_used(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.write("one", b"code")
+    (tmp_path / "key").chmod(0o666)
+    with pytest.warns(UserWarning, match="the kernel cache is not used: other users can write to"):
+        assert cache.read("one") is None
+
+
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     cache = tmp_path / "a" / "b"
     in_new_process(cache)
