@@ -17,11 +17,12 @@ from typing import Any
 from graphc.errors import GraphError, Location, pinned
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.graph import Value
+from graphc.ir.graph import Value, topological
 from graphc.ir.machine import device_name
+from graphc.ir.op import Foreign
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Full, Reshape
+from graphc.ir.ops.shape import Constant, Full, Iota, Reshape, SizeOf
 
 
 class GraphScope:
@@ -150,6 +151,17 @@ def has_home(v: Value) -> bool:
     while isinstance(v.op, Cast | Reshape | Broadcast) and not v.name:
         v = v.args[0]
     return not isinstance(v.op, Constant | Full)
+
+
+def is_rooted(v: Value) -> bool:
+    """Whether a tensor depends on anything that its graph alone has: what is computed from
+    constants and sizes, without a name or a call of Python, means the same in every graph."""
+    return any(
+        isinstance(a.op, Foreign) or bool(a.name)
+        if a.args
+        else not isinstance(a.op, Constant | Full | Iota | SizeOf)
+        for a in topological([v])
+    )
 
 
 def watched(tensor: Any) -> Any:
