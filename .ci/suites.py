@@ -31,13 +31,17 @@ SUPPORTED = [  # minor versions of Python 3
     d.removeprefix("numpy>=") for d in PROJECT["dependencies"] if d.startswith("numpy>=")
 )
 
-# What hangs on neither Python nor NumPy: graphs, kernels, random graphs, planted mistakes, layers.
+# What hangs on neither Python nor NumPy: graphs, kernels, random graphs, planted mistakes, layers,
+# optimizers, the judges of all these.
 SAME_ON_ALL = (
     "tests/codegen",
+    "tests/compiler",
     "tests/fuzz",
     "tests/nn",
+    "tests/optim",
     "tests/passes",
     "tests/session/test_cuda_training.py",
+    "tests/testing",
 )
 
 ASK_PYTHON = """

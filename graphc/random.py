@@ -13,6 +13,7 @@ from typing import Any
 from graphc.errors import DTypeError, user_location
 from graphc.frontend.arguments import converted, element_type, integer, shape_of, size_of, tensor
 from graphc.frontend.boundary import guard
+from graphc.frontend.plain_array import require_fits
 from graphc.frontend.scope import current, frames
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import elementary as el, pointwise as pw
@@ -176,6 +177,7 @@ def integers(
             f"random.integers: [{first}, {last}) as {element} is no range of 1 to 2**32 integers",
             user_location(),
         )
+    require_fits("random.integers: ", element, first, last - 1)
     sizes = shape_of("random.integers", shape)
     path = current().unique(name or "integers", user_location())
     wide = converted(bits(sizes, path, seed), u64)

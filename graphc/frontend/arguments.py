@@ -59,6 +59,16 @@ def converted(x: Tensor, dtype: DType) -> Tensor:
     return x if x.dtype == dtype else build(Cast(dtype), (x,))
 
 
+def typed(what: str, x: Any, dtype: DType) -> Tensor:
+    """A tensor of an element type, from what the user gave.  Raises `DTypeError` for integers that
+    are no tensor yet and do not fit; a tensor is cast."""
+    if isinstance(x, int) and not isinstance(x, bool):
+        return tensor(what, x, dtype)
+    t = tensor(what, x)
+    cast = isinstance(x, Tensor) or not (t.dtype.is_integer and dtype.is_integer)
+    return converted(t, dtype) if cast else tensor(what, x, dtype)
+
+
 def integer(what: str, argument: str, value: Any) -> int:
     """A Python integer.  Raises `ShapeError`."""
     try:

@@ -38,9 +38,17 @@ def may_be_same(a: Shape, b: Shape) -> bool:
     )
 
 
+FARTHEST = 1 << 62  # beyond every axis, and a word of a launch
+
+
+def clamped(e: int) -> int:
+    """A position on an axis of any size: what lies farther out means the same as `FARTHEST`."""
+    return max(-FARTHEST, min(FARTHEST, e))
+
+
 def slice_range(size: Size, k: slice) -> tuple[Size, int, Size]:
     """(start, step, size) of a slice of an axis."""
-    step = 1 if k.step is None else int(k.step)
+    step = 1 if k.step is None else clamped(int(k.step))
     if step == 0:
         raise ShapeError("index: a slice's step is 0", user_location())
     if isinstance(size, int) and all(
@@ -53,6 +61,7 @@ def slice_range(size: Size, k: slice) -> tuple[Size, int, Size]:
         """A symbolic size clips nothing that it cannot know: [a:b] with a, b >= 0 is min(b, n)."""
         if e is None:
             return default
+        e = clamped(e.__index__()) if hasattr(e, "__index__") else e
         if isinstance(e, int) and e < 0:
             return dim.maximum(size + e, 0)
         require("index", at_least(e, 0, f"bound {e} of a slice"))

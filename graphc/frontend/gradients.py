@@ -12,8 +12,11 @@ from graphc.frontend.scope import GraphScope
 from graphc.frontend.signatures import require_takes
 from graphc.frontend.tensor import Tensor, as_tensor, broadcast_to, build, operand
 from graphc.ir.graph import Graph, Value, topological
+from graphc.ir.inside import Condition
 from graphc.ir.ops.markers import WithGradient
+from graphc.ir.ops.shape import Reshape
 from graphc.passes.autodiff import reverse
+from graphc.passes.graph.unify_sizes import carried
 from graphc.passes.rewrite.engine import Rewriter
 from graphc.passes.rewrite.rules import STABLE
 
@@ -43,7 +46,12 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, allow_unused: bool = False)
         for x, g in zip(x_list, derivatives, strict=True):
             if g is None:
                 raise reverse.missing(y_list[0], x, loc)
-    return [_named(g, x) for g, x in zip(derivatives, x_list, strict=True)]
+    needs = carried(y_list)
+    held = {*topological(y_list), *seeds} if needs else set()
+    return [
+        None if g is None else _finished(_shown(g, x) if g in held else g, x, needs)
+        for g, x in zip(derivatives, x_list, strict=True)
+    ]
 
 
 def stabilised(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> Sequence[Value]:
@@ -76,11 +84,19 @@ def _seeds(ys: Sequence[Tensor], grad_ys: Any) -> list[Tensor | None]:
     ]
 
 
-def _named(g: Any, x: Tensor) -> Any:
-    """The gradient of x under a name: that of `w` prints as `d.w`."""
-    if g is None or not x.name or g.name:
+def _shown(g: Value, x: Tensor) -> Tensor:
+    """A value of the user's as one of our own, which can carry requirements."""
+    return Tensor(Reshape(g.type.shape), (g,), g.type, "", g.loc, x.graph)
+
+
+def _finished(g: Value, x: Tensor, needs: tuple[Condition, ...]) -> Value:
+    """The gradient of x under a name (that of `w` prints as `d.w`).  It may need none of the values
+    of which it is the gradient, so it carries what they need of sizes: without them it would be
+    that of sizes which they refuse."""
+    if not needs and (not x.name or g.name):
         return g
-    return Tensor(g.op, g.args, g.type, f"d.{x.name}", g.loc, x.graph)
+    name = g.name or (f"d.{x.name}" if x.name else "")
+    return Tensor(g.op, g.args, g.type, name, g.loc, x.graph, needs=(*g.needs, *needs))
 
 
 def explain_gradient(y: Tensor, x: Tensor) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
 from graphc.frontend.boundary import require
 from graphc.frontend.broadcasting import broadcast_shapes, slice_range
+from graphc.frontend.plain_array import plain_array
 from graphc.ir import dim
 from graphc.ir.dim import Shape, Size
 from graphc.ir.graph import Value
@@ -62,7 +63,10 @@ def _spread(x: Any, keys: list[Any]) -> list[Any]:
 def _advanced(x: Any, k: Any) -> Any:
     """An array or a list of integers as a value; other keys as they are."""
     if isinstance(k, np.ndarray | list):
-        array = np.asarray(k)
+        try:
+            array = plain_array(k)
+        except (TypeError, ValueError) as error:
+            raise DTypeError(f"index: {error}", user_location()) from None
         if isinstance(k, list) and array.size == 0:
             array = array.astype(np.int64)
         if array.dtype.kind not in "biu":

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from graphc.errors import DTypeError, user_location
 from graphc.ir.op import Array
+from graphc.ir.types import DType
 
 
 def plain_array(x: Any) -> Array:
@@ -18,6 +20,21 @@ def plain_array(x: Any) -> Array:
             "as an array of its own"
         )
     return np.asarray(x)
+
+
+def require_fits(what: str, element: DType, *values: int) -> None:
+    """Raises `DTypeError` for an integer that an integer type cannot hold: it would wrap around."""
+    info = np.iinfo(element.numpy)
+    for value in values:
+        if not int(info.min) <= value <= int(info.max):
+            raise DTypeError(f"{what}{value} is no {element}", user_location())
+
+
+def in_type(array: Array, element: DType) -> Array:
+    """The array in an element type.  Raises `DTypeError` for integers that it cannot hold."""
+    if element.is_integer and array.dtype.kind in "iu" and array.size:
+        require_fits("", element, int(array.min()), int(array.max()))
+    return array.astype(element.numpy, copy=False)
 
 
 def _masked(x: Any) -> bool:

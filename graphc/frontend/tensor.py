@@ -24,7 +24,7 @@ from graphc.errors import (
 from graphc.frontend.boundary import answers, door, named, required, short, with_call
 from graphc.frontend.broadcasting import broadcast_shapes, may_be_same
 from graphc.frontend.indexing import index
-from graphc.frontend.plain_array import plain_array
+from graphc.frontend.plain_array import in_type, plain_array
 from graphc.frontend.scope import GraphScope, current, frames, has_home, is_rooted, watched
 from graphc.ir import dim
 from graphc.ir.dim import Shape
@@ -158,6 +158,8 @@ class Tensor(Value):
     def __float__(self) -> NoReturn:
         raise ArgumentError(f"{self!r} has no value before a run; use Session.run", user_location())
 
+    __int__ = __float__
+
     def __format__(self, spec: str) -> str:
         if not spec:
             return str(self)
@@ -240,8 +242,7 @@ def as_tensor(x: Any, dtype: DType | None = None) -> Tensor:
         array = array.astype(np.float32)
     own = as_dtype(array.dtype)
     element = dtype or own
-    array = array.astype(element.numpy, copy=False)  # `Data` copies
-    op = Constant(Data(array), element, array.shape)
+    op = Constant(Data(in_type(array, element)), element, array.shape)  # `Data` copies
     return build(op, ())
 
 

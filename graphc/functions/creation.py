@@ -15,7 +15,9 @@ from graphc.frontend.arguments import (
     shape_of,
     size_of,
     tensor,
+    typed,
 )
+from graphc.frontend.plain_array import require_fits
 from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
 from graphc.ir import dim
@@ -50,8 +52,9 @@ def asarray(obj: Any, dtype: Any = None) -> Tensor:
     >>> asarray([1.0, 2.0]).type, asarray([1, 2], "i32").type
     (f32[2], i32[2])
     """
-    t = tensor("asarray", obj)
-    return t if dtype is None else converted(t, element_type("asarray", dtype))
+    if dtype is None:
+        return tensor("asarray", obj)
+    return typed("asarray", obj, element_type("asarray", dtype))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
@@ -70,8 +73,8 @@ def _filled(what: str, shape: Any, fill_value: Any, dtype: Any) -> Tensor:
     wanted = element_type(what, dtype) if dtype is not None else None
     if isinstance(fill_value, bool | int | float):
         return number(fill_value, wanted or natural(fill_value), sizes)
-    value = tensor(what, fill_value)
-    return broadcast_to(converted(value, wanted or value.dtype), sizes)
+    value = tensor(what, fill_value) if wanted is None else typed(what, fill_value, wanted)
+    return broadcast_to(value, sizes)
 
 
 def natural(value: Number) -> DType:
@@ -152,6 +155,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     floats = any(isinstance(v, float) for v in (first, last, step))
     work = wanted or (f32 if floats else i64)
     size = _steps(first, last, step)
+    if work.is_integer and not isinstance(first, Dim) and isinstance(size, int) and size > 0:
+        require_fits("arange: ", work, int(first), int(first) + (size - 1) * int(step))
     line = build(Iota(0, work, (size,)), ())
     line = line if step == 1 else pw.multiply(line, step)
     return line if first == 0 else pw.add(line, _as_operand(first, work))

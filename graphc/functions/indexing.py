@@ -16,6 +16,7 @@ from graphc.frontend.arguments import (
     known_size,
     require_equal,
     tensor,
+    typed,
 )
 from graphc.frontend.broadcasting import broadcast_shapes
 from graphc.frontend.indexing import merged_place
@@ -183,7 +184,7 @@ def _scatter(what: str, mode: Any, x: Any, indices: Any, updates: Any, axis: Any
     kind = choice(what, "mode", mode, SCATTER_OPS)
     t, found = tensor(what, x), indices_of(what, indices)
     along = axis_of(what, axis, t.ndim)
-    new = converted(tensor(what, updates, None), t.dtype)
+    new = typed(what, updates, t.dtype)
     shape = (*t.shape[:along], *found.shape, *t.shape[along + 1 :])
     return build(kind(along), (t, found, broadcast_to(new, shape)))
 
@@ -224,5 +225,5 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int = -1, mode: str 
     places = [positions if a == along else iota(shape, a) for a in range(t.ndim)]
     place = merged_place(places, t.shape, shape)
     flat = reshape(t, (t.type.count,))
-    new = broadcast_to(converted(tensor(what, values), t.dtype), shape)
+    new = broadcast_to(typed(what, values, t.dtype), shape)
     return reshape(_scatter(what, mode, flat, place, new, 0), t.shape)

@@ -128,6 +128,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
         raise GraphError(
             f"pad: constant_values must be a number, got {constant_values!r}", user_location()
         )
+    tensor("pad", constant_values, t.dtype)  # refuses what is none of the type
     pairs = _widths(t, pad_width)
     value = float(constant_values) if t.dtype.is_float else constant_values
     low, high = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)

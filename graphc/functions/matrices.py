@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.errors import ShapeError, user_location
 from graphc.frontend.arguments import axis_of, choice, integer, same_type, tensor
-from graphc.frontend.broadcasting import broadcast_shapes
+from graphc.frontend.broadcasting import broadcast_shapes, clamped
 from graphc.frontend.tensor import Tensor, build
 from graphc.functions import pointwise as pw
 from graphc.functions.joining import stack
@@ -32,7 +32,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     a, b = axis_of(what, axis1, t.ndim, "axis1"), axis_of(what, axis2, t.ndim, "axis2")
     if a == b:
         raise ShapeError(f"{what}: axis1 and axis2 are both {a}", user_location())
-    shift = integer(what, "offset", offset)
+    shift = clamped(integer(what, "offset", offset))
     return build(Diagonal(shift), (moveaxis(t, (a, b), (-2, -1)),))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from graphc.errors import ShapeError, user_location
 from graphc.frontend.arguments import Axis, axes_of, axis_of, integer, shape_of, tensor
 from graphc.frontend.boundary import require
+from graphc.frontend.broadcasting import clamped
 from graphc.frontend.tensor import Tensor, broadcast_to as _broadcast_to, build
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Shape, Size
@@ -210,6 +211,9 @@ def _rolled(t: Tensor, by: int, along: int) -> Tensor:
     n = t.shape[along]
     if n == 0 or t.type.count == 0:
         return t
+    if not isinstance(n, int) and clamped(by) != by:
+        problem = f"roll: shift is {by}; an axis of a symbolic size takes 63 bits"
+        raise ShapeError(problem, user_location())
     cut = (-by) % (n if isinstance(n, int) else dim.maximum(n, 1))
     if cut == 0:
         return t

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.frontend.arguments import converted, require_equal, shape_of, size_of, tensor
+from graphc.frontend.arguments import (
+    converted,
+    require_equal,
+    shape_of,
+    size_of,
+    tensor,
+    typed,
+)
 from graphc.frontend.boundary import require
 from graphc.frontend.tensor import Tensor, broadcast_to, build
 from graphc.functions import pointwise as pw
@@ -70,7 +77,7 @@ def dynamic_update_slice(x: Any, update: Any, starts: Any) -> Tensor:
     """
     what = "dynamic_update_slice"
     t = tensor(what, x)
-    new = converted(tensor(what, update), t.dtype)
+    new = typed(what, update, t.dtype)
     if new.ndim != t.ndim:
         raise ShapeError(
             f"{what}: update {new.type} has another rank than x {t.type}", user_location()

@@ -130,7 +130,8 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Tensor:
     i64[4]
     """
     what = "bincount"
-    positions = flatten(indices_of(what, x))
+    given = indices_of(what, x)
+    positions = flatten(given)
     if minlength is None:
         raise GraphError(
             f"{what}: minlength is missing: the size of the result cannot depend on "
@@ -138,14 +139,21 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Tensor:
             user_location(),
         )
     size = size_of(what, "minlength", minlength)
-    w = None if weights is None else flatten(tensor(what, weights))
-    if w is not None:
-        problem = f"weights {w.type} do not fit x {positions.type}"
-        require(what, equal(w.shape[0], positions.shape[0], problem))
+    w = None if weights is None else _weights_of(what, weights, given)
     if w is None or w.dtype == bool_:
         w = pw.astype(1 if w is None else w, i64)
     added = broadcast_to(w, positions.shape)
     return build(ScatterAdd(0), (zeros((size,), added.dtype), uncounted(positions), added))
+
+
+def _weights_of(what: str, weights: Any, x: Tensor) -> Tensor:
+    """The weights in a row, one for each element of x.  Raises `ShapeError`."""
+    w = tensor(what, weights)
+    problem = f"weights {w.type} do not fit x {x.type}"
+    if w.ndim != x.ndim:
+        raise ShapeError(f"{what}: {problem}", user_location())
+    require(what, *(equal(a, b, problem) for a, b in zip(w.shape, x.shape, strict=True)))
+    return flatten(w)
 
 
 def histogram(
@@ -161,7 +169,9 @@ def histogram(
     [i64[4], f32[5]]
     """
     what = "histogram"
-    t = flatten(_number(tensor(what, x)))
+    given = _number(tensor(what, x))
+    w = None if weights is None else _weights_of(what, weights, given)
+    t = flatten(given)
     t = t if t.dtype.is_float else converted(t, f32)
     edges = _edges(what, bins, range, t.dtype)
     count = edges.shape[0] - 1
@@ -172,7 +182,7 @@ def histogram(
     place = pw.where(pw.equal(t, last), count - 1, place) if isinstance(count, int) else place
     inside = pw.logical_and(pw.greater_equal(t, edges[0]), pw.less_equal(t, last))
     kept = pw.where(inside, place, count)
-    counts = bincount(kept, weights, minlength=count + 1)
+    counts = bincount(kept, w, minlength=count + 1)
     return counts[:-1], edges
 
 

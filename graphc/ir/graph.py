@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphc.errors import GraphcError, GraphError, Location, standing_location
-from graphc.ir.inside import check_requirements
+from graphc.ir.inside import Condition, check_requirements
 from graphc.ir.op import Control, Number, Op, Pointwise
 from graphc.ir.ops.pointwise import Arithmetic
 from graphc.ir.ops.shape import Full
 from graphc.ir.ops.state import Placeholder
-from graphc.ir.requirement import Requirement
 from graphc.ir.types import DType, TensorType
 
 
@@ -30,7 +29,7 @@ class Value(Arithmetic):
     type: TensorType
     name: str = ""
     loc: Location | None = field(default=None)
-    needs: tuple[Requirement, ...] = field(default=(), kw_only=True)  # beyond those of the op
+    needs: tuple[Condition, ...] = field(default=(), kw_only=True)  # beyond those of the op
 
     def apply(self, op: Op, args: Sequence[Value | Number]) -> Value:
         """The result of `op`, checked.  Numbers become literals of the other operands' shape."""
@@ -65,7 +64,7 @@ def make(
     args: tuple[Value, ...],
     name: str = "",
     loc: Location | None = None,
-    needs: tuple[Requirement, ...] = (),
+    needs: tuple[Condition, ...] = (),
 ) -> Value:
     """A value, its type inferred.  Raises `ShapeError`, `DTypeError` with the user's line."""
     return Value(op, args, typecheck(op, args, loc), name, loc, needs=needs)

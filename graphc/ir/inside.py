@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from graphc.ir import dim
 from graphc.ir.bounds import Ranges, least, never_negative_where
 from graphc.ir.dim import Dim, Size
 from graphc.ir.op import Op, Piece, View
-from graphc.ir.requirement import Relation, Requirement, at_least, equal
+from graphc.ir.requirement import Origin, Relation, Requirement, at_least, equal
 from graphc.ir.types import TensorType
 
 MAX_POSITIONS = 1 << 22  # that are tried one by one
@@ -34,6 +34,7 @@ class Reach:
     facts: tuple[Size, ...]
     extents: tuple[tuple[str, Size], ...]
     reason: str
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     def symbols(self) -> set[str]:
         """The names of its sizes."""

@@ -1,7 +1,6 @@
 """The base classes of ops.  An op is one frozen class with typed fields that says all about itself.
 
-A family is a base class, and the rest of the compiler asks only about families, never about op
-names:
+A family is a base class; the rest of the compiler asks about families, never about op names:
 
     Pointwise     out[i] = f(a[i], b[i], ...)         all operands have the same shape
     View          out[i] = a[g(i)]                    index arithmetic only, perhaps with a fill
@@ -15,8 +14,7 @@ names:
     State         inputs of a graph, and writes of variables
 
 Ops sit below `Value`.  They speak to `Operand.apply`, which values (it builds graph), patterns
-(rules) and scalars (kernel expressions) implement, so a gradient, a rule and a lowering are spelled
-alike.
+(rules) and scalars (kernel expressions) implement: gradients, rules, lowerings are spelled alike.
 """
 
 from __future__ import annotations
@@ -368,9 +366,9 @@ class Control(Op, abstract=True):
     @property
     def graphs(self) -> tuple[Any, ...]:
         """The graphs, in the order of the fields.  (`Graph` is a layer above.)"""
-        values = [getattr(self, f.name) for f in self.fields()]
-        inside = (g for x in values for g in (x if isinstance(x, tuple) else (x,)))
-        return tuple(g for g in inside if hasattr(g, "outputs"))
+        values = (getattr(self, f.name) for f in self.fields())
+        held = (g for x in values for g in (x if isinstance(x, tuple) else (x,)))
+        return tuple(g for g in held if hasattr(g, "outputs"))
 
     def over(self, graphs: Sequence[Any]) -> Any:
         """The same op over other graphs."""

@@ -39,6 +39,7 @@ KINDS: dict[type, Kind] = {  # ops whose operands must lie in memory; the first 
     Scatter: Kind.SCATTER,
     Control: Kind.CONTROL,
 }
+STORES_ALL_RESULTS = (Kind.CONTROL, Kind.SCAN)  # of control ops: those that nothing reads, too
 
 
 class Place(enum.Enum):

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from graphc.errors import Location
 from graphc.ir import dim
 from graphc.ir.bounds import never_negative
 from graphc.ir.dim import Dim, Size
@@ -31,6 +32,14 @@ class Relation(Enum):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The value that a requirement is of, where another value carries it."""
+
+    op: str
+    loc: Location | None
+
+
+@dataclass(frozen=True)
 class Requirement:
     """`left` `relation` `right`, needed by `reason`; it asks nothing where the size `unless_empty`
     is 0."""
@@ -40,6 +49,7 @@ class Requirement:
     right: Size
     reason: str = ""
     unless_empty: Size = 1
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     def holds(self) -> bool | None:
         """Whether it holds for all sizes (True), for none (False), or for some (None)."""

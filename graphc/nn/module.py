@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from graphc.errors import DTypeError, GraphError, ShapeError, user_location
-from graphc.frontend.arguments import converted
+from graphc.frontend.arguments import typed
 from graphc.frontend.boundary import door, short
 from graphc.frontend.declare import declared, register
 from graphc.frontend.scope import keeping_assigns
@@ -79,7 +79,7 @@ class Owned(Variable):
 
         Raises `ShapeError` and `DTypeError` for one that does not fit.
         """
-        start = converted(as_tensor(data), self.dtype)
+        start = typed("start_from", data, self.dtype)
         if start.shape != self.shape:
             raise ShapeError(
                 f"start_from: {self.name!r} is {self.type}, the initial value {start.type}",

@@ -123,9 +123,11 @@ def _check_sizes(
                 user_location(),
             )
     for check in unified.checks:
+        if check.elsewhere and check.requirement.symbols() - sizes.keys():
+            continue
         if not check.requirement.holds_for(sizes):
-            name = f"{check.value.op.name}: " if not check.requirement.reason else ""
+            name = f"{check.origin.op}: " if not check.requirement.reason else ""
             raise FeedError(
                 f"feed_dict: {name}{check.requirement.failure(sizes)}",
-                check.value.loc or user_location(),
+                check.loc or user_location(),
             )

@@ -25,7 +25,7 @@ from graphc.testing.judge import feeds
 from graphc.testing.random_values import draw
 
 
-class WrongRewrite(AssertionError):
+class RewriteFault(AssertionError):
     """A rewrite changed what a value means."""
 
 
@@ -57,7 +57,7 @@ class Meanings:
             return None  # no meaning: an index beyond its axis, say
 
     def compare(self, name: str, before: Value, after: Value) -> None:
-        """Raises `WrongRewrite` unless both mean the same."""
+        """Raises `RewriteFault` unless both mean the same."""
         wanted, got = self.of(before), self.of(after)
         if wanted is None:
             return
@@ -80,7 +80,7 @@ class Meanings:
             )
         )
         if wrong:
-            raise WrongRewrite(f"rewrite {name} of {before.op.name}: {wrong[0]}")
+            raise RewriteFault(f"rewrite {name} of {before.op.name}: {wrong[0]}")
 
 
 class JudgedRewriter(Rewriter):
@@ -120,6 +120,6 @@ def rewrite_fault(graph: Graph, seed: int) -> str:
         try:
             for p in GRAPH_PASSES:
                 graph = p.run_deeply(graph, context)
-        except WrongRewrite as wrong:
+        except RewriteFault as wrong:
             return str(wrong)
     return ""

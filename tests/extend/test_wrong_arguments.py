@@ -45,7 +45,7 @@ ATTEMPTS: list[Attempt] = [
     (print_graph, (3,), {}, "print_graph: cannot use the arguments"),
     (print_program, (3,), {}, "print_program: cannot use the arguments"),
     (make, (3, ()), {}, "make: cannot use the arguments"),
-    (make, (ops.Exp(), ()), {}, "make: cannot use the arguments"),
+    (make, (ops.Exp(), ()), {}, "exp: takes 1 operands, got 0"),
     (full, ("a", f32[3]), {}, "full: cannot use the arguments"),
     (holes, (3,), {}, "holes: cannot use the arguments"),
     (topological, (3,), {}, "topological: cannot use the arguments"),

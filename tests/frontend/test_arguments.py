@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.errors import DTypeError, GraphcError, GraphError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, GraphcError, GraphError, ShapeError
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +20,14 @@ def fresh_graph() -> Any:
 
 X = (2, 3)
 DAYS = np.zeros(3, "M8[D]")
+F = gc.nn.functional
+
+
+def small() -> gc.Tensor:
+    """Three of i8."""
+    return gc.zeros((3,), gc.int8)
+
+
 WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: gc.sum(gc.zeros(X), axis=2), ShapeError, r"sum: axis 2 is out of range .* rank 2"),
     (lambda: gc.sum(gc.zeros(X), axis="a"), ShapeError, "sum: axis must be an int, got 'a'"),
@@ -89,6 +97,29 @@ WRONG: list[tuple[Callable[[], Any], type[GraphcError], str]] = [
     (lambda: gc.mean("abc"), DTypeError, "mean: 'abc' is no tensor"),
     (lambda: gc.logsumexp(gc.zeros(X, gc.int32)), DTypeError, "logsumexp: i32.* holds no floats"),
     (lambda: gc.group(3), GraphError, "group: 3 is no tensor"),
+    (lambda: gc.asarray(300, "i8"), DTypeError, "asarray: .*300 is no i8"),
+    (lambda: gc.asarray([1, -1], "u8"), DTypeError, "asarray: .*-1 is no u8"),
+    (lambda: gc.asarray(np.array([2**40]), "i32"), DTypeError, f"asarray: .*{2**40} is no i32"),
+    (lambda: gc.full((2,), [1, 300], "i8"), DTypeError, "full: .*300 is no i8"),
+    (lambda: gc.variable([300], dtype="i8"), DTypeError, "variable: 300 is no i8"),
+    (lambda: gc.arange(300, dtype="i8"), DTypeError, "arange: 299 is no i8"),
+    (lambda: gc.arange(0, -200, -1, "i8"), DTypeError, "arange: -199 is no i8"),
+    (lambda: gc.random.integers(0, 300, (2,), "i8"), DTypeError, "integers: 299 is no i8"),
+    (lambda: gc.pad(small(), 1, constant_values=300), DTypeError, "pad: .*300 is no i8"),
+    (lambda: gc.pad(small(), 1, constant_values=1.5), DTypeError, "pad: .*1.5 is no i8"),
+    (lambda: F.pad(small(), (1, 1), value=300), DTypeError, "pad: .*300 is no i8"),
+    (lambda: gc.scatter(small(), [0], [300], axis=0), DTypeError, "scatter: .*300 is no i8"),
+    (
+        lambda: gc.dynamic_update_slice(small(), [-129], (0,)),
+        DTypeError,
+        "dynamic_update_slice: .*-129 is no i8",
+    ),
+    (lambda: gc.zeros(X)[np.ma.array([0], mask=[True])], DTypeError, "index: .*masked elements"),
+    (lambda: gc.zeros(X)[[np.ma.array([0], mask=[True])]], DTypeError, "index: .*masked elements"),
+    (lambda: gc.zeros(X)[[[0], [0, 1]]], DTypeError, "index: .*inhomogeneous"),
+    (lambda: gc.roll(gc.placeholder("f32", ["n"]), 2**70), ShapeError, "roll: shift is"),
+    (lambda: int(gc.zeros(())), ArgumentError, "has no value before a run"),
+    (lambda: float(gc.zeros(())), ArgumentError, "has no value before a run"),
 ]
 
 
@@ -98,3 +129,23 @@ def test_wrong_arguments(call: Any, error: type[GraphcError], message: str) -> N
         call()
     assert caught.value.location is not None, "the user's line is missing"
     assert caught.value.location.file == __file__
+
+
+def test_integers_at_the_ends_of_a_type_fit() -> None:
+    with gc.Session() as sess:
+        got = sess.run(
+            [
+                gc.asarray([-128, 127], "i8"),
+                gc.arange(126, -129, -127, "i8"),
+                gc.asarray(2**64 - 1, "u64"),
+                gc.pad(small(), (1, 0), constant_values=-128),
+                gc.asarray(1.5, "i8"),
+            ]
+        )
+    assert [a.tolist() for a in got] == [
+        [-128, 127],
+        [126, -1, -128],
+        2**64 - 1,
+        [-128, 0, 0, 0],
+        1,
+    ]

@@ -269,3 +269,14 @@ def test_binary_cross_entropy_of_a_certain_sigmoid() -> None:
     loss = F.binary_cross_entropy(p, np.array([1.0, 0.0], np.float32), reduction="sum")
     (slope,) = gc.gradients(loss, [x])
     np.testing.assert_allclose(run(slope, {x: np.float32([17.5, -90])}), [0, 0], atol=1e-7)
+
+
+def test_a_padding_row_counts_from_the_end_of_a_symbolic_size() -> None:
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    with gc.Graph().as_default(), gc.Session() as sess:
+        w = gc.placeholder(gc.float32, ["n", 2], name="w")
+        found = F.embedding(np.array([4, 1, 1]), w, padding_idx=-1)
+        slope = gc.gradients(gc.sum(found), [w])[0]
+        rows, ct = sess.run([found, slope], {w: table})
+    assert rows.tolist() == [[8, 9], [2, 3], [2, 3]]
+    assert ct.tolist() == [[0, 0], [2, 2], [0, 0], [0, 0], [0, 0]]

@@ -2,7 +2,7 @@
 
 make proof                              all rows (30 minutes on two cores)
 make proof ARGS="--soak 10"             ten times as many cases, from another seed
-make proof ARGS="--only passes"         one row
+make proof ARGS="--only passes,torch"   some rows
 make proof ARGS="--only passes --case 17"   one case again, in this process
 make proof ARGS="--publish"             and write the tables into docs/reliability.md
 """
@@ -48,7 +48,8 @@ class Line:
 def main(arguments: Sequence[str]) -> int:
     """Runs the rows that the arguments name; 1 if a row failed."""
     options = _options().parse_args(arguments)
-    rows = [r for r in (*ROWS, *SUITES) if options.only in ("", r.name)]
+    wanted = options.only.split(",")
+    rows = [r for r in (*ROWS, *SUITES) if not options.only or r.name in wanted]
     if not rows:
         print(f"no row {options.only!r}; there are {', '.join(r.name for r in (*ROWS, *SUITES))}")
         return 2
@@ -65,14 +66,14 @@ def main(arguments: Sequence[str]) -> int:
         lines.append(_run(row, options))
         print(lines[-1], *lines[-1].tally.faults, sep="\n", flush=True)
     if options.publish:
-        _publish(lines, whole=not options.only)
+        _publish(lines)
     return int(any(line.tally.failed or not line.tally.cases for line in lines))
 
 
-def _publish(lines: Sequence[Line], whole: bool) -> None:
-    """Writes the table, if all rows were run, and the tables of the rows that have one."""
-    if whole:
-        publish([(line.row.promise, line.figure) for line in lines])
+def _publish(lines: Sequence[Line]) -> None:
+    """Writes the lines into the table, and the tables of the rows that have one."""
+    promises = [r.promise for r in (*ROWS, *SUITES)]
+    publish({line.row.promise: line.figure for line in lines}, promises)
     for line in lines:
         if isinstance(line.row, Row) and line.row.details is not None:
             publish_details(line.row.name, line.row.details(line.tally))
@@ -90,7 +91,7 @@ def _run(row: Row | Suite, options: argparse.Namespace) -> Line:
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="ROW", help="one row")
+    parser.add_argument("--only", default="", metavar="ROW,...", help="some rows")
     parser.add_argument("--case", type=int, metavar="N", help="with --only: one case, here")
     parser.add_argument("--soak", type=float, default=1, metavar="N", help="N times the cases")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first case")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,27 @@ import numpy as np
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
-def publish(rows: Sequence[tuple[str, str]]) -> None:
-    """Puts the rows, promises with their figures, in the place of the table that is there."""
-    lines = [
-        "| promise | what was tried |",
-        "|---|---|",
-        *(f"| {promise} | {figure} |" for promise, figure in rows),
-    ]
-    put("proof: written by `make proof`", "proof", "\n".join(lines) + "\n")
+BEGIN, END = "<!-- proof: written by `make proof` -->\n", "<!-- end of proof -->\n"
+LINE = re.compile(r"^\| (.+) \| (.+) \| (\d{4}-\d\d-\d\d) \|$", re.MULTILINE)
+
+
+def published() -> dict[str, tuple[str, str]]:
+    """The figure and the day of each promise in the table that is there."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    table = text[text.index(BEGIN) : text.index(END)]
+    return {promise: (figure, day) for promise, figure, day in LINE.findall(table)}
+
+
+def publish(figures: Mapping[str, str], promises: Sequence[str]) -> None:
+    """Writes the figures of promises into the table, which has the lines of all `promises` that
+    were ever put to the proof, in order."""
+    today = datetime.date.today().isoformat()
+    known = published() | {p: (figure, today) for p, figure in figures.items()}
+    lines = ["| promise | what was tried | when |", "|---|---|---|"]
+    lines += [f"| {p} | {known[p][0]} | {known[p][1]} |" for p in promises if p in known]
+    text = DOCUMENT.read_text(encoding="utf-8")
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    DOCUMENT.write_text(text[:begin] + "\n".join(lines) + "\n" + text[end:], encoding="utf-8")
 
 
 def publish_details(name: str, text: str) -> None:

@@ -83,7 +83,7 @@ CASES: dict[str, Case] = {
     "multi_margin_loss": (
         lambda x: F.multi_margin_loss(x, np.array(0)),
         [1.0, 0, 2],
-        [-2 / 3, 1 / 3, 1 / 3],
+        [-1 / 3, 0, 1 / 3],
         [0] * 3,
     ),
     "multi_margin_loss, squares": (

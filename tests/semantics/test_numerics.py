@@ -196,6 +196,17 @@ def test_symbols_do_not_broadcast() -> None:
     assert str((x + gc.zeros((1, 3))).type) == "f32[n,3]"
 
 
+@pytest.mark.parametrize("least", [2**63 - 1, 2**63, 2**63 + 1, 2**63 + 2, 2**64 - 1])
+def test_literals_of_64_bits_reach_the_kernel(least: int) -> None:
+    """As words of a launch, 2**63 and 2**63 + 1 once stood for addresses of the runtime's own."""
+    x = gc.placeholder(gc.uint64, ["n"], name="x")
+    loop = gc.scan(lambda c, r: (gc.maximum(c, r), c), gc.full((), least, gc.uint64), x)[0]
+    taken = gc.take(gc.maximum(x, least), gc.asarray([1]))  # checks an index: it has a status
+    with gc.Session() as sess:
+        got = sess.run([gc.maximum(x, least), loop, taken], {x: np.array([1, 2], np.uint64)})
+    assert [a.tolist() for a in got] == [[least, least], least, [least]]
+
+
 def test_every_decision_is_cited_by_a_test() -> None:
     """Numbers in the page and numbers in the tests agree."""
     root = Path(__file__).parents[2]

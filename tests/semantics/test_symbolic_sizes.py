@@ -24,6 +24,16 @@ CALLS: dict[str, tuple[Call, list[Shapes], list[Shapes]]] = {
     "x[-1]": (lambda x: x[-1], [((1,),)], [((0,),)]),
     "x[:, 0]": (lambda x: x[:, 0], [((2, 1),), ((0, 1),)], [((2, 0),)]),
     "x[10**9]": (lambda x: x[10**9], [], [((3,),)]),
+    "x[-2**70:]": (lambda x: x[-(2**70) :], [((3,),), ((0,),)], []),
+    "x[2**70::-1]": (lambda x: x[2**70 :: -1], [((3,),), ((0,),)], []),
+    "x[::2**70]": (lambda x: x[:: 2**70], [((3,),), ((0,),)], []),
+    "x[int64(-2):]": (lambda x: x[np.int64(-2) :], [((3,),), ((1,),)], []),
+    "diagonal of 2**70": (lambda x: gc.diagonal(x, 2**70), [((2, 3),)], []),
+    "arange(n, n + 2)": (
+        lambda x: gc.arange(x.shape[0], x.shape[0] + 2) + 0 * gc.astype(gc.sum(x), gc.int64),
+        [((3,),)],
+        [],
+    ),
     "x[1:4]": (lambda x: x[1:4], [((9,),), ((2,),), ((0,),)], []),
     "x[::-2]": (lambda x: x[::-2], [((5,),), ((1,),), ((0,),)], []),
     "x[-4:-1]": (lambda x: x[-4:-1], [((9,),), ((2,),), ((0,),)], []),
@@ -52,6 +62,16 @@ CALLS: dict[str, tuple[Call, list[Shapes], list[Shapes]]] = {
         lambda x, w: gc.bincount(gc.astype(x, gc.int64) * 0, w, minlength=2),
         [((3,), (3,))],
         [((3,), (4,)), ((3,), (1,))],
+    ),
+    "bincount of a matrix": (
+        lambda x, w: gc.bincount(gc.astype(x, gc.int64) * 0, w, minlength=2),
+        [((2, 6), (2, 6))],
+        [((2, 6), (3, 4))],
+    ),
+    "weights of a histogram": (
+        lambda x, w: gc.histogram(x, 4, (-9, 9), w)[0],
+        [((2, 6), (2, 6))],
+        [((2, 6), (3, 4)), ((4,), (2,))],
     ),
     "max_pool1d": (lambda x: F.max_pool1d(x, 3, 1), [((1, 1, 3),)], [((1, 1, 2),)]),
     "avg_pool1d": (lambda x: F.avg_pool1d(x, 3, 3), [((1, 1, 3),)], [((1, 1, 2),)]),
@@ -109,6 +129,72 @@ def test_both_forms_refuse(name: str, shapes: Shapes) -> None:
         fed(call, shapes, known=False)
     assert known.value.location is not None and symbolic.value.location is not None
     assert symbolic.value.location.file == __file__
+
+
+def slope(call: Call) -> Call:
+    """The gradient of a call, which needs none of the values that it is of where they are sums."""
+    return lambda *xs: gc.gradients(gc.sum(call(*xs)), xs[:1])[0]
+
+
+@pytest.mark.parametrize("name, shapes", BAD)
+def test_the_gradient_alone_refuses_what_its_function_refuses(name: str, shapes: Shapes) -> None:
+    call = CALLS[name][0]
+    with gc.Graph().as_default():
+        xs = [gc.placeholder(gc.float32, [None] * len(s)) for s in shapes]
+        if gc.gradients(gc.sum(call(*xs)), xs[:1], allow_unused=True)[0] is None:
+            return  # counts have no gradient by what is counted
+    with pytest.raises((FeedError, ShapeError)) as refused:
+        fed(slope(call), shapes, known=False)
+    assert refused.value.location is not None and refused.value.location.file == __file__
+
+
+def test_a_gradient_names_the_line_of_its_function() -> None:
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x, y = gc.placeholder(gc.float32, ["n"], "x"), gc.placeholder(gc.float32, ["m"], "y")
+        total = x + y
+        far = gc.gradients(total[5], [x])[0]
+        assert sess.run(far, {x: np.ones(6)}).tolist() == [0, 0, 0, 0, 0, 1]
+        with pytest.raises(FeedError, match="add: needs n = m, got 6 and 7") as refused:
+            sess.run(far, {x: np.ones(6), y: np.ones(7)})
+        assert refused.value.location is not None
+        assert refused.value.location.text == "total = x + y"
+        step = gc.optim.SGD(1.0).minimize(gc.sum(x[4] * gc.variable(1.0, name="w")))
+        with pytest.raises(FeedError, match=r"needs n >= 5, got 3"):
+            sess.run(step, {x: np.ones(3)})
+
+
+def test_a_gradient_of_what_is_fed_asks_nothing_of_what_made_it() -> None:
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x = gc.placeholder(gc.float32, ["n"], name="x")
+        pair = gc.stack([x[5], x[0]])
+        slope = gc.gradients(gc.sum(pair * pair), [pair])[0]
+        assert sess.run(slope, {pair: np.array([1, 2])}).tolist() == [2, 4]
+        assert sess.run(slope, {x: np.arange(6)}).tolist() == [10, 0]
+        with pytest.raises(FeedError, match="needs n >= 6, got 3"):
+            sess.run(slope, {x: np.ones(3)})
+
+
+def test_a_gradient_that_is_a_value_of_the_user_stays_fed() -> None:
+    """The gradient of a sum is its seed: a placeholder here, which a copy would not be."""
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x, y = gc.placeholder(gc.float32, ["n"], "x"), gc.placeholder(gc.float32, ["m"], "y")
+        seed = gc.placeholder(gc.float32, ["n"], "seed")
+        slope = gc.gradients(x + y, [x], grad_ys=seed)[0]
+        again = gc.gradients(gc.sum(slope * slope), [seed])[0]
+        feeds = {x: np.ones(2), y: np.ones(2), seed: np.array([3, 4])}
+        assert [a.tolist() for a in sess.run([slope, again], feeds)] == [[3, 4], [6, 8]]
+        with pytest.raises(FeedError, match="add: needs n = m, got 2 and 3"):
+            sess.run(slope, {**feeds, y: np.ones(3)})
+
+
+def test_a_size_that_only_an_idle_feed_tells_is_checked() -> None:
+    """The gradient of `reshape(x, (4,))` is ones(4): it reads nothing of x."""
+    with gc.Graph().as_default(), gc.Session() as sess:
+        x = gc.placeholder(gc.float32, ["n"], name="x")
+        slope = gc.gradients(gc.sum(gc.reshape(x, (4,))), [x])[0]
+        assert sess.run(slope, {x: np.ones(4)}).tolist() == [1, 1, 1, 1]
+        with pytest.raises(FeedError, match=r"reshape: .*needs n = 4, got 3"):
+            sess.run(slope, {x: np.ones(3)})
 
 
 def test_a_refused_run_changes_nothing() -> None:

@@ -30,7 +30,7 @@ from graphc.ir import dim
 from graphc.ir.arena import layout
 from graphc.ir.graph import Value
 from graphc.ir.ops.shape import Constant
-from graphc.ir.program import Kernel, Kind, Place, Program, storage
+from graphc.ir.program import STORES_ALL_RESULTS, Kernel, Kind, Place, Program, storage
 from graphc.ir.text.graph import (
     graph_blocks,
     graphs_in,
@@ -45,10 +45,6 @@ from graphc.ir.text.graph import (
 
 MAX_COLUMNS = 100  # a longer first line of a kernel is broken up
 EXAMPLE_SIZE = 64  # unknown sizes count as this where bytes are printed
-STORES_ALL_RESULTS = (
-    Kind.CONTROL,
-    Kind.SCAN,
-)  # kernels of control ops, all of whose results are stored
 
 
 def print_program(

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Graph, Value, closed, placeholder
 from graphc.ir.ops.shape import Constant, Full
-from graphc.ir.program import KINDS, Kernel, Kind, Place, PlannedBuffer, Program, storage
+from graphc.ir.program import (
+    KINDS,
+    STORES_ALL_RESULTS,
+    Kernel,
+    Kind,
+    Place,
+    PlannedBuffer,
+    Program,
+    storage,
+)
 from graphc.ir.text.graph import (
     TYPE,
     parse_graph,
@@ -211,7 +220,8 @@ class _Parser:
         graph: Graph = parse_return(self.name, self.inputs, self.env, source)
         needed = {*graph.inputs, *graph.nodes()}
         for kernel in self.kernels:
-            for v in (*kernel.body, *kernel.writes):
+            values = () if kernel.kind in STORES_ALL_RESULTS else (*kernel.body, *kernel.writes)
+            for v in values:
                 if v not in needed:
                     told = next(name for name, known in self.env.items() if known is v)
                     raise ValueError(f"a kernel computes {told}, which no result hangs on")

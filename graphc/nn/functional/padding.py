@@ -77,6 +77,7 @@ def _constant(x: Tensor, pairs: dict[int, tuple[Size, Size]], value: float | Non
     if not x.dtype.is_float and number != int(number):
         raise GraphError(f"pad: value {number} is no {x.dtype}", user_location())
     fill = float(number) if x.dtype.is_float else int(number)
+    tensor("pad", fill, x.dtype)  # refuses what does not fit
     low = tuple(pairs.get(a, (0, 0))[0] for a in range(x.ndim))
     high = tuple(pairs.get(a, (0, 0))[1] for a in range(x.ndim))
     return build(Pad(low, high, fill), (x,)) if pairs else x

@@ -9,28 +9,41 @@ drop one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from graphc.errors import Location
 from graphc.ir import dim
 from graphc.ir.bounds import never_negative
 from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.inside import Condition, requirements
-from graphc.ir.requirement import Relation, Requirement, all_equal, at_least
+from graphc.ir.requirement import Origin, Relation, Requirement, all_equal, at_least, equal
 from graphc.ir.substitute import substitute_graph
 from graphc.ir.types import TensorType, TupleType
 
 
 @dataclass(frozen=True)
 class Check:
-    """What sizes must satisfy in every run, and the value that demands it."""
+    """What sizes must satisfy in every run, and the value that demands it; one that is `elsewhere`
+    is of sizes that nothing here has, and holds for runs that know them."""
 
     requirement: Condition
     value: Value
+    elsewhere: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """Whose requirement it is: that of the value, or one that the value carries."""
+        return self.requirement.origin or Origin(self.value.op.name, self.value.loc)
+
+    @property
+    def loc(self) -> Location | None:
+        """The line that is at fault where it does not hold."""
+        return self.origin.loc
 
     def __str__(self) -> str:
-        where = f", at {self.value.loc}" if self.value.loc else ""
+        where = f", at {self.loc}" if self.loc else ""
         return f"{self.requirement}{where}"
 
 
@@ -47,36 +60,72 @@ def unify_sizes(graph: Graph) -> Unified:
     """Solves the size equations of a graph."""
     known: dict[str, Size] = {}
     kept: dict[Condition, Value] = {}
+    present, told = _symbols(graph), _symbols_of(graph.inputs)
+    untold: dict[str, tuple[Condition, Value]] = {}  # solved; only a feed that is no input has them
     for requirement, v in _stated(graph):
         if requirement.holds() is True:
             continue
         now = _resolved(requirement, known)
-        solved = _solution(now)
+        solved = _solution(now) if requirement.symbols() <= present else None
         if solved is not None:
             known[solved[0]] = solved[1]
+            if solved[0] not in told:
+                untold[solved[0]] = requirement, v
         elif now.holds() is not True:
             kept.setdefault(now, v)
     declared = tuple(v.type for v in graph.inputs)
     if known:
         graph = substitute_graph(graph, {name: _resolve(s, known) for name, s in known.items()})
     left = {_resolved(r, known): v for r, v in kept.items()}
-    checks = tuple(Check(r, v) for r, v in left.items() if r.holds() is not True)
-    return Unified(graph, declared, checks)
+    checks = [
+        Check(r, v, not r.symbols() <= present) for r, v in left.items() if r.holds() is not True
+    ]
+    for name, (r, v) in untold.items():
+        same = equal(dim.symbol(name), _resolve(known[name], known), r.reason)
+        checks.append(Check(replace(same, origin=r.origin), v, elsewhere=True))
+    return Unified(graph, declared, tuple(checks))
+
+
+def carried(values: Iterable[Value]) -> tuple[Condition, ...]:
+    """What the values and all that they are made of need, for another value to carry."""
+    found: dict[Condition, Condition] = {}
+    for r, v in stated(Graph("carried", (), tuple(values)).every()):
+        if r not in found and r.holds() is not True:
+            found[r] = r if r.origin is not None else replace(r, origin=Origin(v.op.name, v.loc))
+    return tuple(found.values())
+
+
+def _symbols(graph: Graph) -> set[str]:
+    """The names in the sizes of a graph's inputs and values."""
+    return _symbols_of((*graph.inputs, *graph.every()))
+
+
+def _symbols_of(values: Iterable[Value]) -> set[str]:
+    sizes = {s for v in values for t in _types(v) for s in t.shape if isinstance(s, Dim)}
+    return set().union(*map(dim.symbols, sizes))
+
+
+def _types(v: Value) -> tuple[TensorType, ...]:
+    return v.type.items if isinstance(v.type, TupleType) else (v.type,)
 
 
 def _stated(graph: Graph) -> Iterator[tuple[Condition, Value]]:
-    """What each value needs: its op, who made it, and that its own sizes are not negative."""
-    plain: set[Size] = set()
-    for v in graph.every():
-        for r in (*v.needs, *requirements(v.op, [x.type for x in v.args])):
-            yield r, v
-        types = v.type.items if isinstance(v.type, TupleType) else (v.type,)
-        for size in {s for t in types for s in t.shape if isinstance(s, Dim)} - plain:
-            plain.add(size)
-            yield at_least(size, 0, f"a size of {v.type}"), v
+    """What the values and the updates of a graph need."""
+    yield from stated(graph.every())
     for old, new in graph.updates:
         for r in all_equal(old.type.shape, new.type.shape):
             yield r, new
+
+
+def stated(values: Iterable[Value]) -> Iterator[tuple[Condition, Value]]:
+    """What each value needs: its op, who made it, and that its own sizes are not negative."""
+    plain: set[Size] = set()
+    for v in values:
+        for r in (*v.needs, *requirements(v.op, [x.type for x in v.args])):
+            yield r, v
+        for size in {s for t in _types(v) for s in t.shape if isinstance(s, Dim)} - plain:
+            plain.add(size)
+            yield at_least(size, 0, f"a size of {v.type}"), v
 
 
 def _resolve(size: Size, known: dict[str, Size]) -> Size:

@@ -128,7 +128,7 @@ class Bound:
         """Lays out all words in one array: head, instructions, externals, status, arguments,
         patches."""
         arguments = [word for x in launches for word in x.arguments]
-        patches = [(e, i) for i, (_, e) in enumerate(arguments) if e is not None]
+        patches = [(e, i) for i, (_, e) in enumerate(arguments) if e is not None and e >= 0]
         instructions_at = int(Word.SIZE)
         self.externals_at = instructions_at + len(launches) * Instruction.SIZE
         self.status_at = self.externals_at + len(self.external)

@@ -31,8 +31,9 @@ MIN_BYTES_PER_CHUNK = 1 << 18  # of a copy
 MAX_CHUNKS_PER_KERNEL = 64
 
 Argument = tuple[int, int | None]  # a word, or the number of the external to patch in
-STATUS_ARGUMENT: Argument = (-(1 << 63), None)  # a placeholder for the address of the status words
-CANCEL_ARGUMENT: Argument = (1 - (1 << 63), None)  # likewise, of the word that asks for an end
+# Two that stand for addresses: every word is some size, so they have numbers that no external has.
+STATUS_ARGUMENT: Argument = (0, -1)  # of the status words
+CANCEL_ARGUMENT: Argument = (0, -2)  # of the word that asks for an end
 
 
 @dataclass(frozen=True)
