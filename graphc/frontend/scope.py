@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from keyword import iskeyword
 from typing import Any
 
@@ -162,6 +162,15 @@ def is_rooted(v: Value) -> bool:
         else not isinstance(a.op, Constant | Full | Iota | SizeOf)
         for a in topological([v])
     )
+
+
+def homes(tensors: Sequence[Any]) -> set[GraphScope]:
+    """The graphs to which tensors that meet belong: at most one, if they may.  While a function is
+    traced, what is not its operand must have been written out as a constant."""
+    graphs = {t.graph for t in tensors if has_home(t)}
+    if len(graphs) > 1 and not any(g.function for g in graphs):
+        return {t.graph for t in tensors if is_rooted(t)}
+    return graphs
 
 
 def watched(tensor: Any) -> Any:
