@@ -10,18 +10,19 @@ import contextlib
 import dataclasses
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from keyword import iskeyword
 from typing import Any
 
 from graphc.errors import GraphError, Location, pinned
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.graph import Value
+from graphc.ir.graph import Value, topological
 from graphc.ir.machine import device_name
+from graphc.ir.op import Foreign
 from graphc.ir.ops.pointwise import Cast
 from graphc.ir.ops.reduction import Broadcast
-from graphc.ir.ops.shape import Constant, Full, Reshape
+from graphc.ir.ops.shape import Constant, Full, Iota, Reshape, SizeOf
 
 
 class GraphScope:
@@ -150,6 +151,26 @@ def has_home(v: Value) -> bool:
     while isinstance(v.op, Cast | Reshape | Broadcast) and not v.name:
         v = v.args[0]
     return not isinstance(v.op, Constant | Full)
+
+
+def is_rooted(v: Value) -> bool:
+    """Whether a tensor depends on anything that its graph alone has: what is computed from
+    constants and sizes, without a name or a call of Python, means the same in every graph."""
+    return any(
+        isinstance(a.op, Foreign) or bool(a.name)
+        if a.args
+        else not isinstance(a.op, Constant | Full | Iota | SizeOf)
+        for a in topological([v])
+    )
+
+
+def homes(tensors: Sequence[Any]) -> set[GraphScope]:
+    """The graphs to which tensors that meet belong: at most one, if they may.  While a function is
+    traced, what is not its operand must have been written out as a constant."""
+    graphs = {t.graph for t in tensors if has_home(t)}
+    if len(graphs) > 1 and not any(g.function for g in graphs):
+        return {t.graph for t in tensors if is_rooted(t)}
+    return graphs
 
 
 def watched(tensor: Any) -> Any:

@@ -25,7 +25,7 @@ from graphc.frontend.boundary import answers, door, named, required, short, with
 from graphc.frontend.broadcasting import broadcast_shapes, may_be_same
 from graphc.frontend.indexing import index
 from graphc.frontend.plain_array import in_type, plain_array
-from graphc.frontend.scope import GraphScope, current, frames, has_home, watched
+from graphc.frontend.scope import GraphScope, current, frames, has_home, homes, watched
 from graphc.ir import dim
 from graphc.ir.dim import Shape
 from graphc.ir.graph import Value, full, typecheck
@@ -191,7 +191,7 @@ def build(
     """A tensor of the graph its operands belong to; without operands, of `graph` or the current
     one."""
     loc = loc or user_location()
-    graphs = {a.graph for a in args if isinstance(a, Tensor) and has_home(a)}
+    graphs = homes([a for a in args if isinstance(a, Tensor)])
     if len(graphs) > 1:
         raise GraphError(_mixed(op, args), loc)
     graph = graphs.pop() if graphs else graph or current()

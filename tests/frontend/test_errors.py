@@ -267,6 +267,43 @@ def test_arrays_join_the_graph_of_the_tensor_they_meet() -> None:
     np.testing.assert_array_equal(found, np.ones((2, 3)))
 
 
+def test_what_is_computed_from_constants_joins_any_graph() -> None:
+    F = gc.nn.functional
+    with gc.Graph().as_default() as theirs:
+        x = gc.placeholder(gc.float32, [3], name="x")
+        m = gc.placeholder(gc.float32, [3, 3], name="m")
+        at = gc.placeholder(gc.int64, [], name="at")
+    ones, eye, ids = np.ones(3, np.float32), np.eye(3, dtype=np.float32), np.array([0, 1, 2])
+    made = {
+        "slice": (gc.dynamic_slice(np.arange(5.0, dtype=np.float32), [at], [2]), [1, 2]),
+        "update": (gc.dynamic_update_slice(x, ones[:2], [1]), [1, 1, 1]),
+        "polyval": (gc.polyval(ones, x), [3, 7, 13]),
+        "fmax": (gc.fmax(x, 2 * ones), [2, 2, 3]),
+        "one_hot": (F.one_hot(at, 3), [0, 1, 0]),
+        "linear": (F.linear(x, eye, gc.exp(gc.zeros((3,)))), [2, 3, 4]),
+        "nll": (F.nll_loss(m, ids, weight=ones), -1),
+        "cosine": (F.cosine_similarity(x, 2 * x + 0 * gc.asarray(ones), dim=0), 1),
+        "while": (gc.while_loop(lambda k, c: k < 3, lambda k, c: (k + 1, c + ones), (0, x))[1],
+                  [4, 5, 6]),
+    }  # fmt: skip
+    with gc.Session(graph=theirs) as sess:
+        found = sess.run([y for y, _ in made.values()], {x: [1, 2, 3], m: eye, at: 1})
+    for (name, (y, wanted)), value in zip(made.items(), found, strict=True):
+        assert y.graph is theirs, name
+        np.testing.assert_allclose(value, wanted, rtol=1e-6, err_msg=name)
+
+
+def test_a_draw_a_name_and_a_call_of_python_stay_in_their_graph() -> None:
+    with gc.Graph().as_default():
+        x = gc.placeholder(gc.float32, [3], name="x")
+    draw = gc.random.uniform((3,))
+    called = gc.py_func(np.exp, [np.ones(3, np.float32)], gc.float32[3])
+    weight = gc.variable(np.ones(3, np.float32))
+    for other in (draw + 1.0, called * 2.0, weight * 2.0):
+        with pytest.raises(GraphError, match="belong to two different graphs"):
+            x + other
+
+
 def test_tensors_of_two_graphs_do_not_meet() -> None:
     with gc.Graph().as_default():
         x = gc.placeholder(gc.float32, [3], name="x")
