@@ -289,12 +289,14 @@ def _parse_op(
     values = {k: fitting(cls, k, v) for k, v in available.items() if k in known}
     given: dict[str, Any] = {}
     for part in split(text):
-        key, _, value = part.partition("=")
-        if key.strip() not in known:
-            raise ValueError(f"{cls.name} has no field {key.strip()!r}; it has {sorted(known)}")
-        if key.strip() in given:
-            raise ValueError(f"{cls.name}: field {key.strip()!r} is given twice")
-        given[key.strip()] = fitting(cls, key.strip(), parse_value(value, type))
+        key, _, value = map(str.strip, part.partition("="))
+        if key not in known:
+            raise ValueError(f"{cls.name} has no field {key!r}; it has {sorted(known)}")
+        if key in given:
+            raise ValueError(f"{cls.name}: field {key!r} is given twice")
+        if not value:
+            raise ValueError(f"{cls.name}: field {key!r} has no value")
+        given[key] = fitting(cls, key, parse_value(value, type))
     values |= given
     needed = (f.name for f in cls.fields() if f.default is dataclasses.MISSING)
     missing = [name for name in needed if name not in values]
