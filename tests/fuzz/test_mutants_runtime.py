@@ -17,7 +17,7 @@ KEYS = (
     m(f"{JIT}:fingerprint", ", cpu.features", ""),
     m(f"{JIT}:fingerprint", " cpu.name,", ""),
     m(f"{JIT}:fingerprint", " cpu.triple,", ""),
-    m(f"{JIT}:fingerprint", " version,", ""),
+    m(f"{JIT}:fingerprint", " llvm,", ""),
     m(f"{JIT}:fingerprint", "MACHINE_CODE,", "MACHINE_CODE[-1:],"),
     m(f"{JIT}:fingerprint", "cpu.name, cpu.features", "cpu.name + cpu.features"),
     m(f"{JIT}:symbol_of", " + fingerprint(cpu)", ""),

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from graphc.codegen.loops.accesses import certified
 from graphc.codegen.loops.ir import (
     Apply,
@@ -183,6 +185,18 @@ class JudgedView(View):
         (i,) = index
         first, second = (dim.substitute(x, {"i.": i}) for x in (self.index, self.second))
         return (Piece(0, (first,), ((i, self.low, self.high),)), Piece(0, (second,)))
+
+    def reference(self, *arrays: Any) -> Any:
+        (x,) = arrays
+
+        def at(size: Size, i: int) -> int:
+            return dim.evaluate(size, {"n": len(x), "i.": i})
+
+        taken = (
+            self.index if at(self.low, i) <= i < at(self.high, i) else self.second
+            for i in range(at(self.length, 0))
+        )
+        return np.array([x[at(place, i)] for i, place in enumerate(taken)], x.dtype)
 
 
 def view_fault(seed: int) -> str:
