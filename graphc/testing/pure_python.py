@@ -38,6 +38,7 @@ class PurePython:
         graph = self.made.program.graph
         self.sizes = bind_sizes(graph.inputs, arrays)
         self.memory = {v: np.array(a, order="C") for v, a in zip(graph.inputs, arrays, strict=True)}
+        before = {old: self.memory[old].copy() for old, _ in graph.updates}  # what is read of them
         self.status = np.zeros(4, np.int64)
         for kernel, source in self.made.sources.items():
             buffers = [self.array(v) for v in buffers_of(kernel)]
@@ -60,7 +61,10 @@ class PurePython:
                 raise broken_kernel(self.made.program, self.status[1:].tolist(), self.sizes)
             if self.status[0]:
                 raise GraphcError(f"index {self.status[1]} of {self.status[2]}")
-        return [self.array(storage(v)).reshape(self.shape(v)) for v in graph.results]
+        found = {
+            v: before[v] if v in before else self.array(v) for v in map(storage, graph.results)
+        }
+        return [found[storage(v)].reshape(self.shape(v)) for v in graph.results]
 
     def shape(self, v: Value) -> tuple[int, ...]:
         return tuple(dim.evaluate(s, self.sizes) for s in v.type.shape)
