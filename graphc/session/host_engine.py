@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.codegen.cache import Built
+from graphc.codegen.status import Status
 from graphc.compiler.compile import Compiled, compile_graph
 from graphc.compiler.memory_limit import fitting
 from graphc.ir import dim
 from graphc.ir.ops.state import Placeholder, RunCounter
 from graphc.runtime.cpu.driver import driver
-from graphc.runtime.cpu.plan_words import Status
 from graphc.runtime.cpu.result_pool import MIN_POOLED_BYTES
 from graphc.runtime.cpu.threads import MIN_INTERRUPTIBLE_WORK, MIN_WORK_FOR_HELPERS, execute
 from graphc.runtime.cpu.timer import Timing

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.codegen.cpu import emulate
 from graphc.codegen.cpu.kernels import buffers_of
+from graphc.codegen.status import Status
 from graphc.compiler.compile import Compiled, lower
 from graphc.config import Options
 from graphc.errors import GraphcError
@@ -19,7 +20,6 @@ from graphc.ir.interpret import bind_sizes
 from graphc.ir.ops.shape import Constant
 from graphc.ir.program import storage
 from graphc.runtime.cpu.openblas import outside_address
-from graphc.runtime.cpu.plan_words import Status
 from graphc.session.bad_index import broken_kernel
 
 

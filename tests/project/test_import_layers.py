@@ -64,7 +64,7 @@ FLOORS = {
         oracle
     """,
     "codegen": """
-        private_folder.py forks.py
+        private_folder.py forks.py status.py
         cache.py workers.py mathlib device_source.py
         target.py
         loops

@@ -6,14 +6,14 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-BROKEN = 4  # of `runtime.cpu.plan_words.Status`
+from graphc.codegen.status import Status
 
 
 def fail(index: int, size: int, site: int, status: int) -> None:
     """Notes a fault, unless there is one already."""
     words = (ctypes.c_int64 * 4).from_address(status)
-    if words[0] == 0:
-        words[:] = [BROKEN, int(index), int(size), site]
+    if words[0] == Status.FINE:
+        words[:] = [Status.BROKEN, int(index), int(size), site]
 
 
 def inside(before: int, index: Any, size: int, site: int, status: int) -> int:
@@ -47,7 +47,7 @@ def element(buffer: Any, place: int) -> Any:
 
 def stopped(status: int) -> bool:
     """Whether the run has failed."""
-    return ctypes.c_int64.from_address(status).value != 0
+    return ctypes.c_int64.from_address(status).value != Status.FINE
 
 
 CHECK_TWINS: dict[str, Any] = {

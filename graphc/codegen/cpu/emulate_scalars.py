@@ -15,6 +15,7 @@ import numpy as np
 
 from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.numpy_scalar import twin
+from graphc.codegen.status import Status
 from graphc.ir.ops.philox import philox
 from graphc.ir.types import BY_NAME, NUMBERS
 
@@ -171,7 +172,7 @@ def check_index(index: Any, size: Any, status: int) -> int:
     if 0 <= moved < size:
         return moved
     words = (ctypes.c_int64 * 3).from_address(status)
-    words[:] = [1, ctypes.c_int64(int(index)).value, int(size)]
+    words[:] = [Status.OUT_OF_RANGE, ctypes.c_int64(int(index)).value, int(size)]
     return 0
 
 

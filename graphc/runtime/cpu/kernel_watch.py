@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.codegen.cpu.kernels import buffers_of
+from graphc.codegen.status import Status
 from graphc.ir import dim
 from graphc.ir.control import Loop
 from graphc.ir.graph import Value
 from graphc.ir.op import Array
 from graphc.ir.program import Kernel, Kind, storage
 from graphc.runtime.cpu.executable import Bound
-from graphc.runtime.cpu.plan_words import ControlArgument, Instruction, Status
+from graphc.runtime.cpu.plan_words import ControlArgument, Instruction
 from graphc.runtime.cpu.python_calls import WORD_BYTES, PythonCall, place_of, view_of
 
 KERNEL_TYPE = ctypes.CFUNCTYPE(

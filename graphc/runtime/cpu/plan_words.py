@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 import re
 
+from graphc.codegen.status import Status as Status
+
 
 class Word(enum.IntEnum):
     """The head of a plan."""
@@ -30,16 +32,6 @@ class Gate(enum.IntEnum):
     BITS = 16
     TICKET = 1 << 16
     HELPERS = (1 << 16) - 1
-
-
-class Status(enum.IntEnum):
-    """The first status word."""
-
-    FINE = 0
-    OUT_OF_RANGE = 1  # a kernel met a bad index; the next words are that index and the size
-    CANCELLED = 2  # Ctrl-C stopped the run
-    RAISED = 3  # a Python function raised
-    BROKEN = 4  # a checked kernel found a fault; an index, a size, the code of its `Site` follow
 
 
 class ArrayHeader(enum.IntEnum):
@@ -194,7 +186,7 @@ class Event(enum.IntEnum):
 def numbered(text: str) -> str:
     """LLVM text with numbers for the words it names: `Word.CANCEL` becomes `5`.
 
-    A name that no enum of this file has is a KeyError.
+    A name that no enum here has is a KeyError.
     """
     tables = globals()
     return re.sub(r"\b([A-Z][A-Za-z]*)\.([A-Z_]+)\b", lambda m: str(tables[m[1]][m[2]].value), text)

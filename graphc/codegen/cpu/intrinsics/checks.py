@@ -15,8 +15,8 @@ from numba.core import types
 from graphc.codegen.cpu.intrinsics.buffers import BufferType, get_element
 from graphc.codegen.cpu.intrinsics.common_scalars import I64, NUMBA
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
+from graphc.codegen.status import Status
 
-FINE, BROKEN = 0, 4  # of `runtime.cpu.plan_words.Status`
 WORD = types.int64
 
 
@@ -27,7 +27,7 @@ def _number(value: int) -> Any:
 def _note(b: Any, index: Any, size: Any, site: Any, status: Any) -> None:
     """Notes a fault, unless there is one already."""
     words = b.inttoptr(status, I64.as_pointer())
-    pair = b.cmpxchg(words, _number(FINE), _number(BROKEN), "seq_cst", "seq_cst")
+    pair = b.cmpxchg(words, _number(Status.FINE), _number(Status.BROKEN), "seq_cst", "seq_cst")
     with b.if_then(b.extract_value(pair, 1)):
         for i, word in enumerate((index, size, site), 1):
             b.store(word, b.gep(words, [_number(i)]))
@@ -140,7 +140,7 @@ def stopped(context: Any, status: Any) -> Any:
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         words = b.inttoptr(args[0], I64.as_pointer())
-        return b.icmp_signed("!=", b.load_atomic(words, "monotonic", 8), _number(FINE))
+        return b.icmp_signed("!=", b.load_atomic(words, "monotonic", 8), _number(Status.FINE))
 
     return types.boolean(WORD), build
 

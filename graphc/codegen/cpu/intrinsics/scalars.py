@@ -28,6 +28,7 @@ from graphc.codegen.cpu.intrinsics.common_scalars import (
 from graphc.codegen.cpu.intrinsics.numba_context import intrinsic
 from graphc.codegen.mathlib.function_table import FUNCTIONS
 from graphc.codegen.mathlib.llvm_scalar import emit
+from graphc.codegen.status import Status
 
 unary, binary = partial(shared.unary, intrinsic), partial(shared.binary, intrinsic)
 
@@ -126,7 +127,7 @@ def check_index(context: Any, index: Any, size: Any, status: Any) -> Any:
             words = b.inttoptr(address, I64.as_pointer())
             b.store(raw, b.gep(words, [ir.Constant(I64, 1)]))
             b.store(n, b.gep(words, [ir.Constant(I64, 2)]))
-            b.store(ir.Constant(I64, 1), words)
+            b.store(ir.Constant(I64, Status.OUT_OF_RANGE), words)
         return b.select(fine, moved, ir.Constant(I64, 0))
 
     return types.int64(index, types.int64, types.int64), build

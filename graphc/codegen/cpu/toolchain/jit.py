@@ -29,6 +29,7 @@ MACHINE_CODE = (
     "codegen/cpu/toolchain",
     "codegen/cpu/gemm_library.py",
     "codegen/mathlib",
+    "codegen/status.py",
     "ir/ops/philox.py",
     "ir/types.py",
 )
