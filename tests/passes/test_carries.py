@@ -29,6 +29,7 @@ from graphc.ir.program import (
     scatters_in_place,
 )
 from graphc.passes.cost.kernel import program_cost
+from graphc.passes.fusion.carried import Carried
 from graphc.passes.memory.verify import verify_program
 
 ROWS, WIDTH, STEPS = 173, 4, 6  # 173: a size that no other loop has
@@ -299,3 +300,27 @@ def test_a_carry_that_is_read_besides_does_not_take_its_operands_place() -> None
         )
         tensors, feeds = scanned(step, gc.ones((ROWS, WIDTH), gc.float64))
         run(tensors, feeds)
+
+
+def test_what_branches_carry_is_found_once_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each program of the nest asks about the switches in it, so about 8 + 7 + ... + 1 of them."""
+    depth, asked = 8, 0
+    real = Carried._found
+
+    def counted(self: Carried, v: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return real(self, v)
+
+    def nest(level: int, a: Any, b: Any, c: Any) -> Any:
+        if not level:
+            return gc.scatter(a, [0], b[:1], axis=0), b, c * 2.0
+        deeper, as_is = (lambda: nest(level - 1, a, b, c)), (lambda: (a, b, c))
+        return gc.cond(gc.sum(a) > level, deeper, as_is)
+
+    with gc.Graph().as_default():
+        given = [gc.placeholder(gc.float32, [3]) for _ in range(3)]
+        staged = stage(list(nest(depth, *given)))
+    monkeypatch.setattr(Carried, "_found", counted)
+    lower(staged.graph, options())
+    assert depth <= asked <= depth * (depth + 1)

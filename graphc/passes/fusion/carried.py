@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphc.ir.control import Loop, Switch
+from graphc.ir.control import Switch, carried_operand
 from graphc.ir.graph import Graph, Value, make
 from graphc.ir.op import Item, Scatter
 from graphc.ir.ops.shape import Reshape
@@ -19,7 +19,8 @@ from graphc.passes.rewrite.inner_graphs import remade, replaced
 def with_carries_first(graph: Graph) -> Graph:
     """The graph with the operands and results of its switches in such an order that those which
     are carried come first, and number i of the ones is number i of the others."""
-    pairs = {v: carried(v) for v in graph.controls if isinstance(v.op, Switch)}
+    found = Carried()
+    pairs = {v: found.pairs(v) for v in graph.controls if isinstance(v.op, Switch)}
     if not any(pairs.values()):
         return graph
     results: dict[Value, list[int]] = {}  # of a new switch: the old number of each result
@@ -53,47 +54,54 @@ def _picked(values: tuple[Value, ...], numbers: list[int]) -> tuple[Value, ...]:
     return tuple(values[i] for i in numbers)
 
 
-def carried(v: Value) -> list[tuple[int, int]]:
-    """The operands of a switch (without the index) that are carried, and the results that are
-    their next states."""
-    assert isinstance(v.op, Switch)
-    pairs: dict[int, int] = {}
-    for number, outputs in enumerate(zip(*(g.outputs for g in v.op.branches), strict=True)):
-        origins = {
-            g.inputs.index(origin) if (origin := _origin(out)) in g.inputs else -1
-            for g, out in zip(v.op.branches, outputs, strict=True)
-        }
-        operand = origins.pop()
-        if origins or operand < 0 or operand in pairs:
-            continue
-        types = {g.inputs[operand].type for g in v.op.branches} | {w.type for w in outputs}
-        if types == {v.args[1 + operand].type}:
-            pairs[operand] = number
-    return list(pairs.items())
+class Carried:
+    """What switches carry; that of each is found out once, however deep it lies in others."""
 
+    def __init__(self) -> None:
+        self._known: dict[Value, list[tuple[int, int]]] = {}
 
-def _origin(v: Value) -> Value:
-    """The value that v was before scatters, and before loops and branches that carry it."""
-    while True:
-        match v.op:
-            case Scatter() | Reshape():
-                v = v.args[0]
-            case Item(index=index):
-                (control,) = v.args
-                operand = _operand(control, index)
-                if operand is None:
+    def pairs(self, v: Value) -> list[tuple[int, int]]:
+        """The operands of a switch (without the index) that are carried, and the results that are
+        their next states."""
+        if v not in self._known:
+            self._known[v] = self._found(v)
+        return self._known[v]
+
+    def _found(self, v: Value) -> list[tuple[int, int]]:
+        assert isinstance(v.op, Switch)
+        pairs: dict[int, int] = {}
+        for number, outputs in enumerate(zip(*(g.outputs for g in v.op.branches), strict=True)):
+            origins = {
+                g.inputs.index(origin) if (origin := self._origin(out)) in g.inputs else -1
+                for g, out in zip(v.op.branches, outputs, strict=True)
+            }
+            operand = origins.pop()
+            if origins or operand < 0 or operand in pairs:
+                continue
+            types = {g.inputs[operand].type for g in v.op.branches} | {w.type for w in outputs}
+            if types == {v.args[1 + operand].type}:
+                pairs[operand] = number
+        return list(pairs.items())
+
+    def _origin(self, v: Value) -> Value:
+        """The value that v was before scatters, and before loops and branches that carry it."""
+        while True:
+            match v.op:
+                case Scatter() | Reshape():
+                    v = v.args[0]
+                case Item(index=index):
+                    operand = self._operand(v, index)
+                    if operand is None:
+                        return v
+                    v = operand
+                case _:
                     return v
-                v = operand
-            case _:
-                return v
 
-
-def _operand(control: Value, index: int) -> Value | None:
-    """The operand that a result of a control op carries on."""
-    match control.op:
-        case Loop(carries=carries) if 1 <= index <= carries:
-            return control.args[index]
-        case Switch():
-            found = next((i for i, number in carried(control) if number == index), None)
-            return None if found is None else control.args[1 + found]
-    return None
+    def _operand(self, item: Value, index: int) -> Value | None:
+        """The operand that a result of a control op carries on."""
+        (control,) = item.args
+        if not isinstance(control.op, Switch):
+            return carried_operand(item)
+        found = (i for i, number in self.pairs(control) if number == index)
+        operand = next(found, None)
+        return None if operand is None else control.args[1 + operand]
