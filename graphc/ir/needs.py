@@ -23,11 +23,21 @@ def stated(values: Iterable[Value]) -> Iterator[tuple[Condition, Value]]:
             yield at_least(size, 0, f"a size of {v.type}"), v
 
 
+def unproved(needs: Iterable[tuple[Condition, Value]]) -> Iterator[tuple[Condition, Value]]:
+    """Those that do not hold for all sizes; what many values need is proved once."""
+    holds: dict[Condition, bool] = {}
+    for r, v in needs:
+        if r not in holds:
+            holds[r] = r.holds() is True
+        if not holds[r]:
+            yield r, v
+
+
 def carried(values: Iterable[Value]) -> tuple[Condition, ...]:
     """What the values and all that they are made of need, for another value to carry."""
     found: dict[Condition, Condition] = {}
-    for r, v in stated(Graph("carried", (), tuple(values)).every()):
-        if r not in found and r.holds() is not True:
+    for r, v in unproved(stated(Graph("carried", (), tuple(values)).every())):
+        if r not in found:
             found[r] = r if r.origin is not None else replace(r, origin=Origin(v.op.name, v.loc))
     return tuple(found.values())
 

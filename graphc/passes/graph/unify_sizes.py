@@ -18,7 +18,7 @@ from graphc.ir.bounds import never_negative
 from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.inside import Condition
-from graphc.ir.needs import stated, types_of
+from graphc.ir.needs import stated, types_of, unproved
 from graphc.ir.requirement import Origin, Relation, Requirement, all_equal, equal
 from graphc.ir.substitute import substitute_graph
 from graphc.ir.types import TensorType
@@ -63,9 +63,7 @@ def unify_sizes(graph: Graph) -> Unified:
     kept: dict[Condition, Value] = {}
     present, told = _symbols(graph), _symbols_of(graph.inputs)
     untold: dict[str, tuple[Condition, Value]] = {}  # solved; only a feed that is no input has them
-    for requirement, v in _stated(graph):
-        if requirement.holds() is True:
-            continue
+    for requirement, v in unproved(_stated(graph)):
         now = _resolved(requirement, known)
         solved = _solution(now) if requirement.symbols() <= present else None
         if solved is not None:
