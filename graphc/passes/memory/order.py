@@ -85,7 +85,9 @@ def needs_of(program: Program) -> list[set[int]]:
 
 
 def _mended(program: Program) -> Program:
-    """The program in its own order, but for kernels that must wait for others."""
+    """The program in its own order; in a step, but for kernels that must wait for others."""
+    if not program.step:
+        return program
     needs = needs_of(program)
     if all(n < i for i, before in enumerate(needs) for n in before):
         return program

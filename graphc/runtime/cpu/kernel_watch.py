@@ -37,11 +37,10 @@ KERNEL_TYPE = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class Turn:
-    """A loop or a choice of branches around a kernel.  Steps are made in order; `index` is the
-    position of the step's slices and rows (-1 in a branch)."""
+    """A loop or a choice of branches around a kernel; `index` is the position of the step's slices
+    and rows (-1 in a branch)."""
 
     kernel: Kernel
-    step: int
     index: int
 
 
@@ -109,7 +108,7 @@ class _Around:
         index = step if isinstance(op, Loop) else -1
         if isinstance(op, Loop) and op.reverse:
             index = self.steps - 1 - step
-        return (*self.within, Turn(self.kernel, step, index))
+        return (*self.within, Turn(self.kernel, index))
 
 
 class _Row:
