@@ -22,11 +22,16 @@ def plain_array(x: Any) -> Array:
     return np.asarray(x)
 
 
+def fits(value: int, element: DType) -> bool:
+    """Whether an integer type can hold an integer."""
+    info = np.iinfo(element.numpy)
+    return int(info.min) <= value <= int(info.max)
+
+
 def require_fits(what: str, element: DType, *values: int) -> None:
     """Raises `DTypeError` for an integer that an integer type cannot hold: it would wrap around."""
-    info = np.iinfo(element.numpy)
     for value in values:
-        if not int(info.min) <= value <= int(info.max):
+        if not fits(value, element):
             raise DTypeError(f"{what}{value} is no {element}", user_location())
 
 

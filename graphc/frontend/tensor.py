@@ -24,7 +24,7 @@ from graphc.errors import (
 from graphc.frontend.boundary import answers, door, named, required, short, with_call
 from graphc.frontend.broadcasting import broadcast_shapes, may_be_same
 from graphc.frontend.indexing import index
-from graphc.frontend.plain_array import in_type, plain_array
+from graphc.frontend.plain_array import fits, in_type, plain_array
 from graphc.frontend.scope import GraphScope, current, frames, has_home, homes, watched
 from graphc.ir import dim
 from graphc.ir.dim import Shape
@@ -255,15 +255,10 @@ def operand(what: str, x: Any, dtype: DType | None = None) -> Tensor:
 
 
 def _scalar(x: Any, dtype: DType, shape: Shape = ()) -> Tensor:
-    if dtype.is_integer and (isinstance(x, float) or not _fits(x, dtype)):
+    if dtype.is_integer and (isinstance(x, float) or not fits(x, dtype)):
         raise DTypeError(f"{x!r} is no {dtype}; use gc.astype on the other operand")
     value = full(x, TensorType(dtype, shape))
     return Tensor(value.op, (), value.type, "", None)
-
-
-def _fits(x: int, dtype: DType) -> bool:
-    info = np.iinfo(dtype.numpy)
-    return int(info.min) <= x <= int(info.max)
 
 
 def sugar(op: Pointwise, args: Sequence[Any]) -> tuple[Value, ...]:

@@ -9,7 +9,7 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.inside import Condition, requirements
 from graphc.ir.requirement import Origin, at_least
-from graphc.ir.types import TensorType, TupleType
+from graphc.ir.types import each
 
 
 def stated(values: Iterable[Value]) -> Iterator[tuple[Condition, Value]]:
@@ -18,7 +18,7 @@ def stated(values: Iterable[Value]) -> Iterator[tuple[Condition, Value]]:
     for v in values:
         for r in (*v.needs, *requirements(v.op, [x.type for x in v.args])):
             yield r, v
-        for size in {s for t in types_of(v) for s in t.shape if isinstance(s, Dim)} - plain:
+        for size in {s for t in each(v.type) for s in t.shape if isinstance(s, Dim)} - plain:
             plain.add(size)
             yield at_least(size, 0, f"a size of {v.type}"), v
 
@@ -40,8 +40,3 @@ def carried(values: Iterable[Value]) -> tuple[Condition, ...]:
         if r not in found:
             found[r] = r if r.origin is not None else replace(r, origin=Origin(v.op.name, v.loc))
     return tuple(found.values())
-
-
-def types_of(v: Value) -> tuple[TensorType, ...]:
-    """The type of a value, or those of several in one."""
-    return v.type.items if isinstance(v.type, TupleType) else (v.type,)

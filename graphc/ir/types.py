@@ -225,3 +225,12 @@ def tuple_of(items: Iterable[TensorType]) -> TupleType:
     (f32[2], i64[])
     """
     return TupleType(TUPLE, (), tuple(items))
+
+
+def each(type: TensorType) -> tuple[TensorType, ...]:
+    """The types of several results, or the one.
+
+    >>> each(tuple_of([f32[2], i64[()]])), each(f32[2])
+    ((f32[2], i64[]), (f32[2],))
+    """
+    return type.items if isinstance(type, TupleType) else (type,)

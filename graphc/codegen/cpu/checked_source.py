@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import ast
 import itertools
+import textwrap
 from typing import Any
 
 from graphc.errors import Location
 from graphc.ir.site import Site
 
+INDENT = "    "
 FLAGS_SLOT = 60  # tells the flags' accesses apart from those of the arguments
 UNWRITTEN = "element {element} of the result is not written"
 PLACES = ("inside", "own_row", "written_at")  # calls whose result is a place
@@ -91,7 +93,7 @@ class CheckedText:
             case ast.For(iter=over, body=body) | ast.While(test=over, body=body):
                 field = "iter" if isinstance(s, ast.For) else "test"
                 setattr(s, field, self.expression(over))
-                check = parsed(f"if stopped(status):\n{_indented(self.stop)}")
+                check = parsed(f"if stopped(status):\n{textwrap.indent(self.stop, INDENT)}")
                 s.body = [*check, *self.block(body)]
                 s.orelse = self.block(s.orelse)
                 return [s]
@@ -172,13 +174,9 @@ class _Reads(ast.NodeTransformer):
 
 def parsed(text: str) -> list[ast.stmt]:
     """Statements; `return` may be among them."""
-    (function,) = ast.parse(f"def f():\n{_indented(text) if text else '    pass'}").body
+    (function,) = ast.parse(f"def f():\n{textwrap.indent(text or 'pass', INDENT)}").body
     assert isinstance(function, ast.FunctionDef)
     return function.body if text else []
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.rstrip("\n").split("\n"))
 
 
 def _name(node: ast.AST) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 from graphc.errors import GraphError, ShapeError, user_location
 from graphc.frontend.arguments import axis_of, integer, require_equal, tensor
 from graphc.frontend.boundary import require
-from graphc.frontend.tensor import Tensor, broadcast_to, build
+from graphc.frontend.tensor import Tensor, broadcast_to
 from graphc.functions import creation, pointwise as pw, reductions
 from graphc.functions.indexing import take
 from graphc.functions.linear import einsum, matmul
 from graphc.functions.shaping import expand_dims, matrix_transpose, reshape
 from graphc.ir.dim import Dim, Size
-from graphc.ir.ops.shape import SizeOf
 from graphc.ir.requirement import at_least
 from graphc.ir.types import i64
 from graphc.nn.functional.activation import floats, real
@@ -98,7 +97,7 @@ def embedding(
     if padding_idx is None:
         return vectors
     row = padding_row("embedding", padding_idx, w.shape[0])
-    row = build(SizeOf(row, i64), ()) if isinstance(row, Dim) else row
+    row = creation.size_tensor(row, i64) if isinstance(row, Dim) else row
     return pw.where(expand_dims(pw.equal(rows, row), -1), pw.stop_gradient(vectors), vectors)
 
 

@@ -29,7 +29,7 @@ from graphc.ir.op import (
     View,
 )
 from graphc.ir.ops.shape import Constant, Reshape
-from graphc.ir.types import TupleType
+from graphc.ir.types import each
 from graphc.passes.cost.kernel import flops_of
 
 STORES_OPERANDS = (Contraction, Opaque, Scatter, Control, Item)  # ops whose operands never melt
@@ -93,8 +93,7 @@ class Costs:
     def nbytes(self, v: Value) -> int:
         """The bytes of a value."""
         if v not in self._bytes:
-            parts = v.type.items if isinstance(v.type, TupleType) else (v.type,)
-            self._bytes[v] = sum(self.number(t.nbytes) for t in parts)
+            self._bytes[v] = sum(self.number(t.nbytes) for t in each(v.type))
         return self._bytes[v]
 
     def melts(self, v: Value) -> bool:

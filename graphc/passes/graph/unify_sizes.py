@@ -18,10 +18,10 @@ from graphc.ir.bounds import never_negative
 from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph, Value
 from graphc.ir.inside import Condition
-from graphc.ir.needs import stated, types_of, unproved
+from graphc.ir.needs import stated, unproved
 from graphc.ir.requirement import Origin, Relation, Requirement, all_equal, equal
 from graphc.ir.substitute import substitute_graph
-from graphc.ir.types import TensorType
+from graphc.ir.types import TensorType, each
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _symbols(graph: Graph) -> set[str]:
 
 
 def _symbols_of(values: Iterable[Value]) -> set[str]:
-    sizes = {s for v in values for t in types_of(v) for s in t.shape if isinstance(s, Dim)}
+    sizes = {s for v in values for t in each(v.type) for s in t.shape if isinstance(s, Dim)}
     return set().union(*map(dim.symbols, sizes))
 
 
