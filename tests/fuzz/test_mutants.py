@@ -93,13 +93,13 @@ IN_COMPILATION = (
     m("ir.arena:place_of", "max(end, start + other.nbytes)", "start + other.nbytes"),
     m("passes.memory.order:_Scheduler.run", "yield from self.commits", "pass"),
     m("passes.memory.plan:Planner._last_uses", "last[storage(new)] = end", "pass"),
-    m("passes.memory.plan:Planner._overwrites", "last.get(old, -1) > number", "False"),
+    m("passes.memory.plan:Planner._overwrites", "last.get(tenant, -1) > number", "False"),
     m(
         "passes.memory.plan:Planner._overwrites",
-        " or self.steps.together(kernel, old, new)",
+        " or self.steps.together(kernel, tenant, new)",
         " or True",
     ),
-    m("passes.memory.plan:_Walk.together", "u not in self.elsewhere and", ""),
+    m("passes.memory.in_place:_Walk.together", "u not in self.elsewhere and", ""),
     m("passes.fusion.row_stages:stages", "at[u] + _folds(u)", "at[u]"),
     m(
         "passes.fusion.groups:common_space",
